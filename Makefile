@@ -1,0 +1,70 @@
+# The commands to learn: `make demo`, `make test`, `make check`. Each sets up all it needs under .venv.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format proto proto-check bench wheel clean
+
+help:  ## List the commands
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+# Debian's python3 comes without ensurepip; virtualenv then does the same work.
+$(VENV)/made:
+	$(PYTHON) -m venv $(VENV) || { $(PYTHON) -m pip install --quiet --user virtualenv && $(PYTHON) -m virtualenv $(VENV); }
+	touch $@
+
+$(VENV)/cpu: $(VENV)/made pyproject.toml
+	$(PIP) --editable '.[cpu]'
+	touch $@
+
+$(VENV)/test: $(VENV)/made pyproject.toml
+	$(PIP) --editable '.[cpu,test]'
+	touch $@
+
+$(VENV)/lint: $(VENV)/test
+	$(PIP) --editable '.[cpu,test,lint]'
+	touch $@
+
+demo: $(VENV)/cpu  ## Judge real images over real gRPC with the embedded model
+	$(BIN)/clipwarden demo
+
+test: $(VENV)/test  ## Run the whole test suite
+	$(BIN)/python -m pytest --cov --cov-report=term
+
+check: $(VENV)/lint proto-check  ## Format, lint, types, import contracts, proto lint, generated code
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/buf lint
+
+format: $(VENV)/lint  ## Format the code and mend what the linter can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# $(call generate,DIR) writes the stubs into DIR.
+define generate
+PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -I proto \
+  --python_out=$(1) --grpc_python_out=$(1) --mypy_out=quiet:$(1) --mypy_grpc_out=quiet:$(1) \
+  proto/clipwarden/v1/moderation.proto
+endef
+
+proto: $(VENV)/lint  ## Generate service/clipwarden/v1 from the proto
+	$(call generate,service)
+
+proto-check: $(VENV)/lint
+	@rm -rf .work/proto && mkdir -p .work/proto
+	@$(call generate,.work/proto)
+	@diff -r -x __pycache__ -x __init__.py .work/proto/clipwarden/v1 service/clipwarden/v1 \
+	  || { echo 'service/clipwarden/v1 differs from the proto: run make proto' >&2; exit 1; }
+
+bench: $(VENV)/test  ## Print ratios measured on this machine
+	$(BIN)/python -m bench
+
+wheel: $(VENV)/test  ## Build the wheel into dist/
+	$(PIP) build && $(BIN)/python -m build --wheel
+
+clean:  ## Remove everything the commands made
+	rm -rf $(VENV) .work dist .coverage* .mypy_cache .ruff_cache .pytest_cache
