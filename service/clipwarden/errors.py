@@ -1,0 +1,177 @@
+"""Every error that clipwarden raises on purpose, as one tree.
+
+ClipwardenError
+├── ImageError              the caller's image cannot be judged (`reason` says why)
+├── RequestError            the caller asked for something impossible (`reason` says what)
+│   ├── PolicyUnknownError      no policy of that id is loaded
+│   ├── ContextUnknownError     the policy declares no such context
+│   ├── FingerprintMismatchError    vectors or a bundle come from another model
+│   └── EmbeddingError          stored embeddings are not finite unit vectors of the right width
+├── PolicyError             a policy file or bundle cannot be used (`problems` lists every finding)
+├── ModelError              a model folder cannot be trusted
+├── RuntimeMissingError     neither or both of onnxruntime and onnxruntime-gpu are installed
+├── ConfigError             a flag, environment variable or settings file is wrong
+├── OverloadedError         no room in the queue now (`retry_after_seconds`)
+├── DeadlineError           the caller's deadline passed, or would pass before the work could finish
+└── EncoderError            the encoder failed: a fault of ours, never a verdict
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class ClipwardenError(Exception):
+    """Base of every error that clipwarden raises on purpose."""
+
+
+class Reason(StrEnum):
+    """Stable machine-readable reasons, sent as `google.rpc.ErrorInfo.reason`.
+
+    Never renamed once released; clients branch on them.
+    """
+
+    IMAGE_EMPTY = "IMAGE_EMPTY"
+    IMAGE_TRUNCATED = "IMAGE_TRUNCATED"
+    IMAGE_CORRUPT = "IMAGE_CORRUPT"
+    IMAGE_TOO_LARGE = "IMAGE_TOO_LARGE"
+    IMAGE_TOO_MANY_PIXELS = "IMAGE_TOO_MANY_PIXELS"
+    IMAGE_FORMAT_UNSUPPORTED = "IMAGE_FORMAT_UNSUPPORTED"
+    REQUEST_INVALID = "REQUEST_INVALID"
+    POLICY_UNKNOWN = "POLICY_UNKNOWN"
+    CONTEXT_UNKNOWN = "CONTEXT_UNKNOWN"
+    FINGERPRINT_MISMATCH = "FINGERPRINT_MISMATCH"
+    EMBEDDING_INVALID = "EMBEDDING_INVALID"
+    OVERLOADED = "OVERLOADED"
+    DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
+    SHUTTING_DOWN = "SHUTTING_DOWN"
+    ENCODER_FAILED = "ENCODER_FAILED"
+    INTERNAL = "INTERNAL"
+
+
+class ImageError(ClipwardenError):
+    """The caller's bytes cannot be judged as an image.
+
+    Args:
+        message: One sentence for people; never holds image content.
+        reason: One of the `IMAGE_*` reasons.
+    """
+
+    def __init__(self, message: str, *, reason: Reason) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class RequestError(ClipwardenError):
+    """The request itself cannot be served, whatever the image."""
+
+    reason = Reason.REQUEST_INVALID
+
+
+class PolicyUnknownError(RequestError):
+    """No policy of the asked id is loaded."""
+
+    reason = Reason.POLICY_UNKNOWN
+
+
+class ContextUnknownError(RequestError):
+    """The policy declares no such context."""
+
+    reason = Reason.CONTEXT_UNKNOWN
+
+
+class FingerprintMismatchError(RequestError):
+    """Vectors, a bundle or a policy belong to another model."""
+
+    reason = Reason.FINGERPRINT_MISMATCH
+
+
+class EmbeddingError(RequestError):
+    """Stored embeddings are not finite unit vectors of the model's width."""
+
+    reason = Reason.EMBEDDING_INVALID
+
+
+class Severity(StrEnum):
+    """Whether a finding stops a policy from loading."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Problem:
+    """One finding about a policy file.
+
+    Attributes:
+        file: Path as the user gave it.
+        line: 1-based; 0 when the finding is about the whole file.
+        column: 1-based; 0 when the finding is about the whole file.
+        message: What is wrong.
+        fix: What to write instead.
+        severity: Error (refused) or warning (reported).
+        code: Stable short name of the rule, such as `unknown-key`.
+    """
+
+    file: str
+    line: int
+    column: int
+    message: str
+    fix: str
+    severity: Severity = Severity.ERROR
+    code: str
+
+    def __str__(self) -> str:
+        """Render as `file:line:column: severity: message. fix [code]`, as compilers do."""
+        return f"{self.file}:{self.line}:{self.column}: {self.severity}: {self.message} {self.fix} [{self.code}]"
+
+
+class PolicyError(ClipwardenError):
+    """A policy file or bundle cannot be used.
+
+    Args:
+        problems: Every finding, errors and warnings, in file order.
+    """
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = tuple(problems)
+
+
+class ModelError(ClipwardenError):
+    """A model folder is incomplete, damaged, or not what it says it is."""
+
+
+class RuntimeMissingError(ClipwardenError):
+    """Neither or both of onnxruntime and onnxruntime-gpu are installed."""
+
+
+class ConfigError(ClipwardenError):
+    """A flag, environment variable or settings file is wrong."""
+
+
+class OverloadedError(ClipwardenError):
+    """There is no room for this request now.
+
+    Args:
+        message: One sentence for people.
+        retry_after_seconds: When a retry is worth while; sent as `google.rpc.RetryInfo`.
+    """
+
+    reason = Reason.OVERLOADED
+
+    def __init__(self, message: str, *, retry_after_seconds: float) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class DeadlineError(ClipwardenError):
+    """The caller's deadline passed, or would pass before the work could finish."""
+
+    reason = Reason.DEADLINE_EXCEEDED
+
+
+class EncoderError(ClipwardenError):
+    """The encoder failed on this image: a fault of ours, never a verdict."""
+
+    reason = Reason.ENCODER_FAILED
