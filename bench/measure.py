@@ -1,0 +1,123 @@
+"""Time pieces of work side by side, in processor time, and say on what machine it was."""
+
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Timing:
+    """How much processor time one piece of work took.
+
+    Attributes:
+        median_seconds: Over all rounds.
+        best_seconds: The least of all rounds: what the work costs when nothing else wants the core.
+        rounds: How often it was timed.
+    """
+
+    median_seconds: float
+    best_seconds: float
+    rounds: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ratio:
+    """One figure of a benchmark.
+
+    Attributes:
+        name: What is divided by what.
+        cost: The numerator.
+        reference: The denominator.
+        bar: The most that the ratio of medians may be, or None where there is no promise.
+    """
+
+    name: str
+    cost: Timing
+    reference: Timing
+    bar: float | None = None
+
+    @property
+    def of_medians(self) -> float:
+        """The ratio that is held against the bar."""
+        return self.cost.median_seconds / self.reference.median_seconds
+
+    @property
+    def of_bests(self) -> float:
+        """The ratio with the least disturbance from other work on the machine."""
+        return self.cost.best_seconds / self.reference.best_seconds
+
+    @property
+    def holds(self) -> bool:
+        """Whether the bar, if any, is met."""
+        return self.bar is None or self.of_medians <= self.bar
+
+
+def time_together(
+    works: Mapping[str, Callable[[], object]], *, rounds: int, calls: Mapping[str, int] | None = None
+) -> dict[str, Timing]:
+    """Time several pieces of work in turn, so that a busy machine disturbs them alike.
+
+    Args:
+        works: Name to work.
+        rounds: How often each is timed, after one round that is not.
+        calls: Calls in one timing, for work too short for the clock; 1 where left out.
+
+    Returns:
+        Name to the time of one call.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in works}
+    for round_ in range(rounds + 1):
+        for name, work in works.items():
+            taken = _seconds_per_call(work, (calls or {}).get(name, 1))
+            if round_ > 0:  # The first fills caches.
+                seconds[name].append(taken)
+    return {
+        name: Timing(median_seconds=statistics.median(taken), best_seconds=min(taken), rounds=rounds)
+        for name, taken in seconds.items()
+    }
+
+
+def _seconds_per_call(work: Callable[[], object], calls: int) -> float:
+    # Processor time of all our threads, not the clock on the wall: other programs may share the core, and would
+    # weigh on long work, which they interrupt, more than on short.
+    start = time.process_time()
+    for _ in range(calls):
+        work()
+    return (time.process_time() - start) / calls
+
+
+def stay_on_one_core() -> None:
+    """Keep this process, and the threads it starts from now on, on the last core that it may use; Linux only."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+
+
+def describe_machine() -> dict[str, str]:
+    """Say what a figure was measured on: processor, cores, load, versions."""
+    return {
+        "cpu": _cpu_model(),
+        "cores": str(os.cpu_count()),
+        "load": f"{os.getloadavg()[0]:.1f} (over one minute, at the start)",
+        "python": platform.python_version(),
+        **{name: _version(name) for name in ("numpy", "onnxruntime", "onnxruntime-gpu") if _version(name)},
+    }
+
+
+def _cpu_model() -> str:
+    """Read the processor's name; `platform.processor` is empty on most Linux systems."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return ""

@@ -1,0 +1,190 @@
+"""Turn one image's cosines into its verdict and everything the verdict rests on; pure, and nothing is rounded.
+
+What raises a verdict above the bands:
+
+- `on_partial`, when fewer frames were judged than there are;
+- REVIEW, when the image is degraded;
+- `on_error`, when a category that counts could not be evaluated.
+
+All three act through categories that count: enforced ones for `verdict`, enforced and shadow ones for
+`shadow_verdict`. A policy that enforces nothing therefore answers ALLOW to everything, says `enforced_categories = 0`,
+and changes no caller's traffic while it is being watched. Disabled categories never count.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipwarden.errors import ContextUnknownError
+from clipwarden.policy.schema import Bounds, Verdict
+from clipwarden.scoring.score import best_views, score_rows
+from clipwarden.scoring.tables import CategoryRule, ExemptionRule, Tables
+from clipwarden.scoring.verdict import (
+    AttributeResult,
+    CategoryResult,
+    Judgement,
+    Raise,
+    Scored,
+    Unevaluated,
+    ViewRef,
+)
+
+# Reading a member off its enum's class costs more than the comparison that it is read for (CPython 3.11).
+_ALLOW, _REVIEW, _BLOCK = Verdict.ALLOW, Verdict.REVIEW, Verdict.BLOCK
+
+
+def judge(
+    rows: NDArray[np.float32],
+    views: Sequence[ViewRef],
+    tables: Tables,
+    *,
+    context: str | None,
+    frames_total: int,
+    frames_judged: int,
+    degraded: bool,
+) -> Judgement:
+    """Judge one image. Pure and safe to call from any thread.
+
+    Args:
+        rows: `[V,P+1]` float32, this image's rows of `cosines`.
+        views: V names, in row order; at least one.
+        tables: `prepare(compiled)` of the policy that `rows` was computed with.
+        context: A context that the policy declares, or None.
+        frames_total: Frames the image has.
+        frames_judged: Frames among `views`.
+        degraded: Whether the image is too poor to score well.
+
+    Returns:
+        The judgement; categories and attributes in the policy file's order.
+
+    Raises:
+        ContextUnknownError: If the policy declares no such context.
+    """
+    require_context(tables, context)
+    if len(rows) != len(views) or not views:
+        raise ValueError(f"{len(rows)} rows of cosines for {len(views)} views; every view has one, and there is a view")
+    scored = best_views(score_rows(rows, tables), views, tables)
+    categories = tuple(_category_result(rule, scored, context) for rule in tables.categories)
+    floors = _floors(tables, partial=frames_judged < frames_total, degraded=degraded)
+    on_error = tables.compiled.policy.on_error
+    enforced = [categories[place] for place in tables.enforced]
+    counted = [categories[place] for place in tables.counted]
+    verdict, raised_by = _verdict(enforced, floors, on_error)
+    metadata = tables.compiled.policy.metadata
+    return Judgement(
+        verdict=verdict,
+        shadow_verdict=_verdict(counted, floors, on_error)[0],
+        enforced_categories=len(enforced),
+        decided_by=_decided_by(enforced, verdict),
+        raised_by=raised_by,
+        categories=categories,
+        attributes=tuple(AttributeResult(id=name, scored=scored[concept]) for name, concept in tables.attributes),
+        policy_id=metadata.id,
+        policy_version=metadata.version,
+        policy_digest=tables.compiled.digest,
+        fingerprint=tables.compiled.fingerprint,
+        context=context,
+    )
+
+
+def require_context(tables: Tables, context: str | None) -> None:
+    """Refuse a context that the policy does not declare; cheap, so callers may ask before they decode anything.
+
+    Args:
+        tables: Of the policy in question.
+        context: A name, or None for no context, which is always fine.
+
+    Raises:
+        ContextUnknownError: Names the contexts that are declared.
+    """
+    declared = [item.name for item in tables.compiled.policy.contexts]
+    if context is None or context in declared:
+        return
+    known = ", ".join(declared) if declared else "none"
+    raise ContextUnknownError(
+        f"policy {tables.compiled.policy.metadata.id!r} declares no context {context!r}; it declares: {known}"
+    )
+
+
+def band_of(score: float, bounds: Bounds) -> Verdict:
+    """Compare one score with its bounds: inclusive, block first.
+
+    Args:
+        score: In the bounds' unit, unrounded.
+        bounds: A bound that is None leaves its band out.
+
+    Returns:
+        The band; ALLOW below every bound.
+    """
+    if bounds.block is not None and score >= bounds.block:
+        return _BLOCK
+    if bounds.review is not None and score >= bounds.review:
+        return _REVIEW
+    return _ALLOW
+
+
+def _category_result(rule: CategoryRule, scored: Sequence[Scored | None], context: str | None) -> CategoryResult:
+    bounds = rule.bounds[context]
+    numbers = None if rule.concept is None else scored[rule.concept]
+    unevaluated: Unevaluated | None = None
+    band: Verdict | None = None
+    exempted_by: str | None = None
+    if numbers is None:
+        unevaluated = Unevaluated.DISABLED if rule.concept is None else Unevaluated.NON_FINITE
+    elif rule.unit is not None:
+        band = band_of(numbers.score, bounds)
+        if band is _BLOCK:
+            exempted_by = _exempting_attribute(rule.exemptions, scored)
+            band = _BLOCK if exempted_by is None else _REVIEW
+    return CategoryResult(
+        id=rule.id,
+        mode=rule.mode,
+        severity=rule.severity,
+        reason_code=rule.reason_code,
+        unevaluated=unevaluated,
+        scored=numbers,
+        unit=rule.unit,
+        bounds=bounds,
+        band=band,
+        exempted_by=exempted_by,
+    )
+
+
+def _exempting_attribute(exemptions: Iterable[ExemptionRule], scored: Sequence[Scored | None]) -> str | None:
+    """Name the first exemption that holds. An attribute whose numbers are not finite never exempts."""
+    for exemption in exemptions:
+        attribute = scored[exemption.concept]
+        if attribute is not None and attribute.score >= exemption.gte:
+            return exemption.attribute
+    return None
+
+
+def _floors(tables: Tables, *, partial: bool, degraded: bool) -> Mapping[Raise, Verdict]:
+    """Collect what this image's verdict must be at least, whatever its scores."""
+    floors: dict[Raise, Verdict] = {}
+    if partial:
+        floors[Raise.PARTIAL] = tables.compiled.policy.on_partial
+    if degraded:
+        floors[Raise.DEGRADED] = _REVIEW
+    return floors
+
+
+def _verdict(
+    results: Sequence[CategoryResult], floors: Mapping[Raise, Verdict], on_error: Verdict
+) -> tuple[Verdict, tuple[Raise, ...]]:
+    """Find the verdict of the categories that count, and the reasons that lifted it above their bands."""
+    if not results:
+        return _ALLOW, ()
+    worst = max([result.band or _ALLOW for result in results])
+    if any([result.unevaluated for result in results]):  # noqa: C419 - a list is twice as fast here
+        floors = {**floors, Raise.NOT_EVALUATED: on_error}
+    verdict = max(worst, *floors.values()) if floors else worst
+    return verdict, tuple(reason for reason, floor in floors.items() if floor == verdict > worst)
+
+
+def _decided_by(enforced: Sequence[CategoryResult], verdict: Verdict) -> tuple[str, ...]:
+    """Name the categories behind a verdict, in the order they come in."""
+    if verdict is _ALLOW:
+        return ()
+    return tuple(result.id for result in enforced if result.band is verdict)

@@ -1,0 +1,245 @@
+"""Turn a compiled policy into the arrays that judging reads, once, so that judging an image only looks things up."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipwarden.policy.compiled import CompiledPolicy
+from clipwarden.policy.schema import Bounds, Category, Concept, Method, Mode, Pool, Unit
+from clipwarden.policy.vectors import concept_texts, scored_concepts
+from clipwarden.scoring.verdict import ScoreKind
+
+NEGATIVE_PENALTY = 0.5
+"""`lambda` of the margin. Source: mean AUROC over 14 category and set cells of the feasibility model was 0.892 with
+this capped penalty, 0.659 with the plain difference to the best negative, which lets one benign look-alike veto."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RowTable:
+    """Where each text's cosine lies in a row of cosines, and how it counts.
+
+    A segment is an unbroken run of rows: one concept's prompts, or one concept's negatives. C concepts, S segments.
+
+    Attributes:
+        texts: P texts in row order.
+        starts: `[S]` intp, first row of each segment, rising: what `ufunc.reduceat` wants.
+        segment_of_row: `[P]` intp.
+        concept_of_row: `[P]` intp.
+        weights: `[P]` float64, above 0; 1 for negatives.
+        log_weights: `[P]` float64, natural logarithm of `weights`.
+        prompt_segment: `[C]` intp.
+        negative_segment: `[C]` intp; 0, and without meaning, where `has_negatives` is false.
+        has_negatives: C bools.
+        weight_sums: `[C]` float64, over prompts.
+    """
+
+    texts: tuple[str, ...]
+    starts: NDArray[np.intp]
+    segment_of_row: NDArray[np.intp]
+    concept_of_row: NDArray[np.intp]
+    weights: NDArray[np.float64]
+    log_weights: NDArray[np.float64]
+    prompt_segment: NDArray[np.intp]
+    negative_segment: NDArray[np.intp]
+    has_negatives: tuple[bool, ...]
+    weight_sums: NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MethodTable:
+    """How each concept's cosines become its score; one entry a concept.
+
+    Attributes:
+        kinds: How each score may be read.
+        is_margin: `[C]` bool; the others use the cosine as it is.
+        penalties: `[C]` float64: `lambda` of the margin, 0 without negatives.
+        is_mean: `[C]` bool.
+        is_lse: `[C]` bool; where neither this nor `is_mean`, the pool is `max`.
+        any_mean: So that a policy without that pool does not pay for it.
+        any_lse: Likewise.
+        biases: `[C]` float64, `b` in logits; 0 where uncalibrated.
+    """
+
+    kinds: tuple[ScoreKind, ...]
+    is_margin: NDArray[np.bool_]
+    penalties: NDArray[np.float64]
+    is_mean: NDArray[np.bool_]
+    is_lse: NDArray[np.bool_]
+    any_mean: bool
+    any_lse: bool
+    biases: NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExemptionRule:
+    """An exemption with its attribute already found.
+
+    Attributes:
+        attribute: Id, for the report.
+        concept: The attribute's place among the concepts.
+        gte: Inclusive, compared with the attribute's own score.
+    """
+
+    attribute: str
+    concept: int
+    gte: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CategoryRule:
+    """What decides one category's band.
+
+    Attributes:
+        concept: The category's place among the concepts; None for a disabled category, which has no rows.
+        unit: None without thresholds.
+        bounds: Those in force in each declared context, and under None without a context.
+        exemptions: By attribute id, so that policies with one digest name the same exemption.
+    """
+
+    id: str
+    mode: Mode
+    severity: int
+    reason_code: str | None
+    concept: int | None
+    unit: Unit | None
+    bounds: Mapping[str | None, Bounds]
+    exemptions: tuple[ExemptionRule, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tables:
+    """Everything that judging needs from a compiled policy. Immutable, so safe to share between threads.
+
+    Attributes:
+        compiled: What it was made from.
+        rows: Where cosines lie.
+        methods: How they become scores.
+        categories: One rule a category, disabled ones among them, in file order.
+        attributes: Each attribute's id and its place among the concepts, in file order.
+        enforced: Places among `categories` that count in `verdict`, most severe first, then by id, so that file
+            order changes nothing.
+        counted: Likewise for `shadow_verdict`: enforced and shadow.
+    """
+
+    compiled: CompiledPolicy
+    rows: RowTable
+    methods: MethodTable
+    categories: tuple[CategoryRule, ...]
+    attributes: tuple[tuple[str, int], ...]
+    enforced: tuple[int, ...]
+    counted: tuple[int, ...]
+
+
+def prepare(compiled: CompiledPolicy) -> Tables:
+    """Make the tables of a compiled policy; milliseconds, once per policy.
+
+    Args:
+        compiled: Its `vectors` hold one row a text and a last one for the background.
+
+    Returns:
+        The tables.
+
+    Raises:
+        ValueError: If the policy's texts and the vectors' rows differ in number: a fault of whoever compiled it.
+    """
+    policy = compiled.policy
+    scored = scored_concepts(policy)
+    places = {concept.id: place for place, concept in enumerate(scored)}
+    rows = _row_table(scored)
+    if len(compiled.vectors) != len(rows.texts) + 1:
+        raise ValueError(f"{len(rows.texts)} texts and a background need as many vectors, not {len(compiled.vectors)}")
+    names = [context.name for context in policy.contexts]
+    return Tables(
+        compiled=compiled,
+        rows=rows,
+        methods=_method_table(scored),
+        categories=tuple(_category_rule(category, names, places) for category in policy.categories),
+        attributes=tuple((attribute.id, places[attribute.id]) for attribute in policy.attributes),
+        enforced=_places(policy.categories, Mode.ENFORCE),
+        counted=_places(policy.categories, Mode.ENFORCE, Mode.SHADOW),
+    )
+
+
+def _row_table(concepts: Sequence[Concept]) -> RowTable:
+    """Lay the concepts' texts out in the row order that `CompiledPolicy.vectors` promises."""
+    runs = [len(run) for concept in concepts for run in (concept.prompts, concept.negatives)]
+    starts = [0, *accumulate(runs)][:-1]
+    # A concept without negatives has no segment for them: reduceat has no meaning for an empty run.
+    filled = [place for place, length in enumerate(runs) if length]
+    segment = {place: number for number, place in enumerate(filled)}
+    weights = np.array([weight for concept in concepts for weight in _weights(concept)], dtype=np.float64)
+    return RowTable(
+        texts=tuple(text for concept in concepts for text in concept_texts(concept)),
+        starts=np.array([starts[place] for place in filled], dtype=np.intp),
+        segment_of_row=np.repeat(np.arange(len(filled)), [runs[place] for place in filled]),
+        concept_of_row=np.repeat(np.arange(len(concepts)), [len(concept_texts(concept)) for concept in concepts]),
+        weights=weights,
+        log_weights=np.log(weights),
+        prompt_segment=np.array([segment[2 * place] for place in range(len(concepts))], dtype=np.intp),
+        negative_segment=np.array([segment.get(2 * place + 1, 0) for place in range(len(concepts))], dtype=np.intp),
+        has_negatives=tuple(bool(concept.negatives) for concept in concepts),
+        weight_sums=np.array(
+            [sum(prompt.weight for prompt in concept.prompts) for concept in concepts], dtype=np.float64
+        ),
+    )
+
+
+def _weights(concept: Concept) -> list[float]:
+    return [*(prompt.weight for prompt in concept.prompts), *(1.0 for _ in concept.negatives)]
+
+
+def _method_table(concepts: Sequence[Concept]) -> MethodTable:
+    pools = [concept.pool for concept in concepts]
+    return MethodTable(
+        kinds=tuple(_kind(concept) for concept in concepts),
+        is_margin=np.array([concept.method is Method.MARGIN for concept in concepts], dtype=np.bool_),
+        penalties=np.array([NEGATIVE_PENALTY if concept.negatives else 0.0 for concept in concepts], dtype=np.float64),
+        is_mean=np.array([pool is Pool.MEAN for pool in pools], dtype=np.bool_),
+        is_lse=np.array([pool is Pool.LSE for pool in pools], dtype=np.bool_),
+        any_mean=Pool.MEAN in pools,
+        any_lse=Pool.LSE in pools,
+        biases=np.array([c.calibration.bias if c.calibration else 0.0 for c in concepts], dtype=np.float64),
+    )
+
+
+def _kind(concept: Concept) -> ScoreKind:
+    if concept.method is Method.COSINE:
+        return ScoreKind.RAW_COSINE
+    return ScoreKind.CALIBRATED if concept.calibration else ScoreKind.UNCALIBRATED
+
+
+def _category_rule(category: Category, contexts: list[str], places: Mapping[str, int]) -> CategoryRule:
+    exemptions = sorted(category.exemptions, key=lambda exemption: (exemption.attribute, exemption.gte))
+    return CategoryRule(
+        id=category.id,
+        mode=category.mode,
+        severity=category.severity,
+        reason_code=category.reason_code,
+        concept=places.get(category.id),
+        unit=category.thresholds.unit if category.thresholds else None,
+        bounds={name: _bounds_in(category, name) for name in (None, *contexts)},
+        exemptions=tuple(
+            ExemptionRule(attribute=item.attribute, concept=places[item.attribute], gte=item.gte) for item in exemptions
+        ),
+    )
+
+
+def _places(categories: Sequence[Category], *modes: Mode) -> tuple[int, ...]:
+    """Find the categories in these modes, most severe first, then by id."""
+    found = [place for place, category in enumerate(categories) if category.mode in modes]
+    return tuple(sorted(found, key=lambda place: (-categories[place].severity, categories[place].id)))
+
+
+def _bounds_in(category: Category, context: str | None) -> Bounds:
+    """Put a context's bounds over the category's own; a bound that the context leaves out is inherited."""
+    base = category.thresholds.bounds if category.thresholds else Bounds()
+    override = category.contexts.get(context) if context is not None else None
+    if override is None:
+        return base
+    return Bounds(
+        review=base.review if override.review is None else override.review,
+        block=base.block if override.block is None else override.block,
+    )

@@ -1,0 +1,217 @@
+"""Build small policies and their vectors directly, without a model: seeded, finite, and as few words as a test needs.
+
+policy = make_policy([make_category("weapons", prompts=["a rifle"], review=0.5, block=0.9)])
+assert judge_cosines(policy, {"a rifle": 0.3}).verdict is Verdict.ALLOW
+compiled = compile_with_random_vectors(policy)
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipwarden.policy.compiled import CompiledPolicy
+from clipwarden.policy.schema import (
+    Attribute,
+    Bounds,
+    Calibration,
+    Category,
+    Context,
+    Exemption,
+    Metadata,
+    Method,
+    Mode,
+    ModelBinding,
+    Policy,
+    Pool,
+    Prompt,
+    Thresholds,
+    Unit,
+    Verdict,
+)
+from clipwarden.policy.vectors import concept_texts, scored_concepts
+from clipwarden.scoring.decide import judge
+from clipwarden.scoring.tables import prepare
+from clipwarden.scoring.verdict import Judgement, ViewRef
+
+FULL = ViewRef(name="full")
+FINGERPRINT = "sha256:" + "0" * 64
+DIGEST = "sha256:" + "1" * 64
+FITTED_ON = "sha256:" + "2" * 64
+
+
+def make_prompts(texts: Iterable[str | tuple[str, float]]) -> tuple[Prompt, ...]:
+    """Make prompts of texts, or of (text, weight)."""
+    pairs = ((item, 1.0) if isinstance(item, str) else item for item in texts)
+    return tuple(Prompt(text=text, weight=weight) for text, weight in pairs)
+
+
+def make_calibration(bias: float) -> Calibration:
+    """Make a calibration with this bias, in logits."""
+    return Calibration(bias=bias, prevalence=0.01, fitted_on=FITTED_ON)
+
+
+def make_category(
+    id: str = "weapons",  # noqa: A002 - the field's own name
+    *,
+    prompts: Iterable[str | tuple[str, float]] | None = None,
+    negatives: Iterable[str] = (),
+    method: Method = Method.COSINE,
+    pool: Pool = Pool.MAX,
+    mode: Mode = Mode.ENFORCE,
+    severity: int = 2,
+    review: float | None = None,
+    block: float | None = None,
+    bias: float | None = None,
+    exemptions: Iterable[Exemption] = (),
+    contexts: Mapping[str, Bounds] | None = None,
+) -> Category:
+    """Make a category; its prompt is its id unless given, and its unit is the method's own.
+
+    Without `review` and `block` it has no thresholds, so no band.
+    """
+    unit = Unit.COSINE if method is Method.COSINE else Unit.SCORE
+    bounded = review is not None or block is not None
+    return Category(
+        id=id,
+        prompts=make_prompts([id] if prompts is None else prompts),
+        negatives=tuple(negatives),
+        templates=("{}",),
+        method=method,
+        pool=pool,
+        calibration=None if bias is None else make_calibration(bias),
+        severity=severity,
+        definition=f"What {id} means.",
+        mode=mode,
+        thresholds=Thresholds(unit=unit, bounds=Bounds(review=review, block=block)) if bounded else None,
+        reason_code=None,
+        exemptions=tuple(exemptions),
+        contexts=dict(contexts or {}),
+    )
+
+
+def make_attribute(
+    id: str = "museum",  # noqa: A002 - the field's own name
+    *,
+    prompts: Iterable[str | tuple[str, float]] | None = None,
+    method: Method = Method.COSINE,
+) -> Attribute:
+    """Make an attribute; its prompt is its id unless given."""
+    return Attribute(
+        id=id, prompts=make_prompts([id] if prompts is None else prompts), templates=("{}",), method=method
+    )
+
+
+def make_policy(
+    categories: Iterable[Category],
+    *,
+    attributes: Iterable[Attribute] = (),
+    contexts: Iterable[str] = (),
+    on_error: Verdict = Verdict.REVIEW,
+    on_partial: Verdict = Verdict.REVIEW,
+    calibration_scale: float = 1.0,
+) -> Policy:
+    """Make a policy of these categories, bound to `FINGERPRINT`."""
+    return Policy(
+        metadata=Metadata(id="test", version="1.0.0"),
+        model=ModelBinding(fingerprint=FINGERPRINT, calibration_scale=calibration_scale),
+        on_error=on_error,
+        on_partial=on_partial,
+        contexts=tuple(Context(name=name, description=f"The {name}.") for name in contexts),
+        categories=tuple(categories),
+        attributes=tuple(attributes),
+    )
+
+
+def scored_texts(policy: Policy) -> list[str]:
+    """List the P texts that have rows, in row order."""
+    return [text for concept in scored_concepts(policy) for text in concept_texts(concept)]
+
+
+def unit_vectors(count: int, dim: int, *, seed: int) -> NDArray[np.float32]:
+    """Draw `[count,dim]` float32 unit rows, evenly over the sphere."""
+    rows = np.random.default_rng(seed).standard_normal((count, dim))
+    unit: NDArray[np.float32] = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    return unit
+
+
+def compile_with_random_vectors(
+    policy: Policy,
+    *,
+    dim: int = 32,
+    seed: int = 0,
+    logit_scale: float = 100.0,
+    logit_bias: float | None = None,
+) -> CompiledPolicy:
+    """Compile a policy with a random unit vector for each text; the same text always gets the same vector.
+
+    The background is the mean of 300 random unit vectors.
+    """
+    texts = scored_texts(policy)
+    place = {text: number for number, text in enumerate(sorted(set(texts)))}
+    pool = unit_vectors(len(place), dim, seed=seed)
+    background = unit_vectors(300, dim, seed=seed + 1).mean(axis=0, keepdims=True)
+    vectors = np.concatenate([pool[[place[text] for text in texts]].reshape(-1, dim), background])
+    vectors.flags.writeable = False
+    return CompiledPolicy(
+        policy=policy,
+        digest=DIGEST,
+        fingerprint=FINGERPRINT,
+        logit_scale=logit_scale,
+        logit_bias=logit_bias,
+        vectors=vectors,
+        dropped_calibrations=frozenset(),
+    )
+
+
+def cosine_rows(
+    policy: Policy, views: Sequence[Mapping[str, float]], *, background: float = 0.0
+) -> NDArray[np.float32]:
+    """Write the rows `[V,P+1]` that `cosines` would give, from text to cosine; a text left out has cosine 0."""
+    texts = scored_texts(policy)
+    return np.array([[*(view.get(text, 0.0) for text in texts), background] for view in views], dtype=np.float32)
+
+
+def judge_rows(
+    compiled: CompiledPolicy,
+    rows: NDArray[np.float32],
+    *,
+    views: Sequence[ViewRef] | None = None,
+    context: str | None = None,
+    frames_total: int = 1,
+    frames_judged: int = 1,
+    degraded: bool = False,
+) -> Judgement:
+    """Judge rows of cosines with the ordinary case as default: one whole, good frame, no context."""
+    return judge(
+        rows,
+        views if views is not None else [ViewRef(name="full", frame=number) for number in range(len(rows))],
+        prepare(compiled),
+        context=context,
+        frames_total=frames_total,
+        frames_judged=frames_judged,
+        degraded=degraded,
+    )
+
+
+def judge_cosines(
+    policy: Policy,
+    *views: Mapping[str, float],
+    background: float = 0.0,
+    logit_scale: float = 100.0,
+    logit_bias: float | None = None,
+    context: str | None = None,
+    frames_total: int = 1,
+    frames_judged: int = 1,
+    degraded: bool = False,
+) -> Judgement:
+    """Judge one image of which a test states the cosines themselves, view by view; those left out are 0."""
+    compiled = compile_with_random_vectors(policy, logit_scale=logit_scale, logit_bias=logit_bias)
+    return judge_rows(
+        compiled,
+        cosine_rows(policy, views or [{}], background=background),
+        context=context,
+        frames_total=frames_total,
+        frames_judged=frames_judged,
+        degraded=degraded,
+    )

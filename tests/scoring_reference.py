@@ -1,0 +1,111 @@
+"""Judge slowly, in plain Python, straight from the formulas: what the fast code is held against."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from clipwarden.policy.schema import Bounds, Category, Concept, Method, Mode, Policy, Pool, Verdict
+from clipwarden.policy.vectors import scored_concepts
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SlowScore:
+    """One concept's numbers on its best view; texts by their place in the concept's own lists."""
+
+    cosine: float
+    margin: float | None
+    score: float
+    prompt: int
+    contrast: int | None
+    view: int
+
+
+def slow_pool(pool: Pool, cosines: Sequence[float], weights: Sequence[float], scale: float) -> float:
+    if pool is Pool.MAX:
+        return max(cosines)
+    if pool is Pool.MEAN:
+        return math.fsum(w * c for w, c in zip(weights, cosines, strict=True)) / math.fsum(weights)
+    total = math.fsum(w * math.exp(scale * c) for w, c in zip(weights, cosines, strict=True))
+    return math.log(total / math.fsum(weights)) / scale
+
+
+def slow_sigmoid(x: float) -> float:
+    return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
+
+
+def slow_scores(policy: Policy, rows: Sequence[Sequence[float]], *, scale: float) -> list[SlowScore]:
+    """Score every concept of a policy on the views of one image; each row ends with the background's cosine."""
+    scores = []
+    first = 0
+    for concept in scored_concepts(policy):
+        last = first + len(concept.prompts) + len(concept.negatives)
+        views = [
+            slow_view(concept, row[first:last], row[-1], view=view, scale=scale, slope=policy.model.calibration_scale)
+            for view, row in enumerate(rows)
+        ]
+        scores.append(max(views, key=lambda found: found.cosine if found.margin is None else found.margin))
+        first = last
+    return scores
+
+
+def slow_view(
+    concept: Concept, cosines: Sequence[float], background: float, *, view: int, scale: float, slope: float
+) -> SlowScore:
+    count = len(concept.prompts)
+    prompts, negatives = list(cosines[:count]), list(cosines[count:])
+    pooled = slow_pool(concept.pool, prompts, [prompt.weight for prompt in concept.prompts], scale)
+    margin = None
+    score = pooled
+    if concept.method is Method.MARGIN:
+        penalty = max(0.0, max(negatives) - pooled) if negatives else 0.0
+        margin = scale * ((pooled - background) - 0.5 * penalty)
+        bias = concept.calibration.bias if concept.calibration else 0.0
+        score = slow_sigmoid(slope * margin + bias)
+    return SlowScore(
+        cosine=pooled,
+        margin=margin,
+        score=score,
+        prompt=prompts.index(max(prompts)),
+        contrast=negatives.index(max(negatives)) if negatives else None,
+        view=view,
+    )
+
+
+def slow_bounds(category: Category, context: str | None) -> Bounds:
+    base = category.thresholds.bounds if category.thresholds else Bounds()
+    over = category.contexts.get(context, Bounds()) if context else Bounds()
+    return Bounds(
+        review=over.review if over.review is not None else base.review,
+        block=over.block if over.block is not None else base.block,
+    )
+
+
+def slow_band(category: Category, score: float, attributes: dict[str, float], context: str | None) -> Verdict:
+    """Give one category's band, from its score and the attributes' scores by id."""
+    bounds = slow_bounds(category, context)
+    band = Verdict.ALLOW
+    if bounds.review is not None and score >= bounds.review:
+        band = Verdict.REVIEW
+    if bounds.block is not None and score >= bounds.block:
+        band = Verdict.BLOCK
+    exempt = any(attributes[item.attribute] >= item.gte for item in category.exemptions)
+    return Verdict.REVIEW if band is Verdict.BLOCK and exempt else band
+
+
+def slow_verdict(
+    policy: Policy,
+    scores: dict[str, float],
+    *,
+    modes: set[Mode],
+    context: str | None,
+    partial: bool,
+    degraded: bool,
+) -> Verdict:
+    """Give the verdict of the categories in `modes`, from scores by concept id."""
+    counted = [category for category in policy.categories if category.mode in modes]
+    if not counted:
+        return Verdict.ALLOW
+    attributes = {attribute.id: scores[attribute.id] for attribute in policy.attributes}
+    verdicts = [slow_band(item, scores[item.id], attributes, context) for item in counted]
+    verdicts += [policy.on_partial] * partial + [Verdict.REVIEW] * degraded
+    return max(verdicts)

@@ -1,0 +1,447 @@
+"""Verdicts: what raises them, what never may, and that a report is enough to check them."""
+
+import math
+from dataclasses import replace
+from typing import TypedDict
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from builders import (
+    DIGEST,
+    FINGERPRINT,
+    FULL,
+    compile_with_random_vectors,
+    cosine_rows,
+    judge_cosines,
+    judge_rows,
+    make_attribute,
+    make_category,
+    make_policy,
+)
+from clipwarden.errors import ContextUnknownError
+from clipwarden.policy.schema import Bounds, Category, Exemption, Method, Mode, Policy, Thresholds, Unit, Verdict
+from clipwarden.policy.vectors import concept_texts, scored_concepts
+from clipwarden.scoring.decide import band_of, require_context
+from clipwarden.scoring.tables import prepare
+from clipwarden.scoring.verdict import AttributeResult, CategoryResult, Judgement, Raise, Unevaluated, ViewRef
+from scoring_reference import slow_verdict
+from scoring_strategies import CONTEXTS, Case, cases, cosine
+
+ALLOW, REVIEW, BLOCK = Verdict.ALLOW, Verdict.REVIEW, Verdict.BLOCK
+contexts = st.sampled_from([None, *CONTEXTS])
+
+
+class Circumstances(TypedDict, total=False):
+    """Everything beside the pixels that a verdict depends on."""
+
+    context: str | None
+    partial: bool
+    degraded: bool
+
+
+circumstances = st.fixed_dictionaries({"context": contexts, "partial": st.booleans(), "degraded": st.booleans()})
+
+
+def judge_case(
+    case: Case,
+    policy: Policy | None = None,
+    *,
+    context: str | None = None,
+    partial: bool = False,
+    degraded: bool = False,
+) -> Judgement:
+    compiled = compile_with_random_vectors(policy or case.policy, logit_scale=case.logit_scale)
+    return judge_rows(
+        compiled, case.rows, context=context, frames_total=2 if partial else 1, frames_judged=1, degraded=degraded
+    )
+
+
+def with_categories(policy: Policy, *categories: Category) -> Policy:
+    return replace(policy, categories=tuple(categories))
+
+
+class TestBands:
+    @pytest.mark.parametrize(
+        ("score", "band"), [(0.19, ALLOW), (0.25, REVIEW), (0.26, REVIEW), (0.5, BLOCK), (0.9, BLOCK)]
+    )
+    def test_start_at_their_bounds_inclusively(self, score: float, band: Verdict) -> None:
+        judgement = judge_cosines(make_policy([make_category("c", review=0.25, block=0.5)]), {"c": score})
+        assert judgement.verdict is band
+        assert judgement.categories[0].band is band
+
+    def test_a_float32_cosine_just_below_a_float64_bound_stays_below(self) -> None:
+        policy = make_policy([make_category("c", review=0.3)])
+        below = float(np.float32(0.3))
+        assert below > 0.3  # float32 rounds this bound up: the cosine is compared as the double it is
+        assert judge_cosines(policy, {"c": 0.3}).verdict is REVIEW
+        assert judge_cosines(policy, {"c": float(np.nextafter(np.float32(0.3), np.float32(0)))}).verdict is ALLOW
+
+    def test_a_missing_bound_leaves_its_band_out(self) -> None:
+        assert band_of(0.9, Bounds()) is ALLOW
+        assert band_of(0.9, Bounds(review=0.2)) is REVIEW
+        assert band_of(0.1, Bounds(block=0.2)) is ALLOW
+        assert band_of(0.2, Bounds(block=0.2)) is BLOCK
+
+    def test_a_category_without_thresholds_is_scored_without_a_band(self) -> None:
+        judgement = judge_cosines(make_policy([make_category("c")]), {"c": 0.9})
+        result = judgement.categories[0]
+        assert judgement.verdict is ALLOW
+        assert (result.band, result.unit, result.bounds) == (None, None, Bounds())
+        assert result.scored is not None
+
+    def test_margin_is_compared_as_score(self) -> None:
+        policy = make_policy([make_category("c", method=Method.MARGIN, review=0.5, block=0.9)])
+        assert judge_cosines(policy, {"c": 0.0}).verdict is REVIEW
+        assert judge_cosines(policy, {"c": -0.01}).verdict is ALLOW
+        assert judge_cosines(policy, {"c": 0.03}).verdict is BLOCK
+
+
+class TestVerdict:
+    def test_is_the_worst_enforced_band(self) -> None:
+        policy = make_policy([make_category(name, review=0.2, block=0.5) for name in ("a", "b", "c")])
+        assert judge_cosines(policy, {"a": 0.1, "b": 0.3, "c": 0.6}).verdict is BLOCK
+        assert judge_cosines(policy, {"a": 0.1, "b": 0.3}).verdict is REVIEW
+        assert judge_cosines(policy, {"a": 0.1}).verdict is ALLOW
+
+    def test_shadow_counts_in_the_shadow_verdict_only(self) -> None:
+        policy = make_policy([make_category("a", review=0.2), make_category("b", mode=Mode.SHADOW, block=0.2)])
+        judgement = judge_cosines(policy, {"a": 0.3, "b": 0.3})
+        assert (judgement.verdict, judgement.shadow_verdict) == (REVIEW, BLOCK)
+        assert judgement.decided_by == ("a",)
+
+    def test_counts_what_is_enforced_so_that_an_all_shadow_policy_never_looks_clean(self) -> None:
+        modes = [Mode.SHADOW, Mode.SHADOW, Mode.ENFORCE, Mode.DISABLED]
+        policy = make_policy([make_category(f"c{number}", mode=mode, review=0.2) for number, mode in enumerate(modes)])
+        assert judge_cosines(policy).enforced_categories == 1
+        shadow = make_policy([make_category("c", mode=Mode.SHADOW, review=0.2)])
+        assert judge_cosines(shadow).enforced_categories == 0
+
+    def test_is_decided_by_the_most_severe_first_then_by_id(self) -> None:
+        severities = {"d": 1, "c": 3, "a": 3, "b": 4, "low": 4}
+        policy = make_policy(
+            [make_category(name, severity=severity, review=0.2, block=0.5) for name, severity in severities.items()]
+        )
+        judgement = judge_cosines(policy, {"a": 0.6, "b": 0.6, "c": 0.6, "d": 0.6, "low": 0.3})
+        assert judgement.decided_by == ("b", "a", "c", "d")
+        assert judge_cosines(policy).decided_by == ()
+
+    def test_carries_what_it_was_decided_with(self) -> None:
+        policy = make_policy([make_category("c")], contexts=["shop"])
+        judgement = judge_cosines(policy, context="shop")
+        assert (judgement.policy_id, judgement.policy_version) == ("test", "1.0.0")
+        assert (judgement.policy_digest, judgement.fingerprint) == (DIGEST, FINGERPRINT)
+        assert judgement.context == "shop"
+
+    def test_reports_in_file_order_disabled_categories_included(self) -> None:
+        names = ["zebra", "apple", "mango"]
+        modes = [Mode.SHADOW, Mode.DISABLED, Mode.ENFORCE]
+        policy = make_policy(
+            [make_category(name, mode=mode, review=0.2) for name, mode in zip(names, modes, strict=True)],
+            attributes=[make_attribute("y"), make_attribute("x")],
+        )
+        judgement = judge_cosines(policy)
+        assert [result.id for result in judgement.categories] == names
+        assert [result.id for result in judgement.attributes] == ["y", "x"]
+
+    def test_says_which_view_was_worst(self) -> None:
+        policy = make_policy([make_category("c", review=0.2), make_category("d", review=0.2)])
+        compiled = compile_with_random_vectors(policy)
+        rows = cosine_rows(policy, [{"c": 0.3, "d": 0.1}, {"c": 0.1, "d": 0.4}])
+        views = [ViewRef(name="on_white"), ViewRef(name="on_black")]
+        found = [result.scored for result in judge_rows(compiled, rows, views=views).categories]
+        assert [scored.view.name for scored in found if scored] == ["on_white", "on_black"]
+
+    @pytest.mark.parametrize("views", [[], [FULL], [FULL, FULL, FULL]])
+    def test_needs_a_name_for_every_view(self, views: list[ViewRef]) -> None:
+        policy = make_policy([make_category("c")])
+        rows = cosine_rows(policy, [{}, {}]) if views else np.zeros((0, 2), dtype=np.float32)
+        with pytest.raises(ValueError, match="views"):
+            judge_rows(compile_with_random_vectors(policy), rows, views=views)
+
+
+class TestRaising:
+    def policy(self, mode: Mode = Mode.ENFORCE, *, on_partial: Verdict = REVIEW, on_error: Verdict = REVIEW) -> Policy:
+        category = make_category("c", mode=mode, review=0.2, block=0.5)
+        return make_policy([category], on_partial=on_partial, on_error=on_error)
+
+    @pytest.mark.parametrize("on_partial", Verdict)
+    def test_partial_gives_at_least_on_partial(self, on_partial: Verdict) -> None:
+        judgement = judge_cosines(self.policy(on_partial=on_partial), frames_total=12, frames_judged=1)
+        assert judgement.verdict is on_partial
+        assert judgement.raised_by == (() if on_partial is ALLOW else (Raise.PARTIAL,))
+        assert judgement.decided_by == ()
+        assert judgement.categories[0].band is ALLOW
+
+    def test_every_frame_judged_raises_nothing(self) -> None:
+        assert judge_cosines(self.policy(), frames_total=12, frames_judged=12).raised_by == ()
+
+    def test_degraded_gives_at_least_review(self) -> None:
+        judgement = judge_cosines(self.policy(), degraded=True)
+        assert (judgement.verdict, judgement.raised_by) == (REVIEW, (Raise.DEGRADED,))
+
+    def test_what_the_bands_say_already_is_not_raised(self) -> None:
+        for score, verdict in ((0.3, REVIEW), (0.6, BLOCK)):
+            judgement = judge_cosines(self.policy(), {"c": score}, degraded=True, frames_total=2)
+            assert (judgement.verdict, judgement.raised_by, judgement.decided_by) == (verdict, (), ("c",))
+
+    def test_raised_by_names_what_alone_would_have_sufficed(self) -> None:
+        both = judge_cosines(self.policy(), degraded=True, frames_total=2)
+        assert both.raised_by == (Raise.PARTIAL, Raise.DEGRADED)
+        blocking = judge_cosines(self.policy(on_partial=BLOCK), degraded=True, frames_total=2)
+        assert (blocking.verdict, blocking.raised_by) == (BLOCK, (Raise.PARTIAL,))
+
+    @pytest.mark.parametrize("mode", [Mode.SHADOW, Mode.DISABLED])
+    def test_nothing_raises_the_verdict_of_a_policy_that_enforces_nothing(self, mode: Mode) -> None:
+        judgement = judge_cosines(
+            self.policy(mode, on_partial=BLOCK, on_error=BLOCK), {"c": math.nan}, degraded=True, frames_total=2
+        )
+        assert (judgement.verdict, judgement.enforced_categories, judgement.raised_by) == (ALLOW, 0, ())
+        assert judgement.shadow_verdict is (BLOCK if mode is Mode.SHADOW else ALLOW)
+
+    @pytest.mark.parametrize("raiser", [{"degraded": True}, {"frames_total": 2}])
+    def test_shadow_verdict_is_raised_as_if_shadow_were_enforced(self, raiser: dict[str, int]) -> None:
+        compiled = compile_with_random_vectors(self.policy(Mode.SHADOW))
+        judgement = judge_rows(
+            compiled,
+            cosine_rows(compiled.policy, [{}]),
+            degraded=bool(raiser.get("degraded")),
+            frames_total=raiser.get("frames_total", 1),
+        )
+        assert (judgement.verdict, judgement.shadow_verdict) == (ALLOW, REVIEW)
+
+
+class TestNotEvaluated:
+    @pytest.mark.parametrize("on_error", Verdict)
+    def test_an_enforced_category_that_is_not_finite_gives_at_least_on_error(self, on_error: Verdict) -> None:
+        policy = make_policy([make_category("c", review=0.2), make_category("d", review=0.2)], on_error=on_error)
+        judgement = judge_cosines(policy, {"c": math.nan})
+        broken, whole = judgement.categories
+        assert judgement.verdict is on_error
+        assert judgement.raised_by == (() if on_error is ALLOW else (Raise.NOT_EVALUATED,))
+        assert (broken.unevaluated, broken.scored, broken.band) == (Unevaluated.NON_FINITE, None, None)
+        assert whole.unevaluated is None
+
+    def test_a_shadow_category_that_is_not_finite_raises_the_shadow_verdict_only(self) -> None:
+        policy = make_policy([make_category("c", mode=Mode.SHADOW, review=0.2), make_category("d", review=0.2)])
+        judgement = judge_cosines(policy, {"c": math.nan})
+        assert (judgement.verdict, judgement.shadow_verdict) == (ALLOW, REVIEW)
+
+    def test_an_attribute_that_is_not_finite_is_reported_without_numbers(self) -> None:
+        policy = make_policy([make_category("c", review=0.2)], attributes=[make_attribute("museum")])
+        judgement = judge_cosines(policy, {"museum": math.nan})
+        assert judgement.attributes[0].scored is None
+        assert judgement.verdict is ALLOW
+
+    def test_disabled_categories_say_so_and_never_count(self) -> None:
+        policy = make_policy([make_category("c", mode=Mode.DISABLED, review=0.2)], on_error=BLOCK)
+        judgement = judge_cosines(policy)
+        result = judgement.categories[0]
+        assert (result.unevaluated, result.scored, result.band) == (Unevaluated.DISABLED, None, None)
+        assert result.bounds == Bounds(review=0.2)
+        assert (judgement.verdict, judgement.shadow_verdict) == (ALLOW, ALLOW)
+
+    @given(case=cases(), view=st.integers(0, 2), broken=st.sampled_from([np.nan, np.inf, -np.inf]))
+    def test_a_broken_view_is_never_a_silent_number_nor_less_than_on_error(
+        self, case: Case, view: int, broken: float
+    ) -> None:
+        case.rows[view % len(case.rows)] = broken
+        judgement = judge_case(case)
+        for result in judgement.categories:
+            disabled = result.mode is Mode.DISABLED
+            assert result.scored is None
+            assert result.band is None
+            assert result.unevaluated is (Unevaluated.DISABLED if disabled else Unevaluated.NON_FINITE)
+        assert all(attribute.scored is None for attribute in judgement.attributes)
+        assert judgement.verdict is (case.policy.on_error if judgement.enforced_categories else ALLOW)
+
+
+class TestContexts:
+    def policy(self) -> Policy:
+        overrides = {"shop": Bounds(review=0.4, block=0.8), "half": Bounds(block=0.9), "late": Bounds(review=0.4)}
+        return make_policy(
+            [make_category("c", review=0.2, block=0.5, contexts=overrides)], contexts=["shop", "half", "late", "plain"]
+        )
+
+    @pytest.mark.parametrize(
+        ("context", "bounds", "band"),
+        [
+            (None, Bounds(review=0.2, block=0.5), BLOCK),
+            ("shop", Bounds(review=0.4, block=0.8), REVIEW),
+            ("half", Bounds(review=0.2, block=0.9), REVIEW),
+            ("late", Bounds(review=0.4, block=0.5), BLOCK),
+            ("plain", Bounds(review=0.2, block=0.5), BLOCK),
+        ],
+    )
+    def test_override_bounds_and_inherit_those_left_out(
+        self, context: str | None, bounds: Bounds, band: Verdict
+    ) -> None:
+        judgement = judge_cosines(self.policy(), {"c": 0.6}, context=context)
+        assert judgement.categories[0].bounds == bounds
+        assert judgement.verdict is band
+
+    def test_undeclared_is_refused_with_those_declared(self) -> None:
+        with pytest.raises(ContextUnknownError, match=r"'shpo'.*: shop, half, late, plain$"):
+            judge_cosines(self.policy(), context="shpo")
+
+    def test_undeclared_is_refused_before_any_image_is_decoded(self) -> None:
+        tables = prepare(compile_with_random_vectors(make_policy([make_category("c")])))
+        require_context(tables, None)
+        with pytest.raises(ContextUnknownError, match="it declares: none"):
+            require_context(tables, "shop")
+
+    @given(case=cases(), context=contexts)
+    def test_equal_a_policy_with_those_bounds_written_in(self, case: Case, context: str | None) -> None:
+        judgement = judge_case(case, context=context)
+        written = [
+            replace(item, contexts={}, thresholds=item.thresholds and replace(item.thresholds, bounds=result.bounds))
+            for item, result in zip(case.policy.categories, judgement.categories, strict=True)
+        ]
+        plain = judge_case(case, with_categories(case.policy, *written))
+        assert replace(judgement, context=None) == plain
+
+
+class TestExemptions:
+    def policy(self, *, mode: Mode = Mode.ENFORCE, gte: float = 0.25) -> Policy:
+        exemptions = [Exemption(attribute="museum", gte=gte), Exemption(attribute="archive", gte=gte)]
+        return make_policy(
+            [make_category("c", mode=mode, review=0.2, block=0.5, exemptions=exemptions)],
+            attributes=[make_attribute("museum"), make_attribute("archive")],
+        )
+
+    def test_turn_block_into_review_and_name_the_attribute(self) -> None:
+        judgement = judge_cosines(self.policy(), {"c": 0.6, "museum": 0.25})
+        assert judgement.verdict is REVIEW
+        assert judgement.decided_by == ("c",)
+        assert judgement.categories[0].exempted_by == "museum"
+
+    @pytest.mark.parametrize("museum", [0.24, math.nan, math.inf])
+    def test_need_the_attribute_inclusively_and_finite(self, museum: float) -> None:
+        judgement = judge_cosines(self.policy(), {"c": 0.6, "museum": museum})
+        assert judgement.verdict is BLOCK
+        assert judgement.categories[0].exempted_by is None
+
+    @pytest.mark.parametrize("score", [0.1, 0.3])
+    def test_leave_lesser_bands_alone(self, score: float) -> None:
+        judgement = judge_cosines(self.policy(), {"c": score, "museum": 0.9})
+        assert judgement.verdict is (REVIEW if score >= 0.2 else ALLOW)
+        assert judgement.categories[0].exempted_by is None
+
+    def test_name_the_first_by_id_so_that_file_order_changes_nothing(self) -> None:
+        judgement = judge_cosines(self.policy(), {"c": 0.6, "museum": 0.9, "archive": 0.3})
+        assert judgement.categories[0].exempted_by == "archive"
+
+    def test_compare_the_attribute_in_its_own_score(self) -> None:
+        attribute = make_attribute("museum", method=Method.MARGIN)
+        exemption = Exemption(attribute="museum", gte=0.9)
+        policy = make_policy([make_category("c", block=0.5, exemptions=[exemption])], attributes=[attribute])
+        assert judge_cosines(policy, {"c": 0.6, "museum": 0.05}).verdict is REVIEW
+        assert judge_cosines(policy, {"c": 0.6, "museum": 0.01}).verdict is BLOCK
+
+    @given(case=cases(), context=contexts)
+    def test_only_ever_turn_block_into_review(self, case: Case, context: str | None) -> None:
+        bare = with_categories(case.policy, *(replace(item, exemptions=()) for item in case.policy.categories))
+        exempted, strict = judge_case(case, context=context), judge_case(case, bare, context=context)
+        for with_, without in zip(exempted.categories, strict.categories, strict=True):
+            changed = with_.band is not without.band
+            assert changed == (with_.exempted_by is not None)
+            assert not changed or (without.band, with_.band) == (BLOCK, REVIEW)
+        assert exempted.verdict is strict.verdict or (strict.verdict, exempted.verdict) == (BLOCK, REVIEW)
+
+
+class TestProperties:
+    @settings(max_examples=150)
+    @given(case=cases(), given_=circumstances)
+    def test_verdicts_equal_the_slow_reference(self, case: Case, given_: Circumstances) -> None:
+        judgement = judge_case(case, **given_)
+        results: list[CategoryResult | AttributeResult] = [*judgement.categories, *judgement.attributes]
+        scores = {item.id: item.scored.score for item in results if item.scored}
+        for verdict, modes in (
+            (judgement.verdict, {Mode.ENFORCE}),
+            (judgement.shadow_verdict, {Mode.ENFORCE, Mode.SHADOW}),
+        ):
+            assert verdict is slow_verdict(case.policy, scores, modes=modes, **given_)
+
+    @given(case=cases(), context=contexts)
+    def test_every_band_can_be_worked_out_from_the_report_alone(self, case: Case, context: str | None) -> None:
+        judgement = judge_case(case, context=context)
+        for result in judgement.categories:
+            assert result.band is self.band_from_report(result)
+        bands = [result.band for result in judgement.categories if result.mode is Mode.ENFORCE and result.band]
+        assert judgement.verdict is max(bands, default=ALLOW)
+
+    def band_from_report(self, result: CategoryResult) -> Verdict | None:
+        """Repeat a client's arithmetic: doubles, `>=`, nothing rounded."""
+        if result.scored is None or result.unit is None:
+            return None
+        number = result.scored.cosine if result.unit is Unit.COSINE else result.scored.score
+        if result.bounds.block is not None and number >= result.bounds.block:
+            return REVIEW if result.exempted_by else BLOCK
+        return REVIEW if result.bounds.review is not None and number >= result.bounds.review else ALLOW
+
+    @given(case=cases(), given_=circumstances)
+    def test_shadow_never_changes_the_verdict(self, case: Case, given_: Circumstances) -> None:
+        without = judge_case(self.without_shadow(case), **given_)
+        judgement = judge_case(case, **given_)
+        assert judgement.verdict is without.verdict
+        assert judgement.decided_by == without.decided_by
+        assert judgement.raised_by == without.raised_by
+
+    def without_shadow(self, case: Case) -> Case:
+        """Disable every shadow category; its texts then have no rows."""
+        shadow = {item.id for item in case.policy.categories if item.mode is Mode.SHADOW}
+        kept = [number for number, owner in enumerate(self.owners(case.policy)) if owner not in shadow]
+        modes = [Mode.DISABLED if item.id in shadow else item.mode for item in case.policy.categories]
+        categories = [replace(item, mode=mode) for item, mode in zip(case.policy.categories, modes, strict=True)]
+        return replace(case, policy=with_categories(case.policy, *categories), rows=case.rows[:, [*kept, -1]])
+
+    def owners(self, policy: Policy) -> list[str]:
+        """Name the concept of each row."""
+        return [item.id for item in scored_concepts(policy) for _ in concept_texts(item)]
+
+    @given(case=cases(), given_=circumstances)
+    def test_enforcing_shadow_makes_the_verdict_what_the_shadow_verdict_said(
+        self, case: Case, given_: Circumstances
+    ) -> None:
+        enforced = [
+            replace(item, mode=Mode.ENFORCE) if item.mode is Mode.SHADOW else item for item in case.policy.categories
+        ]
+        promised = judge_case(case, **given_).shadow_verdict
+        policy = with_categories(case.policy, *enforced)
+        judgement = judge_case(case, policy, **given_)
+        assert judgement.verdict is promised is judgement.shadow_verdict
+
+    @given(case=cases(), lower=cosine)
+    def test_a_lower_bound_never_gives_a_milder_verdict(self, case: Case, lower: float) -> None:
+        def lowered(item: Category) -> Category:
+            if item.thresholds is None:
+                return item
+            old = item.thresholds.bounds
+            new = Bounds(
+                review=None if old.review is None else min(old.review, lower),
+                block=None if old.block is None else min(old.block, lower),
+            )
+            return replace(item, thresholds=Thresholds(unit=item.thresholds.unit, bounds=new))
+
+        stricter = judge_case(case, with_categories(case.policy, *map(lowered, case.policy.categories)))
+        milder = judge_case(case)
+        assert stricter.verdict >= milder.verdict
+        assert stricter.shadow_verdict >= milder.shadow_verdict
+
+    @given(case=cases())
+    def test_another_view_never_gives_a_milder_band_unless_it_exempts(self, case: Case) -> None:
+        whole = judge_case(case)
+        first = judge_case(replace(case, rows=case.rows[:1]))
+        for more, fewer in zip(whole.categories, first.categories, strict=True):
+            assert more.exempted_by or (more.band or ALLOW) >= (fewer.band or ALLOW)
+
+    @given(case=cases(), context=contexts)
+    def test_decided_by_explains_the_verdict_together_with_raised_by(self, case: Case, context: str | None) -> None:
+        judgement = judge_case(case, context=context, partial=True)
+        by_id = {result.id: result for result in judgement.categories}
+        assert all(by_id[name].band is judgement.verdict for name in judgement.decided_by)
+        explained = bool(judgement.decided_by) or bool(judgement.raised_by)
+        assert explained == (judgement.verdict is not ALLOW)
+        assert not (judgement.decided_by and judgement.raised_by)
