@@ -12,8 +12,10 @@ ClipwardenError
 ├── RuntimeMissingError     neither or both of onnxruntime and onnxruntime-gpu are installed
 ├── ConfigError             a flag, environment variable or settings file is wrong
 ├── OverloadedError         no room in the queue now (`retry_after_seconds`)
+├── ShuttingDownError       the server drains and takes no new work
 ├── DeadlineError           the caller's deadline passed, or would pass before the work could finish
-└── EncoderError            the encoder failed: a fault of ours, never a verdict
+├── EncoderError            the encoder failed: a fault of ours, never a verdict
+└── ClientError             a call to a server failed (its own tree is in `clipwarden.client.errors`)
 """
 
 from collections.abc import Sequence
@@ -163,6 +165,12 @@ class OverloadedError(ClipwardenError):
     def __init__(self, message: str, *, retry_after_seconds: float) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+
+
+class ShuttingDownError(ClipwardenError):
+    """The server drains and takes no new work; another replica, or this one later, may."""
+
+    reason = Reason.SHUTTING_DOWN
 
 
 class DeadlineError(ClipwardenError):

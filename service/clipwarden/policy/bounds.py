@@ -1,0 +1,36 @@
+"""Read the ends of bands, and say what holds where a context overrides them."""
+
+from clipwarden.policy.fields import Value
+from clipwarden.policy.keys import Fields
+from clipwarden.policy.schema import Bounds, Method, Unit
+
+UNIT_OF = {Method.COSINE: Unit.COSINE, Method.MARGIN: Unit.SCORE}
+LOWEST = {Unit.COSINE: -1.0, Unit.SCORE: 0.0}
+"""Lower end of each unit's range; the upper end of both is 1."""
+
+
+def merge_bounds(base: Bounds, override: Bounds) -> Bounds:
+    """Return the bounds in force where an override applies: what it leaves out is inherited."""
+    return Bounds(
+        review=base.review if override.review is None else override.review,
+        block=base.block if override.block is None else override.block,
+    )
+
+
+def read_bounds(fields: Fields, unit: Unit | None) -> Bounds:
+    """Read `review` and `block`; the wider range holds while the unit is unknown."""
+    low = LOWEST[unit] if unit else -1.0
+    review, block = fields.get("review"), fields.get("block")
+    return Bounds(
+        review=review.number(low=low, high=1.0) if review else None,
+        block=block.number(low=low, high=1.0) if block else None,
+    )
+
+
+def check_order(value: Value, bounds: Bounds) -> None:
+    """Report a review band that the block band leaves no room for."""
+    if bounds.review is None or bounds.block is None or bounds.review < bounds.block:
+        return
+    message = f"review ({bounds.review:g}) must lie below block ({bounds.block:g}) in {value.name}."
+    fix = "Lower review or raise block; to block without a review band, leave review out."
+    value.error("review-not-below-block", message, fix)

@@ -1,0 +1,226 @@
+"""A compiled policy in one pickle-free file, and back; a file is hostile until every part of it agrees."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import rfc8785
+from numpy.typing import NDArray
+
+from clipwarden.errors import PolicyError, Problem
+from clipwarden.policy.atomic import write_atomically
+from clipwarden.policy.cache import UNIT_TOLERANCE
+from clipwarden.policy.compiled import CompiledPolicy
+from clipwarden.policy.digest import policy_digest
+from clipwarden.policy.document import dump_policy
+from clipwarden.policy.load import LoadedPolicy, parse_policy
+from clipwarden.policy.schema import Mode, Policy
+from clipwarden.policy.sections import DIGEST
+from clipwarden.policy.stale import drop_stale_calibrations
+from clipwarden.policy.tensors import dump_tensors, parse_metadata, parse_tensors, read_bounded
+from clipwarden.policy.vectors import concept_texts, scored_concepts
+
+FORMAT = "clipwarden-bundle/1"
+MAX_BUNDLE_BYTES = 256 * 1024 * 1024
+"""Largest bundle that is read: 30,000 texts of width 2,048."""
+MAX_POLICY_CHARACTERS = 4 * 1024 * 1024
+"""Longest policy inside. Four times a file's limit, since templates are repeated in every category."""
+
+_LARGEST_NUMBER = 1e6
+"""Logit scales lie around 100 and biases around -10."""
+
+OnWarning = Callable[[Problem], None]
+
+_TENSOR = "vectors"
+# One entry only: the library writes several in random order, and equal policies must give equal bytes.
+_METADATA = "clipwarden"
+_KEYS = frozenset({"format", "policy", "digest", "fingerprint", "logit_scale", "logit_bias", "rows"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Header:
+    """What a bundle says besides its vectors."""
+
+    policy: str
+    digest: str
+    fingerprint: str
+    logit_scale: float
+    logit_bias: float | None
+    rows: tuple[str, ...]
+
+
+class _BundleError(Exception):
+    """Why a bundle is refused; ends a sentence that starts with its name."""
+
+
+def write_bundle(compiled: CompiledPolicy, path: Path) -> None:
+    """Write a compiled policy, atomically; equal policies and vectors give equal bytes.
+
+    Args:
+        compiled: From `compile_policy` or `read_bundle`.
+        path: The file to write or replace.
+
+    Raises:
+        PolicyError: The policy was not made by `parse_policy` and would not be read back as it is.
+        OSError: The file cannot be written.
+    """
+    policy = compiled.source or compiled.policy
+    text = dump_policy(policy)
+    if len(text) > MAX_POLICY_CHARACTERS or parse_policy(text, file=str(path)).policy != policy:
+        raise _refusal(path, "the policy cannot be stored without change", "Write it as YAML and load that.")
+    header = {
+        "format": FORMAT,
+        "policy": text,
+        "digest": compiled.digest,
+        "fingerprint": compiled.fingerprint,
+        "logit_scale": compiled.logit_scale,
+        "logit_bias": compiled.logit_bias,
+        "rows": row_hashes(policy),
+    }
+    metadata = {_METADATA: json.dumps(header, ensure_ascii=False, allow_nan=False, separators=(",", ":"))}
+    write_atomically(path, dump_tensors({_TENSOR: compiled.vectors}, metadata=metadata))
+
+
+def read_bundle(path: Path, *, on_warning: OnWarning | None = None) -> CompiledPolicy:
+    """Read a bundle, believing nothing in it that can be checked.
+
+    Whether it belongs to the model in use is for the caller to compare (`source.load_compiled` does); that the
+    vectors are those of the texts only the model that made them can tell.
+
+    Args:
+        path: The file.
+        on_warning: Told of what deserves a look, such as a policy past its `review_by`.
+
+    Returns:
+        The compiled policy.
+
+    Raises:
+        PolicyError: Not a bundle, of another format, or its parts contradict each other.
+    """
+    try:
+        data = read_bounded(path, limit=MAX_BUNDLE_BYTES)
+        tensors = parse_tensors(data)
+        header = _parse_header(parse_metadata(data))
+        loaded = _parse_inner(header.policy, path)
+        _check_rows(header, loaded.policy)
+        vectors = _check_vectors(tensors, len(header.rows) + 1)
+    except OSError as exc:
+        raise _refusal(path, f"it cannot be read: {exc.strerror}", "Check the path and its permissions.") from exc
+    except (ValueError, RecursionError, _BundleError) as exc:
+        raise _refusal(path, str(exc), "Compile the policy again with `clipwarden compile`.") from exc
+    if on_warning is not None:
+        for warning in loaded.warnings:
+            on_warning(warning)
+    policy, dropped = drop_stale_calibrations(loaded.policy, header.fingerprint)
+    return CompiledPolicy(
+        policy=policy,
+        source=loaded.policy,
+        digest=header.digest,
+        fingerprint=header.fingerprint,
+        logit_scale=header.logit_scale,
+        logit_bias=header.logit_bias,
+        vectors=vectors,
+        dropped_calibrations=dropped,
+    )
+
+
+def row_hashes(policy: Policy) -> list[str]:
+    """Return what each row of a policy's vectors is the vector of: SHA-256 of the text and its templates."""
+    return [
+        hashlib.sha256(rfc8785.dumps([text, sorted(concept.templates)])).hexdigest()
+        for concept in scored_concepts(policy)
+        for text in concept_texts(concept)
+    ]
+
+
+def _parse_header(metadata: dict[str, str]) -> _Header:
+    if set(metadata) != {_METADATA}:
+        raise _BundleError("it is not a clipwarden bundle")
+    fields = json.loads(metadata[_METADATA])
+    if not isinstance(fields, dict) or fields.get("format") != FORMAT:
+        raise _BundleError(f"it is not of the format {FORMAT}")
+    if set(fields) != _KEYS:
+        raise _BundleError("its header has missing or unknown keys")
+    bias = fields["logit_bias"]
+    return _Header(
+        policy=_text(fields, "policy"),
+        digest=_digest(fields, "digest"),
+        fingerprint=_digest(fields, "fingerprint"),
+        logit_scale=_number(fields["logit_scale"]),
+        logit_bias=None if bias is None else _number(bias),
+        rows=_texts(fields, "rows"),
+    )
+
+
+def _parse_inner(text: str, path: Path) -> LoadedPolicy:
+    if len(text) > MAX_POLICY_CHARACTERS:
+        raise _BundleError("the policy inside is too long")
+    try:
+        return parse_policy(text, file=str(path))
+    except PolicyError as exc:
+        raise _BundleError(f"the policy inside is refused: {exc.problems[0].message}") from exc
+
+
+def _check_rows(header: _Header, policy: Policy) -> None:
+    if header.digest != policy_digest(policy):
+        raise _BundleError("its digest is not that of the policy inside")
+    if policy.model.fingerprint not in (None, header.fingerprint):
+        raise _BundleError("its vectors come from another model than the policy inside is bound to")
+    if list(header.rows) != row_hashes(policy):
+        raise _BundleError("its vectors belong to other texts than the policy inside")
+    stale = drop_stale_calibrations(policy, header.fingerprint)[1]
+    if any(category.id in stale and category.mode is Mode.ENFORCE for category in policy.categories):
+        raise _BundleError("an enforced category's calibration was fitted on something else")
+
+
+def _check_vectors(tensors: dict[str, NDArray[np.generic]], rows: int) -> NDArray[np.float32]:
+    """Check float32 [P+1,D]: unit rows, then a mean of unit rows."""
+    table = tensors.get(_TENSOR)
+    if table is None or len(tensors) != 1 or table.dtype != np.float32 or table.ndim != len("PD"):
+        raise _BundleError("it does not hold one table of float32 vectors")
+    if table.shape[0] != rows or table.shape[1] == 0:
+        raise _BundleError(f"it holds {table.shape[0]} vectors where {rows} belong to the policy inside")
+    vectors = cast("NDArray[np.float32]", table)
+    norms = np.linalg.norm(vectors, axis=1)
+    # Written so that NaN fails too.
+    if not (np.all(np.abs(norms[:-1] - 1.0) <= UNIT_TOLERANCE) and norms[-1] <= 1.0 + UNIT_TOLERANCE):
+        raise _BundleError("its vectors are not finite unit vectors")
+    vectors.setflags(write=False)
+    return vectors
+
+
+def _text(fields: dict[str, object], key: str) -> str:
+    value = fields[key]
+    if not isinstance(value, str):
+        raise _BundleError(f"{key} in its header is no text")
+    return value
+
+
+def _texts(fields: dict[str, object], key: str) -> tuple[str, ...]:
+    value = fields[key]
+    if not isinstance(value, list):
+        raise _BundleError(f"{key} in its header is no list")
+    return tuple(str(item) for item in value)
+
+
+def _digest(fields: dict[str, object], key: str) -> str:
+    value = _text(fields, key)
+    if not DIGEST.fullmatch(value):
+        raise _BundleError(f"{key} in its header is no digest")
+    return value
+
+
+def _number(value: object) -> float:
+    # An integer beyond float's range has no infinity to become, so it is tested before it is converted.
+    if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= _LARGEST_NUMBER:
+        raise _BundleError("a number in its header is not finite")
+    return float(value)
+
+
+def _refusal(path: Path, reason: str, fix: str) -> PolicyError:
+    message = f"The bundle is refused: {reason}."
+    return PolicyError([Problem(file=str(path), line=0, column=0, message=message, fix=fix, code="bad-bundle")])

@@ -1,0 +1,143 @@
+"""What only a model can tell about a policy: truncation, look-alikes, another model, stale calibrations."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipwarden.errors import Problem
+from clipwarden.policy.cache import VectorCache
+from clipwarden.policy.embedding import EmbeddingModel, Tokens
+from clipwarden.policy.findings import Findings, Path, Positions
+from clipwarden.policy.rules import concepts_with_paths
+from clipwarden.policy.schema import Category, Concept, Method, Mode, Policy
+from clipwarden.policy.stale import is_stale
+from clipwarden.policy.vectors import Progress, embed_policy, expand, scored_concepts
+
+LOOK_ALIKE_COSINE = 0.95
+"""Text cosine from which a prompt and a negative say the same thing. Source: the policy design."""
+
+
+def lint_with_model(
+    policy: Policy,
+    model: EmbeddingModel,
+    positions: Positions,
+    *,
+    cache: VectorCache | None = None,
+    progress: Progress | None = None,
+) -> tuple[Problem, ...]:
+    """Check a policy against the model that is to judge with it.
+
+    Args:
+        policy: As parsed.
+        model: The model.
+        positions: Where the policy was written (`LoadedPolicy.positions`).
+        cache: Vectors of texts embedded before; a later `compile_policy` with it embeds nothing.
+        progress: For a progress bar.
+
+    Returns:
+        Errors and warnings, in file order; empty when all is well.
+
+    Raises:
+        EncoderError: The text encoder failed.
+    """
+    findings = Findings(positions.file, positions.places)
+    _check_model(policy, model, findings)
+    check_binding(policy, model, findings)
+    if model.text is not None:
+        vectors = embed_policy(policy, model=model, cache=cache, progress=progress)
+        _check_look_alikes(policy, vectors, findings)
+    return findings.problems
+
+
+def check_binding(policy: Policy, model: EmbeddingModel, findings: Findings) -> None:
+    """Report what would make judging with this model impossible or wrong; embeds nothing.
+
+    Args:
+        policy: As parsed.
+        model: The model; its fingerprint is not compared here.
+        findings: Receives the problems.
+    """
+    if model.text is None:
+        message = f'The model "{model.manifest.name}" has no text encoder, so a policy in YAML cannot be read with it.'
+        fix = "Compile the policy to a bundle with the complete model folder (`clipwarden compile`), and load that."
+        findings.error(findings.positions.find(), "no-text-encoder", message, fix)
+    else:
+        _check_truncation(policy, model.text.tokenizer, findings)
+    for path, concept in _scored_with_paths(policy):
+        if concept.method is Method.MARGIN and model.background is None:
+            message = f'"{concept.id}" needs a background, which the model "{model.manifest.name}" lacks.'
+            fix = "Export the model again with background texts, or write `scoring: {method: cosine}`."
+            findings.error(findings.positions.find(*path), "no-background", message, fix)
+    # Another model makes every calibration stale, and that is reported as what it is.
+    if policy.model.fingerprint in (None, model.fingerprint):
+        _check_calibrations(policy, model, findings)
+
+
+def _check_model(policy: Policy, model: EmbeddingModel, findings: Findings) -> None:
+    wanted = policy.model.fingerprint
+    if wanted is not None and wanted != model.fingerprint:
+        message = f'The policy is bound to model {wanted}; "{model.manifest.name}" is {model.fingerprint}.'
+        fix = "Use the right model, or choose the thresholds again for this one and write its fingerprint."
+        findings.error(findings.positions.find("model", "fingerprint"), "fingerprint-mismatch", message, fix)
+
+
+def _scored_with_paths(policy: Policy) -> Iterator[tuple[Path, Concept]]:
+    for path, concept in concepts_with_paths(policy):
+        if not (isinstance(concept, Category) and concept.mode is Mode.DISABLED):
+            yield path, concept
+
+
+def _texts_with_paths(path: Path, concept: Concept) -> Iterator[tuple[Path, str]]:
+    for index, prompt in enumerate(concept.prompts):
+        yield (*path, "prompts", index), prompt.text
+    for index, negative in enumerate(concept.negatives):
+        yield (*path, "negatives", index), negative
+
+
+def _check_truncation(policy: Policy, tokenizer: Tokens, findings: Findings) -> None:
+    for concept_path, concept in _scored_with_paths(policy):
+        for path, text in _texts_with_paths(concept_path, concept):
+            longest = max(expand(text, concept.templates), key=tokenizer.content_tokens)
+            count = tokenizer.content_tokens(longest)
+            if count > tokenizer.capacity:
+                message = (
+                    f'"{longest}" has {count} tokens, but the model reads {tokenizer.capacity}; the end is cut off.'
+                )
+                findings.error(
+                    findings.positions.find(*path), "truncated", message, "Shorten the text or its template."
+                )
+
+
+def _check_calibrations(policy: Policy, model: EmbeddingModel, findings: Findings) -> None:
+    for path, concept in concepts_with_paths(policy):
+        if not is_stale(concept, policy, model.fingerprint):
+            continue
+        place = findings.positions.find(*path, "calibration", "fitted_on")
+        message = f'The calibration of "{concept.id}" was fitted on other texts, templates, scoring or another model'
+        fix = "Fit it again on this model and these texts, or delete it."
+        if isinstance(concept, Category) and concept.mode is Mode.ENFORCE:
+            findings.error(place, "stale-calibration", f"{message}, and it is enforced.", fix)
+        else:
+            findings.warn(place, "stale-calibration", f"{message}; it is not used.", fix)
+
+
+def _check_look_alikes(policy: Policy, vectors: NDArray[np.float32], findings: Findings) -> None:
+    paths = {id(concept): path for path, concept in concepts_with_paths(policy)}
+    start = 0
+    for concept in scored_concepts(policy):
+        middle = start + len(concept.prompts)
+        end = middle + len(concept.negatives)
+        cosines = vectors[start:middle] @ vectors[middle:end].T  # [prompts,D] x [D,negatives]
+        for prompt, negative in np.argwhere(cosines > LOOK_ALIKE_COSINE):
+            _warn_look_alike(paths[id(concept)], concept, int(prompt), int(negative), findings)
+        start = end
+
+
+def _warn_look_alike(path: Path, concept: Concept, prompt: int, negative: int, findings: Findings) -> None:
+    message = (
+        f'The negative "{concept.negatives[negative]}" is nearly the prompt "{concept.prompts[prompt].text}" '
+        f"to this model (cosine above {LOOK_ALIKE_COSINE})."
+    )
+    fix = "Delete one, or make them differ: a negative must exclude the harm."
+    findings.warn(findings.positions.find(*path, "negatives", negative), "look-alike", message, fix)

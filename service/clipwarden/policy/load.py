@@ -1,0 +1,104 @@
+"""A policy file's text in, a frozen Policy out, or PolicyError with every problem's line, column and mend."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from clipwarden.errors import PolicyError, Problem
+from clipwarden.policy.concepts import ConceptReader
+from clipwarden.policy.fields import Value
+from clipwarden.policy.findings import Findings, Positions
+from clipwarden.policy.keys import Fields
+from clipwarden.policy.rules import check_rules
+from clipwarden.policy.schema import Policy
+from clipwarden.policy.sections import read_api, read_contexts, read_defaults, read_metadata, read_model
+from clipwarden.policy.textfile import read_file
+from clipwarden.policy.yamltree import Node, parse_tree
+
+_TOP_KEYS = {
+    "api": "clipwarden/v1",
+    "metadata": "{id: default}",
+    "model": '{fingerprint: "sha256:..."}',
+    "defaults": "{mode: shadow}",
+    "contexts": '{shop: {description: "..."}}',
+    "categories": "[{id: weapons, ...}]",
+    "attributes": '[{id: museum, prompts: ["a museum exhibit"]}]',
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoadedPolicy:
+    """A policy that may be used, and what to tell its author.
+
+    Attributes:
+        policy: The parsed policy.
+        warnings: What deserves a look but does not stop the policy, in file order.
+        positions: Where each value was written, for checks that need a model (`lint.lint_with_model`).
+    """
+
+    policy: Policy
+    warnings: tuple[Problem, ...]
+    positions: Positions
+
+
+def load_policy(path: Path | str, *, today: date | None = None) -> LoadedPolicy:
+    """Read and check a policy file.
+
+    Args:
+        path: The file; problems repeat it as given.
+        today: The day that `review_by` is compared with; today (UTC) if None.
+
+    Returns:
+        The policy and its warnings.
+
+    Raises:
+        PolicyError: Unreadable, not YAML, or against any rule; lists every problem, warnings too.
+    """
+    findings = Findings(str(path))
+    text = read_file(Path(path), findings)
+    if text is None:
+        raise PolicyError(findings.problems)
+    return _parse(text, findings, today)
+
+
+def parse_policy(text: str, *, file: str = "<policy>", today: date | None = None) -> LoadedPolicy:
+    """Check the text of a policy file.
+
+    Args:
+        text: YAML, or JSON, which YAML includes.
+        file: Name that problems repeat.
+        today: The day that `review_by` is compared with; today (UTC) if None.
+
+    Returns:
+        The policy and its warnings.
+
+    Raises:
+        PolicyError: Not YAML, or against any rule; lists every problem, warnings too.
+    """
+    return _parse(text, Findings(file), today)
+
+
+def _parse(text: str, findings: Findings, today: date | None) -> LoadedPolicy:
+    root = parse_tree(text, findings)
+    if root is None:
+        raise PolicyError(findings.problems)
+    policy = _read_policy(root, findings)
+    check_rules(policy, findings, today=today or datetime.now(tz=UTC).date())
+    findings.raise_if_failed()
+    return LoadedPolicy(policy=policy, warnings=findings.problems, positions=findings.positions)
+
+
+def _read_policy(root: Node, findings: Findings) -> Policy:
+    fields = Fields(Value(root, (), findings), _TOP_KEYS, findings)
+    read_api(fields.need("api"))
+    defaults = read_defaults(fields.get("defaults"), findings)
+    concepts = ConceptReader(defaults, findings)
+    return Policy(
+        metadata=read_metadata(fields.need("metadata"), findings),
+        model=read_model(fields.get("model"), findings),
+        on_error=defaults.on_error,
+        on_partial=defaults.on_partial,
+        contexts=read_contexts(fields.get("contexts"), findings),
+        categories=concepts.categories(fields.need("categories")),
+        attributes=concepts.attributes(fields.get("attributes")),
+    )

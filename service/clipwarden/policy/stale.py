@@ -1,0 +1,49 @@
+"""Find calibrations that were fitted on something else, and leave them out."""
+
+from dataclasses import replace
+from typing import TypeVar
+
+from clipwarden.policy.digest import fit_digest
+from clipwarden.policy.schema import Concept, Policy
+
+C = TypeVar("C", bound=Concept)
+
+
+def is_stale(concept: Concept, policy: Policy, fingerprint: str) -> bool:
+    """Tell whether a concept's calibration was fitted on other texts, scoring or another model.
+
+    Args:
+        concept: A category or attribute of the policy.
+        policy: Knows the calibration scale.
+        fingerprint: Of the model in use.
+
+    Returns:
+        False when there is no calibration.
+    """
+    if concept.calibration is None:
+        return False
+    scale = policy.model.calibration_scale
+    return concept.calibration.fitted_on != fit_digest(concept, fingerprint=fingerprint, calibration_scale=scale)
+
+
+def drop_stale_calibrations(policy: Policy, fingerprint: str) -> tuple[Policy, frozenset[str]]:
+    """Leave out calibrations that no longer hold.
+
+    Args:
+        policy: As parsed.
+        fingerprint: Of the model in use.
+
+    Returns:
+        The policy without them (itself when there are none), and the ids of the concepts that lost theirs.
+    """
+    concepts = (*policy.categories, *policy.attributes)
+    dropped = frozenset(concept.id for concept in concepts if is_stale(concept, policy, fingerprint))
+    if not dropped:
+        return policy, dropped
+    categories = tuple(_without(category, dropped) for category in policy.categories)
+    attributes = tuple(_without(attribute, dropped) for attribute in policy.attributes)
+    return replace(policy, categories=categories, attributes=attributes), dropped
+
+
+def _without(concept: C, dropped: frozenset[str]) -> C:
+    return replace(concept, calibration=None) if concept.id in dropped else concept

@@ -1,0 +1,91 @@
+"""Turn a policy file's untrusted bytes into text, or say where they are no text that an auditor could read."""
+
+import codecs
+import re
+import unicodedata
+from itertools import islice
+from pathlib import Path
+
+from clipwarden.policy.findings import WHOLE_FILE, Findings, Place
+
+MAX_BYTES = 1024 * 1024
+"""Largest policy file; the default policy has 12 KB."""
+MAX_TAB_FINDINGS = 10
+
+# Bidirectional controls make a text look different from what it is (CVE-2021-42574); a policy is read by auditors.
+_BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+FORBIDDEN = re.compile(
+    rf"[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]|[\u2028\u2029{_BIDI}]"
+)
+_TAB_INDENT = re.compile(r"^ *\t", re.MULTILINE)
+
+
+def read_file(path: Path, findings: Findings) -> str | None:
+    """Read a policy file as text.
+
+    Args:
+        path: The file.
+        findings: Receives what is wrong with it.
+
+    Returns:
+        The text, or None after a finding.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as exc:
+        reason = exc.strerror or type(exc).__name__
+        findings.error(
+            WHOLE_FILE, "unreadable", f"The file cannot be read: {reason}.", "Check the path and its permissions."
+        )
+        return None
+    return decode(data, findings)
+
+
+def decode(data: bytes, findings: Findings) -> str | None:
+    """Decode a policy file's bytes; a UTF-8 byte order mark is dropped.
+
+    Args:
+        data: The whole file.
+        findings: Receives what is wrong with it.
+
+    Returns:
+        The text, or None after a finding.
+    """
+    if len(data) > MAX_BYTES:
+        message = f"The file is larger than {MAX_BYTES // 1024} KiB, so it is not a policy."
+        findings.error(WHOLE_FILE, "too-large", message, "Split it into several policies.")
+        return None
+    data = data.removeprefix(codecs.BOM_UTF8)
+    try:
+        return data.decode()
+    except UnicodeDecodeError as exc:
+        before = data[: exc.start].decode()
+        place = _place_in(before, len(before))
+        findings.error(place, "not-utf8", f"Byte 0x{data[exc.start]:02x} is not UTF-8.", "Save the file as UTF-8.")
+        return None
+
+
+def check_characters(text: str, findings: Findings) -> None:
+    """Report characters that YAML forbids, or that make a text look different from what it is.
+
+    Args:
+        text: The file's text.
+        findings: Receives the first forbidden character and the first tabs that indent a line.
+    """
+    for match in FORBIDDEN.finditer(text):
+        name = unicodedata.name(match[0], "control character")
+        message = f"The invisible character U+{ord(match[0]):04X} ({name}) is not allowed."
+        findings.error(
+            _place_in(text, match.start()), "bad-character", message, "Delete it; retype the line if need be."
+        )
+        return  # a binary file would otherwise yield a finding for each byte
+    # A file indented with tabs throughout needs no finding for each line, and each place costs a scan.
+    for match in islice(_TAB_INDENT.finditer(text), MAX_TAB_FINDINGS):
+        place = _place_in(text, match.end() - 1)
+        findings.error(place, "tab", "This line is indented with a tab, which YAML forbids.", "Indent with spaces.")
+
+
+def _place_in(text: str, offset: int) -> Place:
+    before = text[:offset]
+    return Place(line=before.count("\n") + 1, column=len(before) - (before.rfind("\n") + 1) + 1)

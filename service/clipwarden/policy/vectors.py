@@ -1,0 +1,106 @@
+"""Texts in, the unit vectors `t_p` out: each expanded text embedded once, averaged over templates in float64."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipwarden.errors import EncoderError
+from clipwarden.policy.cache import VectorCache
+from clipwarden.policy.embedding import EmbeddingModel
+from clipwarden.policy.schema import Concept, Mode, Policy
+
+Progress = Callable[[int, int], None]
+"""Called with how many texts are embedded, and how many have to be."""
+
+SHORTEST_MEAN = 1e-3
+"""Length of a mean below which the templates' vectors cancel out: its direction is then noise."""
+
+
+def scored_concepts(policy: Policy) -> tuple[Concept, ...]:
+    """Return the concepts that own rows, in row order: categories that are not disabled, then attributes."""
+    live = (category for category in policy.categories if category.mode is not Mode.DISABLED)
+    return (*live, *policy.attributes)
+
+
+def concept_texts(concept: Concept) -> tuple[str, ...]:
+    """Return a concept's texts in row order: prompts, then negatives."""
+    return (*(prompt.text for prompt in concept.prompts), *concept.negatives)
+
+
+def expand(text: str, templates: Iterable[str]) -> tuple[str, ...]:
+    """Put a text into each template."""
+    return tuple(template.replace("{}", text) for template in templates)
+
+
+def embed_policy(
+    policy: Policy, *, model: EmbeddingModel, cache: VectorCache | None, progress: Progress | None
+) -> NDArray[np.float32]:
+    """Embed every text of a policy.
+
+    Args:
+        policy: As parsed.
+        model: With a text encoder.
+        cache: Vectors of texts embedded before; new ones are added to it, and saved.
+        progress: For a progress bar.
+
+    Returns:
+        float32 [P+1,D], read-only, laid out as `CompiledPolicy.vectors` says; the last row is zero when the
+        model has no background.
+
+    Raises:
+        EncoderError: The text encoder failed, or a text's templates cancel out.
+    """
+    cache = cache or VectorCache()
+    rows = [(text, concept.templates) for concept in scored_concepts(policy) for text in concept_texts(concept)]
+    embedded = _embed([each for text, templates in rows for each in expand(text, templates)], model, cache, progress)
+    vectors = [_text_vector(text, templates, embedded) for text, templates in rows]
+    vectors.append(background_mean(model))
+    table = np.stack(vectors).astype(np.float32)  # [P+1,D]
+    table.setflags(write=False)
+    return table
+
+
+def background_mean(model: EmbeddingModel) -> NDArray[np.float64]:
+    """Return the mean [D] of the background vectors, so that one dot product yields `B`."""
+    if model.background is None:
+        return np.zeros(model.manifest.dim, dtype=np.float64)
+    return np.asarray(model.background.mean(axis=0, dtype=np.float64))
+
+
+def _embed(
+    texts: Iterable[str], model: EmbeddingModel, cache: VectorCache, progress: Progress | None
+) -> dict[str, NDArray[np.float32]]:
+    """Return the vector [D] of each text: from the cache, else embedded, each text once."""
+    # Held here as well as in the cache, which may have to forget some of a large policy's texts.
+    found = {text: cache.get(model.fingerprint, text) for text in dict.fromkeys(texts)}
+    embedded = {text: vector for text, vector in found.items() if vector is not None}
+    missing = [text for text in found if text not in embedded]
+    if not missing:
+        return embedded
+    if model.text is None:
+        raise EncoderError(f'The model "{model.manifest.name}" has no text encoder.')
+    for done, text in enumerate(missing):
+        _tell(progress, done, len(missing))
+        embedded[text] = model.text.embed([text])[0]
+        cache.put(model.fingerprint, text, embedded[text])
+    _tell(progress, len(missing), len(missing))
+    cache.save(model.fingerprint)
+    return embedded
+
+
+def _tell(progress: Progress | None, done: int, total: int) -> None:
+    if progress is not None:
+        progress(done, total)
+
+
+def _text_vector(
+    text: str, templates: Iterable[str], embedded: Mapping[str, NDArray[np.float32]]
+) -> NDArray[np.float64]:
+    """Return `t_p = norm(mean over templates of norm(E(template(p))))`, float64 [D]."""
+    rows = np.array([embedded[each] for each in expand(text, templates)], dtype=np.float64)  # [T,D]
+    mean = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).mean(axis=0)
+    length = np.linalg.norm(mean)
+    if not length >= SHORTEST_MEAN:  # NaN too
+        raise EncoderError(f'The vectors of "{text}" in its templates cancel out or are not finite.')
+    return np.asarray(mean / length)

@@ -1,0 +1,231 @@
+"""Turn untrusted YAML into a small tree of texts, lists and maps that knows lines and columns.
+
+Built on PyYAML's events rather than its loader: nothing is constructed, aliases can't multiply, depth is
+bounded, and no scalar is turned into a number or a boolean behind the author's back. The pure-Python parser is
+used on purpose: the C one differs in messages and columns, and a policy file takes a tenth of a second.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import yaml
+
+from clipwarden.policy.findings import WHOLE_FILE, Findings, Place
+from clipwarden.policy.textfile import check_characters, read_file
+
+# `read_file` is offered here too: who parses a tree has mostly just read its file.
+__all__ = ["BrokenNode", "ListNode", "MapNode", "Node", "TextNode", "parse_tree", "read_file"]
+
+MAX_NODES = 100_000
+"""Most values. The default policy has 400; parsing this many takes about 5 s on a core (measured)."""
+MAX_DEPTH = 16
+"""Deepest nesting. The deepest value of the schema (an exemption's `gte`) sits at depth 6."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TextNode:
+    """A scalar.
+
+    Attributes:
+        text: As written, escapes resolved.
+        plain: Without quotes, so that YAML may read it as something other than text.
+    """
+
+    text: str
+    plain: bool
+    place: Place
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ListNode:
+    """A sequence."""
+
+    items: tuple["Node", ...]
+    place: Place
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MapNode:
+    """A mapping; keys may repeat here, and are checked by the reader."""
+
+    entries: tuple[tuple[TextNode, "Node"], ...]
+    place: Place
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BrokenNode:
+    """Something already reported; readers pass over it in silence."""
+
+    place: Place
+
+
+class _Mark(Protocol):
+    """What PyYAML's two mark classes share."""
+
+    line: int
+    column: int
+
+
+Node = TextNode | ListNode | MapNode | BrokenNode
+
+
+def parse_tree(text: str, findings: Findings) -> Node | None:
+    """Parse one YAML document.
+
+    Args:
+        text: The file's text.
+        findings: Receives every problem of the YAML itself.
+
+    Returns:
+        The root node, or None when there is nothing to go on with.
+    """
+    check_characters(text, findings)
+    if findings.failed:
+        return None
+    loader = yaml.SafeLoader(text)
+    try:
+        return _Builder(loader, findings).document()
+    except _StopReadingError:
+        return None
+    except (yaml.YAMLError, ValueError, OverflowError) as exc:
+        # ValueError and OverflowError: PyYAML calls chr() and int() on escapes and %YAML versions unchecked.
+        _report_syntax(exc, loader, findings)
+        return None
+    finally:
+        loader.dispose()
+
+
+def _report_syntax(exc: Exception, loader: yaml.SafeLoader, findings: Findings) -> None:
+    mark = getattr(exc, "problem_mark", None) or loader.get_mark()
+    # Only PyYAML's own errors carry a problem; ValueError and OverflowError come from a chr() or int() inside it.
+    problem = getattr(exc, "problem", None) or "a number in an escape or directive is out of range"
+    message = f"This is not valid YAML: {problem}."
+    findings.error(_place(mark), "yaml-syntax", message, _syntax_fix(problem))
+
+
+def _syntax_fix(problem: str) -> str:
+    """Say what most often causes a parser message, which itself speaks of tokens."""
+    for part, fix in _SYNTAX_FIXES.items():
+        if part in problem:
+            return fix
+    return "Check this line and the one above for a missing quote, bracket, colon or space."
+
+
+_SYNTAX_FIXES = {
+    "mapping values are not allowed": 'Put quotes around a text that holds a colon ("a: b"), or fix the indentation.',
+    r"'\t' that cannot start": "Replace the tab with spaces.",
+    "that cannot start any token": "Put quotes around a text that starts with a special character.",
+    "found unexpected end of stream": "Close the quote that was opened above.",
+    "expected ',' or": "Close the bracket that was opened above, or put a comma between its items.",
+    "expected the node content": "Close the bracket that was opened above.",
+    "<block end>": "Indent this line exactly as the keys it belongs with.",
+    "could not find expected ':'": "Write a colon and a space after the key.",
+    "out of range": "Write the character itself instead of its number.",
+    "escape": 'Use single quotes, or double each backslash inside "...".',
+}
+
+
+class _StopReadingError(Exception):
+    """Nothing after this point can be read; the reason is already reported."""
+
+
+class _Builder:
+    """Builds the tree from PyYAML's events, one document, no anchors, no tags."""
+
+    def __init__(self, loader: yaml.SafeLoader, findings: Findings) -> None:
+        self._loader = loader
+        self._findings = findings
+        self._nodes = 0
+
+    def document(self) -> Node | None:
+        """Build the only document of the stream."""
+        self._next()  # stream start
+        start = self._next()
+        if isinstance(start, yaml.StreamEndEvent):
+            # At the start, and not where the parser gave up, which is behind the last comment.
+            place, fix = Place(line=1, column=1), "Start with `api: clipwarden/v1`."
+            self._findings.error(place, "empty-file", "The file holds no policy.", fix)
+            return None
+        if isinstance(start, yaml.DocumentStartEvent) and (start.version or start.tags):
+            self._error(
+                start, "directive", "YAML directives (%) are not allowed.", "Delete the lines that start with %."
+            )
+        root = self._node(self._next(), depth=1)
+        self._next()  # document end
+        after = self._next()
+        if not isinstance(after, yaml.StreamEndEvent):
+            message = "A second YAML document starts here; a file holds one policy."
+            self._error(
+                after, "several-documents", message, "Delete the `---` line, or move what follows to its own file."
+            )
+        return root
+
+    def _node(self, event: yaml.Event, *, depth: int) -> Node:
+        if depth > MAX_DEPTH:
+            self._error(
+                event,
+                "too-deep",
+                f"Nested more than {MAX_DEPTH} levels deep.",
+                "No policy key nests this deep; flatten it.",
+            )
+            raise _StopReadingError
+        self._nodes += 1
+        if self._nodes > MAX_NODES:
+            self._error(event, "too-many", f"The file holds more than {MAX_NODES} values.", "Split it up.")
+            raise _StopReadingError
+        broken = self._refuse_extras(event)
+        node = self._content(event, depth)
+        return BrokenNode(place=node.place) if broken else node
+
+    def _content(self, event: yaml.Event, depth: int) -> Node:
+        place = _place(event.start_mark)
+        if isinstance(event, yaml.ScalarEvent):
+            return TextNode(text=event.value, plain=event.style is None, place=place)
+        if isinstance(event, yaml.SequenceStartEvent):
+            return ListNode(items=self._items(depth), place=place)
+        if isinstance(event, yaml.MappingStartEvent):
+            return MapNode(entries=self._entries(depth), place=place)
+        return BrokenNode(place=place)  # an alias: already reported
+
+    def _items(self, depth: int) -> tuple[Node, ...]:
+        items: list[Node] = []
+        while not isinstance(event := self._next(), yaml.SequenceEndEvent):
+            items.append(self._node(event, depth=depth + 1))
+        return tuple(items)
+
+    def _entries(self, depth: int) -> tuple[tuple[TextNode, Node], ...]:
+        entries: list[tuple[TextNode, Node]] = []
+        while not isinstance(event := self._next(), yaml.MappingEndEvent):
+            key = self._node(event, depth=depth + 1)
+            value = self._node(self._next(), depth=depth + 1)
+            if isinstance(key, TextNode):
+                entries.append((key, value))
+            elif not isinstance(key, BrokenNode):
+                self._error(event, "complex-key", "A list or map cannot be a key.", "Write the key as one word.")
+        return tuple(entries)
+
+    def _refuse_extras(self, event: yaml.Event) -> bool:
+        if isinstance(event, yaml.AliasEvent):
+            message = f"Aliases (*{event.anchor}) are not allowed: a policy says everything where it applies."
+            self._error(event, "alias", message, "Write the values out here.")
+            return True
+        if anchor := getattr(event, "anchor", None):
+            self._error(event, "anchor", f"Anchors (&{anchor}) are not allowed.", f"Delete &{anchor}.")
+        # "!" alone is YAML's non-specific tag, which changes how a scalar is read: refused like any other.
+        if (tag := getattr(event, "tag", None)) is not None:
+            self._error(event, "tag", f"YAML tags ({tag}) are not allowed.", "Delete the tag; values need none.")
+            return True
+        return False
+
+    def _next(self) -> yaml.Event:
+        event: yaml.Event = self._loader.get_event()  # type: ignore[no-untyped-call]  # the stubs leave it untyped
+        return event
+
+    def _error(self, event: yaml.Event, code: str, message: str, fix: str) -> None:
+        self._findings.error(_place(event.start_mark), code, message, fix)
+
+
+def _place(mark: _Mark | None) -> Place:
+    if mark is None:  # the stubs allow it; PyYAML's own parser always sets one
+        return WHOLE_FILE
+    return Place(line=mark.line + 1, column=mark.column + 1)

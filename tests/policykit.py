@@ -1,0 +1,220 @@
+"""Policies and a counting text encoder for tests of everything that handles policies."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from clipwarden.policy.schema import (
+    Attribute,
+    Bounds,
+    Calibration,
+    Category,
+    Context,
+    Exemption,
+    Metadata,
+    Method,
+    Mode,
+    ModelBinding,
+    Policy,
+    Pool,
+    Prompt,
+    Thresholds,
+    Unit,
+    Verdict,
+)
+
+FINGERPRINT = "sha256:" + "ab" * 32
+DIM = 8
+CAPACITY = 12
+
+FULL_POLICY = f"""\
+api: clipwarden/v1
+metadata: {{id: full, version: "1.4.0", owner: team@example.com, reason: "a test", review_by: 2999-06-01}}
+model: {{fingerprint: "{FINGERPRINT}", calibration_scale: 0.5}}
+defaults:
+  mode: shadow
+  on_error: block
+  on_partial: allow
+  templates: ["{{}}", "a photo of {{}}"]
+contexts:
+  hunting-shop: {{description: "licensed sporting goods"}}
+  kids: {{description: "a stricter surface"}}
+categories:
+- id: weapons
+  severity: 3
+  definition: "Real firearms."
+  mode: enforce
+  prompts: ["a rifle", "a pistol on a table"]
+  negatives: ["a toy water gun"]
+  scoring: {{method: margin, pool: max}}
+  thresholds: {{unit: score, review: 0.55, block: 0.92}}
+  reason_code: WPN-1
+  exemptions: [{{when: {{attribute: museum, gte: 0.8}}, effect: block_to_review}}]
+  contexts: {{hunting-shop: {{review: 0.8, block: 0.99}}, kids: {{review: 0.3}}}}
+- id: drugs.hard
+  severity: 2
+  definition: "Illegal drugs."
+  templates: ["a screenshot of {{}}"]
+  prompts: [{{text: "white powder", weight: 2}}, "a syringe"]
+  scoring: {{method: cosine, pool: lse}}
+  thresholds: {{unit: cosine, review: 0.2}}
+- id: retired
+  severity: 0
+  definition: "No longer scored."
+  mode: disabled
+  prompts: ["an old thing"]
+attributes:
+- {{id: museum, prompts: ["a museum hall"], negatives: ["a bedroom"]}}
+"""
+
+
+@dataclass
+class FakeTokenizer:
+    """Counts words."""
+
+    capacity: int = CAPACITY
+
+    def content_tokens(self, text: str) -> int:
+        return len(text.split())
+
+
+@dataclass
+class FakeText:
+    """Embeds a text as a unit vector seeded by its hash, and remembers what it was asked."""
+
+    tokenizer: FakeTokenizer = field(default_factory=FakeTokenizer)
+    seen: list[str] = field(default_factory=list)
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        self.seen += texts
+        return np.stack([unit_vector(text) for text in texts])
+
+
+@dataclass
+class FakeManifest:
+    name: str = "fake"
+    dim: int = DIM
+    logit_scale: float = 100.0
+    logit_bias: float | None = None
+
+
+@dataclass
+class FakeModel:
+    """A model as policies see it, without images and without onnxruntime."""
+
+    fingerprint: str = FINGERPRINT
+    manifest: FakeManifest = field(default_factory=FakeManifest)
+    text: FakeText | None = field(default_factory=FakeText)
+    background: NDArray[np.float32] | None = field(
+        default_factory=lambda: np.stack([unit_vector(f"background {index}") for index in range(5)])
+    )
+
+
+def unit_vector(text: str, dim: int = DIM) -> NDArray[np.float32]:
+    """Return a float32 [D] unit vector that depends on the text alone."""
+    seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+    vector = np.random.default_rng(seed).normal(size=dim)
+    return (vector / np.linalg.norm(vector)).astype(np.float32)
+
+
+WORDS = st.text(alphabet="abcdefghijklmnopqrstuvwxyzäß'\"\\:#{}&*!%@éΩ猫🐈-,[]", min_size=1, max_size=12)
+TEXTS = (
+    st.lists(WORDS, min_size=1, max_size=4).map(" ".join).filter(lambda text: "{}" not in text and text == text.strip())
+)
+IDS = st.from_regex(r"[a-z][a-z0-9_]{0,6}(\.[a-z0-9_]{1,5})?", fullmatch=True)
+NAMES = st.from_regex(r"[a-z][a-z0-9_.-]{0,10}", fullmatch=True)
+TEMPLATES = st.lists(
+    st.sampled_from(["{}", "a photo of {}", "a drawing of {}", "{} on a screen"]), min_size=1, max_size=4, unique=True
+).map(tuple)
+DIGESTS = st.binary(min_size=32, max_size=32).map(lambda data: "sha256:" + data.hex())
+
+
+def _tidy(text: str) -> str:
+    return " ".join(text.casefold().split())
+
+
+@st.composite
+def _concept_parts(draw: st.DrawFn, name: str) -> dict[str, object]:
+    method = draw(st.sampled_from(Method))
+    pool = draw(st.sampled_from(Pool))
+    texts = draw(st.lists(TEXTS, min_size=1, max_size=5, unique_by=_tidy))
+    split = len(texts) if method is Method.COSINE else draw(st.integers(1, len(texts)))
+    weights = st.just(1.0) if pool is Pool.MAX else st.floats(0.001, 999)
+    calibration = st.builds(
+        Calibration,
+        bias=st.floats(-1000, 1000).map(lambda value: value + 0.0),
+        prevalence=st.floats(0, 1, exclude_min=True, exclude_max=True),
+        fitted_on=DIGESTS,
+    )
+    return {
+        "id": name,
+        "prompts": tuple(Prompt(text=text, weight=draw(weights)) for text in texts[:split]),
+        "negatives": tuple(texts[split:]),
+        "templates": draw(TEMPLATES),
+        "method": method,
+        "pool": pool,
+        "calibration": None if method is Method.COSINE else draw(st.none() | calibration),
+    }
+
+
+@st.composite
+def _bounds(draw: st.DrawFn, low: float) -> Bounds:
+    first, second = sorted(
+        draw(st.lists(st.floats(low, 1), min_size=2, max_size=2, unique_by=lambda value: value + 0.0))
+    )
+    pair = (first + 0.0, second + 0.0)
+    return draw(st.sampled_from([Bounds(review=pair[0], block=pair[1]), Bounds(review=pair[0]), Bounds(block=pair[1])]))
+
+
+@st.composite
+def _category(draw: st.DrawFn, name: str, attributes: Sequence[Attribute], contexts: Sequence[Context]) -> Category:
+    parts = draw(_concept_parts(name))
+    low, unit = (-1.0, Unit.COSINE) if parts["method"] is Method.COSINE else (0.0, Unit.SCORE)
+    bounds = draw(st.none() | _bounds(low))
+    overrides = {}
+    if bounds is not None:
+        # The same ends again never cross the base's; what matters here is the shape.
+        overrides = {each.name: bounds for each in contexts if draw(st.booleans())}
+    chosen = [each for each in attributes if draw(st.booleans())]
+    return Category(
+        **parts,  # type: ignore[arg-type]
+        severity=draw(st.integers(0, 4)),
+        definition=draw(TEXTS),
+        mode=draw(st.sampled_from(Mode if bounds else [Mode.SHADOW, Mode.DISABLED])),
+        thresholds=bounds and Thresholds(unit=unit, bounds=bounds),
+        reason_code=draw(st.none() | TEXTS),
+        exemptions=tuple(Exemption(attribute=each.id, gte=draw(st.floats(0, 1)) + 0.0) for each in chosen),
+        contexts=overrides,
+    )
+
+
+@st.composite
+def policies(draw: st.DrawFn) -> Policy:
+    """Draw any policy that `parse_policy` could return."""
+    names = draw(st.lists(IDS, min_size=1, max_size=5, unique=True))
+    split = draw(st.integers(1, len(names)))
+    contexts = tuple(
+        Context(name=name, description=draw(TEXTS)) for name in draw(st.lists(NAMES, max_size=2, unique=True))
+    )
+    attributes = tuple(Attribute(**draw(_concept_parts(name))) for name in names[split:])  # type: ignore[arg-type]
+    return Policy(
+        metadata=Metadata(
+            id=draw(NAMES),
+            version=draw(st.none() | TEXTS),
+            owner=draw(st.none() | TEXTS),
+            reason=draw(st.none() | TEXTS),
+            review_by=draw(st.none() | st.dates()),
+        ),
+        model=ModelBinding(
+            fingerprint=draw(DIGESTS), calibration_scale=draw(st.floats(0, 1000, exclude_min=True, exclude_max=True))
+        ),
+        on_error=draw(st.sampled_from(Verdict)),
+        on_partial=draw(st.sampled_from(Verdict)),
+        contexts=contexts,
+        categories=tuple(draw(_category(name, attributes, contexts)) for name in names[:split]),
+        attributes=attributes,
+    )

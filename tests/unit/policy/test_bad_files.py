@@ -1,0 +1,165 @@
+"""Malformed policy files, each in `bad/`, with the finding that is due and a part of the mend it must offer."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from clipwarden.errors import PolicyError, Severity
+from clipwarden.policy.load import load_policy
+
+BAD = Path(__file__).parent / "bad"
+
+
+class Case(NamedTuple):
+    name: str
+    code: str
+    line: int
+    column: int
+    fix: str
+
+
+# Lines and columns were marked by hand in the files when they were written, not taken from the parser's answer.
+CASES = (
+    Case("adjustments-later", "not-supported-yet", 8, 3, "Delete it"),
+    Case("alias", "alias", 8, 15, "Write the values out"),
+    Case("anchor", "anchor", 7, 12, "Delete &p"),
+    Case("attribute-with-mode", "unknown-key", 8, 48, "Delete it; the keys here are id"),
+    Case("bad-category-id", "bad-id", 4, 7, "violence.graphic"),
+    Case("bad-date", "bad-date", 2, 33, "2027-06-01"),
+    Case("bad-escape", "yaml-syntax", 4, 12, "single quotes"),
+    Case("bad-fingerprint", "bad-digest", 3, 22, "sha256:"),
+    Case("bad-fitted-on", "bad-digest", 8, 54, "sha256:"),
+    Case("bad-indent", "yaml-syntax", 5, 12, "quotes"),
+    Case("bad-policy-id", "bad-id", 2, 16, "default"),
+    Case("both-sides", "both-sides", 8, 22, "Delete one"),
+    Case("calibration-scale-zero", "out-of-range", 3, 28, "ends excluded"),
+    Case("calibration-under-cosine", "calibration-under-cosine", 9, 16, "method: margin"),
+    Case("categories-empty", "empty-value", 3, 13, "at least one item"),
+    Case("colon-in-text", "yaml-syntax", 5, 22, "quotes"),
+    Case("context-name-spaces", "bad-id", 4, 17, "lower-case letters"),
+    Case("context-named-no", "yaml-trap", 4, 7, 'Put it in quotes: "no"'),
+    Case("cosine-threshold-range", "out-of-range", 9, 38, "between -1 and 1"),
+    Case("decimal-comma", "wrong-type", 10, 12, "Write 0.9."),
+    Case("definition-a-map", "wrong-type", 6, 15, "Write a text"),
+    Case("definition-without-value", "empty-value", 6, 15, "or leave the key out"),
+    Case("duplicate-exemption", "duplicate-exemption", 9, 74, "Keep one"),
+    Case("duplicate-id", "duplicate-id", 9, 8, "Rename one"),
+    Case("duplicate-key", "duplicate-key", 8, 3, "Keep one of the two"),
+    Case("duplicate-prompt", "duplicate-text", 7, 22, "Delete one"),
+    Case("duplicate-template", "duplicate-text", 3, 30, "Delete one"),
+    Case("empty", "empty-file", 1, 1, "Start with `api: clipwarden/v1`"),
+    Case("enforce-without-fingerprint", "enforce-without-fingerprint", 8, 9, "or write `mode: shadow`"),
+    Case("enforce-without-thresholds", "enforce-without-thresholds", 4, 18, "Add `thresholds:"),
+    Case("escaped-control", "bad-character", 7, 13, "Delete it"),
+    Case("exempted-by-category", "unknown-attribute", 9, 35, "List it under `attributes`"),
+    Case("exemption-allows", "unknown-value", 9, 62, 'Did you mean "block_to_review"?'),
+    Case("exemption-range", "out-of-range", 9, 48, "between 0 and 1"),
+    Case("head-method-later", "not-supported-yet", 8, 21, "Write `method: margin`"),
+    Case("hex-severity", "yaml-trap", 5, 13, "plain decimal number"),
+    Case("huge-escape", "yaml-syntax", 4, 10, "Write the character itself"),
+    Case("infinite-weight", "not-finite", 7, 37, "finite number"),
+    Case("invisible-character", "bad-character", 7, 15, "Delete it"),
+    Case("list-as-key", "complex-key", 3, 1, "one word"),
+    Case("lists-later", "not-supported-yet", 8, 1, "Delete it"),
+    Case("merge-key", "merge-key", 8, 3, "Write the keys out here"),
+    Case("misplaced-key", "unknown-key", 8, 3, "It belongs under `scoring`"),
+    Case("misplaced-top-key", "unknown-key", 3, 1, "It belongs under `model`"),
+    Case("missing-api", "missing-key", 1, 1, "Add `api: clipwarden/v1`"),
+    Case("missing-definition", "missing-key", 4, 3, "Add `definition:"),
+    Case("missing-unit", "missing-key", 8, 15, "Add `unit: score`"),
+    Case("mode-off", "unknown-value", 8, 9, 'Did you mean "disabled"?'),
+    Case("mode-typo", "unknown-value", 8, 9, 'Did you mean "enforce"?'),
+    Case("nan-threshold", "not-finite", 8, 36, "finite number"),
+    Case("negative-score-threshold", "out-of-range", 8, 37, "between 0 and 1"),
+    Case("negatives-under-cosine", "negatives-under-cosine", 9, 14, "method: margin"),
+    Case("negatives-without-value", "wrong-type", 8, 13, "Write it as a list"),
+    Case("no-contexts-declared", "unknown-context", 9, 19, "Declare it at the top"),
+    Case("no-such-attribute", "unknown-attribute", 9, 35, "Add it under `attributes`"),
+    Case("nonsense-key", "unknown-key", 3, 1, "Delete it; the keys here are api"),
+    Case("not-a-map", "wrong-type", 1, 1, "Write it as a map"),
+    Case("not-utf8", "not-utf8", 7, 27, "Save the file as UTF-8"),
+    Case("nul-byte", "bad-character", 7, 24, "Delete it"),
+    Case("octal-severity", "yaml-trap", 5, 13, "plain decimal number"),
+    Case("on-error-unknown", "unknown-value", 3, 22, "Write one of: allow, review, block"),
+    Case("only-comments", "empty-file", 1, 1, "Start with"),
+    Case("overflowing-number", "not-finite", 8, 36, "finite number"),
+    Case("override-crosses", "review-not-below-block", 10, 20, "Lower review or raise block"),
+    Case("override-with-unit", "unknown-key", 10, 21, "under `thresholds`"),
+    Case("override-without-bound", "no-bound", 10, 20, "or delete it"),
+    Case("override-without-thresholds", "context-without-thresholds", 9, 13, "Add `thresholds:"),
+    Case("percent-threshold", "wrong-type", 8, 36, "Write 0.9."),
+    Case("plain-word", "wrong-type", 1, 1, "Write it as a map"),
+    Case("prevalence-one", "out-of-range", 8, 38, "ends excluded"),
+    Case("prompt-blank", "empty-value", 7, 22, "Write a text"),
+    Case("prompt-no", "yaml-trap", 7, 22, 'Put it in quotes: "no"'),
+    Case("prompt-too-long", "too-long", 7, 22, "Shorten it"),
+    Case("prompt-vector-later", "not-supported-yet", 7, 39, "Delete it"),
+    Case("prompt-with-braces", "bad-prompt", 7, 22, "templates"),
+    Case("prompts-empty", "empty-value", 7, 12, "at least one item"),
+    Case("prompts-not-a-list", "wrong-type", 7, 12, "Write it as a list"),
+    Case("python-tag", "tag", 7, 12, "Delete the tag"),
+    Case("quoted-number", "wrong-type", 8, 36, "Remove the quotes: 0.9"),
+    Case("reason-code-sexagesimal", "yaml-trap", 8, 16, 'quotes: "1:30"'),
+    Case("references-later", "not-supported-yet", 8, 1, "Delete it"),
+    Case("review-above-block", "review-not-below-block", 8, 15, "Lower review or raise block"),
+    Case("review-equals-block", "review-not-below-block", 8, 15, "leave review out"),
+    Case("second-document", "several-documents", 8, 1, "Delete the `---`"),
+    Case("severity-fraction", "out-of-range", 5, 13, "one of 0 to 4"),
+    Case("severity-too-high", "out-of-range", 5, 13, "between 0 and 4"),
+    Case("sexagesimal-threshold", "yaml-trap", 8, 36, "plain decimal number"),
+    Case("special-character", "yaml-syntax", 4, 7, "quotes"),
+    Case("tab-indent", "tab", 5, 1, "Indent with spaces"),
+    Case("template-other-braces", "bad-template", 8, 15, "a photo of {}"),
+    Case("template-two-slots", "bad-template", 3, 24, "a photo of {}"),
+    Case("template-without-slot", "bad-template", 8, 15, "a photo of {}"),
+    Case("templates-empty", "empty-value", 8, 14, "at least one item"),
+    Case("threshold-above-one", "out-of-range", 8, 36, "between 0 and 1"),
+    Case("thresholds-without-bound", "no-bound", 8, 15, "Add `review:` or `block:`"),
+    Case("too-deep", "too-deep", 3, 68, "flatten it"),
+    Case("unclosed-bracket", "yaml-syntax", 4, 1, "Close the bracket"),
+    Case("unclosed-quote", "yaml-syntax", 5, 1, "Close the quote"),
+    Case("undeclared-context", "unknown-context", 10, 55, 'Did you mean "hunting-shop"?'),
+    Case("underscore-number", "yaml-trap", 8, 36, "plain decimal number"),
+    Case("unit-mismatch", "unit-mismatch", 8, 22, "Write `unit: score`"),
+    Case("unit-probability", "unknown-value", 8, 22, 'Did you mean "score"?'),
+    Case("unknown-attribute", "unknown-attribute", 9, 35, 'Did you mean "museum"?'),
+    Case("unknown-key", "unknown-key", 6, 3, "Did you mean `thresholds`?"),
+    Case("unknown-key-hyphen", "unknown-key", 8, 3, "Did you mean `reason_code`?"),
+    Case("utf16", "not-utf8", 1, 1, "Save the file as UTF-8"),
+    Case("version-date", "yaml-trap", 2, 31, 'quotes: "2026-11-21"'),
+    Case("version-number", "yaml-trap", 2, 31, 'Put it in quotes: "1.10"'),
+    Case("views-later", "not-supported-yet", 8, 3, "Delete it"),
+    Case("weight-under-max", "weight-under-max", 7, 47, "pool: mean"),
+    Case("weight-zero", "out-of-range", 7, 37, "ends excluded"),
+    Case("word-for-number", "wrong-type", 5, 13, "Write a number"),
+    Case("wrong-api", "bad-version", 1, 6, "Write `api: clipwarden/v1`"),
+    Case("yaml-directive", "directive", 1, 1, "Delete the lines that start with %"),
+)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_bad_file_is_answered_with_place_and_mend(case: Case) -> None:
+    path = BAD / f"{case.name}.yaml"
+    with pytest.raises(PolicyError) as caught:
+        load_policy(path)
+    errors = [problem for problem in caught.value.problems if problem.severity is Severity.ERROR]
+    assert [(problem.code, problem.line, problem.column) for problem in errors] == [(case.code, case.line, case.column)]
+    assert case.fix in errors[0].fix
+    assert errors[0].file == str(path)
+
+
+def test_every_bad_file_has_a_case() -> None:
+    assert sorted(path.stem for path in BAD.glob("*.yaml")) == sorted(case.name for case in CASES)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_problems_are_sentences_and_json(case: Case) -> None:
+    with pytest.raises(PolicyError) as caught:
+        load_policy(BAD / f"{case.name}.yaml")
+    for problem in caught.value.problems:
+        assert problem.message.endswith(".")
+        assert problem.fix.endswith((".", "?"))
+        assert json.loads(json.dumps(dataclasses.asdict(problem)))["code"] == problem.code

@@ -1,0 +1,311 @@
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clipwarden.errors import EncoderError, FingerprintMismatchError, PolicyError
+from clipwarden.policy import cache as cache_module
+from clipwarden.policy.atomic import write_atomically
+from clipwarden.policy.cache import VectorCache
+from clipwarden.policy.compile import compile_policy
+from clipwarden.policy.digest import fit_digest, policy_digest
+from clipwarden.policy.load import parse_policy
+from clipwarden.policy.schema import Calibration, Method, Mode, Policy
+from clipwarden.policy.tensors import dump_tensors
+from clipwarden.policy.vectors import concept_texts, embed_policy, scored_concepts
+from policykit import DIM, FINGERPRINT, FULL_POLICY, FakeManifest, FakeModel, FakeText, FakeTokenizer, unit_vector
+from toymodel import load_toy_model
+
+OTHER = "sha256:" + "cd" * 32
+
+
+def full() -> Policy:
+    return parse_policy(FULL_POLICY).policy
+
+
+def slow_vector(text: str, templates: tuple[str, ...]) -> np.ndarray:
+    """`t_p` as the formula says, written out."""
+    total = np.zeros(DIM)
+    for template in templates:
+        vector = unit_vector(template.replace("{}", text)).astype(np.float64)
+        total += vector / np.sqrt((vector**2).sum())
+    mean = total / len(templates)
+    return mean / np.sqrt((mean**2).sum())
+
+
+def test_rows_are_the_formula_in_the_documented_order() -> None:
+    policy, model = full(), FakeModel()
+    compiled = compile_policy(policy, model=model)
+    rows = [
+        ("a rifle", ("{}", "a photo of {}")),
+        ("a pistol on a table", ("{}", "a photo of {}")),
+        ("a toy water gun", ("{}", "a photo of {}")),
+        ("white powder", ("a screenshot of {}",)),
+        ("a syringe", ("a screenshot of {}",)),
+        ("a museum hall", ("{}", "a photo of {}")),
+        ("a bedroom", ("{}", "a photo of {}")),
+    ]
+    expected = np.stack([slow_vector(text, templates) for text, templates in rows])
+    assert compiled.vectors.shape == (len(rows) + 1, DIM)
+    np.testing.assert_allclose(compiled.vectors[:-1], expected, atol=1e-7)
+    assert model.background is not None
+    np.testing.assert_allclose(compiled.vectors[-1], model.background.mean(axis=0), atol=1e-7)
+
+
+def test_compiled_policy_names_what_it_came_from() -> None:
+    compiled = compile_policy(full(), model=FakeModel(manifest=FakeManifest(logit_scale=20.0, logit_bias=-9.0)))
+    assert compiled.policy == compiled.source == full()
+    assert compiled.digest == policy_digest(full())
+    assert compiled.fingerprint == FINGERPRINT
+    assert (compiled.logit_scale, compiled.logit_bias) == (20.0, -9.0)
+    assert compiled.dropped_calibrations == frozenset()
+    assert compiled.vectors.dtype == np.float32
+    assert not compiled.vectors.flags.writeable
+
+
+def test_row_helpers_leave_disabled_categories_out() -> None:
+    assert [concept.id for concept in scored_concepts(full())] == ["weapons", "drugs.hard", "museum"]
+    assert concept_texts(full().attributes[0]) == ("a museum hall", "a bedroom")
+
+
+def test_each_text_is_embedded_once_and_alone() -> None:
+    text = FULL_POLICY.replace('"a bedroom"', '"a bedroom", "a rifle"')
+    model = FakeModel()
+    compile_policy(parse_policy(text).policy, model=model)
+    assert model.text is not None
+    assert len(model.text.seen) == len(set(model.text.seen)) == 12
+
+
+def test_threshold_edit_embeds_nothing() -> None:
+    cache, model = VectorCache(), FakeModel()
+    first = compile_policy(full(), model=model, cache=cache)
+    assert model.text is not None
+    model.text.seen.clear()
+    edited = parse_policy(FULL_POLICY.replace("review: 0.55", "review: 0.6")).policy
+    second = compile_policy(edited, model=model, cache=cache)
+    assert model.text.seen == []
+    assert second.digest != first.digest
+    assert np.array_equal(second.vectors, first.vectors)
+
+
+def test_new_prompt_embeds_only_itself() -> None:
+    cache, model = VectorCache(), FakeModel()
+    compile_policy(full(), model=model, cache=cache)
+    assert model.text is not None
+    model.text.seen.clear()
+    edited = parse_policy(FULL_POLICY.replace('"a syringe"', '"a syringe", "a pipe"')).policy
+    compile_policy(edited, model=model, cache=cache)
+    assert model.text.seen == ["a screenshot of a pipe"]
+
+
+def test_another_model_shares_no_vectors() -> None:
+    cache = VectorCache()
+    policy = parse_policy(
+        FULL_POLICY.replace("enforce", "shadow").replace(f'fingerprint: "{FINGERPRINT}", ', "")
+    ).policy
+    compile_policy(policy, model=FakeModel(), cache=cache)
+    other = FakeModel(fingerprint=OTHER)
+    compile_policy(policy, model=other, cache=cache)
+    assert other.text is not None
+    assert len(other.text.seen) == 12
+
+
+def test_progress_counts_new_texts_to_the_end() -> None:
+    steps: list[tuple[int, int]] = []
+    cache = VectorCache()
+    compile_policy(full(), model=FakeModel(), cache=cache, progress=lambda done, total: steps.append((done, total)))
+    assert steps == [(done, 12) for done in range(13)]
+    steps.clear()
+    compile_policy(full(), model=FakeModel(), cache=cache, progress=lambda done, total: steps.append((done, total)))
+    assert steps == []
+
+
+def test_policy_of_another_model_is_refused_by_both_names() -> None:
+    with pytest.raises(FingerprintMismatchError, match=FINGERPRINT) as caught:
+        compile_policy(full(), model=FakeModel(fingerprint=OTHER))
+    assert OTHER in str(caught.value)
+
+
+def test_model_without_text_encoder_is_told_to_use_a_bundle() -> None:
+    with pytest.raises(PolicyError, match="bundle") as caught:
+        compile_policy(full(), model=FakeModel(text=None))
+    assert [problem.code for problem in caught.value.problems] == ["no-text-encoder"]
+
+
+def test_margin_without_background_is_refused() -> None:
+    with pytest.raises(PolicyError) as caught:
+        compile_policy(full(), model=FakeModel(background=None))
+    assert [problem.code for problem in caught.value.problems] == ["no-background"] * 2
+
+
+def test_cosine_needs_no_background() -> None:
+    policy = full()
+    cosine = dataclasses.replace(policy, categories=policy.categories[1:], attributes=())
+    assert not compile_policy(cosine, model=FakeModel(background=None)).vectors[-1].any()
+
+
+def test_vectors_without_a_text_encoder_are_no_silence() -> None:
+    with pytest.raises(EncoderError, match="no text encoder"):
+        embed_policy(full(), model=FakeModel(text=None), cache=None, progress=None)
+
+
+def test_truncated_text_is_refused() -> None:
+    with pytest.raises(PolicyError) as caught:
+        compile_policy(full(), model=FakeModel(text=FakeText(tokenizer=FakeTokenizer(capacity=4))))
+    assert {problem.code for problem in caught.value.problems} == {"truncated"}
+
+
+def test_templates_that_cancel_out_are_no_silent_noise() -> None:
+    class Opposed(FakeText):
+        def embed(self, texts: object) -> np.ndarray:
+            assert isinstance(texts, list)
+            sign = -1.0 if texts[0].startswith("a photo") else 1.0
+            return np.full((1, DIM), sign / np.sqrt(DIM), dtype=np.float32)
+
+    with pytest.raises(EncoderError, match="cancel out"):
+        compile_policy(full(), model=FakeModel(text=Opposed()))
+
+
+# Calibrations.
+
+
+def calibrated(*, fitted_on: str | None = None, mode: Mode = Mode.SHADOW) -> Policy:
+    policy = full()
+    weapons = dataclasses.replace(policy.categories[0], mode=mode)
+    right = fit_digest(weapons, fingerprint=FINGERPRINT, calibration_scale=0.5)
+    calibration = Calibration(bias=1.0, prevalence=0.1, fitted_on=fitted_on or right)
+    museum = dataclasses.replace(policy.attributes[0], calibration=calibration)
+    weapons = dataclasses.replace(weapons, calibration=calibration)
+    return dataclasses.replace(policy, categories=(weapons,), attributes=(museum,))
+
+
+def test_stale_calibration_is_dropped_and_named() -> None:
+    compiled = compile_policy(calibrated(fitted_on=OTHER), model=FakeModel())
+    assert compiled.dropped_calibrations == {"weapons", "museum"}
+    assert compiled.policy.categories[0].calibration is None
+    assert compiled.source == calibrated(fitted_on=OTHER)
+    assert compiled.digest == policy_digest(calibrated(fitted_on=OTHER))
+
+
+def test_fresh_calibration_is_kept() -> None:
+    compiled = compile_policy(calibrated(), model=FakeModel())
+    # The attribute carries the category's digest, and so is stale.
+    assert compiled.dropped_calibrations == {"museum"}
+    assert compiled.policy.categories[0].calibration is not None
+
+
+def test_stale_calibration_of_an_enforced_category_is_refused() -> None:
+    with pytest.raises(PolicyError) as caught:
+        compile_policy(calibrated(fitted_on=OTHER, mode=Mode.ENFORCE), model=FakeModel())
+    assert [problem.code for problem in caught.value.problems if problem.severity == "error"] == ["stale-calibration"]
+
+
+# The cache on disk.
+
+
+def test_cache_outlives_the_process(tmp_path: Path) -> None:
+    folder = tmp_path / "cache" / "vectors"
+    first = compile_policy(full(), model=FakeModel(), cache=VectorCache(folder))
+    model = FakeModel()
+    second = compile_policy(full(), model=model, cache=VectorCache(folder))
+    assert model.text is not None
+    assert model.text.seen == []
+    assert np.array_equal(first.vectors, second.vectors)
+    assert [path.name for path in folder.iterdir()] == [f"{'ab' * 32}.safetensors"]
+
+
+def _rows(count: int, dim: int = DIM) -> np.ndarray:
+    return np.stack([unit_vector(str(index), dim) for index in range(count)])
+
+
+HOSTILE = {
+    "empty": b"",
+    "noise": b"\xff" * 100,
+    "long header": (2**40).to_bytes(8, "little") + b"{}",
+    "other tensors": dump_tensors({"x": _rows(1)}),
+    "keys as floats": dump_tensors({"keys": _rows(2, 32), "vectors": _rows(2)}),
+    "too few keys": dump_tensors({"keys": np.zeros((1, 32), np.uint8), "vectors": _rows(2)}),
+    "flat vectors": dump_tensors({"keys": np.zeros((8, 32), np.uint8), "vectors": _rows(1)[0]}),
+    "long vectors": dump_tensors({"keys": np.zeros((1, 32), np.uint8), "vectors": _rows(1) * 2}),
+    "NaN": dump_tensors({"keys": np.zeros((1, 32), np.uint8), "vectors": np.full((1, DIM), np.nan, np.float32)}),
+    "doubles": dump_tensors({"keys": np.zeros((1, 32), np.uint8), "vectors": _rows(1).astype(np.float64)}),
+}
+
+
+@pytest.mark.parametrize("data", HOSTILE.values(), ids=HOSTILE)
+def test_hostile_cache_file_costs_time_only(tmp_path: Path, data: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / f"{'ab' * 32}.safetensors"
+    path.write_bytes(data)
+    model = FakeModel()
+    compile_policy(full(), model=model, cache=VectorCache(tmp_path))
+    assert model.text is not None
+    assert len(model.text.seen) == 12
+    assert "is not used" in caplog.text
+    again = FakeModel()
+    compile_policy(full(), model=again, cache=VectorCache(tmp_path))
+    assert again.text is not None
+    assert again.text.seen == []
+
+
+def test_too_large_cache_file_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    compile_policy(full(), model=FakeModel(), cache=VectorCache(tmp_path))
+    monkeypatch.setattr(cache_module, "MAX_FILE_BYTES", 100)
+    assert VectorCache(tmp_path).get(FINGERPRINT, "a rifle") is None
+    assert "larger than 100 bytes" in caplog.text
+
+
+def test_cache_folder_that_cannot_be_written_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    compile_policy(full(), model=FakeModel(), cache=VectorCache(blocked / "folder"))
+    assert "cannot be written" in caplog.text
+
+
+def test_cache_forgets_the_oldest_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache_module, "MAX_VECTORS", 2)
+    cache = VectorCache(tmp_path)
+    for text in "abc":
+        cache.put(FINGERPRINT, text, unit_vector(text))
+    cache.save(FINGERPRINT)
+    for store in (cache, VectorCache(tmp_path)):
+        assert [store.get(FINGERPRINT, text) is not None for text in "abc"] == [False, True, True]
+
+
+def test_policy_larger_than_the_cache_is_compiled_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = compile_policy(full(), model=FakeModel())
+    monkeypatch.setattr(cache_module, "MAX_VECTORS", 2)
+    compiled = compile_policy(full(), model=FakeModel(), cache=VectorCache())
+    assert np.array_equal(compiled.vectors, expected.vectors)
+
+
+def test_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+
+    def fail(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises(OSError, match="No space"):
+        write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
+# A real text encoder.
+
+
+def test_toy_model_compiles_a_policy(tmp_path: Path) -> None:
+    model = load_toy_model(tmp_path / "toy")
+    text = """\
+api: clipwarden/v1
+metadata: {id: toy}
+categories:
+- {id: red, severity: 1, definition: Red., prompts: [red], negatives: [green]}
+"""
+    compiled = compile_policy(parse_policy(text).policy, model=model)
+    np.testing.assert_allclose(compiled.vectors[:-1], model.text.embed(["red", "green"]), atol=1e-6)
+    assert compiled.policy.categories[0].method is Method.MARGIN

@@ -1,0 +1,248 @@
+"""Both directions: no order moves a digest, and every judging value does."""
+
+import dataclasses
+import hashlib
+import json
+import random
+from collections.abc import Iterator, Mapping
+from datetime import date, timedelta
+from enum import Enum
+from typing import get_args, get_type_hints
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clipwarden.policy import schema
+from clipwarden.policy.digest import canonical, fit_digest, policy_digest
+from clipwarden.policy.load import parse_policy
+from clipwarden.policy.schema import Attribute, Calibration, Concept, Metadata, Policy
+from policykit import FINGERPRINT, FULL_POLICY, policies
+
+NOT_JUDGING = {(Metadata, "version"), (Metadata, "owner"), (Metadata, "reason"), (Metadata, "review_by")}
+CALIBRATION = Calibration(bias=-2.0, prevalence=0.01, fitted_on="sha256:" + "1" * 64)
+
+
+def rich_policy() -> Policy:
+    """Return a policy in which every field of the schema holds something."""
+    policy = parse_policy(FULL_POLICY).policy
+    first, *rest = policy.categories
+    attribute = dataclasses.replace(policy.attributes[0], calibration=CALIBRATION)
+    categories = (dataclasses.replace(first, calibration=CALIBRATION), *rest)
+    return dataclasses.replace(policy, categories=categories, attributes=(attribute,))
+
+
+def shuffle(value: object, rng: random.Random) -> object:
+    """Return an equal value with every tuple and mapping in another order."""
+    if isinstance(value, tuple):
+        items = [shuffle(item, rng) for item in value]
+        rng.shuffle(items)
+        return tuple(items)
+    if isinstance(value, Mapping):
+        pairs = [(key, shuffle(item, rng)) for key, item in value.items()]
+        rng.shuffle(pairs)
+        return dict(pairs)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        changes = {field.name: shuffle(getattr(value, field.name), rng) for field in dataclasses.fields(value)}
+        return dataclasses.replace(value, **changes)
+    return value
+
+
+def variants(value: object, hint: object) -> Iterator[object]:
+    """Yield values that differ from `value` in one place, at any depth; `hint` is its annotation."""
+    if value is None:
+        yield from (example(each) for each in get_args(hint) if each is not type(None))
+    elif isinstance(value, Enum):
+        yield from (other for other in type(value) if other is not value)
+    elif isinstance(value, str):
+        yield value + "x"
+    elif isinstance(value, int | float):
+        yield value + 0.125
+    elif isinstance(value, date):
+        yield value + timedelta(days=1)
+    elif isinstance(value, tuple):
+        yield from tuple_variants(value, get_args(hint)[0])
+    elif isinstance(value, Mapping):
+        yield from mapping_variants(value, get_args(hint)[1])
+    else:
+        yield from (changed for _, _, changed in dataclass_variants(value))
+    if value is not None and type(None) in get_args(hint):
+        yield None
+
+
+def example(kind: object) -> object:
+    """Return some value of an optional field's type."""
+    simple = {str: "x", float: 0.25, date: date(2030, 1, 1), Calibration: CALIBRATION}
+    if kind in simple:
+        return simple[kind]  # type: ignore[index]
+    assert kind is schema.Thresholds, f"no example of {kind}: add one"
+    return schema.Thresholds(unit=schema.Unit.SCORE, bounds=schema.Bounds(block=0.5))
+
+
+def tuple_variants(items: tuple[object, ...], hint: object) -> Iterator[object]:
+    if hint is str:
+        yield (*items, "another")
+    for index, item in enumerate(items):
+        yield items[:index] + items[index + 1 :]
+        for changed in variants(item, hint):
+            yield (*items[:index], changed, *items[index + 1 :])
+
+
+def mapping_variants(items: Mapping[str, object], hint: object) -> Iterator[object]:
+    for key, item in items.items():
+        rest = {other: value for other, value in items.items() if other != key}
+        yield rest
+        yield rest | {key + "x": item}
+        for changed in variants(item, hint):
+            yield rest | {key: changed}
+
+
+def dataclass_variants(value: object) -> Iterator[tuple[type, str, object]]:
+    """Yield the class, the field and the changed value, for a change in each field of one dataclass."""
+    assert dataclasses.is_dataclass(value)
+    assert not isinstance(value, type)
+    hints = get_type_hints(type(value))
+    for field in dataclasses.fields(value):
+        found = list(variants(getattr(value, field.name), hints[field.name]))
+        # `Exemption.effect` has one value so far; a second one will be tried by itself.
+        lonely = isinstance(getattr(value, field.name), schema.Effect) and len(schema.Effect) == 1
+        empty = getattr(value, field.name) in ((), {})  # filled in another category of the same policy
+        assert found or lonely or empty, f"no variant of {type(value).__name__}.{field.name}"
+        for changed in found:
+            yield type(value), field.name, dataclasses.replace(value, **{field.name: changed})
+
+
+def all_fields(value: object) -> Iterator[tuple[type, str]]:
+    """Yield every dataclass field that occurs within a value."""
+    if isinstance(value, tuple):
+        for item in value:
+            yield from all_fields(item)
+    elif isinstance(value, Mapping):
+        yield from all_fields(tuple(value.values()))
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        for field in dataclasses.fields(value):
+            yield type(value), field.name
+            yield from all_fields(getattr(value, field.name))
+
+
+def only_metadata_differs(left: Policy, right: Policy) -> bool:
+    same_rest = dataclasses.replace(left, metadata=right.metadata) == right
+    return same_rest and left.metadata.id == right.metadata.id
+
+
+def test_rich_policy_reaches_every_field_of_the_schema() -> None:
+    # A dataclass added to the schema must be added to FULL_POLICY, or nothing here would test it.
+    classes = [kind for kind in vars(schema).values() if dataclasses.is_dataclass(kind) and kind is not Concept]
+    wanted = {(kind, field.name) for kind in classes for field in dataclasses.fields(kind)}
+    assert set(all_fields(rich_policy())) == wanted
+
+
+def test_every_judging_value_moves_the_digest() -> None:
+    policy = rich_policy()
+    seen = {policy_digest(policy): "the policy itself"}
+    moved = kept = 0
+    for _, field, changed in dataclass_variants(policy):
+        assert isinstance(changed, Policy)
+        digest = policy_digest(changed)
+        if only_metadata_differs(changed, policy):
+            assert digest == policy_digest(policy), field
+            kept += 1
+        else:
+            assert digest not in seen, f"{field} moved nothing, or as {seen.get(digest)} did: {changed}"
+            seen[digest] = field
+            moved += 1
+    assert kept >= len(NOT_JUDGING)
+    assert moved > 120
+
+
+@given(policies(), st.randoms(use_true_random=False))
+@settings(deadline=None, max_examples=40)
+def test_every_permutation_keeps_the_digest(policy: Policy, rng: random.Random) -> None:
+    shuffled = shuffle(policy, rng)
+    assert isinstance(shuffled, Policy)
+    assert policy_digest(shuffled) == policy_digest(policy)
+
+
+@given(policies(), st.data())
+@settings(deadline=None, max_examples=40)
+def test_any_change_of_any_policy_moves_the_digest(policy: Policy, data: st.DataObject) -> None:
+    changes = [changed for _, _, changed in dataclass_variants_of_any(policy)]
+    changed = data.draw(st.sampled_from(changes))
+    assert isinstance(changed, Policy)
+    same = policy_digest(changed) == policy_digest(policy)
+    assert same == (only_metadata_differs(changed, policy) or canonical(changed) == canonical(policy))
+
+
+def dataclass_variants_of_any(policy: Policy) -> list[tuple[type, str, object]]:
+    """Like `dataclass_variants`, for policies whose tuples may be empty."""
+    hints = get_type_hints(Policy)
+    return [
+        (Policy, field.name, dataclasses.replace(policy, **{field.name: changed}))
+        for field in dataclasses.fields(Policy)
+        for changed in variants_or_none(getattr(policy, field.name), hints[field.name])
+    ]
+
+
+def variants_or_none(value: object, hint: object) -> list[object]:
+    if isinstance(value, tuple):
+        return [value[:index] + value[index + 1 :] for index in range(len(value))]
+    return list(variants(value, hint))
+
+
+def test_integers_and_floats_that_are_equal_digest_equal() -> None:
+    text = FULL_POLICY.replace("weight: 2", "weight: 2.0").replace("calibration_scale: 0.5", "calibration_scale: 5e-1")
+    assert text != FULL_POLICY
+    assert policy_digest(parse_policy(text).policy) == policy_digest(parse_policy(FULL_POLICY).policy)
+
+
+def test_writing_a_default_out_keeps_the_digest() -> None:
+    text = FULL_POLICY.replace("  reason_code: WPN-1\n", "  reason_code: WPN-1\n  templates: ['a photo of {}', '{}']\n")
+    assert policy_digest(parse_policy(text).policy) == policy_digest(parse_policy(FULL_POLICY).policy)
+
+
+def test_digest_can_be_recomputed_from_the_json_alone() -> None:
+    # The values here are such that Python's sorted compact JSON is RFC 8785 already, but for whole floats.
+    policy = parse_policy(FULL_POLICY).policy
+    plain = json.dumps(
+        {"schema": "clipwarden/v1", "policy": whole(canonical(policy))}, sort_keys=True, separators=(",", ":")
+    )
+    assert policy_digest(policy) == "sha256:" + hashlib.sha256(plain.encode()).hexdigest()
+
+
+def whole(value: object) -> object:
+    """Return a JSON value with 1.0 as 1, as RFC 8785 writes it."""
+    if isinstance(value, dict):
+        return {key: whole(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [whole(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def test_fit_digest_moves_with_everything_a_fit_depends_on() -> None:
+    concept = dataclasses.replace(rich_policy().attributes[0], calibration=None)
+    base = fit_digest(concept, fingerprint=FINGERPRINT, calibration_scale=1.0)
+    hints = get_type_hints(Attribute)
+    for name in ("prompts", "negatives", "templates", "method", "pool"):
+        for changed in variants(getattr(concept, name), hints[name]):
+            other = dataclasses.replace(concept, **{name: changed})  # type: ignore[arg-type]
+            assert fit_digest(other, fingerprint=FINGERPRINT, calibration_scale=1.0) != base
+    assert fit_digest(concept, fingerprint=FINGERPRINT + "x", calibration_scale=1.0) != base
+    assert fit_digest(concept, fingerprint=FINGERPRINT, calibration_scale=2.0) != base
+
+
+def test_fit_digest_ignores_thresholds_names_and_the_calibration_itself() -> None:
+    category = rich_policy().categories[0]
+    base = fit_digest(category, fingerprint=FINGERPRINT, calibration_scale=1.0)
+    other = dataclasses.replace(category, id="other", calibration=None, thresholds=None, severity=0, exemptions=())
+    assert fit_digest(other, fingerprint=FINGERPRINT, calibration_scale=1.0) == base
+
+
+def test_fit_digest_decides_on_every_field_that_concepts_share() -> None:
+    # A field added to Concept is part of every fit until somebody decides otherwise.
+    names = {field.name for field in dataclasses.fields(Concept)}
+    assert names == {"id", "calibration", "prompts", "negatives", "templates", "method", "pool"}
+
+
+def test_a_type_the_schema_does_not_have_is_a_programming_error() -> None:
+    with pytest.raises(TypeError, match="set"):
+        canonical({1, 2})

@@ -1,0 +1,25 @@
+from hypothesis import given, settings
+
+from clipwarden.policy.digest import policy_digest
+from clipwarden.policy.document import dump_policy, policy_document
+from clipwarden.policy.load import parse_policy
+from clipwarden.policy.schema import Policy
+from policykit import FULL_POLICY, policies
+
+
+@given(policies())
+@settings(deadline=None, max_examples=60)
+def test_any_policy_is_read_back_as_it_was_written(policy: Policy) -> None:
+    again = parse_policy(dump_policy(policy)).policy
+    assert again == policy
+    assert policy_digest(again) == policy_digest(policy)
+    assert dump_policy(again) == dump_policy(policy)
+
+
+def test_document_writes_the_defaults_out() -> None:
+    document = policy_document(parse_policy(FULL_POLICY).policy)
+    category = document["categories"][1]  # type: ignore[index]
+    assert category["mode"] == "shadow"
+    assert category["prompts"] == [{"text": "white powder", "weight": 2.0}, {"text": "a syringe", "weight": 1.0}]
+    assert "negatives" not in category
+    assert document["defaults"] == {"on_error": "block", "on_partial": "allow"}

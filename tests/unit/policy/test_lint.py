@@ -1,0 +1,116 @@
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from clipwarden.errors import Problem, Severity
+from clipwarden.policy.cache import VectorCache
+from clipwarden.policy.compile import compile_policy
+from clipwarden.policy.digest import fit_digest
+from clipwarden.policy.findings import Positions
+from clipwarden.policy.lint import lint_with_model
+from clipwarden.policy.load import parse_policy
+from policykit import FINGERPRINT, FULL_POLICY, FakeModel, FakeText, FakeTokenizer, unit_vector
+
+OTHER = "sha256:" + "cd" * 32
+STALE = '{bias: 1.0, prevalence: 0.1, fitted_on: "sha256:' + "1" * 64 + '"}'
+
+
+def lint(text: str, model: FakeModel, cache: VectorCache | None = None) -> list[tuple[str, str, int, int]]:
+    loaded = parse_policy(text, file="p.yaml")
+    problems = lint_with_model(loaded.policy, model, loaded.positions, cache=cache)
+    assert all(problem.file == "p.yaml" for problem in problems)
+    return [short(problem) for problem in problems]
+
+
+def short(problem: Problem) -> tuple[str, str, int, int]:
+    return problem.severity.value, problem.code, problem.line, problem.column
+
+
+def line_of(text: str, part: str) -> tuple[int, int]:
+    before = text[: text.index(part)]
+    return before.count("\n") + 1, len(before) - before.rfind("\n")
+
+
+def test_clean_policy_has_no_findings() -> None:
+    assert lint(FULL_POLICY, FakeModel()) == []
+
+
+def test_linting_first_makes_compiling_free() -> None:
+    cache, model = VectorCache(), FakeModel()
+    loaded = parse_policy(FULL_POLICY)
+    lint_with_model(loaded.policy, model, loaded.positions, cache=cache)
+    assert model.text is not None
+    model.text.seen.clear()
+    compile_policy(loaded.policy, model=model, cache=cache)
+    assert model.text.seen == []
+
+
+def test_another_model_is_an_error_at_the_fingerprint() -> None:
+    text = FULL_POLICY.replace("scoring: {method: margin, pool: max}", f"calibration: {STALE}")
+    # Stale calibrations follow from the model, and would only repeat that.
+    assert lint(text, FakeModel(fingerprint=OTHER)) == [
+        ("error", "fingerprint-mismatch", *line_of(text, f'"{FINGERPRINT}'))
+    ]
+
+
+def test_truncation_counts_tokens_after_the_template() -> None:
+    # "a photo of a pistol on a table" has eight words, the longest without its template has five.
+    model = FakeModel(text=FakeText(tokenizer=FakeTokenizer(capacity=7)))
+    assert lint(FULL_POLICY, model) == [("error", "truncated", *line_of(FULL_POLICY, '"a pistol'))]
+    assert lint(FULL_POLICY, FakeModel(text=FakeText(tokenizer=FakeTokenizer(capacity=8)))) == []
+
+
+def test_disabled_categories_are_not_measured() -> None:
+    text = FULL_POLICY.replace(
+        "an old thing", "one two three four five six seven eight nine ten eleven twelve thirteen"
+    )
+    assert lint(text, FakeModel()) == []
+
+
+class OneVector(FakeText):
+    """Hears the same in every text."""
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        return np.stack([unit_vector("x") for _ in texts])
+
+
+def test_look_alikes_are_warned_about_at_the_negative() -> None:
+    found = lint(FULL_POLICY, FakeModel(text=OneVector()))
+    negative = line_of(FULL_POLICY, '"a toy water gun"')
+    assert found == [
+        ("warning", "look-alike", *negative),
+        ("warning", "look-alike", *negative),
+        ("warning", "look-alike", *line_of(FULL_POLICY, '"a bedroom"')),
+    ]
+
+
+@pytest.mark.parametrize(("mode", "severity"), [("enforce", "error"), ("shadow", "warning")])
+def test_stale_calibration_weighs_by_mode(mode: str, severity: str) -> None:
+    text = FULL_POLICY.replace("mode: enforce", f"mode: {mode}").replace(
+        "  reason_code", f"  calibration: {STALE}\n  reason_code"
+    )
+    assert lint(text, FakeModel()) == [(severity, "stale-calibration", *line_of(text, '"sha256:1111'))]
+
+
+def test_changing_the_scale_makes_a_fit_stale() -> None:
+    policy = parse_policy(FULL_POLICY).policy
+    fitted = fit_digest(policy.categories[0], fingerprint=FINGERPRINT, calibration_scale=0.5)
+    fresh = FULL_POLICY.replace(
+        "  reason_code", f'  calibration: {{bias: 1.0, prevalence: 0.1, fitted_on: "{fitted}"}}\n  reason_code'
+    )
+    assert lint(fresh, FakeModel()) == []
+    assert [found[1] for found in lint(fresh.replace("scale: 0.5", "scale: 0.6"), FakeModel())] == ["stale-calibration"]
+
+
+def test_model_without_text_or_background() -> None:
+    found = lint(FULL_POLICY, FakeModel(text=None, background=None))
+    assert [each[1] for each in found] == ["no-text-encoder", "no-background", "no-background"]
+    assert found[0][2:] == (1, 1)
+
+
+def test_findings_of_a_policy_without_a_file_have_no_place() -> None:
+    policy = parse_policy(FULL_POLICY).policy
+    problems = lint_with_model(policy, FakeModel(text=OneVector()), Positions())
+    assert {(problem.line, problem.severity) for problem in problems} == {(0, Severity.WARNING)}
