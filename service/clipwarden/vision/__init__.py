@@ -1,0 +1,1 @@
+"""Seeing: untrusted bytes in, unit vectors out; model folders and their fingerprints."""

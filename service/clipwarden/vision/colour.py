@@ -1,0 +1,108 @@
+"""A decoded Pillow image of any mode in, RGB views out: one, or one on white and one on black if it is see-through."""
+
+from typing import Literal
+
+import numpy as np
+from PIL import Image, ImageCms
+
+ViewName = Literal["full", "on_white", "on_black"]
+
+_OPAQUE = 255
+_WIDE_MODES = ("I", "F")
+# Keeps the difference of any two values inside float32's range (3.4e38).
+_FLOAT_BOUND = 1e38
+
+
+def to_views(image: Image.Image) -> list[tuple[ViewName, Image.Image]]:
+    """Turn an image into what a model is shown.
+
+    A white drawing on transparency must not be judged as a blank page, nor a black one; so anything see-through is
+    shown on both, and the worse score kept.
+
+    Args:
+        image: Any mode that Pillow decodes, loaded.
+
+    Returns:
+        (name, RGB image) pairs: `full`, or `on_white` and `on_black` when any pixel is not opaque.
+    """
+    if not image.has_transparency_data:
+        return [("full", to_rgb(image))]
+    see_through = _to_rgba(image)
+    alpha = see_through.getchannel("A")
+    if alpha.getextrema()[0] == _OPAQUE:
+        return [("full", see_through.convert("RGB"))]
+    return [("on_white", _flatten(see_through, alpha, "white")), ("on_black", _flatten(see_through, alpha, "black"))]
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Convert an opaque image to RGB, scaling what Pillow's own conversion would clip.
+
+    Args:
+        image: Any mode without transparency.
+
+    Returns:
+        Mode RGB.
+    """
+    if image.mode.startswith("I;16"):
+        return _from_16_bit(image).convert("RGB")
+    if image.mode in _WIDE_MODES:
+        return _from_wide(image).convert("RGB")
+    if image.mode == "LAB":
+        return _from_lab(image)
+    # Pillow's conversion of RGB to RGB is a copy; nobody downstream writes to the image.
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _to_rgba(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16"):
+        return _keyed_16_bit(image)
+    if image.mode == "La":
+        return image.convert("LA").convert("RGBA")
+    key = image.info.get("transparency")
+    if image.mode == "RGB" and isinstance(key, tuple) and max(key) > _OPAQUE:
+        # A 16-bit colour key; Pillow keeps the high byte of 16-bit colours, so the key's high byte goes with it.
+        image.info["transparency"] = tuple(value >> 8 for value in key)
+    return image.convert("RGBA")
+
+
+def _flatten(see_through: Image.Image, alpha: Image.Image, background: str) -> Image.Image:
+    canvas = Image.new("RGB", see_through.size, background)
+    canvas.paste(see_through, mask=alpha)
+    return canvas
+
+
+def _from_16_bit(image: Image.Image) -> Image.Image:
+    """Keep the high byte, as Pillow does for 16-bit colour; its own conversion of 16-bit grey clips at 255."""
+    return Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
+
+
+def _keyed_16_bit(image: Image.Image) -> Image.Image:
+    """Apply a grey colour key: the one value that is transparent."""
+    grey = _from_16_bit(image)
+    keyed = np.asarray(image).astype(np.uint16) == image.info["transparency"]
+    grey.putalpha(Image.fromarray(np.where(keyed, 0, _OPAQUE).astype(np.uint8)))
+    return grey.convert("RGBA")
+
+
+def _from_wide(image: Image.Image) -> Image.Image:
+    """Scale 32-bit integers or floats, whose range no header declares, to 0-255.
+
+    Values within 0-1 (floats), 0-255 or 0-65,535 are taken to use that scale; anything else is stretched from its
+    least to its greatest value, so that the picture shows whatever it holds.
+    """
+    values = np.nan_to_num(np.asarray(image).astype(np.float32), posinf=0.0, neginf=0.0).clip(
+        -_FLOAT_BOUND, _FLOAT_BOUND
+    )
+    low, high = float(values.min()), float(values.max())
+    tops = [top for top in (1.0, 255.0, 65535.0) if high <= top and (image.mode == "F" or top > 1)]
+    if low < 0 or not tops:
+        values, tops = values - low, [high - low or 1.0]
+    return Image.fromarray((values * (255.0 / tops[0])).round().clip(0, 255).astype(np.uint8))
+
+
+def _from_lab(image: Image.Image) -> Image.Image:
+    lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+    transform = ImageCms.buildTransform(lab, srgb, "LAB", "RGB")
+    converted = ImageCms.applyTransform(image, transform)
+    assert converted is not None  # noqa: S101  None only with inPlace=True
+    return converted

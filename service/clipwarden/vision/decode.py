@@ -1,0 +1,233 @@
+"""Turn untrusted bytes into S x S RGB views and facts about them, or raise ImageError.
+
+Safe to call from many threads at once; Pillow releases the GIL while it decodes and resizes.
+"""
+
+import hashlib
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from clipwarden.errors import ImageError, Reason
+from clipwarden.vision.colour import ViewName, to_views
+from clipwarden.vision.cutshort import looks_cut_short
+from clipwarden.vision.ifd import exif_orientation
+from clipwarden.vision.inspection import INSPECTORS, MAX_FRAMES_COUNTED
+from clipwarden.vision.limits import DEFAULT_LIMITS, DecodeLimits, check_pixels
+from clipwarden.vision.manifest import Preprocessing
+from clipwarden.vision.preprocess import draft_size, fit_to_side
+from clipwarden.vision.quality import degraded_flags
+from clipwarden.vision.sniff import FORMATS, sniff_format, sniff_size
+
+__all__ = [
+    "DEFAULT_LIMITS",
+    "MAX_FRAMES_COUNTED",
+    "DecodeLimits",
+    "DecodedImage",
+    "ImageFacts",
+    "ImageHeader",
+    "View",
+    "decode_image",
+    "read_header",
+]
+
+# EXIF orientation -> what turns the stored image upright; the same table as Pillow's ImageOps.exif_transpose.
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageHeader:
+    """What the first bytes say, before any decoding.
+
+    Attributes:
+        format: One of `sniff.FORMATS`.
+        width: As stored, in pixels; None when not at a fixed place in the file (AVIF, damaged headers).
+        height: As stored, in pixels; None likewise.
+    """
+
+    format: str
+    width: int | None
+    height: int | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageFacts:
+    """Facts about the caller's image, reported with every verdict.
+
+    Attributes:
+        format: One of `sniff.FORMATS`.
+        width: As displayed, in pixels.
+        height: As displayed, in pixels.
+        sha256: Of the bytes; 64 hexadecimal digits.
+        bytes: Size of the file.
+        frames_total: Frames or pages; counting stops at `MAX_FRAMES_COUNTED`.
+        frames_judged: How many of them were looked at.
+        degraded: Any of NEAR_UNIFORM, BLURRED, NOISY, TINY.
+    """
+
+    format: str
+    width: int
+    height: int
+    sha256: str
+    bytes: int
+    frames_total: int
+    frames_judged: int
+    degraded: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class View:
+    """One rendering of the image, ready for the encoder.
+
+    Attributes:
+        name: `full`, or `on_white` and `on_black` for a see-through image.
+        frame: 0-based index of the frame.
+        pixels: uint8 [S,S,3].
+    """
+
+    name: ViewName
+    frame: int
+    pixels: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class DecodedImage:
+    """An image ready to be judged.
+
+    Attributes:
+        facts: About the caller's image.
+        views: At least one.
+    """
+
+    facts: ImageFacts
+    views: tuple[View, ...]
+
+
+def read_header(data: bytes, limits: DecodeLimits = DEFAULT_LIMITS) -> ImageHeader:
+    """Check size, format and pixel count by the header alone; takes microseconds and allocates nothing.
+
+    Args:
+        data: The file.
+        limits: What to refuse.
+
+    Returns:
+        Format and stored size.
+
+    Raises:
+        ImageError: IMAGE_EMPTY, IMAGE_TOO_LARGE, IMAGE_FORMAT_UNSUPPORTED or IMAGE_TOO_MANY_PIXELS.
+    """
+    if not data:
+        raise ImageError("The image has no bytes.", reason=Reason.IMAGE_EMPTY)
+    if len(data) > limits.max_bytes:
+        raise ImageError(
+            f"The image has {len(data)} bytes; the limit is {limits.max_bytes}.", reason=Reason.IMAGE_TOO_LARGE
+        )
+    image_format = sniff_format(data)
+    if image_format is None:
+        raise ImageError(
+            f"The bytes are not an image of a supported format ({', '.join(FORMATS)}).",
+            reason=Reason.IMAGE_FORMAT_UNSUPPORTED,
+        )
+    size = sniff_size(data, image_format)
+    if size is not None:
+        check_pixels(size, limits)
+    width, height = size or (None, None)
+    return ImageHeader(format=image_format, width=width, height=height)
+
+
+def decode_image(data: bytes, *, preprocessing: Preprocessing, limits: DecodeLimits = DEFAULT_LIMITS) -> DecodedImage:
+    """Decode the first frame of an image and bring it to the model's input size.
+
+    Args:
+        data: The file.
+        preprocessing: Of the model folder.
+        limits: What to refuse.
+
+    Returns:
+        Facts and views.
+
+    Raises:
+        ImageError: The image is empty, too large, unsupported, truncated or corrupt; nothing else escapes.
+    """
+    header = read_header(data, limits)
+    try:
+        return _decode(data, header.format, preprocessing, limits)
+    except ImageError:
+        raise
+    except Exception as exc:  # Pillow and its codecs raise whatever they like on hostile input
+        raise _translate(exc, data, header.format) from exc
+
+
+def _decode(data: bytes, image_format: str, preprocessing: Preprocessing, limits: DecodeLimits) -> DecodedImage:
+    inspect = INSPECTORS.get(image_format)
+    counted = inspect(data, limits) if inspect else None
+    with Image.open(io.BytesIO(data), formats=[image_format]) as opened:
+        # Again, and now with authority: sniffing may have seen another header than the decoder did.
+        check_pixels(opened.size, limits)
+        frames_total = _declared_frames(opened) if counted is None else counted
+        size = opened.size
+        if image_format == "JPEG" and (least := draft_size(size, preprocessing)):
+            opened.draft(None, least)
+        opened.load()
+        turn = _upright_turn(opened, image_format, preprocessing)
+        if turn in _SWAPS_SIDES:
+            size = size[1], size[0]
+        views = tuple(
+            View(name=name, frame=0, pixels=fit_to_side(_turned(rgb, turn), preprocessing, size=size))
+            for name, rgb in to_views(opened)
+        )
+    facts = ImageFacts(
+        format=image_format,
+        width=size[0],
+        height=size[1],
+        sha256=hashlib.sha256(data).hexdigest(),
+        bytes=len(data),
+        frames_total=frames_total,
+        frames_judged=1,
+        degraded=degraded_flags([view.pixels for view in views], size),
+    )
+    return DecodedImage(facts=facts, views=views)
+
+
+def _upright_turn(image: Image.Image, image_format: str, preprocessing: Preprocessing) -> Image.Transpose | None:
+    # Pillow turns TIFF by itself while loading. Not `getexif`: it parses every tag of a hostile block.
+    if preprocessing.orientation == "ignore" or image_format == "TIFF":
+        return None
+    exif = image.info.get("exif")
+    return _UPRIGHT.get(exif_orientation(exif)) if isinstance(exif, bytes) else None
+
+
+def _turned(image: Image.Image, turn: Image.Transpose | None) -> Image.Image:
+    return image if turn is None else image.transpose(turn)
+
+
+_SWAPS_SIDES = frozenset({_UPRIGHT[5], _UPRIGHT[6], _UPRIGHT[7], _UPRIGHT[8]})
+
+
+def _declared_frames(image: Image.Image) -> int:
+    """Read the frame count where it is a field of the header (PNG, WebP, AVIF); BMP has one frame."""
+    return max(1, min(MAX_FRAMES_COUNTED, getattr(image, "n_frames", 1)))
+
+
+def _translate(exc: Exception, data: bytes, image_format: str) -> ImageError:
+    """Say what is wrong without repeating the codec's words, which may quote the file."""
+    if isinstance(exc, Image.DecompressionBombError | Image.DecompressionBombWarning | MemoryError):
+        return ImageError(
+            f"The {image_format} image needs more memory than it may have.", reason=Reason.IMAGE_TOO_MANY_PIXELS
+        )
+    if looks_cut_short(data, image_format) or (
+        not isinstance(exc, UnidentifiedImageError) and "truncated" in str(exc).lower()
+    ):
+        return ImageError(f"The {image_format} image ends too early.", reason=Reason.IMAGE_TRUNCATED)
+    return ImageError(f"The {image_format} image is damaged and cannot be decoded.", reason=Reason.IMAGE_CORRUPT)

@@ -1,0 +1,104 @@
+"""An RGB image of any size in, S x S pixels out, as the model folder's preprocessing says."""
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from clipwarden.vision.manifest import Preprocessing
+
+_FILTERS = {
+    "bicubic": Image.Resampling.BICUBIC,
+    "bilinear": Image.Resampling.BILINEAR,
+    "lanczos": Image.Resampling.LANCZOS,
+    "box": Image.Resampling.BOX,
+}
+# Resizing before cropping needs memory in proportion to the aspect ratio: a strip of 1 x 10,000 pixels would become
+# 224 x 2,240,000. Beyond this ratio only the centre is resized. That differs from the whole by a few levels where a
+# filter overshoots, since Pillow orders its two passes by their cost and clips between them.
+_MAX_ASPECT = 16
+
+
+def fit_to_side(
+    image: Image.Image, preprocessing: Preprocessing, *, size: tuple[int, int] | None = None
+) -> NDArray[np.uint8]:
+    """Resize, then crop, pad or squash to the model's input side.
+
+    Args:
+        image: Mode RGB, any size of at least 1 x 1 pixel.
+        preprocessing: Side, filter, fit and padding colour.
+        size: (width, height) before scaled decoding, which rounds them up: the layout follows the true proportions,
+            or an edge could land a pixel off. None takes the image's own.
+
+    Returns:
+        uint8 [S,S,3]; under `crop` equal to what transformers' CLIPImageProcessorPil computes.
+    """
+    fit = {"crop": _crop, "crop_half_even": _crop, "pad": _pad, "squash": _squash}[preprocessing.fit]
+    target = resized_size(size or image.size, preprocessing)
+    return np.array(fit(image, target, preprocessing), dtype=np.uint8)
+
+
+def resized_size(size: tuple[int, int], preprocessing: Preprocessing) -> tuple[int, int]:
+    """Compute the whole image's size after resizing, before a crop or borders.
+
+    Args:
+        size: (width, height) in pixels.
+        preprocessing: Side and fit.
+
+    Returns:
+        (width, height) in pixels.
+
+    Source: transformers' `get_resize_output_image_size`: the long side is truncated, not rounded.
+    """
+    width, height = size
+    side = preprocessing.side
+    if preprocessing.fit == "squash":
+        return side, side
+    if preprocessing.fit != "pad":
+        return (side, int(side * height / width)) if width <= height else (int(side * width / height), side)
+    longest = max(size)
+    return max(1, round(side * width / longest)), max(1, round(side * height / longest))
+
+
+def draft_size(size: tuple[int, int], preprocessing: Preprocessing) -> tuple[int, int] | None:
+    """Compute the least size a JPEG may be decoded at.
+
+    Args:
+        size: (width, height) as stored, in pixels.
+        preprocessing: Side, fit and decode scale.
+
+    Returns:
+        (width, height) in pixels; None when the image must be decoded in full.
+    """
+    scale = preprocessing.decode_scale
+    if scale == 0:
+        return None
+    width, height = resized_size(size, preprocessing)
+    return scale * width, scale * height
+
+
+def _crop(image: Image.Image, target: tuple[int, int], preprocessing: Preprocessing) -> Image.Image:
+    side, resample = preprocessing.side, _FILTERS[preprocessing.resample]
+    width, height = target
+    left, top = (_crop_offset(surplus, preprocessing) for surplus in (width - side, height - side))
+    if max(width, height) <= _MAX_ASPECT * side:
+        return image.resize((width, height), resample).crop((left, top, left + side, top + side))
+    across, down = image.width / width, image.height / height
+    box = (left * across, top * down, (left + side) * across, (top + side) * down)
+    return image.resize((side, side), resample, box=box)
+
+
+def _crop_offset(surplus: int, preprocessing: Preprocessing) -> int:
+    """Halve as transformers' center_crop does (down), or as torchvision's CenterCrop does (half to even)."""
+    return surplus // 2 if preprocessing.fit == "crop" else round(surplus / 2)
+
+
+def _pad(image: Image.Image, target: tuple[int, int], preprocessing: Preprocessing) -> Image.Image:
+    side = preprocessing.side
+    resized = image.resize(target, _FILTERS[preprocessing.resample])
+    canvas = Image.new("RGB", (side, side), preprocessing.pad_rgb)
+    canvas.paste(resized, ((side - resized.width) // 2, (side - resized.height) // 2))
+    return canvas
+
+
+def _squash(image: Image.Image, target: tuple[int, int], preprocessing: Preprocessing) -> Image.Image:
+    return image.resize(target, _FILTERS[preprocessing.resample])

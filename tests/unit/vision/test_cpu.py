@@ -1,0 +1,71 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from clipwarden.vision import cpu
+
+
+def cgroup(tmp_path: Path, membership: str, **files: str) -> dict[str, Path]:
+    """Lay out a fake cgroup tree; keys are paths with `__` for `/` and `_dot_` for `.`."""
+    root = tmp_path / "cgroup"
+    for name, content in files.items():
+        path = root / name.replace("__", "/").replace("_dot_", ".")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    proc = tmp_path / "proc"
+    proc.write_text(membership)
+    return {"cgroup_root": root, "proc_cgroup": proc}
+
+
+@pytest.mark.parametrize(("content", "quota"), [("150000 100000\n", 1.5), ("max 100000\n", None), ("junk", None)])
+def test_version_2_quota_is_read(tmp_path: Path, content: str, quota: float | None) -> None:
+    assert cpu.cgroup_quota(**cgroup(tmp_path, "0::/\n", cpu_dot_max=content)) == quota
+
+
+def test_tightest_quota_on_the_way_up_binds(tmp_path: Path) -> None:
+    tree = cgroup(tmp_path, "0::/pod/box\n", pod__cpu_dot_max="200000 100000", pod__box__cpu_dot_max="max 100000")
+    assert cpu.cgroup_quota(**tree) == 2.0
+
+
+def test_container_that_sees_its_host_path_uses_the_mount_itself(tmp_path: Path) -> None:
+    assert cpu.cgroup_quota(**cgroup(tmp_path, "0::/host/../deep/path\n", cpu_dot_max="50000 100000")) == 0.5
+
+
+@pytest.mark.parametrize("mount", ["cpu", "cpu,cpuacct"])
+def test_version_1_quota_is_read(tmp_path: Path, mount: str) -> None:
+    files = {f"{mount}__box__cpu.cfs_quota_us": "300000\n", f"{mount}__box__cpu.cfs_period_us": "100000\n"}
+    assert cpu.cgroup_quota(**cgroup(tmp_path, "5:cpu,cpuacct:/box\n3:cpuset:/x\n", **files)) == 3.0
+
+
+@pytest.mark.parametrize(("quota", "period"), [("-1", "100000"), ("100000", "0"), ("0", "100000")])
+def test_version_1_without_a_limit_is_no_quota(tmp_path: Path, quota: str, period: str) -> None:
+    files = {"cpu__cpu.cfs_quota_us": quota, "cpu__cpu.cfs_period_us": period}
+    assert cpu.cgroup_quota(**cgroup(tmp_path, "1:cpu:/\n", **files)) is None
+
+
+def test_no_cgroups_are_no_quota(tmp_path: Path) -> None:
+    assert cpu.cgroup_quota(cgroup_root=tmp_path / "absent", proc_cgroup=tmp_path / "absent") is None
+
+
+@pytest.mark.parametrize(("content", "cpus"), [("50000 100000", 1), ("150000 100000", 2), ("9900000 100000", 4)])
+def test_available_cpus_round_up_and_stop_at_the_affinity(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, cpus: int
+) -> None:
+    monkeypatch.setattr(cpu, "affinity_cpus", lambda: 4)
+    assert cpu.available_cpus(**cgroup(tmp_path, "0::/\n", cpu_dot_max=content)) == cpus
+
+
+def test_available_cpus_without_quota_are_the_affinity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0, 5, 7}, raising=False)
+    assert cpu.available_cpus(cgroup_root=tmp_path, proc_cgroup=tmp_path / "absent") == 3
+
+
+def test_platform_without_affinity_falls_back_to_the_cpu_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert cpu.affinity_cpus() == 1
+
+
+def test_this_machine_has_at_least_one_cpu() -> None:
+    assert cpu.available_cpus() >= 1
