@@ -18,7 +18,7 @@ from clipwarden.vision.ifd import exif_orientation
 from clipwarden.vision.inspection import INSPECTORS, MAX_FRAMES_COUNTED
 from clipwarden.vision.limits import DEFAULT_LIMITS, DecodeLimits, check_pixels
 from clipwarden.vision.manifest import Preprocessing
-from clipwarden.vision.preprocess import draft_size, fit_to_side
+from clipwarden.vision.preprocess import Box, draft_size, fit_to_side
 from clipwarden.vision.quality import degraded_flags
 from clipwarden.vision.sniff import FORMATS, sniff_format, sniff_size
 
@@ -177,14 +177,15 @@ def _decode(data: bytes, image_format: str, preprocessing: Preprocessing, limits
         check_pixels(opened.size, limits)
         frames_total = _declared_frames(opened) if counted is None else counted
         size = opened.size
-        if image_format == "JPEG" and (least := draft_size(size, preprocessing)):
-            opened.draft(None, least)
+        box = _draft(opened, preprocessing) if image_format == "JPEG" else None
         opened.load()
         turn = _upright_turn(opened, image_format, preprocessing)
+        if box is not None and turn is not None:
+            box = _turned_box(box, opened.size, turn)
         if turn in _SWAPS_SIDES:
             size = size[1], size[0]
         views = tuple(
-            View(name=name, frame=0, pixels=fit_to_side(_turned(rgb, turn), preprocessing, size=size))
+            View(name=name, frame=0, pixels=fit_to_side(_turned(rgb, turn), preprocessing, size=size, box=box))
             for name, rgb in to_views(opened)
         )
     facts = ImageFacts(
@@ -208,11 +209,32 @@ def _upright_turn(image: Image.Image, image_format: str, preprocessing: Preproce
     return _UPRIGHT.get(exif_orientation(exif)) if isinstance(exif, bytes) else None
 
 
+def _draft(image: Image.Image, preprocessing: Preprocessing) -> Box | None:
+    """Have a JPEG decoded as small as allowed; return where the picture lies in what will be decoded."""
+    least = draft_size(image.size, preprocessing)
+    drafted = image.draft(None, least) if least else None
+    return drafted[1] if drafted else None
+
+
+def _turned_box(box: Box, size: tuple[int, int], turn: Image.Transpose) -> Box:
+    """Follow the partial pixels, which scaled decoding leaves at the right and at the bottom, through a turn."""
+    right, bottom = size[0] - box[2], size[1] - box[3]
+    width, height = box[2], box[3]
+    if turn in _SWAPS_SIDES:
+        right, bottom, width, height = bottom, right, height, width
+    left = right if turn in _MOVES_RIGHT_TO_LEFT else 0.0
+    top = bottom if turn in _MOVES_BOTTOM_TO_TOP else 0.0
+    return left, top, left + width, top + height
+
+
 def _turned(image: Image.Image, turn: Image.Transpose | None) -> Image.Image:
     return image if turn is None else image.transpose(turn)
 
 
 _SWAPS_SIDES = frozenset({_UPRIGHT[5], _UPRIGHT[6], _UPRIGHT[7], _UPRIGHT[8]})
+# Of the sides as they are after a swap: what a quarter turn clockwise (6) shows on its left was the bottom.
+_MOVES_RIGHT_TO_LEFT = frozenset({_UPRIGHT[2], _UPRIGHT[3], _UPRIGHT[6], _UPRIGHT[7]})
+_MOVES_BOTTOM_TO_TOP = frozenset({_UPRIGHT[3], _UPRIGHT[4], _UPRIGHT[7], _UPRIGHT[8]})
 
 
 def _declared_frames(image: Image.Image) -> int:

@@ -12,6 +12,8 @@ _FILTERS = {
     "lanczos": Image.Resampling.LANCZOS,
     "box": Image.Resampling.BOX,
 }
+Box = tuple[float, float, float, float]
+
 # Resizing before cropping needs memory in proportion to the aspect ratio: a strip of 1 x 10,000 pixels would become
 # 224 x 2,240,000. Beyond this ratio only the centre is resized. That differs from the whole by a few levels where a
 # filter overshoots, since Pillow orders its two passes by their cost and clips between them.
@@ -19,7 +21,7 @@ _MAX_ASPECT = 16
 
 
 def fit_to_side(
-    image: Image.Image, preprocessing: Preprocessing, *, size: tuple[int, int] | None = None
+    image: Image.Image, preprocessing: Preprocessing, *, size: tuple[int, int] | None = None, box: Box | None = None
 ) -> NDArray[np.uint8]:
     """Resize, then crop, pad or squash to the model's input side.
 
@@ -28,13 +30,15 @@ def fit_to_side(
         preprocessing: Side, filter, fit and padding colour.
         size: (width, height) before scaled decoding, which rounds them up: the layout follows the true proportions,
             or an edge could land a pixel off. None takes the image's own.
+        box: (left, top, right, bottom) of the picture inside the image, in fractions of its pixels: scaled decoding
+            leaves partial pixels at its edges, which would stretch it. None takes the whole image.
 
     Returns:
         uint8 [S,S,3]; under `crop` equal to what transformers' CLIPImageProcessorPil computes.
     """
     fit = {"crop": _crop, "crop_half_even": _crop, "pad": _pad, "squash": _squash}[preprocessing.fit]
     target = resized_size(size or image.size, preprocessing)
-    return np.array(fit(image, target, preprocessing), dtype=np.uint8)
+    return np.array(fit(image, box or (0, 0, *image.size), target, preprocessing), dtype=np.uint8)
 
 
 def resized_size(size: tuple[int, int], preprocessing: Preprocessing) -> tuple[int, int]:
@@ -76,15 +80,15 @@ def draft_size(size: tuple[int, int], preprocessing: Preprocessing) -> tuple[int
     return scale * width, scale * height
 
 
-def _crop(image: Image.Image, target: tuple[int, int], preprocessing: Preprocessing) -> Image.Image:
+def _crop(image: Image.Image, box: Box, target: tuple[int, int], preprocessing: Preprocessing) -> Image.Image:
     side, resample = preprocessing.side, _FILTERS[preprocessing.resample]
     width, height = target
     left, top = (_crop_offset(surplus, preprocessing) for surplus in (width - side, height - side))
     if max(width, height) <= _MAX_ASPECT * side:
-        return image.resize((width, height), resample).crop((left, top, left + side, top + side))
-    across, down = image.width / width, image.height / height
-    box = (left * across, top * down, (left + side) * across, (top + side) * down)
-    return image.resize((side, side), resample, box=box)
+        return image.resize((width, height), resample, box=box).crop((left, top, left + side, top + side))
+    across, down = (box[2] - box[0]) / width, (box[3] - box[1]) / height
+    x, y = box[0] + left * across, box[1] + top * down
+    return image.resize((side, side), resample, box=(x, y, x + side * across, y + side * down))
 
 
 def _crop_offset(surplus: int, preprocessing: Preprocessing) -> int:
@@ -92,13 +96,13 @@ def _crop_offset(surplus: int, preprocessing: Preprocessing) -> int:
     return surplus // 2 if preprocessing.fit == "crop" else round(surplus / 2)
 
 
-def _pad(image: Image.Image, target: tuple[int, int], preprocessing: Preprocessing) -> Image.Image:
+def _pad(image: Image.Image, box: Box, target: tuple[int, int], preprocessing: Preprocessing) -> Image.Image:
     side = preprocessing.side
-    resized = image.resize(target, _FILTERS[preprocessing.resample])
+    resized = image.resize(target, _FILTERS[preprocessing.resample], box=box)
     canvas = Image.new("RGB", (side, side), preprocessing.pad_rgb)
     canvas.paste(resized, ((side - resized.width) // 2, (side - resized.height) // 2))
     return canvas
 
 
-def _squash(image: Image.Image, target: tuple[int, int], preprocessing: Preprocessing) -> Image.Image:
-    return image.resize(target, _FILTERS[preprocessing.resample])
+def _squash(image: Image.Image, box: Box, target: tuple[int, int], preprocessing: Preprocessing) -> Image.Image:
+    return image.resize(target, _FILTERS[preprocessing.resample], box=box)

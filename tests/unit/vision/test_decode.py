@@ -279,6 +279,25 @@ def test_scaled_decoding_looks_nearly_like_full_decoding(fit: str) -> None:
     assert np.abs(scaled - full).mean() < 1.5
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_partial_pixels_of_scaled_decoding_do_not_stretch_the_picture_however_it_is_turned(orientation: int) -> None:
+    # At an eighth, 513 x 401 becomes 65 x 51 pixels of which 64.125 x 50.125 are picture.
+    exif = Image.Exif()
+    exif[ORIENTATION_TAG] = orientation
+    data = encode(natural_picture(9, (513, 401)), "JPEG", quality=95, exif=exif)
+    for fit in ("crop", "pad", "squash"):
+        scaled = pixels_of(data, Preprocessing(side=25, fit=fit, decode_scale=2))
+        full = pixels_of(data, Preprocessing(side=25, fit=fit, decode_scale=0))
+        assert np.abs(scaled - full).mean() < 1.0, fit
+
+
+def test_long_strip_decoded_small_keeps_its_centre() -> None:
+    data = encode(natural_picture(9, (4003, 203)), "JPEG", quality=95)
+    scaled = pixels_of(data, Preprocessing(side=25, decode_scale=2))
+    full = pixels_of(data, Preprocessing(side=25, decode_scale=0))
+    assert np.abs(scaled - full).mean() < 1.0
+
+
 def test_many_threads_decode_at_once_and_agree() -> None:
     data = encode(natural_picture(8), "JPEG")
     alone = pixels_of(data)
