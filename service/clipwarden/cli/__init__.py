@@ -1,0 +1,1 @@
+"""The `clipwarden` command: arguments in; tables, JSON lines and exit codes out."""

@@ -1,0 +1,71 @@
+"""clipwarden compile: a policy and a model in, a bundle out that a server loads without a text encoder."""
+
+from pathlib import Path
+
+from clipwarden.cli.loading import load_named_model, progress_bar, vector_cache
+from clipwarden.cli.terminal import notice, print_facts, printable
+from clipwarden.errors import ConfigError
+from clipwarden.policy.bundle import write_bundle
+from clipwarden.policy.cache import VectorCache
+from clipwarden.policy.compile import compile_policy
+from clipwarden.policy.lint import lint_with_model
+from clipwarden.policy.load import load_policy
+from clipwarden.policy.schema import Policy
+from clipwarden.policy.source import is_bundle
+from clipwarden.policy.vectors import concept_texts, expand, scored_concepts
+from clipwarden.serving.snapshot import find_policy
+
+
+def compile_to_bundle(policy: str, output: Path, *, model: str | None, use_cache: bool) -> None:
+    """Embed a policy's texts and write them with it.
+
+    Args:
+        policy: Policy file, or the name of a shipped policy.
+        output: The bundle to write or replace.
+        model: Model folder; None for the embedded model.
+        use_cache: Whether to use and fill the cache of text vectors.
+
+    Raises:
+        ClipwardenError: The policy or the model cannot be used, or there is nowhere to write.
+    """
+    path = find_policy(policy)
+    if is_bundle(path):
+        raise ConfigError(f"{path} is a bundle already; compile the policy file that it was made from.")
+    if not output.absolute().parent.is_dir():
+        raise ConfigError(f"There is no folder {output.absolute().parent} to write the bundle into.")
+    loaded = load_policy(path)
+    with_model = load_named_model(model)
+    vectors = vector_cache() if use_cache else VectorCache()
+    embedded = 0
+    with progress_bar(f"Embedding the texts of {path.name}") as advance:
+
+        def count(done: int, total: int) -> None:
+            nonlocal embedded
+            embedded = total
+            advance(done, total)
+
+        compiled = compile_policy(
+            loaded.policy, model=with_model, cache=vectors, progress=count, positions=loaded.positions
+        )
+    for warning in (*loaded.warnings, *lint_with_model(loaded.policy, with_model, loaded.positions, cache=vectors)):
+        notice(printable(str(warning)))
+    write_bundle(compiled, output)
+    texts = _distinct_texts(loaded.policy)
+    rows = {
+        "Bundle": f"{output}, {output.stat().st_size:,} bytes",
+        "Policy": f"{loaded.policy.metadata.id}, {compiled.digest}",
+        "Model": f"{with_model.manifest.name}, {compiled.fingerprint}",
+        "Texts": f"{texts} in their templates: {embedded} embedded now, {texts - embedded} from the cache",
+    }
+    print_facts(rows)
+
+
+def _distinct_texts(policy: Policy) -> int:
+    return len(
+        {
+            expanded
+            for concept in scored_concepts(policy)
+            for text in concept_texts(concept)
+            for expanded in expand(text, concept.templates)
+        }
+    )

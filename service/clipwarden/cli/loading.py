@@ -1,0 +1,84 @@
+"""Load a model and policies for a command, showing what takes long and remembering what was embedded."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from clipwarden.cli.terminal import stderr
+from clipwarden.policy.cache import VectorCache
+from clipwarden.policy.source import load_compiled
+from clipwarden.policy.vectors import Progress as OnProgress
+from clipwarden.serving.snapshot import Snapshot, find_policy, make_snapshot, user_cache_folder
+from clipwarden.vision.model import EMBEDDED_MODEL, Model, load_model, resolve_model
+from clipwarden.vision.startup import prepare_process
+
+
+def load_model_and_policies(model: str | None, policies: Sequence[str]) -> Snapshot:
+    """Load what images are judged with in this process.
+
+    Args:
+        model: Model folder; None for the embedded model.
+        policies: Files or names of shipped policies; none takes the shipped one that suits the model.
+
+    Raises:
+        ClipwardenError: As `clipwarden.serving.snapshot.load_snapshot`.
+    """
+    prepare_process()
+    name = model or EMBEDDED_MODEL
+    paths = [find_policy(policy) for policy in policies or (default_policy_for(name),)]
+    loaded = load_model(resolve_model(name))
+    compiled = []
+    for path in paths:
+        with progress_bar(f"Embedding the texts of {path.name}") as advance:
+            compiled.append(load_compiled(path, model=loaded, cache=vector_cache(), progress=advance))
+    return make_snapshot(loaded, compiled)
+
+
+def load_named_model(model: str | None) -> Model:
+    """Load one model.
+
+    Args:
+        model: Model folder; None for the embedded model.
+
+    Raises:
+        ModelError: It cannot be trusted.
+        RuntimeMissingError: Neither or both onnxruntime packages are installed.
+    """
+    prepare_process()
+    return load_model(resolve_model(model or EMBEDDED_MODEL))
+
+
+def default_policy_for(model: str) -> str:
+    """Name the shipped policy that suits a model."""
+    return "stickers" if model == EMBEDDED_MODEL else "default"
+
+
+def vector_cache() -> VectorCache:
+    """Open the user's cache of text vectors, which servers use too."""
+    return VectorCache(user_cache_folder())
+
+
+@contextmanager
+def progress_bar(label: str) -> Iterator[OnProgress]:
+    """Show a progress bar on stderr while it is a terminal; otherwise, say nothing.
+
+    Args:
+        label: What takes long.
+
+    Yields:
+        A function to call with (done, total).
+    """
+    console = stderr()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    if not console.is_terminal:
+        # A disabled bar would do, were it not for older versions of rich, which end it with an empty line.
+        yield lambda _done, _total: None
+        return
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(label, total=None, visible=False)
+
+        def advance(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total, visible=total > 0)
+
+        yield advance

@@ -1,0 +1,125 @@
+"""clipwarden models: what a model folder is, and what one holds."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.text import Text
+
+from clipwarden.cli.terminal import print_facts, printable, stdout
+from clipwarden.errors import ModelError
+from clipwarden.vision.fingerprint import fingerprint
+from clipwarden.vision.manifest import MANIFEST_NAME
+from clipwarden.vision.model import (
+    EMBEDDED_MODEL,
+    ModelManifest,
+    Runtime,
+    embedded_model_path,
+    load_manifest,
+    load_model,
+    resolve_model,
+)
+from clipwarden.vision.startup import prepare_process
+
+MAX_DEPTH_SHOWN = 6
+"""Levels of a verification's figures that are shown; what exporters write has three."""
+
+
+def show_models(folder: str, *, verify: bool, as_json: bool) -> None:
+    """Print what model folders hold.
+
+    Args:
+        folder: A model folder, a folder of model folders, or `mini`.
+        verify: Whether to check digests and golden vectors.
+        as_json: Print JSON lines.
+
+    Raises:
+        ModelError: It is no model folder, or not a sound one.
+        RuntimeMissingError: It cannot be verified without onnxruntime.
+    """
+    prepare_process()
+    for path in _model_folders(folder):
+        manifest = load_manifest(path)
+        runtime = load_model(path).runtime if verify else None
+        if as_json:
+            print(json.dumps(_record(path, manifest, runtime)))  # noqa: T201  results go to stdout
+        else:
+            _show(path, manifest, runtime)
+
+
+def _model_folders(name: str) -> list[Path]:
+    path = embedded_model_path() if name == EMBEDDED_MODEL else resolve_model(name)
+    if (path / MANIFEST_NAME).is_file():
+        return [path]
+    inside = sorted(manifest.parent for manifest in path.glob(f"*/{MANIFEST_NAME}"))
+    if not inside:
+        raise ModelError(
+            f"{path} is no model folder: it has no {MANIFEST_NAME}, and neither has any folder in it. "
+            "See `clipwarden models --help`."
+        )
+    return inside
+
+
+def _show(path: Path, manifest: ModelManifest, runtime: Runtime | None) -> None:
+    console = stdout()
+    console.print(Text.assemble((printable(manifest.name), "bold"), f"  {printable(str(path))}"), soft_wrap=True)
+    print_facts(dict(_rows(manifest, runtime)))
+    if runtime is None:
+        console.print(Text("Files were not read; --verify checks digests and golden vectors.", style="dim"))
+    console.print()
+
+
+def _rows(manifest: ModelManifest, runtime: Runtime | None) -> Iterator[tuple[str, str]]:
+    yield "Architecture", manifest.architecture
+    yield "Source", f"{manifest.source}, revision {manifest.revision}"
+    yield "Licence", manifest.license
+    yield "Fingerprint", fingerprint(manifest)
+    bias = "" if manifest.logit_bias is None else f", logit bias {manifest.logit_bias:g}"
+    yield "Embeddings", f"{manifest.dim} wide, {manifest.precision}, logit scale {manifest.logit_scale:g}{bias}"
+    yield "Batches", "any size" if manifest.max_batch is None else f"at most {manifest.max_batch}"
+    image = manifest.image
+    scaled = f"JPEGs decoded at {image.decode_scale} times that or more" if image.decode_scale else "decoded in full"
+    yield "Images", f"{image.side} x {image.side} pixels, {image.fit}, {image.resample}, {scaled}"
+    yield "Texts", _texts(manifest)
+    yield "Background", f"{len(manifest.background)} texts"
+    yield "Golden", _golden(manifest, runtime)
+    for name, value in _figures(manifest.verification or {}):
+        yield f"Verified {name}", value
+    for name, record in manifest.files.items():
+        left_out = " (left out of this copy)" if name in manifest.omitted else ""
+        yield name, f"{record.bytes:,} bytes, sha256 {record.sha256[:16]}{left_out}"
+
+
+def _texts(manifest: ModelManifest) -> str:
+    if manifest.text is None or manifest.omitted:
+        return "no text encoder: loads compiled policies (bundles) only"
+    return f"up to {manifest.text.context_length} tokens"
+
+
+def _golden(manifest: ModelManifest, runtime: Runtime | None) -> str:
+    golden = manifest.golden
+    text = f"{len(golden.images)} images and {len(golden.texts)} texts, tolerance {golden.tolerance:g}"
+    if runtime is None:
+        return text
+    return (
+        f"{text}; drift {runtime.golden_drift:.2g} on {runtime.provider}, onnxruntime {runtime.onnxruntime}: all well"
+    )
+
+
+def _figures(figures: Mapping[str, object], prefix: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
+    for name, value in figures.items():
+        label = f"{prefix}{name}".replace("_", " ")
+        if isinstance(value, Mapping) and depth < MAX_DEPTH_SHOWN:
+            yield from _figures(value, f"{label}: ", depth + 1)
+        else:
+            yield label, f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _record(path: Path, manifest: ModelManifest, runtime: Runtime | None) -> dict[str, object]:
+    # Golden vectors and background texts are for machines that load the folder, and thousands of numbers long.
+    record = asdict(manifest)
+    record["golden"] = {"tolerance": manifest.golden.tolerance, "images": len(manifest.golden.images)}
+    record["background"] = len(manifest.background)
+    verified = None if runtime is None else asdict(runtime)
+    return {"path": str(path), "fingerprint": fingerprint(manifest), **record, "verified": verified}

@@ -1,0 +1,73 @@
+"""What became of one image, and what it adds to the exit code."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from clipwarden.cli.exits import Exit
+from clipwarden.cli.reading import VERDICT_STYLES, verdict_name
+from clipwarden.client.errors import ClientError
+from clipwarden.v1 import moderation_pb2 as v1
+
+UNJUDGED = "NOT JUDGED"
+"""Stands where a verdict would."""
+
+_EXIT_BY_VERDICT = {
+    v1.VERDICT_ALLOW: Exit.OK,
+    v1.VERDICT_REVIEW: Exit.REVIEW,
+    v1.VERDICT_BLOCK: Exit.BLOCK,
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """One image: exactly one of `moderation` and `error`.
+
+    Attributes:
+        name: The image, as the user named it.
+        moderation: The verdict.
+        error: Why there is none.
+    """
+
+    name: str
+    moderation: v1.Moderation | None = None
+    error: ClientError | None = None
+
+    @property
+    def exit(self) -> Exit:
+        """What this image alone would end the command with; a verdict that nobody knows is no verdict."""
+        if self.moderation is None:
+            return Exit.UNJUDGED
+        return _EXIT_BY_VERDICT.get(self.moderation.verdict, Exit.UNJUDGED)
+
+
+@dataclass(kw_only=True, slots=True)
+class Tally:
+    """What remains of many images without keeping them.
+
+    Attributes:
+        counts: Images by verdict name, or `UNJUDGED`.
+        exit: The highest of all images.
+        anything_enforced: Whether any verdict could have been other than ALLOW.
+    """
+
+    counts: Counter[str] = field(default_factory=Counter)
+    exit: Exit = Exit.OK
+    anything_enforced: bool = False
+
+    def add(self, outcome: Outcome) -> None:
+        """Count one image."""
+        moderation = outcome.moderation
+        self.counts[verdict_name(moderation.verdict) if moderation else UNJUDGED] += 1
+        self.exit = max(self.exit, outcome.exit)
+        self.anything_enforced |= moderation is not None and moderation.enforced_categories > 0
+
+    @property
+    def nothing_enforced(self) -> bool:
+        """Whether images were judged, and by nothing but shadow categories."""
+        return self.counts.total() > self.counts[UNJUDGED] and not self.anything_enforced
+
+    def __str__(self) -> str:
+        """Render as `3 images: 1 ALLOW, 2 BLOCK.`."""
+        total = self.counts.total()
+        parts = [f"{self.counts[name]} {name}" for name in (*VERDICT_STYLES, UNJUDGED) if self.counts[name]]
+        return f"{total} image{'' if total == 1 else 's'}: {', '.join(parts)}."

@@ -1,0 +1,123 @@
+"""What to tell people about a moderation: which category matters, how its number stands to its thresholds."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from clipwarden.v1 import moderation_pb2 as v1
+
+VERDICT_STYLES: Final = {"ALLOW": "green", "REVIEW": "bold yellow", "BLOCK": "bold red"}
+"""Colours; the word always stands beside them, for people and terminals that see none."""
+
+FEWEST_DIGITS = 3
+MOST_DIGITS = 17
+"""Enough digits to write any double apart from its neighbours."""
+
+
+def verdict_name(verdict: v1.Verdict.ValueType) -> str:
+    """Name a verdict or band as people say it: ALLOW, REVIEW, BLOCK; "none" for an absent band."""
+    name = v1.Verdict.Name(verdict).removeprefix("VERDICT_") if verdict in v1.Verdict.values() else str(verdict)
+    return "none" if name == "UNSPECIFIED" else name
+
+
+def mode_name(mode: v1.Mode.ValueType) -> str:
+    """Name a mode as policies write it."""
+    return v1.Mode.Name(mode).removeprefix("MODE_").lower()
+
+
+def raises(moderation: v1.Moderation) -> list[str]:
+    """Name what made the verdict stricter than the bands, in lower case."""
+    return [v1.VerdictRaise.Name(item).removeprefix("VERDICT_RAISE_").lower() for item in moderation.raised_by]
+
+
+def oddities(image: v1.ImageFacts) -> list[str]:
+    """Name what is odd about an image, in lower case: degradations, and frames that were not judged."""
+    names = [v1.Degradation.Name(item).removeprefix("DEGRADATION_").lower() for item in image.degradations]
+    frames = [f"{image.frames_judged} of {image.frames_total} frames judged"] if image.partial else []
+    return [*(name.replace("_", " ") for name in names), *frames]
+
+
+def leading_category(moderation: v1.Moderation) -> v1.CategoryResult | None:
+    """Find the category to name beside a verdict.
+
+    The one that decided, if any; else the one that came nearest to deciding: the stricter band first, then enforced
+    before shadow, then the least distance to its lowest threshold. Categories without thresholds come last, the best
+    match by cosine first: their scores compare with nothing else.
+
+    Args:
+        moderation: The verdict.
+
+    Returns:
+        A category that was evaluated, or None when there is none.
+    """
+    decided = moderation.decided_by[0] if moderation.decided_by else None
+    evaluated = [item for item in moderation.categories if item.status == v1.EVALUATION_STATUS_EVALUATED]
+    by_id = {item.id: item for item in evaluated}
+    if decided in by_id:
+        return by_id[decided]
+    return max(evaluated, key=_nearness, default=None)
+
+
+def _nearness(category: v1.CategoryResult) -> tuple[int, bool, bool, float, float]:
+    threshold = lowest_threshold(category)
+    distance = 0.0 if threshold is None else category.score - threshold
+    enforced = category.mode == v1.MODE_ENFORCE
+    return int(category.band), threshold is not None, enforced, distance, category.cosine
+
+
+def lowest_threshold(category: v1.CategoryResult) -> float | None:
+    """Return where a category's first band begins; None without thresholds."""
+    if category.HasField("review_threshold"):
+        return category.review_threshold
+    return category.block_threshold if category.HasField("block_threshold") else None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Comparison:
+    """A score and the threshold that says what it means, as texts that never look equal unless they are.
+
+    Attributes:
+        score: The score.
+        relation: "≥" or "<"; empty without thresholds.
+        band: "review" or "block"; empty without thresholds.
+        threshold: The threshold; empty without thresholds.
+    """
+
+    score: str
+    relation: str = ""
+    band: str = ""
+    threshold: str = ""
+
+    def __str__(self) -> str:
+        """Render as `0.981 ≥ block 0.900`."""
+        parts = (self.score, self.relation, self.band, self.threshold)
+        return " ".join(part for part in parts if part) if self.threshold else f"{self.score} (no threshold)"
+
+
+def compare(category: v1.CategoryResult) -> Comparison:
+    """Set a category's score beside the highest threshold it reached, or else the lowest it did not.
+
+    Args:
+        category: Evaluated.
+
+    Returns:
+        Both as texts, with as many digits as it takes to tell them apart.
+    """
+    reached = [
+        (band, threshold)
+        for band, threshold in (("block", category.block_threshold), ("review", category.review_threshold))
+        if category.HasField("block_threshold" if band == "block" else "review_threshold")
+    ]
+    if not reached:
+        return Comparison(score=f"{category.score:.{FEWEST_DIGITS}f}")
+    passed = [(band, threshold) for band, threshold in reached if category.score >= threshold]
+    band, threshold = passed[0] if passed else reached[-1]
+    score_text, threshold_text = _told_apart(category.score, threshold)
+    return Comparison(score=score_text, relation="≥" if passed else "<", band=band, threshold=threshold_text)
+
+
+def _told_apart(score: float, threshold: float) -> tuple[str, str]:
+    for digits in range(FEWEST_DIGITS, MOST_DIGITS + 1):
+        texts = f"{score:.{digits}f}", f"{threshold:.{digits}f}"
+        if texts[0] != texts[1] or score == threshold:
+            break
+    return texts

@@ -1,0 +1,56 @@
+"""clipwarden serve: judge images over gRPC until told to stop. Its options are the server's settings, one for one."""
+
+import inspect
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clipwarden.serving.config import ENV_PREFIX, SETTING_DOCS, SettingDocs
+from clipwarden.serving.sources import load_settings
+
+CONFIG_VARIABLE = f"{ENV_PREFIX}CONFIG"
+
+
+def serve(*, config: Path | None, check: bool, **flags: str | Sequence[str] | None) -> None:
+    """Judge images over gRPC until SIGTERM or Ctrl-C; a second one stops at once.
+
+    Each option can also be set by its environment variable, or in a YAML file of settings under the same name with
+    underscores. Options win over variables, variables over the file.
+    """
+    settings = load_settings(flags, os.environ, config)
+    # Imported late: help and a misspelt option should not wait for numpy, Pillow and gRPC.
+    from clipwarden.serving.process import check_loads, serve_until_signal  # noqa: PLC0415
+
+    if check:
+        typer.echo(check_loads(settings))
+    else:
+        serve_until_signal(settings)
+
+
+def _option(docs: SettingDocs) -> inspect.Parameter:
+    # typer would read variables by its own rules, and print them in brackets that rich takes for markup.
+    text = f"{docs.help} Default: {docs.default_text}. Variable: {docs.variable}."
+    option = typer.Option(docs.flag, metavar=docs.unit, help=text, show_default=False)
+    kind = list[str] | None if docs.repeated else str | None
+    return inspect.Parameter(
+        docs.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind, option]
+    )
+
+
+def _own_options() -> list[inspect.Parameter]:
+    config = typer.Option("--config", metavar="FILE", help="YAML file with settings.", envvar=CONFIG_VARIABLE)
+    check = typer.Option("--check", help="Load settings, model and policies, say what was loaded, and leave.")
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    return [
+        inspect.Parameter("config", keyword, default=None, annotation=Annotated[Path | None, config]),
+        inspect.Parameter("check", keyword, default=False, annotation=Annotated[bool, check]),
+    ]
+
+
+# typer reads options from the signature: one is made here for each setting, so that no help text is written twice.
+serve.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+    [*_own_options(), *(_option(docs) for docs in SETTING_DOCS.values())]
+)

@@ -1,0 +1,119 @@
+"""Outcomes as a table: the verdict, and beside it the prompt and the contrast that speak for and against it."""
+
+from collections.abc import Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from clipwarden.cli.outcome import UNJUDGED, Outcome
+from clipwarden.cli.reading import VERDICT_STYLES, compare, leading_category, oddities, raises, verdict_name
+from clipwarden.cli.terminal import printable
+from clipwarden.v1 import moderation_pb2 as v1
+
+UNJUDGED_STYLE = "bold magenta"
+
+WIDE = 140
+"""Columns from which every fact has a column of its own; below, a row takes a few lines."""
+
+
+def outcomes_table(outcomes: Sequence[Outcome], *, width: int) -> Table:
+    """Lay outcomes out, a row each.
+
+    Args:
+        outcomes: In the order to show.
+        width: Columns to fill.
+    """
+    return _wide_table(outcomes) if width >= WIDE else _narrow_table(outcomes)
+
+
+def new_table(*headers: str, unbroken: Sequence[str] = ()) -> Table:
+    """Make an empty table.
+
+    Args:
+        headers: Of its columns.
+        unbroken: Headers of columns that never break lines.
+    """
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for header in headers:
+        table.add_column(header, overflow="fold", no_wrap=header in unbroken)
+    return table
+
+
+def verdict_text(verdict: v1.Verdict.ValueType) -> Text:
+    """Colour a verdict."""
+    name = verdict_name(verdict)
+    return Text(name, style=VERDICT_STYLES.get(name, ""))
+
+
+def match_text(match: v1.TextMatch) -> Text:
+    """Show a policy text and its cosine."""
+    return Text.assemble(f'"{printable(match.text)}"', (f" {match.cosine:.3f}", "dim"))
+
+
+def _wide_table(outcomes: Sequence[Outcome]) -> Table:
+    headers = ("Verdict", "Shadow", "File", "Category", "Score / threshold", "Winning prompt", "Winning contrast")
+    table = new_table(*headers, unbroken=("Verdict", "Shadow", "Score / threshold"))
+    for outcome in outcomes:
+        table.add_row(*_wide_cells(outcome))
+    return table
+
+
+def _wide_cells(outcome: Outcome) -> list[Text]:
+    name = Text(printable(outcome.name))
+    if outcome.moderation is None:
+        return [_unjudged(), Text(""), name, Text(_reason(outcome)), Text(""), Text(_why_not(outcome))]
+    moderation = outcome.moderation
+    verdict = verdict_text(moderation.verdict)
+    if reasons := raises(moderation):
+        verdict.append(f" ({', '.join(reasons)})", style="not bold")
+    if odd := oddities(moderation.image):
+        name.append(f" ({', '.join(odd)})", style="dim")
+    cells = [verdict, verdict_text(moderation.shadow_verdict), name]
+    category = leading_category(moderation)
+    if category is None:
+        return [*cells, Text("none evaluated")]
+    contrast = match_text(category.winning_contrast) if category.HasField("winning_contrast") else Text("")
+    return [*cells, _category(category), Text(str(compare(category))), match_text(category.winning_prompt), contrast]
+
+
+def _narrow_table(outcomes: Sequence[Outcome]) -> Table:
+    table = new_table("Verdict", "File", "Why", unbroken=("Verdict",))
+    for outcome in outcomes:
+        table.add_row(*(Text("\n").join(lines) for lines in _narrow_cells(outcome)))
+    return table
+
+
+def _narrow_cells(outcome: Outcome) -> tuple[list[Text], list[Text], list[Text]]:
+    name = [Text(printable(outcome.name))]
+    if outcome.moderation is None:
+        return [_unjudged()], name, [Text(_reason(outcome)), Text(_why_not(outcome))]
+    moderation = outcome.moderation
+    verdict = [verdict_text(moderation.verdict), *(Text(reason) for reason in raises(moderation))]
+    if moderation.shadow_verdict != moderation.verdict:
+        verdict.append(Text.assemble(("shadow ", "dim"), verdict_text(moderation.shadow_verdict)))
+    name += [Text(odd, style="dim") for odd in oddities(moderation.image)]
+    category = leading_category(moderation)
+    if category is None:
+        return verdict, name, [Text("no category evaluated")]
+    why = [Text.assemble(_category(category), f" {compare(category)}"), match_text(category.winning_prompt)]
+    if category.HasField("winning_contrast"):
+        why.append(Text.assemble(("vs. ", "dim"), match_text(category.winning_contrast)))
+    return verdict, name, why
+
+
+def _category(category: v1.CategoryResult) -> Text:
+    # A shadow category beside a verdict would otherwise look like its cause.
+    return Text(f"{category.id} (shadow)" if category.mode == v1.MODE_SHADOW else category.id)
+
+
+def _unjudged() -> Text:
+    return Text(UNJUDGED, style=UNJUDGED_STYLE)
+
+
+def _reason(outcome: Outcome) -> str:
+    return (outcome.error.reason or outcome.error.code.name) if outcome.error else ""
+
+
+def _why_not(outcome: Outcome) -> str:
+    return printable(str(outcome.error))

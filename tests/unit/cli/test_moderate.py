@@ -1,0 +1,303 @@
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import cast
+
+import grpc
+import pytest
+from typer.testing import Result
+
+from clikit import Run
+from clipwarden.cli import inputs
+from clipwarden.v1 import moderation_pb2 as v1
+from faultserver import FaultServer, allowed, info, running_fault_server, status, unavailable
+
+Judge = Callable[..., Result]
+Record = dict[str, dict[str, object]]
+
+
+@pytest.fixture
+def judge(run: Run, toy_folder: Path, policy_file: Path) -> Judge:
+    """Run `clipwarden moderate` with the toy model and its policy."""
+
+    def judge_files(*args: object, **choices: object) -> Result:
+        return run("moderate", *args, "--model", toy_folder, "--policy", policy_file, **choices)
+
+    return judge_files
+
+
+@pytest.fixture
+def server() -> Iterator[FaultServer]:
+    with running_fault_server() as running:
+        running.set_serving(serving=True)
+        yield running
+
+
+def records(result: Result) -> list[Record]:
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def row(result: Result, name: str) -> str:
+    return next(line for line in result.stdout.splitlines() if name in line)
+
+
+def test_a_blocked_image_ends_with_20_and_says_why(judge: Judge, pictures: Path) -> None:
+    result = judge(pictures / "red.png")
+    assert result.exit_code == 20
+    assert row(result, "red.png").split()[:2] == ["BLOCK", "BLOCK"]
+    assert '"red" 0.' in row(result, "red.png")
+    assert '"yellow"' in row(result, "red.png")
+    assert "≥ block 0.9" in row(result, "red.png")
+    assert "1 image: 1 BLOCK." in result.stdout
+
+
+def test_an_allowed_image_ends_with_0_and_shows_its_shadow_verdict(judge: Judge, pictures: Path) -> None:
+    result = judge(pictures / "blue.png")
+    assert result.exit_code == 0
+    assert row(result, "blue.png").split()[:2] == ["ALLOW", "BLOCK"]
+    assert "colour.blue (shadow)" in row(result, "blue.png")
+    assert result.stderr == ""
+
+
+def test_an_image_that_cannot_be_judged_ends_with_30_whatever_the_others(judge: Judge, pictures: Path) -> None:
+    result = judge(pictures / "red.png", pictures / "cut.png", pictures / "blue.png")
+    assert result.exit_code == 30
+    assert "IMAGE_TRUNCATED" in row(result, "cut.png")
+    assert "3 images: 1 ALLOW, 1 BLOCK, 1 NOT JUDGED." in result.stdout
+
+
+def test_a_folder_is_judged_by_name_without_what_is_no_image(judge: Judge, pictures: Path) -> None:
+    result = judge(pictures, "--json")
+    names = [Path(cast("str", record["path"])).name for record in records(result)]
+    assert names == ["blue.png", "cut.png", "red.png", "yellow.png"]
+    assert "Folders not looked into: 1. Add --recursive" in result.stderr
+
+
+def test_recursive_looks_into_folders(judge: Judge, pictures: Path) -> None:
+    result = judge(pictures, "-r", "--json")
+    assert str(pictures / "more" / "red2.PNG") in [record["path"] for record in records(result)]
+    assert result.stderr == ""
+
+
+def test_a_file_that_is_named_is_judged_whatever_its_name(judge: Judge, pictures: Path) -> None:
+    result = judge(pictures / "notes.txt", "--json")
+    assert result.exit_code == 30
+    assert records(result)[0]["error"]["reason"] == "IMAGE_FORMAT_UNSUPPORTED"
+
+
+def test_json_holds_the_whole_moderation(judge: Judge, pictures: Path) -> None:
+    result = judge(pictures / "red.png", "--json")
+    assert result.exit_code == 20
+    (record,) = records(result)
+    assert record["path"] == str(pictures / "red.png")
+    moderation = record["moderation"]
+    assert moderation["verdict"] == "VERDICT_BLOCK"
+    assert moderation["decided_by"] == ["colour.red"]
+    assert moderation["raised_by"] == []
+    assert moderation["embeddings"] == []
+    categories = cast("list[dict[str, object]]", moderation["categories"])
+    assert "margin" not in categories[1], "absent stays absent"
+
+
+def test_json_errors_carry_reason_and_the_policys_verdict(judge: Judge, pictures: Path) -> None:
+    (record,) = records(judge(pictures / "cut.png", "--json"))
+    assert record["error"]["reason"] == "IMAGE_TRUNCATED"
+    assert record["error"]["policy_verdict"] == "VERDICT_REVIEW"
+    assert record["error"]["code"] == "INVALID_ARGUMENT"
+
+
+def test_embeddings_are_given_when_asked_for(judge: Judge, pictures: Path) -> None:
+    (record,) = records(judge(pictures / "red.png", "--json", "--embeddings"))
+    (embedding,) = cast("list[dict[str, list[float]]]", record["moderation"]["embeddings"])
+    assert len(embedding["values"]) == 16
+
+
+def test_standard_input_is_one_image(judge: Judge, pictures: Path) -> None:
+    result = judge("-", "--json", stdin=(pictures / "red.png").read_bytes())
+    assert (result.exit_code, records(result)[0]["path"]) == (20, "-")
+
+
+def test_empty_standard_input_is_an_image_that_cannot_be_judged(judge: Judge) -> None:
+    result = judge("-", "--json", stdin=b"")
+    assert (result.exit_code, records(result)[0]["error"]["reason"]) == (30, "IMAGE_EMPTY")
+
+
+def test_an_oversized_file_is_refused_by_its_size(judge: Judge, tmp_path: Path, pictures: Path) -> None:
+    large = tmp_path / "large.png"
+    large.write_bytes((pictures / "red.png").read_bytes() + bytes(20 * 2**20))
+    (record,) = records(judge(large, "--json"))
+    assert record["error"]["reason"] == "IMAGE_TOO_LARGE"
+
+
+def test_a_file_that_cannot_be_read_fails_alone(judge: Judge, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As root, permissions do not stop a read, so the failure is made here.
+    read = inputs.Input.read
+
+    def deny_red(self: inputs.Input, *, limit: int) -> bytes:
+        if self.name.endswith("red.png"):
+            raise PermissionError(13, "Permission denied")
+        return read(self, limit=limit)
+
+    monkeypatch.setattr(inputs.Input, "read", deny_red)
+    result = judge(pictures / "red.png", pictures / "blue.png", "--json")
+    assert result.exit_code == 30
+    first, second = records(result)
+    assert first["error"]["reason"] == "FILE_UNREADABLE"
+    assert first["error"]["policy_verdict"] is None
+    assert second["moderation"]["verdict"] == "VERDICT_ALLOW"
+
+
+def test_a_context_changes_thresholds(judge: Judge, pictures: Path) -> None:
+    result = judge(pictures / "red.png", "--context", "shop", "--explain")
+    assert "context shop" in result.stdout
+
+
+def test_an_unknown_context_is_wrong_usage_before_anything_is_judged(judge: Judge, pictures: Path) -> None:
+    result = judge(pictures / "red.png", "--context", "shup")
+    assert result.exit_code == 2
+    assert "declares no context 'shup'" in result.stderr
+    assert result.stdout == ""
+
+
+def test_a_policy_that_enforces_nothing_is_announced(
+    run: Run, toy_folder: Path, shadow_file: Path, pictures: Path
+) -> None:
+    for extra in ([], ["--json"]):
+        result = run("moderate", pictures / "red.png", "--model", toy_folder, "--policy", shadow_file, *extra)
+        assert result.exit_code == 0
+        assert "this is no clean bill" in result.stderr
+
+
+def test_explain_shows_every_category_and_what_judged(judge: Judge, pictures: Path) -> None:
+    for columns in (80, 200):
+        result = judge(pictures / "red.png", pictures / "cut.png", "--explain", columns=columns)
+        for expected in ("decided by colour.red", "colour.blue", "not evaluated: disabled", "museum", "Model: toy"):
+            assert expected in result.stdout
+        assert "IMAGE_TRUNCATED" in result.stdout
+        assert max(map(len, result.stdout.splitlines())) <= columns
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_a_table_fits_its_terminal(judge: Judge, pictures: Path, columns: int) -> None:
+    lines = judge(pictures, columns=columns).stdout.splitlines()
+    assert max(map(len, lines)) <= columns
+    assert any("NOT JUDGED" in line for line in lines)
+    assert any("shadow BLOCK" in line for line in lines)
+
+
+def test_piped_output_has_one_line_an_image(judge: Judge, pictures: Path) -> None:
+    result = judge(pictures, columns=400)
+    assert len([line for line in result.stdout.splitlines() if ".png" in line]) == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["nothing.png"], "There is no file or folder nothing.png."),
+        (["{pictures}/more", "--policy", "nothing"], "no shipped policy of that name"),
+        (["{pictures}/red.png", "--model", "m", "--server", "s:1"], "exclude each other"),
+        (["{pictures}/red.png", "--tls-ca", "ca.pem"], "with --server only"),
+        (["{pictures}/red.png", "--concurrency", "0"], "must be at least 1"),
+        (["{pictures}/red.png", "--timeout", "0"], "above 0"),
+        (["{empty}"], "There are no images in"),
+        (["{nested}"], "1 folder inside was not looked into; add --recursive."),
+    ],
+)
+def test_wrong_usage_ends_with_2_and_a_sentence(
+    run: Run, pictures: Path, tmp_path: Path, arguments: list[str], sentence: str
+) -> None:
+    places = {"pictures": pictures, "empty": tmp_path / "empty", "nested": tmp_path / "nested"}
+    places["empty"].mkdir()
+    (places["nested"] / "inside").mkdir(parents=True)
+    result = run("moderate", *(argument.format(**places) for argument in arguments))
+    assert result.exit_code == 2
+    assert sentence in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_model_that_cannot_be_used_ends_with_4(run: Run, pictures: Path, tmp_path: Path) -> None:
+    result = run("moderate", pictures / "red.png", "--model", tmp_path)
+    assert result.exit_code == 4
+    assert "model.json" in result.stderr
+
+
+def test_a_policy_that_cannot_be_used_ends_with_3(
+    run: Run, toy_folder: Path, policy_file: Path, pictures: Path
+) -> None:
+    policy_file.write_text("api: clipwarden/v9\n")
+    result = run("moderate", pictures / "red.png", "--model", toy_folder, "--policy", policy_file)
+    assert result.exit_code == 3
+    assert f"{policy_file}:1:" in result.stderr
+
+
+def test_a_terminal_cannot_be_an_image(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inputs, "_stdin_is_terminal", lambda: True)
+    result = judge("-")
+    assert result.exit_code == 2
+    assert "pipe a file into it" in result.stderr
+
+
+def test_a_server_judges_with_the_same_output(run: Run, server: FaultServer, pictures: Path) -> None:
+    server.service.answers.extend(
+        [
+            v1.ModerateResponse(moderation=allowed()),
+            status(
+                grpc.StatusCode.INVALID_ARGUMENT,
+                "cut short",
+                info("IMAGE_TRUNCATED"),
+                v1.ImageFault(reason=v1.IMAGE_FAULT_REASON_TRUNCATED, policy_verdict=v1.VERDICT_BLOCK),
+            ),
+        ]
+    )
+    arguments = ["--server", server.address, "--policy", "p", "--context", "c", "--concurrency", "1", "--json"]
+    result = run("moderate", pictures / "blue.png", pictures / "cut.png", *arguments)
+    assert result.exit_code == 30
+    first, second = records(result)
+    assert first["moderation"]["verdict"] == "VERDICT_ALLOW"
+    assert second["error"]["policy_verdict"] == "VERDICT_BLOCK"
+    request = server.service.requests[0]
+    assert (request.options.policy_id, request.options.context) == ("p", "c")
+    assert request.image.data == (pictures / "blue.png").read_bytes()
+
+
+def test_a_fault_of_the_server_on_one_image_leaves_the_others(run: Run, server: FaultServer, pictures: Path) -> None:
+    answers = [
+        status(grpc.StatusCode.INTERNAL, "encoder", info("ENCODER_FAILED")),
+        v1.ModerateResponse(moderation=allowed()),
+    ]
+    server.service.answers.extend(answers)
+    files = [pictures / "blue.png", pictures / "red.png"]
+    result = run("moderate", *files, "--server", server.address, "--concurrency", "1", "--json")
+    assert result.exit_code == 30
+    assert [list(record)[1] for record in records(result)] == ["error", "moderation"]
+
+
+def test_a_server_that_goes_away_ends_the_command_and_shows_what_was_judged(
+    run: Run, server: FaultServer, pictures: Path
+) -> None:
+    server.service.answers.extend([v1.ModerateResponse(moderation=allowed()), *[unavailable()] * 4])
+    files = [pictures / "blue.png", pictures / "red.png", pictures / "yellow.png"]
+    result = run("moderate", *files, "--server", server.address, "--concurrency", "1")
+    assert result.exit_code == 1
+    assert "draining" in result.stderr
+    assert "1 image: 1 ALLOW." in result.stdout
+
+
+def test_a_policy_the_server_does_not_know_is_wrong_usage(run: Run, server: FaultServer, pictures: Path) -> None:
+    server.service.answers.append(status(grpc.StatusCode.NOT_FOUND, "no policy 'x'", info("POLICY_UNKNOWN")))
+    result = run("moderate", pictures / "red.png", "--server", server.address, "--policy", "x")
+    assert result.exit_code == 2
+    assert "no policy 'x'" in result.stderr
+
+
+def test_a_certificate_file_makes_the_connection_tls(
+    run: Run, server: FaultServer, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clipwarden.cli.judges.READY_SECONDS", 0.5)
+    roots = pictures / "ca.pem"
+    roots.write_text("no certificate")
+    result = run("moderate", pictures / "red.png", "--server", server.address, "--tls-ca", roots)
+    assert result.exit_code == 1, "a server in plain text is not talked to"
+    missing = run("moderate", pictures / "red.png", "--server", server.address, "--tls-ca", pictures / "none")
+    assert missing.exit_code == 1
+    assert "No such file or directory" in missing.stderr

@@ -1,0 +1,92 @@
+"""How a moderation that a server may send looks, whatever the pipeline of today would answer."""
+
+from rich.console import Console
+
+from clipwarden.cli.explain import explanation
+from clipwarden.cli.outcome import Outcome
+from clipwarden.cli.table import outcomes_table
+from clipwarden.cli.terminal import printable
+from clipwarden.client import ClientError
+from clipwarden.v1 import moderation_pb2 as v1
+
+MODERATION = v1.Moderation(
+    verdict=v1.VERDICT_REVIEW,
+    shadow_verdict=v1.VERDICT_BLOCK,
+    enforced_categories=2,
+    decided_by=["weapons"],
+    raised_by=[v1.VERDICT_RAISE_PARTIAL],
+    categories=[
+        v1.CategoryResult(
+            id="weapons",
+            status=v1.EVALUATION_STATUS_EVALUATED,
+            score_kind=v1.SCORE_KIND_CALIBRATED,
+            score=0.95,
+            block_threshold=0.9,
+            band=v1.VERDICT_REVIEW,
+            mode=v1.MODE_ENFORCE,
+            winning_prompt=v1.TextMatch(text="a [b]gun", cosine=0.31),
+            exempted_by="museum",
+        )
+    ],
+    attributes=[v1.AttributeResult(id="museum", status=v1.EVALUATION_STATUS_NOT_EVALUATED)],
+    image=v1.ImageFacts(
+        format="GIF",
+        width=3,
+        height=2,
+        sha256="ab" * 32,
+        frames_total=9,
+        frames_judged=1,
+        partial=True,
+        degradations=[v1.DEGRADATION_NEAR_UNIFORM],
+    ),
+)
+
+
+def shown(renderable: object, width: int) -> str:
+    console = Console(width=width, record=True, markup=False, emoji=False)
+    with console.capture() as capture:
+        console.print(renderable)
+    return capture.get()
+
+
+def test_exemptions_frames_and_odd_texts_are_shown_as_they_are() -> None:
+    for width in (80, 160):
+        text = " ".join(shown(explanation("a.gif", MODERATION, width=width), width).split())
+        for expected in (
+            "raised because partial",
+            "not BLOCK: museum",
+            "1 of 9 frames judged",
+            '"a [b]gun"',
+            "museum",
+            "not evaluated",
+            "Scores are calibrated probabilities.",
+            "With shadow categories enforced it would be BLOCK.",
+            "2 categories are enforced.",
+        ):
+            assert expected in text
+
+
+def test_a_moderation_without_evaluated_categories_is_shown() -> None:
+    empty = v1.Moderation(verdict=v1.VERDICT_ALLOW, shadow_verdict=v1.VERDICT_ALLOW)
+    for width in (80, 160):
+        assert "evaluated" in shown(outcomes_table([Outcome(name="x", moderation=empty)], width=width), width)
+    text = shown(explanation("x", empty, width=80), 80)
+    assert "No category is enforced, so nothing could have changed it." in text
+    assert "No category was evaluated." in text
+
+
+def test_an_error_without_a_reason_is_named_by_its_code() -> None:
+    assert "UNKNOWN" in shown(outcomes_table([Outcome(name="x", error=ClientError("odd"))], width=80), 80)
+
+
+def test_raises_stand_beside_the_verdict() -> None:
+    outcome = Outcome(name="x", moderation=MODERATION)
+    assert "x (near uniform, 1 of 9 frames judged)" in shown(outcomes_table([outcome], width=160), 160)
+    assert "REVIEW (partial)" in shown(outcomes_table([outcome], width=160), 160)
+    assert "shadow BLOCK" in shown(outcomes_table([outcome], width=80), 80)
+
+
+def test_texts_cannot_steer_the_terminal() -> None:
+    assert printable("a\x1b[31mb\n\udcff") == "a\\x1b[31mb\\n\\udcff"
+    assert printable("a\nb", keep_lines=True) == "a\nb"
+    assert printable("žluťoučký 猫") == "žluťoučký 猫"

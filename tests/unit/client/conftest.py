@@ -1,0 +1,11 @@
+from collections.abc import Iterator
+
+import pytest
+
+from faultserver import FaultServer, running_fault_server
+
+
+@pytest.fixture
+def server() -> Iterator[FaultServer]:
+    with running_fault_server() as running:
+        yield running
