@@ -1,0 +1,1 @@
+"""The edge: requests in, verdicts out; admission, batching, gRPC, health, metrics, shutdown."""

@@ -1,0 +1,217 @@
+"""What every call and every image of a call has in common: id, deadline, counts, log line, errors made statuses."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Never, TypeVar
+
+import grpc
+from google.rpc import code_pb2, status_pb2
+from grpc_status import rpc_status
+
+from clipwarden.errors import ClipwardenError, EncoderError, ShuttingDownError
+from clipwarden.policy.schema import Verdict
+from clipwarden.serving.judged import Judged
+from clipwarden.serving.metrics import Metrics
+from clipwarden.serving.requests import read_request_id
+from clipwarden.serving.snapshot import Selection
+from clipwarden.serving.status import reason_of, status_of
+
+R = TypeVar("R")
+Context = grpc.aio.ServicerContext[Any, Any]
+
+log = logging.getLogger("clipwarden.access")
+
+
+@dataclass(kw_only=True, slots=True)
+class Item:
+    """One call, or one image of a call.
+
+    Attributes:
+        method: Of the RPC, without its service.
+        request_id: Never empty.
+        deadline: `time.monotonic()` after which nobody waits; None for none.
+        selection: What it is judged with, once that is known.
+    """
+
+    method: str
+    request_id: str
+    deadline: float | None
+    selection: Selection | None = None
+
+    @property
+    def on_error(self) -> Verdict | None:
+        """The policy's verdict for an image that cannot be judged; None while no policy is selected."""
+        return None if self.selection is None else self.selection.compiled.policy.on_error
+
+
+class Gate:
+    """Counts calls at work, and refuses new ones once the server drains. Lives on one event loop."""
+
+    def __init__(self) -> None:
+        self._active = 0
+        self._entered = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.draining = asyncio.Event()
+
+    @contextmanager
+    def enter(self) -> Iterator[None]:
+        """Count one call as at work."""
+        self._active += 1
+        self._entered += 1
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self._active -= 1
+            if not self._active:
+                self._idle.set()
+
+    def require_open(self) -> None:
+        """Refuse new work while draining.
+
+        Raises:
+            ShuttingDownError: The server drains.
+        """
+        if self.draining.is_set():
+            raise ShuttingDownError("the server shuts down; another one, or this one later, may take the call")
+
+    def close(self) -> None:
+        """Refuse new work from now on; what is at work goes on."""
+        self.draining.set()
+
+    async def wait_quiet(self, seconds: float) -> None:
+        """Wait until no call is at work, and none has come for a while.
+
+        A call that is on its way when gRPC stops ends as CANCELLED, which no client retries; one that comes here in
+        time is told UNAVAILABLE, and goes elsewhere.
+        """
+        entered = None
+        while entered != self._entered:
+            entered = self._entered
+            await self._idle.wait()
+            await asyncio.sleep(seconds)
+
+
+class Calls:
+    """Runs the body of each RPC and accounts for it.
+
+    Args:
+        metrics: Counts.
+        gate: Closed when the server drains.
+    """
+
+    def __init__(self, metrics: Metrics, gate: Gate) -> None:
+        self._metrics = metrics
+        self.gate = gate
+
+    async def answer(self, method: str, request_id: str, context: Context, work: Callable[[Item], Awaitable[R]]) -> R:
+        """Run one unary call.
+
+        Args:
+            method: For counts and log.
+            request_id: As the caller sent it.
+            context: Of the call.
+            work: Its body; raises our errors.
+
+        Returns:
+            What `work` returns. Any error ends the call with its status.
+        """
+        # Until the caller's id has been read, and if it cannot be, the call goes by an id of ours.
+        item = open_item(method, "", context)
+        with self.count(method):
+            try:
+                item.request_id = read_request_id(request_id or item.request_id)
+                self.gate.require_open()
+                response = await work(item)
+            except asyncio.CancelledError:
+                self.note_cancelled(item, context)
+                raise
+            except Exception as exc:  # noqa: BLE001  the edge: nothing may leave without a status
+                await self.abort(exc, item, context)
+            self.note_ok(method)
+            return response
+
+    @contextmanager
+    def count(self, method: str) -> Iterator[None]:
+        """Count a call as at work."""
+        with self._metrics.call(method), self.gate.enter():
+            yield
+
+    def note_ok(self, method: str) -> None:
+        """Count a call that was answered."""
+        self._metrics.requests.labels(method, "OK").inc()
+
+    async def abort(self, exc: Exception, item: Item, context: Context) -> Never:
+        """End a call with an error's status; raises what gRPC wants raised for that."""
+        status = self.refuse(exc, item)
+        self._metrics.requests.labels(item.method, code_pb2.Code.Name(status.code)).inc()
+        await context.abort_with_status(rpc_status.to_status(status))
+
+    def refuse(self, exc: Exception, item: Item) -> status_pb2.Status:
+        """Count and log an error of one call or image, and render it."""
+        status = status_of(exc, request_id=item.request_id, on_error=item.on_error)
+        reason = reason_of(exc)
+        self._metrics.note_error(item.method, reason)
+        extra = {"request_id": item.request_id, "method": item.method, "reason": str(reason)}
+        if isinstance(exc, EncoderError):
+            log.error("failed: %s", exc, extra=extra)  # the traceback was logged once, where it happened
+        elif isinstance(exc, ClipwardenError):
+            log.info("refused: %s", exc, extra=extra)
+        else:
+            log.error("failed: %s", type(exc).__name__, extra=extra, exc_info=exc)
+        return status
+
+    def note_judged(self, judged: Judged, item: Item) -> None:
+        """Count and log a verdict."""
+        self._metrics.note_judgement(item.method, judged.judgement)
+        judgement, timings = judged.judgement, judged.timings
+        log.info(
+            "judged",
+            extra={
+                "request_id": item.request_id,
+                "method": item.method,
+                "policy": judgement.policy_id,
+                "digest": judgement.policy_digest,
+                "fingerprint": judgement.fingerprint,
+                "context": judgement.context,
+                "verdict": judgement.verdict.name,
+                "shadow_verdict": judgement.shadow_verdict.name,
+                "enforced_categories": judgement.enforced_categories,
+                "decided_by": judgement.decided_by,
+                "sha256": judged.facts.sha256 if judged.facts else None,
+                "bytes": judged.facts.bytes if judged.facts else None,
+                "format": judged.facts.format if judged.facts else None,
+                "decode_ms": _milliseconds(timings.decode),
+                "queue_ms": _milliseconds(timings.queue),
+                "encode_ms": _milliseconds(timings.encode),
+                "total_ms": _milliseconds(timings.total),
+                "batch_size": timings.batch_size,
+            },
+        )
+
+    def note_cancelled(self, item: Item, context: Context) -> None:
+        """Count and log a call that its caller gave up, or whose deadline passed."""
+        left = context.time_remaining()
+        code = "DEADLINE_EXCEEDED" if left is not None and left <= 0 else "CANCELLED"
+        self._metrics.requests.labels(item.method, code).inc()
+        log.info("cancelled", extra={"request_id": item.request_id, "method": item.method, "code": code})
+
+
+def open_item(method: str, request_id: str, context: Context) -> Item:
+    """Describe a call as it comes in.
+
+    Raises:
+        RequestError: The request id is too long.
+    """
+    left = context.time_remaining()
+    deadline = None if left is None else time.monotonic() + left
+    return Item(method=method, request_id=read_request_id(request_id), deadline=deadline)
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 3)

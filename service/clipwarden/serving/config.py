@@ -1,0 +1,255 @@
+"""Every setting of the server, documented once: flags, environment variables, help and README read it here."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import TypeVar
+
+from clipwarden.errors import ConfigError
+from clipwarden.serving import values
+
+T = TypeVar("T")
+
+ENV_PREFIX = "CLIPWARDEN_"
+AUTO = "auto"
+MESSAGE_MARGIN = 64 * 1024
+"""Bytes that a request may add around its image: ids and options are at most 128 bytes each, so this is plenty."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SettingDocs:
+    """What people are told about a setting, and how its text is read.
+
+    Attributes:
+        name: Key in a settings file.
+        default: Value when nobody says otherwise.
+        help: One or two sentences.
+        unit: Placeholder in help, such as SECONDS.
+        read: Turns text into a value, or raises ValueError with the end of a sentence.
+        repeated: Whether it is a list.
+    """
+
+    name: str
+    default: object
+    help: str
+    unit: str
+    read: Callable[[str], object]
+    repeated: bool
+
+    @property
+    def flag(self) -> str:
+        """Option of `clipwarden serve`."""
+        # One policy a flag: `--policy a --policy b`.
+        return "--policy" if self.name == "policies" else "--" + self.name.replace("_", "-")
+
+    @property
+    def default_text(self) -> str:
+        """The default as people would write it."""
+        if isinstance(self.default, bool):
+            return str(self.default).lower()
+        if self.default is None or self.default == ():
+            return "none"
+        if self.unit == "BYTES" and isinstance(self.default, int):
+            return f"{self.default // 2**20}MiB"
+        return f"{self.default:g}" if isinstance(self.default, float) else str(self.default)
+
+    @property
+    def variable(self) -> str:
+        """Environment variable."""
+        return ENV_PREFIX + self.name.upper()
+
+
+def _setting(default: T, *, unit: str, read: Callable[[str], object], help: str, repeated: bool = False) -> T:  # noqa: A002  what it is called everywhere
+    metadata = {"unit": unit, "read": read, "help": help, "repeated": repeated}
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """What the server does, checked; `sources.load_settings` fills it from flags, environment and file.
+
+    Raises:
+        ConfigError: Settings contradict one another.
+    """
+
+    listen: str | None = _setting(
+        "127.0.0.1:50051",
+        unit="HOST:PORT",
+        read=values.address,
+        help="TCP address to listen on. Port 0 takes a free one; empty turns TCP off.",
+    )
+    unix_socket: str | None = _setting(
+        None, unit="PATH", read=values.optional_text, help="Unix socket to listen on as well, for sidecars."
+    )
+    metrics_listen: str | None = _setting(
+        "127.0.0.1:9464",
+        unit="HOST:PORT",
+        read=values.address,
+        help="Address of the Prometheus metrics. Port 0 takes a free one; empty turns them off.",
+    )
+    model: str = _setting(
+        "mini", unit="MODEL", read=values.plain_text, help='Model folder, or "mini" for the embedded model.'
+    )
+    policies: tuple[str, ...] = _setting(
+        (),
+        unit="POLICY",
+        read=values.plain_text,
+        repeated=True,
+        help=(
+            "Policy to load: a YAML file, a bundle, or the name of a shipped policy. May be repeated; commas separate "
+            'them in the variable. None: "stickers" for the embedded model, "default" for any other.'
+        ),
+    )
+    default_policy: str | None = _setting(
+        None,
+        unit="ID",
+        read=values.optional_text,
+        help="Id of the policy for requests that name none. None: the first one loaded.",
+    )
+    provider: str = _setting(
+        "CPUExecutionProvider",
+        unit="PROVIDER",
+        read=values.plain_text,
+        help="onnxruntime execution provider that must run the model, such as CUDAExecutionProvider.",
+    )
+    vector_cache: str | None = _setting(
+        AUTO,
+        unit="PATH",
+        read=values.optional_text,
+        help=(
+            'Folder that keeps the vectors of policy texts between starts; "auto" takes the user\'s cache folder, '
+            "empty keeps none. Whoever may write there may change verdicts."
+        ),
+    )
+    encoder_threads: int = _setting(
+        0,
+        unit="THREADS",
+        read=values.integer(low=0, high=1024),
+        help="Threads that the encoder computes with. 0: all CPUs that the process may use.",
+    )
+    decode_threads: int = _setting(
+        0,
+        unit="THREADS",
+        read=values.integer(low=0, high=1024),
+        help="Images decoded at the same time. 0: all CPUs that the process may use.",
+    )
+    max_batch: int = _setting(
+        0,
+        unit="VIEWS",
+        read=values.integer(low=0, high=1024),
+        help="Most views encoded at once. 0: chosen at warm-up, at most 8 on CPUs and 32 elsewhere.",
+    )
+    max_image_bytes: int = _setting(
+        20 * 2**20, unit="BYTES", read=values.size, help="Largest image file; more is IMAGE_TOO_LARGE."
+    )
+    max_pixels: int = _setting(
+        50_000_000,
+        unit="PIXELS",
+        read=values.integer(low=1, high=178_956_970),  # Pillow opens no larger image
+        help=(
+            "Most pixels of an image by its header; more is IMAGE_TOO_MANY_PIXELS. "
+            "Each decode thread may need 24 bytes of memory a pixel."
+        ),
+    )
+    max_message_bytes: int = _setting(
+        64 * 2**20,
+        unit="BYTES",
+        read=values.size,
+        help="Largest gRPC message, and so the most bytes in a batch; gRPC itself refuses larger ones.",
+    )
+    queue_items: int = _setting(
+        256,
+        unit="IMAGES",
+        read=values.integer(low=1, high=1_000_000),
+        help="Most images at work or waiting; more is OVERLOADED.",
+    )
+    queue_bytes: int = _setting(
+        256 * 2**20, unit="BYTES", read=values.size, help="Most bytes of images at work or waiting; more is OVERLOADED."
+    )
+    max_call_items: int = _setting(
+        64, unit="IMAGES", read=values.integer(low=1, high=10_000), help="Most images of one BatchModerate call."
+    )
+    call_in_flight: int = _setting(
+        32,
+        unit="IMAGES",
+        read=values.integer(low=1, high=10_000),
+        help="Most images of one batch or stream at work at the same time; a stream then stops reading.",
+    )
+    stall_seconds: float = _setting(
+        30.0,
+        unit="SECONDS",
+        read=values.seconds,
+        help="Time after which one decode or one batch counts as stuck: its calls fail and health is NOT_SERVING.",
+    )
+    drain_delay_seconds: float = _setting(
+        2.0,
+        unit="SECONDS",
+        read=values.seconds,
+        help="Time between NOT_SERVING and refusing new calls, for load balancers to notice.",
+    )
+    drain_seconds: float = _setting(
+        20.0, unit="SECONDS", read=values.seconds, help="Most time that accepted calls get to finish at shutdown."
+    )
+    keepalive_seconds: float = _setting(
+        60.0, unit="SECONDS", read=values.seconds, help="Time between pings to silent clients. 0: none."
+    )
+    min_ping_seconds: float = _setting(
+        10.0,
+        unit="SECONDS",
+        read=values.seconds,
+        help="Least time between a client's own pings; clients that ping faster are cut off (too_many_pings).",
+    )
+    reflection: bool = _setting(
+        default=True,
+        unit="BOOLEAN",
+        read=values.switch,
+        help="Whether gRPC tools may ask for the service's description.",
+    )
+    log_level: str = _setting(
+        "info",
+        unit="LEVEL",
+        read=values.choice("debug", "info", "warning", "error"),
+        help="Least severe log lines written: debug, info, warning or error.",
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse settings that contradict one another."""
+        if self.listen is None and self.unix_socket is None:
+            raise ConfigError("listen and unix_socket are both off, so nobody could call the server; set one of them.")
+        if self.max_message_bytes < self.max_image_bytes + MESSAGE_MARGIN:
+            raise ConfigError(
+                f"max_message_bytes ({self.max_message_bytes}) must be at least 64 KiB above max_image_bytes "
+                f"({self.max_image_bytes}), so that callers are told IMAGE_TOO_LARGE and not cut off by gRPC."
+            )
+        if self.queue_bytes < self.max_image_bytes:
+            raise ConfigError(
+                f"queue_bytes ({self.queue_bytes}) is below max_image_bytes ({self.max_image_bytes}), "
+                "so the largest images could never be admitted."
+            )
+        if self.stall_seconds == 0:
+            raise ConfigError("stall_seconds must be above 0, or every batch would count as stuck.")
+
+
+def _docs() -> Mapping[str, SettingDocs]:
+    return {
+        item.name: SettingDocs(
+            name=item.name,
+            default=item.default,
+            help=item.metadata["help"],
+            unit=item.metadata["unit"],
+            read=item.metadata["read"],
+            repeated=item.metadata["repeated"],
+        )
+        for item in fields(Settings)
+    }
+
+
+SETTING_DOCS: Mapping[str, SettingDocs] = _docs()
+"""Every setting by name, in the order that help shows them."""
+
+
+def settings_table() -> str:
+    """Render all settings as a Markdown table, for documents that a test holds against this module."""
+    rows = [
+        f"| `{docs.flag}` | `{docs.variable}` | {docs.default_text} | {docs.help} |" for docs in SETTING_DOCS.values()
+    ]
+    return "\n".join(["| option | variable | default | what it does |", "|---|---|---|---|", *rows])

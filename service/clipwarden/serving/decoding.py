@@ -1,0 +1,121 @@
+"""Run blocking decodes in a bounded pool of threads, and notice when they never come back.
+
+Waiting happens here, on the event loop, and not in the pool's own queue: a call that is cancelled while it waits
+leaves at once and frees its bytes. A decode that has begun cannot be stopped; its call fails after `stall_seconds`,
+and its thread is only lent again once it really returns. When all threads are stuck, waiting and new calls fail at
+once, until one comes back.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from clipwarden.errors import EncoderError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decoded(Generic[T]):
+    """What a decode returned, and where its time went, in seconds."""
+
+    value: T
+    wait_seconds: float
+    decode_seconds: float
+
+
+class DecodeThreads:
+    """A pool of decode threads. Lives on one event loop.
+
+    Args:
+        threads: Decodes at the same time.
+        stall_seconds: A decode longer than this counts as stuck.
+        on_health: Told True or False whenever that changes.
+    """
+
+    def __init__(
+        self, *, threads: int, stall_seconds: float, on_health: Callable[[bool], None] = lambda _: None
+    ) -> None:
+        self._threads = threads
+        self._stall_seconds = stall_seconds
+        self._on_health = on_health
+        self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="clipwarden-decode")
+        self._free = asyncio.Semaphore(threads)
+        self._stuck: set[int] = set()  # identities: futures of different results share no type
+
+    @property
+    def healthy(self) -> bool:
+        """Whether at least one thread is not stuck."""
+        return len(self._stuck) < self._threads
+
+    @property
+    def stuck(self) -> bool:
+        """Whether some thread may never come back."""
+        return bool(self._stuck)
+
+    def close(self) -> None:
+        """Stop taking work; stuck threads are left behind."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def run(self, decode: Callable[[], T]) -> Decoded[T]:
+        """Run a blocking function in a decode thread.
+
+        Args:
+            decode: What it raises is raised here.
+
+        Returns:
+            Its value and timings.
+
+        Raises:
+            EncoderError: The decode, or every decode thread, is stuck.
+        """
+        arrived = time.perf_counter()
+        await self._free.acquire()
+        if not self.healthy:
+            self._free.release()
+            raise EncoderError("all decode threads are stuck")
+        started = time.perf_counter()
+        value = await self._watched(self._submit(decode))
+        return Decoded(value=value, wait_seconds=started - arrived, decode_seconds=time.perf_counter() - started)
+
+    def _submit(self, decode: Callable[[], T]) -> Future[T]:
+        loop = asyncio.get_running_loop()
+        work = self._pool.submit(decode)
+
+        def give_back(done: Future[T]) -> None:
+            # The loop is gone when a stuck thread outlives the server; nobody waits for it then.
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(self._give_back, done)
+
+        work.add_done_callback(give_back)
+        return work
+
+    async def _watched(self, work: Future[T]) -> T:
+        answer = asyncio.wrap_future(work)
+        try:
+            done, _ = await asyncio.wait({answer}, timeout=self._stall_seconds)
+            if done:
+                return answer.result()
+        finally:
+            answer.cancel()  # does nothing once done; otherwise nobody is left to hear the outcome
+        self._note_stuck(work)
+        raise EncoderError("decoding this image takes too long")
+
+    def _note_stuck(self, work: Future[T]) -> None:
+        self._stuck.add(id(work))
+        if not self.healthy:
+            # One permit too many wakes the first waiting call, which passes it on and fails; and so down the line.
+            self._free.release()
+            self._on_health(False)  # noqa: FBT003  the callback's one argument
+
+    def _give_back(self, work: Future[T]) -> None:
+        was_healthy = self.healthy
+        self._stuck.discard(id(work))
+        if was_healthy:
+            self._free.release()
+        else:
+            # The permit that woke the waiting calls takes the place of this thread's own.
+            self._on_health(True)  # noqa: FBT003

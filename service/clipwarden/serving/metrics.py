@@ -1,0 +1,149 @@
+"""What Prometheus is told: one object, given its registry, that the rest of the server counts and times with."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from clipwarden.policy.schema import Mode
+from clipwarden.scoring.verdict import CategoryResult, Judgement
+from clipwarden.serving.snapshot import Snapshot, mode_counts
+
+# From 0.5 ms (judging one image takes less) to 30 s (the usual longest deadline), about doubling.
+_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_VIEWS = (1, 2, 4, 8, 16, 32, 64)
+
+STAGES = ("decode_wait", "decode", "queue", "encode", "judge", "total")
+
+
+class Metrics:
+    """The server's metrics. Safe to use from any thread.
+
+    Args:
+        registry: Where they are collected; one server, one registry.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        self.requests = Counter(
+            "clipwarden_requests", "Calls answered, by gRPC status.", ["method", "code"], registry=registry
+        )
+        self.in_flight = Gauge("clipwarden_requests_in_flight", "Calls at work.", ["method"], registry=registry)
+        self.verdicts = Counter(
+            "clipwarden_verdicts",
+            "Images judged, by verdict and by what it would be were every shadow category enforced.",
+            ["method", "policy", "verdict", "shadow_verdict"],
+            registry=registry,
+        )
+        self.errors = Counter(
+            "clipwarden_errors",
+            "Images and calls without a verdict, by reason.",
+            ["method", "reason"],
+            registry=registry,
+        )
+        self.image_errors = Counter(
+            "clipwarden_image_errors", "Images that could not be judged, by reason.", ["reason"], registry=registry
+        )
+        self.bands = Counter(
+            "clipwarden_category_bands",
+            "Categories judged, by band: allow, review, block, none (no thresholds) or not_evaluated.",
+            ["policy", "category", "band", "mode"],
+            registry=registry,
+        )
+        self.stages = Histogram(
+            "clipwarden_stage_seconds",
+            "Time of one image in each stage.",
+            ["stage"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.batch_views = Histogram(
+            "clipwarden_batch_views", "Views encoded in one run.", buckets=_VIEWS, registry=registry
+        )
+        self.batch_seconds = Histogram(
+            "clipwarden_batch_seconds", "Time of one run of the encoder.", buckets=_SECONDS, registry=registry
+        )
+        self._admitted = Gauge("clipwarden_admitted_images", "Images between admission and verdict.", registry=registry)
+        self._admitted_bytes = Gauge(
+            "clipwarden_admitted_bytes", "Bytes of images between admission and verdict.", registry=registry
+        )
+        self._queued = Gauge("clipwarden_queue_images", "Decoded images waiting for the encoder.", registry=registry)
+        self.ready = Gauge("clipwarden_ready", "1 while health is SERVING.", registry=registry)
+        self._build = Gauge("clipwarden_build_info", "Always 1.", ["version"], registry=registry)
+        self._model = Gauge(
+            "clipwarden_model_info",
+            "Always 1.",
+            ["name", "fingerprint", "provider", "onnxruntime"],
+            registry=registry,
+        )
+        self._policy = Gauge(
+            "clipwarden_policy_info", "Always 1.", ["policy", "version", "digest", "default"], registry=registry
+        )
+        self._categories = Gauge(
+            "clipwarden_policy_categories",
+            "Categories of a policy by mode. None enforced: ALLOW is no clean bill.",
+            ["policy", "mode"],
+            registry=registry,
+        )
+
+    def watch_queue(
+        self, *, admitted: Callable[[], float], admitted_bytes: Callable[[], float], queued: Callable[[], float]
+    ) -> None:
+        """Read the gauges of the queue from these functions whenever Prometheus asks."""
+        self._admitted.set_function(admitted)
+        self._admitted_bytes.set_function(admitted_bytes)
+        self._queued.set_function(queued)
+
+    def describe(self, snapshot: Snapshot, *, version: str) -> None:
+        """Say what is loaded, in place of what was before."""
+        self._build.labels(version).set(1)
+        for gauge in (self._model, self._policy, self._categories):
+            gauge.clear()
+        runtime = snapshot.model.runtime
+        name = snapshot.model.manifest.name
+        self._model.labels(name, snapshot.model.fingerprint, runtime.provider, runtime.onnxruntime).set(1)
+        for policy_id, tables in snapshot.judges.items():
+            is_default = str(policy_id == snapshot.default_policy_id).lower()
+            metadata = tables.compiled.policy.metadata
+            self._policy.labels(policy_id, metadata.version or "", tables.compiled.digest, is_default).set(1)
+            for mode, count in mode_counts(tables.compiled).items():
+                self._categories.labels(policy_id, mode).set(count)
+
+    def note_stage(self, stage: str, seconds: float) -> None:
+        """Record one image's time in one of `STAGES`."""
+        self.stages.labels(stage).observe(seconds)
+
+    def note_batch(self, views: int, seconds: float) -> None:
+        """Record one run of the encoder."""
+        self.batch_views.observe(views)
+        self.batch_seconds.observe(seconds)
+
+    def note_judgement(self, method: str, judgement: Judgement) -> None:
+        """Count a verdict and the bands behind it."""
+        verdict, shadow = judgement.verdict.name.lower(), judgement.shadow_verdict.name.lower()
+        self.verdicts.labels(method, judgement.policy_id, verdict, shadow).inc()
+        for result in judgement.categories:
+            if result.mode is not Mode.DISABLED:
+                self.bands.labels(judgement.policy_id, result.id, _band_name(result), result.mode).inc()
+
+    def note_error(self, method: str, reason: str) -> None:
+        """Count an image or call without a verdict."""
+        self.errors.labels(method, reason).inc()
+        if reason.startswith("IMAGE_"):
+            self.image_errors.labels(reason).inc()
+
+    @contextmanager
+    def call(self, method: str) -> Iterator[None]:
+        """Count a call as in flight."""
+        gauge = self.in_flight.labels(method)
+        gauge.inc()
+        try:
+            yield
+        finally:
+            gauge.dec()
+
+
+def _band_name(result: CategoryResult) -> str:
+    if result.unevaluated is not None:
+        return "not_evaluated"
+    return "none" if result.band is None else result.band.name.lower()

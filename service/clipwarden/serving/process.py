@@ -1,0 +1,70 @@
+"""Run one server as this process's business, from start to the signal that ends it."""
+
+import asyncio
+import logging
+import os
+import signal
+
+from clipwarden.serving.config import Settings
+from clipwarden.serving.jsonlog import configure_logging
+from clipwarden.serving.server import load, running_server
+from clipwarden.serving.snapshot import mode_counts
+from clipwarden.vision.startup import prepare_process
+
+log = logging.getLogger(__name__)
+
+
+def serve_until_signal(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT, then drain; a second signal ends the drain.
+
+    Args:
+        settings: Checked.
+
+    Raises:
+        ConfigError: An address cannot be bound, or a policy not be found.
+        ModelError: The model folder cannot be trusted.
+        PolicyError: A policy cannot be used.
+    """
+    prepare_process()
+    configure_logging(settings.log_level)
+    stuck = asyncio.run(_serve(settings))
+    if stuck:
+        log.error("a stage was stuck at shutdown; leaving without it")
+        logging.shutdown()
+        os._exit(1)
+
+
+def check_loads(settings: Settings) -> str:
+    """Load what a server would load, and nothing more; raises as `serve_until_signal` does.
+
+    Args:
+        settings: Checked.
+
+    Returns:
+        What was loaded, a line each, for people.
+    """
+    prepare_process()
+    snapshot = asyncio.run(load(settings))
+    model = snapshot.model
+    lines = [f"model {model.manifest.name} {model.fingerprint} on {model.runtime.provider}"]
+    for policy_id, tables in snapshot.judges.items():
+        counts = ", ".join(f"{count} {mode.value}" for mode, count in mode_counts(tables.compiled).items())
+        default = " (default)" if policy_id == snapshot.default_policy_id else ""
+        lines.append(f"policy {policy_id}{default} {tables.compiled.digest}: {counts}")
+    return "\n".join(lines)
+
+
+async def _serve(settings: Settings) -> bool:
+    """Serve until told to stop; say whether a thread was left behind that the interpreter would wait for."""
+    leave, hurry = asyncio.Event(), asyncio.Event()
+
+    def note_signal() -> None:
+        (hurry if leave.is_set() else leave).set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, note_signal)
+    async with running_server(settings) as server:
+        await leave.wait()
+        await server.drain(hurry)
+    return server.pipeline.stuck

@@ -1,0 +1,170 @@
+"""Read untrusted request messages into plain values, or raise RequestError for what the proto forbids."""
+
+import uuid
+from dataclasses import dataclass
+
+import numpy as np
+
+from clipwarden.errors import EmbeddingError, RequestError
+from clipwarden.scoring.verdict import ViewRef
+from clipwarden.serving.judged import StoredImage
+from clipwarden.v1 import moderation_pb2 as pb
+
+MAX_ID_BYTES = 128
+"""Longest request id, item id, policy id and context. Source: the proto's comments."""
+MAX_EMBEDDINGS = 64
+"""Most embeddings of one image. Source: the proto's comment."""
+MAX_FINGERPRINT_BYTES = 71
+"""Length of "sha256:" and 64 hex digits; longer text need not be repeated in an error."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
+    """How a request wants to be judged; None for what it leaves to the server."""
+
+    policy_id: str | None
+    context: str | None
+    return_embeddings: bool
+
+
+def read_request_id(text: str) -> str:
+    """Take the caller's request id, or make one.
+
+    Raises:
+        RequestError: It is longer than 128 bytes.
+    """
+    return _bounded(text, "request_id") or uuid.uuid4().hex
+
+
+def read_item_id(text: str) -> str:
+    """Take the id of a stream's item.
+
+    Raises:
+        RequestError: It is missing or longer than 128 bytes.
+    """
+    if not text:
+        raise RequestError("an item of a stream needs an id of 1 to 128 bytes")
+    return _bounded(text, "id")
+
+
+def read_options(options: pb.ModerationOptions) -> Options:
+    """Read the options.
+
+    Raises:
+        RequestError: A name is longer than 128 bytes.
+    """
+    return Options(
+        policy_id=_bounded(options.policy_id, "options.policy_id") or None,
+        context=_bounded(options.context, "options.context") or None,
+        return_embeddings=options.return_embeddings,
+    )
+
+
+def read_policy_id(text: str) -> str | None:
+    """Take a policy id; None for the default policy.
+
+    Raises:
+        RequestError: It is longer than 128 bytes.
+    """
+    return _bounded(text, "policy_id") or None
+
+
+def read_source(source: pb.ImageSource) -> bytes:
+    """Take the image's bytes; none at all are the decoder's to refuse.
+
+    Raises:
+        RequestError: No source is set.
+    """
+    if source.WhichOneof("source") is None:
+        raise RequestError("the image has no source; set image.data to the bytes of the file")
+    return source.data
+
+
+def read_timeout(request: pb.StreamModerateRequest) -> float | None:
+    """Read the longest wait for a stream's item, in seconds; None when it has none of its own.
+
+    Raises:
+        RequestError: It is not above 0.
+    """
+    if not request.HasField("timeout"):
+        return None
+    seconds = request.timeout.seconds + request.timeout.nanos / 1e9
+    if seconds <= 0:
+        raise RequestError(f"timeout is {seconds:g} s; it must be above 0")
+    return seconds
+
+
+def read_stored_image(request: pb.ModerateEmbeddingRequest) -> StoredImage:
+    """Read stored embeddings; whether they are unit vectors is the pipeline's to check.
+
+    Raises:
+        RequestError: Their number or the frames make no sense.
+        EmbeddingError: The vectors differ in width.
+    """
+    if not 1 <= len(request.embeddings) <= MAX_EMBEDDINGS:
+        raise RequestError(f"{len(request.embeddings)} embeddings are given; 1 to {MAX_EMBEDDINGS} belong to one image")
+    widths = {len(embedding.values) for embedding in request.embeddings}
+    if len(widths) > 1:
+        raise EmbeddingError("the embeddings differ in width; all must come from one model")
+    total, judged = request.frames_total or 1, request.frames_judged or 1
+    if judged > total:
+        raise RequestError(f"frames_judged is {judged} and frames_total {total}; no more can be judged than there are")
+    return StoredImage(
+        embeddings=np.array([embedding.values for embedding in request.embeddings], dtype=np.float32),
+        views=[_view(embedding.view) for embedding in request.embeddings],
+        frames_total=total,
+        frames_judged=judged,
+        degraded=tuple(_degradation(value) for value in request.degradations),
+    )
+
+
+def read_fingerprint(text: str) -> str:
+    """Take the fingerprint that stored embeddings come with.
+
+    Raises:
+        RequestError: It is missing or no fingerprint.
+    """
+    if not text.startswith("sha256:") or len(text.encode()) != MAX_FINGERPRINT_BYTES:
+        raise RequestError('model_fingerprint is required: "sha256:" and 64 hex digits, as Moderation.model gave it')
+    return text
+
+
+def read_page(request: pb.ListPoliciesRequest, *, total: int) -> tuple[int, int]:
+    """Read which entries of a list are asked for; a page token is the number of the first one.
+
+    Returns:
+        First and one past the last.
+
+    Raises:
+        RequestError: The size is negative, or the token is none of ours.
+    """
+    if request.page_size < 0:
+        raise RequestError(f"page_size is {request.page_size}; it must be 0 or more")
+    token = request.page_token
+    if token and not (token.isascii() and token.isdigit() and len(token) < MAX_TOKEN_DIGITS and 0 < int(token) < total):
+        raise RequestError("page_token must be empty, or the next_page_token of the page before")
+    first = int(token or 0)
+    return first, min(total, first + min(request.page_size or DEFAULT_PAGE, MAX_PAGE))
+
+
+DEFAULT_PAGE = 100
+MAX_PAGE = 1000
+MAX_TOKEN_DIGITS = 10
+
+
+def _view(view: pb.View) -> ViewRef:
+    return ViewRef(name=_bounded(view.name, "view.name") or "full", frame=view.frame)
+
+
+def _degradation(value: pb.Degradation.ValueType) -> str:
+    known = set(pb.Degradation.values()) - {pb.DEGRADATION_UNSPECIFIED}
+    if value not in known:
+        raise RequestError(f"degradations holds {value}, which is none that this server knows")
+    return pb.Degradation.Name(value).removeprefix("DEGRADATION_")
+
+
+def _bounded(text: str, name: str) -> str:
+    size = len(text.encode())
+    if size > MAX_ID_BYTES:
+        raise RequestError(f"{name} has {size} bytes; at most {MAX_ID_BYTES} are allowed")
+    return text

@@ -1,0 +1,134 @@
+"""ModerationService: messages in, messages out; what happens between is the pipeline's.
+
+Every method reads its request (requests.py), asks the pipeline, and renders the answer (wire.py). Ids, deadlines,
+counts, log lines and errors are handled for all of them alike in calls.py.
+"""
+
+# ruff: noqa: N802  the proto names the methods
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+from clipwarden.errors import FingerprintMismatchError, RequestError
+from clipwarden.serving import requests, wire, wire_policy
+from clipwarden.serving.calls import Calls, Context, Item
+from clipwarden.serving.config import Settings
+from clipwarden.serving.pipeline import Pipeline
+from clipwarden.serving.stream import ItemStream
+from clipwarden.v1 import moderation_pb2 as pb
+from clipwarden.v1 import moderation_pb2_grpc
+
+SERVICE = "clipwarden.v1.ModerationService"
+
+
+class ModerationService(moderation_pb2_grpc.ModerationServiceServicer):
+    """The service as the proto describes it.
+
+    Args:
+        pipeline: Judges.
+        calls: Accounts.
+        settings: Limits of batches and streams.
+    """
+
+    def __init__(self, pipeline: Pipeline, calls: Calls, settings: Settings) -> None:
+        self._pipeline = pipeline
+        self._calls = calls
+        self._settings = settings
+
+    async def Moderate(self, request: pb.ModerateRequest, context: Context) -> pb.ModerateResponse:
+        """Judge one image."""
+
+        async def work(item: Item) -> pb.ModerateResponse:
+            return pb.ModerateResponse(moderation=await self._moderate(request.image, request.options, item))
+
+        return await self._calls.answer("Moderate", request.request_id, context, work)
+
+    async def BatchModerate(self, request: pb.BatchModerateRequest, context: Context) -> pb.BatchModerateResponse:
+        """Judge several images; one bad image is one item with an error."""
+
+        async def work(call: Item) -> pb.BatchModerateResponse:
+            most = self._settings.max_call_items
+            if not 1 <= len(request.images) <= most:
+                raise RequestError(f"{len(request.images)} images are given; one call takes 1 to {most}")
+            # A window, so that one large call neither fills the queue by itself nor holds its images decoded.
+            window = asyncio.Semaphore(self._settings.call_in_flight)
+
+            async def one(index: int, image: pb.ImageSource) -> pb.ModerationResult:
+                item = Item(method=call.method, request_id=f"{call.request_id}/{index}", deadline=call.deadline)
+                async with window:
+                    return await self._result(image, request.options, item)
+
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(one(index, image)) for index, image in enumerate(request.images)]
+            return pb.BatchModerateResponse(results=[task.result() for task in tasks])
+
+        return await self._calls.answer("BatchModerate", request.request_id, context, work)
+
+    async def StreamModerate(
+        self, request_iterator: AsyncIterator[pb.StreamModerateRequest], context: Context
+    ) -> AsyncIterator[pb.StreamModerateResponse]:
+        """Judge images as they come; results come as they are ready."""
+        stream = ItemStream(
+            request_iterator, self._result, self._calls, context, in_flight=self._settings.call_in_flight
+        )
+        # Closed with this generator, not some time after: a caller that leaves must not keep items at work.
+        async with aclosing(stream.responses()) as responses:
+            async for response in responses:
+                yield response
+
+    async def ModerateEmbedding(
+        self, request: pb.ModerateEmbeddingRequest, context: Context
+    ) -> pb.ModerateEmbeddingResponse:
+        """Judge stored embeddings again."""
+
+        async def work(item: Item) -> pb.ModerateEmbeddingResponse:
+            options = requests.read_options(request.options)
+            selection = self._pipeline.snapshot.select(options.policy_id, options.context)
+            theirs, ours = requests.read_fingerprint(request.model_fingerprint), selection.snapshot.model.fingerprint
+            if theirs != ours:
+                raise FingerprintMismatchError(f"the embeddings come from {theirs}; the loaded model is {ours}")
+            judged = self._pipeline.judge_embeddings(requests.read_stored_image(request), selection)
+            self._calls.note_judged(judged, item)
+            message = wire.moderation(judged, request_id=item.request_id, return_embeddings=options.return_embeddings)
+            return pb.ModerateEmbeddingResponse(moderation=message)
+
+        return await self._calls.answer("ModerateEmbedding", request.request_id, context, work)
+
+    async def ListPolicies(self, request: pb.ListPoliciesRequest, context: Context) -> pb.ListPoliciesResponse:
+        """List the loaded policies, ordered by id."""
+
+        async def work(_: Item) -> pb.ListPoliciesResponse:
+            snapshot = self._pipeline.snapshot
+            ids = list(snapshot.judges)
+            first, end = requests.read_page(request, total=len(ids))
+            return pb.ListPoliciesResponse(
+                policies=[wire_policy.policy_summary(snapshot.select(name)) for name in ids[first:end]],
+                next_page_token=str(end) if end < len(ids) else "",
+            )
+
+        return await self._calls.answer("ListPolicies", "", context, work)
+
+    async def GetPolicy(self, request: pb.GetPolicyRequest, context: Context) -> pb.GetPolicyResponse:
+        """Tell all that is loaded under one policy id."""
+
+        async def work(_: Item) -> pb.GetPolicyResponse:
+            selection = self._pipeline.snapshot.select(requests.read_policy_id(request.policy_id))
+            return pb.GetPolicyResponse(policy=wire_policy.policy(selection))
+
+        return await self._calls.answer("GetPolicy", "", context, work)
+
+    async def _moderate(self, image: pb.ImageSource, options: pb.ModerationOptions, item: Item) -> pb.Moderation:
+        """Judge one image, wherever it came from; raises our errors."""
+        wanted = requests.read_options(options)
+        item.selection = self._pipeline.snapshot.select(wanted.policy_id, wanted.context)
+        data = requests.read_source(image)
+        judged = await self._pipeline.judge_selected(data, item.selection, deadline=item.deadline)
+        self._calls.note_judged(judged, item)
+        return wire.moderation(judged, request_id=item.request_id, return_embeddings=wanted.return_embeddings)
+
+    async def _result(self, image: pb.ImageSource, options: pb.ModerationOptions, item: Item) -> pb.ModerationResult:
+        """Judge one image of several: an error is its result, not the call's."""
+        try:
+            return pb.ModerationResult(moderation=await self._moderate(image, options, item))
+        except Exception as exc:  # noqa: BLE001  whatever it is, the other images are not to blame
+            return pb.ModerationResult(error=self._calls.refuse(exc, item))

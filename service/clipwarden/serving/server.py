@@ -1,0 +1,232 @@
+"""Settings in, a running server out: sockets, health, metrics, the pipeline; and the way down again.
+
+The way up: load, bind, answer NOT_SERVING, warm up, answer SERVING.
+The way down: answer NOT_SERVING, wait for load balancers to notice, refuse new calls, let accepted ones finish, stop.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from importlib import metadata
+from pathlib import Path
+from threading import Thread
+from wsgiref.simple_server import WSGIServer
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from prometheus_client import CollectorRegistry, start_http_server
+
+from clipwarden.errors import ConfigError
+from clipwarden.policy.cache import VectorCache
+from clipwarden.policy.schema import Mode
+from clipwarden.serving.calls import Calls, Gate
+from clipwarden.serving.config import AUTO, Settings
+from clipwarden.serving.health import Health
+from clipwarden.serving.metrics import Metrics
+from clipwarden.serving.pipeline import Pipeline
+from clipwarden.serving.rpc import SERVICE, ModerationService
+from clipwarden.serving.snapshot import Snapshot, load_snapshot, mode_counts, user_cache_folder
+from clipwarden.serving.sockets import bind_tcp, bind_unix, release_unix
+from clipwarden.serving.values import split_address
+from clipwarden.v1 import moderation_pb2, moderation_pb2_grpc
+
+GOODBYE_SECONDS = 1.0
+"""What connections get to close once no call is at work; health watchers need it to hear NOT_SERVING."""
+QUIET_SECONDS = 0.2
+"""How long no call may have come before gRPC stops; several round trips of a client next door."""
+
+log = logging.getLogger(__name__)
+
+
+class Server:
+    """One server process's worth: gRPC on TCP and a Unix socket, metrics over HTTP, one pipeline.
+
+    Args:
+        settings: Checked.
+        snapshot: What to judge with.
+    """
+
+    def __init__(self, settings: Settings, snapshot: Snapshot) -> None:
+        self.settings = settings
+        self.health = Health([SERVICE])
+        self.metrics = Metrics(CollectorRegistry())
+        self.gate = Gate()
+        self.pipeline = Pipeline(snapshot, settings, self.metrics, on_health=self._note_health)
+        self.address: str | None = None
+        self.unix_address: str | None = None
+        self.metrics_address: str | None = None
+        self._grpc = grpc.aio.server(options=_options(settings))
+        self._http: tuple[WSGIServer, Thread] | None = None
+
+    async def start(self) -> None:
+        """Bind, serve health, warm up, and be ready.
+
+        Raises:
+            ConfigError: An address cannot be bound.
+            EncoderError: The encoder fails on plain images.
+        """
+        settings = self.settings
+        self._add_services()
+        if settings.listen is not None:
+            self.address = bind_tcp(self._grpc, settings.listen)
+        if settings.unix_socket is not None:
+            self.unix_address = bind_unix(self._grpc, Path(settings.unix_socket))
+        if settings.metrics_listen is not None:
+            self._http, self.metrics_address = _serve_metrics(self.metrics, settings.metrics_listen)
+        self.metrics.describe(self.pipeline.snapshot, version=metadata.version("clipwarden"))
+        self.metrics.ready.set_function(lambda: self.health.serving)
+        await self._grpc.start()
+        await self.pipeline.start()
+        self.health.set_serving(self.pipeline.healthy)
+        log_loaded(self.pipeline.snapshot)
+        log.info("serving", extra={"address": self.address, "unix": self.unix_address, "metrics": self.metrics_address})
+
+    async def drain(self, hurry: asyncio.Event | None = None) -> None:
+        """Take leave: NOT_SERVING, a pause for load balancers, no new calls, and accepted ones finish.
+
+        Args:
+            hurry: Once set, nothing is waited for any more.
+        """
+        hurry = hurry or asyncio.Event()
+        log.info("draining", extra={"delay_seconds": self.settings.drain_delay_seconds})
+        self.health.close()
+        await _first_of(hurry.wait(), asyncio.sleep(self.settings.drain_delay_seconds))
+        self.gate.close()
+        await _first_of(
+            hurry.wait(), asyncio.wait_for(self.gate.wait_quiet(QUIET_SECONDS), self.settings.drain_seconds)
+        )
+
+    async def close(self) -> None:
+        """Stop at once; after `drain` nothing is lost by it."""
+        self.health.close()
+        self.gate.close()
+        # With no call at work this returns as soon as every response is on its way.
+        await self._grpc.stop(GOODBYE_SECONDS)
+        await self.pipeline.close()
+        if self._http is not None:
+            server, thread = self._http
+            await asyncio.to_thread(server.shutdown)
+            server.server_close()
+            thread.join()
+        if self.settings.unix_socket is not None:
+            release_unix(Path(self.settings.unix_socket))
+        log.info("stopped")
+
+    def _add_services(self) -> None:
+        service = ModerationService(self.pipeline, Calls(self.metrics, self.gate), self.settings)
+        moderation_pb2_grpc.add_ModerationServiceServicer_to_server(service, self._grpc)
+        health_pb2_grpc.add_HealthServicer_to_server(self.health, self._grpc)
+        if self.settings.reflection:
+            ours = moderation_pb2.DESCRIPTOR.services_by_name["ModerationService"].full_name
+            health = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+            reflection.enable_server_reflection((ours, health, reflection.SERVICE_NAME), self._grpc)
+
+    def _note_health(self, healthy: bool) -> None:  # noqa: FBT001  a callback's one argument
+        if self.gate.draining.is_set():
+            return  # closing the pipeline is no news
+        log.log(logging.INFO if healthy else logging.ERROR, "health changed", extra={"healthy": healthy})
+        self.health.set_serving(healthy)
+
+
+@asynccontextmanager
+async def running_server(settings: Settings, snapshot: Snapshot | None = None) -> AsyncIterator[Server]:
+    """Run a server for as long as the block lasts.
+
+    Args:
+        settings: Checked.
+        snapshot: None loads what the settings say.
+
+    Yields:
+        The server, ready.
+
+    Raises:
+        ConfigError: An address cannot be bound, or a policy not be found.
+        ModelError: The model folder cannot be trusted.
+        PolicyError: A policy cannot be used.
+    """
+    server = Server(settings, snapshot or await load(settings))
+    try:
+        await server.start()
+        yield server
+    finally:
+        await server.close()
+
+
+async def load(settings: Settings) -> Snapshot:
+    """Load what the settings say, off the event loop; raises as `load_snapshot` does."""
+    return await asyncio.to_thread(
+        load_snapshot,
+        settings.model,
+        settings.policies,
+        settings.default_policy,
+        provider=settings.provider,
+        threads=settings.encoder_threads or None,
+        cache=VectorCache(_cache_folder(settings)),
+    )
+
+
+def _cache_folder(settings: Settings) -> Path | None:
+    if settings.vector_cache == AUTO:
+        return user_cache_folder()
+    return Path(settings.vector_cache).expanduser() if settings.vector_cache else None
+
+
+def log_loaded(snapshot: Snapshot) -> None:
+    """Log which model and policies are loaded; warn where a policy enforces nothing."""
+    model = snapshot.model
+    log.info("model loaded", extra={"model": model.manifest.name, "fingerprint": model.fingerprint})
+    for policy_id, tables in snapshot.judges.items():
+        counts = mode_counts(tables.compiled)
+        extra = {
+            "policy": policy_id,
+            "digest": tables.compiled.digest,
+            "default": policy_id == snapshot.default_policy_id,
+            **{mode.value: count for mode, count in counts.items()},
+            "dropped_calibrations": sorted(tables.compiled.dropped_calibrations),
+        }
+        log.info("policy loaded", extra=extra)
+        if not counts[Mode.ENFORCE]:
+            log.warning("policy %s enforces nothing: every verdict of it is ALLOW", policy_id, extra=extra)
+
+
+def _options(settings: Settings) -> list[tuple[str, int]]:
+    ping = int(settings.keepalive_seconds * 1000)
+    return [
+        # Both ends have limits of their own; ours is above the image limit, so that callers read IMAGE_TOO_LARGE.
+        ("grpc.max_receive_message_length", settings.max_message_bytes),
+        ("grpc.max_send_message_length", -1),
+        # Two servers on one port would share it in silence.
+        ("grpc.so_reuseport", 0),
+        ("grpc.keepalive_time_ms", ping or 2**31 - 1),
+        # Clients that ping more often than this are sent away (too_many_pings); see the client's own setting.
+        ("grpc.http2.min_ping_interval_without_data_ms", int(settings.min_ping_seconds * 1000)),
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", int(settings.min_ping_seconds * 1000)),
+        ("grpc.keepalive_permit_without_calls", 1),
+    ]
+
+
+def _serve_metrics(metrics: Metrics, where: str) -> tuple[tuple[WSGIServer, Thread], str]:
+    host, port = split_address(where)
+    try:
+        http = start_http_server(port, addr=host, registry=metrics.registry)
+    except OSError as exc:
+        raise ConfigError(
+            f"Cannot serve metrics on {where}: {(exc.strerror or str(exc)).lower()}. "
+            "Choose another address with --metrics-listen."
+        ) from exc
+    return http, f"{where.rpartition(':')[0]}:{http[0].server_port}"
+
+
+async def _first_of(*waits: object) -> None:
+    """Wait until the first of several waits is over, and drop the others; a timeout is an end like any other."""
+    tasks = {asyncio.ensure_future(wait) for wait in waits}  # type: ignore[call-overload]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with suppress(asyncio.CancelledError, TimeoutError):
+                await task

@@ -1,0 +1,167 @@
+"""What a request judges with: one model and the policies loaded for it, immutable, kept from admission to the end."""
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from clipwarden.errors import ConfigError, PolicyUnknownError, Problem
+from clipwarden.policy.cache import VectorCache
+from clipwarden.policy.compiled import CompiledPolicy
+from clipwarden.policy.schema import Mode
+from clipwarden.policy.shipped import shipped_policy
+from clipwarden.policy.source import load_compiled
+from clipwarden.scoring.decide import require_context
+from clipwarden.scoring.tables import Tables, prepare
+from clipwarden.vision.model import EMBEDDED_MODEL, Model, load_model, resolve_model
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Snapshot:
+    """One model and its policies.
+
+    Attributes:
+        model: Sees.
+        judges: Prepared tables by policy id, ordered by id.
+        default_policy_id: For requests that name none.
+    """
+
+    model: Model
+    judges: Mapping[str, Tables]
+    default_policy_id: str
+
+    def select(self, policy_id: str | None = None, context: str | None = None) -> "Selection":
+        """Choose what one request is judged with.
+
+        Args:
+            policy_id: None takes the default.
+            context: A context the policy declares, or None.
+
+        Returns:
+            The selection, which keeps this snapshot alive.
+
+        Raises:
+            PolicyUnknownError: No such policy is loaded.
+            ContextUnknownError: The policy declares no such context.
+        """
+        tables = self.judges.get(policy_id or self.default_policy_id)
+        if tables is None:
+            raise PolicyUnknownError(f"no policy {policy_id!r} is loaded; loaded are: {', '.join(self.judges)}")
+        require_context(tables, context)
+        return Selection(snapshot=self, tables=tables, context=context)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Selection:
+    """What one request is judged with, whatever is loaded meanwhile."""
+
+    snapshot: Snapshot
+    tables: Tables
+    context: str | None
+
+    @property
+    def compiled(self) -> CompiledPolicy:
+        """The policy with its vectors."""
+        return self.tables.compiled
+
+
+def load_snapshot(
+    model: str,
+    policies: Sequence[str] = (),
+    default_policy_id: str | None = None,
+    *,
+    provider: str = "CPUExecutionProvider",
+    threads: int | None = None,
+    cache: VectorCache | None = None,
+) -> Snapshot:
+    """Load a model and its policies. Takes seconds: keep it off the event loop.
+
+    Args:
+        model: `mini`, or a model folder.
+        policies: YAML files, bundles or names of shipped policies; none takes the shipped one that suits the model.
+        default_policy_id: None takes the first policy.
+        provider: onnxruntime execution provider.
+        threads: For the encoder; None takes all CPUs that the process may use.
+        cache: Vectors of texts embedded before; None embeds all.
+
+    Returns:
+        The snapshot.
+
+    Raises:
+        ModelError: The model folder cannot be trusted.
+        PolicyError: A policy cannot be used.
+        FingerprintMismatchError: A policy or bundle belongs to another model.
+        ConfigError: A policy file is missing, two policies share an id, or the default is none of them.
+        RuntimeMissingError: Neither or both runtime packages are installed.
+    """
+    loaded = load_model(resolve_model(model), provider=provider, threads=threads)
+    names = policies or (("stickers",) if model == EMBEDDED_MODEL else ("default",))
+    compiled = [load_compiled(find_policy(name), model=loaded, cache=cache, on_warning=_log_warning) for name in names]
+    return make_snapshot(loaded, compiled, default_policy_id)
+
+
+def make_snapshot(model: Model, policies: Sequence[CompiledPolicy], default_policy_id: str | None = None) -> Snapshot:
+    """Join a model and policies that are already loaded.
+
+    Args:
+        model: Loaded.
+        policies: Compiled for that model; at least one.
+        default_policy_id: None takes the first policy.
+
+    Returns:
+        The snapshot.
+
+    Raises:
+        ConfigError: Two policies share an id, or the default is none of them.
+    """
+    judges: dict[str, Tables] = {}
+    for compiled in policies:
+        policy_id = compiled.policy.metadata.id
+        if policy_id in judges:
+            raise ConfigError(f"Two of the policies have the id {policy_id!r}; change metadata.id of one of them.")
+        judges[policy_id] = prepare(compiled)
+    default = default_policy_id or policies[0].policy.metadata.id
+    if default not in judges:
+        raise ConfigError(f"The default policy {default!r} is not among those loaded: {', '.join(judges)}.")
+    return Snapshot(model=model, judges=dict(sorted(judges.items())), default_policy_id=default)
+
+
+def user_cache_folder() -> Path | None:
+    """Name the folder of text vectors among the user's caches (XDG base directories); None without a home.
+
+    In a container a user often has neither HOME nor an entry in the password file.
+    """
+    try:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    except RuntimeError:
+        return None
+    return Path(base) / "clipwarden" / "vectors"
+
+
+def find_policy(name: str) -> Path:
+    """Turn what a user typed into a policy file: an existing path, or the name of a shipped policy.
+
+    Raises:
+        ConfigError: It is neither.
+    """
+    path = Path(name).expanduser()
+    if path.is_file():
+        return path
+    if "/" not in name and not path.suffix:
+        shipped = shipped_policy(name)
+        if shipped.is_file():
+            return shipped
+    raise ConfigError(f"There is no policy file {name}, and no shipped policy of that name.")
+
+
+def _log_warning(problem: Problem) -> None:
+    log.warning("%s", problem)
+
+
+def mode_counts(compiled: CompiledPolicy) -> dict[Mode, int]:
+    """Count a policy's categories by mode."""
+    modes = [category.mode for category in compiled.policy.categories]
+    return {mode: modes.count(mode) for mode in Mode}

@@ -1,0 +1,121 @@
+"""Flags, environment variables and a YAML file in, checked Settings out, or ConfigError naming where the fault is.
+
+Flags win over variables, variables over the file, the file over defaults. All three are texts read by the same
+readers, so a value means the same wherever it is written.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from clipwarden.errors import ConfigError, PolicyError
+from clipwarden.policy.fields import closest
+from clipwarden.policy.findings import Findings
+from clipwarden.policy.textfile import read_file
+from clipwarden.policy.yamltree import ListNode, MapNode, Node, TextNode, parse_tree
+from clipwarden.serving.config import ENV_PREFIX, SETTING_DOCS, SettingDocs, Settings
+
+# Kubernetes gives each pod variables about the services of its namespace: a service called "clipwarden" yields
+# CLIPWARDEN_PORT=tcp://..., CLIPWARDEN_SERVICE_HOST and more, none of which were meant for us.
+_SERVICE_LINK = re.compile(r"CLIPWARDEN_(.*_)?(SERVICE_HOST|SERVICE_PORT|PORT)(_.*)?")
+
+
+def load_settings(
+    flags: Mapping[str, str | Sequence[str] | None], environ: Mapping[str, str], file: Path | None
+) -> Settings:
+    """Gather settings from everywhere.
+
+    Args:
+        flags: By setting name; None, or an empty list, where the flag was not given.
+        environ: The environment; only CLIPWARDEN_* is looked at.
+        file: A settings file, or None.
+
+    Returns:
+        The settings.
+
+    Raises:
+        ConfigError: A key is unknown, a value cannot be read, or settings contradict one another.
+    """
+    given: dict[str, object] = {}
+    given.update(_from_file(file) if file else {})
+    given.update(_from_environment(environ))
+    given.update(_from_flags(flags))
+    values: dict[str, Any] = given  # checked one by one as they were read
+    return Settings(**values)
+
+
+def _from_flags(flags: Mapping[str, str | Sequence[str] | None]) -> dict[str, object]:
+    return {
+        name: _read(SETTING_DOCS[name], [text] if isinstance(text, str) else text, SETTING_DOCS[name].flag)
+        for name, text in flags.items()
+        if text is not None and (isinstance(text, str) or text)
+    }
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, object]:
+    _refuse_misspelt(environ)
+    given = {}
+    for docs in SETTING_DOCS.values():
+        text = environ.get(docs.variable)
+        if text is not None:
+            texts = [part for part in text.split(",") if part.strip()] if docs.repeated else [text]
+            given[docs.name] = _read(docs, texts, docs.variable)
+    return given
+
+
+def _refuse_misspelt(environ: Mapping[str, str]) -> None:
+    """Refuse near misses only: the variables of other tools, and of Kubernetes, are none of our business."""
+    known = {docs.variable: docs for docs in SETTING_DOCS.values()}
+    for name in environ:
+        if not name.startswith(ENV_PREFIX) or name in known or _SERVICE_LINK.fullmatch(name):
+            continue
+        guess = closest(name.removeprefix(ENV_PREFIX), SETTING_DOCS)
+        if guess:
+            raise ConfigError(f"The variable {name} is no setting. Did you mean {SETTING_DOCS[guess].variable}?")
+
+
+def _from_file(file: Path) -> dict[str, object]:
+    findings = Findings(str(file))
+    text = read_file(file, findings)
+    root = parse_tree(text, findings) if text is not None else None
+    # A file of comments sets nothing, which for settings is no fault.
+    if [problem.code for problem in findings.problems] == ["empty-file"]:
+        return {}
+    try:
+        findings.raise_if_failed()
+    except PolicyError as exc:
+        raise ConfigError(str(exc)) from exc
+    if not isinstance(root, MapNode):
+        raise ConfigError(f"{file}:1:1: the settings must be a map, such as `listen: 0.0.0.0:50051`.")
+    given: dict[str, object] = {}
+    for key, node in root.entries:
+        where = f"{file}:{key.place.line}:{key.place.column}: {key.text}"
+        docs = SETTING_DOCS.get(key.text)
+        if docs is None:
+            guess = closest(key.text, SETTING_DOCS)
+            raise ConfigError(f"{where} is no setting.{f' Did you mean {guess}?' if guess else ''}")
+        if key.text in given:
+            raise ConfigError(f"{where} is given twice. Keep one of the two.")
+        given[key.text] = _read(docs, _texts_of(node, docs, where), where)
+    return given
+
+
+def _texts_of(node: Node, docs: SettingDocs, where: str) -> list[str]:
+    items = node.items if isinstance(node, ListNode) and docs.repeated else (node,)
+    texts = [_text_of(item) for item in items if isinstance(item, TextNode)]
+    if len(texts) != len(items):
+        raise ConfigError(f"{where} must be {'a list of values' if docs.repeated else 'a single value'}.")
+    return texts
+
+
+def _text_of(node: TextNode) -> str:
+    return "" if node.plain and node.text in ("~", "null") else node.text
+
+
+def _read(docs: SettingDocs, texts: Sequence[str], where: str) -> object:
+    try:
+        read = tuple(docs.read(text) for text in texts)
+    except ValueError as exc:
+        raise ConfigError(f"{where} {exc}.") from exc
+    return read if docs.repeated else read[0]

@@ -1,0 +1,107 @@
+"""Turn the text of a setting, as a flag, a variable or a file gives it, into its value, or raise ValueError."""
+
+import math
+import re
+from collections.abc import Callable
+
+_UNITS = {"": 1, "B": 1, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "KB": 10**3, "MB": 10**6, "GB": 10**9}
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]*)")
+_SWITCH = {"true": True, "on": True, "yes": True, "1": True, "false": False, "off": False, "no": False, "0": False}
+_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\s:\[\]]+):([0-9]{1,5})")
+MAX_PORT = 65535
+
+
+def plain_text(text: str) -> str:
+    """Take a text as it is, without surrounding white space; ValueError when nothing is left."""
+    if not text.strip():
+        raise ValueError("is empty")
+    return text.strip()
+
+
+def optional_text(text: str) -> str | None:
+    """Take a text, or None for an empty one: how a file or variable switches something off."""
+    return text.strip() or None
+
+
+def address(text: str) -> str | None:
+    """Take `HOST:PORT`, or None for an empty text; IPv6 in brackets.
+
+    Raises:
+        ValueError: It has another shape.
+    """
+    if not text.strip():
+        return None
+    found = _ADDRESS.fullmatch(text.strip())
+    if not found or int(found[2]) > MAX_PORT:
+        raise ValueError(f"is {text!r}; it must be HOST:PORT, such as 127.0.0.1:50051")
+    return found[0]
+
+
+def split_address(where: str) -> tuple[str, int]:
+    """Split a checked `HOST:PORT` into its host, without brackets, and its port."""
+    host, _, port = where.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def switch(text: str) -> bool:
+    """Read true or false.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    value = _SWITCH.get(text.strip().casefold())
+    if value is None:
+        raise ValueError(f"is {text!r}; it must be true or false")
+    return value
+
+
+def size(text: str) -> int:
+    """Read a number of bytes: 20971520, 20MiB, 20 MB.
+
+    Raises:
+        ValueError: It is none.
+    """
+    found = _SIZE.fullmatch(text.strip())
+    factor = _UNITS.get(found[2].upper()) if found else None
+    if not found or factor is None:
+        raise ValueError(f"is {text!r}; it must be a size, such as 20MiB or 20971520")
+    return int(float(found[1]) * factor)
+
+
+def seconds(text: str) -> float:
+    """Read a span of time in seconds, 0 or more.
+
+    Raises:
+        ValueError: It is none.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value >= 0):
+        raise ValueError(f"is {text!r}; it must be a number of seconds, 0 or more")
+    return value
+
+
+def integer(*, low: int, high: int) -> Callable[[str], int]:
+    """Make a reader of whole numbers within `[low, high]`."""
+
+    def read(text: str) -> int:
+        plain = text.strip().removeprefix("+")
+        if not plain.isascii() or not plain.isdigit() or not low <= int(plain) <= high:
+            raise ValueError(f"is {text!r}; it must be a whole number from {low} to {high}")
+        return int(plain)
+
+    return read
+
+
+def choice(*words: str) -> Callable[[str], str]:
+    """Make a reader of one of a few words, whatever their case."""
+
+    def read(text: str) -> str:
+        word = text.strip().casefold()
+        if word not in words:
+            raise ValueError(f"is {text!r}; it must be one of {', '.join(words)}")
+        return word
+
+    return read

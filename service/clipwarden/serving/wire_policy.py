@@ -1,0 +1,99 @@
+"""Turn loaded policies into the messages of ListPolicies and GetPolicy."""
+
+from clipwarden.policy.schema import Attribute, Bounds, Category, Concept, Method, Mode
+from clipwarden.scoring.tables import CategoryRule
+from clipwarden.scoring.verdict import ScoreKind
+from clipwarden.serving.snapshot import Selection, mode_counts
+from clipwarden.serving.wire import model_ref, verdict
+from clipwarden.v1 import moderation_pb2 as pb
+
+
+def policy_summary(selection: Selection) -> pb.PolicySummary:
+    """Render a loaded policy in short."""
+    compiled = selection.compiled
+    return pb.PolicySummary(
+        policy=_ref(selection),
+        is_default=_is_default(selection),
+        categories=len(compiled.policy.categories),
+        enforced_categories=mode_counts(compiled)[Mode.ENFORCE],
+    )
+
+
+def policy(selection: Selection) -> pb.Policy:
+    """Render all that is loaded under one policy id."""
+    loaded = selection.compiled.policy
+    dropped = selection.compiled.dropped_calibrations
+    rules = {rule.id: rule for rule in selection.tables.categories}
+    contexts = sorted(loaded.contexts, key=lambda context: context.name)
+    return pb.Policy(
+        ref=_ref(selection),
+        is_default=_is_default(selection),
+        owner=loaded.metadata.owner or "",
+        reason=loaded.metadata.reason or "",
+        review_by=loaded.metadata.review_by.isoformat() if loaded.metadata.review_by else "",
+        model=model_ref(selection.snapshot.model),
+        on_error=verdict(loaded.on_error),
+        on_partial=verdict(loaded.on_partial),
+        contexts=[pb.PolicyContext(name=item.name, description=item.description) for item in contexts],
+        categories=[_category(item, rules[item.id], dropped) for item in loaded.categories],
+        attributes=[_attribute(item, dropped) for item in loaded.attributes],
+        calibration_scale=loaded.model.calibration_scale,
+    )
+
+
+def _ref(selection: Selection) -> pb.PolicyRef:
+    metadata = selection.compiled.policy.metadata
+    return pb.PolicyRef(id=metadata.id, version=metadata.version or "", digest=selection.compiled.digest)
+
+
+def _is_default(selection: Selection) -> bool:
+    return selection.compiled.policy.metadata.id == selection.snapshot.default_policy_id
+
+
+def _category(category: Category, rule: CategoryRule, dropped: frozenset[str]) -> pb.PolicyCategory:
+    message = pb.PolicyCategory(
+        id=category.id,
+        definition=category.definition,
+        mode=pb.Mode.Value(f"MODE_{category.mode.name}"),
+        severity=category.severity,
+        reason_code=category.reason_code or "",
+        scoring=_scoring(category, dropped),
+        exemptions=[pb.Exemption(attribute=item.attribute, gte=item.gte) for item in category.exemptions],
+    )
+    if category.thresholds is not None:
+        message.threshold_unit = pb.ThresholdUnit.Value(f"THRESHOLD_UNIT_{category.thresholds.unit.name}")
+        message.bounds.CopyFrom(_bounds(category.thresholds.bounds))
+    for name in category.contexts:
+        # In full, as judging has them: the tables have already filled in what the context leaves out.
+        message.context_bounds[name].CopyFrom(_bounds(rule.bounds[name]))
+    return message
+
+
+def _attribute(attribute: Attribute, dropped: frozenset[str]) -> pb.PolicyAttribute:
+    return pb.PolicyAttribute(id=attribute.id, scoring=_scoring(attribute, dropped))
+
+
+def _scoring(concept: Concept, dropped: frozenset[str]) -> pb.Scoring:
+    message = pb.Scoring(
+        method=concept.method.value,
+        pool=concept.pool.value,
+        prompts=[pb.WeightedText(text=prompt.text, weight=prompt.weight) for prompt in concept.prompts],
+        negatives=concept.negatives,
+        templates=concept.templates,
+        score_kind=pb.ScoreKind.Value(f"SCORE_KIND_{_kind(concept).name}"),
+        calibration_dropped=concept.id in dropped,
+    )
+    if concept.calibration is not None:
+        message.calibration_bias = concept.calibration.bias
+        message.calibration_prevalence = concept.calibration.prevalence
+    return message
+
+
+def _kind(concept: Concept) -> ScoreKind:
+    if concept.method is Method.COSINE:
+        return ScoreKind.RAW_COSINE
+    return ScoreKind.UNCALIBRATED if concept.calibration is None else ScoreKind.CALIBRATED
+
+
+def _bounds(bounds: Bounds) -> pb.Bounds:
+    return pb.Bounds(review=bounds.review, block=bounds.block)

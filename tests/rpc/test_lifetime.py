@@ -1,0 +1,75 @@
+"""A whole life of the serving process, inside this one so that its every line can be watched."""
+
+import logging
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from clipwarden.serving import process
+from clipwarden.serving.config import Settings
+from clipwarden.serving.pipeline import Pipeline
+from clipwarden.vision.model import Model
+from servingkit import colours_yaml, settings_for_test
+
+
+@pytest.fixture
+def settings(toy_folder: Path, toy_model: Model, tmp_path: Path) -> Settings:
+    policy = tmp_path / "colours.yaml"
+    policy.write_text(colours_yaml(toy_model))
+    return settings_for_test(model=str(toy_folder), policies=(str(policy),), vector_cache=None)
+
+
+@pytest.fixture(autouse=True)
+def _own_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Keep what a process does to itself, its logging and its signals, away from the test run."""
+    monkeypatch.setattr(process, "prepare_process", lambda: None)
+    monkeypatch.setattr(process, "configure_logging", lambda _: None)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+class _SignalWhenServing(logging.Handler):
+    """Sends this process a signal as soon as the server says that it serves."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.getMessage() == "serving":
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.fixture
+def signalled() -> Iterator[None]:
+    logger, handler = logging.getLogger("clipwarden.serving.server"), _SignalWhenServing()
+    level = logger.level
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    yield
+    logger.removeHandler(handler)
+    logger.setLevel(level)
+
+
+@pytest.mark.usefixtures("signalled")
+def test_signal_ends_a_healthy_server_by_returning(settings: Settings) -> None:
+    process.serve_until_signal(settings)
+
+
+@pytest.mark.usefixtures("signalled")
+def test_stuck_stage_does_not_keep_the_process_from_leaving(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left: list[int] = []
+    monkeypatch.setattr(os, "_exit", left.append)
+    monkeypatch.setattr(Pipeline, "stuck", True)
+    process.serve_until_signal(settings)
+    assert left == [1]
+
+
+def test_check_tells_what_would_be_served(settings: Settings, toy_model: Model) -> None:
+    lines = process.check_loads(settings).splitlines()
+    assert lines[0] == f"model toy {toy_model.fingerprint} on CPUExecutionProvider"
+    assert lines[1].startswith("policy colours (default) sha256:")
+    assert lines[1].endswith(": 1 shadow, 2 enforce, 1 disabled")

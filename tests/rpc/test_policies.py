@@ -1,0 +1,71 @@
+"""ListPolicies and GetPolicy: what is loaded, in full."""
+
+import pytest
+
+from clipwarden.v1 import moderation_pb2 as pb
+from clipwarden.vision.model import Model
+from servingkit import refused, serving
+
+
+async def test_list_is_ordered_by_id_and_counts_categories(toy_model: Model) -> None:
+    async with serving(toy_model, "zebra", "ant") as rig:
+        answer = await rig.stub.ListPolicies(pb.ListPoliciesRequest())
+    assert [summary.policy.id for summary in answer.policies] == ["ant", "zebra"]
+    assert [summary.is_default for summary in answer.policies] == [False, True]
+    assert [(summary.categories, summary.enforced_categories) for summary in answer.policies] == [(4, 2), (4, 2)]
+    assert answer.next_page_token == ""
+
+
+async def test_pages_cover_the_list_once(toy_model: Model) -> None:
+    ids = ["a", "b", "c", "d", "e"]
+    seen, sizes, token = [], [], ""
+    async with serving(toy_model, *ids) as rig:
+        while not sizes or token:
+            page = await rig.stub.ListPolicies(pb.ListPoliciesRequest(page_size=2, page_token=token))
+            seen += [summary.policy.id for summary in page.policies]
+            sizes.append(len(page.policies))
+            token = page.next_page_token
+    assert seen == ids
+    assert sizes == [2, 2, 1]
+
+
+@pytest.mark.parametrize("page", [{"page_size": -1}, {"page_token": "x"}, {"page_token": "99"}, {"page_token": "²"}])
+async def test_bad_page_is_invalid(toy_model: Model, page: dict[str, object]) -> None:
+    async with serving(toy_model) as rig:
+        answer = await refused(rig.stub.ListPolicies(pb.ListPoliciesRequest(**page)))  # type: ignore[arg-type]
+    assert answer.reason == "REQUEST_INVALID"
+
+
+async def test_large_page_size_is_not_an_error(toy_model: Model) -> None:
+    async with serving(toy_model) as rig:
+        assert len((await rig.stub.ListPolicies(pb.ListPoliciesRequest(page_size=2**31 - 1))).policies) == 1
+
+
+async def test_policy_is_told_in_full(toy_model: Model) -> None:
+    async with serving(toy_model) as rig:
+        policy = (await rig.stub.GetPolicy(pb.GetPolicyRequest())).policy
+    assert (policy.ref.id, policy.is_default) == ("colours", True)
+    assert (policy.owner, policy.reason, policy.review_by) == ("t@example.com", "for tests", "2027-06-01")
+    assert policy.model.fingerprint == toy_model.fingerprint
+    assert (policy.on_error, policy.on_partial) == (pb.VERDICT_BLOCK, pb.VERDICT_REVIEW)
+    assert [(context.name, context.description) for context in policy.contexts] == [("poppies", "a field of poppies")]
+    assert policy.calibration_scale == 1.0
+    red, yellow, green, black = policy.categories
+    assert (red.bounds.review, red.bounds.block, red.reason_code) == (0.8, 0.9, "RED-1")
+    assert red.threshold_unit == pb.THRESHOLD_UNIT_COSINE
+    assert (red.context_bounds["poppies"].review, red.context_bounds["poppies"].block) == (0.999, 1.0)
+    assert (red.scoring.method, red.scoring.pool, red.scoring.score_kind) == ("cosine", "max", pb.SCORE_KIND_RAW_COSINE)
+    assert [(prompt.text, prompt.weight) for prompt in red.scoring.prompts] == [("red", 1.0)]
+    assert not yellow.bounds.HasField("block")
+    assert list(green.scoring.negatives) == ["blue"]
+    assert green.scoring.score_kind == pb.SCORE_KIND_UNCALIBRATED
+    assert not green.scoring.HasField("calibration_bias")
+    assert (black.mode, black.threshold_unit) == (pb.MODE_DISABLED, pb.THRESHOLD_UNIT_UNSPECIFIED)
+    assert [attribute.id for attribute in policy.attributes] == ["white"]
+
+
+@pytest.mark.parametrize(("policy_id", "reason"), [("typo", "POLICY_UNKNOWN"), ("x" * 129, "REQUEST_INVALID")])
+async def test_unknown_policy_is_refused(toy_model: Model, policy_id: str, reason: str) -> None:
+    async with serving(toy_model) as rig:
+        answer = await refused(rig.stub.GetPolicy(pb.GetPolicyRequest(policy_id=policy_id)))
+    assert answer.reason == reason

@@ -1,0 +1,179 @@
+"""`clipwarden serve` as a process of its own: signals, exit codes, one-sentence failures."""
+
+import asyncio
+import json
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from clipwarden.v1 import moderation_pb2 as pb
+from clipwarden.v1 import moderation_pb2_grpc
+from clipwarden.vision.model import Model
+from servingkit import colours_yaml, eventually, picture
+
+SERVE = [sys.executable, "-m", "clipwarden.cli.main", "serve"]
+
+
+@pytest.fixture
+def policy(toy_model: Model, tmp_path: Path) -> Path:
+    path = tmp_path / "colours.yaml"
+    path.write_text(colours_yaml(toy_model))
+    return path
+
+
+@dataclass
+class Process:
+    process: asyncio.subprocess.Process
+    target: str
+    log: Path
+
+    async def end(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return await asyncio.wait_for(self.process.wait(), 30)
+
+    def lines(self) -> list[dict[str, object]]:
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+
+@asynccontextmanager
+async def serve_process(toy_folder: Path, policy: Path, tmp_path: Path, **settings: object) -> AsyncIterator[Process]:
+    flags = {
+        "model": toy_folder,
+        "policy": policy,
+        "listen": "",
+        "unix-socket": tmp_path / "s",
+        "metrics-listen": "",
+        "drain-delay-seconds": 0.2,
+        "encoder-threads": 1,
+        "vector-cache": tmp_path / "vectors",
+    } | settings
+    arguments = [part for name, value in flags.items() for part in (f"--{name}", str(value))]
+    log = tmp_path / "log"
+    with log.open("wb") as file:
+        process = await asyncio.create_subprocess_exec(*SERVE, *arguments, stderr=file)
+    try:
+        target = f"unix:{tmp_path / 's'}"
+        await _until_serving(target, process, log)
+        yield Process(process, target, log)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def _until_serving(target: str, process: asyncio.subprocess.Process, log: Path) -> None:
+    async with asyncio.timeout(60), grpc.aio.insecure_channel(target, _EAGER) as channel:
+        while True:
+            assert process.returncode is None, f"the server ended early; see {log}"
+            check = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), wait_for_ready=True)
+            if (await check).status == health_pb2.HealthCheckResponse.SERVING:
+                return
+
+
+_EAGER = [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 100)]
+
+
+async def test_sigterm_under_load_loses_no_accepted_request_and_exits_with_0(
+    toy_folder: Path, policy: Path, tmp_path: Path
+) -> None:
+    data = picture("red", "JPEG", side=512)
+    codes: list[tuple[str, grpc.StatusCode]] = []
+
+    async def caller(channel: grpc.aio.Channel, name: str) -> None:
+        stub = moderation_pb2_grpc.ModerationServiceStub(channel)
+        for number in range(100_000):
+            request_id = f"{name}-{number}"
+            request = pb.ModerateRequest(image=pb.ImageSource(data=data), request_id=request_id)
+            try:
+                await stub.Moderate(request, timeout=30)
+            except grpc.aio.AioRpcError as exc:
+                codes.append((request_id, exc.code()))
+                return
+            codes.append((request_id, grpc.StatusCode.OK))
+
+    async with (
+        serve_process(toy_folder, policy, tmp_path) as server,
+        grpc.aio.insecure_channel(server.target) as channel,
+    ):
+        callers = [asyncio.create_task(caller(channel, f"c{index}")) for index in range(16)]
+        await eventually(lambda: len(codes) >= 200, seconds=60)
+        before = len(codes)
+        ended = asyncio.create_task(server.end())
+        await asyncio.gather(*callers)
+        assert await ended == 0
+    assert len(codes) > before + 16, "calls went on during the propagation delay"
+    assert {code for _, code in codes} == {grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE}
+    # Whatever the server judged, its caller heard of.
+    judged = {line["request_id"] for line in server.lines() if line["message"] == "judged"}
+    assert judged == {name for name, code in codes if code is grpc.StatusCode.OK}
+    assert server.lines()[-1]["message"] == "stopped"
+
+
+async def test_second_signal_hurries(toy_folder: Path, policy: Path, tmp_path: Path) -> None:
+    settings = {"drain-delay-seconds": 1000}
+    async with serve_process(toy_folder, policy, tmp_path, **settings) as server:
+        server.process.send_signal(signal.SIGINT)
+        await eventually(lambda: any(line["message"] == "draining" for line in server.lines()))
+        assert await server.end(signal.SIGTERM) == 0
+
+
+async def test_log_says_what_is_loaded_and_what_was_judged_as_json(
+    toy_folder: Path, policy: Path, tmp_path: Path, toy_model: Model
+) -> None:
+    policy.write_text(colours_yaml(toy_model).replace("mode: enforce", "mode: shadow"))  # noqa: ASYNC240
+    async with serve_process(toy_folder, policy, tmp_path) as server:
+        async with grpc.aio.insecure_channel(server.target) as channel:
+            stub = moderation_pb2_grpc.ModerationServiceStub(channel)
+            request = pb.ModerateRequest(image=pb.ImageSource(data=picture("red")), request_id="r1")
+            await stub.Moderate(request)
+        assert await server.end() == 0
+    lines = {str(line["message"]): line for line in server.lines()}
+    assert lines["model loaded"]["fingerprint"] == toy_model.fingerprint
+    assert (lines["policy loaded"]["enforce"], lines["policy loaded"]["shadow"]) == (0, 3)
+    assert lines["policy colours enforces nothing: every verdict of it is ALLOW"]["level"] == "warning"
+    judged = lines["judged"]
+    assert (judged["request_id"], judged["verdict"], judged["shadow_verdict"]) == ("r1", "ALLOW", "BLOCK")
+    assert judged["digest"] == lines["policy loaded"]["digest"]
+    assert judged["total_ms"]
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*SERVE, "--vector-cache", "", *arguments], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_check_loads_everything_and_leaves(toy_folder: Path, policy: Path) -> None:
+    done = run("--check", "--model", str(toy_folder), "--policy", str(policy))
+    assert done.returncode == 0, done.stderr
+    assert "model toy sha256:" in done.stdout
+    assert "policy colours (default) sha256:" in done.stdout
+    assert "1 shadow, 2 enforce, 1 disabled" in done.stdout
+
+
+def test_bad_policy_ends_the_start_with_its_place_in_the_file(toy_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "broken.yaml").write_text("api: clipwarden/v2\n")
+    done = run("--model", str(toy_folder), "--policy", str(tmp_path / "broken.yaml"))
+    assert done.returncode == 3
+    assert "broken.yaml:1:" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_port_in_use_ends_the_start_in_one_sentence(toy_folder: Path, policy: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        done = run("--model", str(toy_folder), "--policy", str(policy), "--listen", address)
+    assert done.returncode == 2
+    assert f"Cannot listen on {address}: address already in use. Choose another address" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,245 @@
+"""What tests of the server share: policies about colours, pictures, settings for tests, an encoder with taps.
+
+The toy model puts a plain picture and the word for its colour at cosine 1, so verdicts can be written down: under
+`colours`, red is blocked, yellow reviewed, everything else allowed.
+"""
+
+import asyncio
+import io
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
+from typing import cast
+
+import grpc
+import numpy as np
+import pytest
+from google.rpc import error_details_pb2, status_pb2
+from numpy.typing import NDArray
+from PIL import Image
+
+from clipwarden.policy.compile import compile_policy
+from clipwarden.policy.load import parse_policy
+from clipwarden.serving.config import Settings
+from clipwarden.serving.server import Server, running_server
+from clipwarden.serving.snapshot import Snapshot, make_snapshot
+from clipwarden.v1 import moderation_pb2 as pb
+from clipwarden.v1 import moderation_pb2_grpc
+from clipwarden.vision.encoder import ImageEncoder
+from clipwarden.vision.model import Model
+from toymodel import plain_picture
+
+Pixels = NDArray[np.uint8]
+Vectors = NDArray[np.float32]
+
+COLOURS = """
+api: clipwarden/v1
+metadata: {{id: {id}, version: "1.0", owner: t@example.com, reason: for tests, review_by: 2027-06-01}}
+model: {{fingerprint: "{fingerprint}"}}
+defaults: {{mode: enforce, on_error: block, on_partial: review, templates: ["{{}}"]}}
+contexts:
+  poppies: {{description: a field of poppies}}
+categories:
+- id: red
+  severity: 3
+  definition: Red pictures.
+  prompts: ["red"]
+  scoring: {{method: cosine, pool: max}}
+  thresholds: {{unit: cosine, review: 0.8, block: 0.9}}
+  reason_code: RED-1
+  contexts: {{poppies: {{review: 0.999, block: 1.0}}}}
+- id: yellow
+  severity: 1
+  definition: Yellow pictures.
+  prompts: ["yellow"]
+  scoring: {{method: cosine, pool: max}}
+  thresholds: {{unit: cosine, review: 0.9}}
+- id: green
+  severity: 2
+  definition: Green pictures.
+  mode: shadow
+  prompts: ["green"]
+  negatives: ["blue"]
+  scoring: {{method: margin, pool: max}}
+  thresholds: {{unit: score, block: 0.999}}
+- id: black
+  severity: 0
+  definition: Black pictures.
+  mode: disabled
+  prompts: ["black"]
+attributes:
+- id: white
+  prompts: ["white"]
+"""
+
+
+def colours_yaml(model: Model, policy_id: str = "colours") -> str:
+    """Write the policy about colours for a model."""
+    return COLOURS.format(id=policy_id, fingerprint=model.fingerprint)
+
+
+def colours_snapshot(model: Model, *policy_ids: str) -> Snapshot:
+    """Compile the policy about colours, under one or more ids; the first one is the default."""
+    ids = policy_ids or ("colours",)
+    policies = [parse_policy(colours_yaml(model, name), file=f"{name}.yaml").policy for name in ids]
+    return make_snapshot(model, [compile_policy(policy, model=model) for policy in policies])
+
+
+def picture(colour: str, kind: str = "PNG", side: int = 64) -> bytes:
+    """Encode a picture of one colour, with a border of grey so that it does not count as degraded."""
+    pixels = plain_picture(colour, side)
+    pixels[:2] = pixels[-2:] = pixels[:, :2] = pixels[:, -2:] = 128
+    data = io.BytesIO()
+    Image.fromarray(pixels).save(data, kind)
+    return data.getvalue()
+
+
+def settings_for_test(**changes: object) -> Settings:
+    """Settings for a server in a test: a free port, no waiting at the end."""
+    base = Settings(
+        listen="127.0.0.1:0",
+        metrics_listen=None,
+        drain_delay_seconds=0,
+        encoder_threads=1,
+        decode_threads=2,
+        max_batch=8,
+        log_level="error",
+    )
+    return replace(base, **changes)  # type: ignore[arg-type]
+
+
+class TappedEncoder:
+    """An encoder that a test can hold, break and look into; `encode` runs in the encoder's own thread.
+
+    Args:
+        inner: Does the work.
+    """
+
+    def __init__(self, inner: Callable[[Pixels], Vectors]) -> None:
+        self._inner = inner
+        self._open = threading.Event()
+        self._open.set()
+        self._entered = threading.Semaphore(0)
+        self.sizes: list[int] = []
+        self.broken: Callable[[Pixels], bool] = lambda _: False
+
+    def encode(self, pixels: Pixels) -> Vectors:
+        """Encode, when the test lets it, and unless the test has it fail."""
+        self.sizes.append(len(pixels))
+        self._entered.release()
+        if not self._open.wait(timeout=30):
+            raise TimeoutError("the test never let go of the encoder")
+        if self.broken(pixels):
+            raise RuntimeError("broken by the test")
+        return self._inner(pixels)
+
+    def forget(self) -> None:
+        """Forget the runs so far, such as those of the warm-up."""
+        self.sizes.clear()
+        while self._entered.acquire(blocking=False):
+            pass
+
+    async def entered(self) -> None:
+        """Wait until a run has begun that no earlier call of this has seen."""
+        assert await asyncio.to_thread(self._entered.acquire, timeout=10), "no run began"
+
+    def release(self) -> None:
+        """Let held runs go before their block ends."""
+        self._open.set()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold every run inside this block."""
+        self._open.clear()
+        try:
+            yield
+        finally:
+            self._open.set()
+
+
+def tapped(model: Model) -> tuple[Model, TappedEncoder]:
+    """Put taps on a model's image encoder."""
+    encoder = TappedEncoder(model.image.encode)
+    return replace(model, image=cast("ImageEncoder", encoder)), encoder
+
+
+async def eventually(condition: Callable[[], bool], seconds: float = 10) -> None:
+    """Wait until something has become true; for what no event tells."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110  what is waited for sets no event
+            await asyncio.sleep(0.002)
+
+
+@dataclass(kw_only=True)
+class Rig:
+    """A running server, a client connected to it, and the taps on its encoder."""
+
+    server: Server
+    stub: "moderation_pb2_grpc.ModerationServiceAsyncStub"  # exists in the stubs' types only
+    channel: grpc.aio.Channel
+    encoder: TappedEncoder
+
+    async def moderate(self, data: bytes, timeout: float | None = None, **options: object) -> pb.Moderation:  # noqa: ASYNC109  gRPC's own
+        """Judge one image."""
+        request = pb.ModerateRequest(image=pb.ImageSource(data=data), options=pb.ModerationOptions(**options))  # type: ignore[arg-type]
+        return (await self.stub.Moderate(request, timeout=timeout)).moderation
+
+
+@asynccontextmanager
+async def serving(model: Model, *policy_ids: str, **changes: object) -> AsyncIterator[Rig]:
+    """Run a real server with a tapped encoder, and connect to it.
+
+    Args:
+        model: Usually the toy model.
+        policy_ids: Of the policies about colours.
+        changes: Settings that differ from `settings_for_test`.
+    """
+    model, encoder = tapped(model)
+    async with running_server(settings_for_test(**changes), colours_snapshot(model, *policy_ids)) as server:
+        encoder.forget()
+        target = server.address or server.unix_address
+        assert target
+        async with grpc.aio.insecure_channel(target) as channel:
+            stub = moderation_pb2_grpc.ModerationServiceStub(channel)
+            yield Rig(server=server, stub=stub, channel=channel, encoder=encoder)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """An error as a client reads it."""
+
+    code: int
+    message: str
+    reason: str
+    metadata: dict[str, str]
+    fault: pb.ImageFault | None
+    retry_seconds: float | None
+
+
+def refusal(status: status_pb2.Status) -> Refusal:
+    """Unpack a status and its details; the domain is checked here for every test."""
+    info, fault, retry = error_details_pb2.ErrorInfo(), pb.ImageFault(), error_details_pb2.RetryInfo()
+    found = {type(message) for message in (info, fault, retry) for detail in status.details if detail.Unpack(message)}
+    assert error_details_pb2.ErrorInfo in found
+    assert info.domain == "clipwarden"
+    return Refusal(
+        code=status.code,
+        message=status.message,
+        reason=info.reason,
+        metadata=dict(info.metadata),
+        fault=fault if pb.ImageFault in found else None,
+        retry_seconds=retry.retry_delay.ToTimedelta().total_seconds() if error_details_pb2.RetryInfo in found else None,
+    )
+
+
+async def refused(call: Awaitable[object]) -> Refusal:
+    """Expect a call to fail, and unpack its status."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    error, status = caught.value, status_pb2.Status()
+    for key, value in error.trailing_metadata() or ():
+        if key == "grpc-status-details-bin":
+            status.ParseFromString(value)  # type: ignore[arg-type]
+    assert status.code == error.code().value[0], f"{error.code()} without details: {error.details()}"
+    return refusal(status)

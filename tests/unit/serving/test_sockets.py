@@ -1,0 +1,82 @@
+"""Addresses: what can be bound, what is left behind by the dead, and what stands in the way."""
+
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import cast
+
+import grpc
+import pytest
+
+from clipwarden.errors import ConfigError
+from clipwarden.serving.sockets import MAX_SOCKET_PATH, bind_tcp, bind_unix
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[grpc.aio.Server]:
+    server = grpc.aio.server()
+    yield server
+    await server.stop(None)
+
+
+async def test_port_zero_takes_a_free_port(server: grpc.aio.Server) -> None:
+    host, _, port = bind_tcp(server, "127.0.0.1:0").rpartition(":")
+    assert host == "127.0.0.1"
+    assert int(port) > 0
+
+
+async def test_address_of_another_machine_is_refused_with_the_systems_reason(server: grpc.aio.Server) -> None:
+    with pytest.raises(ConfigError, match="cannot assign requested address"):
+        bind_tcp(server, "192.0.2.1:0")
+
+
+async def test_socket_of_a_dead_server_is_replaced(server: grpc.aio.Server, tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    assert path.is_socket()
+    assert bind_unix(server, path) == f"unix:{path}"
+
+
+async def test_socket_of_a_living_server_is_left_alone(server: grpc.aio.Server, tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    with socket.socket(socket.AF_UNIX) as living:
+        living.bind(str(path))
+        living.listen()
+        with pytest.raises(ConfigError, match="another server listens there"):
+            bind_unix(server, path)
+        assert path.is_socket()
+
+
+async def test_file_that_is_no_socket_is_left_alone(server: grpc.aio.Server, tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    path.write_text("precious")
+    with pytest.raises(ConfigError, match="is no socket"):
+        bind_unix(server, path)
+    assert path.read_text() == "precious"
+
+
+async def test_folder_that_is_not_there_is_named_by_the_system(server: grpc.aio.Server, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such file or directory"):
+        bind_unix(server, tmp_path / "none" / "s")
+
+
+async def test_path_too_long_for_a_socket_is_refused(server: grpc.aio.Server, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="longer than 107 bytes"):
+        bind_unix(server, tmp_path / ("x" * MAX_SOCKET_PATH))
+
+
+async def test_refusal_by_grpc_alone_is_still_told_in_a_sentence(tmp_path: Path) -> None:
+    class Refusing:
+        def add_insecure_port(self, _: str) -> int:
+            return 0
+
+    class Raising:
+        def add_insecure_port(self, _: str) -> int:
+            raise RuntimeError("no")
+
+    for server in (Refusing(), Raising()):
+        with pytest.raises(ConfigError, match="the system refused it"):
+            bind_tcp(cast("grpc.aio.Server", server), "127.0.0.1:0")
+        with pytest.raises(ConfigError, match="the system refused it"):
+            bind_unix(cast("grpc.aio.Server", server), tmp_path / "s")
