@@ -18,9 +18,9 @@ from clipwarden.policy.compiled import CompiledPolicy
 from clipwarden.policy.digest import policy_digest
 from clipwarden.policy.document import dump_policy
 from clipwarden.policy.load import LoadedPolicy, parse_policy
-from clipwarden.policy.schema import Mode, Policy
+from clipwarden.policy.schema import Method, Policy
 from clipwarden.policy.sections import DIGEST
-from clipwarden.policy.stale import drop_stale_calibrations
+from clipwarden.policy.stale import calibrations_enforced, drop_stale_calibrations
 from clipwarden.policy.tensors import dump_tensors, parse_metadata, parse_tensors, read_bounded
 from clipwarden.policy.vectors import concept_texts, scored_concepts
 
@@ -108,6 +108,7 @@ def read_bundle(path: Path, *, on_warning: OnWarning | None = None) -> CompiledP
         loaded = _parse_inner(header.policy, path)
         _check_rows(header, loaded.policy)
         vectors = _check_vectors(tensors, len(header.rows) + 1)
+        _check_background(vectors, loaded.policy)
     except OSError as exc:
         raise _refusal(path, f"it cannot be read: {exc.strerror}", "Check the path and its permissions.") from exc
     except (ValueError, RecursionError, _BundleError) as exc:
@@ -173,8 +174,8 @@ def _check_rows(header: _Header, policy: Policy) -> None:
     if list(header.rows) != row_hashes(policy):
         raise _BundleError("its vectors belong to other texts than the policy inside")
     stale = drop_stale_calibrations(policy, header.fingerprint)[1]
-    if any(category.id in stale and category.mode is Mode.ENFORCE for category in policy.categories):
-        raise _BundleError("an enforced category's calibration was fitted on something else")
+    if stale & calibrations_enforced(policy):
+        raise _BundleError("a calibration that an enforced verdict rests on was fitted on something else")
 
 
 def _check_vectors(tensors: dict[str, NDArray[np.generic]], rows: int) -> NDArray[np.float32]:
@@ -191,6 +192,12 @@ def _check_vectors(tensors: dict[str, NDArray[np.generic]], rows: int) -> NDArra
         raise _BundleError("its vectors are not finite unit vectors")
     vectors.setflags(write=False)
     return vectors
+
+
+def _check_background(vectors: NDArray[np.float32], policy: Policy) -> None:
+    """Refuse margins over no background, as `compile_policy` does: without `B` every picture scores high."""
+    if not vectors[-1].any() and any(concept.method is Method.MARGIN for concept in scored_concepts(policy)):
+        raise _BundleError("its policy scores margins, but it holds no background")
 
 
 def _text(fields: dict[str, object], key: str) -> str:

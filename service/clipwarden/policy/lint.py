@@ -11,7 +11,7 @@ from clipwarden.policy.embedding import EmbeddingModel, Tokens
 from clipwarden.policy.findings import Findings, Path, Positions
 from clipwarden.policy.rules import concepts_with_paths
 from clipwarden.policy.schema import Category, Concept, Method, Mode, Policy
-from clipwarden.policy.stale import is_stale
+from clipwarden.policy.stale import calibrations_enforced, is_stale
 from clipwarden.policy.vectors import Progress, embed_policy, expand, scored_concepts
 
 LOOK_ALIKE_COSINE = 0.95
@@ -110,14 +110,15 @@ def _check_truncation(policy: Policy, tokenizer: Tokens, findings: Findings) -> 
 
 
 def _check_calibrations(policy: Policy, model: EmbeddingModel, findings: Findings) -> None:
+    enforced = calibrations_enforced(policy)
     for path, concept in concepts_with_paths(policy):
         if not is_stale(concept, policy, model.fingerprint):
             continue
         place = findings.positions.find(*path, "calibration", "fitted_on")
         message = f'The calibration of "{concept.id}" was fitted on other texts, templates, scoring or another model'
         fix = "Fit it again on this model and these texts, or delete it."
-        if isinstance(concept, Category) and concept.mode is Mode.ENFORCE:
-            findings.error(place, "stale-calibration", f"{message}, and it is enforced.", fix)
+        if concept.id in enforced:
+            findings.error(place, "stale-calibration", f"{message}, and an enforced verdict rests on it.", fix)
         else:
             findings.warn(place, "stale-calibration", f"{message}; it is not used.", fix)
 

@@ -1,10 +1,10 @@
-"""Find calibrations that were fitted on something else, and leave them out."""
+"""Find calibrations that were fitted on something else, leave them out, and say which a verdict rests on."""
 
 from dataclasses import replace
 from typing import TypeVar
 
 from clipwarden.policy.digest import fit_digest
-from clipwarden.policy.schema import Concept, Policy
+from clipwarden.policy.schema import Concept, Mode, Policy
 
 C = TypeVar("C", bound=Concept)
 
@@ -24,6 +24,20 @@ def is_stale(concept: Concept, policy: Policy, fingerprint: str) -> bool:
         return False
     scale = policy.model.calibration_scale
     return concept.calibration.fitted_on != fit_digest(concept, fingerprint=fingerprint, calibration_scale=scale)
+
+
+def calibrations_enforced(policy: Policy) -> frozenset[str]:
+    """Name the concepts whose numbers an enforced verdict rests on, so that dropping a calibration would move it.
+
+    Args:
+        policy: As parsed.
+
+    Returns:
+        Ids of enforced categories, and of the attributes that their exemptions ask for.
+    """
+    enforced = [category for category in policy.categories if category.mode is Mode.ENFORCE]
+    asked = (exemption.attribute for category in enforced for exemption in category.exemptions)
+    return frozenset((*(category.id for category in enforced), *asked))
 
 
 def drop_stale_calibrations(policy: Policy, fingerprint: str) -> tuple[Policy, frozenset[str]]:

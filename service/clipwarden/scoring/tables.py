@@ -7,6 +7,7 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import NDArray
 
+from clipwarden.policy.bounds import merge_bounds
 from clipwarden.policy.compiled import CompiledPolicy
 from clipwarden.policy.schema import Bounds, Category, Concept, Method, Mode, Pool, Unit
 from clipwarden.policy.vectors import concept_texts, scored_concepts
@@ -14,7 +15,8 @@ from clipwarden.scoring.verdict import ScoreKind
 
 NEGATIVE_PENALTY = 0.5
 """`lambda` of the margin. Source: mean AUROC over 14 category and set cells of the feasibility model was 0.892 with
-this capped penalty, 0.659 with the plain difference to the best negative, which lets one benign look-alike veto."""
+this capped penalty, 0.659 with the plain difference to the best negative, which lets one benign look-alike veto.
+No digest covers it, so changing it means changing `policy.schema.SCHEMA_VERSION`: old calibrations no longer hold."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -234,12 +236,9 @@ def _places(categories: Sequence[Category], *modes: Mode) -> tuple[int, ...]:
 
 
 def _bounds_in(category: Category, context: str | None) -> Bounds:
-    """Put a context's bounds over the category's own; a bound that the context leaves out is inherited."""
+    """Put a context's bounds over the category's own, as the rules saw them when they checked their order."""
     base = category.thresholds.bounds if category.thresholds else Bounds()
     override = category.contexts.get(context) if context is not None else None
     if override is None:
         return base
-    return Bounds(
-        review=base.review if override.review is None else override.review,
-        block=base.block if override.block is None else override.block,
-    )
+    return merge_bounds(base, override)

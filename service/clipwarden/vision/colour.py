@@ -1,5 +1,6 @@
 """A decoded Pillow image of any mode in, RGB views out: one, or one on white and one on black if it is see-through."""
 
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
@@ -13,8 +14,8 @@ _WIDE_MODES = ("I", "F")
 _FLOAT_BOUND = 1e38
 
 
-def to_views(image: Image.Image) -> list[tuple[ViewName, Image.Image]]:
-    """Turn an image into what a model is shown.
+def to_views(image: Image.Image) -> Iterator[tuple[ViewName, Image.Image]]:
+    """Turn an image into what a model is shown, one view at a time: each takes 4 bytes a pixel.
 
     A white drawing on transparency must not be judged as a blank page, nor a black one; so anything see-through is
     shown on both, and the worse score kept.
@@ -22,16 +23,19 @@ def to_views(image: Image.Image) -> list[tuple[ViewName, Image.Image]]:
     Args:
         image: Any mode that Pillow decodes, loaded.
 
-    Returns:
+    Yields:
         (name, RGB image) pairs: `full`, or `on_white` and `on_black` when any pixel is not opaque.
     """
     if not image.has_transparency_data:
-        return [("full", to_rgb(image))]
+        yield "full", to_rgb(image)
+        return
     see_through = _to_rgba(image)
     alpha = see_through.getchannel("A")
     if alpha.getextrema()[0] == _OPAQUE:
-        return [("full", see_through.convert("RGB"))]
-    return [("on_white", _flatten(see_through, alpha, "white")), ("on_black", _flatten(see_through, alpha, "black"))]
+        yield "full", see_through.convert("RGB")
+        return
+    yield "on_white", _flatten(see_through, alpha, "white")
+    yield "on_black", _flatten(see_through, alpha, "black")
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -62,7 +66,8 @@ def _to_rgba(image: Image.Image) -> Image.Image:
     if image.mode == "RGB" and isinstance(key, tuple) and max(key) > _OPAQUE:
         # A 16-bit colour key; Pillow keeps the high byte of 16-bit colours, so the key's high byte goes with it.
         image.info["transparency"] = tuple(value >> 8 for value in key)
-    return image.convert("RGBA")
+    # As in `to_rgb`, a conversion to the same mode would only be a copy.
+    return image if image.mode == "RGBA" else image.convert("RGBA")
 
 
 def _flatten(see_through: Image.Image, alpha: Image.Image, background: str) -> Image.Image:

@@ -184,10 +184,11 @@ def _decode(data: bytes, image_format: str, preprocessing: Preprocessing, limits
             box = _turned_box(box, opened.size, turn)
         if turn in _SWAPS_SIDES:
             size = size[1], size[0]
-        views = tuple(
-            View(name=name, frame=0, pixels=fit_to_side(_turned(rgb, turn), preprocessing, size=size, box=box))
-            for name, rgb in to_views(opened)
-        )
+        views = []
+        for name, rgb in to_views(opened):
+            pixels = fit_to_side(_turned(rgb, turn), preprocessing, size=size, box=box)
+            views.append(View(name=name, frame=0, pixels=pixels))
+            del rgb  # before the next view is made
     facts = ImageFacts(
         format=image_format,
         width=size[0],
@@ -198,7 +199,7 @@ def _decode(data: bytes, image_format: str, preprocessing: Preprocessing, limits
         frames_judged=1,
         degraded=degraded_flags([view.pixels for view in views], size),
     )
-    return DecodedImage(facts=facts, views=views)
+    return DecodedImage(facts=facts, views=tuple(views))
 
 
 def _upright_turn(image: Image.Image, image_format: str, preprocessing: Preprocessing) -> Image.Transpose | None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
@@ -30,6 +31,11 @@ from clipwarden.vision.modeljson import dump_manifest
 # Unit rows stored as float32 are off by about 1e-7; looser than that, tight enough to catch raw vectors.
 _UNIT_ROW_TOLERANCE = 1e-4
 _TENSOR_NAME = "background"
+# A tensor kept outside its graph is named by an entry whose key is the text "location" (onnx.proto,
+# TensorProto.external_data); protobuf may write that key's tag and length on more bytes than they need.
+_EXTERNAL_TENSOR = re.compile(rb"(?:\x0a|\x8a\x80*\x00)(?:\x08|\x88\x80*\x00)location")
+_CHUNK_BYTES = 16 * 1024 * 1024
+_LONGEST_ENTRY = 32  # bytes of the pattern above: ten a padded number, and the word
 
 
 def write_model_folder(
@@ -104,13 +110,15 @@ def verify_files(folder: Path, manifest: ModelManifest) -> None:
         manifest: Its manifest.
 
     Raises:
-        ModelError: A file is missing, truncated, altered, or not listed; or the text encoder's files do not match
-            the manifest's text settings.
+        ModelError: A file is missing, truncated, altered, or not listed; the text encoder's files do not match
+            the manifest's text settings; or a graph keeps weights in another file, which no digest would cover.
     """
     _check_roster(manifest)
     for name, record in manifest.files.items():
         if name not in manifest.omitted:
             _verify_file(folder / name, record)
+    for name in {IMAGE_NAME, TEXT_NAME} & set(manifest.files) - set(manifest.omitted):
+        _refuse_external_tensors(folder / name)
     listed = set(manifest.files) - set(manifest.omitted)
     for path in sorted(folder.iterdir()):
         if path.is_file() and path.name not in listed and not is_companion(path.name):
@@ -181,6 +189,20 @@ def _verify_file(path: Path, record: FileRecord) -> None:
         )
     if _sha256(path) != record.sha256:
         raise ModelError(f"{path.name} does not match its SHA-256 in {MANIFEST_NAME}; it is damaged or was replaced.")
+
+
+def _refuse_external_tensors(path: Path) -> None:
+    """Insist that a graph holds its own weights: others could be swapped under the same fingerprint."""
+    window = b""
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            window = window[-_LONGEST_ENTRY:] + chunk
+            # The word first, a search of gigabytes a second; the pattern takes ten times as long.
+            if b"location" in window and _EXTERNAL_TENSOR.search(window):
+                raise ModelError(
+                    f"{path.name} keeps weights in another file (ONNX external data), which no digest covers; "
+                    "export it again with its weights inside."
+                )
 
 
 def _sha256(path: Path) -> str:

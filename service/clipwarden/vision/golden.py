@@ -19,19 +19,23 @@ def golden_drift(golden: Golden, image: ImageEncoder, text: TextEncoder | None, 
     Args:
         golden: Stored inputs and embeddings.
         image: The image encoder under test.
-        text: The text encoder under test; None skips golden texts.
+        text: The text encoder under test; None skips golden texts, and then there need be none.
         side: S of the image encoder.
 
     Returns:
         The largest L2 distance between a stored and a computed unit vector, in [0, 2].
 
     Raises:
-        ModelError: A golden image is not an S x S RGB PNG, or there is none.
+        ModelError: A golden image is not an S x S RGB PNG, or an encoder has nothing to be tested on.
         EncoderError: An encoder failed.
     """
     if not golden.images:
         raise ModelError(
             "model.json has no golden image, so nothing shows that this runtime computes what was exported."
+        )
+    if text is not None and not golden.texts:
+        raise ModelError(
+            "model.json has no golden text, so nothing shows that this text encoder computes what was exported."
         )
     drifts = [_distance(image.encode(golden_pixels(item, side=side)[None]), item.embedding) for item in golden.images]
     if text is not None:

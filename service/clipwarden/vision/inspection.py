@@ -9,7 +9,7 @@ from collections.abc import Callable
 from clipwarden.errors import ImageError, Reason
 from clipwarden.vision.gif import walk_gif
 from clipwarden.vision.ifd import count_pages, find_excess
-from clipwarden.vision.jpeg import has_more_scans_than
+from clipwarden.vision.jpeg import has_more_scans_than, reaches_scan
 from clipwarden.vision.limits import DecodeLimits, check_pixels
 
 # Counting stops here: an animation of a thousand frames is as partial as one of a million.
@@ -43,6 +43,8 @@ def _tiff_pages(data: bytes, _limits: DecodeLimits) -> int:
 
 
 def _jpeg_pictures(data: bytes, _limits: DecodeLimits) -> int:
+    if not reaches_scan(data):
+        raise ValueError("no scan")  # cut short or damaged: `decode_image` tells which
     if has_more_scans_than(data, _MAX_JPEG_SCANS):
         raise ImageError(f"The JPEG asks for more than {_MAX_JPEG_SCANS} scans.", reason=Reason.IMAGE_CORRUPT)
     # Further pictures in the file (MPF: previews, depth and gain maps) are never displayed.

@@ -15,7 +15,8 @@ class DecodeLimits:
     Attributes:
         max_bytes: Largest file, in bytes.
         max_pixels: Most pixels, width times height; at most `PILLOW_MAX_PIXELS`. Measured peak memory in bytes a
-            pixel: JPEG, PNG and GIF 4-8, WebP 16, anything see-through 17-25; so 50 million pixels may take 1.2 GB.
+            pixel: JPEG below 1 (progressive 3-8), opaque PNG and GIF 4-8, see-through 9-13, AVIF 13, WebP 16-17,
+            TIFF of 32-bit samples 17; so 50 million pixels may take 850 MB.
         max_side: Longest side, in pixels; the default is libavif's own.
     """
 

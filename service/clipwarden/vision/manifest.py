@@ -179,6 +179,7 @@ def check_file_name(name: str) -> None:
 def is_companion(name: str) -> bool:
     """Tell whether a file accompanies a model without being able to change an embedding.
 
-    Anything else must be listed with its digest: a graph could read weights from it (ONNX external data).
+    Anything else must be listed with its digest. That no graph reads weights from a companion or a folder below
+    (ONNX external data) is for `folder.verify_files` to check.
     """
     return name == MANIFEST_NAME or name.endswith(".md") or name.startswith((".", "LICENSE", "NOTICE"))

@@ -42,13 +42,13 @@ def check_packages(*, cpu: bool, gpu: bool) -> None:
     if cpu and gpu:
         raise RuntimeMissingError(
             "Both onnxruntime and onnxruntime-gpu are installed and overwrite each other: "
-            'run `pip uninstall -y onnxruntime onnxruntime-gpu`, then `pip install "clipwarden[cpu]"` '
-            'or `pip install "clipwarden[gpu]"`.'
+            "run `pip uninstall -y onnxruntime onnxruntime-gpu`, then `pip install onnxruntime` "
+            "or `pip install onnxruntime-gpu`."
         )
     if not cpu and not gpu:
         raise RuntimeMissingError(
-            'No onnxruntime is installed: run `pip install "clipwarden[cpu]"`, '
-            'or `pip install "clipwarden[gpu]"` for an NVIDIA GPU.'
+            "No onnxruntime is installed: run `pip install onnxruntime`, "
+            "or `pip install onnxruntime-gpu` for an NVIDIA GPU."
         )
 
 

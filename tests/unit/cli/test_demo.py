@@ -91,7 +91,7 @@ def test_the_command_ends_with_what_the_demo_found(
 
 def test_without_a_runtime_the_demo_says_what_to_install(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def missing() -> None:
-        raise RuntimeMissingError('No onnxruntime is installed: run `pip install "clipwarden[cpu]"`.')
+        raise RuntimeMissingError("No onnxruntime is installed: run `pip install onnxruntime`.")
 
     monkeypatch.setattr(demo, "import_onnxruntime", missing)
     result = run("demo")

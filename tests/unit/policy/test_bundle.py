@@ -137,6 +137,11 @@ def enforced_stale() -> Fields:
     return {"policy": dump_policy(policy), "digest": bundle_module.policy_digest(policy)}
 
 
+def stale_attribute() -> Fields:
+    policy = parse_policy(FULL_POLICY.replace('["a bedroom"]', f'["a bedroom"], calibration: {STALE}')).policy
+    return {"policy": dump_policy(policy), "digest": bundle_module.policy_digest(policy)}
+
+
 TAMPERINGS: dict[str, tuple[Callable[[Fields], object], str]] = {
     "format": (lambda fields: fields.update(format="clipwarden-bundle/2"), "not of the format"),
     "missing key": (lambda fields: fields.pop("rows"), "missing or unknown keys"),
@@ -166,6 +171,7 @@ TAMPERINGS: dict[str, tuple[Callable[[Fields], object], str]] = {
     "bias infinite": (lambda fields: fields.update(logit_bias=float("inf")), "not finite"),
     "rows": (lambda fields: fields.update(rows=["0" * 64]), "belong to other texts"),
     "rows of another type": (lambda fields: fields.update(rows={}), "rows in its header is no list"),
+    "enforced by a stale attribute": (lambda fields: fields.update(stale_attribute()), "fitted on something else"),
     "enforced and stale": (lambda fields: fields.update(enforced_stale()), "fitted on something else"),
 }
 
@@ -283,6 +289,22 @@ def test_bundle_of_another_model_is_refused_by_both_names(path: Path) -> None:
 def test_bundle_that_only_claims_the_fingerprint_is_refused(path: Path, model: FakeModel) -> None:
     with pytest.raises(PolicyError, match="claims this model's fingerprint"):
         load_compiled(path, model=model)
+
+
+def test_bundle_of_margins_without_a_background_is_refused_whatever_the_model(path: Path) -> None:
+    vectors = compiled().vectors.copy()
+    vectors[-1] = 0
+    assert "holds no background" in tamper(path, untouched, vectors)
+    with pytest.raises(PolicyError, match="holds no background"):
+        load_compiled(path, model=FakeModel(background=None))
+
+
+def test_bundle_of_cosines_needs_no_background(path: Path) -> None:
+    policy = parse_policy(FULL_POLICY).policy
+    cosine = dataclasses.replace(policy, categories=policy.categories[1:2], attributes=())
+    model = FakeModel(background=None)
+    write_bundle(compile_policy(cosine, model=model), path)
+    assert not load_compiled(path, model=model).vectors[-1].any()
 
 
 def test_missing_file_is_said_to_be_missing(tmp_path: Path) -> None:

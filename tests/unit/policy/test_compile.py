@@ -198,7 +198,18 @@ def test_fresh_calibration_is_kept() -> None:
 def test_stale_calibration_of_an_enforced_category_is_refused() -> None:
     with pytest.raises(PolicyError) as caught:
         compile_policy(calibrated(fitted_on=OTHER, mode=Mode.ENFORCE), model=FakeModel())
-    assert [problem.code for problem in caught.value.problems if problem.severity == "error"] == ["stale-calibration"]
+    errors = [problem for problem in caught.value.problems if problem.severity == "error"]
+    assert [problem.code for problem in errors] == ["stale-calibration"] * 2
+    assert '"weapons"' in errors[0].message
+
+
+def test_stale_calibration_behind_an_enforced_exemption_is_refused() -> None:
+    # The weapons category itself is rightly fitted here; museum, which turns its blocks into reviews, is not.
+    with pytest.raises(PolicyError) as caught:
+        compile_policy(calibrated(mode=Mode.ENFORCE), model=FakeModel())
+    (problem,) = caught.value.problems
+    assert (problem.code, problem.severity) == ("stale-calibration", "error")
+    assert '"museum"' in problem.message
 
 
 # The cache on disk.

@@ -281,6 +281,9 @@ def test_endless_values_are_refused_briefly(text: str) -> None:
     ("text", "count"),
     [
         (MINIMAL.replace("[a rifle]", str([f"gun {index}" for index in range(concepts.MAX_PROMPTS + 1)])), 1),
+        (MINIMAL + f"  negatives: {[f'toy {index}' for index in range(concepts.MAX_PROMPTS + 1)]}\n", 1),
+        (MINIMAL + f"  templates: {[f'{index} {{}}' for index in range(sections.MAX_TEMPLATES + 1)]}\n", 1),
+        (MINIMAL + f"attributes: {[f'a{index}' for index in range(concepts.MAX_CONCEPTS + 1)]}\n", 1),
         (
             MINIMAL
             + "contexts:\n"

@@ -1,4 +1,5 @@
 import struct
+import weakref
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
@@ -218,6 +219,15 @@ def test_colour_key_of_a_sixteen_bit_picture_is_see_through() -> None:
     key = chunk(b"tRNS", struct.pack(">HHH", 1234, 1234, 1234))
     decoded = decode(raw_png(colours, side=64, depth=16, colour_type=2, bytes_per_pixel=6, before_data=key))
     assert [view.pixels[0, 0, 0] for view in decoded.views] == [255, 0]
+
+
+def test_views_are_made_one_at_a_time_since_each_takes_as_much_memory_as_the_picture() -> None:
+    views = to_views(drawing(64, see_through=True))
+    _, on_white = next(views)
+    reference = weakref.ref(on_white)
+    del on_white
+    assert next(views)[0] == "on_black"
+    assert reference() is None
 
 
 def test_associated_alpha_modes_are_see_through() -> None:

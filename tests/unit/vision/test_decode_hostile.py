@@ -72,6 +72,25 @@ def valid_files() -> dict[str, bytes]:
 VALID = sorted(valid_files())
 
 
+_WHOLE_JPEG = encode(drawing(64), "JPEG")
+_FRAME = _WHOLE_JPEG.index(b"\xff\xc0")
+
+
+@pytest.mark.parametrize("place", [2, _FRAME, _FRAME + 2 + 17], ids=["start", "before the frame", "after the frame"])
+@pytest.mark.parametrize("padding", [b"\xff" * 2_000_000, b"\xff\xfe\0\2" * 500_000], ids=["fill", "comments"])
+def test_jpeg_padded_without_end_is_not_walked_to_the_end(place: int, padding: bytes) -> None:
+    data = _WHOLE_JPEG[:place] + padding + _WHOLE_JPEG[place:]
+    started = time.process_time()
+    assert reason_for(data) is Reason.IMAGE_CORRUPT
+    assert time.process_time() - started < 0.25  # Pillow alone takes 0.6 s and more
+
+
+def test_jpeg_with_some_fill_and_many_segments_is_judged() -> None:
+    padding = (b"\xff" * 10 + b"\xff\xfe\0\2") * 1000
+    data = _WHOLE_JPEG[:_FRAME] + padding + _WHOLE_JPEG[_FRAME:]
+    assert reason_for(data) is None
+
+
 @pytest.mark.parametrize("kind", VALID)
 def test_the_seeds_of_the_fuzzing_are_valid(kind: str) -> None:
     assert reason_for(valid_files()[kind]) is None

@@ -1,19 +1,22 @@
 import dataclasses
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from safetensors.numpy import save
 
 import toymodel
 from clipwarden.errors import EncoderError, ModelError
+from clipwarden.vision import folder as folder_module
 from clipwarden.vision import model as model_module
 from clipwarden.vision.folder import verify_files
 from clipwarden.vision.golden import golden_drift, golden_pixels
-from clipwarden.vision.manifest import Golden, GoldenImage
+from clipwarden.vision.manifest import GoldenImage
 from clipwarden.vision.model import (
     embedded_model_path,
     load_manifest,
@@ -51,6 +54,25 @@ def test_whole_folder_loads_and_reports_its_runtime_and_drift(toy: Path) -> None
     assert model.background.shape == (5, 16)
     assert model.fingerprint.startswith("sha256:")
     assert model.text.tokenizer.capacity == 12
+
+
+# Each is a file that the roster passes over: a companion, or one in a folder below.
+@pytest.mark.parametrize("place", [".weights", "weights.md", "LICENSE.bin", "below/weights"])
+@pytest.mark.parametrize("name", ["image.onnx", "text.onnx"])
+@pytest.mark.parametrize("chunk", [16 * 1024 * 1024, 48])
+def test_weights_outside_the_graph_are_refused_since_no_digest_covers_them(
+    folder: Path, name: str, place: str, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder_module, "_CHUNK_BYTES", chunk)
+    (folder / place).parent.mkdir(exist_ok=True)
+    graph = onnx.load(folder / name)
+    (folder / name).unlink()
+    onnx.save(graph, folder / name, save_as_external_data=True, location=place, size_threshold=0)
+    data = (folder / name).read_bytes()
+    record = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+    edit(folder, lambda document: document["files"].update({name: record}))
+    with pytest.raises(ModelError, match=f"{name} keeps weights in another file"):
+        load_model(folder, threads=1)
 
 
 def test_golden_check_can_be_left_out_and_then_no_drift_is_claimed(toy: Path) -> None:
@@ -171,6 +193,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
         "golden vectors drifted by [01].*, more than the tolerance of 0.0001",
     ),
     "no golden image": (lambda f: edit(f, lambda d: d["golden"].update(images=[])), "has no golden image"),
+    "no golden text": (lambda f: edit(f, lambda d: d["golden"].update(texts=[])), "has no golden text"),
     "golden image not base64": (
         lambda f: edit(f, lambda d: d["golden"]["images"][0].update(png="?")),
         "golden image in model.json is not the base64 of a PNG",
@@ -251,7 +274,7 @@ def test_drift_is_the_largest_over_images_and_texts(toy: Path) -> None:
     model = load_model(toy, threads=1)
     golden = model.manifest.golden
     moved = (*golden.images[0].embedding[:-1], golden.images[0].embedding[-1] + 0.03)
-    changed = Golden(tolerance=1.0, images=(GoldenImage(png=golden.images[0].png, embedding=moved),))
+    changed = dataclasses.replace(golden, images=(GoldenImage(png=golden.images[0].png, embedding=moved),))
     assert golden_drift(changed, model.image, model.text, side=32) == pytest.approx(0.03, abs=1e-4)
 
 
