@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from clipwarden.policy.schema import Bounds, Category, Concept, Method, Mode, Policy, Pool, Verdict
 from clipwarden.policy.vectors import scored_concepts
+from clipwarden.scoring.verdict import Scored
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,32 +81,34 @@ def slow_bounds(category: Category, context: str | None) -> Bounds:
     )
 
 
-def slow_band(category: Category, score: float, attributes: dict[str, float], context: str | None) -> Verdict:
-    """Give one category's band, from its score and the attributes' scores by id."""
+def slow_band(category: Category, scored: dict[str, Scored], context: str | None) -> Verdict:
+    """Give one category's band, from what was scored by id."""
+    score, view = scored[category.id].score, scored[category.id].view
     bounds = slow_bounds(category, context)
     band = Verdict.ALLOW
     if bounds.review is not None and score >= bounds.review:
         band = Verdict.REVIEW
     if bounds.block is not None and score >= bounds.block:
         band = Verdict.BLOCK
-    exempt = any(attributes[item.attribute] >= item.gte for item in category.exemptions)
+    exempt = any(
+        scored[item.attribute].score >= item.gte and scored[item.attribute].view == view for item in category.exemptions
+    )
     return Verdict.REVIEW if band is Verdict.BLOCK and exempt else band
 
 
 def slow_verdict(
     policy: Policy,
-    scores: dict[str, float],
+    scored: dict[str, Scored],
     *,
     modes: set[Mode],
     context: str | None,
     partial: bool,
     degraded: bool,
 ) -> Verdict:
-    """Give the verdict of the categories in `modes`, from scores by concept id."""
+    """Give the verdict of the categories in `modes`, from what was scored by concept id."""
     counted = [category for category in policy.categories if category.mode in modes]
     if not counted:
         return Verdict.ALLOW
-    attributes = {attribute.id: scores[attribute.id] for attribute in policy.attributes}
-    verdicts = [slow_band(item, scores[item.id], attributes, context) for item in counted]
+    verdicts = [slow_band(item, scored, context) for item in counted]
     verdicts += [policy.on_partial] * partial + [Verdict.REVIEW] * degraded
     return max(verdicts)

@@ -135,7 +135,7 @@ def _category_result(rule: CategoryRule, scored: Sequence[Scored | None], contex
     elif rule.unit is not None:
         band = band_of(numbers.score, bounds)
         if band is _BLOCK:
-            exempted_by = _exempting_attribute(rule.exemptions, scored)
+            exempted_by = _exempting_attribute(rule.exemptions, scored, view=numbers.view)
             band = _BLOCK if exempted_by is None else _REVIEW
     return CategoryResult(
         id=rule.id,
@@ -151,11 +151,16 @@ def _category_result(rule: CategoryRule, scored: Sequence[Scored | None], contex
     )
 
 
-def _exempting_attribute(exemptions: Iterable[ExemptionRule], scored: Sequence[Scored | None]) -> str | None:
-    """Name the first exemption that holds. An attribute whose numbers are not finite never exempts."""
+def _exempting_attribute(
+    exemptions: Iterable[ExemptionRule], scored: Sequence[Scored | None], *, view: ViewRef
+) -> str | None:
+    """Name the first exemption that holds in the view that scored worst; numbers that are not finite never exempt.
+
+    A drawing on transparency may show a museum on white and a weapon on black: the one must not excuse the other.
+    """
     for exemption in exemptions:
         attribute = scored[exemption.concept]
-        if attribute is not None and attribute.score >= exemption.gte:
+        if attribute is not None and attribute.view == view and attribute.score >= exemption.gte:
             return exemption.attribute
     return None
 

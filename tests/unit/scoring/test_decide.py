@@ -333,6 +333,12 @@ class TestExemptions:
         judgement = judge_cosines(self.policy(), {"c": 0.6, "museum": 0.9, "archive": 0.3})
         assert judgement.categories[0].exempted_by == "archive"
 
+    def test_do_not_reach_over_from_another_view(self) -> None:
+        museum_on_white, weapon_on_black = {"museum": 0.9}, {"c": 0.6}
+        judgement = judge_cosines(self.policy(), museum_on_white, weapon_on_black)
+        assert judgement.verdict is BLOCK
+        assert judge_cosines(self.policy(), {}, museum_on_white | weapon_on_black).verdict is REVIEW
+
     def test_compare_the_attribute_in_its_own_score(self) -> None:
         attribute = make_attribute("museum", method=Method.MARGIN)
         exemption = Exemption(attribute="museum", gte=0.9)
@@ -357,12 +363,12 @@ class TestProperties:
     def test_verdicts_equal_the_slow_reference(self, case: Case, given_: Circumstances) -> None:
         judgement = judge_case(case, **given_)
         results: list[CategoryResult | AttributeResult] = [*judgement.categories, *judgement.attributes]
-        scores = {item.id: item.scored.score for item in results if item.scored}
+        scored = {item.id: item.scored for item in results if item.scored}
         for verdict, modes in (
             (judgement.verdict, {Mode.ENFORCE}),
             (judgement.shadow_verdict, {Mode.ENFORCE, Mode.SHADOW}),
         ):
-            assert verdict is slow_verdict(case.policy, scores, modes=modes, **given_)
+            assert verdict is slow_verdict(case.policy, scored, modes=modes, **given_)
 
     @given(case=cases(), context=contexts)
     def test_every_band_can_be_worked_out_from_the_report_alone(self, case: Case, context: str | None) -> None:

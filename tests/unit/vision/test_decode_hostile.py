@@ -342,6 +342,15 @@ def test_many_text_chunks_below_the_single_limit_are_refused_in_sum() -> None:
     assert reason_for(png(8, 8, *[text] * 100, rows=(b"\0" + b"\x80" * 24) * 8)) is Reason.IMAGE_CORRUPT
 
 
+def test_png_of_endless_chunks_is_refused_before_it_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = encode(natural_picture(1, (48, 36)), "PNG")
+    empty = struct.pack(">I4sI", 0, b"teXt", zlib.crc32(b"teXt"))
+    header_end = whole.index(b"IDAT") - 4
+    assert reason_for(whole[:header_end] + empty * 1000 + whole[header_end:]) is None
+    monkeypatch.setattr(Image, "open", lambda *_, **__: pytest.fail("Pillow must not see it"))
+    assert reason_for(whole[:header_end] + empty * 50_000 + whole[header_end:]) is Reason.IMAGE_CORRUPT
+
+
 def test_profile_bomb_is_refused_and_profile_junk_is_ignored() -> None:
     rows = (b"\0" + b"\x80" * 24) * 8
     bomb = png_chunk(b"iCCP", b"icc\0\0" + zlib.compress(b"A" * 30_000_000, 9))
