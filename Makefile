@@ -10,9 +10,12 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 help:  ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-# Debian's python3 comes without ensurepip; virtualenv then does the same work.
+# Debian's python3 comes without ensurepip; virtualenv then does the same work. It goes into a folder of ours, since
+# Debian's pip refuses to touch the system's packages or the user's (PEP 668).
 $(VENV)/made:
-	$(PYTHON) -m venv $(VENV) || { $(PYTHON) -m pip install --quiet --user virtualenv && $(PYTHON) -m virtualenv $(VENV); }
+	$(PYTHON) -m venv $(VENV) >/dev/null 2>&1 || { \
+	  $(PYTHON) -m pip install --quiet --disable-pip-version-check --target .work/virtualenv virtualenv && \
+	  PYTHONPATH=.work/virtualenv $(PYTHON) -m virtualenv --quiet --clear $(VENV); }
 	touch $@
 
 $(VENV)/cpu: $(VENV)/made pyproject.toml

@@ -1,7 +1,9 @@
 """Every way a call can be refused: code, reason, and details, as the proto says."""
 
+import gc
 import io
 
+import grpc
 import pytest
 from google.rpc import code_pb2
 from PIL import Image
@@ -9,7 +11,7 @@ from PIL import Image
 from clipwarden.serving.pipeline import Pipeline
 from clipwarden.v1 import moderation_pb2 as pb
 from clipwarden.vision.model import Model
-from servingkit import picture, refused, serving
+from servingkit import eventually, picture, refused, serving
 
 
 def large_header() -> bytes:
@@ -43,6 +45,27 @@ async def test_bad_image_is_the_callers_error_and_carries_the_policys_verdict(to
     assert answer.fault.policy_verdict == pb.VERDICT_BLOCK
     assert answer.metadata["request_id"]
     assert rig.encoder.sizes == []
+
+
+def held_images() -> int:
+    """Count images, and ends of calls with the frames they passed, that something still refers to, if only a cycle."""
+    held = [thing for thing in gc.get_objects() if isinstance(thing, pb.ImageSource | grpc.aio.AbortError)]
+    return sum(isinstance(thing, pb.ImageSource) or thing.__traceback__ is not None for thing in held)
+
+
+@pytest.mark.parametrize("data", [b"%PDF-1.7 and so on", BAD_IMAGES["CORRUPT"]], ids=["header", "decode"])
+async def test_refused_images_are_let_go_at_once(toy_model: Model, data: bytes) -> None:
+    async with serving(toy_model) as rig:
+        await refused(rig.moderate(data))
+        gc.collect()
+        before = held_images()
+        gc.disable()
+        try:
+            for _ in range(5):
+                await refused(rig.moderate(data))
+            await eventually(lambda: held_images() <= before)
+        finally:
+            gc.enable()
 
 
 LONG = "x" * 129

@@ -29,6 +29,7 @@ async def test_unknown_service_is_not_found(toy_model: Model) -> None:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await stub.Check(health_pb2.HealthCheckRequest(service="typo"))
         assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+        assert "typo" not in (caught.value.details() or "")
         watch = stub.Watch(health_pb2.HealthCheckRequest(service="typo"))
         assert (await watch.read()).status == Status.SERVICE_UNKNOWN
         watch.cancel()

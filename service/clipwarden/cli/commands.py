@@ -5,6 +5,7 @@ and gRPC, which take most of a second.
 """
 # ruff: noqa: PLC0415  for the reason above
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -153,7 +154,9 @@ def moderate(
         raise ConfigError("--model and --server exclude each other: a server has its own model.")
     if server is None and tls_ca is not None:
         raise ConfigError("--tls-ca makes sense with --server only.")
-    if concurrency < 1 or timeout <= 0:
+    if embeddings and not as_json:
+        raise ConfigError("--embeddings makes sense with --json only.")
+    if concurrency < 1 or not 0 < timeout < math.inf:
         raise ConfigError("--concurrency must be at least 1, and --timeout above 0.")
     asked = Asked(
         server=server,
@@ -162,7 +165,7 @@ def moderate(
         context=context,
         concurrency=concurrency,
         timeout_seconds=timeout,
-        return_embeddings=embeddings and as_json,
+        return_embeddings=embeddings,
         root_certificates=tls_ca,
     )
     from clipwarden.cli.moderate import moderate_files

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Protocol
 
 import grpc
@@ -69,7 +70,7 @@ async def open_judge(asked: Asked, snapshot: Snapshot | None, *, images: int) ->
             yield ServerJudge(client, asked)
     else:
         # Warming up larger batches takes longer than a few images do one by one.
-        settings = Settings(max_batch=1) if images < WORTH_BATCHING else Settings()
+        settings = local_settings(asked.concurrency, max_batch=1 if images < WORTH_BATCHING else 0)
         async with Pipeline(snapshot, settings) as pipeline:
             yield LocalJudge(pipeline, settings, asked)
 
@@ -153,6 +154,21 @@ def fails_alone(error: ClientError) -> bool:
         grpc.StatusCode.INTERNAL,
         grpc.StatusCode.DEADLINE_EXCEEDED,
         grpc.StatusCode.RESOURCE_EXHAUSTED,
+    )
+
+
+def local_settings(concurrency: int, *, max_batch: int) -> Settings:
+    """Make room for all that is at work at once: what `concurrency` already bounds must never be refused.
+
+    Args:
+        concurrency: Images at work at the same time.
+        max_batch: Views encoded at once; 0 lets the warm-up choose.
+    """
+    usual = Settings(max_batch=max_batch)
+    return replace(
+        usual,
+        queue_items=max(usual.queue_items, concurrency),
+        queue_bytes=max(usual.queue_bytes, concurrency * usual.max_image_bytes),
     )
 
 

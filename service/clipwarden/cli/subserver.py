@@ -74,7 +74,8 @@ def running_subserver(options: Sequence[str]) -> Iterator[Subserver]:
         socket, log = Path(folder, "socket"), Path(folder, "log")
         # A Unix socket needs no free port, and no proxy of the user's gets in its way.
         listening = ["--listen", "", "--metrics-listen", "", "--unix-socket", str(socket), "--drain-delay-seconds", "0"]
-        command = [sys.executable, "-m", "clipwarden.cli.main", "serve", *listening, *options]
+        # -P: a numpy.py in the folder where the user happens to be is not ours to run.
+        command = [sys.executable, "-P", "-m", "clipwarden.cli.main", "serve", *listening, *options]
         with log.open("wb") as log_file:
             # Its own session: Ctrl-C is for us, and we stop it in order.
             process = subprocess.Popen(  # noqa: S603  our own program

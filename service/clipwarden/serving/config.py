@@ -14,6 +14,9 @@ AUTO = "auto"
 MESSAGE_MARGIN = 64 * 1024
 """Bytes that a request may add around its image: ids and options are at most 128 bytes each, so this is plenty."""
 
+MOST_MESSAGE_BYTES = 2**31 - 1
+"""Largest message. Source: protobuf's own limit, and gRPC's 32-bit option."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SettingDocs:
@@ -78,7 +81,7 @@ class Settings:
         help="TCP address to listen on. Port 0 takes a free one; empty turns TCP off.",
     )
     unix_socket: str | None = _setting(
-        None, unit="PATH", read=values.optional_text, help="Unix socket to listen on as well, for sidecars."
+        None, unit="PATH", read=values.path, help="Unix socket to listen on as well, for sidecars."
     )
     metrics_listen: str | None = _setting(
         "127.0.0.1:9464",
@@ -114,7 +117,7 @@ class Settings:
     vector_cache: str | None = _setting(
         AUTO,
         unit="PATH",
-        read=values.optional_text,
+        read=values.path,
         help=(
             'Folder that keeps the vectors of policy texts between starts; "auto" takes the user\'s cache folder, '
             "empty keeps none. Whoever may write there may change verdicts."
@@ -215,6 +218,10 @@ class Settings:
         """Refuse settings that contradict one another."""
         if self.listen is None and self.unix_socket is None:
             raise ConfigError("listen and unix_socket are both off, so nobody could call the server; set one of them.")
+        if self.max_message_bytes > MOST_MESSAGE_BYTES:
+            raise ConfigError(
+                f"max_message_bytes ({self.max_message_bytes}) must be below 2 GiB, which no gRPC message can reach."
+            )
         if self.max_message_bytes < self.max_image_bytes + MESSAGE_MARGIN:
             raise ConfigError(
                 f"max_message_bytes ({self.max_message_bytes}) must be at least 64 KiB above max_image_bytes "

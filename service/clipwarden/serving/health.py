@@ -48,7 +48,9 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # untyped; 
     ) -> Any:
         """Tell a service's health once; NOT_FOUND for one that is not here."""
         if request.service not in self._services:
-            await context.abort(grpc.StatusCode.NOT_FOUND, f"there is no service {request.service!r} here")
+            # Not the name itself: however long the caller made it, it would come back in a header.
+            known = ", ".join(repr(name) for name in sorted(self._services))
+            await context.abort(grpc.StatusCode.NOT_FOUND, f"there is no such service here; there are {known}")
         return self._answer(request.service)
 
     async def Watch(  # noqa: N802

@@ -23,7 +23,8 @@ class JsonFormatter(logging.Formatter):
         line |= {key: value for key, value in vars(record).items() if key not in _STANDARD}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False, default=str)
+        # ASCII only: callers choose ids, and U+009B or U+2028 would steer a terminal or split the line elsewhere.
+        return json.dumps(line, default=str)
 
 
 def configure_logging(level: str, stream: TextIO | None = None) -> None:

@@ -94,18 +94,22 @@ def read_timeout(request: pb.StreamModerateRequest) -> float | None:
     return seconds
 
 
-def read_stored_image(request: pb.ModerateEmbeddingRequest) -> StoredImage:
+def read_stored_image(request: pb.ModerateEmbeddingRequest, *, width: int) -> StoredImage:
     """Read stored embeddings; whether they are unit vectors is the pipeline's to check.
+
+    Args:
+        request: Untrusted.
+        width: D of the loaded model.
 
     Raises:
         RequestError: Their number or the frames make no sense.
-        EmbeddingError: The vectors differ in width.
+        EmbeddingError: A vector is not `width` numbers wide.
     """
     if not 1 <= len(request.embeddings) <= MAX_EMBEDDINGS:
         raise RequestError(f"{len(request.embeddings)} embeddings are given; 1 to {MAX_EMBEDDINGS} belong to one image")
-    widths = {len(embedding.values) for embedding in request.embeddings}
-    if len(widths) > 1:
-        raise EmbeddingError("the embeddings differ in width; all must come from one model")
+    # Before they become an array: a message full of numbers would hold up the event loop for seconds.
+    if any(len(embedding.values) != width for embedding in request.embeddings):
+        raise EmbeddingError(f"embeddings must be vectors of {width} numbers, the width of the loaded model")
     total, judged = request.frames_total or 1, request.frames_judged or 1
     if judged > total:
         raise RequestError(f"frames_judged is {judged} and frames_total {total}; no more can be judged than there are")

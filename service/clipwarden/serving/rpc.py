@@ -87,7 +87,8 @@ class ModerationService(moderation_pb2_grpc.ModerationServiceServicer):
             theirs, ours = requests.read_fingerprint(request.model_fingerprint), selection.snapshot.model.fingerprint
             if theirs != ours:
                 raise FingerprintMismatchError(f"the embeddings come from {theirs}; the loaded model is {ours}")
-            judged = self._pipeline.judge_embeddings(requests.read_stored_image(request), selection)
+            stored = requests.read_stored_image(request, width=selection.snapshot.model.manifest.dim)
+            judged = self._pipeline.judge_embeddings(stored, selection)
             self._calls.note_judged(judged, item)
             message = wire.moderation(judged, request_id=item.request_id, return_embeddings=options.return_embeddings)
             return pb.ModerateEmbeddingResponse(moderation=message)

@@ -28,7 +28,7 @@ from clipwarden.serving.metrics import Metrics
 from clipwarden.serving.pipeline import Pipeline
 from clipwarden.serving.rpc import SERVICE, ModerationService
 from clipwarden.serving.snapshot import Snapshot, load_snapshot, mode_counts, user_cache_folder
-from clipwarden.serving.sockets import bind_tcp, bind_unix, release_unix
+from clipwarden.serving.sockets import bind_tcp, bind_unix, identity, release_unix
 from clipwarden.serving.values import split_address
 from clipwarden.v1 import moderation_pb2, moderation_pb2_grpc
 
@@ -59,6 +59,7 @@ class Server:
         self.metrics_address: str | None = None
         self._grpc = grpc.aio.server(options=_options(settings))
         self._http: tuple[WSGIServer, Thread] | None = None
+        self._socket_file: tuple[int, int] | None = None
 
     async def start(self) -> None:
         """Bind, serve health, warm up, and be ready.
@@ -73,6 +74,7 @@ class Server:
             self.address = bind_tcp(self._grpc, settings.listen)
         if settings.unix_socket is not None:
             self.unix_address = bind_unix(self._grpc, Path(settings.unix_socket))
+            self._socket_file = identity(Path(settings.unix_socket))
         if settings.metrics_listen is not None:
             self._http, self.metrics_address = _serve_metrics(self.metrics, settings.metrics_listen)
         self.metrics.describe(self.pipeline.snapshot, version=metadata.version("clipwarden"))
@@ -111,7 +113,7 @@ class Server:
             server.server_close()
             thread.join()
         if self.settings.unix_socket is not None:
-            release_unix(Path(self.settings.unix_socket))
+            release_unix(Path(self.settings.unix_socket), self._socket_file)
         log.info("stopped")
 
     def _add_services(self) -> None:
@@ -170,7 +172,7 @@ async def load(settings: Settings) -> Snapshot:
 def _cache_folder(settings: Settings) -> Path | None:
     if settings.vector_cache == AUTO:
         return user_cache_folder()
-    return Path(settings.vector_cache).expanduser() if settings.vector_cache else None
+    return Path(settings.vector_cache) if settings.vector_cache else None
 
 
 def log_loaded(snapshot: Snapshot) -> None:

@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -147,10 +148,11 @@ def find_policy(name: str) -> Path:
     Raises:
         ConfigError: It is neither.
     """
-    path = Path(name).expanduser()
-    if path.is_file():
-        return path
-    if "/" not in name and not path.suffix:
+    with suppress(RuntimeError):  # a home that does not exist
+        path = Path(name).expanduser()
+        if path.is_file():
+            return path
+    if "/" not in name and not Path(name).suffix:
         shipped = shipped_policy(name)
         if shipped.is_file():
             return shipped

@@ -4,6 +4,7 @@ import errno
 import os
 import socket
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 import grpc
@@ -65,9 +66,24 @@ def bind_unix(server: grpc.aio.Server, path: Path) -> str:
     return f"unix:{path}"
 
 
-def release_unix(path: Path) -> None:
-    """Remove a socket's file after its server has stopped; gRPC may have done so already."""
-    path.unlink(missing_ok=True)
+def identity(path: Path) -> tuple[int, int] | None:
+    """Tell which file a path names now; None when there is none."""
+    with suppress(OSError):
+        found = path.lstat()
+        return found.st_dev, found.st_ino
+    return None
+
+
+def release_unix(path: Path, ours: tuple[int, int] | None) -> None:
+    """Remove a socket's file after its server has stopped; gRPC may have done so already.
+
+    Args:
+        path: Of the socket.
+        ours: Its identity when it was bound; None if it never was. Another file, such as the socket of a server
+            that took over meanwhile, is left alone.
+    """
+    if ours is not None and identity(path) == ours:
+        path.unlink(missing_ok=True)
 
 
 def _why_not(host: str, port: int) -> str:

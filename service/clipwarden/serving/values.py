@@ -1,14 +1,18 @@
 """Turn the text of a setting, as a flag, a variable or a file gives it, into its value, or raise ValueError."""
 
-import math
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 _UNITS = {"": 1, "B": 1, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "KB": 10**3, "MB": 10**6, "GB": 10**9}
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]*)")
 _SWITCH = {"true": True, "on": True, "yes": True, "1": True, "false": False, "off": False, "no": False, "0": False}
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\s:\[\]]+):([0-9]{1,5})")
 MAX_PORT = 65535
+MAX_SIZE = 2**50
+"""Sizes are below this: far above any machine's memory, and exact as a float."""
+MAX_SECONDS = 86_400.0
+"""Longest span: a day. gRPC counts milliseconds in 32 bits, which ends at 24 days."""
 
 
 def plain_text(text: str) -> str:
@@ -21,6 +25,18 @@ def plain_text(text: str) -> str:
 def optional_text(text: str) -> str | None:
     """Take a text, or None for an empty one: how a file or variable switches something off."""
     return text.strip() or None
+
+
+def path(text: str) -> str | None:
+    """Take a path, or None for an empty text; `~` is the user's home.
+
+    Raises:
+        ValueError: There is no such home.
+    """
+    try:
+        return str(Path(text.strip()).expanduser()) if text.strip() else None
+    except RuntimeError as exc:
+        raise ValueError(f"is {text!r}; there is no such home folder") from exc
 
 
 def address(text: str) -> str | None:
@@ -65,11 +81,14 @@ def size(text: str) -> int:
     factor = _UNITS.get(found[2].upper()) if found else None
     if not found or factor is None:
         raise ValueError(f"is {text!r}; it must be a size, such as 20MiB or 20971520")
-    return int(float(found[1]) * factor)
+    value = float(found[1]) * factor
+    if not 1 <= value < MAX_SIZE:
+        raise ValueError(f"is {text!r}; it must be at least 1 byte, and below {MAX_SIZE >> 40} TiB")
+    return int(value)
 
 
 def seconds(text: str) -> float:
-    """Read a span of time in seconds, 0 or more.
+    """Read a span of time in seconds, 0 to a day.
 
     Raises:
         ValueError: It is none.
@@ -77,9 +96,9 @@ def seconds(text: str) -> float:
     try:
         value = float(text)
     except ValueError:
-        value = math.nan
-    if not (math.isfinite(value) and value >= 0):
-        raise ValueError(f"is {text!r}; it must be a number of seconds, 0 or more")
+        value = -1.0
+    if not 0 <= value <= MAX_SECONDS:  # false for NaN
+        raise ValueError(f"is {text!r}; it must be a number of seconds from 0 to {MAX_SECONDS:.0f}")
     return value
 
 

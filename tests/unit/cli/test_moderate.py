@@ -9,6 +9,8 @@ from typer.testing import Result
 
 from clikit import Run
 from clipwarden.cli import inputs
+from clipwarden.cli.judges import local_settings
+from clipwarden.serving.config import Settings
 from clipwarden.v1 import moderation_pb2 as v1
 from faultserver import FaultServer, allowed, info, running_fault_server, status, unavailable
 
@@ -177,6 +179,13 @@ def test_explain_shows_every_category_and_what_judged(judge: Judge, pictures: Pa
         assert max(map(len, result.stdout.splitlines())) <= columns
 
 
+def test_images_at_work_here_are_never_refused_for_want_of_room() -> None:
+    settings = local_settings(300, max_batch=1)
+    assert settings.queue_items >= 300
+    assert settings.queue_bytes >= 300 * settings.max_image_bytes
+    assert local_settings(1, max_batch=1) == Settings(max_batch=1)
+
+
 @pytest.mark.parametrize("columns", [80, 120])
 def test_a_table_fits_its_terminal(judge: Judge, pictures: Path, columns: int) -> None:
     lines = judge(pictures, columns=columns).stdout.splitlines()
@@ -199,6 +208,8 @@ def test_piped_output_has_one_line_an_image(judge: Judge, pictures: Path) -> Non
         (["{pictures}/red.png", "--tls-ca", "ca.pem"], "with --server only"),
         (["{pictures}/red.png", "--concurrency", "0"], "must be at least 1"),
         (["{pictures}/red.png", "--timeout", "0"], "above 0"),
+        (["{pictures}/red.png", "--timeout", "nan"], "above 0"),
+        (["{pictures}/red.png", "--embeddings"], "with --json only"),
         (["{empty}"], "There are no images in"),
         (["{nested}"], "1 folder inside was not looked into; add --recursive."),
     ],

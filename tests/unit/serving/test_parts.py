@@ -5,6 +5,7 @@ import io
 import json
 import logging
 import threading
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from clipwarden.errors import (
 )
 from clipwarden.policy.schema import Verdict
 from clipwarden.serving import jsonlog
+from clipwarden.serving.admission import MIN_RETRY_SECONDS, Admission
 from clipwarden.serving.decoding import DecodeThreads
 from clipwarden.serving.pipeline import Pipeline
 from clipwarden.serving.server import load, running_server
@@ -75,6 +77,19 @@ def test_every_image_reason_has_its_fault(reason: Reason) -> None:
     assert fault.policy_verdict == pb.VERDICT_UNSPECIFIED
 
 
+def test_retry_hint_is_when_half_of_the_work_should_be_done() -> None:
+    admission = Admission(max_items=4, max_bytes=100, expected_wait=lambda items: items * 0.5)
+    with ExitStack() as admitted:
+        for _ in range(4):
+            admitted.enter_context(admission.admit(1))
+        with pytest.raises(OverloadedError) as caught, admission.admit(1):
+            pass
+        assert caught.value.retry_after_seconds == 1.0
+    with pytest.raises(OverloadedError) as caught, admission.admit(101):
+        pass
+    assert caught.value.retry_after_seconds == MIN_RETRY_SECONDS
+
+
 def test_log_line_is_json_with_extras_and_traceback() -> None:
     stream = io.StringIO()
     root = logging.getLogger()
@@ -82,13 +97,15 @@ def test_log_line_is_json_with_extras_and_traceback() -> None:
     try:
         jsonlog.configure_logging("info", stream)
         logging.getLogger("a").debug("not written")
-        extra = {"request_id": "r", "path": Path("p")}
+        extra = {"request_id": "r\n\x9b31m\u2028", "path": Path("p")}
         logging.getLogger("a").error("it %s", "broke", extra=extra, exc_info=KeyError("k"))
     finally:
         root.handlers[:], root.level = before, level
+    # Nothing that a caller puts into an id may break the line or steer a terminal.
+    assert stream.getvalue().removesuffix("\n").isprintable()
     line = json.loads(stream.getvalue())
     assert (line["level"], line["logger"], line["message"]) == ("error", "a", "it broke")
-    assert (line["request_id"], line["path"]) == ("r", "p")
+    assert (line["request_id"], line["path"]) == ("r\n\x9b31m\u2028", "p")
     assert "KeyError" in line["exception"]
     assert line["time"].endswith("+00:00")
 

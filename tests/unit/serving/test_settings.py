@@ -108,6 +108,8 @@ def test_misspelt_variable_is_refused_but_foreign_ones_are_not() -> None:
         ("listen", "somewhere"), ("listen", "a b:1"), ("listen", "127.0.0.1:65536"), ("model", " "),
         ("max_image_bytes", "5 parsecs"), ("max_image_bytes", "-1"), ("drain_seconds", "soon"), ("drain_seconds", "-1"),
         ("drain_seconds", "nan"), ("drain_seconds", "inf"), ("reflection", "maybe"), ("log_level", "loud"),
+        ("max_image_bytes", "0"), ("queue_bytes", "9" * 400), ("keepalive_seconds", "1e9"),
+        ("min_ping_seconds", "86401"), ("vector_cache", "~nobody-of-this-name/x"),
         ("queue_items", "0"), ("queue_items", "1.5"), ("queue_items", "²"), ("max_pixels", "999999999"),
     ],
 )  # fmt: skip
@@ -122,6 +124,7 @@ def test_value_that_cannot_be_read_is_refused_by_its_flags_name(name: str, text:
     [
         ({"listen": "", "unix_socket": None}, "nobody could call"),
         ({"max_message_bytes": "20MiB"}, "64 KiB above max_image_bytes"),
+        ({"max_message_bytes": "2GiB"}, "below 2 GiB"),
         ({"queue_bytes": "1MiB"}, "could never be admitted"),
         ({"stall_seconds": "0"}, "stall_seconds must be above 0"),
     ],

@@ -9,7 +9,10 @@ import grpc
 import pytest
 
 from clipwarden.errors import ConfigError
-from clipwarden.serving.sockets import MAX_SOCKET_PATH, bind_tcp, bind_unix
+from clipwarden.serving.server import running_server
+from clipwarden.serving.sockets import MAX_SOCKET_PATH, bind_tcp, bind_unix, identity, release_unix
+from clipwarden.vision.model import Model
+from servingkit import colours_snapshot, settings_for_test
 
 
 @pytest.fixture
@@ -54,6 +57,37 @@ async def test_file_that_is_no_socket_is_left_alone(server: grpc.aio.Server, tmp
     with pytest.raises(ConfigError, match="is no socket"):
         bind_unix(server, path)
     assert path.read_text() == "precious"
+
+
+async def test_server_that_cannot_start_leaves_what_stands_in_its_way(toy_model: Model, tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    settings = settings_for_test(listen=None, unix_socket=str(path))
+    path.write_text("precious")
+    with pytest.raises(ConfigError, match="is no socket"):
+        async with running_server(settings, colours_snapshot(toy_model)):
+            pass
+    assert path.read_text() == "precious"
+    path.unlink()
+    with socket.socket(socket.AF_UNIX) as living:
+        living.bind(str(path))
+        living.listen()
+        with pytest.raises(ConfigError, match="another server listens there"):
+            async with running_server(settings, colours_snapshot(toy_model)):
+                pass
+        assert path.is_socket()
+
+
+def test_socket_of_a_successor_outlives_its_predecessor(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    path.touch()
+    ours = identity(path)
+    (tmp_path / "new").touch()
+    (tmp_path / "new").replace(path)
+    release_unix(path, ours)
+    assert path.exists()
+    release_unix(path, identity(path))
+    assert not path.exists()
+    release_unix(path, identity(path))
 
 
 async def test_folder_that_is_not_there_is_named_by_the_system(server: grpc.aio.Server, tmp_path: Path) -> None:
