@@ -6,7 +6,11 @@ import pytest
 from hypothesis import settings
 
 from clipwarden.vision.model import Model
+from clipwarden.vision.runtime import keep_onnxruntime_silent
 from toymodel import build_toy_model, load_toy_model
+
+# Some tests import onnxruntime themselves.
+keep_onnxruntime_silent()
 
 # No deadline an example: a busy machine would fail tests that have nothing to do with time.
 settings.register_profile("clipwarden", deadline=None)

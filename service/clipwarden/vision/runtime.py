@@ -1,5 +1,6 @@
 """Import onnxruntime, or say in one sentence which package to install or remove."""
 
+import os
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
@@ -23,10 +24,20 @@ def import_onnxruntime() -> ModuleType:
         RuntimeMissingError: Neither package is installed, both are, or the one installed cannot be imported.
     """
     check_packages(cpu=_is_installed(CPU_PACKAGE), gpu=_is_installed(GPU_PACKAGE))
+    keep_onnxruntime_silent()
     try:
         return import_module("onnxruntime")
     except ImportError as exc:
         raise RuntimeMissingError(f"onnxruntime is installed but cannot be imported ({exc}); reinstall it.") from exc
+
+
+def keep_onnxruntime_silent() -> None:
+    """Turn onnxruntime's reports to its makers off; to be called before its first import, which starts them.
+
+    Since 1.31 the Linux packages write an identifier under the user's cache folder and send usage events; the call
+    `disable_telemetry_events` comes too late for the former. Source: Privacy.md of onnxruntime 1.31.1.
+    """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 
 def check_packages(*, cpu: bool, gpu: bool) -> None:

@@ -1,4 +1,6 @@
 import logging
+import os
+import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -84,9 +86,7 @@ def test_file_that_is_no_graph_is_refused_in_one_line(tmp_path: Path, content: b
 
 
 def test_neither_runtime_says_what_to_install() -> None:
-    with pytest.raises(
-        RuntimeMissingError, match=r'^No onnxruntime is installed: run `pip install "clipwarden\[cpu\]"`'
-    ):
+    with pytest.raises(RuntimeMissingError, match=r"^No onnxruntime is installed: run `pip install onnxruntime`"):
         check_packages(cpu=False, gpu=False)
 
 
@@ -124,3 +124,16 @@ def test_prepared_process_is_quiet_about_pillow_and_keeps_blas_to_one_thread(mon
     assert AvifImagePlugin.DEFAULT_MAX_THREADS == 1
     assert not logging.getLogger("PIL").isEnabledFor(logging.ERROR)
     warnings.warn_explicit("hostile words", UserWarning, "TiffImagePlugin.py", 1, module="PIL.TiffImagePlugin")
+
+
+def test_a_loaded_runtime_leaves_no_trace_in_the_home_folder(tmp_path: Path) -> None:
+    code = (
+        """from clipwarden.vision.runtime import import_onnxruntime as load; print(load().get_available_providers())"""
+    )
+    unset = ("ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")
+    kept = {name: value for name, value in os.environ.items() if name not in unset}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=kept | {"HOME": str(tmp_path)}, capture_output=True, text=True, check=True
+    )
+    assert "CPUExecutionProvider" in done.stdout
+    assert list(tmp_path.rglob("*")) == []
