@@ -1,0 +1,112 @@
+"""Run the recipe: `python -m clipwarden_export.mini STEP --work DIR`, each step resumable."""
+
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from rich.console import Console
+
+from clipwarden.vision.model import load_model
+from clipwarden_export.mini import apply, card, demo, export, fetch, latency, prepare, render, report, train
+from clipwarden_export.mini.heldout import HeldOut
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+_REPOSITORY = Path(__file__).resolve().parents[3]
+_MODEL = _REPOSITORY / "service" / "clipwarden" / "models" / "mini"
+_POLICY = _REPOSITORY / "policies" / "stickers.yaml"
+_DEMO = _REPOSITORY / "service" / "clipwarden" / "demo" / "images"
+
+Work = Annotated[Path, typer.Option("--work", help="Folder for data, checkpoints and figures; several GB.")]
+ModelFolder = Annotated[Path, typer.Option("--model", help="The model folder.")]
+PolicyFile = Annotated[Path, typer.Option("--policy", help="The policy to measure or fit.")]
+Threads = Annotated[int, typer.Option("--threads", min=1, help="CPU threads.")]
+
+
+@app.command("fetch")
+def fetch_command(work: Work) -> None:
+    """Install the icon sets and emoji words from npm, and check their licences."""
+    fetch.fetch(work)
+
+
+@app.command("render")
+def render_command(work: Work) -> None:
+    """Draw every icon at 96 pixels."""
+    render.render(work)
+
+
+@app.command("prepare")
+def prepare_command(work: Work, threads: Threads = 2) -> None:
+    """Write captions, embed them, and drop training drawings that look like held-out ones."""
+    torch.set_num_threads(threads)
+    prepare.prepare(work)
+
+
+@app.command("train")
+def train_command(
+    work: Work,
+    minutes: Annotated[float, typer.Option(help="Wall-clock length of the whole run.")] = train.Plan().minutes,
+    threads: Threads = 1,
+) -> None:
+    """Train the image tower; an interrupted run goes on from its last checkpoint."""
+    torch.set_num_threads(threads)
+    train.train(work, train.Plan(minutes=minutes))
+
+
+@app.command("export")
+def export_command(work: Work, revision: str = "1", model: ModelFolder = _MODEL) -> None:
+    """Write the model folder."""
+    torch.set_num_threads(1)
+    export.export_model(work, model, revision)
+
+
+@app.command("fit")
+def fit_command(
+    work: Work,
+    shadow: Annotated[str, typer.Option(help="Categories that stay in shadow, parted by commas.")] = "",
+    model: ModelFolder = _MODEL,
+    policy: PolicyFile = _POLICY,
+    threads: Threads = 1,
+) -> None:
+    """Set the policy's biases and thresholds on the selection sets."""
+    loaded = load_model(model, threads=threads)
+    names = frozenset(name for name in shadow.split(",") if name)
+    for name, setting in apply.fit_policy(policy, loaded, HeldOut(work, loaded), names).items():
+        Console().print(name, setting)
+
+
+@app.command("evaluate")
+def evaluate_command(
+    work: Work,
+    role: Annotated[str, typer.Option(help="`selection`, or `report` once everything is chosen.")] = "report",
+    model: ModelFolder = _MODEL,
+    policy: PolicyFile = _POLICY,
+    threads: Threads = 1,
+) -> None:
+    """Measure every figure of the model card and print them as tables."""
+    torch.set_num_threads(threads)
+    record = report.evaluate(report.load_subject(work, model, policy, threads), role)
+    typer.echo(report.tables(record))
+
+
+@app.command("latency")
+def latency_command(model: ModelFolder = _MODEL) -> None:
+    """Time one image on one core."""
+    figures = latency.measure_latency(load_model(model, threads=1))
+    typer.echo(" ".join(f"{name} {value:.2f}" for name, value in figures.items()))
+
+
+@app.command("card")
+def card_command(work: Work, model: ModelFolder = _MODEL) -> None:
+    """Write MODEL_CARD.md and ATTRIBUTION.md into the model folder, from the figures measured."""
+    card.write_card(work, model)
+
+
+@app.command("demo")
+def demo_command(work: Work, model: ModelFolder = _MODEL, policy: PolicyFile = _POLICY, images: Path = _DEMO) -> None:
+    """Choose the demo's images from the report sets by a seeded rule."""
+    demo.write_demo(report.load_subject(work, model, policy, 1), images)
+
+
+if __name__ == "__main__":
+    app()

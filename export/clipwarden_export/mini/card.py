@@ -1,0 +1,111 @@
+"""Write the model card and the attributions from what was measured and from collections.json."""
+
+import json
+from collections.abc import Iterable
+from importlib.resources import files
+from pathlib import Path
+
+import torch
+
+from clipwarden_export.mini.fetch import collections
+from clipwarden_export.mini.report import Record, tables
+from clipwarden_export.mini.sets import ALL_SETS, role_of
+
+_TEXT = "card_text.md"
+ENOUGH_POSITIVES = 30  # below, a category's AUROC says too little to enforce by
+
+
+def write_card(work: Path, folder: Path) -> None:
+    """Write MODEL_CARD.md and ATTRIBUTION.md.
+
+    Args:
+        work: The work folder, with `report.json` and `selection.json`.
+        folder: The model folder.
+    """
+    report, selection = (json.loads((work / f"{role}.json").read_text()) for role in ("report", "selection"))
+    text = files("clipwarden_export.mini").joinpath(_TEXT).read_text(encoding="utf-8")
+    names, _ = json.loads((work / "classes.json").read_text())
+    fillings = {
+        "{NAMES}": f"{len(names):,}",
+        "{TRAINED}": _trained(work),
+        "{SUMMARY}": summary(report),
+        "{REPORT}": tables(report),
+        "{SELECTION}": tables(selection).replace("### ", "#### "),
+    }
+    for mark, words in fillings.items():
+        text = text.replace(mark, words)
+    (folder / "MODEL_CARD.md").write_text(text)
+    (folder / "ATTRIBUTION.md").write_text(_attribution(work))
+
+
+def summary(record: Record) -> str:
+    """Set the figures beside what was asked for.
+
+    Args:
+        record: Of the report sets.
+
+    Returns:
+        A Markdown table; nothing is rounded in the model's favour.
+    """
+    recalls = {(r["icon_set"], r["view"], r["subset"]): r for r in record["recall"]}
+    clean = recalls["emojione", "clean", "all"]
+    lines = ["| asked for | measured | |", "|---|---|---|"]
+    for key, goal in (("image_to_name_1", 0.5), ("image_to_name_5", 0.75)):
+        lines.append(_line(f"emojione, image to name, recall@{key[-1]} at least {goal}", clean[key], goal))
+    for view in ("dark", "noisy", "half_size"):
+        share = recalls["emojione", view, "all"]["image_to_name_1"] / max(clean["image_to_name_1"], 1e-9)
+        lines.append(_line(f"recall@1 on {view.replace('_', ' ')} composites at least 0.7 of that", share, 0.7))
+    for row in record["moderation"]["clean"]:
+        name, low = row["category"], row["auroc"]["low"]
+        if row["positives"] >= ENOUGH_POSITIVES:
+            lines.append(_line(f"{name}: lower bound of AUROC at least 0.9", low, 0.9))
+        else:
+            found = row["review"]["recall"]
+            wanted = f"{name}: fewer than {ENOUGH_POSITIVES} positives, found at the review threshold"
+            lines.append(f"| {wanted} | {found['hits']} of {found['of']} | shadow |")
+    parity = record["parity"]
+    kept = 1.0 - parity["verdicts_changed"] / parity["drawings"]
+    lines.append(_line("verdicts unchanged by the export, at least 0.99", kept, 0.99))
+    return "\n".join(lines)
+
+
+def _line(wanted: str, value: float, goal: float) -> str:
+    return f"| {wanted} | {value:.3f} | {'reached' if value >= goal else 'not reached'} |"
+
+
+def _trained(work: Path) -> str:
+    elapsed, step, samples = torch.load(work / "checkpoint.pt", weights_only=True)["clock"]
+    return f"{elapsed / 60:.0f} minutes of wall clock beside other work, {step:,} steps, {samples:,} samples"
+
+
+def attribution_table(work: Path, sets: Iterable[str]) -> str:
+    """Name the makers of icon sets.
+
+    Args:
+        work: The work folder, fetched.
+        sets: Iconify prefixes.
+
+    Returns:
+        A Markdown table.
+    """
+    facts = collections(work)
+    lines = ["| set | name | author | licence | role |", "|---|---|---|---|---|"]
+    for prefix in sets:
+        info = facts[prefix]
+        author, licence = info["author"], info["license"]
+        lines.append(
+            f"| {prefix} | {info['name']} | [{author['name']}]({author.get('url', '')}) | "
+            f"[{licence['spdx']}]({licence.get('url', '')}) | {role_of(prefix)} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _attribution(work: Path) -> str:
+    return (
+        "# Attribution\n\n"
+        "The image tower was trained on, and measured with, drawings of these icon sets, from npm `@iconify/json`.\n"
+        "No drawing is contained in this folder but four noto-v1 renders among the golden images of `model.json`.\n\n"
+        + attribution_table(work, ALL_SETS)
+        + "\nThe text tower is all-MiniLM-L6-v2 (Apache-2.0, by the Sentence-Transformers project), its weights stored "
+        "as int8, its output centred.\nThe words for emoji come from emojibase-data (MIT) and @mdi/svg (Apache-2.0).\n"
+    )

@@ -1,0 +1,97 @@
+"""Choose the demo's images from the report sets by a seeded rule, and say who drew them."""
+
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from PIL import Image
+
+from clipwarden.policy.schema import Mode
+from clipwarden_export.mini.card import attribution_table
+from clipwarden_export.mini.heldout import SEED
+from clipwarden_export.mini.labels import read_labels
+from clipwarden_export.mini.moderation import score_cases
+from clipwarden_export.mini.pictures import on_colour
+from clipwarden_export.mini.render import load_pixels
+from clipwarden_export.mini.report import Subject, verdicts
+
+# The rule: drawings of three colour report sets in a seeded order. Of the enforced categories' positives the first
+# three that are blocked and the first three sent to review; then, whatever their verdict, the first two hard negatives
+# and the first three emojione drawings without any label.
+_SETS: Final = ("emojione", "streamline-ultimate-color", "streamline-color")
+_EACH_VERDICT: Final = 3
+_HARD_NEGATIVES: Final = 2
+_UNLABELLED: Final = 3
+_REVIEW, _BLOCK = 1, 2
+_LONGEST_NAME: Final = 22
+
+
+def write_demo(subject: Subject, folder: Path) -> None:
+    """Write the chosen drawings as PNG files on white, and ATTRIBUTION.md.
+
+    Args:
+        subject: The work folder and its held-out drawings.
+        folder: Where the images go; PNG files in it are replaced.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.png"):
+        old.unlink()
+    pixels, rows = load_pixels(subject.work), _choose(subject)
+    listed = []
+    for row in sorted(rows, key=lambda row: subject.held.drawing(row).icon):
+        drawing = subject.held.drawing(row)
+        picture: Image.Image = on_colour(np.array(pixels[row]), (255, 255, 255))
+        name = f"{short_name(drawing.icon)}.png"
+        picture.save(folder / name, optimize=True)
+        listed.append(f"- {name}: {drawing.icon} of {drawing.icon_set}\n")
+    used = sorted({subject.held.drawing(row).icon_set for row in rows})
+    text = (
+        "# Where the demo images come from\n\n"
+        "Rendered on white at 96 pixels from these sets, unchanged otherwise.\n"
+        "They were chosen by the seeded rule of `clipwarden_export.mini.demo` from sets the model never saw.\n\n"
+    )
+    (folder / "ATTRIBUTION.md").write_text(f"{text}{attribution_table(subject.work, used)}\n{''.join(listed)}")
+
+
+def short_name(icon: str) -> str:
+    """Shorten an icon's name to whole words of at most 22 letters, so that tables of verdicts stay narrow.
+
+    Args:
+        icon: The icon's name.
+
+    Returns:
+        Its first words.
+    """
+    words = icon.split("-")
+    while len(words) > 1 and len("-".join(words)) > _LONGEST_NAME:
+        words.pop()
+    return "-".join(words)
+
+
+def _choose(subject: Subject) -> list[int]:
+    held = subject.held
+    rows = {(held.drawing(r).icon_set, held.drawing(r).icon): int(r) for s in _SETS for r in held.rows_of(s)}
+    enforced = {c.id for c in subject.compiled.policy.categories if c.mode is Mode.ENFORCE}
+    labels = [m for m in read_labels() if (m.icon_set, m.icon) in rows and m.category in enforced]
+    chance = np.random.default_rng(SEED)
+
+    def shuffled(label: str) -> list[int]:
+        found = sorted({rows[m.icon_set, m.icon] for m in labels if m.label == label})
+        return [int(row) for row in chance.permutation(found)]
+
+    positives, negatives = shuffled("positive"), shuffled("hard_negative")
+    judged = dict(zip(positives, _verdicts_of(subject, positives), strict=True))
+    known = {rows[m.icon_set, m.icon] for m in read_labels() if (m.icon_set, m.icon) in rows}
+    others = [row for key, row in rows.items() if key[0] == _SETS[0] and row not in known]
+    return [
+        *[row for row in positives if judged[row] == _BLOCK][:_EACH_VERDICT],
+        *[row for row in positives if judged[row] == _REVIEW][:_EACH_VERDICT],
+        *negatives[:_HARD_NEGATIVES],
+        *[int(row) for row in chance.permutation(others)[:_UNLABELLED]],
+    ]
+
+
+def _verdicts_of(subject: Subject, rows: list[int]) -> list[int]:
+    vectors = subject.held.vectors(np.array(rows), "clean")
+    judged: list[int] = verdicts(score_cases(vectors, subject.compiled)).tolist()
+    return judged

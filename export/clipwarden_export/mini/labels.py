@@ -1,0 +1,66 @@
+"""What people said of held-out drawings, and which drawings no figure counts twice."""
+
+import csv
+import re
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Final
+
+_RESTYLED: Final = re.compile(r"-(filled|fill|outline|flat|24px|negative|solid)(-|$)")
+_NOT_PICTURES: Final = re.compile(
+    r"^(flag-.*|letter-.|digit-.*|keycap-.*|.*-arrow(-.*)?|.*-oclock|.*-thirty|.*-button)$"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Label:
+    """One line of moderation_eval.csv.
+
+    Attributes:
+        icon_set: Iconify prefix.
+        icon: The drawing's name.
+        category: Policy category.
+        label: `positive`, `hard_negative` or `ambiguous`.
+    """
+
+    icon_set: str
+    icon: str
+    category: str
+    label: str
+
+
+def read_labels() -> list[Label]:
+    """Read the reviewed labels.
+
+    Returns:
+        One record a line of moderation_eval.csv.
+    """
+    text = files("clipwarden_export.mini").joinpath("moderation_eval.csv").read_text(encoding="utf-8")
+    return [
+        Label(icon_set=r["set"], icon=r["icon"], category=r["category"], label=r["label"])
+        for r in csv.DictReader(text.splitlines())
+    ]
+
+
+def is_restyled(icon: str) -> bool:
+    """Tell whether a drawing is another style of one that is there, as in `sword-filled`.
+
+    Args:
+        icon: The drawing's name.
+
+    Returns:
+        True for the variants, which no figure counts twice.
+    """
+    return _RESTYLED.search(icon) is not None
+
+
+def is_plain_picture(icon: str) -> bool:
+    """Tell whether an emoji is a picture rather than a flag, letter, digit, arrow, clock time or button.
+
+    Args:
+        icon: The drawing's name.
+
+    Returns:
+        True for pictures.
+    """
+    return _NOT_PICTURES.match(icon) is None

@@ -1,0 +1,85 @@
+"""Say how well drawings and names find each other on sets that training never saw."""
+
+from dataclasses import asdict, dataclass
+
+from clipwarden_export.mini.heldout import HeldOut
+from clipwarden_export.mini.labels import is_plain_picture
+from clipwarden_export.mini.metrics import ranks_of_truth, recall_at
+from clipwarden_export.mini.text import TextTower, embed_texts
+
+_COMPOSITES = ("clean", "dark", "noisy", "half_size")
+_HARDER = ("clutter", "rotated_15", "quarter_canvas", "jpeg_q30")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recall:
+    """Recall in both directions.
+
+    Attributes:
+        icon_set: Iconify prefix.
+        view: How the drawings were shown.
+        subset: `all` listed names, or `pictures`: without flags, letters, digits, arrows, clock times and buttons.
+        names: How many names were told apart.
+        image_to_name_1: Share of drawings whose own name comes first.
+        image_to_name_5: Share of drawings whose own name is among the first five.
+        name_to_image_1: Share of names whose own drawing comes first.
+        name_to_image_5: Share of names whose own drawing is among the first five.
+    """
+
+    icon_set: str
+    view: str
+    subset: str
+    names: int
+    image_to_name_1: float
+    image_to_name_5: float
+    name_to_image_1: float
+    name_to_image_5: float
+
+
+def measure_recall(held: HeldOut, text: TextTower, icon_set: str, view: str, *, pictures: bool = False) -> Recall:
+    """Measure recall on one set under one view.
+
+    Args:
+        held: The held-out drawings.
+        text: The locked text tower, centred as in text.onnx.
+        icon_set: Iconify prefix.
+        view: A key of VIEWS.
+        pictures: Whether to leave out flags, letters, digits, arrows, clock times and buttons.
+
+    Returns:
+        Recall; equal scores count against it, and so do drawings that share one name.
+    """
+    rows = held.rows_of(icon_set)
+    if pictures:
+        rows = rows[[is_plain_picture(held.drawing(row).icon) for row in rows]]
+    images, texts = held.vectors(rows, view), embed_texts(text, held.names(rows))
+    scores = images @ texts.T
+    forward, backward = ranks_of_truth(scores), ranks_of_truth(scores.T)
+    return Recall(
+        icon_set=icon_set,
+        view=view,
+        subset="pictures" if pictures else "all",
+        names=len(rows),
+        image_to_name_1=recall_at(forward, 1),
+        image_to_name_5=recall_at(forward, 5),
+        name_to_image_1=recall_at(backward, 1),
+        name_to_image_5=recall_at(backward, 5),
+    )
+
+
+def recall_table(held: HeldOut, text: TextTower, sets: tuple[str, ...], headline: str) -> list[dict[str, object]]:
+    """Measure recall on several sets, and on all views of the headline set.
+
+    Args:
+        held: The held-out drawings.
+        text: The locked text tower, centred as in text.onnx.
+        sets: Iconify prefixes.
+        headline: The set that is also shown in every other view.
+
+    Returns:
+        One record a measurement.
+    """
+    plain = [measure_recall(held, text, s, "clean") for s in sets]
+    extra = [measure_recall(held, text, headline, view) for view in (*_COMPOSITES[1:], *_HARDER)]
+    pictures = [measure_recall(held, text, headline, view, pictures=True) for view in _COMPOSITES]
+    return [asdict(record) for record in (*plain, *extra, *pictures)]

@@ -1,0 +1,28 @@
+import numpy as np
+import pytest
+
+from clipwarden_export.mini.fit import bias_at, fit_platt, threshold_for
+
+
+def test_platt_recovers_a_shared_slope_and_each_bias() -> None:
+    chance = np.random.default_rng(5)
+    data = []
+    for shift in (0.0, 3.0):
+        positive = np.arange(8000) % 2 == 0
+        # Two unit normals d apart: the log odds are d*m - d*d/2 - d*shift.
+        margin = chance.normal(np.where(positive, 2.0, 0.0) + shift, 1.0)
+        data.append((margin, positive))
+    fit = fit_platt(data)
+    assert fit.slope == pytest.approx(2.0, rel=0.1)
+    assert fit.biases == pytest.approx((-2.0, -8.0), rel=0.12)
+
+
+def test_a_bias_moves_with_the_log_odds_of_prevalence() -> None:
+    assert bias_at(1.0, 0.5) == pytest.approx(1.0)
+    assert bias_at(0.0, 0.01) == pytest.approx(np.log(0.01 / 0.99))
+
+
+def test_a_threshold_lets_no_more_negatives_pass_than_asked() -> None:
+    negatives = np.random.default_rng(1).random(1000)
+    for rate in (0.0, 0.002, 0.015, 0.5):
+        assert (negatives >= threshold_for(negatives, rate)).mean() <= rate + 1e-9 or rate == 0.0

@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+
+from clipwarden_export.mini.metrics import (
+    auroc,
+    auroc_interval,
+    balanced_weights,
+    brier_skill,
+    calibration_error,
+    ranks_of_truth,
+    recall_at,
+    wilson,
+)
+
+
+@pytest.fixture
+def chance() -> np.random.Generator:
+    return np.random.default_rng(3)
+
+
+def test_auroc_agrees_with_scikit_learn_ties_included(chance: np.random.Generator) -> None:
+    sklearn = pytest.importorskip("sklearn.metrics")
+    positives, negatives = chance.integers(0, 9, 40) / 4, chance.integers(-3, 7, 300) / 4
+    labels = np.r_[np.ones(40), np.zeros(300)]
+    expected = sklearn.roc_auc_score(labels, np.r_[positives, negatives])
+    assert auroc(positives, negatives) == pytest.approx(expected, abs=1e-12)
+
+
+def test_auroc_of_nothing_is_no_number() -> None:
+    assert np.isnan(auroc(np.array([]), np.array([1.0])))
+
+
+def test_brier_skill_agrees_with_scikit_learn(chance: np.random.Generator) -> None:
+    sklearn = pytest.importorskip("sklearn.metrics")
+    labels, probability = chance.random(200) < 0.3, chance.random(200)
+    weights = balanced_weights(labels)
+    score = sklearn.brier_score_loss(labels, probability, sample_weight=weights)
+    assert brier_skill(probability, labels, weights) == pytest.approx(1 - score / 0.25)
+
+
+def test_bootstrap_by_family_is_wider_than_by_drawing(chance: np.random.Generator) -> None:
+    families = np.repeat(np.arange(8), 6)
+    positives = chance.normal(1.0, 1.0, 8)[families] + chance.normal(0, 0.1, 48)
+    negatives = chance.normal(0.0, 1.0, 500)
+    together = auroc_interval(positives, [str(f) for f in families], negatives)
+    apart = auroc_interval(positives, [str(i) for i in range(48)], negatives)
+    assert together.value == apart.value
+    assert together.high - together.low > apart.high - apart.low
+
+
+@pytest.mark.parametrize(
+    ("hits", "total", "low", "high"), [(0, 10, 0.0, 0.2775), (8, 10, 0.4902, 0.9433), (10, 10, 0.7225, 1.0)]
+)
+def test_wilson_bounds_match_published_values(hits: int, total: int, low: float, high: float) -> None:
+    interval = wilson(hits, total)
+    assert (interval.low, interval.high) == pytest.approx((low, high), abs=1e-4)
+
+
+def test_wilson_of_no_trials_knows_nothing() -> None:
+    assert (wilson(0, 0).low, wilson(0, 0).high) == (0.0, 1.0)
+
+
+def test_ties_count_against_the_truth() -> None:
+    scores = np.array([[1.0, 1.0], [0.0, 2.0]], np.float32)
+    ranks = ranks_of_truth(scores)
+    assert ranks.tolist() == [1, 0]
+    assert (recall_at(ranks, 1), recall_at(ranks, 2)) == (0.5, 1.0)
+
+
+def test_answering_zero_is_not_calibrated_when_classes_are_balanced() -> None:
+    labels = np.array([True] * 2 + [False] * 98)
+    weights = balanced_weights(labels)
+    assert calibration_error(np.zeros(100), labels, weights) == pytest.approx(0.5)
+    assert calibration_error(labels.astype(float), labels, weights) == pytest.approx(0.0)
