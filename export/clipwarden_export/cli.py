@@ -1,0 +1,206 @@
+"""clipwarden-export: checkpoints in, verified model folders out."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, cast, get_args
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from clipwarden.errors import ConfigError
+from clipwarden.vision.manifest import Precision
+from clipwarden.vision.startup import prepare_process
+from clipwarden_export.exits import EXIT_CODES_HELP, Exit, answering
+
+HELP = """Turn a CLIP checkpoint into a model folder that `clipwarden serve` runs, and prove that it is the same model.
+
+- `clipwarden-export model openai/clip-vit-base-patch32 -o clip-b32`
+
+- `clipwarden-export verify clip-b32 --against openai/clip-vit-base-patch32`
+"""
+_NEEDED = ("torch", "transformers", "onnx", "onnxscript")
+_HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
+
+SourceArgument = Annotated[
+    str,
+    typer.Argument(help="A folder, a hub id (owner/name), hf-hub:owner/name for open_clip, or ARCHITECTURE/TAG."),
+]
+RevisionOption = Annotated[str | None, typer.Option(help="Branch, tag or commit on the hub.")]
+PickleOption = Annotated[
+    str | None,
+    typer.Option(
+        "--allow-pickle", metavar="FILE", help="Load this pickle, which can run code, for want of safetensors."
+    ),
+]
+ImagesOption = Annotated[
+    Path | None, typer.Option("--images", help="Folder of your own pictures, verified beside the generated ones.")
+]
+PolicyOption = Annotated[Path | None, typer.Option("--policy", help="Compare decisions under this policy, too.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")]
+
+app = typer.Typer(
+    name="clipwarden-export",
+    help=HELP,
+    epilog=EXIT_CODES_HELP,
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings=_HELP_OPTIONS,
+)
+
+
+def model(
+    source: SourceArgument,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder to create.")],
+    *,
+    precision: Annotated[str, typer.Option(help="fp32, fp16 or int8.")] = "fp32",
+    opset: Annotated[int, typer.Option(min=18, max=23, help="ONNX operator set.")] = 20,
+    revision: RevisionOption = None,
+    allow_pickle: PickleOption = None,
+    calibration_images: Annotated[
+        Path | None, typer.Option(help="int8 only: measure activation ranges on these pictures (static, any batch).")
+    ] = None,
+    images: ImagesOption = None,
+    policy: PolicyOption = None,
+    refit: Annotated[
+        bool, typer.Option("--refit", help="Publish though cosines to prompts moved: thresholds will be fitted again.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the folder if it exists.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Export, verify and publish a model folder."""
+    _require_packages()
+    # Seconds to import, and `--help` must not wait for them.
+    from clipwarden_export.decisions import load_unbound  # noqa: PLC0415
+    from clipwarden_export.export import STEPS, ExportSettings, export_model  # noqa: PLC0415
+    from clipwarden_export.loading import load_checkpoint  # noqa: PLC0415
+    from clipwarden_export.precision import Calibration  # noqa: PLC0415
+    from clipwarden_export.summary import show_exported  # noqa: PLC0415
+
+    prepare_process()
+    settings = ExportSettings(
+        precision=_precision(precision, calibrated=calibration_images is not None),
+        opset=opset,
+        calibration=Calibration(images_folder=calibration_images) if calibration_images else None,
+        images_folder=images,
+        policy=load_unbound(policy) if policy else None,
+        refit=refit,
+        overwrite=overwrite,
+    )
+    with _progress(("checkpoint", *STEPS)) as step:
+        step("checkpoint")
+        checkpoint = load_checkpoint(source, revision=revision, pickle=allow_pickle)
+        exported = export_model(checkpoint, output, settings, step=step)
+    show_exported(exported, as_json=as_json)
+
+
+def verify(
+    folder: Annotated[Path, typer.Argument(help="A model folder.")],
+    *,
+    against: Annotated[
+        str | None, typer.Option(metavar="SOURCE", help="Compare with this checkpoint; as for `model`.")
+    ] = None,
+    revision: RevisionOption = None,
+    allow_pickle: PickleOption = None,
+    images: ImagesOption = None,
+    policy: PolicyOption = None,
+    provider: Annotated[
+        list[str] | None, typer.Option(help="Execution provider that must run the model; repeatable.")
+    ] = None,
+    keep: Annotated[bool, typer.Option("--record", help="Write the figures into model.json.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Verify a model folder again: its files and golden vectors, and with --against its checkpoint."""
+    from clipwarden_export.reverify import check_folder  # noqa: PLC0415 - see `model`
+
+    prepare_process()
+    providers = tuple(provider or ())
+    checks = {name: check_folder(folder, provider=name) for name in providers or ("CPUExecutionProvider",)}
+    figures: dict[str, object] = {"self_check": {name: asdict(check) for name, check in checks.items()}}
+    passed = True
+    if against is not None:
+        passed, report = _compare(folder, against, revision, allow_pickle, images, policy, providers, keep=keep)
+        figures["against"] = report
+    _print_verification(figures, as_json=as_json)
+    raise typer.Exit(Exit.OK if passed else Exit.BELOW_BAR)
+
+
+def _compare(  # noqa: PLR0917 - passes the command line on
+    folder: Path,
+    against: str,
+    revision: str | None,
+    pickle: str | None,
+    images: Path | None,
+    policy: Path | None,
+    providers: tuple[str, ...],
+    *,
+    keep: bool,
+) -> tuple[bool, dict[str, object]]:
+    _require_packages()
+    from clipwarden_export.decisions import load_unbound  # noqa: PLC0415 - see `model`
+    from clipwarden_export.loading import load_checkpoint  # noqa: PLC0415
+    from clipwarden_export.reverify import compare_folder, record  # noqa: PLC0415
+
+    with _progress(("checkpoint", "comparison")) as step:
+        step("checkpoint")
+        checkpoint = load_checkpoint(against, revision=revision, pickle=pickle)
+        step("comparison")
+        unbound = load_unbound(policy) if policy else None
+        report = compare_folder(folder, checkpoint, images_folder=images, policy=unbound, providers=providers)
+    if keep:
+        record(folder, report)
+    return report.passed, report.as_dict()
+
+
+def _print_verification(figures: dict[str, object], *, as_json: bool) -> None:
+    from clipwarden_export.summary import show_verification  # noqa: PLC0415 - see `model`
+
+    if as_json:
+        typer.echo(json.dumps(figures, indent=1))
+    else:
+        show_verification(figures)
+
+
+def _precision(text: str, *, calibrated: bool) -> Precision:
+    if text not in get_args(Precision):
+        msg = f"--precision must be one of {', '.join(get_args(Precision))}, not {text}."
+        raise ConfigError(msg)
+    if calibrated and text != "int8":
+        msg = f"--calibration-images is for int8; {text} needs none."
+        raise ConfigError(msg)
+    return cast("Precision", text)
+
+
+def _require_packages() -> None:
+    missing = [name for name in _NEEDED if find_spec(name) is None]
+    if missing:
+        msg = f'Not installed: {", ".join(missing)}. Run `pip install "clipwarden[export]"`.'
+        raise ConfigError(msg)
+
+
+@contextmanager
+def _progress(steps: tuple[str, ...]) -> Iterator[Callable[[str], None]]:
+    """Show on stderr which step runs and for how long; stdout is for results."""
+    columns = (TextColumn("{task.description:<16}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
+    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as bar:
+        task = bar.add_task("", total=len(steps))
+
+        def step(name: str) -> None:
+            bar.update(task, description=name, completed=steps.index(name))
+
+        yield step
+        bar.update(task, description="done", completed=len(steps))
+
+
+app.command("model", context_settings=_HELP_OPTIONS)(answering(model))
+app.command("verify", context_settings=_HELP_OPTIONS)(answering(verify))
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,143 @@
+"""A policy and vectors in, each image's decisions out: what a change of model would do to verdicts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipwarden.policy.cache import VectorCache
+from clipwarden.policy.compile import compile_policy
+from clipwarden.policy.embedding import Tokens
+from clipwarden.policy.load import load_policy
+from clipwarden.policy.schema import Policy, Verdict
+from clipwarden.policy.vectors import concept_texts, expand, scored_concepts
+from clipwarden.scoring.decide import judge
+from clipwarden.scoring.score import cosines
+from clipwarden.scoring.tables import prepare
+from clipwarden.scoring.verdict import ViewRef
+
+# Two sides of one comparison share it: a policy's vectors are looked up under it, and nothing leaves this module.
+_FINGERPRINT = "sha256:" + "0" * 64
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decision:
+    """What one image came to: verdict, shadow verdict, and the band of every category."""
+
+    verdict: Verdict
+    shadow_verdict: Verdict
+    bands: tuple[Verdict | None, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Facts:
+    """The part of a manifest that policies read."""
+
+    name: str
+    dim: int
+    logit_scale: float
+    logit_bias: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class TextVectors:
+    """One side's vectors of a policy's texts and of the background.
+
+    Attributes:
+        facts: Of the model.
+        tokenizer: Counts tokens.
+        texts: P texts.
+        vectors: float32 [P,D].
+        background: float32 [K,D].
+    """
+
+    facts: Facts
+    tokenizer: Tokens
+    texts: Sequence[str]
+    vectors: NDArray[np.float32]
+    background: NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Text:
+    tokenizer: Tokens
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        raise AssertionError(f"every text was embedded beforehand, but not {texts!r}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Model:
+    manifest: Facts
+    text: _Text
+    background: NDArray[np.float32]
+    fingerprint: str = _FINGERPRINT
+
+
+def load_unbound(path: Path) -> Policy:
+    """Load a policy and drop its fingerprint: the comparison is about a model it was not written for.
+
+    Args:
+        path: A policy in YAML.
+
+    Returns:
+        The policy, calibrations dropped as for any other model.
+
+    Raises:
+        PolicyError: The file is not a valid policy.
+    """
+    policy = load_policy(path).policy
+    return replace(policy, model=replace(policy.model, fingerprint=None))
+
+
+def policy_texts(policy: Policy) -> tuple[str, ...]:
+    """List every text that a policy embeds, templates applied, each once."""
+    return tuple(
+        dict.fromkeys(
+            sentence
+            for concept in scored_concepts(policy)
+            for text in concept_texts(concept)
+            for sentence in expand(text, concept.templates)
+        )
+    )
+
+
+def decide(policy: Policy, side: TextVectors, images: NDArray[np.float32]) -> tuple[Decision, ...]:
+    """Judge images with one side's vectors.
+
+    Args:
+        policy: Unbound.
+        side: Vectors of its texts and of the background.
+        images: float32 [N,D], unit norm.
+
+    Returns:
+        N decisions.
+
+    Raises:
+        PolicyError: The tokenizer truncates a text.
+    """
+    cache = VectorCache()
+    for text, vector in zip(side.texts, side.vectors, strict=True):
+        cache.put(_FINGERPRINT, text, vector)
+    model = _Model(manifest=side.facts, text=_Text(tokenizer=side.tokenizer), background=side.background)
+    compiled = compile_policy(policy, model=model, cache=cache)
+    tables, rows = prepare(compiled), cosines(images, compiled)
+    view = (ViewRef(name="full"),)
+    judgements = [
+        judge(row[None], view, tables, context=None, frames_total=1, frames_judged=1, degraded=False) for row in rows
+    ]
+    return tuple(
+        Decision(
+            verdict=one.verdict,
+            shadow_verdict=one.shadow_verdict,
+            bands=tuple(category.band for category in one.categories),
+        )
+        for one in judgements
+    )
+
+
+def agreement(reference: Sequence[Decision], candidate: Sequence[Decision]) -> float:
+    """Compute the share of images on which verdict, shadow verdict and every band agree."""
+    return float(np.mean([left == right for left, right in zip(reference, candidate, strict=True)]))

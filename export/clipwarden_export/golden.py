@@ -1,0 +1,64 @@
+"""A candidate's encoders in, golden images and texts with their vectors and tolerance out."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipwarden.vision.golden import encode_golden_png
+from clipwarden.vision.manifest import Golden, GoldenImage, GoldenText, Precision, Preprocessing
+from clipwarden_export.errors import ExportError
+from clipwarden_export.evidence import SEED, prepare_images
+from clipwarden_export.probes import probe_images
+from clipwarden_export.verify import Encoders
+
+# Largest L2 distance between a stored and a computed unit vector. Kernels of other CPUs move fp32 by about 1e-6; the
+# room above that is for GPUs, whose TF32 and fp16 keep 11 bits (not measured: no GPU was at hand). int8 may round a
+# value to the neighbouring step.
+TOLERANCE: Mapping[Precision, float] = {"fp32": 1e-3, "fp16": 5e-3, "int8": 2e-2}
+# A tolerance near the distance between different inputs would accept a wrong model; seeded weights come close.
+_SHARE_OF_DISTANCE = 0.1
+_IMAGES = 4
+_TEXTS = ("a photo of a cat", "a screenshot of a chat", "Two people, 3 dogs & a café!")
+
+
+def make_golden(encoders: Encoders, *, side: int, precision: Precision) -> Golden:
+    """Store what the candidate answers to a few images and texts.
+
+    Args:
+        encoders: The verified candidate on the CPU.
+        side: S.
+        precision: Decides the tolerance.
+
+    Returns:
+        Golden vectors; the tolerance is at most a tenth of the least distance between any two of them.
+
+    Raises:
+        ExportError: Two golden inputs get the same vector, so no tolerance could tell a wrong model.
+    """
+    pixels = prepare_images(probe_images(_IMAGES, seed=SEED), Preprocessing(side=side))
+    image_vectors = np.concatenate([encoders.image.encode(one[None]) for one in pixels])
+    text_vectors = encoders.text.embed(_TEXTS)
+    closest = min(_least_distance(image_vectors), _least_distance(text_vectors))
+    if closest == 0:
+        msg = "The model gives two different golden inputs the same vector; it cannot tell anything apart."
+        raise ExportError(msg)
+    return Golden(
+        tolerance=min(TOLERANCE[precision], _SHARE_OF_DISTANCE * closest),
+        images=tuple(
+            GoldenImage(png=encode_golden_png(one), embedding=_floats(vector))
+            for one, vector in zip(pixels, image_vectors, strict=True)
+        ),
+        texts=tuple(
+            GoldenText(text=text, embedding=_floats(vector)) for text, vector in zip(_TEXTS, text_vectors, strict=True)
+        ),
+    )
+
+
+def _least_distance(vectors: NDArray[np.float32]) -> float:
+    pairs = [(left, right) for left in range(len(vectors)) for right in range(left)]
+    return min(float(np.linalg.norm(vectors[left] - vectors[right])) for left, right in pairs)
+
+
+def _floats(vector: NDArray[np.float32]) -> tuple[float, ...]:
+    return tuple(float(value) for value in vector)

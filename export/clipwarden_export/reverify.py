@@ -1,0 +1,134 @@
+"""A published model folder in, the outcome of verifying it again out."""
+
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from clipwarden.errors import ModelError
+from clipwarden.policy.schema import Policy
+from clipwarden.vision.independence import MAX_BATCH_DEPENDENCE, batch_dependence, varied_pixels
+from clipwarden.vision.manifest import MANIFEST_NAME, ModelManifest
+from clipwarden.vision.model import Model, load_model
+from clipwarden.vision.modeljson import dump_manifest
+from clipwarden.vision.runtime import CPU_PROVIDER
+from clipwarden_export.checkpoint import Checkpoint
+from clipwarden_export.decisions import Facts
+from clipwarden_export.evidence import gather_evidence
+from clipwarden_export.verify import Candidate, Encoders, Report, verify_candidate
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SelfCheck:
+    """What a folder shows without its checkpoint.
+
+    Attributes:
+        fingerprint: Of the model.
+        golden_drift: Largest L2 distance to the golden vectors; within the tolerance, or loading would have failed.
+        golden_tolerance: The most that is allowed.
+        batch_dependence: Largest L2 distance between a vector computed alone and in company.
+    """
+
+    fingerprint: str
+    golden_drift: float
+    golden_tolerance: float
+    batch_dependence: float
+
+
+def check_folder(folder: Path, *, provider: str = CPU_PROVIDER) -> SelfCheck:
+    """Load a folder as a server would, recompute its golden vectors, and test that batches do not mix.
+
+    Args:
+        folder: The model folder.
+        provider: onnxruntime execution provider.
+
+    Returns:
+        The figures.
+
+    Raises:
+        ModelError: The folder is damaged, its golden vectors drifted, or an embedding depends on its neighbours.
+    """
+    model = load_model(folder, provider=provider)
+    dependence = batch_dependence(model.image, varied_pixels(model.manifest.image.side))
+    if dependence > MAX_BATCH_DEPENDENCE:
+        msg = (
+            f"An embedding moves by {dependence:.2g} with its neighbours in a batch, more than the "
+            f"{MAX_BATCH_DEPENDENCE:g} allowed; export the model again, so that it carries max_batch: 1."
+        )
+        raise ModelError(msg)
+    drift = model.runtime.golden_drift
+    return SelfCheck(
+        fingerprint=model.fingerprint,
+        golden_drift=0.0 if drift is None else drift,
+        golden_tolerance=model.manifest.golden.tolerance,
+        batch_dependence=dependence,
+    )
+
+
+def compare_folder(
+    folder: Path,
+    checkpoint: Checkpoint,
+    *,
+    images_folder: Path | None = None,
+    policy: Policy | None = None,
+    providers: tuple[str, ...] = (),
+) -> Report:
+    """Compare a published folder with a checkpoint.
+
+    Args:
+        folder: The model folder, with a text encoder.
+        checkpoint: What it should compute.
+        images_folder: The user's own pictures.
+        policy: Whose prompts and decisions are compared.
+        providers: Execution providers; empty takes those present.
+
+    Returns:
+        The report, passed or not.
+
+    Raises:
+        ModelError: The folder cannot be loaded, has no text encoder, or is of another width than the checkpoint.
+    """
+    manifest = load_model(folder).manifest
+    if manifest.dim != checkpoint.dim:
+        msg = (
+            f"{folder} embeds in {manifest.dim} values and {checkpoint.source} in {checkpoint.dim}: not the same model."
+        )
+        raise ModelError(msg)
+    candidate = Candidate(
+        open=partial(_open, folder),
+        preprocessing=manifest.image,
+        precision=manifest.precision,
+        facts=_facts(manifest),
+    )
+    evidence = gather_evidence(checkpoint, images_folder=images_folder, policy=policy)
+    return verify_candidate(candidate, evidence, providers=providers)
+
+
+def record(folder: Path, report: Report) -> None:
+    """Write a report into model.json, which no fingerprint covers.
+
+    Args:
+        folder: The model folder.
+        report: What to write.
+
+    Raises:
+        ModelError: The figures cannot be written as JSON.
+        OSError: The folder cannot be written.
+    """
+    manifest = load_model(folder, check_golden=False).manifest
+    path = folder / MANIFEST_NAME
+    # Beside it and then over it: a crash leaves the old file. A leading dot is allowed in a model folder.
+    beside = folder / f".{MANIFEST_NAME}.new"
+    beside.write_bytes(dump_manifest(replace(manifest, verification=report.as_dict())))
+    beside.replace(path)
+
+
+def _open(folder: Path, provider: str) -> Encoders:
+    model: Model = load_model(folder, provider=provider, check_golden=False)
+    if model.text is None:
+        msg = f"{folder} has no text encoder, so it cannot be compared with a checkpoint; verify the full folder."
+        raise ModelError(msg)
+    return Encoders(image=model.image, text=model.text)
+
+
+def _facts(manifest: ModelManifest) -> Facts:
+    return Facts(name=manifest.name, dim=manifest.dim, logit_scale=manifest.logit_scale, logit_bias=manifest.logit_bias)
