@@ -116,7 +116,7 @@ def verify(
     as_json: JsonOption = False,
 ) -> None:
     """Verify a model folder again: its files and golden vectors, and with --against its checkpoint."""
-    from clipwarden_export.reverify import check_folder  # noqa: PLC0415 - see `model`
+    from clipwarden_export.selfcheck import check_folder  # noqa: PLC0415 - see `model`
 
     prepare_process()
     providers = tuple(provider or ())
@@ -179,7 +179,7 @@ def _precision(text: str, *, calibrated: bool) -> Precision:
 def _require_packages() -> None:
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
-        msg = f'Not installed: {", ".join(missing)}. Run `pip install "clipwarden[export]"`.'
+        msg = f"Not installed: {', '.join(missing)}. Run `pip install {' '.join(missing)}`."
         raise ConfigError(msg)
 
 

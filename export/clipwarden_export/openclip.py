@@ -124,8 +124,8 @@ class OpenClipOrigin:
 def _open_clip() -> Any:  # noqa: ANN401
     try:
         import open_clip  # noqa: PLC0415 - optional: checkpoints of transformers do without
-    except ImportError as exc:
-        msg = f'open_clip cannot be imported ({exc}); run `pip install "clipwarden[export,open-clip]"`.'
+    except (ImportError, RuntimeError) as exc:  # RuntimeError: a torchvision made for another torch
+        msg = f"open_clip cannot be imported ({exc}); run `pip install open_clip_torch`, with torchvision."
         raise SourceError(msg) from exc
     return open_clip
 

@@ -1,67 +1,18 @@
 """A published model folder in, the outcome of verifying it again out."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from clipwarden.errors import ModelError
 from clipwarden.policy.schema import Policy
-from clipwarden.vision.independence import MAX_BATCH_DEPENDENCE, batch_dependence, varied_pixels
 from clipwarden.vision.manifest import MANIFEST_NAME, ModelManifest
 from clipwarden.vision.model import Model, load_model
 from clipwarden.vision.modeljson import dump_manifest
-from clipwarden.vision.runtime import CPU_PROVIDER
 from clipwarden_export.checkpoint import Checkpoint
 from clipwarden_export.decisions import Facts
 from clipwarden_export.evidence import gather_evidence
 from clipwarden_export.verify import Candidate, Encoders, Report, verify_candidate
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SelfCheck:
-    """What a folder shows without its checkpoint.
-
-    Attributes:
-        fingerprint: Of the model.
-        golden_drift: Largest L2 distance to the golden vectors; within the tolerance, or loading would have failed.
-        golden_tolerance: The most that is allowed.
-        batch_dependence: Largest L2 distance between a vector computed alone and in company.
-    """
-
-    fingerprint: str
-    golden_drift: float
-    golden_tolerance: float
-    batch_dependence: float
-
-
-def check_folder(folder: Path, *, provider: str = CPU_PROVIDER) -> SelfCheck:
-    """Load a folder as a server would, recompute its golden vectors, and test that batches do not mix.
-
-    Args:
-        folder: The model folder.
-        provider: onnxruntime execution provider.
-
-    Returns:
-        The figures.
-
-    Raises:
-        ModelError: The folder is damaged, its golden vectors drifted, or an embedding depends on its neighbours.
-    """
-    model = load_model(folder, provider=provider)
-    dependence = batch_dependence(model.image, varied_pixels(model.manifest.image.side))
-    if dependence > MAX_BATCH_DEPENDENCE:
-        msg = (
-            f"An embedding moves by {dependence:.2g} with its neighbours in a batch, more than the "
-            f"{MAX_BATCH_DEPENDENCE:g} allowed; export the model again, so that it carries max_batch: 1."
-        )
-        raise ModelError(msg)
-    drift = model.runtime.golden_drift
-    return SelfCheck(
-        fingerprint=model.fingerprint,
-        golden_drift=0.0 if drift is None else drift,
-        golden_tolerance=model.manifest.golden.tolerance,
-        batch_dependence=dependence,
-    )
 
 
 def compare_folder(

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from clipwarden_export.export import Exported
+if TYPE_CHECKING:
+    from clipwarden_export.export import Exported  # which imports torch, and verifying a folder does without
 
 _UNPROVEN = (
     "int8 is unproven on real checkpoints: trained weights have activation outliers. This verification stands for this "
@@ -16,7 +17,7 @@ _UNPROVEN = (
 )
 
 
-def show_exported(exported: Exported, *, as_json: bool) -> None:
+def show_exported(exported: "Exported", *, as_json: bool) -> None:
     """Print where the folder is, what it is, and how close it came.
 
     Args:

@@ -41,8 +41,8 @@ class Installed:
         }
         return kept | {"COLUMNS": "120", "XDG_CACHE_HOME": str(self.folder / "cache")}
 
-    def run(self, *arguments: object) -> subprocess.CompletedProcess[str]:
-        command = [str(self.python.parent / "clipwarden"), *map(str, arguments)]
+    def run(self, *arguments: object, program: str = "clipwarden") -> subprocess.CompletedProcess[str]:
+        command = [str(self.python.parent / program), *map(str, arguments)]
         return subprocess.run(
             command, cwd=self.folder, env=self.environment(), capture_output=True, text=True, timeout=120, check=False
         )
@@ -119,6 +119,17 @@ def test_a_server_serves_command_and_client(installed: Installed, image: Path) -
             [installed.python, "-c", program], env=installed.environment(), capture_output=True, text=True, check=True
         )
         assert done.stdout.split()[0] == "stickers"
+
+
+def test_a_model_folder_is_verified_without_torch(installed: Installed) -> None:
+    folder = installed.packages / "clipwarden" / "models" / "mini"
+    done = installed.run("verify", folder, "--json", program="clipwarden-export")
+    assert done.returncode == 0, done.stderr
+    check = json.loads(done.stdout)["self_check"]["CPUExecutionProvider"]
+    assert check["golden_drift"] <= check["golden_tolerance"]
+    refused = installed.run("model", "./nowhere", "-o", "folder", program="clipwarden-export")
+    assert refused.returncode == 2
+    assert "Run `pip install torch transformers" in refused.stderr
 
 
 def test_with_both_runtimes_it_says_what_to_do(installed: Installed, image: Path) -> None:

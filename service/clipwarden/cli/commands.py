@@ -27,7 +27,7 @@ Without --server the images are judged in this process, by the embedded model or
 
 **Examples**
 
-- `clipwarden moderate photo.jpg` says what the embedded model and its policy make of it.
+- `clipwarden moderate sticker.png` says what the embedded model and its policy make of it.
 
 - `clipwarden moderate uploads/ --recursive --json > verdicts.jsonl` writes a JSON line for each image.
 

@@ -21,7 +21,7 @@ BROKEN_NAME = "cut-in-half.png"
 
 NEXT_STEPS = """Next:
 
-  clipwarden moderate photo.jpg --explain     judge an image of yours
+  clipwarden moderate sticker.png --explain   judge a drawing of yours
   clipwarden policies stickers > mine.yaml    start a policy of your own ...
   clipwarden lint mine.yaml --model mini      ... and check it
   clipwarden serve --policy mine.yaml         answer on 127.0.0.1:50051
@@ -31,7 +31,7 @@ From Python:
 
   from clipwarden import Client
   with Client("localhost:50051") as client:
-      print(client.moderate("photo.jpg").decided_by)
+      print(client.moderate("sticker.png").decided_by)
 
 The embedded model knows drawings only: emoji, stickers, icons.
 For photographs, export a CLIP checkpoint first."""

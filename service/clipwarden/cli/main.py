@@ -18,7 +18,7 @@ or BLOCK) names the prompt, the contrast and the numbers behind it.
 
 - `clipwarden demo` starts a server, judges a few images and explains one verdict.
 
-- `clipwarden moderate photo.jpg` judges an image here and now.
+- `clipwarden moderate sticker.png` judges an image here and now.
 
 - `clipwarden serve` answers over gRPC; `from clipwarden import Client` calls it from Python.
 """
