@@ -34,7 +34,7 @@ demo: $(VENV)/cpu  ## Judge real images over real gRPC with the embedded model
 	$(BIN)/clipwarden demo
 
 test: $(VENV)/test  ## Run the whole test suite
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --cov --cov-report=term
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --cov --cov-report=term
 
 check: $(VENV)/lint proto-check  ## Format, lint, types, import contracts, proto lint, generated code
 	$(BIN)/ruff format --check .
