@@ -196,7 +196,7 @@ def _weights(concept: Concept) -> list[float]:
 def _method_table(concepts: Sequence[Concept]) -> MethodTable:
     pools = [concept.pool for concept in concepts]
     return MethodTable(
-        kinds=tuple(_kind(concept) for concept in concepts),
+        kinds=tuple(score_kind(concept) for concept in concepts),
         is_margin=np.array([concept.method is Method.MARGIN for concept in concepts], dtype=np.bool_),
         penalties=np.array([NEGATIVE_PENALTY if concept.negatives else 0.0 for concept in concepts], dtype=np.float64),
         is_mean=np.array([pool is Pool.MEAN for pool in pools], dtype=np.bool_),
@@ -207,7 +207,8 @@ def _method_table(concepts: Sequence[Concept]) -> MethodTable:
     )
 
 
-def _kind(concept: Concept) -> ScoreKind:
+def score_kind(concept: Concept) -> ScoreKind:
+    """Tell how a concept's scores may be read; a calibration that was dropped is None by now."""
     if concept.method is Method.COSINE:
         return ScoreKind.RAW_COSINE
     return ScoreKind.CALIBRATED if concept.calibration else ScoreKind.UNCALIBRATED

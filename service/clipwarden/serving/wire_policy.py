@@ -1,8 +1,7 @@
 """Turn loaded policies into the messages of ListPolicies and GetPolicy."""
 
-from clipwarden.policy.schema import Attribute, Bounds, Category, Concept, Method, Mode
-from clipwarden.scoring.tables import CategoryRule
-from clipwarden.scoring.verdict import ScoreKind
+from clipwarden.policy.schema import Attribute, Bounds, Category, Concept, Mode
+from clipwarden.scoring.tables import CategoryRule, score_kind
 from clipwarden.serving.snapshot import Selection, mode_counts
 from clipwarden.serving.wire import model_ref, verdict
 from clipwarden.v1 import moderation_pb2 as pb
@@ -80,19 +79,13 @@ def _scoring(concept: Concept, dropped: frozenset[str]) -> pb.Scoring:
         prompts=[pb.WeightedText(text=prompt.text, weight=prompt.weight) for prompt in concept.prompts],
         negatives=concept.negatives,
         templates=concept.templates,
-        score_kind=pb.ScoreKind.Value(f"SCORE_KIND_{_kind(concept).name}"),
+        score_kind=pb.ScoreKind.Value(f"SCORE_KIND_{score_kind(concept).name}"),
         calibration_dropped=concept.id in dropped,
     )
     if concept.calibration is not None:
         message.calibration_bias = concept.calibration.bias
         message.calibration_prevalence = concept.calibration.prevalence
     return message
-
-
-def _kind(concept: Concept) -> ScoreKind:
-    if concept.method is Method.COSINE:
-        return ScoreKind.RAW_COSINE
-    return ScoreKind.UNCALIBRATED if concept.calibration is None else ScoreKind.CALIBRATED
 
 
 def _bounds(bounds: Bounds) -> pb.Bounds:
