@@ -9,6 +9,7 @@ from rich.console import Console
 
 from clipwarden.vision.model import load_model
 from clipwarden_export.mini import apply, card, demo, export, fetch, latency, prepare, render, report, train
+from clipwarden_export.mini.graphs import read_image_tower
 from clipwarden_export.mini.heldout import HeldOut
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
@@ -47,10 +48,14 @@ def train_command(
     work: Work,
     minutes: Annotated[float, typer.Option(help="Wall-clock length of the whole run.")] = train.Plan().minutes,
     threads: Threads = 1,
+    start: Annotated[
+        Path | None, typer.Option(help="A model folder whose image tower a second round begins from.")
+    ] = None,
 ) -> None:
     """Train the image tower; an interrupted run goes on from its last checkpoint."""
     torch.set_num_threads(threads)
-    train.train(work, train.Plan(minutes=minutes))
+    first = None if start is None else read_image_tower((start / "image.onnx").read_bytes())
+    train.train(work, train.Plan(minutes=minutes), first)
 
 
 @app.command("export")

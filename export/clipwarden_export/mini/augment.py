@@ -10,8 +10,8 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional
 
-_TEXTURED: Final = 0.45  # share of drawings on noise, gradients or clutter
-_SMALL: Final = 0.35  # share of drawings shrunk to between 0.4 and 0.8 of the side
+_TEXTURED: Final = 0.4  # share of drawings on noise, gradients or clutter
+_SMALL: Final = 0.2  # share of drawings shrunk to between 0.35 and 0.8 of the side
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +90,7 @@ class Augmenter:
         count = len(layer)
         scale = 0.75 + 0.35 * self._uniform(count)
         small = self._chance(count, _SMALL)
-        scale[small] = torch.exp(self._uniform(len(small)) * math.log(0.8 / 0.4)) * 0.4
+        scale[small] = torch.exp(self._uniform(len(small)) * math.log(0.8 / 0.35)) * 0.35
         roam = (1.05 - scale).clamp_min(0.05)
         maps = self._matrices(count, scale, 20.0, roam)
         placed = sample(layer, maps, self.side)

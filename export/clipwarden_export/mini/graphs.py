@@ -9,13 +9,15 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from clipwarden_export.mini.network import SIDE, ImageTower
+from clipwarden_export.mini.looks import SIDE, embed_looks
+from clipwarden_export.mini.network import ImageTower
 from clipwarden_export.mini.text import MAX_TOKENS, TextTower
 
 OPSET: Final = 18
 _SMALLEST_MATRIX: Final = 10_000  # elements; anything smaller stays fp32
 _SMALLEST_STORED: Final = 1_000  # elements; biases and norms stay fp32
 _INT8_MAX: Final = 127.0
+_FP16: Final = "_fp16"  # suffix of a weight stored so
 
 
 class PixelTower(nn.Module):
@@ -34,8 +36,7 @@ class PixelTower(nn.Module):
         Returns:
             Unit vectors, float32 [N,384].
         """
-        embeddings: Tensor = self.tower.at_two_sides(pixels.permute(0, 3, 1, 2).float() / 255.0)
-        return embeddings
+        return embed_looks(self.tower, pixels.permute(0, 3, 1, 2).float())
 
 
 def image_graph(tower: ImageTower) -> bytes:
@@ -51,6 +52,26 @@ def image_graph(tower: ImageTower) -> bytes:
     model = _export(PixelTower(tower).eval(), (pixels,), ["pixels"], {"pixels": {0: "N"}})
     store_as_fp16(model)
     return bytes(model.SerializeToString())
+
+
+def read_image_tower(graph: bytes) -> ImageTower:
+    """Read the weights back from an exported image tower, so that a further round of training can begin from them.
+
+    Args:
+        graph: What `image_graph` returned.
+
+    Returns:
+        The tower, its large weights rounded to fp16.
+    """
+    stored = {t.name.removesuffix(_FP16): t for t in onnx.load_from_string(graph).graph.initializer}
+    tower = ImageTower()
+    state = {
+        name: torch.from_numpy(numpy_helper.to_array(stored[f"tower.{name}"]).astype(np.float32))
+        for name, value in tower.state_dict().items()
+        if value.is_floating_point()
+    }
+    tower.load_state_dict(state, strict=False)  # the norms' step counters are not exported and not used
+    return tower
 
 
 def text_graph(tower: TextTower) -> bytes:
@@ -107,7 +128,7 @@ def store_as_fp16(model: onnx.ModelProto) -> None:
         if values.dtype != np.float32:
             continue
         graph.initializer.remove(tensor)
-        stored = _add(graph, f"{tensor.name}_fp16", values.astype(np.float16))
+        stored = _add(graph, f"{tensor.name}{_FP16}", values.astype(np.float16))
         graph.node.insert(0, helper.make_node("Cast", [stored], [tensor.name], to=TensorProto.FLOAT))
 
 

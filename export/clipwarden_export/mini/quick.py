@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from clipwarden_export.mini.looks import embed_looks
 from clipwarden_export.mini.names import to_words
-from clipwarden_export.mini.network import SIDE, ImageTower
+from clipwarden_export.mini.network import ImageTower
 from clipwarden_export.mini.render import load_drawings, load_pixels
 from clipwarden_export.mini.text import embed_texts, load_text_tower
 
@@ -22,7 +22,7 @@ def _selection(work: Path) -> tuple[Tensor, Tensor]:
     drawings, pixels = load_drawings(work), load_pixels(work)
     rows = [i for i, d in enumerate(drawings) if d.icon_set == "noto-v1"]
     rgba = torch.from_numpy(pixels[rows]).permute(0, 3, 1, 2).float() / 255.0
-    white = rgba[:, :3] * rgba[:, 3:] + 1.0 - rgba[:, 3:]
+    white = (255.0 * (rgba[:, :3] * rgba[:, 3:] + 1.0 - rgba[:, 3:])).round()
     centre = torch.from_numpy(np.load(work / "centre.npy"))
     names = [to_words(drawings[i].icon) for i in rows]
     return white, torch.from_numpy(embed_texts(load_text_tower(centre), names))
@@ -40,9 +40,8 @@ def quick_recall(work: Path, tower: ImageTower) -> tuple[float, float]:
     """
     tower.eval()
     white, names = _selection(work)
-    small = functional.interpolate(white, SIDE, mode="bilinear", antialias=True)
     with torch.inference_mode():
-        vectors = torch.cat([tower.at_two_sides(block) for block in torch.split(small, 128)])
+        vectors = torch.cat([embed_looks(tower, block) for block in torch.split(white, 128)])
     scores = vectors @ names.T
     rank = (scores > scores.diagonal()[:, None]).sum(1)
     return float((rank < 1).float().mean()), float((rank < 5).float().mean())  # noqa: PLR2004

@@ -43,14 +43,13 @@ class Plan:
         average: Decay of the moving average of the weights, a step.
     """
 
-    minutes: float = 92.0
+    minutes: float = 100.0
     batch: int = 128
     rate: float = 2e-3
     decay: float = 0.05
     sides: tuple[tuple[float, tuple[int, ...]], ...] = (
         (0.0, (48,)),
-        (0.55, (64,)),
-        (0.83, (48, 48, 48, 64, 64)),  # both, as the served tower sees every image at both
+        (0.42, (64,)),
     )
     seed: int = 20261121
     average: float = 0.9985
@@ -139,13 +138,13 @@ def halve(pixels: Pixels) -> Pixels:
 class Trainer:
     """All state of a run; `save` and `restore` carry it across processes."""
 
-    def __init__(self, work: Path, plan: Plan) -> None:
+    def __init__(self, work: Path, plan: Plan, start: ImageTower | None = None) -> None:
         torch.manual_seed(plan.seed)
         self.plan = plan
         self.work = work
         self.data = load_training(work)
         self.half = halve(self.data.pixels)
-        self.tower = channels_last(ImageTower())
+        self.tower = channels_last(start or ImageTower())
         self.average = ImageTower()
         self.average.load_state_dict(self.tower.state_dict())
         self.scale = nn.Parameter(torch.tensor(math.log(20.0)))
@@ -254,16 +253,17 @@ class Trainer:
         return True
 
 
-def train(work: Path, plan: Plan, every_minutes: float = 4.0) -> None:
+def train(work: Path, plan: Plan, start: ImageTower | None = None, every_minutes: float = 5.0) -> None:
     """Run the plan to its end, saving and measuring as it goes; call again to resume.
 
     Args:
         work: The work folder, prepared.
         plan: The plan.
+        start: Weights to begin from, for a second round; none begins from seeded noise.
         every_minutes: Minutes between checkpoints.
     """
     console = Console(width=140)
-    trainer = Trainer(work, plan)
+    trainer = Trainer(work, plan, start)
     console.print("resumed" if trainer.restore() else "fresh", len(trainer.data.labels), "drawings")
     saved, losses, began = trainer.elapsed, [], trainer.samples
     while trainer.progress < 1.0:

@@ -4,28 +4,48 @@ import onnxruntime
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from torch import nn
 
-from clipwarden_export.mini.graphs import image_graph, store_as_int8
+from clipwarden_export.mini.graphs import image_graph, read_image_tower, store_as_int8
+from clipwarden_export.mini.looks import SIDE, embed_looks
 from clipwarden_export.mini.network import ImageTower
 
 
 @pytest.fixture(scope="module")
 def tower() -> ImageTower:
+    """With norms as after training: the exporter stores equal ones once, under one name."""
+    chance = torch.Generator().manual_seed(0)
     torch.manual_seed(0)
-    return ImageTower().eval()
+    tower = ImageTower()
+    for norm in (each for each in tower.modules() if isinstance(each, nn.BatchNorm2d)):
+        for values in (norm.weight.data, norm.running_var, norm.bias.data, norm.running_mean):
+            assert values is not None
+            values.add_(0.1 * torch.rand(values.shape, generator=chance))
+    return tower.eval()
 
 
 # torch's exporter warns of itself: `isinstance(treespec, LeafSpec)` is deprecated.
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 def test_an_exported_embedding_is_the_towers_and_ignores_its_batch(tower: ImageTower) -> None:
     session = onnxruntime.InferenceSession(image_graph(tower), providers=["CPUExecutionProvider"])
-    pixels = np.random.default_rng(0).integers(0, 256, (5, 64, 64, 3), dtype=np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, (5, SIDE, SIDE, 3), dtype=np.uint8)
+    pixels[3:] = 255
+    pixels[3, 20:40, 50:80] = (200, 30, 60)  # one with margins to cut, one blank
     together = session.run(None, {"pixels": pixels})[0]
     alone = np.concatenate([session.run(None, {"pixels": pixels[i : i + 1]})[0] for i in range(5)])
     with torch.inference_mode():
-        expected = tower.at_two_sides(torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255.0).numpy()
+        expected = embed_looks(tower, torch.from_numpy(pixels).permute(0, 3, 1, 2).float()).numpy()
     assert np.abs(together - alone).max() < 1e-5
     assert np.abs(together - expected).max() < 2e-3  # weights are stored as fp16
+
+
+# As above.
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+def test_a_further_round_begins_from_the_exported_weights(tower: ImageTower) -> None:
+    again = read_image_tower(image_graph(tower))
+    pixels = torch.rand(2, 3, 48, 48, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        assert torch.allclose(again.eval()(pixels), tower(pixels), atol=2e-3)
 
 
 def test_int8_tables_and_matrices_compute_what_their_codes_say() -> None:

@@ -83,7 +83,7 @@ def test_the_clock_sets_rate_and_side() -> None:
     assert plan.rate_at(0.0) == 0.0
     assert plan.rate_at(0.015) == pytest.approx(plan.rate)
     assert plan.rate_at(1.0) == pytest.approx(0.0, abs=1e-9)
-    assert [set(plan.sides_at(p)) for p in (0.0, 0.6, 1.0)] == [{48}, {64}, {48, 64}]
+    assert [set(plan.sides_at(p)) for p in (0.0, 0.6, 1.0)] == [{48}, {64}, {64}]
 
 
 def test_the_tower_answers_unit_vectors_at_any_side() -> None:
