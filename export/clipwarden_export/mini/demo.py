@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from clipwarden.policy.schema import Mode
+from clipwarden.policy.schema import Bounds, Mode
 from clipwarden_export.mini.card import attribution_table
 from clipwarden_export.mini.heldout import SEED
 from clipwarden_export.mini.labels import read_labels
@@ -17,11 +17,13 @@ from clipwarden_export.mini.report import Subject, verdicts
 
 # The rule: drawings of three colour report sets in a seeded order. Of the enforced categories' positives the first
 # three that are blocked and the first three sent to review; then, whatever their verdict, the first two hard negatives
-# and the first three emojione drawings without any label.
+# and the first three emojione drawings without any label. Drawings within a twentieth of any threshold are passed over:
+# another processor's last bits must not change what the documentation shows.
 _SETS: Final = ("emojione", "streamline-ultimate-color", "streamline-color")
 _EACH_VERDICT: Final = 3
 _HARD_NEGATIVES: Final = 2
 _UNLABELLED: Final = 3
+_CLEARANCE: Final = 0.05  # share of a threshold
 _REVIEW, _BLOCK = 1, 2
 _LONGEST_NAME: Final = 22
 
@@ -77,7 +79,7 @@ def _choose(subject: Subject) -> list[int]:
 
     def shuffled(label: str) -> list[int]:
         found = sorted({rows[m.icon_set, m.icon] for m in labels if m.label == label})
-        return [int(row) for row in chance.permutation(found)]
+        return _clear(subject, [int(row) for row in chance.permutation(found)])
 
     positives, negatives = shuffled("positive"), shuffled("hard_negative")
     judged = dict(zip(positives, _verdicts_of(subject, positives), strict=True))
@@ -87,8 +89,20 @@ def _choose(subject: Subject) -> list[int]:
         *[row for row in positives if judged[row] == _BLOCK][:_EACH_VERDICT],
         *[row for row in positives if judged[row] == _REVIEW][:_EACH_VERDICT],
         *negatives[:_HARD_NEGATIVES],
-        *[int(row) for row in chance.permutation(others)[:_UNLABELLED]],
+        *_clear(subject, [int(row) for row in chance.permutation(others)])[:_UNLABELLED],
     ]
+
+
+def _clear(subject: Subject, rows: list[int]) -> list[int]:
+    """Leave out the drawings that score near any category's threshold."""
+    scores = score_cases(subject.held.vectors(np.array(rows), "clean"), subject.compiled)
+    near = np.zeros(len(rows), np.bool_)
+    for column, category in enumerate(scores.categories):
+        bounds = category.thresholds.bounds if category.thresholds else Bounds()
+        for threshold in (bounds.review, bounds.block):
+            if threshold is not None:
+                near |= np.abs(scores.score[:, column] - threshold) < _CLEARANCE * threshold
+    return [row for row, is_near in zip(rows, near, strict=True) if not is_near]
 
 
 def _verdicts_of(subject: Subject, rows: list[int]) -> list[int]:
