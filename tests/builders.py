@@ -12,12 +12,15 @@ from numpy.typing import NDArray
 
 from clipwarden.policy.compiled import CompiledPolicy
 from clipwarden.policy.schema import (
+    Adjustment,
     Attribute,
     Bounds,
     Calibration,
     Category,
     Context,
     Exemption,
+    Head,
+    HeadLayer,
     Metadata,
     Method,
     Mode,
@@ -29,7 +32,7 @@ from clipwarden.policy.schema import (
     Unit,
     Verdict,
 )
-from clipwarden.policy.vectors import concept_texts, scored_concepts
+from clipwarden.policy.vectors import concept_texts, scored_concepts, scored_heads
 from clipwarden.scoring.decide import judge
 from clipwarden.scoring.tables import prepare
 from clipwarden.scoring.verdict import Judgement, ViewRef
@@ -44,6 +47,16 @@ def make_prompts(texts: Iterable[str | tuple[str, float]]) -> tuple[Prompt, ...]
     """Make prompts of texts, or of (text, weight)."""
     pairs = ((item, 1.0) if isinstance(item, str) else item for item in texts)
     return tuple(Prompt(text=text, weight=weight) for text, weight in pairs)
+
+
+def make_head(*layers: tuple[Sequence[Sequence[float]], Sequence[float]]) -> Head:
+    """Make a head of weights `[out,in]` and biases `[out]`, first layer first."""
+    return tuple(
+        HeadLayer(
+            place=place, weight=np.array(weight, dtype="<f4").tobytes(), bias=np.array(bias, dtype="<f4").tobytes()
+        )
+        for place, (weight, bias) in enumerate(layers)
+    )
 
 
 def make_calibration(bias: float) -> Calibration:
@@ -65,19 +78,21 @@ def make_category(
     bias: float | None = None,
     exemptions: Iterable[Exemption] = (),
     contexts: Mapping[str, Bounds] | None = None,
+    adjustments: Iterable[Adjustment] = (),
+    head: Head = (),
 ) -> Category:
     """Make a category; its prompt is its id unless given, and its unit is the method's own.
 
-    Without `review` and `block` it has no thresholds, so no band.
+    With a `head` it has no prompts. Without `review` and `block` it has no thresholds, so no band.
     """
-    unit = Unit.COSINE if method is Method.COSINE else Unit.SCORE
+    unit = Unit.COSINE if method is Method.COSINE and not head else Unit.SCORE
     bounded = review is not None or block is not None
     return Category(
         id=id,
-        prompts=make_prompts([id] if prompts is None else prompts),
+        prompts=make_prompts([] if head else [id] if prompts is None else prompts),
         negatives=tuple(negatives),
-        templates=("{}",),
-        method=method,
+        templates=() if head else ("{}",),
+        method=Method.HEAD if head else method,
         pool=pool,
         calibration=None if bias is None else make_calibration(bias),
         severity=severity,
@@ -87,6 +102,8 @@ def make_category(
         reason_code=None,
         exemptions=tuple(exemptions),
         contexts=dict(contexts or {}),
+        adjustments=tuple(adjustments),
+        head=head,
     )
 
 
@@ -125,7 +142,7 @@ def make_policy(
 
 def scored_texts(policy: Policy) -> list[str]:
     """List the P texts that have rows, in row order."""
-    return [text for concept in scored_concepts(policy) for text in concept_texts(concept)]
+    return [str(text) for concept in scored_concepts(policy) for text in concept_texts(concept)]
 
 
 def unit_vectors(count: int, dim: int, *, seed: int) -> NDArray[np.float32]:
@@ -161,6 +178,7 @@ def compile_with_random_vectors(
         logit_bias=logit_bias,
         vectors=vectors,
         dropped_calibrations=frozenset(),
+        heads=scored_heads(policy),
     )
 
 

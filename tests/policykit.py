@@ -3,22 +3,29 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from clipwarden.policy.learned import BundleTensors, bundle_tensors
 from clipwarden.policy.schema import (
+    Adjustment,
     Attribute,
     Bounds,
     Calibration,
     Category,
     Context,
     Exemption,
+    Head,
+    HeadLayer,
+    LearnedVector,
     Metadata,
     Method,
     Mode,
     ModelBinding,
+    Phrase,
     Policy,
     Pool,
     Prompt,
@@ -26,6 +33,7 @@ from clipwarden.policy.schema import (
     Unit,
     Verdict,
 )
+from clipwarden.policy.vectors import concept_texts
 
 FINGERPRINT = "sha256:" + "ab" * 32
 DIM = 8
@@ -133,15 +141,45 @@ TEMPLATES = st.lists(
 DIGESTS = st.binary(min_size=32, max_size=32).map(lambda data: "sha256:" + data.hex())
 
 
-def _tidy(text: str) -> str:
-    return " ".join(text.casefold().split())
+def _meaning(phrase: Phrase) -> str | bytes:
+    return phrase.values if isinstance(phrase, LearnedVector) else " ".join(phrase.casefold().split())
+
+
+@st.composite
+def learned_vectors(draw: st.DrawFn, dim: int = DIM) -> LearnedVector:
+    """Draw a vector as a file would have given it: of unit length, without -0.0."""
+    return LearnedVector(name=draw(NAMES), values=unit_vector(draw(st.text(max_size=3)), dim).astype("<f4").tobytes())
+
+
+@st.composite
+def heads(draw: st.DrawFn, dim: int = DIM) -> Head:
+    """Draw a head of one or two layers."""
+    widths = [dim, *draw(st.sampled_from([(), (3,)])), 1]
+    return tuple(
+        HeadLayer(
+            place=place,
+            weight=np.stack([unit_vector(f"{draw(WORDS)}{row}", inputs) for row in range(outputs)])
+            .astype("<f4")
+            .tobytes(),
+            bias=unit_vector(draw(WORDS), outputs).astype("<f4").tobytes(),
+        )
+        for place, (inputs, outputs) in enumerate(pairwise(widths))
+    )
+
+
+def learned_of(policy: Policy) -> BundleTensors:
+    """Return a bundle's tensors of all that a policy learned, so that its document can be parsed."""
+    concepts = (*policy.categories, *policy.attributes)
+    values = [each.values for item in concepts for each in concept_texts(item) if isinstance(each, LearnedVector)]
+    return BundleTensors(np.frombuffer(b"".join(values), dtype="<f4").reshape(-1, DIM), bundle_tensors(policy))
 
 
 @st.composite
 def _concept_parts(draw: st.DrawFn, name: str) -> dict[str, object]:
     method = draw(st.sampled_from(Method))
     pool = draw(st.sampled_from(Pool))
-    texts = draw(st.lists(TEXTS, min_size=1, max_size=5, unique_by=_tidy))
+    phrases = st.one_of(TEXTS, learned_vectors())
+    texts = draw(st.lists(phrases, min_size=1, max_size=5, unique_by=_meaning))
     split = len(texts) if method is Method.COSINE else draw(st.integers(1, len(texts)))
     weights = st.just(1.0) if pool is Pool.MAX else st.floats(0.001, 999)
     calibration = st.builds(
@@ -150,6 +188,9 @@ def _concept_parts(draw: st.DrawFn, name: str) -> dict[str, object]:
         prevalence=st.floats(0, 1, exclude_min=True, exclude_max=True),
         fitted_on=DIGESTS,
     )
+    if method is Method.HEAD:
+        bare = {"id": name, "prompts": (), "templates": (), "method": method}
+        return {**bare, "head": draw(heads()), "calibration": draw(st.none() | calibration)}
     return {
         "id": name,
         "prompts": tuple(Prompt(text=text, weight=draw(weights)) for text in texts[:split]),
@@ -180,6 +221,7 @@ def _category(draw: st.DrawFn, name: str, attributes: Sequence[Attribute], conte
         # The same ends again never cross the base's; what matters here is the shape.
         overrides = {each.name: bounds for each in contexts if draw(st.booleans())}
     chosen = [each for each in attributes if draw(st.booleans())]
+    plain = [each for each in attributes if each.method is parts["method"] is Method.COSINE and draw(st.booleans())]
     return Category(
         **parts,  # type: ignore[arg-type]
         severity=draw(st.integers(0, 4)),
@@ -189,6 +231,7 @@ def _category(draw: st.DrawFn, name: str, attributes: Sequence[Attribute], conte
         reason_code=draw(st.none() | TEXTS),
         exemptions=tuple(Exemption(attribute=each.id, gte=draw(st.floats(0, 1)) + 0.0) for each in chosen),
         contexts=overrides,
+        adjustments=tuple(Adjustment(attribute=each.id, gte=draw(st.floats(-1, 1)) + 0.0, add=0.01) for each in plain),
     )
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from clipwarden.policy.schema import Bounds, Category, Concept, Method, Mode, Policy, Pool, Verdict
 from clipwarden.policy.vectors import scored_concepts
@@ -36,17 +36,29 @@ def slow_sigmoid(x: float) -> float:
 
 def slow_scores(policy: Policy, rows: Sequence[Sequence[float]], *, scale: float) -> list[SlowScore]:
     """Score every concept of a policy on the views of one image; each row ends with the background's cosine."""
-    scores = []
+    slope = policy.model.calibration_scale
+    views = [slow_concepts(policy, row, view=view, scale=scale, slope=slope) for view, row in enumerate(rows)]
+    return [
+        max(found, key=lambda each: each.score if each.margin is None else each.margin)
+        for found in zip(*views, strict=True)
+    ]
+
+
+def slow_concepts(policy: Policy, row: Sequence[float], *, view: int, scale: float, slope: float) -> list[SlowScore]:
+    """Score every concept on one view: the cosines first, then what attributes add to them."""
+    scores = {}
     first = 0
     for concept in scored_concepts(policy):
         last = first + len(concept.prompts) + len(concept.negatives)
-        views = [
-            slow_view(concept, row[first:last], row[-1], view=view, scale=scale, slope=policy.model.calibration_scale)
-            for view, row in enumerate(rows)
-        ]
-        scores.append(max(views, key=lambda found: found.cosine if found.margin is None else found.margin))
+        scores[concept.id] = slow_view(concept, row[first:last], row[-1], view=view, scale=scale, slope=slope)
         first = last
-    return scores
+    adjusted = dict(scores)
+    for category in policy.categories:
+        holds = [item.add for item in category.adjustments if scores[item.attribute].score >= item.gte]
+        if holds and category.id in scores:
+            own = scores[category.id]
+            adjusted[category.id] = replace(own, score=own.score + max(holds))
+    return list(adjusted.values())
 
 
 def slow_view(
@@ -81,34 +93,36 @@ def slow_bounds(category: Category, context: str | None) -> Bounds:
     )
 
 
-def slow_band(category: Category, scored: dict[str, Scored], context: str | None) -> Verdict:
-    """Give one category's band, from what was scored by id."""
-    score, view = scored[category.id].score, scored[category.id].view
+def slow_band(category: Category, views: Sequence[dict[str, Scored]], context: str | None) -> Verdict:
+    """Give one category's band, the worst of any view, from what was scored by id in each."""
+    return max(slow_view_band(category, scored, context) for scored in views)
+
+
+def slow_view_band(category: Category, scored: dict[str, Scored], context: str | None) -> Verdict:
+    score = scored[category.id].score
     bounds = slow_bounds(category, context)
     band = Verdict.ALLOW
     if bounds.review is not None and score >= bounds.review:
         band = Verdict.REVIEW
     if bounds.block is not None and score >= bounds.block:
         band = Verdict.BLOCK
-    exempt = any(
-        scored[item.attribute].score >= item.gte and scored[item.attribute].view == view for item in category.exemptions
-    )
+    exempt = any(scored[item.attribute].score >= item.gte for item in category.exemptions)
     return Verdict.REVIEW if band is Verdict.BLOCK and exempt else band
 
 
 def slow_verdict(
     policy: Policy,
-    scored: dict[str, Scored],
+    views: Sequence[dict[str, Scored]],
     *,
     modes: set[Mode],
     context: str | None,
     partial: bool,
     degraded: bool,
 ) -> Verdict:
-    """Give the verdict of the categories in `modes`, from what was scored by concept id."""
+    """Give the verdict of the categories in `modes`, from what was scored by concept id in each view."""
     counted = [category for category in policy.categories if category.mode in modes]
     if not counted:
         return Verdict.ALLOW
-    verdicts = [slow_band(item, scored, context) for item in counted]
+    verdicts = [slow_band(item, views, context) for item in counted]
     verdicts += [policy.on_partial] * partial + [Verdict.REVIEW] * degraded
     return max(verdicts)

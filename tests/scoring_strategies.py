@@ -7,13 +7,25 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from builders import make_attribute, make_category, make_policy, scored_texts
-from clipwarden.policy.schema import Attribute, Bounds, Category, Exemption, Method, Mode, Policy, Pool, Verdict
+from clipwarden.policy.schema import (
+    Adjustment,
+    Attribute,
+    Bounds,
+    Category,
+    Exemption,
+    Method,
+    Mode,
+    Policy,
+    Pool,
+    Verdict,
+)
 
 CONTEXTS = ("shop", "museum-site")
 
 # A tenth of the range, so that ties between cosines and bounds happen often: that is where inclusiveness shows.
 coarse = st.integers(-10, 10).map(lambda tenth: tenth / 10)
 cosine = st.one_of(st.floats(-1, 1, width=32), coarse)
+methods = st.sampled_from([Method.COSINE, Method.MARGIN])  # heads see embeddings, not cosines: test_head.py
 logit_scales = st.sampled_from([1.0, 14.3, 100.0])
 
 
@@ -37,7 +49,7 @@ def bounds(draw: st.DrawFn) -> Bounds:
 
 @st.composite
 def categories(draw: st.DrawFn, number: int, attributes: list[Attribute]) -> Category:
-    method = draw(st.sampled_from(Method))
+    method = draw(methods)
     pool = draw(st.sampled_from(Pool))
     weight = st.just(1.0) if pool is Pool.MAX else st.floats(0.125, 8)
     negatives = draw(st.integers(0, 3)) if method is Method.MARGIN else 0
@@ -55,15 +67,18 @@ def categories(draw: st.DrawFn, number: int, attributes: list[Attribute]) -> Cat
         block=own.block,
         bias=draw(st.sampled_from([None, -2.5, 0.75])),
         exemptions=exemptions,
+        adjustments=[
+            Adjustment(attribute=item.id, gte=draw(cosine), add=draw(st.sampled_from([0.01, 0.1, 0.5])))
+            for item in attributes * 2
+            if method is Method.COSINE and item.method is Method.COSINE and draw(st.booleans())
+        ],
         contexts={} if own == Bounds() else {name: draw(bounds()) for name in CONTEXTS if draw(st.booleans())},
     )
 
 
 @st.composite
 def policies(draw: st.DrawFn) -> Policy:
-    attributes = [
-        make_attribute(f"a{number}", method=draw(st.sampled_from(Method))) for number in range(draw(st.integers(0, 2)))
-    ]
+    attributes = [make_attribute(f"a{number}", method=draw(methods)) for number in range(draw(st.integers(0, 2)))]
     return make_policy(
         [draw(categories(number, attributes)) for number in range(draw(st.integers(1, 4)))],
         attributes=attributes,

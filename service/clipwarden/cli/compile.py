@@ -3,17 +3,18 @@
 from pathlib import Path
 
 from clipwarden.cli.loading import load_named_model, progress_bar, vector_cache
-from clipwarden.cli.terminal import notice, print_facts, printable
 from clipwarden.errors import ConfigError
 from clipwarden.policy.bundle import write_bundle
 from clipwarden.policy.cache import VectorCache
 from clipwarden.policy.compile import compile_policy
+from clipwarden.policy.compiled import CompiledPolicy
 from clipwarden.policy.lint import lint_with_model
 from clipwarden.policy.load import load_policy
-from clipwarden.policy.schema import Policy
+from clipwarden.policy.schema import LearnedVector
 from clipwarden.policy.source import is_bundle
-from clipwarden.policy.vectors import concept_texts, expand, scored_concepts
+from clipwarden.policy.vectors import embedded_texts, scored_concepts
 from clipwarden.serving.snapshot import find_policy
+from clipwarden.terminal import notice, print_facts, printable
 
 
 def compile_to_bundle(policy: str, output: Path, *, model: str | None, use_cache: bool) -> None:
@@ -50,22 +51,22 @@ def compile_to_bundle(policy: str, output: Path, *, model: str | None, use_cache
     for warning in (*loaded.warnings, *lint_with_model(loaded.policy, with_model, loaded.positions, cache=vectors)):
         notice(printable(str(warning)))
     write_bundle(compiled, output)
-    texts = _distinct_texts(loaded.policy)
+    texts, learned = len(embedded_texts(loaded.policy)), _learned(compiled)
     rows = {
         "Bundle": f"{output}, {output.stat().st_size:,} bytes",
         "Policy": f"{loaded.policy.metadata.id}, {compiled.digest}",
         "Model": f"{with_model.manifest.name}, {compiled.fingerprint}",
         "Texts": f"{texts} in their templates: {embedded} embedded now, {texts - embedded} from the cache",
     }
+    if learned:
+        rows["Learned"] = f"{learned}, from the policy's own files"
     print_facts(rows)
 
 
-def _distinct_texts(policy: Policy) -> int:
-    return len(
-        {
-            expanded
-            for concept in scored_concepts(policy)
-            for text in concept_texts(concept)
-            for expanded in expand(text, concept.templates)
-        }
-    )
+def _learned(compiled: CompiledPolicy) -> str:
+    phrases = (phrase for concept in scored_concepts(compiled.policy) for phrase in concept.phrases)
+    counts = {
+        "vector": len({phrase.values for phrase in phrases if isinstance(phrase, LearnedVector)}),
+        "head": len(set(compiled.heads)),
+    }
+    return " and ".join(f"{count} {name}{'' if count == 1 else 's'}" for name, count in counts.items() if count)

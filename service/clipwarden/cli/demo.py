@@ -11,9 +11,9 @@ from clipwarden.cli.explain import explanation
 from clipwarden.cli.outcome import Outcome, Tally
 from clipwarden.cli.subserver import running_subserver
 from clipwarden.cli.table import outcomes_table
-from clipwarden.cli.terminal import notice, stdout
 from clipwarden.client import Client, ClientError, Image, ImageRefusedError
 from clipwarden.errors import ConfigError
+from clipwarden.terminal import notice, stdout
 from clipwarden.vision.runtime import import_onnxruntime
 
 DEMO_IMAGES = Path(__file__).parent.parent / "demo" / "images"

@@ -6,9 +6,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from clipwarden.cli.reading import compare, mode_name, oddities, raises
-from clipwarden.cli.table import WIDE, match_text, new_table, verdict_text
-from clipwarden.cli.terminal import printable
+from clipwarden.cli.reading import mode_name, oddities, raises, score_lines
+from clipwarden.cli.table import WIDE, evidence_text, match_text, new_table, verdict_text
+from clipwarden.terminal import printable
 from clipwarden.v1 import moderation_pb2 as v1
 
 FINGERPRINT_SHOWN = len("sha256:") + 16
@@ -64,7 +64,7 @@ def _categories(moderation: v1.Moderation) -> Table:
         if item.status != v1.EVALUATION_STATUS_EVALUATED:
             table.add_row(item.id, mode_name(item.mode), "", _not_evaluated(item))
         else:
-            numbers = (str(compare(item)), _margin(item))
+            numbers = (score_lines(item), _margin(item))
             table.add_row(item.id, mode_name(item.mode), _band(item), *numbers, *_matches(item))
     return table
 
@@ -78,7 +78,7 @@ def _narrow_categories(moderation: v1.Moderation) -> Table:
             continue
         prompt, contrast = _matches(item)
         texts = Text("\n").join([prompt, Text.assemble(("vs. ", "dim"), contrast)]) if contrast else prompt
-        numbers = f"{compare(item)}\nmargin {_margin(item)}" if item.HasField("margin") else str(compare(item))
+        numbers = f"{score_lines(item)}\nmargin {_margin(item)}" if item.HasField("margin") else score_lines(item)
         table.add_row(item.id, mode_name(item.mode), _band(item), numbers, texts)
     return table
 
@@ -110,7 +110,7 @@ def _margin(item: v1.CategoryResult | v1.AttributeResult) -> str:
 
 def _matches(item: v1.CategoryResult | v1.AttributeResult) -> list[Text]:
     contrast = match_text(item.winning_contrast) if item.HasField("winning_contrast") else Text("")
-    return [match_text(item.winning_prompt), contrast]
+    return [evidence_text(item), contrast]
 
 
 def _footnotes(moderation: v1.Moderation) -> Iterator[str]:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from rich.text import Text
 
-from clipwarden.cli.terminal import print_facts, printable, stdout
 from clipwarden.errors import ModelError
+from clipwarden.terminal import print_facts, printable, stdout
 from clipwarden.vision.fingerprint import fingerprint
 from clipwarden.vision.manifest import MANIFEST_NAME
 from clipwarden.vision.model import (
@@ -20,6 +20,7 @@ from clipwarden.vision.model import (
     load_model,
     resolve_model,
 )
+from clipwarden.vision.staging import require_finished
 from clipwarden.vision.startup import prepare_process
 
 MAX_DEPTH_SHOWN = 6
@@ -50,9 +51,11 @@ def show_models(folder: str, *, verify: bool, as_json: bool) -> None:
 
 def _model_folders(name: str) -> list[Path]:
     path = embedded_model_path() if name == EMBEDDED_MODEL else resolve_model(name)
+    require_finished(path)
     if (path / MANIFEST_NAME).is_file():
         return [path]
-    inside = sorted(manifest.parent for manifest in path.glob(f"*/{MANIFEST_NAME}"))
+    # Hidden ones are on their way to be published, or were left by an export that was killed.
+    inside = sorted(manifest.parent for manifest in path.glob(f"[!.]*/{MANIFEST_NAME}"))
     if not inside:
         raise ModelError(
             f"{path} is no model folder: it has no {MANIFEST_NAME}, and neither has any folder in it. "
@@ -93,7 +96,7 @@ def _rows(manifest: ModelManifest, runtime: Runtime | None) -> Iterator[tuple[st
 
 def _texts(manifest: ModelManifest) -> str:
     if manifest.text is None or manifest.omitted:
-        return "no text encoder: loads compiled policies (bundles) only"
+        return "no text encoder: loads compiled policies (bundles), and policies without texts"
     return f"up to {manifest.text.context_length} tokens"
 
 

@@ -14,9 +14,9 @@ from clipwarden.cli.judges import Judge, fails_alone, load_for, open_judge
 from clipwarden.cli.loading import progress_bar
 from clipwarden.cli.outcome import Outcome
 from clipwarden.cli.report import Report, make_report
-from clipwarden.cli.terminal import notice
 from clipwarden.client import ClientError
 from clipwarden.serving.snapshot import Snapshot
+from clipwarden.terminal import notice
 
 FILE_UNREADABLE = "FILE_UNREADABLE"
 """Reason, in JSON and table, of a file that this process could not read; no server has ever seen it."""

@@ -41,7 +41,8 @@ def leading_category(moderation: v1.Moderation) -> v1.CategoryResult | None:
 
     The one that decided, if any; else the one that came nearest to deciding: the stricter band first, then enforced
     before shadow, then the least distance to its lowest threshold. Categories without thresholds come last, the best
-    match by cosine first: their scores compare with nothing else.
+    match by cosine first: their scores compare with nothing else. A head has no cosine, and takes part by its score;
+    of equal scores, such as two that are 1.0, the higher logit comes first.
 
     Args:
         moderation: The verdict.
@@ -57,11 +58,12 @@ def leading_category(moderation: v1.Moderation) -> v1.CategoryResult | None:
     return max(evaluated, key=_nearness, default=None)
 
 
-def _nearness(category: v1.CategoryResult) -> tuple[int, bool, bool, float, float]:
+def _nearness(category: v1.CategoryResult) -> tuple[int, bool, bool, float, float, float]:
     threshold = lowest_threshold(category)
     distance = 0.0 if threshold is None else category.score - threshold
     enforced = category.mode == v1.MODE_ENFORCE
-    return int(category.band), threshold is not None, enforced, distance, category.cosine
+    match = category.score if category.HasField("logit") else category.cosine
+    return int(category.band), threshold is not None, enforced, distance, match, category.logit
 
 
 def lowest_threshold(category: v1.CategoryResult) -> float | None:
@@ -113,6 +115,18 @@ def compare(category: v1.CategoryResult) -> Comparison:
     band, threshold = passed[0] if passed else reached[-1]
     score_text, threshold_text = _told_apart(category.score, threshold)
     return Comparison(score=score_text, relation="≥" if passed else "<", band=band, threshold=threshold_text)
+
+
+def added(category: v1.CategoryResult) -> str:
+    """Say what was added to a category's cosine, and by which attribute; empty when nothing was."""
+    if not category.HasField("adjustment"):
+        return ""
+    return f"{category.adjustment.add:+.{FEWEST_DIGITS}g} by {category.adjustment.attribute}"
+
+
+def score_lines(category: v1.CategoryResult) -> str:
+    """Set a category's score beside its threshold, and below what was added to make it, if anything was."""
+    return "\n".join(line for line in (str(compare(category)), added(category)) if line)
 
 
 def _told_apart(score: float, threshold: float) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from clipwarden.cli.explain import explanation
 from clipwarden.cli.jsonlines import json_line
 from clipwarden.cli.outcome import Outcome, Tally
 from clipwarden.cli.table import outcomes_table
-from clipwarden.cli.terminal import notice, stdout
+from clipwarden.terminal import notice, stdout
 
 NOTHING_ENFORCED = (
     "No category of this policy is enforced, so every image is ALLOW whatever it shows: this is no clean bill. "

@@ -7,8 +7,8 @@ from rich.table import Table
 from rich.text import Text
 
 from clipwarden.cli.outcome import UNJUDGED, Outcome
-from clipwarden.cli.reading import VERDICT_STYLES, compare, leading_category, oddities, raises, verdict_name
-from clipwarden.cli.terminal import printable
+from clipwarden.cli.reading import VERDICT_STYLES, leading_category, oddities, raises, score_lines, verdict_name
+from clipwarden.terminal import printable
 from clipwarden.v1 import moderation_pb2 as v1
 
 UNJUDGED_STYLE = "bold magenta"
@@ -51,6 +51,13 @@ def match_text(match: v1.TextMatch) -> Text:
     return Text.assemble(f'"{printable(match.text)}"', (f" {match.cosine:.3f}", "dim"))
 
 
+def evidence_text(result: v1.CategoryResult | v1.AttributeResult) -> Text:
+    """Show what speaks for a concept: its winning prompt, or what its head gave."""
+    if result.HasField("logit"):
+        return Text.assemble("head, logit", (f" {result.logit:+.2f}", "dim"))
+    return match_text(result.winning_prompt)
+
+
 def _wide_table(outcomes: Sequence[Outcome]) -> Table:
     headers = ("Verdict", "Shadow", "File", "Category", "Score / threshold", "Winning prompt", "Winning contrast")
     table = new_table(*headers, unbroken=("Verdict", "Shadow", "Score / threshold"))
@@ -74,7 +81,7 @@ def _wide_cells(outcome: Outcome) -> list[Text]:
     if category is None:
         return [*cells, Text("none evaluated")]
     contrast = match_text(category.winning_contrast) if category.HasField("winning_contrast") else Text("")
-    return [*cells, _category(category), Text(str(compare(category))), match_text(category.winning_prompt), contrast]
+    return [*cells, _category(category), Text(score_lines(category)), evidence_text(category), contrast]
 
 
 def _narrow_table(outcomes: Sequence[Outcome]) -> Table:
@@ -96,7 +103,7 @@ def _narrow_cells(outcome: Outcome) -> tuple[list[Text], list[Text], list[Text]]
     category = leading_category(moderation)
     if category is None:
         return verdict, name, [Text("no category evaluated")]
-    why = [Text.assemble(_category(category), f" {compare(category)}"), match_text(category.winning_prompt)]
+    why = [Text.assemble(_category(category), f" {score_lines(category)}"), evidence_text(category)]
     if category.HasField("winning_contrast"):
         why.append(Text.assemble(("vs. ", "dim"), match_text(category.winning_contrast)))
     return verdict, name, why

@@ -4,7 +4,7 @@ from clipwarden.policy.fields import Value
 from clipwarden.policy.keys import Fields
 from clipwarden.policy.schema import Bounds, Method, Unit
 
-UNIT_OF = {Method.COSINE: Unit.COSINE, Method.MARGIN: Unit.SCORE}
+UNIT_OF = {Method.COSINE: Unit.COSINE, Method.MARGIN: Unit.SCORE, Method.HEAD: Unit.SCORE}
 LOWEST = {Unit.COSINE: -1.0, Unit.SCORE: 0.0}
 """Lower end of each unit's range; the upper end of both is 1."""
 

@@ -17,12 +17,13 @@ from clipwarden.policy.cache import UNIT_TOLERANCE
 from clipwarden.policy.compiled import CompiledPolicy
 from clipwarden.policy.digest import policy_digest
 from clipwarden.policy.document import dump_policy
+from clipwarden.policy.learned import BundleTensors, bundle_tensors
 from clipwarden.policy.load import LoadedPolicy, parse_policy
-from clipwarden.policy.schema import Method, Policy
+from clipwarden.policy.schema import Concept, LearnedVector, Method, Phrase, Policy
 from clipwarden.policy.sections import DIGEST
 from clipwarden.policy.stale import calibrations_enforced, drop_stale_calibrations
-from clipwarden.policy.tensors import dump_tensors, parse_metadata, parse_tensors, read_bounded
-from clipwarden.policy.vectors import concept_texts, scored_concepts
+from clipwarden.policy.tensors import Tensors, dump_tensors, parse_metadata, parse_tensors, read_bounded
+from clipwarden.policy.vectors import concept_texts, scored_concepts, scored_heads
 
 FORMAT = "clipwarden-bundle/1"
 MAX_BUNDLE_BYTES = 256 * 1024 * 1024
@@ -65,12 +66,14 @@ def write_bundle(compiled: CompiledPolicy, path: Path) -> None:
         path: The file to write or replace.
 
     Raises:
-        PolicyError: The policy was not made by `parse_policy` and would not be read back as it is.
+        PolicyError: The policy was not made by `parse_policy` and would not be read back as it is, or the bundle
+            would be larger than any that is read.
         OSError: The file cannot be written.
     """
     policy = compiled.source or compiled.policy
     text = dump_policy(policy)
-    if len(text) > MAX_POLICY_CHARACTERS or parse_policy(text, file=str(path)).policy != policy:
+    learned = bundle_tensors(policy)
+    if len(text) > MAX_POLICY_CHARACTERS or _read_back(text, path, compiled.vectors, learned) != policy:
         raise _refusal(path, "the policy cannot be stored without change", "Write it as YAML and load that.")
     header = {
         "format": FORMAT,
@@ -82,7 +85,15 @@ def write_bundle(compiled: CompiledPolicy, path: Path) -> None:
         "rows": row_hashes(policy),
     }
     metadata = {_METADATA: json.dumps(header, ensure_ascii=False, allow_nan=False, separators=(",", ":"))}
-    write_atomically(path, dump_tensors({_TENSOR: compiled.vectors}, metadata=metadata))
+    data = dump_tensors({_TENSOR: compiled.vectors, **learned}, metadata=metadata)
+    if len(data) > MAX_BUNDLE_BYTES:
+        reason = f"it would come to {len(data)} bytes, and none above {MAX_BUNDLE_BYTES} is read"
+        raise _refusal(path, reason, "Leave out texts, vectors or heads, or load the policy as YAML.")
+    write_atomically(path, data)
+
+
+def _read_back(text: str, path: Path, vectors: NDArray[np.float32], learned: Tensors) -> Policy:
+    return parse_policy(text, file=str(path), learned=BundleTensors(vectors, learned)).policy
 
 
 def read_bundle(path: Path, *, on_warning: OnWarning | None = None) -> CompiledPolicy:
@@ -105,9 +116,11 @@ def read_bundle(path: Path, *, on_warning: OnWarning | None = None) -> CompiledP
         data = read_bounded(path, limit=MAX_BUNDLE_BYTES)
         tensors = parse_tensors(data)
         header = _parse_header(parse_metadata(data))
-        loaded = _parse_inner(header.policy, path)
+        vectors, others = _check_vectors(tensors), _check_others(tensors)
+        loaded = _parse_inner(header.policy, path, BundleTensors(vectors, others))
         _check_rows(header, loaded.policy)
-        vectors = _check_vectors(tensors, len(header.rows) + 1)
+        _check_count(vectors, len(header.rows) + 1)
+        _check_learned(vectors, others, loaded.policy)
         _check_background(vectors, loaded.policy)
     except OSError as exc:
         raise _refusal(path, f"it cannot be read: {exc.strerror}", "Check the path and its permissions.") from exc
@@ -126,16 +139,26 @@ def read_bundle(path: Path, *, on_warning: OnWarning | None = None) -> CompiledP
         logit_bias=header.logit_bias,
         vectors=vectors,
         dropped_calibrations=dropped,
+        heads=scored_heads(policy),
     )
 
 
 def row_hashes(policy: Policy) -> list[str]:
-    """Return what each row of a policy's vectors is the vector of: SHA-256 of the text and its templates."""
+    """Return what each row of a policy's vectors is the vector of: SHA-256 of the text and its templates.
+
+    A learned vector stands for itself, whatever the templates.
+    """
     return [
-        hashlib.sha256(rfc8785.dumps([text, sorted(concept.templates)])).hexdigest()
+        hashlib.sha256(rfc8785.dumps(_row_name(phrase, concept))).hexdigest()
         for concept in scored_concepts(policy)
-        for text in concept_texts(concept)
+        for phrase in concept_texts(concept)
     ]
+
+
+def _row_name(phrase: Phrase, concept: Concept) -> list[str | list[str]]:
+    if isinstance(phrase, LearnedVector):
+        return ["vector", phrase.content]  # no text looks like this: its second item is a list
+    return [phrase, sorted(concept.templates)]
 
 
 def _parse_header(metadata: dict[str, str]) -> _Header:
@@ -157,11 +180,11 @@ def _parse_header(metadata: dict[str, str]) -> _Header:
     )
 
 
-def _parse_inner(text: str, path: Path) -> LoadedPolicy:
+def _parse_inner(text: str, path: Path, learned: BundleTensors) -> LoadedPolicy:
     if len(text) > MAX_POLICY_CHARACTERS:
         raise _BundleError("the policy inside is too long")
     try:
-        return parse_policy(text, file=str(path))
+        return parse_policy(text, file=str(path), learned=learned)
     except PolicyError as exc:
         raise _BundleError(f"the policy inside is refused: {exc.problems[0].message}") from exc
 
@@ -178,20 +201,43 @@ def _check_rows(header: _Header, policy: Policy) -> None:
         raise _BundleError("a calibration that an enforced verdict rests on was fitted on something else")
 
 
-def _check_vectors(tensors: dict[str, NDArray[np.generic]], rows: int) -> NDArray[np.float32]:
+def _check_vectors(tensors: dict[str, NDArray[np.generic]]) -> NDArray[np.float32]:
     """Check float32 [P+1,D]: unit rows, then a mean of unit rows."""
     table = tensors.get(_TENSOR)
-    if table is None or len(tensors) != 1 or table.dtype != np.float32 or table.ndim != len("PD"):
+    if table is None or table.dtype != np.float32 or table.ndim != len("PD") or not table.size:
         raise _BundleError("it does not hold one table of float32 vectors")
-    if table.shape[0] != rows or table.shape[1] == 0:
-        raise _BundleError(f"it holds {table.shape[0]} vectors where {rows} belong to the policy inside")
     vectors = cast("NDArray[np.float32]", table)
-    norms = np.linalg.norm(vectors, axis=1)
+    with np.errstate(over="ignore", invalid="ignore"):  # a length beyond float32 is refused below
+        norms = np.linalg.norm(vectors, axis=1)
     # Written so that NaN fails too.
     if not (np.all(np.abs(norms[:-1] - 1.0) <= UNIT_TOLERANCE) and norms[-1] <= 1.0 + UNIT_TOLERANCE):
         raise _BundleError("its vectors are not finite unit vectors")
     vectors.setflags(write=False)
     return vectors
+
+
+def _check_others(tensors: Tensors) -> Tensors:
+    others = {name: tensor for name, tensor in tensors.items() if name != _TENSOR}
+    if any(tensor.dtype != np.float32 for tensor in others.values()):
+        raise _BundleError("it holds a tensor that is no float32")
+    return others
+
+
+def _check_count(vectors: NDArray[np.float32], rows: int) -> None:
+    if len(vectors) != rows:
+        raise _BundleError(f"it holds {len(vectors)} vectors where {rows} belong to the policy inside")
+
+
+def _check_learned(vectors: NDArray[np.float32], others: Tensors, policy: Policy) -> None:
+    """Refuse a learned vector in another row than its own, which unlike a text's can be told, and tensors of nobody."""
+    if set(others) != set(bundle_tensors(policy)):
+        raise _BundleError("it holds a tensor that its policy does not name")
+    if any(concept.head and concept.head[0].inputs != vectors.shape[1] for concept in scored_concepts(policy)):
+        raise _BundleError("a head in it reads vectors of another width")
+    phrases = (phrase for concept in scored_concepts(policy) for phrase in concept_texts(concept))
+    for row, phrase in enumerate(phrases):
+        if isinstance(phrase, LearnedVector) and vectors[row].astype("<f4").tobytes() != phrase.values:
+            raise _BundleError(f"the row of the {phrase} holds something else")
 
 
 def _check_background(vectors: NDArray[np.float32], policy: Policy) -> None:

@@ -9,7 +9,7 @@ from clipwarden.policy.findings import Findings, Positions
 from clipwarden.policy.lint import check_binding
 from clipwarden.policy.schema import Policy
 from clipwarden.policy.stale import drop_stale_calibrations
-from clipwarden.policy.vectors import Progress, embed_policy
+from clipwarden.policy.vectors import Progress, embed_policy, scored_heads
 
 
 def compile_policy(
@@ -26,7 +26,7 @@ def compile_policy(
 
     Args:
         policy: As parsed.
-        model: With a text encoder.
+        model: With a text encoder, unless learned vectors and heads are all that the policy scores.
         cache: Vectors of texts embedded before; new ones are added to it, and saved.
         progress: For a progress bar.
         positions: Where the policy was written, for the places of problems.
@@ -36,8 +36,9 @@ def compile_policy(
 
     Raises:
         FingerprintMismatchError: The policy is bound to another model.
-        PolicyError: The model has no text encoder or background, or truncates a text, or an enforced
-            category's calibration was fitted on something else.
+        PolicyError: The model lacks a text encoder or background that the policy needs, gives another width than a
+            learned vector or head reads, or truncates a text, or an enforced category's calibration was fitted on
+            something else.
         EncoderError: The text encoder failed.
     """
     check_fingerprint(policy, model)
@@ -56,6 +57,7 @@ def compile_policy(
         logit_bias=model.manifest.logit_bias,
         vectors=vectors,
         dropped_calibrations=dropped,
+        heads=scored_heads(kept),
     )
 
 

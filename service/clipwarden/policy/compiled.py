@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from clipwarden.policy.schema import Policy
+from clipwarden.policy.schema import Head, Policy
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,6 +24,7 @@ class CompiledPolicy:
             negatives. The last row is the mean of the background vectors (not unit), so that one matmul
             also yields `B`.
         dropped_calibrations: Ids of concepts whose calibration was fitted on something else.
+        heads: Those of the scored concepts, in their order, each once; their logits follow the cosines.
         source: The policy as it was written, which bundles store; None means that it is `policy`.
     """
 
@@ -35,3 +36,4 @@ class CompiledPolicy:
     vectors: NDArray[np.float32]
     dropped_calibrations: frozenset[str]
     source: Policy | None = None
+    heads: tuple[Head, ...] = ()

@@ -1,18 +1,26 @@
 """Read categories and attributes: their texts, scoring, calibration, thresholds, exemptions, overrides."""
 
 import re
+from dataclasses import dataclass
 
 from clipwarden.policy.bounds import UNIT_OF, check_order, merge_bounds, read_bounds
+from clipwarden.policy.conditions import (
+    ADJUSTMENTS_EXAMPLE,
+    EXEMPTIONS_EXAMPLE,
+    read_adjustments,
+    read_exemptions,
+)
 from clipwarden.policy.fields import Value
 from clipwarden.policy.findings import Findings
 from clipwarden.policy.keys import Fields
+from clipwarden.policy.learned import LearnedError, LearnedSource
+from clipwarden.policy.prompts import NEGATIVES_EXAMPLE, PROMPTS_EXAMPLE, PromptReader
 from clipwarden.policy.schema import (
     Attribute,
     Bounds,
     Calibration,
     Category,
-    Effect,
-    Exemption,
+    Head,
     Method,
     Mode,
     Pool,
@@ -25,20 +33,16 @@ from clipwarden.policy.sections import MODE_HABITS, MODES, Defaults, read_digest
 CONCEPT_ID = re.compile(r"(?=.{1,64}$)[a-z][a-z0-9_]*(\.[a-z0-9_]+)*")
 ID_RULE = "lower-case letters, digits and `_`, at most 64, starting with a letter; dots group"
 
-MAX_PROMPTS = 256
-"""Most prompts, or negatives, of one concept; a staff member has to be able to read them."""
 MAX_CONCEPTS = 512
 """Most categories, or attributes, of one policy."""
 MAX_SEVERITY = 4
 MAX_BIAS = 1000.0
 """Logits; a sigmoid is 0 or 1 in double precision beyond 750."""
-MAX_WEIGHT = 1000.0
-"""A weight is a share; three orders of magnitude already drop a prompt."""
 
 _CONCEPT_KEYS = {
     "id": "weapons",
-    "prompts": '["a rifle or shotgun"]',
-    "negatives": '["a toy water gun"]',
+    "prompts": PROMPTS_EXAMPLE,
+    "negatives": NEGATIVES_EXAMPLE,
     "templates": '["a photo of {}"]',
     "scoring": "{method: margin, pool: max}",
     "calibration": '{bias: -2.1, prevalence: 0.01, fitted_on: "sha256:..."}',
@@ -50,20 +54,29 @@ _CATEGORY_KEYS = {
     "mode": "shadow",
     "thresholds": "{unit: score, review: 0.55, block: 0.92}",
     "reason_code": "WPN-1",
-    "exemptions": "[{when: {attribute: museum, gte: 0.8}, effect: block_to_review}]",
+    "exemptions": EXEMPTIONS_EXAMPLE,
     "contexts": "{hunting-shop: {review: 0.8}}",
+    "adjustments": ADJUSTMENTS_EXAMPLE,
 }
-_PROMPT_KEYS = {"text": '"a rifle or shotgun"', "weight": "1.0"}
-_SCORING_KEYS = {"method": "margin", "pool": "max"}
+_SCORING_KEYS = {"method": "margin", "pool": "max", "file": "nsfw-head.safetensors"}
 _CALIBRATION_KEYS = {"bias": "-2.1", "prevalence": "0.01", "fitted_on": '"sha256:..."'}
 _THRESHOLD_KEYS = {"unit": "score", "review": "0.55", "block": "0.92"}
 _BOUND_KEYS = {"review": "0.8", "block": "0.99"}
-_EXEMPTION_KEYS = {"when": "{attribute: museum, gte: 0.8}", "effect": "block_to_review"}
-_WHEN_KEYS = {"attribute": "museum", "gte": "0.8"}
+_METHOD_HABITS = {"softmax": "margin", "similarity": "cosine", "mlp": "head", "classifier": "head"}
+_POOL_HABITS = {"maximum": "max", "average": "mean", "logsumexp": "lse"}
+_NO_PHRASES = "Delete them, or write `scoring: {method: margin}`."
 _METHODS = {method.value: method for method in Method}
 _POOLS = {pool.value: pool for pool in Pool}
 _UNITS = {unit.value: unit for unit in Unit}
-_EFFECTS = {effect.value: effect for effect in Effect}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Scoring:
+    """How a concept's number is made; None stands for what is written but unreadable."""
+
+    method: Method | None = Method.MARGIN
+    pool: Pool | None = Pool.MAX
+    head: Head = ()
 
 
 class ConceptReader:
@@ -75,11 +88,14 @@ class ConceptReader:
     Args:
         defaults: What applies where a concept says nothing.
         findings: Receives what is wrong.
+        learned: Where learned vectors and heads are found.
     """
 
-    def __init__(self, defaults: Defaults, findings: Findings) -> None:
+    def __init__(self, defaults: Defaults, findings: Findings, learned: LearnedSource) -> None:
         self._defaults = defaults
         self._findings = findings
+        self._phrases = PromptReader(learned, findings)
+        self._learned = learned
 
     def categories(self, value: Value | None) -> tuple[Category, ...]:
         """Read `categories`."""
@@ -97,36 +113,39 @@ class ConceptReader:
 
     def _attribute(self, value: Value) -> Attribute:
         fields = Fields(value, _CONCEPT_KEYS, self._findings)
-        method, pool = self._scoring(fields.get("scoring"))
+        scoring = self._scoring(fields)
         return Attribute(
             id=self._id(fields.need("id")),
-            prompts=self._prompts(fields.need("prompts"), pool),
-            negatives=self._negatives(fields.get("negatives"), method),
-            templates=self._templates(fields.get("templates")),
-            method=method or Method.MARGIN,
-            pool=pool or Pool.MAX,
-            calibration=self._calibration(fields.get("calibration"), method),
+            prompts=self._prompts(fields, scoring),
+            negatives=self._phrases.negatives(fields.get("negatives"), scoring.method),
+            templates=self._templates(fields.get("templates"), scoring.method),
+            method=scoring.method or Method.MARGIN,
+            pool=scoring.pool or Pool.MAX,
+            calibration=self._calibration(fields.get("calibration"), scoring.method),
+            head=scoring.head,
         )
 
     def _category(self, value: Value) -> Category:
         fields = Fields(value, _CATEGORY_KEYS, self._findings)
-        method, pool = self._scoring(fields.get("scoring"))
-        thresholds = self._thresholds(fields.get("thresholds"), method)
+        scoring = self._scoring(fields)
+        thresholds = self._thresholds(fields.get("thresholds"), scoring.method)
         return Category(
             id=self._id(fields.need("id")),
             severity=_severity(fields.need("severity")),
             definition=_text(fields.need("definition"), _CATEGORY_KEYS["definition"]) or "",
             mode=self._mode(fields),
-            prompts=self._prompts(fields.need("prompts"), pool),
-            negatives=self._negatives(fields.get("negatives"), method),
-            templates=self._templates(fields.get("templates")),
-            method=method or Method.MARGIN,
-            pool=pool or Pool.MAX,
-            calibration=self._calibration(fields.get("calibration"), method),
+            prompts=self._prompts(fields, scoring),
+            negatives=self._phrases.negatives(fields.get("negatives"), scoring.method),
+            templates=self._templates(fields.get("templates"), scoring.method),
+            method=scoring.method or Method.MARGIN,
+            pool=scoring.pool or Pool.MAX,
+            calibration=self._calibration(fields.get("calibration"), scoring.method),
+            head=scoring.head,
             thresholds=thresholds,
             reason_code=_text(fields.get("reason_code"), "WPN-1", limit=64),
-            exemptions=self._exemptions(fields.get("exemptions")),
+            exemptions=read_exemptions(fields.get("exemptions"), self._findings),
             contexts=self._overrides(fields, thresholds),
+            adjustments=read_adjustments(fields.get("adjustments"), scoring.method, self._findings),
         )
 
     def _id(self, value: Value | None) -> str:
@@ -138,45 +157,52 @@ class ConceptReader:
         value = fields.get("mode")
         return (value and value.choice(MODES, habits=MODE_HABITS)) or self._defaults.mode
 
-    def _templates(self, value: Value | None) -> tuple[str, ...]:
-        return (value and read_templates(value)) or self._defaults.templates
+    def _prompts(self, fields: Fields, scoring: "_Scoring") -> tuple[Prompt, ...]:
+        if scoring.method is None:  # nobody knows whether prompts are due
+            return self._phrases.prompts(fields.get("prompts"), scoring.pool)
+        if scoring.method is not Method.HEAD:
+            return self._phrases.prompts(fields.need("prompts"), scoring.pool)
+        if value := fields.get("prompts"):
+            value.error("prompts-under-head", "Prompts do nothing under `method: head`.", _NO_PHRASES)
+        return ()
 
-    def _scoring(self, value: Value | None) -> tuple[Method | None, Pool | None]:
-        """Read method and pool; None stands for one that is written but unreadable."""
+    def _templates(self, value: Value | None, method: Method | None) -> tuple[str, ...]:
+        if method is not Method.HEAD:
+            return (value and read_templates(value)) or self._defaults.templates
+        if value:
+            value.error("templates-under-head", "Templates do nothing under `method: head`.", "Delete them.")
+        return ()
+
+    def _scoring(self, concept: Fields) -> "_Scoring":
+        value = concept.get("scoring")
         if value is None:
-            return Method.MARGIN, Pool.MAX
+            return _Scoring()
         fields = Fields(value, _SCORING_KEYS, self._findings)
+        if not value.is_map:
+            return _Scoring(method=None, pool=None)
         method, pool = fields.get("method"), fields.get("pool")
-        return (
-            _method(method) if method else Method.MARGIN,
-            pool.choice(_POOLS, habits={"maximum": "max", "average": "mean", "logsumexp": "lse"}) if pool else Pool.MAX,
+        read = method.choice(_METHODS, habits=_METHOD_HABITS) if method else Method.MARGIN
+        if pool and read is Method.HEAD:
+            pool.error("pool-under-head", "A head has no prompts to pool.", "Delete the pool.")
+        return _Scoring(
+            method=read,
+            pool=pool.choice(_POOLS, habits=_POOL_HABITS) if pool else Pool.MAX,
+            head=self._head(fields, read),
         )
 
-    def _prompts(self, value: Value | None, pool: Pool | None) -> tuple[Prompt, ...]:
-        if value is None:
+    def _head(self, fields: Fields, method: Method | None) -> Head:
+        value = fields.need("file") if method is Method.HEAD else fields.get("file")
+        if value and method not in (Method.HEAD, None):
+            message = f"A file does nothing under `method: {method}`."
+            value.error("file-without-head", message, "Delete it, or write `method: head`.")
+        file = value and value.text(example=_SCORING_KEYS["file"])
+        if not value or not file or method is not Method.HEAD:
             return ()
-        items = value.items(least=1, most=MAX_PROMPTS, example=_CONCEPT_KEYS["prompts"])
-        return tuple(self._prompt(item, pool) for item in items)
-
-    def _prompt(self, value: Value, pool: Pool | None) -> Prompt:
-        if not value.is_map:
-            return Prompt(text=_prompt_text(value))
-        fields = Fields(value, _PROMPT_KEYS, self._findings)
-        text, weight = fields.need("text"), fields.get("weight")
-        share = weight and weight.number(low=0.0, high=MAX_WEIGHT, open_ends=True)
-        if weight and pool is Pool.MAX:
-            message = "A weight does nothing under `pool: max`, where the best prompt alone counts."
-            weight.error("weight-under-max", message, "Delete the weight, or write `scoring: {pool: mean}` or `lse`.")
-        return Prompt(text=_prompt_text(text) if text else "", weight=share or 1.0)
-
-    def _negatives(self, value: Value | None, method: Method | None) -> tuple[str, ...]:
-        if value is None:
+        try:
+            return self._learned.open(file).head()
+        except LearnedError as error:
+            value.error(error.code, error.message, error.fix)
             return ()
-        items = value.items(most=MAX_PROMPTS, example=_CONCEPT_KEYS["negatives"])
-        if method is Method.COSINE:
-            message = "Negatives do nothing under `method: cosine`."
-            value.error("negatives-under-cosine", message, "Delete them, or write `scoring: {method: margin}`.")
-        return tuple(_prompt_text(item) for item in items)
 
     def _calibration(self, value: Value | None, method: Method | None) -> Calibration | None:
         if value is None:
@@ -208,24 +234,6 @@ class ConceptReader:
         check_order(value, bounds)
         return Thresholds(unit=unit or UNIT_OF[method or Method.MARGIN], bounds=bounds)
 
-    def _exemptions(self, value: Value | None) -> tuple[Exemption, ...]:
-        if value is None:
-            return ()
-        items = value.items(most=MAX_CONCEPTS, example=_CATEGORY_KEYS["exemptions"])
-        return tuple(self._exemption(item) for item in items)
-
-    def _exemption(self, value: Value) -> Exemption:
-        fields = Fields(value, _EXEMPTION_KEYS, self._findings)
-        when, effect = fields.need("when"), fields.get("effect")
-        if effect:
-            effect.choice(_EFFECTS, habits={"allow": "block_to_review", "review": "block_to_review"})
-        if when is None:
-            return Exemption(attribute="", gte=0.0)
-        inner = Fields(when, _WHEN_KEYS, self._findings)
-        attribute, gte = inner.need("attribute"), inner.need("gte")
-        number = gte and gte.number(low=-1.0, high=1.0)
-        return Exemption(attribute=_text(attribute, "museum") or "", gte=number or 0.0)
-
     def _overrides(self, fields: Fields, thresholds: Thresholds | None) -> dict[str, Bounds]:
         value = fields.get("contexts")
         if value is None:
@@ -247,26 +255,9 @@ class ConceptReader:
         return bounds
 
 
-def _method(value: Value) -> Method | None:
-    if value.reads("head"):
-        message = "`method: head` (a model trained on labelled images) is not supported yet."
-        value.error("not-supported-yet", message, "Write `method: margin`.")
-        return None
-    return value.choice(_METHODS, habits={"softmax": "margin", "similarity": "cosine"})
-
-
 def _severity(value: Value | None) -> int:
     return (value and value.integer(low=0, high=MAX_SEVERITY)) or 0
 
 
 def _text(value: Value | None, example: str, *, limit: int = 1000) -> str | None:
     return value.text(example=example, limit=limit) if value else None
-
-
-def _prompt_text(value: Value) -> str:
-    text = value.text(example='"a rifle or shotgun"')
-    if text and "{}" in text:
-        value.error(
-            "bad-prompt", f'The prompt "{text}" holds {{}}, which only templates do.', "Move it to `templates`."
-        )
-    return text or ""

@@ -8,14 +8,27 @@ from typing import cast
 
 import rfc8785
 
-from clipwarden.policy.schema import SCHEMA_VERSION, Concept, Metadata, Policy
+from clipwarden.policy.schema import (
+    SCHEMA_VERSION,
+    Attribute,
+    Category,
+    Concept,
+    LearnedVector,
+    Metadata,
+    Method,
+    Policy,
+)
 
 JUDGED_VIEWS = ("full",)
 """The views that scores are taken over. Crops and frames will change this, and with it every fit."""
 
 # Whatever is not listed counts: a field added to the schema moves digests until somebody decides otherwise.
 _NOT_JUDGING: Mapping[type, frozenset[str]] = {Metadata: frozenset({"version", "owner", "reason", "review_by"})}
+# These came after digests were in use: left out while empty, so that a policy without them keeps the digest it had.
+_LATECOMERS = frozenset({(Category, "adjustments"), (Category, "head"), (Attribute, "head")})
 _NOT_FITTED = frozenset({"id", "calibration"})
+# A fit depends on the numbers of a vector alone, so that renaming a tensor undoes no calibration.
+_NOT_FITTED_WITHIN: Mapping[type, frozenset[str]] = {LearnedVector: frozenset({"name"})}
 
 
 def policy_digest(policy: Policy) -> str:
@@ -38,7 +51,8 @@ def policy_digest(policy: Policy) -> str:
 def fit_digest(concept: Concept, *, fingerprint: str, calibration_scale: float) -> str:
     """Name everything that a calibration of this concept depends on; written as `fitted_on`.
 
-    Thresholds, modes and the like are left out: moving a threshold must not undo a calibration.
+    Thresholds, modes and the like are left out: moving a threshold must not undo a calibration. So is what cannot move
+    a score: names of learned vectors, templates where no phrase is a text, and the scale under `Method.HEAD`.
 
     Args:
         concept: A category or attribute.
@@ -48,23 +62,29 @@ def fit_digest(concept: Concept, *, fingerprint: str, calibration_scale: float) 
     Returns:
         `sha256:` and 64 hexadecimal digits.
     """
-    names = [field.name for field in dataclasses.fields(Concept) if field.name not in _NOT_FITTED]
+    skipped = _NOT_FITTED | _empty_latecomers(concept)
+    if not any(isinstance(phrase, str) for phrase in concept.phrases):
+        skipped |= {"templates"}
+    names = [field.name for field in dataclasses.fields(Concept) if field.name not in skipped]
+    scale = {} if concept.method is Method.HEAD else {"calibration_scale": float(calibration_scale)}
     return _hash(
         {
             "schema": SCHEMA_VERSION,
             "fingerprint": fingerprint,
-            "calibration_scale": float(calibration_scale),
-            "concept": {name: canonical(getattr(concept, name)) for name in names},
+            **scale,
+            "concept": {name: canonical(getattr(concept, name), left_out=_NOT_FITTED_WITHIN) for name in names},
             "views": list(JUDGED_VIEWS),
         }
     )
 
 
-def canonical(value: object) -> object:
+def canonical(value: object, *, left_out: Mapping[type, frozenset[str]] = _NOT_JUDGING) -> object:
     """Turn a value of the schema into plain JSON values in which order means nothing.
 
     Args:
-        value: A dataclass, enum, tuple (taken as a set), mapping, number, text or None.
+        value: A dataclass, enum, tuple (taken as a set), mapping, number, text, bytes (taken by their SHA-256) or
+            None.
+        left_out: Fields that do not count, by dataclass.
 
     Returns:
         Dicts, lists sorted by their canonical bytes, floats, texts, None.
@@ -73,14 +93,18 @@ def canonical(value: object) -> object:
         TypeError: A type that the schema does not have; a programming error.
     """
     if isinstance(value, tuple):
-        return sorted((canonical(item) for item in value), key=_dumps)
+        return sorted((canonical(item, left_out=left_out) for item in value), key=_dumps)
     if isinstance(value, Mapping):
-        return {str(key): canonical(item) for key, item in value.items()}
+        return {str(key): canonical(item, left_out=left_out) for key, item in value.items()}
     if dataclasses.is_dataclass(value):
-        skipped = _NOT_JUDGING.get(type(value), frozenset())
+        skipped = left_out.get(type(value), frozenset()) | _empty_latecomers(value)
         names = [field.name for field in dataclasses.fields(value) if field.name not in skipped]
-        return {name: canonical(getattr(value, name)) for name in names}
+        return {name: canonical(getattr(value, name), left_out=left_out) for name in names}
     return _canonical_scalar(value)
+
+
+def _empty_latecomers(value: object) -> frozenset[str]:
+    return frozenset(name for kind, name in _LATECOMERS if kind is type(value) and not getattr(value, name))
 
 
 def _canonical_scalar(value: object) -> object:
@@ -92,6 +116,8 @@ def _canonical_scalar(value: object) -> object:
         return value
     if isinstance(value, int | float):
         return float(value)  # 1 and 1.0 judge alike
+    if isinstance(value, bytes):
+        return f"sha256:{hashlib.sha256(value).hexdigest()}"
     raise TypeError(f"{type(value).__name__} has no canonical form")
 
 

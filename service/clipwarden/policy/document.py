@@ -2,7 +2,20 @@
 
 import json
 
-from clipwarden.policy.schema import SCHEMA_VERSION, Bounds, Category, Concept, Exemption, Policy, Pool, Prompt
+from clipwarden.policy.learned import head_content
+from clipwarden.policy.schema import (
+    SCHEMA_VERSION,
+    Adjustment,
+    Bounds,
+    Category,
+    Concept,
+    Exemption,
+    LearnedVector,
+    Phrase,
+    Policy,
+    Pool,
+    Prompt,
+)
 
 Document = dict[str, object]
 
@@ -14,7 +27,8 @@ def dump_policy(policy: Policy) -> str:
         policy: As `parse_policy` returns it.
 
     Returns:
-        Equal texts for equal policies; lists keep their order.
+        Equal texts for equal policies; lists keep their order. Learned vectors and heads are named by their content: to
+        read them back, `parse_policy` has to be given them (`learned.BundleTensors`).
     """
     return json.dumps(policy_document(policy), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
@@ -58,6 +72,7 @@ def _category(category: Category) -> Document:
         exemptions=[_exemption(exemption) for exemption in category.exemptions],
         # Sorted: mappings compare equal in any order, and equal policies must give equal bundles.
         contexts={name: _bounds(bounds) for name, bounds in sorted(category.contexts.items())} or None,
+        adjustments=[_adjustment(adjustment) for adjustment in category.adjustments] or None,
     )
 
 
@@ -70,16 +85,34 @@ def _concept(concept: Concept) -> Document:
     }
     return _given(
         id=concept.id,
-        prompts=[_prompt(prompt, concept.pool) for prompt in concept.prompts],
-        negatives=list(concept.negatives) or None,
-        templates=list(concept.templates),
-        scoring={"method": concept.method.value, "pool": concept.pool.value},
+        prompts=[_prompt(prompt, concept.pool) for prompt in concept.prompts] or None,
+        negatives=[_phrase(negative) for negative in concept.negatives] or None,
+        templates=list(concept.templates) or None,
+        scoring=_scoring(concept),
         calibration=fitted,
     )
 
 
+def _scoring(concept: Concept) -> Document:
+    if concept.head:
+        return {"method": concept.method.value, "file": head_content(concept.head)}
+    return {"method": concept.method.value, "pool": concept.pool.value}
+
+
 def _prompt(prompt: Prompt, pool: Pool) -> object:
-    return prompt.text if pool is Pool.MAX else {"text": prompt.text, "weight": prompt.weight}
+    phrase = _phrase(prompt.text)
+    if pool is Pool.MAX:
+        return phrase
+    return {**(phrase if isinstance(phrase, dict) else {"text": phrase}), "weight": prompt.weight}
+
+
+def _phrase(phrase: Phrase) -> str | Document:
+    # By content, which is where a bundle keeps it (`learned.BundleTensors`).
+    return {"vector": phrase.name, "file": phrase.content} if isinstance(phrase, LearnedVector) else phrase
+
+
+def _adjustment(adjustment: Adjustment) -> Document:
+    return {"when": {"attribute": adjustment.attribute, "gte": adjustment.gte}, "add": adjustment.add}
 
 
 def _exemption(exemption: Exemption) -> Document:

@@ -58,6 +58,7 @@ class Findings:
         # A dict keeps each problem once: two rules may reach the same text by two ways.
         self._problems: dict[Problem, None] = {}
         self._failed = False
+        self._refused: set[Place] = set()
 
     @property
     def failed(self) -> bool:
@@ -73,6 +74,10 @@ class Findings:
     def positions(self) -> Positions:
         """Where to look up places; a live view, so places learnt later are found too."""
         return Positions(file=self.file, places=self.places)
+
+    def refused(self, *path: str | int) -> bool:
+        """Tell whether an error was found at this very value: what was read in its place is a stand-in."""
+        return self.places.get(path) in self._refused
 
     def error(self, place: Place, code: str, message: str, fix: str) -> None:
         """Add a finding that stops the policy from loading."""
@@ -92,7 +97,9 @@ class Findings:
             raise PolicyError(self.problems)
 
     def _add(self, place: Place, code: str, message: str, fix: str, severity: Severity) -> None:
-        self._failed = self._failed or severity is Severity.ERROR
+        if severity is Severity.ERROR:
+            self._failed = True
+            self._refused.add(place)
         if len(self._problems) >= MAX_PROBLEMS:
             return
         problem = Problem(

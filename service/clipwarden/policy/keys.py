@@ -6,7 +6,7 @@ from clipwarden.policy.fields import Value, closest, shown
 from clipwarden.policy.findings import Findings, Place
 from clipwarden.policy.yamltree import TextNode
 
-LATER = frozenset({"references", "lists", "adjustments", "vector", "file", "head", "views"})
+LATER = frozenset({"references", "lists", "views"})
 """Keys that the design reserves. Refused with their own sentence: a key that does nothing would mislead."""
 
 _HOMES = {
@@ -25,6 +25,9 @@ _HOMES = {
     "review_by": "metadata",
     "attribute": "when",
     "gte": "when",
+    "add": "adjustments",
+    "vector": "prompts",
+    "file": "scoring",
     "bias": "calibration",
     "prevalence": "calibration",
     "fitted_on": "calibration",

@@ -9,10 +9,10 @@ from clipwarden.errors import Problem
 from clipwarden.policy.cache import VectorCache
 from clipwarden.policy.embedding import EmbeddingModel, Tokens
 from clipwarden.policy.findings import Findings, Path, Positions
-from clipwarden.policy.rules import concepts_with_paths
-from clipwarden.policy.schema import Category, Concept, Method, Mode, Policy
+from clipwarden.policy.rules import concepts_with_paths, phrases_with_paths
+from clipwarden.policy.schema import Category, Concept, LearnedVector, Method, Mode, Policy
 from clipwarden.policy.stale import calibrations_enforced, is_stale
-from clipwarden.policy.vectors import Progress, embed_policy, expand, scored_concepts
+from clipwarden.policy.vectors import Progress, concept_texts, embed_policy, embedded_texts, expand, scored_concepts
 
 LOOK_ALIKE_COSINE = 0.95
 """Text cosine from which a prompt and a negative say the same thing. Source: the policy design."""
@@ -44,7 +44,7 @@ def lint_with_model(
     findings = Findings(positions.file, positions.places)
     _check_model(policy, model, findings)
     check_binding(policy, model, findings)
-    if model.text is not None:
+    if _can_embed(policy, model):
         vectors = embed_policy(policy, model=model, cache=cache, progress=progress)
         _check_look_alikes(policy, vectors, findings)
     return findings.problems
@@ -58,12 +58,13 @@ def check_binding(policy: Policy, model: EmbeddingModel, findings: Findings) -> 
         model: The model; its fingerprint is not compared here.
         findings: Receives the problems.
     """
-    if model.text is None:
+    _check_widths(policy, model, findings)
+    if model.text is not None:
+        _check_truncation(policy, model.text.tokenizer, findings)
+    elif embedded_texts(policy):
         message = f'The model "{model.manifest.name}" has no text encoder, so a policy in YAML cannot be read with it.'
         fix = "Compile the policy to a bundle with the complete model folder (`clipwarden compile`), and load that."
         findings.error(findings.positions.find(), "no-text-encoder", message, fix)
-    else:
-        _check_truncation(policy, model.text.tokenizer, findings)
     for path, concept in _scored_with_paths(policy):
         if concept.method is Method.MARGIN and model.background is None:
             message = f'"{concept.id}" needs a background, which the model "{model.manifest.name}" lacks.'
@@ -88,16 +89,36 @@ def _scored_with_paths(policy: Policy) -> Iterator[tuple[Path, Concept]]:
             yield path, concept
 
 
-def _texts_with_paths(path: Path, concept: Concept) -> Iterator[tuple[Path, str]]:
-    for index, prompt in enumerate(concept.prompts):
-        yield (*path, "prompts", index), prompt.text
-    for index, negative in enumerate(concept.negatives):
-        yield (*path, "negatives", index), negative
+def _can_embed(policy: Policy, model: EmbeddingModel) -> bool:
+    """Tell whether every phrase has a vector of the model's width."""
+    widths = {each.dim for concept in scored_concepts(policy) for each in _learned(concept)}
+    widths |= {concept.head[0].inputs for concept in scored_concepts(policy) if concept.head}
+    return widths <= {model.manifest.dim} and (model.text is not None or not embedded_texts(policy))
+
+
+def _learned(concept: Concept) -> Iterator[LearnedVector]:
+    return (phrase for phrase in concept_texts(concept) if isinstance(phrase, LearnedVector))
+
+
+def _check_widths(policy: Policy, model: EmbeddingModel, findings: Findings) -> None:
+    for concept_path, concept in _scored_with_paths(policy):
+        if concept.head and concept.head[0].inputs != model.manifest.dim:
+            reads = concept.head[0].inputs
+            message = f'The head reads {reads} numbers, but "{model.manifest.name}" gives {model.manifest.dim}.'
+            fix = "Use the model that it was trained on, or a head trained on this one."
+            findings.error(findings.positions.find(*concept_path, "scoring", "file"), "vector-width", message, fix)
+        for path, phrase in phrases_with_paths(concept_path, concept):
+            if isinstance(phrase, LearnedVector) and phrase.dim != model.manifest.dim:
+                message = f'The {phrase} has {phrase.dim} numbers; "{model.manifest.name}" needs {model.manifest.dim}.'
+                fix = "Use the model that it was made for, or a vector made for this one."
+                findings.error(findings.positions.find(*path), "vector-width", message, fix)
 
 
 def _check_truncation(policy: Policy, tokenizer: Tokens, findings: Findings) -> None:
     for concept_path, concept in _scored_with_paths(policy):
-        for path, text in _texts_with_paths(concept_path, concept):
+        for path, text in phrases_with_paths(concept_path, concept):
+            if not isinstance(text, str):
+                continue
             longest = max(expand(text, concept.templates), key=tokenizer.content_tokens)
             count = tokenizer.content_tokens(longest)
             if count > tokenizer.capacity:

@@ -9,6 +9,7 @@ from clipwarden.policy.concepts import ConceptReader
 from clipwarden.policy.fields import Value
 from clipwarden.policy.findings import Findings, Positions
 from clipwarden.policy.keys import Fields
+from clipwarden.policy.learned import LearnedSource, NoFolder, PolicyFolder
 from clipwarden.policy.rules import check_rules
 from clipwarden.policy.schema import Policy
 from clipwarden.policy.sections import read_api, read_contexts, read_defaults, read_metadata, read_model
@@ -42,10 +43,10 @@ class LoadedPolicy:
 
 
 def load_policy(path: Path | str, *, today: date | None = None) -> LoadedPolicy:
-    """Read and check a policy file.
+    """Read and check a policy file, and the files of learned vectors and heads that it names.
 
     Args:
-        path: The file; problems repeat it as given.
+        path: The file; problems repeat it as given. Files that it names are looked for in its folder.
         today: The day that `review_by` is compared with; today (UTC) if None.
 
     Returns:
@@ -58,16 +59,19 @@ def load_policy(path: Path | str, *, today: date | None = None) -> LoadedPolicy:
     text = read_file(Path(path), findings)
     if text is None:
         raise PolicyError(findings.problems)
-    return _parse(text, findings, today)
+    return _parse(text, findings, today, PolicyFolder(Path(path).parent))
 
 
-def parse_policy(text: str, *, file: str = "<policy>", today: date | None = None) -> LoadedPolicy:
+def parse_policy(
+    text: str, *, file: str = "<policy>", today: date | None = None, learned: LearnedSource | None = None
+) -> LoadedPolicy:
     """Check the text of a policy file.
 
     Args:
         text: YAML, or JSON, which YAML includes.
         file: Name that problems repeat.
         today: The day that `review_by` is compared with; today (UTC) if None.
+        learned: Where learned vectors and heads are found; None refuses them.
 
     Returns:
         The policy and its warnings.
@@ -75,24 +79,24 @@ def parse_policy(text: str, *, file: str = "<policy>", today: date | None = None
     Raises:
         PolicyError: Not YAML, or against any rule; lists every problem, warnings too.
     """
-    return _parse(text, Findings(file), today)
+    return _parse(text, Findings(file), today, learned or NoFolder())
 
 
-def _parse(text: str, findings: Findings, today: date | None) -> LoadedPolicy:
+def _parse(text: str, findings: Findings, today: date | None, learned: LearnedSource) -> LoadedPolicy:
     root = parse_tree(text, findings)
     if root is None:
         raise PolicyError(findings.problems)
-    policy = _read_policy(root, findings)
+    policy = _read_policy(root, findings, learned)
     check_rules(policy, findings, today=today or datetime.now(tz=UTC).date())
     findings.raise_if_failed()
     return LoadedPolicy(policy=policy, warnings=findings.problems, positions=findings.positions)
 
 
-def _read_policy(root: Node, findings: Findings) -> Policy:
+def _read_policy(root: Node, findings: Findings, learned: LearnedSource) -> Policy:
     fields = Fields(Value(root, (), findings), _TOP_KEYS, findings)
     read_api(fields.need("api"))
     defaults = read_defaults(fields.get("defaults"), findings)
-    concepts = ConceptReader(defaults, findings)
+    concepts = ConceptReader(defaults, findings, learned)
     return Policy(
         metadata=read_metadata(fields.need("metadata"), findings),
         model=read_model(fields.get("model"), findings),

@@ -4,10 +4,11 @@ import re
 from collections.abc import Iterable, Iterator
 from datetime import date
 
-from clipwarden.policy.bounds import LOWEST, UNIT_OF
+from clipwarden.policy.bounds import UNIT_OF
+from clipwarden.policy.conditions import check_conditions
 from clipwarden.policy.fields import closest
 from clipwarden.policy.findings import Findings, Path, Place
-from clipwarden.policy.schema import Attribute, Bounds, Category, Concept, Mode, Policy
+from clipwarden.policy.schema import Category, Concept, LearnedVector, Mode, Phrase, Policy
 
 MAX_EMBEDDED_TEXTS = 100_000
 """Most texts after template expansion: at about 10 ms each on one core, a quarter of an hour."""
@@ -28,8 +29,9 @@ def check_rules(policy: Policy, findings: Findings, *, today: date) -> None:
     for path, concept in concepts_with_paths(policy):
         _check_texts(path, concept, findings)
     _check_template_texts(policy, findings)
+    _check_learned(policy, findings)
     for index, category in enumerate(policy.categories):
-        _check_exemptions(("categories", index), category, policy, findings)
+        check_conditions(("categories", index), category, policy, findings)
         if category.mode is Mode.ENFORCE:
             _check_enforcement(("categories", index), category, findings)
     _check_size(policy, findings)
@@ -82,29 +84,35 @@ def _declare(name: str, declared: Iterable[str]) -> str:
 
 def _check_texts(path: Path, concept: Concept, findings: Findings) -> None:
     prompts = [prompt.text for prompt in concept.prompts]
-    for key, texts in (("prompts", prompts), ("negatives", list(concept.negatives))):
-        _check_duplicates((*path, key), texts, findings)
-        for index, text in enumerate(texts):
-            _check_negation(findings.positions.find(*path, key, index), text, findings)
-    positives = {plain_text(text) for text in prompts}
-    for index, text in enumerate(concept.negatives):
-        if text and plain_text(text) in positives:
-            message = f'"{text}" is a prompt and a negative of {concept.id or "the same category"}.'
+    for key, phrases in (("prompts", prompts), ("negatives", list(concept.negatives))):
+        _check_duplicates((*path, key), phrases, findings)
+        for index, phrase in enumerate(phrases):
+            if isinstance(phrase, str):
+                _check_negation(findings.positions.find(*path, key, index), phrase, findings)
+    positives = {_meaning(phrase) for phrase in prompts}
+    for index, phrase in enumerate(concept.negatives):
+        if phrase and _meaning(phrase) in positives:
+            message = f'"{phrase}" is a prompt and a negative of {concept.id or "the same category"}.'
             findings.error(
                 findings.positions.find(*path, "negatives", index), "both-sides", message, "Delete one of the two."
             )
 
 
-def _check_duplicates(path: Path, texts: Iterable[str], findings: Findings) -> None:
-    seen: dict[str, int] = {}
-    for index, text in enumerate(texts):
+def _check_duplicates(path: Path, phrases: Iterable[Phrase], findings: Findings) -> None:
+    seen: dict[str | bytes, int] = {}
+    for index, phrase in enumerate(phrases):
         place = findings.positions.find(*path, index)
-        first = seen.setdefault(plain_text(text), index)
-        if text and first != index:
+        first = seen.setdefault(_meaning(phrase), index)
+        if phrase and first != index:
             line = findings.positions.find(*path, first).line
             findings.error(
-                place, "duplicate-text", f'"{text}" was already given on line {line}.', "Delete one of the two."
+                place, "duplicate-text", f'"{phrase}" was already given on line {line}.', "Delete one of the two."
             )
+
+
+def _meaning(phrase: Phrase) -> str | bytes:
+    """Return what two phrases share that say the same: names of vectors are labels."""
+    return phrase.values if isinstance(phrase, LearnedVector) else plain_text(phrase)
 
 
 def plain_text(text: str) -> str:
@@ -127,51 +135,34 @@ def _check_template_texts(policy: Policy, findings: Findings) -> None:
         _check_duplicates(base, concept.templates, findings)
 
 
-def _check_exemptions(path: Path, category: Category, policy: Policy, findings: Findings) -> None:
-    attributes = {attribute.id: attribute for attribute in policy.attributes}
-    seen: set[str] = set()
-    for index, exemption in enumerate(category.exemptions):
-        place = findings.positions.find(*path, "exemptions", index, "when", "attribute")
-        if exemption.attribute in seen:
-            message = f'A second exemption asks for "{exemption.attribute}"; the lower bound alone would count.'
-            findings.error(place, "duplicate-exemption", message, "Keep one of them.")
-        elif exemption.attribute:
-            seen.add(exemption.attribute)
-            _check_attribute(place, exemption.attribute, policy, attributes, findings)
-        attribute = attributes.get(exemption.attribute)
-        lowest = LOWEST[UNIT_OF[attribute.method]] if attribute else -1.0
-        if exemption.gte < lowest:
-            where = findings.positions.find(*path, "exemptions", index, "when", "gte")
-            message = f"gte is {exemption.gte:g}, but the attribute gives scores."
-            findings.error(where, "out-of-range", message, "Write a number between 0 and 1, ends included.")
-    if category.exemptions and not _can_block(path, category, findings):
-        place = findings.positions.find(*path, "exemptions")
-        message = "No threshold here can block, so the exemption never acts."
-        findings.warn(place, "idle-exemption", message, "Delete it, or add `block:` to the thresholds.")
+def _check_learned(policy: Policy, findings: Findings) -> None:
+    """Report texts that answers could not tell from a learned vector, and learned things bound to no model."""
+    concepts = list(concepts_with_paths(policy))
+    phrases = [phrase for _, concept in concepts for phrase in concept.phrases]
+    labels = {plain_text(str(phrase)) for phrase in phrases if isinstance(phrase, LearnedVector)}
+    for path, concept in concepts:
+        for here, phrase in phrases_with_paths(path, concept):
+            if isinstance(phrase, str) and plain_text(phrase) in labels:
+                message = f'The text "{phrase}" reads like the learned vector of that name, in answers too.'
+                findings.error(findings.positions.find(*here), "vector-like-text", message, "Word it another way.")
+    learned = [path for path, concept in concepts if _is_learned(concept)]
+    enforced = any(category.mode is Mode.ENFORCE for category in policy.categories)  # then it is an error already
+    if learned and not enforced and ("model", "fingerprint") not in findings.places:
+        message = "Learned vectors and heads mean something to one model alone, but this policy is bound to none."
+        fix = 'Add `model: {fingerprint: "sha256:..."}` of the model that they were made for (`clipwarden models`).'
+        findings.warn(findings.positions.find(*learned[0]), "learned-without-fingerprint", message, fix)
 
 
-def _check_attribute(
-    place: Place, name: str, policy: Policy, attributes: dict[str, Attribute], findings: Findings
-) -> None:
-    if name in attributes:
-        return
-    if any(category.id == name for category in policy.categories):
-        message, fix = (
-            f'"{name}" is a category; exemptions ask for attributes.',
-            "List it under `attributes` with an id of its own.",
-        )
-    else:
-        guess = closest(name, attributes)
-        message = f'There is no attribute "{name}".'
-        fix = f'Did you mean "{guess}"?' if guess else f"Add it under `attributes`: `- {{id: {name}, prompts: [...]}}`."
-    findings.error(place, "unknown-attribute", message, fix)
+def _is_learned(concept: Concept) -> bool:
+    return bool(concept.head) or any(isinstance(phrase, LearnedVector) for phrase in concept.phrases)
 
 
-def _can_block(path: Path, category: Category, findings: Findings) -> bool:
-    if category.thresholds and category.thresholds.bounds == Bounds():
-        return True  # written, but unreadable: already reported
-    names = [(*path, "thresholds", "block"), *((*path, "contexts", name, "block") for name in category.contexts)]
-    return any(name in findings.places for name in names)
+def phrases_with_paths(path: Path, concept: Concept) -> Iterator[tuple[Path, Phrase]]:
+    """Yield every prompt and negative of a concept with its path in the file."""
+    for index, prompt in enumerate(concept.prompts):
+        yield (*path, "prompts", index), prompt.text
+    for index, negative in enumerate(concept.negatives):
+        yield (*path, "negatives", index), negative
 
 
 def _check_enforcement(path: Path, category: Category, findings: Findings) -> None:
@@ -192,7 +183,7 @@ def _check_enforcement(path: Path, category: Category, findings: Findings) -> No
 
 def _check_size(policy: Policy, findings: Findings) -> None:
     concepts = [concept for _, concept in concepts_with_paths(policy)]
-    texts = sum((len(each.prompts) + len(each.negatives)) * len(each.templates) for each in concepts)
+    texts = sum(isinstance(phrase, str) * len(each.templates) for each in concepts for phrase in each.phrases)
     if texts > MAX_EMBEDDED_TEXTS:
         message = f"Prompts times templates come to {texts} texts; at most {MAX_EMBEDDED_TEXTS} are embedded."
         findings.error(findings.positions.find("categories"), "too-many", message, "Use fewer templates or prompts.")

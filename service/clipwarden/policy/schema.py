@@ -1,5 +1,6 @@
 """The parsed policy: what a YAML file says, as frozen values with every default filled in."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -7,6 +8,8 @@ from enum import IntEnum, StrEnum
 
 SCHEMA_VERSION = "clipwarden/v1"
 """The value of `api:` that this package reads; part of every digest."""
+FLOAT_BYTES = 4
+"""Of a float32, which vectors are made of."""
 
 
 class Verdict(IntEnum):
@@ -35,9 +38,11 @@ class Method(StrEnum):
     """How a category's cosines become the number that thresholds compare with."""
 
     COSINE = "cosine"
-    """The pooled cosine as it is, in [-1, 1]."""
+    """The pooled cosine in [-1, 1], as it is but for adjustments."""
     MARGIN = "margin"
     """The margin over background and negatives, through a sigmoid, in [0, 1]."""
+    HEAD = "head"
+    """The logit of a network trained on the model's image vectors, through a sigmoid, in [0, 1]."""
 
 
 class Pool(StrEnum):
@@ -49,7 +54,7 @@ class Pool(StrEnum):
 
 
 class Unit(StrEnum):
-    """What a threshold is compared with: `cosine` under Method.COSINE, `score` under Method.MARGIN."""
+    """What a threshold is compared with: `cosine` under Method.COSINE, `score` under the other methods."""
 
     COSINE = "cosine"
     SCORE = "score"
@@ -94,16 +99,77 @@ class Context:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Prompt:
-    """One text that describes what a category looks for.
+class LearnedVector:
+    """A vector of the model's own space that stands where a text could: learned from images, or published.
 
     Attributes:
-        text: Goes into each template in the place of `{}`.
+        name: Its tensor's name in the file that it came from; people read `vector NAME`.
+        values: Little-endian float32 [D] of unit length. Digests take them by their SHA-256; the file's path is
+            not kept, so that moving a file changes nothing.
+    """
+
+    name: str
+    values: bytes = field(repr=False)
+
+    @property
+    def dim(self) -> int:
+        """D."""
+        return len(self.values) // FLOAT_BYTES
+
+    @property
+    def content(self) -> str:
+        """Name the values by their content: `sha256:` and 64 hexadecimal digits."""
+        return f"sha256:{hashlib.sha256(self.values).hexdigest()}"
+
+    def __str__(self) -> str:
+        """Return what reports show in the place of a text."""
+        return f"vector {self.name}"
+
+
+Phrase = str | LearnedVector
+"""What an image is compared with: a text, or a vector in its place."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prompt:
+    """One phrase that describes what a category looks for.
+
+    Attributes:
+        text: A text goes into each template in the place of `{}`; a vector is taken as it is.
         weight: Above 0; 1 unless the pool is `lse` or `mean`.
     """
 
-    text: str
+    text: Phrase
     weight: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HeadLayer:
+    """One layer of a trained head: `W x + b`, after a ReLU in all but the first.
+
+    Attributes:
+        place: From 0.
+        weight: Little-endian float32 [out,in]. Digests take it, and `bias`, by their SHA-256.
+        bias: Little-endian float32 [out].
+    """
+
+    place: int
+    weight: bytes = field(repr=False)
+    bias: bytes = field(repr=False)
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers it gives."""
+        return len(self.bias) // FLOAT_BYTES
+
+    @property
+    def inputs(self) -> int:
+        """How many numbers it reads; of the first layer, D."""
+        return len(self.weight) // len(self.bias)
+
+
+Head = tuple[HeadLayer, ...]
+"""A network from an image's vector to one logit, its layers in order; `place` tells digests, which sort tuples."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -148,24 +214,46 @@ class Exemption:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Adjustment:
+    """Raise a cosine while an attribute's cosine is at least `gte`, both in the same view.
+
+    Of several that hold the greatest counts; they do not add up.
+
+    Attributes:
+        add: In (0, 1]: an adjustment never lowers a score.
+    """
+
+    attribute: str
+    gte: float
+    add: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Concept:
-    """What categories and attributes share: texts, and the way to a number.
+    """What categories and attributes share: phrases, and the way to a number.
 
     Attributes:
         id: Lower-case letters, digits and underscores; dots group.
-        prompts: At least one, in file order.
-        negatives: Look-alikes that exclude the concept; empty under Method.COSINE.
-        templates: Each holds `{}` once.
+        prompts: At least one, in file order; none under Method.HEAD.
+        negatives: Look-alikes that exclude the concept; empty but under Method.MARGIN.
+        templates: Each holds `{}` once; none under Method.HEAD.
         calibration: None when not fitted.
+        head: Empty but under Method.HEAD.
     """
 
     id: str
     prompts: tuple[Prompt, ...]
-    negatives: tuple[str, ...] = ()
+    negatives: tuple[Phrase, ...] = ()
     templates: tuple[str, ...]
     method: Method = Method.MARGIN
     pool: Pool = Pool.MAX
     calibration: Calibration | None = None
+    head: Head = ()
+
+    @property
+    def phrases(self) -> tuple[Phrase, ...]:
+        """Prompts, then negatives: the order of rows."""
+        return (*(prompt.text for prompt in self.prompts), *self.negatives)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -178,6 +266,7 @@ class Category(Concept):
         thresholds: None: scored, no band.
         contexts: Context name to the bounds that replace those of `thresholds` there, same unit; a bound
             left out is inherited.
+        adjustments: Empty but under Method.COSINE.
     """
 
     severity: int
@@ -187,6 +276,7 @@ class Category(Concept):
     reason_code: str | None = None
     exemptions: tuple[Exemption, ...] = ()
     contexts: Mapping[str, Bounds] = field(default_factory=dict)
+    adjustments: tuple[Adjustment, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,6 +1,7 @@
 """Read safetensors files that may be hostile: bounded, parsed by the library's Rust core, never unpickled."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,48 @@ def read_bounded(path: Path, *, limit: int) -> bytes:
     return data
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RawTensor:
+    """A tensor as its file holds it.
+
+    Attributes:
+        dtype: As safetensors writes it: `F32`, `F16`, `I64`, ...
+        shape: Of any length.
+        data: Little-endian; as long as the shape and type say, which the library checks.
+    """
+
+    dtype: str
+    shape: tuple[int, ...]
+    data: bytes
+
+
+def raw_tensor(tensor: NDArray[np.generic]) -> RawTensor:
+    """Return what a file would hold of a float32 tensor."""
+    return RawTensor(dtype="F32", shape=tensor.shape, data=tensor.astype("<f4").tobytes())
+
+
+def open_tensors(data: bytes) -> dict[str, RawTensor]:
+    """Parse a safetensors file without a word on what its tensors should be.
+
+    Args:
+        data: The whole file.
+
+    Returns:
+        The tensors by name.
+
+    Raises:
+        ValueError: Not safetensors.
+    """
+    try:
+        found = dict(deserialize(data))  # type: ignore[no-untyped-call]  # a Rust function without stubs
+    except SafetensorError as exc:
+        raise ValueError(f"it is no safetensors file ({exc})") from exc
+    return {
+        name: RawTensor(dtype=facts["dtype"], shape=tuple(facts["shape"]), data=bytes(facts["data"]))
+        for name, facts in found.items()
+    }
+
+
 def parse_tensors(data: bytes) -> Tensors:
     """Parse a safetensors file.
 
@@ -46,16 +89,13 @@ def parse_tensors(data: bytes) -> Tensors:
     Raises:
         ValueError: Not safetensors, or a tensor that is neither float32 nor uint8.
     """
-    try:
-        found = dict(deserialize(data))  # type: ignore[no-untyped-call]  # a Rust function without stubs
-    except SafetensorError as exc:
-        raise ValueError(f"it is no safetensors file ({exc})") from exc
-    unknown = [facts["dtype"] for facts in found.values() if facts["dtype"] not in _DTYPES]
+    found = open_tensors(data)
+    unknown = [tensor.dtype for tensor in found.values() if tensor.dtype not in _DTYPES]
     if unknown:
         raise ValueError(f"it holds a tensor of type {unknown[0]}")
     return {
-        name: np.frombuffer(facts["data"], dtype=_DTYPES[facts["dtype"]]).reshape(facts["shape"]).copy()
-        for name, facts in found.items()
+        name: np.frombuffer(tensor.data, dtype=_DTYPES[tensor.dtype]).reshape(tensor.shape).copy()
+        for name, tensor in found.items()
     }
 
 

@@ -1,4 +1,4 @@
-"""Texts in, the unit vectors `t_p` out: each expanded text embedded once, averaged over templates in float64."""
+"""Phrases in, the unit vectors `t_p` out: each expanded text embedded once, averaged over templates in float64."""
 
 from collections.abc import Callable, Iterable, Mapping
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from clipwarden.errors import EncoderError
 from clipwarden.policy.cache import VectorCache
 from clipwarden.policy.embedding import EmbeddingModel
-from clipwarden.policy.schema import Concept, Mode, Policy
+from clipwarden.policy.schema import Concept, Head, LearnedVector, Mode, Phrase, Policy
 
 Progress = Callable[[int, int], None]
 """Called with how many texts are embedded, and how many have to be."""
@@ -23,9 +23,27 @@ def scored_concepts(policy: Policy) -> tuple[Concept, ...]:
     return (*live, *policy.attributes)
 
 
-def concept_texts(concept: Concept) -> tuple[str, ...]:
-    """Return a concept's texts in row order: prompts, then negatives."""
-    return (*(prompt.text for prompt in concept.prompts), *concept.negatives)
+def scored_heads(policy: Policy) -> tuple[Head, ...]:
+    """Return the heads of the scored concepts in their order, each once, however many concepts share it."""
+    return tuple(dict.fromkeys(concept.head for concept in scored_concepts(policy) if concept.head))
+
+
+def concept_texts(concept: Concept) -> tuple[Phrase, ...]:
+    """Return a concept's phrases in row order: prompts, then negatives."""
+    return concept.phrases
+
+
+def embedded_texts(policy: Policy) -> tuple[str, ...]:
+    """List every text that the text encoder has to embed, templates applied, each once; learned vectors need none."""
+    return tuple(
+        dict.fromkeys(
+            expanded
+            for concept in scored_concepts(policy)
+            for phrase in concept_texts(concept)
+            if isinstance(phrase, str)
+            for expanded in expand(phrase, concept.templates)
+        )
+    )
 
 
 def expand(text: str, templates: Iterable[str]) -> tuple[str, ...]:
@@ -36,11 +54,11 @@ def expand(text: str, templates: Iterable[str]) -> tuple[str, ...]:
 def embed_policy(
     policy: Policy, *, model: EmbeddingModel, cache: VectorCache | None, progress: Progress | None
 ) -> NDArray[np.float32]:
-    """Embed every text of a policy.
+    """Embed every text of a policy, and put its learned vectors beside them.
 
     Args:
         policy: As parsed.
-        model: With a text encoder.
+        model: With a text encoder, unless every phrase is a learned vector; those have the model's width.
         cache: Vectors of texts embedded before; new ones are added to it, and saved.
         progress: For a progress bar.
 
@@ -52,9 +70,12 @@ def embed_policy(
         EncoderError: The text encoder failed, or a text's templates cancel out.
     """
     cache = cache or VectorCache()
-    rows = [(text, concept.templates) for concept in scored_concepts(policy) for text in concept_texts(concept)]
-    embedded = _embed([each for text, templates in rows for each in expand(text, templates)], model, cache, progress)
-    vectors = [_text_vector(text, templates, embedded) for text, templates in rows]
+    embedded = _embed(embedded_texts(policy), model, cache, progress)
+    vectors = [
+        _vector(phrase, concept.templates, embedded)
+        for concept in scored_concepts(policy)
+        for phrase in concept_texts(concept)
+    ]
     vectors.append(background_mean(model))
     table = np.stack(vectors).astype(np.float32)  # [P+1,D]
     table.setflags(write=False)
@@ -73,7 +94,7 @@ def _embed(
 ) -> dict[str, NDArray[np.float32]]:
     """Return the vector [D] of each text: from the cache, else embedded, each text once."""
     # Held here as well as in the cache, which may have to forget some of a large policy's texts.
-    found = {text: cache.get(model.fingerprint, text) for text in dict.fromkeys(texts)}
+    found = {text: cache.get(model.fingerprint, text) for text in texts}
     embedded = {text: vector for text, vector in found.items() if vector is not None}
     missing = [text for text in found if text not in embedded]
     if not missing:
@@ -92,6 +113,19 @@ def _embed(
 def _tell(progress: Progress | None, done: int, total: int) -> None:
     if progress is not None:
         progress(done, total)
+
+
+def _vector(
+    phrase: Phrase, templates: Iterable[str], embedded: Mapping[str, NDArray[np.float32]]
+) -> NDArray[np.float64]:
+    if isinstance(phrase, LearnedVector):
+        return vector_of(phrase).astype(np.float64)  # float32 widens exactly, and comes back as it was
+    return _text_vector(phrase, templates, embedded)
+
+
+def vector_of(learned: LearnedVector) -> NDArray[np.float32]:
+    """Return a learned vector as float32 [D], read-only."""
+    return np.frombuffer(learned.values, dtype="<f4").astype(np.float32, copy=False)
 
 
 def _text_vector(

@@ -6,19 +6,22 @@ What raises a verdict above the bands:
 - REVIEW, when the image is degraded;
 - `on_error`, when a category that counts could not be evaluated.
 
-All three act through categories that count: enforced ones for `verdict`, enforced and shadow ones for
+Every view has a band of its own: an exemption acts in the views where its attribute holds, and a category's band is the
+worst of any view. So one view never excuses another, and a score that rises never gives a milder band.
+
+All three raises act through categories that count: enforced ones for `verdict`, enforced and shadow ones for
 `shadow_verdict`. A policy that enforces nothing therefore answers ALLOW to everything, says `enforced_categories = 0`,
 and changes no caller's traffic while it is being watched. Disabled categories never count.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clipwarden.errors import ContextUnknownError
 from clipwarden.policy.schema import Bounds, Verdict
-from clipwarden.scoring.score import best_views, score_rows
+from clipwarden.scoring.score import ConceptScores, best_views, raw_scores, score_rows
 from clipwarden.scoring.tables import CategoryRule, ExemptionRule, Tables
 from clipwarden.scoring.verdict import (
     AttributeResult,
@@ -47,7 +50,7 @@ def judge(
     """Judge one image. Pure and safe to call from any thread.
 
     Args:
-        rows: `[V,P+1]` float32, this image's rows of `cosines`.
+        rows: `[V,P+1+H]` float32, this image's rows of `cosines`.
         views: V names, in row order; at least one.
         tables: `prepare(compiled)` of the policy that `rows` was computed with.
         context: A context that the policy declares, or None.
@@ -64,8 +67,10 @@ def judge(
     require_context(tables, context)
     if len(rows) != len(views) or not views:
         raise ValueError(f"{len(rows)} rows of cosines for {len(views)} views; every view has one, and there is a view")
-    scored = best_views(score_rows(rows, tables), views, tables)
-    categories = tuple(_category_result(rule, scored, context) for rule in tables.categories)
+    scores = score_rows(rows, tables)
+    chosen, exempted = _exempt(scores, tables, context) if tables.exemptible else (None, {})
+    scored = best_views(scores, views, tables, chosen)
+    categories = tuple(_category_result(rule, scored, exempted, context) for rule in tables.categories)
     floors = _floors(tables, partial=frames_judged < frames_total, degraded=degraded)
     on_error = tables.compiled.policy.on_error
     enforced = [categories[place] for place in tables.enforced]
@@ -124,7 +129,45 @@ def band_of(score: float, bounds: Bounds) -> Verdict:
     return _ALLOW
 
 
-def _category_result(rule: CategoryRule, scored: Sequence[Scored | None], context: str | None) -> CategoryResult:
+def _exempt(scores: ConceptScores, tables: Tables, context: str | None) -> tuple[NDArray[np.intp], Mapping[str, str]]:
+    """Find the categories that exemptions keep from blocking, and the view that each concept is reported on.
+
+    That is the view where it scored highest, of those that block without an exemption, if any does: a drawing on
+    transparency may show a museum on white and a weapon on black, and the one must not excuse the other.
+
+    Returns:
+        `[C]`, the place of each concept's view; and by category, the first attribute that exempts it in that view.
+    """
+    raw = raw_scores(scores, tables)
+    chosen = raw.argmax(axis=0)
+    exempted = {}
+    for rule in tables.exemptible:
+        bound = rule.bounds[context].block
+        if bound is None or rule.concept is None:
+            continue
+        blocks = scores.score[:, rule.concept] >= bound  # [V]
+        holds = [_holds(exemption, scores) for exemption in rule.exemptions]  # [E,V]
+        strict = blocks & ~np.logical_or.reduce(holds)
+        among = strict if strict.any() else blocks
+        if not among.any():
+            continue
+        view = np.where(among, raw[:, rule.concept], -np.inf).argmax()
+        chosen[rule.concept] = view
+        if not strict[view]:
+            exempted[rule.id] = next(
+                exemption.attribute for exemption, each in zip(rule.exemptions, holds, strict=True) if each[view]
+            )
+    return chosen, exempted
+
+
+def _holds(exemption: ExemptionRule, scores: ConceptScores) -> NDArray[np.bool_]:
+    """Find the views `[V]` where an exemption holds: none where its attribute could not be scored on all of them."""
+    return (scores.score[:, exemption.concept] >= exemption.gte) & scores.finite[:, exemption.concept].all()
+
+
+def _category_result(
+    rule: CategoryRule, scored: Sequence[Scored | None], exempted: Mapping[str, str], context: str | None
+) -> CategoryResult:
     bounds = rule.bounds[context]
     numbers = None if rule.concept is None else scored[rule.concept]
     unevaluated: Unevaluated | None = None
@@ -135,7 +178,7 @@ def _category_result(rule: CategoryRule, scored: Sequence[Scored | None], contex
     elif rule.unit is not None:
         band = band_of(numbers.score, bounds)
         if band is _BLOCK:
-            exempted_by = _exempting_attribute(rule.exemptions, scored, view=numbers.view)
+            exempted_by = exempted.get(rule.id)
             band = _BLOCK if exempted_by is None else _REVIEW
     return CategoryResult(
         id=rule.id,
@@ -149,20 +192,6 @@ def _category_result(rule: CategoryRule, scored: Sequence[Scored | None], contex
         band=band,
         exempted_by=exempted_by,
     )
-
-
-def _exempting_attribute(
-    exemptions: Iterable[ExemptionRule], scored: Sequence[Scored | None], *, view: ViewRef
-) -> str | None:
-    """Name the first exemption that holds in the view that scored worst; numbers that are not finite never exempt.
-
-    A drawing on transparency may show a museum on white and a weapon on black: the one must not excuse the other.
-    """
-    for exemption in exemptions:
-        attribute = scored[exemption.concept]
-        if attribute is not None and attribute.view == view and attribute.score >= exemption.gte:
-            return exemption.attribute
-    return None
 
 
 def _floors(tables: Tables, *, partial: bool, degraded: bool) -> Mapping[Raise, Verdict]:

@@ -1,4 +1,4 @@
-"""Turn image embeddings into cosines, and cosines into each concept's score, with the texts and views behind it.
+"""Turn image embeddings into cosines and logits, and those into scores, with the texts and views behind it.
 
 Numbers, so that a stranger can check them:
 
@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipwarden.policy.compiled import CompiledPolicy
-from clipwarden.scoring.tables import Tables
-from clipwarden.scoring.verdict import Match, Scored, ScoreKind, ViewRef
+from clipwarden.scoring.head import head_logits
+from clipwarden.scoring.tables import AdjustmentTable, Tables
+from clipwarden.scoring.verdict import Adjusted, Match, Scored, ViewRef
 
 LOWEST_LOGIT = -700.0
 """Logits below this count as this: their sigmoid is 1e-304, and exp overflows a float64 above 709.78."""
@@ -33,9 +34,11 @@ class ConceptScores:
 
     Attributes:
         texts: `[V,P]` float64, the clipped cosines; 0 where they were not finite.
-        cosine: `[V,C]` float64, pooled.
-        margin: `[V,C]` float64, in logits; without meaning under Method.COSINE.
+        cosine: `[V,C]` float64, pooled; without meaning under Method.HEAD.
+        margin: `[V,C]` float64, in logits; under Method.HEAD the head's own; without meaning under Method.COSINE.
         score: `[V,C]` float64: the number thresholds compare with.
+        adjustments: `[V,C]` intp, the place in the `AdjustmentTable` of the one that raised the score, A for none; None
+            where the policy has none.
         finite: `[V,C]` bool; where false the other numbers mean nothing.
     """
 
@@ -43,6 +46,7 @@ class ConceptScores:
     cosine: Floats
     margin: Floats
     score: Floats
+    adjustments: NDArray[np.intp] | None
     finite: NDArray[np.bool_]
 
 
@@ -55,57 +59,80 @@ class _BestView:
     cosine: Floats
     margin: Floats
     score: Floats
+    adjustments: NDArray[np.intp] | None
     finite: NDArray[np.bool_]
 
 
 def cosines(embeddings: NDArray[np.float32], compiled: CompiledPolicy) -> NDArray[np.float32]:
-    """Compare every view of a batch with every text, in one call.
+    """Compare every view of a batch with every text, and run every head on it, in one call.
 
     Args:
         embeddings: `[V,D]` float32, unit rows: all views of all images of the batch.
-        compiled: Its `vectors` are `[P+1,D]`.
+        compiled: Its `vectors` are `[P+1,D]`; it has H different heads, usually none.
 
     Returns:
-        `[V,P+1]` float32; the last column is the mean cosine to the background. A row that holds NaN or infinity
-        yields values that are not finite, which `score_rows` reports.
+        `[V,P+1+H]` float32: the texts, the mean cosine to the background, and each head's logit. A row that holds NaN
+        or infinity yields values that are not finite, which `score_rows` reports.
     """
     # [V,1,D] . [1,P+1,D] -> [V,P+1]. An encoder's NaN or infinity is for the judgement to report, not for a warning.
     with np.errstate(invalid="ignore", over="ignore"):
         rows: NDArray[np.float32] = np.vecdot(embeddings[:, np.newaxis], compiled.vectors[np.newaxis])
-    return rows
+    return np.concatenate([rows, head_logits(embeddings, compiled.heads)], axis=1) if compiled.heads else rows
 
 
 def score_rows(rows: NDArray[np.float32], tables: Tables) -> ConceptScores:
     """Score every concept on every row of cosines; rows do not touch one another.
 
     Args:
-        rows: `[V,P+1]` from `cosines`; the V rows may be views of one image, or a whole data set.
+        rows: `[V,P+1+H]` from `cosines`; the V rows may be views of one image, or a whole data set.
         tables: Of the policy that `rows` was computed with.
 
     Returns:
         The numbers of all concepts.
 
     Source:
-        margin `m = s * ((P - B) - lambda * max(0, N - P))`, score `p = sigmoid(a*m + b)`; `b = 0` when uncalibrated.
+        margin `m = s * ((P - B) - lambda * max(0, N - P))`, score `p = sigmoid(a*m + b)`; `b = 0` when uncalibrated;
+        of a head, `p = sigmoid(logit + b)`: the scale `a` is that of margins.
+        adjustments: the "special care" concepts of the Stable Diffusion safety checker add 0.01 to the others, once.
     """
     wide = rows.astype(np.float64)
     sound = _sound(wide, tables)
     if sound is not None:
         wide = np.where(np.isfinite(wide), wide, 0.0)
-    texts, background = np.clip(wide[:, :-1], -1.0, 1.0), wide[:, -1:]
+    count = tables.rows.count
+    background = wide[:, count : count + 1]
+    texts = np.clip(wide[:, :count] if count else np.zeros((len(wide), len(tables.rows.texts))), -1.0, 1.0)
     tops = np.maximum.reduceat(texts, tables.rows.starts, axis=1)
     pooled = _pool(texts, tops, tables)
     excess = np.maximum(0.0, tops[:, tables.rows.negative_segment] - pooled)
     margin = tables.compiled.logit_scale * ((pooled - background) - tables.methods.penalties * excess)
     slope = tables.compiled.policy.model.calibration_scale
     score = np.where(tables.methods.is_margin, sigmoid(slope * margin + tables.methods.biases), pooled)
-    return ConceptScores(
-        texts=texts,
-        cosine=pooled,
-        margin=margin,
-        score=score,
-        finite=np.isfinite(score) if sound is None else sound & np.isfinite(score),
-    )
+    if tables.methods.any_head:
+        margin = np.where(tables.methods.is_head, wide[:, count + 1 :][:, tables.methods.head_column], margin)
+        score = np.where(tables.methods.is_head, sigmoid(margin + tables.methods.biases), score)
+    finite = np.isfinite(score) if sound is None else sound & np.isfinite(score)
+    adjustments = _adjust(score, finite, tables.adjustments) if tables.adjustments else None
+    return ConceptScores(texts=texts, cosine=pooled, margin=margin, score=score, adjustments=adjustments, finite=finite)
+
+
+def _adjust(score: Floats, finite: NDArray[np.bool_], table: AdjustmentTable) -> NDArray[np.intp]:
+    """Raise the scores `[V,C]` in place where attributes of the same view ask for it, and say by which adjustment.
+
+    A category whose attribute could not be scored is not finite either: the rise that is missing may be the one that
+    would have blocked. Attributes are never raised, so it does not matter who comes first.
+
+    Returns:
+        `[V,C]` intp, as `ConceptScores.adjustments`.
+    """
+    none = len(table.asked)
+    holds = score[:, table.asked] >= table.bounds  # [V,A]
+    first = np.minimum.reduceat(np.where(holds, np.arange(none), none), table.starts, axis=1)  # [V,R]
+    score[:, table.raised] += table.rises[first]
+    finite[:, table.raised] &= np.logical_and.reduceat(finite[:, table.asked], table.starts, axis=1)
+    chosen = np.full(score.shape, none, dtype=np.intp)
+    chosen[:, table.raised] = first
+    return chosen
 
 
 def sigmoid(logits: Floats) -> Floats:
@@ -122,19 +149,34 @@ def sigmoid(logits: Floats) -> Floats:
     return 1.0 / (1.0 + np.exp(-np.maximum(logits, LOWEST_LOGIT)))
 
 
-def best_views(scores: ConceptScores, views: Sequence[ViewRef], tables: Tables) -> list[Scored | None]:
-    """Report each concept on the view where it scored highest; the first of equals.
+def raw_scores(scores: ConceptScores, tables: Tables) -> Floats:
+    """Return what views are compared by: the raw number, not the sigmoid of it, which is 1.0 for many.
+
+    Args:
+        scores: Of V views.
+        tables: Those that `scores` came from.
+
+    Returns:
+        `[V,C]` float64.
+    """
+    return np.where(tables.methods.by_logit, scores.margin, scores.score)
+
+
+def best_views(
+    scores: ConceptScores, views: Sequence[ViewRef], tables: Tables, chosen: NDArray[np.intp] | None = None
+) -> list[Scored | None]:
+    """Report each concept on one view, by default the one where it scored highest; the first of equals.
 
     Args:
         scores: Of the views of one image.
         views: V names, in row order.
         tables: Those that `scores` came from.
+        chosen: `[C]`, the place of each concept's view; None takes where it scored highest.
 
     Returns:
         C entries. None where any view's numbers were not finite: the view that is missing may be the worst one.
     """
-    raw_cosine = ScoreKind.RAW_COSINE
-    best = _best_view(scores, tables)
+    best = _best_view(scores, tables, chosen)
     prompts, contrasts = _winners(best.texts, tables)
     columns = zip(
         tables.methods.kinds,
@@ -147,23 +189,49 @@ def best_views(scores: ConceptScores, views: Sequence[ViewRef], tables: Tables) 
         _matches(best.texts, contrasts, tables),
         tables.rows.has_negatives,
         best.view.tolist(),
+        _adjusted(best.adjustments, tables),
+        tables.methods.is_margin.tolist(),
+        tables.methods.is_head.tolist(),
         strict=True,
     )
     return [
         Scored(
             kind=kind,
             score=score,
-            cosine=cosine,
-            margin=None if kind is raw_cosine else margin,
-            pair_probability=pair_probability,
-            prompt=prompt,
+            cosine=None if is_head else cosine,
+            margin=margin if is_margin else None,
+            logit=margin if is_head else None,
+            pair_probability=None if is_head else pair_probability,
+            prompt=None if is_head else prompt,
             contrast=contrast if has_contrast else None,
             view=views[view],
+            adjustment=adjustment,
         )
         if finite
         else None
-        for kind, finite, score, cosine, margin, pair_probability, prompt, contrast, has_contrast, view in columns
+        for (
+            kind,
+            finite,
+            score,
+            cosine,
+            margin,
+            pair_probability,
+            prompt,
+            contrast,
+            has_contrast,
+            view,
+            adjustment,
+            is_margin,
+            is_head,
+        ) in columns
     ]
+
+
+def _adjusted(chosen: NDArray[np.intp] | None, tables: Tables) -> Sequence[Adjusted | None]:
+    """Name what raised each concept's score: [C] -> C."""
+    if chosen is None or tables.adjustments is None:
+        return (None,) * len(tables.methods.kinds)
+    return [tables.adjustments.named[place] for place in chosen.tolist()]
 
 
 def _sound(wide: Floats, tables: Tables) -> NDArray[np.bool_] | None:
@@ -171,11 +239,15 @@ def _sound(wide: Floats, tables: Tables) -> NDArray[np.bool_] | None:
     good = np.isfinite(wide)
     if good.all():
         return None
-    segments = np.logical_and.reduceat(good[:, :-1], tables.rows.starts, axis=1)
+    count = tables.rows.count
+    texts = good[:, :count] if count else np.ones((len(good), len(tables.rows.texts)), dtype=np.bool_)
+    segments = np.logical_and.reduceat(texts, tables.rows.starts, axis=1)
     prompts = segments[:, tables.rows.prompt_segment]
     negatives = segments[:, tables.rows.negative_segment] | np.logical_not(tables.rows.has_negatives)
-    background = good[:, -1:] | ~tables.methods.is_margin
+    background = good[:, count : count + 1] | ~tables.methods.is_margin
     sound: NDArray[np.bool_] = prompts & negatives & background
+    if tables.methods.any_head:
+        sound = np.where(tables.methods.is_head, good[:, count + 1 :][:, tables.methods.head_column], sound)
     return sound
 
 
@@ -207,7 +279,7 @@ def _log_sum_exp(texts: Floats, tables: Tables) -> Floats:
     return pooled
 
 
-def _best_view(scores: ConceptScores, tables: Tables) -> _BestView:
+def _best_view(scores: ConceptScores, tables: Tables, chosen: NDArray[np.intp] | None) -> _BestView:
     """Choose each concept's view: [V,C] -> [C]."""
     if len(scores.score) == 1:  # The common case, without the cost of choosing.
         view = np.zeros(scores.score.shape[1], dtype=np.intp)
@@ -217,10 +289,10 @@ def _best_view(scores: ConceptScores, tables: Tables) -> _BestView:
             cosine=scores.cosine[0],
             margin=scores.margin[0],
             score=scores.score[0],
+            adjustments=None if scores.adjustments is None else scores.adjustments[0],
             finite=scores.finite[0],
         )
-    # The raw number chooses, not the sigmoid of it, which is 1.0 for many and would hide which was higher.
-    view = np.where(tables.methods.is_margin, scores.margin, scores.cosine).argmax(axis=0)
+    view = raw_scores(scores, tables).argmax(axis=0) if chosen is None else chosen
     cell = (view, np.arange(len(view)))
     return _BestView(
         view=view,
@@ -228,6 +300,7 @@ def _best_view(scores: ConceptScores, tables: Tables) -> _BestView:
         cosine=scores.cosine[cell],
         margin=scores.margin[cell],
         score=scores.score[cell],
+        adjustments=None if scores.adjustments is None else scores.adjustments[cell],
         finite=np.logical_and.reduce(scores.finite, axis=0),
     )
 
@@ -241,9 +314,9 @@ def _winners(texts: Floats, tables: Tables) -> tuple[NDArray[np.intp], NDArray[n
 
 
 def _matches(texts: Floats, winners: NDArray[np.intp], tables: Tables) -> list[Match]:
-    names = tables.rows.texts
+    names, digests = tables.rows.texts, tables.rows.vector_digests
     pairs = zip(winners.tolist(), texts[winners].tolist(), strict=True)
-    return [Match(text=names[row], cosine=cosine) for row, cosine in pairs]
+    return [Match(text=names[row], cosine=cosine, vector_digest=digests[row]) for row, cosine in pairs]
 
 
 def _pair_probabilities(best: Floats, tables: Tables) -> list[float] | list[None]:

@@ -1,6 +1,6 @@
 """Turn a compiled policy into the arrays that judging reads, once, so that judging an image only looks things up."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -9,14 +9,17 @@ from numpy.typing import NDArray
 
 from clipwarden.policy.bounds import merge_bounds
 from clipwarden.policy.compiled import CompiledPolicy
-from clipwarden.policy.schema import Bounds, Category, Concept, Method, Mode, Pool, Unit
-from clipwarden.policy.vectors import concept_texts, scored_concepts
-from clipwarden.scoring.verdict import ScoreKind
+from clipwarden.policy.schema import Bounds, Category, Concept, Head, LearnedVector, Method, Mode, Pool, Unit
+from clipwarden.policy.vectors import concept_texts, scored_concepts, scored_heads
+from clipwarden.scoring.verdict import Adjusted, ScoreKind
 
 NEGATIVE_PENALTY = 0.5
 """`lambda` of the margin. Source: mean AUROC over 14 category and set cells of the feasibility model was 0.892 with
 this capped penalty, 0.659 with the plain difference to the best negative, which lets one benign look-alike veto.
 No digest covers it, so changing it means changing `policy.schema.SCHEMA_VERSION`: old calibrations no longer hold."""
+
+
+_ONE_ZERO = np.zeros(1, dtype=np.intp)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,20 +28,27 @@ class RowTable:
 
     A segment is an unbroken run of rows: one concept's prompts, or one concept's negatives. C concepts, S segments.
 
+    A concept scored by a head has no texts, and no segment. Where none has any, one text of nobody's stands in, since
+    `prompt_segment` has to point at something.
+
     Attributes:
-        texts: P texts in row order.
+        count: P.
+        texts: P texts in row order; a learned vector's is `vector NAME`.
+        vector_digests: P; what each learned vector holds, None for a text.
         starts: `[S]` intp, first row of each segment, rising: what `ufunc.reduceat` wants.
         segment_of_row: `[P]` intp.
         concept_of_row: `[P]` intp.
         weights: `[P]` float64, above 0; 1 for negatives.
         log_weights: `[P]` float64, natural logarithm of `weights`.
-        prompt_segment: `[C]` intp.
+        prompt_segment: `[C]` intp; 0, and without meaning, under Method.HEAD.
         negative_segment: `[C]` intp; 0, and without meaning, where `has_negatives` is false.
         has_negatives: C bools.
-        weight_sums: `[C]` float64, over prompts.
+        weight_sums: `[C]` float64, over prompts; 1 without any.
     """
 
+    count: int
     texts: tuple[str, ...]
+    vector_digests: tuple[str | None, ...]
     starts: NDArray[np.intp]
     segment_of_row: NDArray[np.intp]
     concept_of_row: NDArray[np.intp]
@@ -56,7 +66,11 @@ class MethodTable:
 
     Attributes:
         kinds: How each score may be read.
-        is_margin: `[C]` bool; the others use the cosine as it is.
+        is_margin: `[C]` bool.
+        is_head: `[C]` bool; where neither this nor `is_margin`, the cosine is used as it is.
+        by_logit: `[C]` bool, either of the two.
+        head_column: `[C]` intp, which of the H logits is the concept's; 0, and without meaning, where it has none.
+        any_head: So that a policy without heads does not pay for them.
         penalties: `[C]` float64: `lambda` of the margin, 0 without negatives.
         is_mean: `[C]` bool.
         is_lse: `[C]` bool; where neither this nor `is_mean`, the pool is `max`.
@@ -67,6 +81,10 @@ class MethodTable:
 
     kinds: tuple[ScoreKind, ...]
     is_margin: NDArray[np.bool_]
+    is_head: NDArray[np.bool_]
+    by_logit: NDArray[np.bool_]
+    head_column: NDArray[np.intp]
+    any_head: bool
     penalties: NDArray[np.float64]
     is_mean: NDArray[np.bool_]
     is_lse: NDArray[np.bool_]
@@ -88,6 +106,30 @@ class ExemptionRule:
     attribute: str
     concept: int
     gte: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AdjustmentTable:
+    """All adjustments, category by category; A adjustments of R categories.
+
+    Within a category the greatest comes first, and of equals the one whose attribute's id does: of those that hold the
+    first counts, so that policies with one digest name the same one.
+
+    Attributes:
+        asked: `[A]` intp, the attribute's place among the concepts.
+        bounds: `[A]` float64, inclusive, compared with the attribute's own score in the same view.
+        rises: `[A+1]` float64, above 0; the last is 0, for none.
+        named: What each is reported as; the last is None.
+        starts: `[R]` intp, first adjustment of each category: what `ufunc.reduceat` wants.
+        raised: `[R]` intp, the category's place among the concepts.
+    """
+
+    asked: NDArray[np.intp]
+    bounds: NDArray[np.float64]
+    rises: NDArray[np.float64]
+    named: tuple[Adjusted | None, ...]
+    starts: NDArray[np.intp]
+    raised: NDArray[np.intp]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,7 +161,9 @@ class Tables:
         compiled: What it was made from.
         rows: Where cosines lie.
         methods: How they become scores.
+        adjustments: What raises scores; None where nothing does, so that such a policy does not pay for it.
         categories: One rule a category, disabled ones among them, in file order.
+        exemptible: The rules with exemptions, so that the others do not pay for them.
         attributes: Each attribute's id and its place among the concepts, in file order.
         enforced: Places among `categories` that count in `verdict`, most severe first, then by id, so that file
             order changes nothing.
@@ -129,7 +173,9 @@ class Tables:
     compiled: CompiledPolicy
     rows: RowTable
     methods: MethodTable
+    adjustments: AdjustmentTable | None
     categories: tuple[CategoryRule, ...]
+    exemptible: tuple[CategoryRule, ...]
     attributes: tuple[tuple[str, int], ...]
     enforced: tuple[int, ...]
     counted: tuple[int, ...]
@@ -151,14 +197,20 @@ def prepare(compiled: CompiledPolicy) -> Tables:
     scored = scored_concepts(policy)
     places = {concept.id: place for place, concept in enumerate(scored)}
     rows = _row_table(scored)
-    if len(compiled.vectors) != len(rows.texts) + 1:
-        raise ValueError(f"{len(rows.texts)} texts and a background need as many vectors, not {len(compiled.vectors)}")
+    if len(compiled.vectors) != rows.count + 1:
+        raise ValueError(f"{rows.count} texts and a background need as many vectors, not {len(compiled.vectors)}")
+    if compiled.heads != scored_heads(policy):
+        raise ValueError("the heads differ from the policy's")
+    columns = {head: column for column, head in enumerate(compiled.heads)}
     names = [context.name for context in policy.contexts]
+    rules = tuple(_category_rule(category, names, places) for category in policy.categories)
     return Tables(
         compiled=compiled,
         rows=rows,
-        methods=_method_table(scored),
-        categories=tuple(_category_rule(category, names, places) for category in policy.categories),
+        methods=_method_table(scored, columns),
+        adjustments=_adjustment_table(policy.categories, places),
+        categories=rules,
+        exemptible=tuple(rule for rule in rules if rule.exemptions),
         attributes=tuple((attribute.id, places[attribute.id]) for attribute in policy.attributes),
         enforced=_places(policy.categories, Mode.ENFORCE),
         counted=_places(policy.categories, Mode.ENFORCE, Mode.SHADOW),
@@ -172,19 +224,28 @@ def _row_table(concepts: Sequence[Concept]) -> RowTable:
     # A concept without negatives has no segment for them: reduceat has no meaning for an empty run.
     filled = [place for place, length in enumerate(runs) if length]
     segment = {place: number for number, place in enumerate(filled)}
-    weights = np.array([weight for concept in concepts for weight in _weights(concept)], dtype=np.float64)
+    phrases = [phrase for concept in concepts for phrase in concept_texts(concept)]
+    texts = tuple(str(phrase) for phrase in phrases)
+    digests = tuple(phrase.content if isinstance(phrase, LearnedVector) else None for phrase in phrases)
+    lonely = bool(concepts) and not texts  # heads alone: one text of nobody's stands in
+    weights = np.array(
+        [weight for concept in concepts for weight in _weights(concept)] + [1.0] * lonely, dtype=np.float64
+    )
+    owned = np.repeat(np.arange(len(concepts)), [len(concept_texts(concept)) for concept in concepts])
     return RowTable(
-        texts=tuple(text for concept in concepts for text in concept_texts(concept)),
-        starts=np.array([starts[place] for place in filled], dtype=np.intp),
-        segment_of_row=np.repeat(np.arange(len(filled)), [runs[place] for place in filled]),
-        concept_of_row=np.repeat(np.arange(len(concepts)), [len(concept_texts(concept)) for concept in concepts]),
+        count=len(texts),
+        texts=("",) if lonely else texts,
+        vector_digests=(None,) if lonely else digests,
+        starts=_ONE_ZERO if lonely else np.array([starts[place] for place in filled], dtype=np.intp),
+        segment_of_row=_ONE_ZERO if lonely else np.repeat(np.arange(len(filled)), [runs[place] for place in filled]),
+        concept_of_row=_ONE_ZERO if lonely else owned,
         weights=weights,
         log_weights=np.log(weights),
-        prompt_segment=np.array([segment[2 * place] for place in range(len(concepts))], dtype=np.intp),
+        prompt_segment=np.array([segment.get(2 * place, 0) for place in range(len(concepts))], dtype=np.intp),
         negative_segment=np.array([segment.get(2 * place + 1, 0) for place in range(len(concepts))], dtype=np.intp),
         has_negatives=tuple(bool(concept.negatives) for concept in concepts),
         weight_sums=np.array(
-            [sum(prompt.weight for prompt in concept.prompts) for concept in concepts], dtype=np.float64
+            [sum(prompt.weight for prompt in concept.prompts) or 1.0 for concept in concepts], dtype=np.float64
         ),
     )
 
@@ -193,11 +254,17 @@ def _weights(concept: Concept) -> list[float]:
     return [*(prompt.weight for prompt in concept.prompts), *(1.0 for _ in concept.negatives)]
 
 
-def _method_table(concepts: Sequence[Concept]) -> MethodTable:
+def _method_table(concepts: Sequence[Concept], columns: Mapping[Head, int]) -> MethodTable:
     pools = [concept.pool for concept in concepts]
+    is_margin = np.array([concept.method is Method.MARGIN for concept in concepts], dtype=np.bool_)
+    is_head = np.array([bool(concept.head) for concept in concepts], dtype=np.bool_)
     return MethodTable(
         kinds=tuple(score_kind(concept) for concept in concepts),
-        is_margin=np.array([concept.method is Method.MARGIN for concept in concepts], dtype=np.bool_),
+        is_margin=is_margin,
+        is_head=is_head,
+        by_logit=is_margin | is_head,
+        head_column=np.array([columns.get(concept.head, 0) for concept in concepts], dtype=np.intp),
+        any_head=bool(is_head.any()),
         penalties=np.array([NEGATIVE_PENALTY if concept.negatives else 0.0 for concept in concepts], dtype=np.float64),
         is_mean=np.array([pool is Pool.MEAN for pool in pools], dtype=np.bool_),
         is_lse=np.array([pool is Pool.LSE for pool in pools], dtype=np.bool_),
@@ -227,6 +294,23 @@ def _category_rule(category: Category, contexts: list[str], places: Mapping[str,
         exemptions=tuple(
             ExemptionRule(attribute=item.attribute, concept=places[item.attribute], gte=item.gte) for item in exemptions
         ),
+    )
+
+
+def _adjustment_table(categories: Iterable[Category], places: Mapping[str, int]) -> AdjustmentTable | None:
+    # Disabled categories have no place.
+    adjusted = [category for category in categories if category.adjustments and category.id in places]
+    if not adjusted:
+        return None
+    runs = [sorted(category.adjustments, key=lambda item: (-item.add, item.attribute)) for category in adjusted]
+    items = [item for run in runs for item in run]
+    return AdjustmentTable(
+        asked=np.array([places[item.attribute] for item in items], dtype=np.intp),
+        bounds=np.array([item.gte for item in items], dtype=np.float64),
+        rises=np.array([*(item.add for item in items), 0.0], dtype=np.float64),
+        named=(*(Adjusted(attribute=item.attribute, add=item.add) for item in items), None),
+        starts=np.array([0, *accumulate(len(run) for run in runs)][:-1], dtype=np.intp),
+        raised=np.array([places[category.id] for category in adjusted], dtype=np.intp),
     )
 
 

@@ -23,7 +23,7 @@ class ScoreKind(StrEnum):
     """What a score may be read as."""
 
     RAW_COSINE = "RAW_COSINE"
-    """A cosine; comparable within one category and model only."""
+    """A cosine, and what an adjustment adds to it; comparable within one category and model only."""
     UNCALIBRATED = "UNCALIBRATED"
     """In [0, 1] but no probability."""
     CALIBRATED = "CALIBRATED"
@@ -50,10 +50,16 @@ class Raise(StrEnum):
 
 @_record
 class Match:
-    """A text and its cosine to the view it matched best."""
+    """A text and its cosine to the view it matched best.
+
+    Attributes:
+        text: `vector NAME` for a learned vector.
+        vector_digest: What that vector holds, since names are labels; None for a text.
+    """
 
     text: str
     cosine: float
+    vector_digest: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,29 +71,43 @@ class ViewRef:
 
 
 @_record
+class Adjusted:
+    """What raised a score above its cosine: the attribute that held in the same view, and by how much."""
+
+    attribute: str
+    add: float
+
+
+@_record
 class Scored:
     """What a concept's texts say about one image.
 
     Attributes:
         kind: How to read `score`.
-        score: The number thresholds compare with: the pooled cosine in [-1, 1], or a sigmoid in [0, 1].
-        cosine: The pooled cosine `P_c`.
-        margin: `m_c` in logits; None under Method.COSINE.
+        score: The number thresholds compare with: the pooled cosine in [-1, 1] and what `adjustment` adds to it, or a
+            sigmoid in [0, 1].
+        cosine: The pooled cosine `P_c`; None under Method.HEAD.
+        margin: `m_c` in logits; None but under Method.MARGIN.
+        logit: What the head gave; None but under Method.HEAD.
         pair_probability: `sigmoid(s*cos + bias)` of the winning prompt, for models with a logit bias (SigLIP),
             else None. No threshold compares with it.
-        prompt: The winning prompt: the one with the highest cosine, whatever the pool.
+        prompt: The winning prompt: the one with the highest cosine, whatever the pool. None under Method.HEAD.
         contrast: The winning negative, or None without negatives.
-        view: The view that gave the highest score.
+        view: The view that gave the highest score; of a category with exemptions, the highest among the views that
+            gave its band.
+        adjustment: What was added to the cosine in that view; None when nothing was.
     """
 
     kind: ScoreKind
     score: float
-    cosine: float
+    cosine: float | None
     margin: float | None
+    logit: float | None
     pair_probability: float | None
-    prompt: Match
+    prompt: Match | None
     contrast: Match | None
     view: ViewRef
+    adjustment: Adjusted | None
 
 
 @_record
@@ -99,7 +119,7 @@ class CategoryResult:
         unit: Of `bounds`; None without thresholds.
         bounds: The thresholds in force here, after context overrides.
         band: None without thresholds or when not evaluated.
-        exempted_by: Attribute that turned this block into a review, or None.
+        exempted_by: Attribute that turned this block into a review, in the view reported, or None.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""Run blocking decodes in a bounded pool of threads, and notice when they never come back.
+"""Run blocking decodes in a bounded pool of threads, and notice when they never come back; heads judge there too.
 
 Waiting happens here, on the event loop, and not in the pool's own queue: a call that is cancelled while it waits
 leaves at once and frees its bytes. A decode that has begun cannot be stopped; its call fails after `stall_seconds`,
@@ -102,7 +102,7 @@ class DecodeThreads:
         finally:
             answer.cancel()  # does nothing once done; otherwise nobody is left to hear the outcome
         self._note_stuck(work)
-        raise EncoderError("decoding this image takes too long")
+        raise EncoderError("decoding or judging this image takes too long")
 
     def _note_stuck(self, work: Future[T]) -> None:
         self._stuck.add(id(work))

@@ -88,7 +88,7 @@ class ModerationService(moderation_pb2_grpc.ModerationServiceServicer):
             if theirs != ours:
                 raise FingerprintMismatchError(f"the embeddings come from {theirs}; the loaded model is {ours}")
             stored = requests.read_stored_image(request, width=selection.snapshot.model.manifest.dim)
-            judged = self._pipeline.judge_embeddings(stored, selection)
+            judged = await self._pipeline.judge_embeddings(stored, selection, deadline=item.deadline)
             self._calls.note_judged(judged, item)
             message = wire.moderation(judged, request_id=item.request_id, return_embeddings=options.return_embeddings)
             return pb.ModerateEmbeddingResponse(moderation=message)

@@ -77,6 +77,9 @@ def _category(result: CategoryResult) -> pb.CategoryResult:
     if result.unit is not None:
         message.threshold_unit = pb.ThresholdUnit.Value(f"THRESHOLD_UNIT_{result.unit.name}")
     _fill_scores(message, result.scored)
+    if result.scored is not None and result.scored.adjustment is not None:
+        added = result.scored.adjustment
+        message.adjustment.CopyFrom(pb.AppliedAdjustment(attribute=added.attribute, add=added.add))
     if result.unevaluated is not None:
         message.not_evaluated_reason = pb.NotEvaluatedReason.Value(f"NOT_EVALUATED_REASON_{result.unevaluated.name}")
     return message
@@ -99,19 +102,23 @@ def _fill_scores(message: pb.CategoryResult | pb.AttributeResult, scored: Scored
     message.status = pb.EVALUATION_STATUS_EVALUATED
     message.score_kind = pb.ScoreKind.Value(f"SCORE_KIND_{scored.kind.name}")
     message.score = scored.score
-    message.cosine = scored.cosine
+    if scored.cosine is not None:
+        message.cosine = scored.cosine
+    if scored.logit is not None:
+        message.logit = scored.logit
     if scored.margin is not None:
         message.margin = scored.margin
     if scored.pair_probability is not None:
         message.pair_probability = scored.pair_probability
-    message.winning_prompt.CopyFrom(_match(scored.prompt))
+    if scored.prompt is not None:
+        message.winning_prompt.CopyFrom(_match(scored.prompt))
     if scored.contrast is not None:
         message.winning_contrast.CopyFrom(_match(scored.contrast))
     message.winning_view.CopyFrom(_view(scored.view))
 
 
 def _match(match: Match) -> pb.TextMatch:
-    return pb.TextMatch(text=match.text, cosine=match.cosine)
+    return pb.TextMatch(text=match.text, cosine=match.cosine, vector_digest=match.vector_digest or "")
 
 
 def _view(view: ViewRef) -> pb.View:

@@ -1,6 +1,7 @@
 """Turn loaded policies into the messages of ListPolicies and GetPolicy."""
 
-from clipwarden.policy.schema import Attribute, Bounds, Category, Concept, Mode
+from clipwarden.policy.learned import head_content
+from clipwarden.policy.schema import Attribute, Bounds, Category, Concept, LearnedVector, Mode, Phrase, Prompt
 from clipwarden.scoring.tables import CategoryRule, score_kind
 from clipwarden.serving.snapshot import Selection, mode_counts
 from clipwarden.serving.wire import model_ref, verdict
@@ -58,6 +59,9 @@ def _category(category: Category, rule: CategoryRule, dropped: frozenset[str]) -
         reason_code=category.reason_code or "",
         scoring=_scoring(category, dropped),
         exemptions=[pb.Exemption(attribute=item.attribute, gte=item.gte) for item in category.exemptions],
+        adjustments=[
+            pb.Adjustment(attribute=item.attribute, gte=item.gte, add=item.add) for item in category.adjustments
+        ],
     )
     if category.thresholds is not None:
         message.threshold_unit = pb.ThresholdUnit.Value(f"THRESHOLD_UNIT_{category.thresholds.unit.name}")
@@ -75,9 +79,11 @@ def _attribute(attribute: Attribute, dropped: frozenset[str]) -> pb.PolicyAttrib
 def _scoring(concept: Concept, dropped: frozenset[str]) -> pb.Scoring:
     message = pb.Scoring(
         method=concept.method.value,
-        pool=concept.pool.value,
-        prompts=[pb.WeightedText(text=prompt.text, weight=prompt.weight) for prompt in concept.prompts],
-        negatives=concept.negatives,
+        pool="" if concept.head else concept.pool.value,
+        head_digest=head_content(concept.head) if concept.head else "",
+        prompts=[_prompt(prompt) for prompt in concept.prompts],
+        negatives=[str(negative) for negative in concept.negatives],
+        negative_vector_digests=[_vector_digest(negative) for negative in concept.negatives],
         templates=concept.templates,
         score_kind=pb.ScoreKind.Value(f"SCORE_KIND_{score_kind(concept).name}"),
         calibration_dropped=concept.id in dropped,
@@ -86,6 +92,15 @@ def _scoring(concept: Concept, dropped: frozenset[str]) -> pb.Scoring:
         message.calibration_bias = concept.calibration.bias
         message.calibration_prevalence = concept.calibration.prevalence
     return message
+
+
+def _prompt(prompt: Prompt) -> pb.WeightedText:
+    digest = _vector_digest(prompt.text)
+    return pb.WeightedText(text=str(prompt.text), weight=prompt.weight, vector_digest=digest)
+
+
+def _vector_digest(phrase: Phrase) -> str:
+    return phrase.content if isinstance(phrase, LearnedVector) else ""
 
 
 def _bounds(bounds: Bounds) -> pb.Bounds:

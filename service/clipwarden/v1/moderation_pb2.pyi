@@ -139,7 +139,7 @@ class _ScoreKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ScoreKind.V
     SCORE_KIND_UNSPECIFIED: _ScoreKind.ValueType  # 0
     """Never sent with a score."""
     SCORE_KIND_RAW_COSINE: _ScoreKind.ValueType  # 1
-    """A cosine in [-1, 1]; comparable within one category and model only."""
+    """A cosine in [-1, 1], plus an adjustment where one held; comparable within one category and model only."""
     SCORE_KIND_UNCALIBRATED: _ScoreKind.ValueType  # 2
     """In [0, 1], but no probability."""
     SCORE_KIND_CALIBRATED: _ScoreKind.ValueType  # 3
@@ -151,7 +151,7 @@ class ScoreKind(_ScoreKind, metaclass=_ScoreKindEnumTypeWrapper):
 SCORE_KIND_UNSPECIFIED: ScoreKind.ValueType  # 0
 """Never sent with a score."""
 SCORE_KIND_RAW_COSINE: ScoreKind.ValueType  # 1
-"""A cosine in [-1, 1]; comparable within one category and model only."""
+"""A cosine in [-1, 1], plus an adjustment where one held; comparable within one category and model only."""
 SCORE_KIND_UNCALIBRATED: ScoreKind.ValueType  # 2
 """In [0, 1], but no probability."""
 SCORE_KIND_CALIBRATED: ScoreKind.ValueType  # 3
@@ -167,7 +167,7 @@ class _ThresholdUnitEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Thresho
     THRESHOLD_UNIT_UNSPECIFIED: _ThresholdUnit.ValueType  # 0
     """The category has no thresholds."""
     THRESHOLD_UNIT_COSINE: _ThresholdUnit.ValueType  # 1
-    """The pooled cosine, in [-1, 1]."""
+    """The pooled cosine, in [-1, 1], plus an adjustment where one held."""
     THRESHOLD_UNIT_SCORE: _ThresholdUnit.ValueType  # 2
     """The score, in [0, 1]."""
 
@@ -177,7 +177,7 @@ class ThresholdUnit(_ThresholdUnit, metaclass=_ThresholdUnitEnumTypeWrapper):
 THRESHOLD_UNIT_UNSPECIFIED: ThresholdUnit.ValueType  # 0
 """The category has no thresholds."""
 THRESHOLD_UNIT_COSINE: ThresholdUnit.ValueType  # 1
-"""The pooled cosine, in [-1, 1]."""
+"""The pooled cosine, in [-1, 1], plus an adjustment where one held."""
 THRESHOLD_UNIT_SCORE: ThresholdUnit.ValueType  # 2
 """The score, in [0, 1]."""
 Global___ThresholdUnit: _TypeAlias = ThresholdUnit  # noqa: Y015
@@ -759,6 +759,8 @@ class CategoryResult(_message.Message):
     WINNING_CONTRAST_FIELD_NUMBER: _builtins.int
     WINNING_VIEW_FIELD_NUMBER: _builtins.int
     EXEMPTED_BY_FIELD_NUMBER: _builtins.int
+    ADJUSTMENT_FIELD_NUMBER: _builtins.int
+    LOGIT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The category's id, such as "violence.graphic"."""
     status: Global___EvaluationStatus.ValueType
@@ -768,13 +770,13 @@ class CategoryResult(_message.Message):
     score_kind: Global___ScoreKind.ValueType
     """How to read score; unspecified when not evaluated."""
     score: _builtins.float
-    """What thresholds are compared with: the pooled cosine in [-1, 1], or a sigmoid of the margin in [0, 1].
-    Absent when not evaluated.
+    """What thresholds are compared with: the pooled cosine in [-1, 1] plus adjustment.add, or a sigmoid of the margin or
+    logit in [0, 1]. Absent when not evaluated.
     """
     cosine: _builtins.float
-    """Pooled cosine over the prompts, in [-1, 1]. Absent when not evaluated."""
+    """Pooled cosine over the prompts, in [-1, 1]. Absent when not evaluated or under head scoring."""
     margin: _builtins.float
-    """Margin over background and negatives, in logits. Absent when not evaluated or under cosine scoring."""
+    """Margin over background and negatives, in logits. Absent when not evaluated or without margin scoring."""
     pair_probability: _builtins.float
     """sigmoid(logit scale x cosine + logit bias), in [0, 1], for models with a logit bias (SigLIP). Absent otherwise."""
     threshold_unit: Global___ThresholdUnit.ValueType
@@ -793,9 +795,11 @@ class CategoryResult(_message.Message):
     """The policy's code for statements of reasons; empty if it gives none."""
     exempted_by: _builtins.str
     """Id of the attribute that turned this category's block into a review; empty for none."""
+    logit: _builtins.float
+    """What the head gave, before the sigmoid. Absent when not evaluated or without head scoring."""
     @_builtins.property
     def winning_prompt(self) -> Global___TextMatch:
-        """The prompt with the highest cosine in the winning view. Absent when not evaluated."""
+        """The prompt with the highest cosine in the winning view. Absent when not evaluated or under head scoring."""
 
     @_builtins.property
     def winning_contrast(self) -> Global___TextMatch:
@@ -803,7 +807,11 @@ class CategoryResult(_message.Message):
 
     @_builtins.property
     def winning_view(self) -> Global___View:
-        """The view with the highest score. Absent when not evaluated."""
+        """The view with the highest score; with exemptions, among those that give the band. Absent when not evaluated."""
+
+    @_builtins.property
+    def adjustment(self) -> Global___AppliedAdjustment:
+        """What was added to cosine in the winning view to make score. Absent when nothing was."""
 
     def __init__(
         self,
@@ -827,15 +835,19 @@ class CategoryResult(_message.Message):
         winning_contrast: Global___TextMatch | None = ...,
         winning_view: Global___View | None = ...,
         exempted_by: _builtins.str = ...,
+        adjustment: Global___AppliedAdjustment | None = ...,
+        logit: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_block_threshold", b"_block_threshold", "_cosine", b"_cosine", "_margin", b"_margin", "_pair_probability", b"_pair_probability", "_review_threshold", b"_review_threshold", "_score", b"_score", "block_threshold", b"block_threshold", "cosine", b"cosine", "margin", b"margin", "pair_probability", b"pair_probability", "review_threshold", b"review_threshold", "score", b"score", "winning_contrast", b"winning_contrast", "winning_prompt", b"winning_prompt", "winning_view", b"winning_view"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_block_threshold", b"_block_threshold", "_cosine", b"_cosine", "_logit", b"_logit", "_margin", b"_margin", "_pair_probability", b"_pair_probability", "_review_threshold", b"_review_threshold", "_score", b"_score", "adjustment", b"adjustment", "block_threshold", b"block_threshold", "cosine", b"cosine", "logit", b"logit", "margin", b"margin", "pair_probability", b"pair_probability", "review_threshold", b"review_threshold", "score", b"score", "winning_contrast", b"winning_contrast", "winning_prompt", b"winning_prompt", "winning_view", b"winning_view"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_block_threshold", b"_block_threshold", "_cosine", b"_cosine", "_margin", b"_margin", "_pair_probability", b"_pair_probability", "_review_threshold", b"_review_threshold", "_score", b"_score", "band", b"band", "block_threshold", b"block_threshold", "cosine", b"cosine", "exempted_by", b"exempted_by", "id", b"id", "margin", b"margin", "mode", b"mode", "not_evaluated_reason", b"not_evaluated_reason", "pair_probability", b"pair_probability", "reason_code", b"reason_code", "review_threshold", b"review_threshold", "score", b"score", "score_kind", b"score_kind", "severity", b"severity", "status", b"status", "threshold_unit", b"threshold_unit", "winning_contrast", b"winning_contrast", "winning_prompt", b"winning_prompt", "winning_view", b"winning_view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_block_threshold", b"_block_threshold", "_cosine", b"_cosine", "_logit", b"_logit", "_margin", b"_margin", "_pair_probability", b"_pair_probability", "_review_threshold", b"_review_threshold", "_score", b"_score", "adjustment", b"adjustment", "band", b"band", "block_threshold", b"block_threshold", "cosine", b"cosine", "exempted_by", b"exempted_by", "id", b"id", "logit", b"logit", "margin", b"margin", "mode", b"mode", "not_evaluated_reason", b"not_evaluated_reason", "pair_probability", b"pair_probability", "reason_code", b"reason_code", "review_threshold", b"review_threshold", "score", b"score", "score_kind", b"score_kind", "severity", b"severity", "status", b"status", "threshold_unit", b"threshold_unit", "winning_contrast", b"winning_contrast", "winning_prompt", b"winning_prompt", "winning_view", b"winning_view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__block_threshold: _TypeAlias = _typing.Literal["block_threshold"]  # noqa: Y015
     _WhichOneofArgType__block_threshold: _TypeAlias = _typing.Literal["_block_threshold", b"_block_threshold"]  # noqa: Y015
     _WhichOneofReturnType__cosine: _TypeAlias = _typing.Literal["cosine"]  # noqa: Y015
     _WhichOneofArgType__cosine: _TypeAlias = _typing.Literal["_cosine", b"_cosine"]  # noqa: Y015
+    _WhichOneofReturnType__logit: _TypeAlias = _typing.Literal["logit"]  # noqa: Y015
+    _WhichOneofArgType__logit: _TypeAlias = _typing.Literal["_logit", b"_logit"]  # noqa: Y015
     _WhichOneofReturnType__margin: _TypeAlias = _typing.Literal["margin"]  # noqa: Y015
     _WhichOneofArgType__margin: _TypeAlias = _typing.Literal["_margin", b"_margin"]  # noqa: Y015
     _WhichOneofReturnType__pair_probability: _TypeAlias = _typing.Literal["pair_probability"]  # noqa: Y015
@@ -849,6 +861,8 @@ class CategoryResult(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cosine) -> _WhichOneofReturnType__cosine | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__logit) -> _WhichOneofReturnType__logit | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__margin) -> _WhichOneofReturnType__margin | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__pair_probability) -> _WhichOneofReturnType__pair_probability | None: ...
@@ -860,8 +874,36 @@ class CategoryResult(_message.Message):
 Global___CategoryResult: _TypeAlias = CategoryResult  # noqa: Y015
 
 @_typing.final
+class AppliedAdjustment(_message.Message):
+    """What raised a category's score above its cosine."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ATTRIBUTE_FIELD_NUMBER: _builtins.int
+    ADD_FIELD_NUMBER: _builtins.int
+    attribute: _builtins.str
+    """Id of the attribute that held in the same view."""
+    add: _builtins.float
+    """Added to the cosine, in (0, 1]. Always present."""
+    def __init__(
+        self,
+        *,
+        attribute: _builtins.str = ...,
+        add: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_add", b"_add", "add", b"add"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_add", b"_add", "add", b"add", "attribute", b"attribute"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__add: _TypeAlias = _typing.Literal["add"]  # noqa: Y015
+    _WhichOneofArgType__add: _TypeAlias = _typing.Literal["_add", b"_add"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__add) -> _WhichOneofReturnType__add | None: ...
+
+Global___AppliedAdjustment: _TypeAlias = AppliedAdjustment  # noqa: Y015
+
+@_typing.final
 class AttributeResult(_message.Message):
-    """One attribute's numbers. Attributes never change a verdict but through a category's exemptions."""
+    """One attribute's numbers. Attributes never change a verdict but through a category's exemptions and adjustments."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -876,6 +918,7 @@ class AttributeResult(_message.Message):
     WINNING_PROMPT_FIELD_NUMBER: _builtins.int
     WINNING_CONTRAST_FIELD_NUMBER: _builtins.int
     WINNING_VIEW_FIELD_NUMBER: _builtins.int
+    LOGIT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The attribute's id."""
     status: Global___EvaluationStatus.ValueType
@@ -885,16 +928,18 @@ class AttributeResult(_message.Message):
     score_kind: Global___ScoreKind.ValueType
     """How to read score; unspecified when not evaluated."""
     score: _builtins.float
-    """The pooled cosine in [-1, 1], or a sigmoid of the margin in [0, 1]. Absent when not evaluated."""
+    """The pooled cosine in [-1, 1], or a sigmoid of the margin or logit in [0, 1]. Absent when not evaluated."""
     cosine: _builtins.float
-    """Pooled cosine over the prompts, in [-1, 1]. Absent when not evaluated."""
+    """Pooled cosine over the prompts, in [-1, 1]. Absent when not evaluated or under head scoring."""
     margin: _builtins.float
-    """Margin in logits. Absent when not evaluated or under cosine scoring."""
+    """Margin in logits. Absent when not evaluated or without margin scoring."""
     pair_probability: _builtins.float
     """sigmoid(logit scale x cosine + logit bias), in [0, 1], for models with a logit bias (SigLIP). Absent otherwise."""
+    logit: _builtins.float
+    """What the head gave, before the sigmoid. Absent when not evaluated or without head scoring."""
     @_builtins.property
     def winning_prompt(self) -> Global___TextMatch:
-        """The prompt with the highest cosine in the winning view. Absent when not evaluated."""
+        """The prompt with the highest cosine in the winning view. Absent when not evaluated or under head scoring."""
 
     @_builtins.property
     def winning_contrast(self) -> Global___TextMatch:
@@ -918,13 +963,16 @@ class AttributeResult(_message.Message):
         winning_prompt: Global___TextMatch | None = ...,
         winning_contrast: Global___TextMatch | None = ...,
         winning_view: Global___View | None = ...,
+        logit: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_cosine", b"_cosine", "_margin", b"_margin", "_pair_probability", b"_pair_probability", "_score", b"_score", "cosine", b"cosine", "margin", b"margin", "pair_probability", b"pair_probability", "score", b"score", "winning_contrast", b"winning_contrast", "winning_prompt", b"winning_prompt", "winning_view", b"winning_view"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cosine", b"_cosine", "_logit", b"_logit", "_margin", b"_margin", "_pair_probability", b"_pair_probability", "_score", b"_score", "cosine", b"cosine", "logit", b"logit", "margin", b"margin", "pair_probability", b"pair_probability", "score", b"score", "winning_contrast", b"winning_contrast", "winning_prompt", b"winning_prompt", "winning_view", b"winning_view"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cosine", b"_cosine", "_margin", b"_margin", "_pair_probability", b"_pair_probability", "_score", b"_score", "cosine", b"cosine", "id", b"id", "margin", b"margin", "not_evaluated_reason", b"not_evaluated_reason", "pair_probability", b"pair_probability", "score", b"score", "score_kind", b"score_kind", "status", b"status", "winning_contrast", b"winning_contrast", "winning_prompt", b"winning_prompt", "winning_view", b"winning_view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cosine", b"_cosine", "_logit", b"_logit", "_margin", b"_margin", "_pair_probability", b"_pair_probability", "_score", b"_score", "cosine", b"cosine", "id", b"id", "logit", b"logit", "margin", b"margin", "not_evaluated_reason", b"not_evaluated_reason", "pair_probability", b"pair_probability", "score", b"score", "score_kind", b"score_kind", "status", b"status", "winning_contrast", b"winning_contrast", "winning_prompt", b"winning_prompt", "winning_view", b"winning_view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cosine: _TypeAlias = _typing.Literal["cosine"]  # noqa: Y015
     _WhichOneofArgType__cosine: _TypeAlias = _typing.Literal["_cosine", b"_cosine"]  # noqa: Y015
+    _WhichOneofReturnType__logit: _TypeAlias = _typing.Literal["logit"]  # noqa: Y015
+    _WhichOneofArgType__logit: _TypeAlias = _typing.Literal["_logit", b"_logit"]  # noqa: Y015
     _WhichOneofReturnType__margin: _TypeAlias = _typing.Literal["margin"]  # noqa: Y015
     _WhichOneofArgType__margin: _TypeAlias = _typing.Literal["_margin", b"_margin"]  # noqa: Y015
     _WhichOneofReturnType__pair_probability: _TypeAlias = _typing.Literal["pair_probability"]  # noqa: Y015
@@ -933,6 +981,8 @@ class AttributeResult(_message.Message):
     _WhichOneofArgType__score: _TypeAlias = _typing.Literal["_score", b"_score"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cosine) -> _WhichOneofReturnType__cosine | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__logit) -> _WhichOneofReturnType__logit | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__margin) -> _WhichOneofReturnType__margin | None: ...
     @_typing.overload
@@ -950,19 +1000,23 @@ class TextMatch(_message.Message):
 
     TEXT_FIELD_NUMBER: _builtins.int
     COSINE_FIELD_NUMBER: _builtins.int
+    VECTOR_DIGEST_FIELD_NUMBER: _builtins.int
     text: _builtins.str
-    """As the policy has it, without templates."""
+    """As the policy has it, without templates; "vector NAME" for a learned vector."""
     cosine: _builtins.float
     """Cosine to the text's vector, in [-1, 1]. Always present."""
+    vector_digest: _builtins.str
+    """What a learned vector holds, as in WeightedText; its name is a label. Empty for a text."""
     def __init__(
         self,
         *,
         text: _builtins.str = ...,
         cosine: _builtins.float | None = ...,
+        vector_digest: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_cosine", b"_cosine", "cosine", b"cosine"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cosine", b"_cosine", "cosine", b"cosine", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cosine", b"_cosine", "cosine", b"cosine", "text", b"text", "vector_digest", b"vector_digest"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cosine: _TypeAlias = _typing.Literal["cosine"]  # noqa: Y015
     _WhichOneofArgType__cosine: _TypeAlias = _typing.Literal["_cosine", b"_cosine"]  # noqa: Y015
@@ -1507,6 +1561,7 @@ class PolicyCategory(_message.Message):
     BOUNDS_FIELD_NUMBER: _builtins.int
     CONTEXT_BOUNDS_FIELD_NUMBER: _builtins.int
     EXEMPTIONS_FIELD_NUMBER: _builtins.int
+    ADJUSTMENTS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Its id."""
     definition: _builtins.str
@@ -1535,6 +1590,10 @@ class PolicyCategory(_message.Message):
     def exemptions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Exemption]:
         """When a block becomes a review."""
 
+    @_builtins.property
+    def adjustments(self) -> _containers.RepeatedCompositeFieldContainer[Global___Adjustment]:
+        """What raises its score. Only under cosine scoring; usually empty."""
+
     def __init__(
         self,
         *,
@@ -1548,10 +1607,11 @@ class PolicyCategory(_message.Message):
         bounds: Global___Bounds | None = ...,
         context_bounds: _abc.Mapping[_builtins.str, Global___Bounds] | None = ...,
         exemptions: _abc.Iterable[Global___Exemption] | None = ...,
+        adjustments: _abc.Iterable[Global___Adjustment] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["bounds", b"bounds", "scoring", b"scoring"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bounds", b"bounds", "context_bounds", b"context_bounds", "definition", b"definition", "exemptions", b"exemptions", "id", b"id", "mode", b"mode", "reason_code", b"reason_code", "scoring", b"scoring", "severity", b"severity", "threshold_unit", b"threshold_unit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustments", b"adjustments", "bounds", b"bounds", "context_bounds", b"context_bounds", "definition", b"definition", "exemptions", b"exemptions", "id", b"id", "mode", b"mode", "reason_code", b"reason_code", "scoring", b"scoring", "severity", b"severity", "threshold_unit", b"threshold_unit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1600,29 +1660,37 @@ class Scoring(_message.Message):
     CALIBRATION_BIAS_FIELD_NUMBER: _builtins.int
     CALIBRATION_PREVALENCE_FIELD_NUMBER: _builtins.int
     CALIBRATION_DROPPED_FIELD_NUMBER: _builtins.int
+    HEAD_DIGEST_FIELD_NUMBER: _builtins.int
+    NEGATIVE_VECTOR_DIGESTS_FIELD_NUMBER: _builtins.int
     method: _builtins.str
-    """"cosine" or "margin"."""
+    """"cosine", "margin" or "head"."""
     pool: _builtins.str
-    """"max", "lse" or "mean"."""
+    """"max", "lse" or "mean"; empty under head scoring."""
     score_kind: Global___ScoreKind.ValueType
     """What its scores may be read as."""
     calibration_bias: _builtins.float
-    """b of score = sigmoid(a x margin + b), in logits. Absent when not calibrated."""
+    """b of score = sigmoid(a x margin + b), or sigmoid(logit + b), in logits. Absent when not calibrated."""
     calibration_prevalence: _builtins.float
     """Share of positives at which calibrated scores hold, in (0, 1). Absent when not calibrated."""
     calibration_dropped: _builtins.bool
     """Whether the policy's calibration was dropped because it was fitted on something else."""
+    head_digest: _builtins.str
+    """What the head holds: "sha256:" and 64 hex digits over its layers. Empty without head scoring."""
     @_builtins.property
     def prompts(self) -> _containers.RepeatedCompositeFieldContainer[Global___WeightedText]:
-        """Texts that describe it."""
+        """Texts that describe it; none under head scoring."""
 
     @_builtins.property
     def negatives(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Texts that exclude it."""
+        """Texts that exclude it; "vector NAME" for a learned vector."""
 
     @_builtins.property
     def templates(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Each text is embedded in each of these, in the place of {}, and averaged."""
+        """Each text is embedded in each of these, in the place of {}, and averaged. Learned vectors are taken as they are."""
+
+    @_builtins.property
+    def negative_vector_digests(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """As many as negatives: what each learned vector holds, as in WeightedText; empty for a text."""
 
     def __init__(
         self,
@@ -1636,10 +1704,12 @@ class Scoring(_message.Message):
         calibration_bias: _builtins.float | None = ...,
         calibration_prevalence: _builtins.float | None = ...,
         calibration_dropped: _builtins.bool = ...,
+        head_digest: _builtins.str = ...,
+        negative_vector_digests: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_calibration_bias", b"_calibration_bias", "_calibration_prevalence", b"_calibration_prevalence", "calibration_bias", b"calibration_bias", "calibration_prevalence", b"calibration_prevalence"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_calibration_bias", b"_calibration_bias", "_calibration_prevalence", b"_calibration_prevalence", "calibration_bias", b"calibration_bias", "calibration_dropped", b"calibration_dropped", "calibration_prevalence", b"calibration_prevalence", "method", b"method", "negatives", b"negatives", "pool", b"pool", "prompts", b"prompts", "score_kind", b"score_kind", "templates", b"templates"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_calibration_bias", b"_calibration_bias", "_calibration_prevalence", b"_calibration_prevalence", "calibration_bias", b"calibration_bias", "calibration_dropped", b"calibration_dropped", "calibration_prevalence", b"calibration_prevalence", "head_digest", b"head_digest", "method", b"method", "negative_vector_digests", b"negative_vector_digests", "negatives", b"negatives", "pool", b"pool", "prompts", b"prompts", "score_kind", b"score_kind", "templates", b"templates"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__calibration_bias: _TypeAlias = _typing.Literal["calibration_bias"]  # noqa: Y015
     _WhichOneofArgType__calibration_bias: _TypeAlias = _typing.Literal["_calibration_bias", b"_calibration_bias"]  # noqa: Y015
@@ -1660,19 +1730,25 @@ class WeightedText(_message.Message):
 
     TEXT_FIELD_NUMBER: _builtins.int
     WEIGHT_FIELD_NUMBER: _builtins.int
+    VECTOR_DIGEST_FIELD_NUMBER: _builtins.int
     text: _builtins.str
-    """Without templates."""
+    """Without templates; "vector NAME" for a learned vector."""
     weight: _builtins.float
     """Above 0; 1 unless the pool is lse or mean. Always present."""
+    vector_digest: _builtins.str
+    """What a learned vector holds: "sha256:" and 64 hex digits over its little-endian float32 numbers of unit length.
+    Empty for a text.
+    """
     def __init__(
         self,
         *,
         text: _builtins.str = ...,
         weight: _builtins.float | None = ...,
+        vector_digest: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_weight", b"_weight", "weight", b"weight"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_weight", b"_weight", "text", b"text", "weight", b"weight"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_weight", b"_weight", "text", b"text", "vector_digest", b"vector_digest", "weight", b"weight"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__weight: _TypeAlias = _typing.Literal["weight"]  # noqa: Y015
     _WhichOneofArgType__weight: _TypeAlias = _typing.Literal["_weight", b"_weight"]  # noqa: Y015
@@ -1740,6 +1816,43 @@ class Exemption(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__gte) -> _WhichOneofReturnType__gte | None: ...
 
 Global___Exemption: _TypeAlias = Exemption  # noqa: Y015
+
+@_typing.final
+class Adjustment(_message.Message):
+    """When a category's cosine is raised. Of several that hold the greatest counts; they do not add up."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ATTRIBUTE_FIELD_NUMBER: _builtins.int
+    GTE_FIELD_NUMBER: _builtins.int
+    ADD_FIELD_NUMBER: _builtins.int
+    attribute: _builtins.str
+    """The attribute asked, which is scored as a cosine too."""
+    gte: _builtins.float
+    """Its score in the same view is at least this, in [-1, 1]. Always present."""
+    add: _builtins.float
+    """Added to the cosine, in (0, 1]. Always present."""
+    def __init__(
+        self,
+        *,
+        attribute: _builtins.str = ...,
+        gte: _builtins.float | None = ...,
+        add: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_add", b"_add", "_gte", b"_gte", "add", b"add", "gte", b"gte"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_add", b"_add", "_gte", b"_gte", "add", b"add", "attribute", b"attribute", "gte", b"gte"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__add: _TypeAlias = _typing.Literal["add"]  # noqa: Y015
+    _WhichOneofArgType__add: _TypeAlias = _typing.Literal["_add", b"_add"]  # noqa: Y015
+    _WhichOneofReturnType__gte: _TypeAlias = _typing.Literal["gte"]  # noqa: Y015
+    _WhichOneofArgType__gte: _TypeAlias = _typing.Literal["_gte", b"_gte"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__add) -> _WhichOneofReturnType__add | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__gte) -> _WhichOneofReturnType__gte | None: ...
+
+Global___Adjustment: _TypeAlias = Adjustment  # noqa: Y015
 
 @_typing.final
 class ImageFault(_message.Message):

@@ -4,7 +4,6 @@ import hashlib
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +26,7 @@ from clipwarden.vision.manifest import (
     is_companion,
 )
 from clipwarden.vision.modeljson import dump_manifest
+from clipwarden.vision.staging import put_in_place, unfinished_folder
 
 # Unit rows stored as float32 are off by about 1e-7; looser than that, tight enough to catch raw vectors.
 _UNIT_ROW_TOLERANCE = 1e-4
@@ -55,29 +55,49 @@ def write_model_folder(
         files: Name to content, or to a file to copy: `image.onnx`, `text.onnx`, `tokenizer.json`, `*.md`, `LICENSE*`.
         background: float32 [K,D] unit rows, in the order of `manifest.background`; None writes none.
         overwrite: Whether an existing folder may be replaced.
-        before_publish: Called with the finished, still hidden folder, such as to load and verify it; an exception
-            from it stops the publication.
+        before_publish: Called with the finished, still hidden folder, such as to load and verify it, which no other
+            process can; an exception from it stops the publication.
 
     Returns:
         The manifest with `files` filled in.
 
     Raises:
-        ModelError: The folder exists, a file name is not allowed, or a value cannot be written.
+        ModelError: The folder exists, or is to be overwritten and is no model folder; a file name is not allowed, or a
+            value cannot be written.
     """
-    if destination.exists() and not overwrite:
-        raise ModelError(f"{destination} exists; remove it or ask to overwrite it.")
+    destination = destination.resolve()  # a link stays, and what it points to is replaced
+    _require_free(destination, overwrite=overwrite)
     contents = dict(files)
     if background is not None:
         contents[BACKGROUND_NAME] = save({_TENSOR_NAME: np.ascontiguousarray(background)})
-    staging = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))
-    try:
+    with unfinished_folder(destination) as staging:
         finished = _fill(staging, manifest, contents)
         if before_publish is not None:
             before_publish(staging)
+        _require_free(destination, overwrite=overwrite)  # again: verifying takes minutes, and publishing replaces
         _publish(staging, destination)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     return finished
+
+
+def _require_free(destination: Path, *, overwrite: bool) -> None:
+    if destination.exists() and not overwrite:
+        raise ModelError(f"{destination} exists; remove it or ask to overwrite it.")
+    require_replaceable(destination)
+
+
+def require_replaceable(destination: Path) -> None:
+    """Refuse to replace anything but a model folder or an empty one: overwriting removes all that is there.
+
+    Args:
+        destination: May be missing.
+
+    Raises:
+        ModelError: There is something else.
+    """
+    if not destination.exists() or (destination / MANIFEST_NAME).is_file():
+        return
+    if not destination.is_dir() or any(destination.iterdir()):
+        raise ModelError(f"{destination} is no model folder, so it is not replaced; choose another name.")
 
 
 def write_image_only_copy(source: Path, destination: Path, manifest: ModelManifest) -> ModelManifest:
@@ -232,14 +252,7 @@ def _fill(staging: Path, manifest: ModelManifest, contents: Mapping[str, bytes |
 def _publish(staging: Path, destination: Path) -> None:
     staging.chmod(0o755)  # mkdtemp makes it private; a server under another user must read it
     _sync(staging)
-    if destination.exists():
-        # A rename cannot replace a folder that has files: the old one steps aside first, and goes last.
-        aside = Path(tempfile.mkdtemp(prefix=f".{destination.name}.old.", dir=destination.parent))
-        destination.rename(aside / destination.name)
-        staging.rename(destination)
-        shutil.rmtree(aside, ignore_errors=True)
-    else:
-        staging.rename(destination)
+    put_in_place(staging, destination)
     _sync(destination.parent)
 
 

@@ -25,6 +25,7 @@ from clipwarden.vision.manifest import (
 from clipwarden.vision.modeljson import load_manifest
 from clipwarden.vision.runtime import CPU_PROVIDER, import_onnxruntime
 from clipwarden.vision.session import open_session
+from clipwarden.vision.staging import require_finished
 from clipwarden.vision.tokenizer import Tokenizer
 
 __all__ = [
@@ -100,10 +101,12 @@ def load_model(
         The model.
 
     Raises:
-        ModelError: The folder is incomplete, damaged, of another format, or its golden vectors drifted.
+        ModelError: The folder is incomplete, damaged, of another format, was never published, or its golden vectors
+            drifted.
         RuntimeMissingError: Neither or both runtime packages are installed.
     """
     version = str(import_onnxruntime().__version__)
+    require_finished(path)
     manifest = load_manifest(path)
     verify_files(path, manifest)
     background = load_background(path, manifest)

@@ -2,10 +2,12 @@ import dataclasses
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from clikit import Run
 from clipwarden.policy.shipped import shipped_policies
+from clipwarden.policy.tensors import dump_tensors
 from clipwarden.vision.model import load_manifest
 from clipwarden.vision.modeljson import dump_manifest
 
@@ -68,6 +70,42 @@ def test_compile_writes_a_bundle_that_judges(
     judged = run("moderate", pictures / "red.png", "--model", toy_folder, "--policy", bundle)
     assert judged.exit_code == 20
     assert run("lint", bundle).exit_code == 0
+
+
+def test_learned_vectors_and_heads_go_from_file_to_json(
+    run: Run, policy_file: Path, toy_folder: Path, pictures: Path, tmp_path: Path
+) -> None:
+    dim = load_manifest(toy_folder).dim
+    tensors = {
+        "ones": np.ones(dim, np.float32),
+        "layers.0.weight": np.ones((1, dim), np.float32),
+        "layers.0.bias": np.zeros(1, np.float32),
+    }
+    (policy_file.parent / "vectors.safetensors").write_bytes(dump_tensors({"ones": tensors.pop("ones")}))
+    (policy_file.parent / "head.safetensors").write_bytes(dump_tensors(dict(tensors)))
+    text = policy_file.read_text()
+    text = text.replace('["blue"]', "[{vector: ones, file: vectors.safetensors}]")
+    text = text.replace(
+        "  scoring: {method: cosine}",
+        "  scoring: {method: cosine}\n  adjustments: [{when: {attribute: seen, gte: -1}, add: 0.25}]",
+    )
+    text += "- {id: seen, prompts: [{vector: ones, file: vectors.safetensors}], scoring: {method: cosine}}\n"
+    text += "- {id: trained, scoring: {method: head, file: head.safetensors}}\n"
+    policy_file.write_text(text)
+    bundle = tmp_path / "learned.bundle"
+    result = run("compile", policy_file, "--model", toy_folder, "-o", bundle)
+    assert result.exit_code == 0, result.output
+    assert "1 vector and 1 head, from the policy's own files" in result.stdout
+    (line,) = run(
+        "moderate", pictures / "blue.png", "--model", toy_folder, "--policy", bundle, "--json"
+    ).stdout.splitlines()
+    moderation = json.loads(line)["moderation"]
+    blue = next(item for item in moderation["categories"] if item["id"] == "colour.blue")
+    assert blue["adjustment"] == {"attribute": "seen", "add": 0.25}
+    assert blue["score"] == blue["cosine"] + 0.25
+    trained = next(item for item in moderation["attributes"] if item["id"] == "trained")
+    assert "logit" in trained
+    assert "winning_prompt" not in trained
 
 
 def test_compile_shows_warnings(run: Run, policy_file: Path, toy_folder: Path, tmp_path: Path) -> None:
@@ -164,5 +202,5 @@ def test_models_shows_what_an_export_verified(run: Run, toy_folder: Path, tmp_pa
 def test_models_says_what_an_image_only_copy_can_do(run: Run, toy_folder: Path, tmp_path: Path) -> None:
     folder = write_manifest(tmp_path / "m", toy_folder, omitted=("text.onnx", "tokenizer.json"))
     text = run("models", folder).stdout
-    assert "loads compiled policies (bundles) only" in text
+    assert "loads compiled policies (bundles), and policies without texts" in text
     assert text.count("(left out of this copy)") == 2

@@ -40,6 +40,18 @@ def test_without_thresholds_the_best_cosine_leads() -> None:
     assert leading(category("a", 0.9, cosine=0.1), category("b", 0.1, cosine=0.2)) == "b"
 
 
+def test_without_thresholds_a_head_takes_part_by_its_score_and_then_its_logit() -> None:
+    def head(name: str, score: float, logit: float) -> v1.CategoryResult:
+        return v1.CategoryResult(
+            id=name, status=v1.EVALUATION_STATUS_EVALUATED, mode=v1.MODE_ENFORCE, score=score, logit=logit
+        )
+
+    text = category("text", 0.9, cosine=0.25)
+    assert leading(head("low", 0.125, -2), text, head("high", 0.75, 1)) == "high"
+    assert leading(head("low", 0.125, -2), text) == "text"
+    assert leading(head("sure", 1.0, 40), head("surer", 1.0, 50)) == "surer"
+
+
 def test_nothing_leads_when_nothing_was_evaluated() -> None:
     assert leading(category(status=v1.EVALUATION_STATUS_NOT_EVALUATED)) is None
     assert leading(category("x", status=v1.EVALUATION_STATUS_NOT_EVALUATED), decided_by=("x",)) is None

@@ -5,8 +5,8 @@ from rich.console import Console
 from clipwarden.cli.explain import explanation
 from clipwarden.cli.outcome import Outcome
 from clipwarden.cli.table import outcomes_table
-from clipwarden.cli.terminal import printable
 from clipwarden.client import ClientError
+from clipwarden.terminal import printable
 from clipwarden.v1 import moderation_pb2 as v1
 
 MODERATION = v1.Moderation(
@@ -90,3 +90,47 @@ def test_texts_cannot_steer_the_terminal() -> None:
     assert printable("a\x1b[31mb\n\udcff") == "a\\x1b[31mb\\n\\udcff"
     assert printable("a\nb", keep_lines=True) == "a\nb"
     assert printable("žluťoučký 猫") == "žluťoučký 猫"
+
+
+def test_what_was_added_to_a_cosine_is_shown_beside_the_score() -> None:
+    raised = v1.CategoryResult(
+        id="nudity",
+        status=v1.EVALUATION_STATUS_EVALUATED,
+        score_kind=v1.SCORE_KIND_RAW_COSINE,
+        score=0.205,
+        cosine=0.195,
+        block_threshold=0.2,
+        band=v1.VERDICT_BLOCK,
+        mode=v1.MODE_ENFORCE,
+        winning_prompt=v1.TextMatch(text="vector concept_07", cosine=0.195),
+        adjustment=v1.AppliedAdjustment(attribute="special_0", add=0.009999999776482582),
+    )
+    moderation = v1.Moderation(verdict=v1.VERDICT_BLOCK, decided_by=["nudity"], categories=[raised])
+    for width in (80, 160):
+        for made in (
+            explanation("a.png", moderation, width=width),
+            outcomes_table([Outcome(name="a.png", moderation=moderation)], width=width),
+        ):
+            text = shown(made, width)
+            assert "0.205 ≥ block 0.200" in text
+            assert "+0.01 by special_0" in text
+            assert '"vector concept_07" 0.195' in text
+
+
+def test_head_is_shown_by_its_logit() -> None:
+    judged = v1.CategoryResult(
+        id="nsfw",
+        status=v1.EVALUATION_STATUS_EVALUATED,
+        score_kind=v1.SCORE_KIND_UNCALIBRATED,
+        score=0.75,
+        logit=1.0986,
+        mode=v1.MODE_ENFORCE,
+    )
+    moderation = v1.Moderation(verdict=v1.VERDICT_ALLOW, categories=[judged])
+    for width in (80, 160):
+        for made in (
+            explanation("a.png", moderation, width=width),
+            outcomes_table([Outcome(name="a.png", moderation=moderation)], width=width),
+        ):
+            assert "head, logit +1.10" in " ".join(shown(made, width).split())
+            assert '""' not in shown(made, width)

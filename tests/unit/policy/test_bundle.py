@@ -192,7 +192,8 @@ def _table(rows: int) -> NDArray[np.float32]:
 VECTORS = {
     "too few": (_table(7), "7 vectors where 8 belong"),
     "flat": (_table(1)[0], "one table"),
-    "empty": (np.zeros((8, 0), np.float32), "8 vectors where 8 belong"),
+    "empty": (np.zeros((8, 0), np.float32), "one table"),
+    "no rows": (np.zeros((0, DIM), np.float32), "one table"),
     "bytes": (np.zeros((8, DIM), np.uint8), "one table"),
     "NaN": (np.full((8, DIM), np.nan, np.float32), "not finite unit"),
     "long": (_table(8) * 1.1, "not finite unit"),
@@ -228,10 +229,13 @@ def test_what_is_no_bundle_is_refused(tmp_path: Path, data: bytes, reason: str) 
     assert reason in refusal(file)
 
 
-def test_second_table_is_refused(path: Path) -> None:
+@pytest.mark.parametrize("name", ["more", f"{OTHER}/layers.0.weight", f"{OTHER}/vector"])
+def test_tensor_that_nothing_names_is_refused(path: Path, name: str) -> None:
     metadata = parse_metadata(path.read_bytes())
-    path.write_bytes(dump_tensors({"vectors": compiled().vectors, "more": _table(1)}, metadata=metadata))
-    assert "one table" in refusal(path)
+    path.write_bytes(dump_tensors({"vectors": compiled().vectors, name: _table(1)}, metadata=metadata))
+    assert "a tensor that its policy does not name" in refusal(path)
+    path.write_bytes(dump_tensors({"vectors": compiled().vectors, name: np.zeros(3, np.uint8)}, metadata=metadata))
+    assert "a tensor that is no float32" in refusal(path)
 
 
 def test_missing_and_too_large_bundles_are_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

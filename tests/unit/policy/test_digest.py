@@ -16,20 +16,35 @@ from hypothesis import strategies as st
 from clipwarden.policy import schema
 from clipwarden.policy.digest import canonical, fit_digest, policy_digest
 from clipwarden.policy.load import parse_policy
-from clipwarden.policy.schema import Attribute, Calibration, Concept, Metadata, Policy
-from policykit import FINGERPRINT, FULL_POLICY, policies
+from clipwarden.policy.schema import (
+    Adjustment,
+    Attribute,
+    Calibration,
+    Concept,
+    HeadLayer,
+    LearnedVector,
+    Metadata,
+    Policy,
+)
+from policykit import FINGERPRINT, FULL_POLICY, policies, unit_vector
 
 NOT_JUDGING = {(Metadata, "version"), (Metadata, "owner"), (Metadata, "reason"), (Metadata, "review_by")}
 CALIBRATION = Calibration(bias=-2.0, prevalence=0.01, fitted_on="sha256:" + "1" * 64)
+OLD_DIGEST = "sha256:3d18c7d11acf59886ff470b3651fa6e316448c14d23d39f02f1fd852b987d48c"
+OLD_FIT = "sha256:7f2b55213241e1d28740c302b12d3644a590028e4f091f6089d9a7bea2735e7b"
+HEAD = (HeadLayer(place=0, weight=unit_vector("weight").tobytes(), bias=b"bias"),)
+VECTOR = LearnedVector(name="learned", values=unit_vector("learned").tobytes())
 
 
 def rich_policy() -> Policy:
     """Return a policy in which every field of the schema holds something."""
     policy = parse_policy(FULL_POLICY).policy
-    first, *rest = policy.categories
-    attribute = dataclasses.replace(policy.attributes[0], calibration=CALIBRATION)
-    categories = (dataclasses.replace(first, calibration=CALIBRATION), *rest)
-    return dataclasses.replace(policy, categories=categories, attributes=(attribute,))
+    first, second, *rest = policy.categories
+    second = dataclasses.replace(second, adjustments=(Adjustment(attribute="museum", gte=0.15, add=0.01),))
+    attribute = dataclasses.replace(policy.attributes[0], calibration=CALIBRATION, negatives=("a bedroom", VECTOR))
+    categories = (dataclasses.replace(first, calibration=CALIBRATION), second, *rest)
+    headed = dataclasses.replace(policy.attributes[0], id="headed", head=HEAD)
+    return dataclasses.replace(policy, categories=categories, attributes=(attribute, headed))
 
 
 def shuffle(value: object, rng: random.Random) -> object:
@@ -56,6 +71,8 @@ def variants(value: object, hint: object) -> Iterator[object]:
         yield from (other for other in type(value) if other is not value)
     elif isinstance(value, str):
         yield value + "x"
+    elif isinstance(value, bytes):
+        yield value[::-1]
     elif isinstance(value, int | float):
         yield value + 0.125
     elif isinstance(value, date):
@@ -80,7 +97,7 @@ def example(kind: object) -> object:
 
 
 def tuple_variants(items: tuple[object, ...], hint: object) -> Iterator[object]:
-    if hint is str:
+    if hint is str or str in get_args(hint):
         yield (*items, "another")
     for index, item in enumerate(items):
         yield items[:index] + items[index + 1 :]
@@ -218,16 +235,45 @@ def whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+def test_features_that_came_later_leave_the_digests_of_other_policies_alone() -> None:
+    # Both as they were before learned vectors and adjustments existed.
+    policy = parse_policy(FULL_POLICY).policy
+    assert policy_digest(policy) == OLD_DIGEST
+    assert fit_digest(policy.categories[0], fingerprint=FINGERPRINT, calibration_scale=1.0) == OLD_FIT
+
+
 def test_fit_digest_moves_with_everything_a_fit_depends_on() -> None:
-    concept = dataclasses.replace(rich_policy().attributes[0], calibration=None)
+    concept = dataclasses.replace(rich_policy().attributes[0], calibration=None, head=HEAD)
     base = fit_digest(concept, fingerprint=FINGERPRINT, calibration_scale=1.0)
     hints = get_type_hints(Attribute)
-    for name in ("prompts", "negatives", "templates", "method", "pool"):
+    for name in ("prompts", "negatives", "templates", "method", "pool", "head"):
         for changed in variants(getattr(concept, name), hints[name]):
             other = dataclasses.replace(concept, **{name: changed})  # type: ignore[arg-type]
+            if names(other) != names(concept):
+                continue  # below
             assert fit_digest(other, fingerprint=FINGERPRINT, calibration_scale=1.0) != base
     assert fit_digest(concept, fingerprint=FINGERPRINT + "x", calibration_scale=1.0) != base
     assert fit_digest(concept, fingerprint=FINGERPRINT, calibration_scale=2.0) != base
+
+
+def names(concept: Concept) -> list[str]:
+    """Return the names of a concept's learned vectors, but for those that were added or left out."""
+    return sorted({"learned", *(each.name for each in concept.phrases if isinstance(each, LearnedVector))})
+
+
+def test_fit_digest_ignores_what_cannot_move_a_score() -> None:
+    learned = Attribute(id="a", prompts=(schema.Prompt(text=VECTOR),), templates=("{}",))
+    renamed = dataclasses.replace(learned, prompts=(schema.Prompt(text=dataclasses.replace(VECTOR, name="other")),))
+    framed = dataclasses.replace(learned, templates=("a photo of {}",))
+    headed = Attribute(id="b", prompts=(), templates=(), method=schema.Method.HEAD, head=HEAD)
+    assert fit(renamed) == fit(framed) == fit(learned) != fit(learned, scale=2.0)
+    assert fit(headed, scale=2.0) == fit(headed) != fit(learned)
+    beside_a_text = dataclasses.replace(learned, negatives=("a toy",))
+    assert fit(dataclasses.replace(beside_a_text, templates=framed.templates)) != fit(beside_a_text)
+
+
+def fit(concept: Concept, *, scale: float = 1.0) -> str:
+    return fit_digest(concept, fingerprint=FINGERPRINT, calibration_scale=scale)
 
 
 def test_fit_digest_ignores_thresholds_names_and_the_calibration_itself() -> None:
@@ -240,7 +286,7 @@ def test_fit_digest_ignores_thresholds_names_and_the_calibration_itself() -> Non
 def test_fit_digest_decides_on_every_field_that_concepts_share() -> None:
     # A field added to Concept is part of every fit until somebody decides otherwise.
     names = {field.name for field in dataclasses.fields(Concept)}
-    assert names == {"id", "calibration", "prompts", "negatives", "templates", "method", "pool"}
+    assert names == {"id", "calibration", "prompts", "negatives", "templates", "method", "pool", "head"}
 
 
 def test_a_type_the_schema_does_not_have_is_a_programming_error() -> None:

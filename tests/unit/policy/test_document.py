@@ -4,13 +4,13 @@ from clipwarden.policy.digest import policy_digest
 from clipwarden.policy.document import dump_policy, policy_document
 from clipwarden.policy.load import parse_policy
 from clipwarden.policy.schema import Policy
-from policykit import FULL_POLICY, policies
+from policykit import FULL_POLICY, learned_of, policies
 
 
 @given(policies())
 @settings(deadline=None, max_examples=60)
 def test_any_policy_is_read_back_as_it_was_written(policy: Policy) -> None:
-    again = parse_policy(dump_policy(policy)).policy
+    again = parse_policy(dump_policy(policy), learned=learned_of(policy)).policy
     assert again == policy
     assert policy_digest(again) == policy_digest(policy)
     assert dump_policy(again) == dump_policy(policy)

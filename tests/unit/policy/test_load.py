@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from clipwarden.errors import PolicyError, Problem, Severity
-from clipwarden.policy import concepts, findings, rules, sections, textfile, yamltree
+from clipwarden.policy import concepts, findings, prompts, rules, sections, textfile, yamltree
 from clipwarden.policy.findings import Positions
 from clipwarden.policy.load import load_policy, parse_policy
 from clipwarden.policy.schema import (
@@ -132,7 +132,7 @@ def test_broken_fingerprint_is_not_also_missing() -> None:
     assert codes(refused(text)) == ["bad-digest"]
 
 
-@pytest.mark.parametrize("method", ["margn", "head"])
+@pytest.mark.parametrize("method", ["margn", "softmax"])
 def test_unknown_method_does_not_spread(method: str) -> None:
     text = (
         MINIMAL + f"  scoring: {{method: {method}}}\n  negatives: [a toy]\n  thresholds: {{unit: cosine, block: 0.3}}\n"
@@ -280,8 +280,8 @@ def test_endless_values_are_refused_briefly(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "count"),
     [
-        (MINIMAL.replace("[a rifle]", str([f"gun {index}" for index in range(concepts.MAX_PROMPTS + 1)])), 1),
-        (MINIMAL + f"  negatives: {[f'toy {index}' for index in range(concepts.MAX_PROMPTS + 1)]}\n", 1),
+        (MINIMAL.replace("[a rifle]", str([f"gun {index}" for index in range(prompts.MAX_PROMPTS + 1)])), 1),
+        (MINIMAL + f"  negatives: {[f'toy {index}' for index in range(prompts.MAX_PROMPTS + 1)]}\n", 1),
         (MINIMAL + f"  templates: {[f'{index} {{}}' for index in range(sections.MAX_TEMPLATES + 1)]}\n", 1),
         (MINIMAL + f"attributes: {[f'a{index}' for index in range(concepts.MAX_CONCEPTS + 1)]}\n", 1),
         (

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from clipwarden.policy import concepts, keys, load, sections
+from clipwarden.policy import concepts, conditions, keys, load, prompts, sections
 from clipwarden.policy.findings import Findings
 from clipwarden.policy.load import parse_policy
 from clipwarden.policy.schema import Bounds, Verdict
@@ -32,8 +32,13 @@ def test_worked_example_is_a_clean_policy() -> None:
         concepts._CATEGORY_KEYS,
         concepts._CALIBRATION_KEYS,
         concepts._THRESHOLD_KEYS,
+        conditions._EXEMPTION_KEYS,
+        conditions._ADJUSTMENT_KEYS,
+        conditions._WHEN_KEYS,
+        prompts._PROMPT_KEYS,
+        concepts._SCORING_KEYS,
         [verdict.name.lower() for verdict in Verdict],
-        keys.LATER - {"head"},
+        keys.LATER,
     ],
 )
 def test_every_key_is_explained(names: list[str]) -> None:
@@ -51,6 +56,6 @@ def test_defaults_are_the_ones_in_the_code() -> None:
 def test_bounds_are_the_ones_in_the_code() -> None:
     assert f"at most {sections.MAX_CONTEXTS}" in PAGE
     assert f"1 to {concepts.MAX_CONCEPTS}" in PAGE
-    assert f"1 to {concepts.MAX_PROMPTS}" in PAGE
+    assert f"1 to {prompts.MAX_PROMPTS}" in PAGE
     assert f"1 to {sections.MAX_TEMPLATES}" in PAGE
     assert f"0 to {concepts.MAX_SEVERITY}" in PAGE

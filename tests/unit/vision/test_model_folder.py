@@ -26,6 +26,7 @@ from clipwarden.vision.model import (
     write_model_folder,
 )
 from clipwarden.vision.modeljson import dump_manifest
+from clipwarden.vision.staging import unfinished_folder
 
 
 @pytest.fixture(scope="session")
@@ -349,6 +350,85 @@ def test_crash_at_any_write_leaves_no_folder_that_loads(
         with pytest.raises(KeyboardInterrupt):
             write_model_folder(tmp_path / "new", manifest, files=files)
         assert not (tmp_path / "new").exists()
+    for found in tmp_path.iterdir():
+        with pytest.raises(ModelError, match=r"was never published"):
+            load_model(found, threads=1)
+
+
+def test_unfinished_folders_load_for_their_maker_alone_and_are_cleared_when_it_is_gone(
+    toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = load_manifest(toy)
+    files = {name: toy / name for name in manifest.files}
+    left = Path(shutil.copytree(toy, tmp_path / ".new.unfinished.dead"))
+
+    def look_around(staging: Path) -> None:
+        assert not left.exists(), "its maker is gone"
+        assert load_model(staging, threads=1).manifest.name == "toy"
+        monkeypatch.setattr("clipwarden.vision.staging._OWN", set())  # as another process sees it
+        with pytest.raises(ModelError, match=r"was never published: its export is still running, or was stopped"):
+            load_model(staging, threads=1)
+        with unfinished_folder(tmp_path / "new"):
+            assert staging.exists(), "its maker is alive"
+
+    write_model_folder(tmp_path / "new", manifest, files=files, before_publish=look_around)
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]
+
+
+def test_what_lies_in_an_unfinished_folder_does_not_load_and_anothers_is_left_alone(toy: Path, tmp_path: Path) -> None:
+    inner = Path(shutil.copytree(toy, tmp_path / ".import.unfinished.dead" / "model"))
+    with pytest.raises(ModelError, match=r"was never published"):
+        load_model(inner, threads=1)
+    namesake = tmp_path / ".m.unfinished.x.unfinished.abc"  # of a model called m.unfinished.x
+    namesake.mkdir()
+    with unfinished_folder(tmp_path / "m"):
+        assert namesake.exists()
+
+
+def test_a_folder_that_came_up_while_verifying_is_not_replaced(toy: Path, tmp_path: Path) -> None:
+    manifest = load_manifest(toy)
+    files = {name: toy / name for name in manifest.files}
+
+    def another_publishes(_staging: Path) -> None:
+        shutil.copytree(toy, tmp_path / "new")
+        (tmp_path / "new" / "README.md").write_text("theirs")
+
+    with pytest.raises(ModelError, match=r"new exists; remove it or ask to overwrite it"):
+        write_model_folder(tmp_path / "new", manifest, files=files, before_publish=another_publishes)
+    assert (tmp_path / "new" / "README.md").read_text() == "theirs"
+
+
+@pytest.mark.parametrize("can_exchange", [True, False])
+def test_a_link_stays_and_what_it_points_to_is_replaced(
+    can_exchange: bool,  # noqa: FBT001 - a parameter
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if not can_exchange:
+        monkeypatch.setattr("clipwarden.vision.staging._exchange", lambda *_folders: False)
+    link = tmp_path / "current"
+    link.symlink_to(folder)
+    manifest = load_manifest(folder)
+    contents = {name: (folder / name).read_bytes() for name in manifest.files} | {"README.md": b"new"}
+    write_model_folder(link, manifest, files=contents, overwrite=True)
+    assert link.readlink() == folder
+    assert (folder / "README.md").read_bytes() == b"new"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["current", "model"]
+
+
+def test_overwriting_replaces_model_folders_and_nothing_else(toy: Path, tmp_path: Path) -> None:
+    manifest = load_manifest(toy)
+    files = {name: toy / name for name in manifest.files}
+    (tmp_path / "empty").mkdir()
+    write_model_folder(tmp_path / "empty", manifest, files=files, overwrite=True)
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "letters.txt").write_text("dear")
+    for name in ("home", "home/letters.txt"):
+        with pytest.raises(ModelError, match=r"is no model folder, so it is not replaced"):
+            write_model_folder(tmp_path / name, manifest, files=files, overwrite=True)
+    assert (home / "letters.txt").read_text() == "dear"
 
 
 def test_file_names_are_checked_on_writing_too(toy: Path, tmp_path: Path) -> None:

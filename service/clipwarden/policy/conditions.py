@@ -1,0 +1,180 @@
+"""Read and check what a category makes depend on an attribute: exemptions and adjustments."""
+
+import math
+from collections.abc import Mapping
+from itertools import combinations
+
+from clipwarden.policy.bounds import LOWEST, UNIT_OF
+from clipwarden.policy.fields import Value, closest
+from clipwarden.policy.findings import Findings, Path
+from clipwarden.policy.keys import Fields
+from clipwarden.policy.schema import Adjustment, Attribute, Bounds, Category, Effect, Exemption, Method, Policy
+
+MAX_CONDITIONS = 512
+"""Most exemptions, or adjustments, of one category: as many as there may be attributes."""
+MAX_ADJUSTMENT = 1.0
+"""Largest `add`, half of the range of cosines. The Stable Diffusion safety checker's is 0.01."""
+
+EXEMPTIONS_EXAMPLE = "[{when: {attribute: museum, gte: 0.8}, effect: block_to_review}]"
+ADJUSTMENTS_EXAMPLE = "[{when: {attribute: swimwear, gte: 0.2}, add: 0.01}]"
+
+_EXEMPTION_KEYS = {"when": "{attribute: museum, gte: 0.8}", "effect": "block_to_review"}
+_ADJUSTMENT_KEYS = {"when": "{attribute: swimwear, gte: 0.2}", "add": "0.01"}
+_WHEN_KEYS = {"attribute": "museum", "gte": "0.8"}
+_EFFECTS = {effect.value: effect for effect in Effect}
+
+
+def read_exemptions(value: Value | None, findings: Findings) -> tuple[Exemption, ...]:
+    """Read `exemptions`; values that cannot be read become stand-ins that no rule asks about."""
+    if value is None:
+        return ()
+    items = value.items(most=MAX_CONDITIONS, example=EXEMPTIONS_EXAMPLE)
+    return tuple(_exemption(item, findings) for item in items)
+
+
+def read_adjustments(value: Value | None, method: Method | None, findings: Findings) -> tuple[Adjustment, ...]:
+    """Read `adjustments`; refused but under `method: cosine`."""
+    if value is None:
+        return ()
+    items = value.items(most=MAX_CONDITIONS, example=ADJUSTMENTS_EXAMPLE)
+    if method not in (Method.COSINE, None):
+        message = f"Adjustments raise a cosine; under `method: {method}` there is none to raise."
+        value.error("adjustments-without-cosine", message, "Delete them, or write `scoring: {method: cosine}`.")
+    return tuple(_adjustment(item, findings) for item in items)
+
+
+def _exemption(value: Value, findings: Findings) -> Exemption:
+    fields = Fields(value, _EXEMPTION_KEYS, findings)
+    when, effect = fields.need("when"), fields.get("effect")
+    if effect:
+        effect.choice(_EFFECTS, habits={"allow": "block_to_review", "review": "block_to_review"})
+    attribute, gte = _when(when, findings)
+    return Exemption(attribute=attribute, gte=gte)
+
+
+def _adjustment(value: Value, findings: Findings) -> Adjustment:
+    fields = Fields(value, _ADJUSTMENT_KEYS, findings)
+    when, add = fields.need("when"), fields.need("add")
+    attribute, gte = _when(when, findings)
+    number = add.number(low=-math.inf, high=math.inf) if add else None
+    if add and number is not None and not 0.0 < number <= MAX_ADJUSTMENT:
+        message = f"{add.name} is {number:g}, but an adjustment raises a cosine, by 1 at most."
+        add.error("out-of-range", message, "Write a number above 0, up to 1, or delete the adjustment.")
+        number = None
+    return Adjustment(attribute=attribute, gte=gte, add=number or MAX_ADJUSTMENT)
+
+
+def _when(value: Value | None, findings: Findings) -> tuple[str, float]:
+    if value is None:
+        return "", 0.0
+    fields = Fields(value, _WHEN_KEYS, findings)
+    attribute, gte = fields.need("attribute"), fields.need("gte")
+    number = gte and gte.number(low=-1.0, high=1.0)
+    return (attribute and attribute.text(example=_WHEN_KEYS["attribute"])) or "", number or 0.0
+
+
+def check_conditions(path: Path, category: Category, policy: Policy, findings: Findings) -> None:
+    """Report exemptions and adjustments that ask for nothing, or that can do nothing.
+
+    Args:
+        path: Of the category in the file.
+        category: As read.
+        policy: Knows the attributes.
+        findings: Receives the problems.
+    """
+    methods = {each.id: _method(index, each, findings) for index, each in enumerate(policy.attributes)}
+    _check_exemptions(path, category, policy, methods, findings)
+    _check_adjustments(path, category, policy, methods, findings)
+
+
+def _method(index: int, attribute: Attribute, findings: Findings) -> Method | None:
+    """Return how an attribute is scored; None where what is written is refused, which is finding enough."""
+    written = ("attributes", index, "scoring")
+    return None if findings.refused(*written) or findings.refused(*written, "method") else attribute.method
+
+
+def _check_exemptions(
+    path: Path, category: Category, policy: Policy, methods: Mapping[str, Method | None], findings: Findings
+) -> None:
+    seen: set[str] = set()
+    for index, exemption in enumerate(category.exemptions):
+        here = (*path, "exemptions", index)
+        if exemption.attribute in seen:
+            message = f'A second exemption asks for "{exemption.attribute}"; the lower bound alone would count.'
+            place = findings.positions.find(*here, "when", "attribute")
+            findings.error(place, "duplicate-exemption", message, "Keep one of them.")
+        elif exemption.attribute:
+            seen.add(exemption.attribute)
+            _check_attribute(here, exemption, policy, methods, findings)
+        _check_reach(here, exemption, methods, findings)
+    if category.exemptions and not _can_block(path, category, findings):
+        place = findings.positions.find(*path, "exemptions")
+        message = "No threshold here can block, so the exemption never acts."
+        findings.warn(place, "idle-exemption", message, "Delete it, or add `block:` to the thresholds.")
+
+
+def _check_adjustments(
+    path: Path, category: Category, policy: Policy, methods: Mapping[str, Method | None], findings: Findings
+) -> None:
+    for index, adjustment in enumerate(category.adjustments):
+        here = (*path, "adjustments", index)
+        if not adjustment.attribute:
+            continue
+        _check_attribute(here, adjustment, policy, methods, findings)
+        name, method = adjustment.attribute, methods.get(adjustment.attribute)
+        if method not in (Method.COSINE, None):
+            place = findings.positions.find(*here, "when", "attribute")
+            message = f'The attribute "{name}" is scored by `method: {method}`, not as a cosine.'
+            fix = f"Give {name} `scoring: {{method: cosine}}`, or ask for another attribute."
+            findings.error(place, "adjusted-by-score", message, fix)
+    for (first, one), (second, other) in combinations(enumerate(category.adjustments), 2):
+        if idle := _never_acts(one, other):
+            place = findings.positions.find(*path, "adjustments", first if idle is one else second)
+            message = f'Another adjustment by "{one.attribute}" holds whenever this one does, and adds as much or more.'
+            findings.error(place, "idle-adjustment", message, "Delete it.")
+
+
+def _never_acts(one: Adjustment, other: Adjustment) -> Adjustment | None:
+    """Find the adjustment that the other makes pointless: the greatest alone counts. Of equals, the later."""
+    if not one.attribute or one.attribute != other.attribute:
+        return None
+    if other.gte >= one.gte and other.add <= one.add:
+        return other
+    return one if one.gte >= other.gte and one.add <= other.add else None
+
+
+def _check_attribute(
+    path: Path,
+    condition: Exemption | Adjustment,
+    policy: Policy,
+    methods: Mapping[str, Method | None],
+    findings: Findings,
+) -> None:
+    name = condition.attribute
+    if name in methods:
+        return
+    what = "exemptions" if isinstance(condition, Exemption) else "adjustments"
+    if any(category.id == name for category in policy.categories):
+        message = f'"{name}" is a category; {what} ask for attributes.'
+        fix = "List it under `attributes` with an id of its own."
+    else:
+        guess = closest(name, methods)
+        message = f'There is no attribute "{name}".'
+        fix = f'Did you mean "{guess}"?' if guess else f"Add it under `attributes`: `- {{id: {name}, prompts: [...]}}`."
+    findings.error(findings.positions.find(*path, "when", "attribute"), "unknown-attribute", message, fix)
+
+
+def _check_reach(path: Path, exemption: Exemption, methods: Mapping[str, Method | None], findings: Findings) -> None:
+    method = methods.get(exemption.attribute)
+    lowest = LOWEST[UNIT_OF[method]] if method else -1.0
+    if exemption.gte < lowest:
+        place = findings.positions.find(*path, "when", "gte")
+        message = f"gte is {exemption.gte:g}, but the attribute gives scores."
+        findings.error(place, "out-of-range", message, "Write a number between 0 and 1, ends included.")
+
+
+def _can_block(path: Path, category: Category, findings: Findings) -> bool:
+    if category.thresholds and category.thresholds.bounds == Bounds():
+        return True  # written, but unreadable: already reported
+    names = [(*path, "thresholds", "block"), *((*path, "contexts", name, "block") for name in category.contexts)]
+    return any(name in findings.places for name in names)
