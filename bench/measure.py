@@ -101,6 +101,7 @@ def describe_machine() -> dict[str, str]:
     """Say what a figure was measured on: processor, cores, load, versions."""
     return {
         "cpu": _cpu_model(),
+        "int8": _int8_instructions(),
         "cores": str(os.cpu_count()),
         "load": f"{os.getloadavg()[0]:.1f} (over one minute, at the start)",
         "python": platform.python_version(),
@@ -114,6 +115,15 @@ def _cpu_model() -> str:
     lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
+
+
+def _int8_instructions() -> str:
+    """Say whether the processor sums products of 8 bits into 32 in one step, which decides how fast int8 is."""
+    info = Path("/proc/cpuinfo")
+    words = set(info.read_text(encoding="utf-8").split()) if info.exists() else set()
+    # x86 calls it VNNI, Arm the dot product extension; AMX multiplies tiles.
+    found = sorted(words & {"avx_vnni", "avx512_vnni", "amx_int8", "asimddp", "i8mm"})
+    return f"VNNI or its like: yes ({', '.join(found)})" if found else "VNNI or its like: no"
 
 
 def _version(distribution: str) -> str:

@@ -95,7 +95,7 @@ def save_clip(folder: Path, *, vision: dict[str, int], text: dict[str, int], pro
     special = {name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
     config = transformers.CLIPConfig(
         vision_config={"image_size": 224, "num_hidden_layers": 2, **vision},
-        text_config={"num_hidden_layers": 2, **text, **special, "vocab_size": len(tokenizer)},
+        text_config={"num_hidden_layers": 2, "vocab_size": len(tokenizer), **special, **text},
         projection_dim=projection,
     )
     side = config.vision_config.image_size
@@ -166,21 +166,26 @@ def save_open_clip(folder: Path, config: dict[str, object], **preprocess: object
 
 
 def seeded(model: torch.nn.Module) -> torch.nn.Module:
-    """Give a model weights under which its outputs depend on its inputs.
+    """Give a model weights under which its outputs depend on its inputs, the same in every run.
 
     Usual initial weights give every image nearly one vector, and every comparison would pass.
     """
     generator = torch.Generator().manual_seed(SEED)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
+            noise = torch.randn(parameter.shape, generator=generator)
             if name.endswith("gamma"):  # fastvit's layer scale starts at 1e-5, which switches its blocks off
                 parameter.fill_(0.5)
             elif parameter.ndim > 1:
                 fan_in = parameter[0].numel()
                 scale = 0.02 if "embed" in name and "patch" not in name else 1.2 * fan_in**-0.5
-                parameter.copy_(torch.randn(parameter.shape, generator=generator) * scale)
+                parameter.copy_(noise * scale)
             elif name.endswith("bias"):
-                parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.05)
+                parameter.copy_(noise * 0.05)
+            elif name.endswith("weight"):  # of a norm: near 1, and not 1, which would hide one that is left out
+                parameter.copy_(1.0 + noise * 0.05)
+            elif parameter.ndim == 1:  # a class embedding, which would come as torch's own generator stands
+                parameter.copy_(noise * parameter.numel() ** -0.5)
     return model.eval()
 
 

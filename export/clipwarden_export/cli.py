@@ -1,29 +1,27 @@
 """clipwarden-export: checkpoints in, verified model folders out."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, cast, get_args
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from clipwarden.errors import ConfigError
 from clipwarden.vision.manifest import Precision
 from clipwarden.vision.startup import prepare_process
 from clipwarden_export.exits import EXIT_CODES_HELP, Exit, answering
+from clipwarden_export.importcli import imports
+from clipwarden_export.steps import require_packages, showing
 
 HELP = """Turn a CLIP checkpoint into a model folder that `clipwarden serve` runs, and prove that it is the same model.
 
 - `clipwarden-export model openai/clip-vit-base-patch32 -o clip-b32`
 
 - `clipwarden-export verify clip-b32 --against openai/clip-vit-base-patch32`
+
+- `clipwarden-export import safety-checker CompVis/stable-diffusion-safety-checker -o checker`
 """
-_NEEDED = ("torch", "transformers", "onnx", "onnxscript")
 _HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
 
 SourceArgument = Annotated[
@@ -74,10 +72,10 @@ def model(
     as_json: JsonOption = False,
 ) -> None:
     """Export, verify and publish a model folder."""
-    _require_packages()
+    require_packages()
     # Seconds to import, and `--help` must not wait for them.
     from clipwarden_export.decisions import load_unbound  # noqa: PLC0415
-    from clipwarden_export.export import STEPS, ExportSettings, export_model  # noqa: PLC0415
+    from clipwarden_export.export import STEPS, ExportSettings, check_before_work, export_model  # noqa: PLC0415
     from clipwarden_export.loading import load_checkpoint  # noqa: PLC0415
     from clipwarden_export.precision import Calibration  # noqa: PLC0415
     from clipwarden_export.summary import show_exported  # noqa: PLC0415
@@ -92,7 +90,8 @@ def model(
         refit=refit,
         overwrite=overwrite,
     )
-    with _progress(("checkpoint", *STEPS)) as step:
+    check_before_work(output, settings)
+    with showing(("checkpoint", *STEPS)) as step:
         step("checkpoint")
         checkpoint = load_checkpoint(source, revision=revision, pickle=allow_pickle)
         exported = export_model(checkpoint, output, settings, step=step)
@@ -119,6 +118,9 @@ def verify(
     from clipwarden_export.selfcheck import check_folder  # noqa: PLC0415 - see `model`
 
     prepare_process()
+    if against is None:
+        given = {"--policy": policy, "--images": images, "--revision": revision, "--allow-pickle": allow_pickle}
+        _refuse_without_source([*(name for name, value in given.items() if value is not None), *["--record"] * keep])
     providers = tuple(provider or ())
     checks = {name: check_folder(folder, provider=name) for name in providers or ("CPUExecutionProvider",)}
     figures: dict[str, object] = {"self_check": {name: asdict(check) for name, check in checks.items()}}
@@ -128,6 +130,12 @@ def verify(
         figures["against"] = report
     _print_verification(figures, as_json=as_json)
     raise typer.Exit(Exit.OK if passed else Exit.BELOW_BAR)
+
+
+def _refuse_without_source(names: list[str]) -> None:
+    """Refuse what only the comparison reads: passing it over would look as if it had been checked."""
+    if names:
+        raise ConfigError(f"{names[0]} belongs to the comparison with a checkpoint; add --against SOURCE.")
 
 
 def _compare(  # noqa: PLR0917 - passes the command line on
@@ -141,16 +149,21 @@ def _compare(  # noqa: PLR0917 - passes the command line on
     *,
     keep: bool,
 ) -> tuple[bool, dict[str, object]]:
-    _require_packages()
+    require_packages()
     from clipwarden_export.decisions import load_unbound  # noqa: PLC0415 - see `model`
     from clipwarden_export.loading import load_checkpoint  # noqa: PLC0415
-    from clipwarden_export.reverify import compare_folder, record  # noqa: PLC0415
+    from clipwarden_export.probes import image_paths  # noqa: PLC0415
+    from clipwarden_export.reverify import compare_folder, record, require_text_encoder  # noqa: PLC0415
 
-    with _progress(("checkpoint", "comparison")) as step:
+    # Mistakes are found before a download.
+    require_text_encoder(folder)
+    unbound = load_unbound(policy) if policy else None
+    if images is not None:
+        image_paths(images)
+    with showing(("checkpoint", "comparison")) as step:
         step("checkpoint")
         checkpoint = load_checkpoint(against, revision=revision, pickle=pickle)
         step("comparison")
-        unbound = load_unbound(policy) if policy else None
         report = compare_folder(folder, checkpoint, images_folder=images, policy=unbound, providers=providers)
     if keep:
         record(folder, report)
@@ -176,29 +189,9 @@ def _precision(text: str, *, calibrated: bool) -> Precision:
     return cast("Precision", text)
 
 
-def _require_packages() -> None:
-    missing = [name for name in _NEEDED if find_spec(name) is None]
-    if missing:
-        msg = f"Not installed: {', '.join(missing)}. Run `pip install {' '.join(missing)}`."
-        raise ConfigError(msg)
-
-
-@contextmanager
-def _progress(steps: tuple[str, ...]) -> Iterator[Callable[[str], None]]:
-    """Show on stderr which step runs and for how long; stdout is for results."""
-    columns = (TextColumn("{task.description:<16}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
-    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as bar:
-        task = bar.add_task("", total=len(steps))
-
-        def step(name: str) -> None:
-            bar.update(task, description=name, completed=steps.index(name))
-
-        yield step
-        bar.update(task, description="done", completed=len(steps))
-
-
 app.command("model", context_settings=_HELP_OPTIONS)(answering(model))
 app.command("verify", context_settings=_HELP_OPTIONS)(answering(verify))
+app.add_typer(imports, name="import")
 
 
 def main() -> None:

@@ -12,11 +12,11 @@ from clipwarden.policy.compile import compile_policy
 from clipwarden.policy.embedding import Tokens
 from clipwarden.policy.load import load_policy
 from clipwarden.policy.schema import Policy, Verdict
-from clipwarden.policy.vectors import concept_texts, expand, scored_concepts
+from clipwarden.policy.vectors import embedded_texts
 from clipwarden.scoring.decide import judge
 from clipwarden.scoring.score import cosines
 from clipwarden.scoring.tables import prepare
-from clipwarden.scoring.verdict import ViewRef
+from clipwarden.scoring.verdict import Judgement, ViewRef
 
 # Two sides of one comparison share it: a policy's vectors are looked up under it, and nothing leaves this module.
 _FINGERPRINT = "sha256:" + "0" * 64
@@ -94,14 +94,7 @@ def load_unbound(path: Path) -> Policy:
 
 def policy_texts(policy: Policy) -> tuple[str, ...]:
     """List every text that a policy embeds, templates applied, each once."""
-    return tuple(
-        dict.fromkeys(
-            sentence
-            for concept in scored_concepts(policy)
-            for text in concept_texts(concept)
-            for sentence in expand(text, concept.templates)
-        )
-    )
+    return embedded_texts(policy)
 
 
 def decide(policy: Policy, side: TextVectors, images: NDArray[np.float32]) -> tuple[Decision, ...]:
@@ -118,6 +111,39 @@ def decide(policy: Policy, side: TextVectors, images: NDArray[np.float32]) -> tu
     Raises:
         PolicyError: The tokenizer truncates a text.
     """
+    return tuple(
+        Decision(
+            verdict=one.verdict,
+            shadow_verdict=one.shadow_verdict,
+            bands=tuple(category.band for category in one.categories),
+        )
+        for one in _judgements(policy, side, images)
+    )
+
+
+def category_scores(policy: Policy, side: TextVectors, images: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Score images with one side's vectors.
+
+    Args:
+        policy: Unbound.
+        side: Vectors of its texts and of the background.
+        images: float32 [N,D], unit norm.
+
+    Returns:
+        float64 [N,C], in the order of the policy's categories; NaN for one that is disabled.
+
+    Raises:
+        PolicyError: The tokenizer truncates a text.
+    """
+    return np.asarray(
+        [
+            [np.nan if category.scored is None else category.scored.score for category in one.categories]
+            for one in _judgements(policy, side, images)
+        ]
+    )
+
+
+def _judgements(policy: Policy, side: TextVectors, images: NDArray[np.float32]) -> list[Judgement]:
     cache = VectorCache()
     for text, vector in zip(side.texts, side.vectors, strict=True):
         cache.put(_FINGERPRINT, text, vector)
@@ -125,17 +151,9 @@ def decide(policy: Policy, side: TextVectors, images: NDArray[np.float32]) -> tu
     compiled = compile_policy(policy, model=model, cache=cache)
     tables, rows = prepare(compiled), cosines(images, compiled)
     view = (ViewRef(name="full"),)
-    judgements = [
+    return [
         judge(row[None], view, tables, context=None, frames_total=1, frames_judged=1, degraded=False) for row in rows
     ]
-    return tuple(
-        Decision(
-            verdict=one.verdict,
-            shadow_verdict=one.shadow_verdict,
-            bands=tuple(category.band for category in one.categories),
-        )
-        for one in judgements
-    )
 
 
 def agreement(reference: Sequence[Decision], candidate: Sequence[Decision]) -> float:

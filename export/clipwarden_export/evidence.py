@@ -14,7 +14,7 @@ from clipwarden.vision.preprocess import fit_to_side
 from clipwarden_export.background import background_texts
 from clipwarden_export.checkpoint import Checkpoint
 from clipwarden_export.decisions import policy_texts
-from clipwarden_export.probes import given_images, probe_images, probe_texts
+from clipwarden_export.probes import Pictures, image_paths, probe_images, probe_texts
 
 # Enough for every pattern at several sizes and every awkward text; a full-size ViT-B/32 takes seconds on two cores.
 IMAGES = 32
@@ -30,7 +30,7 @@ class Evidence:
         images: RGB, of any size.
         texts: Any.
         policy: Decides beside the figures; None: no decisions are compared.
-        prompts: Texts that images are compared with: the policy's, or the background.
+        prompts: Texts that images are compared with: the policy's, or else the background's.
         image_vectors: float32 [N,D], the origin's.
         text_vectors: float32 [P,D], the origin's.
         prompt_vectors: float32 [Q,D], the origin's.
@@ -65,11 +65,12 @@ def gather_evidence(
     Raises:
         ExportError: The folder holds no readable image.
     """
-    images = probe_images(IMAGES, seed=SEED)
-    images += given_images(images_folder) if images_folder else []
+    own = image_paths(images_folder) if images_folder else []
+    images = Pictures([*probe_images(IMAGES, seed=SEED), *own])
     texts = probe_texts(TEXTS, seed=SEED, words=background_texts())
     background = checkpoint.origin.embed_texts(background_texts())
-    prompts = background_texts() if policy is None else policy_texts(policy)
+    # A policy of learned vectors or heads has no text of its own.
+    prompts = (policy_texts(policy) if policy else ()) or background_texts()
     return Evidence(
         images=images,
         texts=texts,
@@ -77,7 +78,7 @@ def gather_evidence(
         prompts=prompts,
         image_vectors=checkpoint.origin.embed_images(images),
         text_vectors=checkpoint.origin.embed_texts(texts),
-        prompt_vectors=background if policy is None else checkpoint.origin.embed_texts(prompts),
+        prompt_vectors=background if prompts == background_texts() else checkpoint.origin.embed_texts(prompts),
         background_vectors=background,
         token_ids=checkpoint.origin.token_ids(texts),
     )

@@ -1,9 +1,7 @@
 """A loaded checkpoint in, a verified model folder out, or BelowBarError and no folder at all."""
 
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -13,11 +11,13 @@ from numpy.typing import NDArray
 
 from clipwarden.policy.schema import Policy
 from clipwarden.vision.encoder import ImageEncoder, TextEncoder
+from clipwarden.vision.folder import require_replaceable
 from clipwarden.vision.independence import MAX_BATCH_DEPENDENCE, batch_dependence, varied_pixels
 from clipwarden.vision.manifest import IMAGE_NAME, TEXT_NAME, TOKENIZER_NAME, ModelManifest, Precision
 from clipwarden.vision.model import Model, load_model, write_model_folder
 from clipwarden.vision.runtime import CPU_PROVIDER
 from clipwarden.vision.session import open_session
+from clipwarden.vision.staging import unfinished_folder
 from clipwarden.vision.tokenizer import Tokenizer
 from clipwarden_export.background import background_texts
 from clipwarden_export.checkpoint import Checkpoint
@@ -27,6 +27,7 @@ from clipwarden_export.evidence import gather_evidence
 from clipwarden_export.golden import make_golden
 from clipwarden_export.graph import DEFAULT_OPSET, export_graph, image_signature, text_signature
 from clipwarden_export.precision import Calibration, convert
+from clipwarden_export.probes import image_paths
 from clipwarden_export.verify import Candidate, Encoders, Report, verify_candidate
 
 STEPS = ("image graph", "text graph", "precision", "reference", "verification", "background", "publication")
@@ -90,11 +91,12 @@ def export_model(
     Raises:
         BelowBarError: The candidate is not the checkpoint; nothing was published.
         ExportError: The graph cannot be exported or converted, or the destination cannot be written.
-        ModelError: onnxruntime cannot run the candidate, or the folder cannot be written.
+        ModelError: onnxruntime cannot run the candidate, or what lies at the destination is no model folder.
     """
     begin = step or (lambda _name: None)
-    _check_destination(destination, overwrite=settings.overwrite)
-    with _workplace(destination) as work:
+    check_before_work(destination, settings)
+    # No model.json in it, and a name that no server loads.
+    with unfinished_folder(destination.resolve()) as work:
         _write_graphs(checkpoint, work, settings, begin)
         begin("reference")
         evidence = gather_evidence(checkpoint, images_folder=settings.images_folder, policy=settings.policy)
@@ -138,25 +140,31 @@ def open_candidate(checkpoint: Checkpoint, work: Path, max_batch: int | None, pr
     )
 
 
-def _check_destination(destination: Path, *, overwrite: bool) -> None:
-    """Refuse at once what would otherwise fail after minutes of work."""
-    if destination.exists() and not overwrite:
+def check_before_work(destination: Path, settings: ExportSettings) -> None:
+    """Refuse at once what would otherwise fail after a download and minutes of work.
+
+    Args:
+        destination: The folder to create.
+        settings: What the user chose.
+
+    Raises:
+        ExportError: The destination exists or cannot be made, or a folder that should hold pictures holds none.
+        ModelError: It would be overwritten, and is no model folder.
+    """
+    if destination.exists() and not settings.overwrite:
         msg = f"{destination} exists; remove it, choose another folder, or pass --overwrite."
         raise ExportError(msg)
-    if not destination.resolve().parent.is_dir():
-        msg = f"{destination.resolve().parent} does not exist; make it first."
+    parent = destination.resolve().parent
+    if not parent.is_dir():
+        msg = f"{parent} does not exist; make it first."
         raise ExportError(msg)
-
-
-@contextmanager
-def _workplace(destination: Path) -> Iterator[Path]:
-    """Lend a hidden folder beside the destination; without a model.json, so that a crash leaves nothing that loads."""
-    resolved = destination.resolve()
-    work = Path(tempfile.mkdtemp(prefix=f".{resolved.name}.work.", dir=resolved.parent))
-    try:
-        yield work
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+    if not os.access(parent, os.W_OK | os.X_OK):
+        msg = f"{parent} cannot be written to by this user; choose another folder."
+        raise ExportError(msg)
+    require_replaceable(destination.resolve())
+    for folder in (settings.images_folder, settings.calibration.images_folder if settings.calibration else None):
+        if folder is not None:
+            image_paths(folder)
 
 
 def _write_graphs(checkpoint: Checkpoint, work: Path, settings: ExportSettings, begin: Step) -> None:

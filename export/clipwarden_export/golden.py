@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from clipwarden.vision.encoder import ImageEncoder
 from clipwarden.vision.golden import encode_golden_png
 from clipwarden.vision.manifest import Golden, GoldenImage, GoldenText, Precision, Preprocessing
 from clipwarden_export.errors import ExportError
@@ -36,23 +37,51 @@ def make_golden(encoders: Encoders, *, side: int, precision: Precision) -> Golde
     Raises:
         ExportError: Two golden inputs get the same vector, so no tolerance could tell a wrong model.
     """
-    pixels = prepare_images(probe_images(_IMAGES, seed=SEED), Preprocessing(side=side))
-    image_vectors = np.concatenate([encoders.image.encode(one[None]) for one in pixels])
+    images, closest = _golden_images(encoders.image, side)
     text_vectors = encoders.text.embed(_TEXTS)
-    closest = min(_least_distance(image_vectors), _least_distance(text_vectors))
-    if closest == 0:
-        msg = "The model gives two different golden inputs the same vector; it cannot tell anything apart."
-        raise ExportError(msg)
     return Golden(
-        tolerance=min(TOLERANCE[precision], _SHARE_OF_DISTANCE * closest),
-        images=tuple(
-            GoldenImage(png=encode_golden_png(one), embedding=_floats(vector))
-            for one, vector in zip(pixels, image_vectors, strict=True)
-        ),
+        tolerance=_tolerance(precision, min(closest, _least_distance(text_vectors))),
+        images=images,
         texts=tuple(
             GoldenText(text=text, embedding=_floats(vector)) for text, vector in zip(_TEXTS, text_vectors, strict=True)
         ),
     )
+
+
+def make_image_golden(encoder: ImageEncoder, *, side: int, precision: Precision) -> Golden:
+    """Store what an image encoder without a text encoder answers to a few images.
+
+    Args:
+        encoder: The verified candidate on the CPU.
+        side: S.
+        precision: Decides the tolerance.
+
+    Returns:
+        Golden vectors of images alone; the tolerance as in `make_golden`.
+
+    Raises:
+        ExportError: Two golden images get the same vector, so no tolerance could tell a wrong model.
+    """
+    images, closest = _golden_images(encoder, side)
+    return Golden(tolerance=_tolerance(precision, closest), images=images)
+
+
+def _golden_images(encoder: ImageEncoder, side: int) -> tuple[tuple[GoldenImage, ...], float]:
+    """Encode the golden images; also return the least distance between any two of their vectors."""
+    pixels = prepare_images(probe_images(_IMAGES, seed=SEED), Preprocessing(side=side))
+    vectors = np.concatenate([encoder.encode(one[None]) for one in pixels])
+    images = tuple(
+        GoldenImage(png=encode_golden_png(one), embedding=_floats(vector))
+        for one, vector in zip(pixels, vectors, strict=True)
+    )
+    return images, _least_distance(vectors)
+
+
+def _tolerance(precision: Precision, closest: float) -> float:
+    if closest == 0:
+        msg = "The model gives two different golden inputs the same vector; it cannot tell anything apart."
+        raise ExportError(msg)
+    return min(TOLERANCE[precision], _SHARE_OF_DISTANCE * closest)
 
 
 def _least_distance(vectors: NDArray[np.float32]) -> float:

@@ -1,5 +1,6 @@
 """A torch tower in, a serialised fp32 ONNX graph with a free batch axis out."""
 
+import logging
 import warnings
 from collections.abc import Sequence
 from contextlib import contextmanager
@@ -16,11 +17,15 @@ from torch import Tensor, nn
 from clipwarden_export.errors import GraphError
 from clipwarden_export.patches import linear_patches
 
+# Nothing is fused here: layer norm is one node already, sessions fuse QuickGelu and scaled products as they load, and
+# onnxruntime.transformers.optimizer ("clip" and "vit", 1.31) finds no attention to fuse in what torch writes.
 # LayerNormalization came with opset 17 and Gelu with 20; onnxruntime 1.20, the oldest we run on, reads up to 21.
 DEFAULT_OPSET = 20
 OPSETS = range(18, 24)
 # protobuf's limit, which is why a model folder's graphs are single files without external data.
 MAX_GRAPH_BYTES = 2**31 - 1
+# Warns of every operator of torchvision's that it passes over where torchvision is not installed; we use none.
+_REGISTRATION = "torch.onnx._internal.exporter._registration"
 # Two rows: torch.export takes an axis of size 1 for a constant.
 _SAMPLE_ROWS = 2
 
@@ -111,7 +116,13 @@ def _finish(path: Path, names: Sequence[str]) -> None:
 @contextmanager
 def _quiet() -> Any:  # noqa: ANN401
     """Silence torch's warnings about its own internals; ours stay."""
+    log = logging.getLogger(_REGISTRATION)
+    level = log.level
     with warnings.catch_warnings():
         for category in (FutureWarning, DeprecationWarning, UserWarning):
             warnings.simplefilter("ignore", category)
-        yield
+        log.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            log.setLevel(level)

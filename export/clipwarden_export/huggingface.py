@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -141,20 +142,34 @@ def _load_model(located: Located, class_name: str) -> Any:  # noqa: ANN401
     if located.pickle not in (None, _PICKLE):
         msg = f"transformers reads a pickle only under the name {_PICKLE}, not {located.pickle}."
         raise SourceError(msg)
-    model, info = _load(
-        getattr(transformers, class_name),
-        located,
-        "weights",
-        use_safetensors=located.pickle is None,
-        dtype=torch.float32,
-        output_loading_info=True,
-    )
+    with _without_its_bar():
+        model, info = _load(
+            getattr(transformers, class_name),
+            located,
+            "weights",
+            use_safetensors=located.pickle is None,
+            dtype=torch.float32,
+            output_loading_info=True,
+        )
     missing = sorted(info["missing_keys"])
     if missing:
         # transformers would go on with random numbers in their place.
         msg = f"{located.source} lacks {len(missing)} of the weights of {class_name}, such as {missing[0]}."
         raise SourceError(msg)
     return model.eval()
+
+
+@contextmanager
+def _without_its_bar() -> Iterator[None]:
+    """Keep transformers' progress bar off a terminal that shows ours."""
+    settings: Any = transformers.utils.logging
+    shown = settings.is_progress_bar_enabled()
+    settings.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            settings.enable_progress_bar()
 
 
 def _load(kind: Any, located: Located, what: str, **settings: object) -> Any:  # noqa: ANN401

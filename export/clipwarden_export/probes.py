@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,23 +49,66 @@ def probe_images(count: int, *, seed: int) -> list[Image.Image]:
     return [_picture(index, random) for index in range(count)]
 
 
-def given_images(folder: Path) -> list[Image.Image]:
-    """Load a user's own pictures, in name order.
+class Pictures(Sequence[Image.Image]):
+    """RGB images, files among them read only when asked for: hundreds of photographs do not fit into memory at once.
+
+    Args:
+        items: Images, or files that hold one.
+
+    Raises:
+        ExportError: On reading, a file that holds no picture.
+    """
+
+    def __init__(self, items: Sequence[Image.Image | Path]) -> None:
+        self._items = items
+
+    def __len__(self) -> int:
+        """Count the images."""
+        return len(self._items)
+
+    @overload
+    def __getitem__(self, index: int) -> Image.Image: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Image.Image]: ...
+    def __getitem__(self, index: int | slice) -> Image.Image | list[Image.Image]:
+        """Return one image, or a list of them."""
+        if isinstance(index, slice):
+            return [_load(item) for item in self._items[index]]
+        return _load(self._items[index])
+
+
+def given_images(folder: Path) -> Pictures:
+    """Find a user's own pictures.
 
     Args:
         folder: Holds JPEG, PNG, WebP, GIF or BMP files.
 
     Returns:
-        RGB images.
+        RGB images, in name order.
 
     Raises:
-        ExportError: No such folder, or no picture in it that can be read.
+        ExportError: No such folder, or no picture in it; on reading, one that cannot be read.
+    """
+    return Pictures(image_paths(folder))
+
+
+def image_paths(folder: Path) -> list[Path]:
+    """List the pictures in a folder, in name order.
+
+    Args:
+        folder: Looked into, but not below.
+
+    Returns:
+        At least one path.
+
+    Raises:
+        ExportError: No such folder, or no picture in it.
     """
     paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in _IMAGE_SUFFIXES)
     if not paths:
         msg = f"{folder} holds no image ({', '.join(_IMAGE_SUFFIXES)})."
         raise ExportError(msg)
-    return [_load(path) for path in paths]
+    return paths
 
 
 def probe_texts(count: int, *, seed: int, words: Sequence[str]) -> list[str]:
@@ -90,12 +134,14 @@ def _restyle(text: str, style: int) -> str:
     return (text, text.title(), text.upper(), f"{text}!? #{len(text)}")[style]
 
 
-def _load(path: Path) -> Image.Image:
+def _load(item: Image.Image | Path) -> Image.Image:
+    if isinstance(item, Image.Image):
+        return item
     try:
-        with Image.open(path) as opened:
+        with Image.open(item) as opened:
             return opened.convert("RGB")
-    except (OSError, SyntaxError, ValueError) as exc:
-        msg = f"{path} cannot be read as an image: {exc}."
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as exc:
+        msg = f"{item} cannot be read as an image: {exc}."
         raise ExportError(msg) from exc
 
 

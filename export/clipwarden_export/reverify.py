@@ -5,9 +5,10 @@ from functools import partial
 from pathlib import Path
 
 from clipwarden.errors import ModelError
+from clipwarden.policy.atomic import write_atomically
 from clipwarden.policy.schema import Policy
 from clipwarden.vision.manifest import MANIFEST_NAME, ModelManifest
-from clipwarden.vision.model import Model, load_model
+from clipwarden.vision.model import Model, load_manifest, load_model
 from clipwarden.vision.modeljson import dump_manifest
 from clipwarden_export.checkpoint import Checkpoint
 from clipwarden_export.decisions import Facts
@@ -38,6 +39,7 @@ def compare_folder(
     Raises:
         ModelError: The folder cannot be loaded, has no text encoder, or is of another width than the checkpoint.
     """
+    require_text_encoder(folder)
     manifest = load_model(folder).manifest
     if manifest.dim != checkpoint.dim:
         msg = (
@@ -49,9 +51,28 @@ def compare_folder(
         preprocessing=manifest.image,
         precision=manifest.precision,
         facts=_facts(manifest),
+        refit=_accepted(manifest),
     )
     evidence = gather_evidence(checkpoint, images_folder=images_folder, policy=policy)
     return verify_candidate(candidate, evidence, providers=providers)
+
+
+def require_text_encoder(folder: Path) -> None:
+    """Refuse a folder that no checkpoint of two towers can be compared with, before such a one is fetched.
+
+    Args:
+        folder: A model folder.
+
+    Raises:
+        ModelError: It has no text encoder, or is no model folder.
+    """
+    manifest = load_manifest(folder)
+    if manifest.text is not None and not manifest.omitted:
+        return
+    raise ModelError(
+        f"{folder} has no text encoder, so it cannot be compared with a checkpoint; verify the full folder. "
+        "For a safety checker's tower: `clipwarden-export import safety-checker SOURCE --model FOLDER -o NEW`."
+    )
 
 
 def record(folder: Path, report: Report) -> None:
@@ -66,19 +87,19 @@ def record(folder: Path, report: Report) -> None:
         OSError: The folder cannot be written.
     """
     manifest = load_model(folder, check_golden=False).manifest
-    path = folder / MANIFEST_NAME
-    # Beside it and then over it: a crash leaves the old file. A leading dot is allowed in a model folder.
-    beside = folder / f".{MANIFEST_NAME}.new"
-    beside.write_bytes(dump_manifest(replace(manifest, verification=report.as_dict())))
-    beside.replace(path)
+    write_atomically(folder / MANIFEST_NAME, dump_manifest(replace(manifest, verification=report.as_dict())))
 
 
 def _open(folder: Path, provider: str) -> Encoders:
     model: Model = load_model(folder, provider=provider, check_golden=False)
     if model.text is None:
-        msg = f"{folder} has no text encoder, so it cannot be compared with a checkpoint; verify the full folder."
-        raise ModelError(msg)
+        raise AssertionError("asked beforehand")
     return Encoders(image=model.image, text=model.text)
+
+
+def _accepted(manifest: ModelManifest) -> bool:
+    """Say whether the folder was published with `--refit`: what was accepted then is accepted again."""
+    return bool((manifest.verification or {}).get("notes"))
 
 
 def _facts(manifest: ModelManifest) -> Facts:

@@ -1,7 +1,7 @@
 """What the user typed in, a local folder with a checkpoint's files out, its revision and licence known."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
@@ -12,6 +12,7 @@ from clipwarden_export.errors import SourceError
 _WANTED = ("*.json", "*.txt", "*.model", "*.safetensors", "README.md", "LICENSE*")
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 UNKNOWN = "unknown"
+LOCAL = "local"
 OPEN_CLIP_CONFIG = "open_clip_config.json"
 
 Download = Callable[..., str]
@@ -37,7 +38,13 @@ class Located:
 
 
 def locate(
-    source: str, *, revision: str | None = None, pickle: str | None = None, download: Download | None = None
+    source: str,
+    *,
+    revision: str | None = None,
+    pickle: str | None = None,
+    download: Download | None = None,
+    wanted: Sequence[str] = _WANTED,
+    part: str | None = None,
 ) -> Located:
     """Find a checkpoint on this disk, or fetch it from the Hugging Face hub.
 
@@ -46,6 +53,8 @@ def locate(
         revision: Branch, tag or commit on the hub; None takes the default branch.
         pickle: File name of a pickle to load in place of safetensors.
         download: Fetches a repository and returns its folder; None takes `huggingface_hub.snapshot_download`.
+        wanted: Patterns of the files to fetch; a pipeline's other parts are gigabytes.
+        part: Subfolder that holds the checkpoint where the repository is a pipeline of several.
 
     Returns:
         Where the files are.
@@ -57,7 +66,10 @@ def locate(
     if Path(name).is_dir():
         located = _local(Path(name), pickle)
     else:
-        located = _remote(name, revision, pickle, download or _hub_download)
+        pickles = [pickle, *([f"{part}/{pickle}"] if part else [])] if pickle else []
+        located = _remote(name, revision, pickle, download or _hub_download, [*wanted, *pickles])
+    if part is not None and (located.folder / part).is_dir():
+        located = replace(located, folder=located.folder / part)
     _require_weights(located)
     return located
 
@@ -65,18 +77,17 @@ def locate(
 def _local(folder: Path, pickle: str | None) -> Located:
     resolved = folder.resolve()
     # The folder's name and never its path: model.json travels, and a path tells of the machine it was made on.
-    return Located(
-        folder=resolved, source=resolved.name, revision="local", license=read_license(resolved), pickle=pickle
-    )
+    return Located(folder=resolved, source=resolved.name, revision=LOCAL, license=read_license(resolved), pickle=pickle)
 
 
-def _remote(name: str, revision: str | None, pickle: str | None, download: Download) -> Located:
+def _remote(
+    name: str, revision: str | None, pickle: str | None, download: Download, patterns: Sequence[str]
+) -> Located:
     if name.count("/") != 1 or name.startswith((".", "/", "~")):
         msg = f'There is no folder "{name}", and a hub id has the form owner/name.'
         raise SourceError(msg)
-    patterns = [*_WANTED, *([pickle] if pickle else [])]
     try:
-        folder = Path(download(name, revision=revision, allow_patterns=patterns))
+        folder = Path(download(name, revision=revision, allow_patterns=list(patterns)))
     except Exception as exc:  # the hub's client raises its own, the network's and OSError
         msg = f'"{name}" is not a folder and could not be fetched from the hub: {_first_line(exc)}'
         raise SourceError(msg) from exc
@@ -127,7 +138,16 @@ def _require_weights(located: Located) -> None:
             f"If you trust who made it: --allow-pickle {pickles[0]}."
         )
         raise SourceError(msg)
-    msg = f"{located.source} has no *.safetensors file, so there are no weights to export."
+    # Of a hub repository nothing but what is wanted was fetched, so what else it holds cannot be seen here.
+    hint = (
+        ""
+        if located.revision == LOCAL
+        else (
+            " Where the hub has only a pickle, name it if you trust who made it (--allow-pickle pytorch_model.bin), "
+            "or give the --revision of a conversion."
+        )
+    )
+    msg = f"{located.source} has no *.safetensors file, so there are no weights to export.{hint}"
     raise SourceError(msg)
 
 

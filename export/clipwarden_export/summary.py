@@ -1,12 +1,14 @@
 """Reports in, what a person reads on stdout out."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, cast
 
 import typer
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+
+from clipwarden.terminal import printable, stdout
 
 if TYPE_CHECKING:
     from clipwarden_export.export import Exported  # which imports torch, and verifying a folder does without
@@ -29,21 +31,18 @@ def show_exported(exported: "Exported", *, as_json: bool) -> None:
         figures = {"folder": str(exported.folder), "fingerprint": exported.fingerprint, "verification": report}
         typer.echo(json.dumps(figures, indent=1))
         return
-    manifest = exported.manifest
-    console = Console()
-    console.print(f"{manifest.architecture}, {manifest.precision}, licence {manifest.license}", markup=False)
+    manifest, console = exported.manifest, stdout()
+    # Architecture and licence are the checkpoint's words.
+    console.print(printable(f"{manifest.architecture}, {manifest.precision}, licence {manifest.license}"))
     console.print(_table(report))
-    for note in exported.report.notes:
-        console.print(f"Accepted: {note}", markup=False, soft_wrap=True)
+    _say(_skipped(report))
+    _say(f"Accepted: {note}" for note in exported.report.notes)
     if manifest.precision == "int8":
-        console.print(_UNPROVEN, markup=False, soft_wrap=True)
+        _say([_UNPROVEN])
     if manifest.max_batch is not None:
-        console.print(
-            f"Its embeddings depend on their neighbours in a batch, so it carries max_batch: {manifest.max_batch}."
-        )
+        _say([f"Its embeddings depend on their neighbours in a batch, so it carries max_batch: {manifest.max_batch}."])
     size = sum(record.bytes for record in manifest.files.values())
-    console.print(f"Verified and published: {exported.folder} ({size / 1e6:.0f} MB)", markup=False, soft_wrap=True)
-    console.print(f"Fingerprint {exported.fingerprint}", markup=False, soft_wrap=True)
+    _say([f"Verified and published: {exported.folder} ({size / 1e6:.0f} MB)", f"Fingerprint {exported.fingerprint}"])
 
 
 def show_verification(figures: Mapping[str, object]) -> None:
@@ -52,23 +51,34 @@ def show_verification(figures: Mapping[str, object]) -> None:
     Args:
         figures: `self_check`, and `against` where a checkpoint was compared.
     """
-    console = Console()
-    for provider, check in cast("Mapping[str, Mapping[str, object]]", figures["self_check"]).items():
-        console.print(
-            f"{provider}: files intact, golden drift {check['golden_drift']:.2g} of {check['golden_tolerance']:.2g} "
-            f"allowed, batch neighbours move an embedding by {check['batch_dependence']:.2g}.",
-            markup=False,
-            soft_wrap=True,
+    for provider, check in cast("Mapping[str, Mapping[str, float]]", figures["self_check"]).items():
+        drift, allowed, moved = (check[key] for key in ("golden_drift", "golden_tolerance", "batch_dependence"))
+        sentence = (
+            f"{provider}: files intact, golden drift {drift:.2g} of {allowed:.2g} allowed, "
+            f"batch neighbours move an embedding by {moved:.2g}."
         )
+        _say([sentence])
     report = figures.get("against")
     if report is None:
-        console.print("Not compared with its checkpoint; --against SOURCE does that.", markup=False)
+        _say(["Not compared with its checkpoint; --against SOURCE does that."])
         return
     found = cast("Mapping[str, object]", report)
-    console.print(_table(found))
-    for sentence in cast("list[str]", found["shortfalls"]):
-        console.print(f"Below the bar: {sentence}", markup=False, soft_wrap=True, style="red")
-    console.print("Passed." if found["passed"] else "Not passed.", markup=False)
+    stdout().print(_table(found))
+    _say(_skipped(found))
+    _say(f"Accepted: {note}" for note in cast("list[str]", found["notes"]))
+    _say((f"Below the bar: {sentence}" for sentence in cast("list[str]", found["shortfalls"])), style="red")
+    _say(["Passed." if found["passed"] else "Not passed."])
+
+
+def _say(sentences: Iterable[str], *, style: str = "") -> None:
+    for sentence in sentences:
+        stdout().print(Text(printable(sentence), style=style), soft_wrap=True)
+
+
+def _skipped(report: Mapping[str, object]) -> Iterator[str]:
+    """Name the providers that were present and did not start: figures of theirs are missing, not good."""
+    for name, why in cast("Mapping[str, str]", report["skipped"]).items():
+        yield f"Not compared on {name}, which did not start: {why}"
 
 
 def _table(report: Mapping[str, object]) -> Table:

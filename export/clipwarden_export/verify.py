@@ -174,7 +174,8 @@ def _measure(encoders: Encoders, evidence: Evidence, pixels: NDArray[np.uint8], 
     images = np.concatenate(
         [encoders.image.encode(part) for part in np.split(pixels, range(_BATCH, len(pixels), _BATCH))]
     )
-    prompts = encoders.background if evidence.policy is None else encoders.text.embed(evidence.prompts)
+    own = evidence.prompts == background_texts()
+    prompts = encoders.background if own else encoders.text.embed(evidence.prompts)
     return ProviderReport(
         images=compare(evidence.image_vectors, images),
         texts=compare(evidence.text_vectors, encoders.text.embed(evidence.texts)),

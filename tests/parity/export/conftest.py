@@ -1,29 +1,14 @@
-"""Let torchvision import on the CPU build of torch, and export each kind of checkpoint once.
-
-open_clip imports torchvision, and transformers does so wherever it is installed. torchvision's compiled operators
-belong to the CUDA build, so on the CPU build their schemas are missing, and torchvision 0.28's
-`_meta_registrations.py` fails on the two that it names outright. Declaring them is enough: nothing calls them.
-Nothing of this reaches the product.
-"""
+"""Export each kind of checkpoint once."""
 
 from functools import cache
 from pathlib import Path
 
 import pytest
-import torch
 
-_SCHEMAS = {
-    "torchvision::nms": "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
-    "torchvision::qnms": "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
-}
-# A CUDA build's torchvision declares them itself when it loads; declaring twice would be an error.
-if torch.version.cuda is None:
-    for _name, _schema in _SCHEMAS.items():
-        torch.library.define(_name, _schema)
-
-from clipwarden_export.export import ExportSettings, export_model  # noqa: E402 - after the schemas
-from clipwarden_export.loading import load_checkpoint  # noqa: E402
-from exportkit import KINDS, Folders, save_tiny_clip  # noqa: E402
+import torchvisionschemas  # noqa: F401 - before open_clip
+from clipwarden_export.export import ExportSettings, export_model
+from clipwarden_export.loading import load_checkpoint
+from exportkit import KINDS, Folders, save_tiny_clip
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from typer.testing import CliRunner, Result
 
 from clipwarden.vision.model import load_manifest, load_model
 from clipwarden_export.cli import app
+from clipwarden_export.compare import BARS
 from clipwarden_export.exits import Exit
 from pictures import natural_picture
 
@@ -71,6 +73,19 @@ def test_verify_repeats_the_checks_and_records_them(tiny_checkpoint: Path, tiny_
     assert load_model(folder).fingerprint == fingerprint
 
 
+def test_verify_accepts_again_what_the_export_accepted(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strict = {**BARS, "int8": replace(BARS["int8"], prompt_change=1e-6)}
+    monkeypatch.setattr("clipwarden_export.verify.BARS", strict)
+    folder = tmp_path / "model"
+    assert run("model", tiny_checkpoint, "-o", folder, "--precision", "int8", "--refit").exit_code == Exit.OK
+    result = run("verify", folder, "--against", tiny_checkpoint, "--record")
+    assert result.exit_code == Exit.OK, result.output
+    assert "Accepted: prompts on CPUExecutionProvider: cosines to prompts move by" in result.output
+    assert load_manifest(folder).verification["passed"] is True
+
+
 def test_verify_against_another_checkpoint_of_the_same_shape_fails(
     tiny_checkpoint: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
@@ -102,6 +117,9 @@ def test_damaged_folder_and_missing_provider_end_with_the_code_for_models(tiny_m
         (("x", "--precision", "int4"), Exit.USAGE, "must be one of fp32, fp16, int8"),
         (("x", "--calibration-images", "."), Exit.USAGE, "is for int8"),
         (("x", "--opset", "3"), Exit.USAGE, "opset"),
+        # Said before a checkpoint of gigabytes is fetched.
+        (("x", "--images", "no-such-folder"), Exit.FAILED, "no-such-folder holds no image"),
+        (("x", "--precision", "int8", "--calibration-images", "none"), Exit.FAILED, "none holds no image"),
     ],
 )
 def test_mistakes_end_with_a_sentence_and_a_code(
@@ -111,6 +129,29 @@ def test_mistakes_end_with_a_sentence_and_a_code(
     assert result.exit_code == code
     assert sentence in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "option", [("--policy", "p.yaml"), ("--images", "photos"), ("--revision", "main"), ("--record",)]
+)
+def test_what_only_a_comparison_reads_is_not_passed_over(option: tuple[str, ...], tmp_path: Path) -> None:
+    result = run("verify", tmp_path, *option)
+    assert result.exit_code == Exit.USAGE
+    assert f"{option[0]} belongs to the comparison with a checkpoint; add --against SOURCE" in result.stderr
+
+
+def test_a_wrong_policy_is_found_before_the_checkpoint_is_fetched(tiny_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "policy.yaml").write_text("api: other")
+    result = run("verify", tiny_model, "--against", "no-such-checkpoint", "--policy", tmp_path / "policy.yaml")
+    assert result.exit_code == Exit.POLICY, result.output
+
+
+def test_overwrite_replaces_no_folder_of_another_kind(tiny_checkpoint: Path) -> None:
+    before = sorted(path.name for path in tiny_checkpoint.iterdir())
+    result = run("model", tiny_checkpoint, "-o", tiny_checkpoint, "--overwrite")
+    assert result.exit_code == Exit.MODEL
+    assert "is no model folder, so it is not replaced" in result.stderr
+    assert sorted(path.name for path in tiny_checkpoint.iterdir()) == before
 
 
 def test_pickle_is_refused_by_sentence(tiny_checkpoint: Path, tmp_path: Path) -> None:

@@ -4,13 +4,16 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import open_clip
 import pytest
 
+from clipwarden.vision.model import load_model
 from clipwarden_export.errors import SourceError
+from clipwarden_export.export import ExportSettings, export_model
 from clipwarden_export.loading import load_checkpoint
 from clipwarden_export.openclip import resolve_pair
-from exportkit import Folders
+from exportkit import Folders, varied_strings
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -43,6 +46,49 @@ def test_hub_checkpoint_carries_its_commit_and_licence(tiny_checkpoint: Path, tm
     checkpoint = load_checkpoint("owner/tiny-clip", revision="v1", download=download)
     assert (checkpoint.name, checkpoint.source) == ("tiny-clip", "owner/tiny-clip")
     assert (checkpoint.revision, checkpoint.license) == ("4f5e", "apache-2.0")
+
+
+def old_layout(folder: Path) -> Path:
+    """Turn what transformers saves today into what `openai/clip-vit-base-patch32` has held since 2021.
+
+    Sizes are plain numbers, the processor is a "feature extractor", the tokenizer comes as vocabulary and merges, and
+    the end of text bears the id 2, at which transformers looks for the largest id instead.
+    """
+    raw = json.loads((folder / "tokenizer.json").read_text())["model"]
+    (folder / "vocab.json").write_text(json.dumps(raw["vocab"]))
+    (folder / "merges.txt").write_text("#version: 0.2\n" + "".join(f"{a} {b}\n" for a, b in raw["merges"]))
+    (folder / "tokenizer.json").unlink()
+    end = "<|endoftext|>"
+    special = {"bos_token": "<|startoftext|>", "eos_token": end, "pad_token": end, "unk_token": end}
+    (folder / "special_tokens_map.json").write_text(json.dumps(special))
+    tokenizer = {**special, "tokenizer_class": "CLIPTokenizer", "model_max_length": 77, "do_lower_case": True}
+    (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer))
+    processor = json.loads((folder / "preprocessor_config.json").read_text())
+    kept = {key: processor[key] for key in ("image_mean", "image_std", "resample")}
+    steps = {"do_resize": True, "do_center_crop": True, "do_normalize": True, "size": 64, "crop_size": 64}
+    (folder / "preprocessor_config.json").write_text(
+        json.dumps({**kept, **steps, "feature_extractor_type": "CLIPFeatureExtractor"})
+    )
+    config = json.loads((folder / "config.json").read_text())
+    config["text_config"] |= {"bos_token_id": 0, "eos_token_id": 2, "pad_token_id": 1}
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def test_checkpoint_in_the_layout_of_2021_is_the_same_model(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    new = load_checkpoint(str(tiny_checkpoint))
+    old = load_checkpoint(str(old_layout(shutil.copytree(tiny_checkpoint, tmp_path / "old"))))
+    assert (old.image, old.text) == (new.image, new.text)
+    strings = varied_strings(300)
+    assert np.array_equal(old.origin.token_ids(strings), new.origin.token_ids(strings))
+    texts = strings[9:60]
+    assert np.allclose(old.origin.embed_texts(texts), new.origin.embed_texts(texts), atol=1e-6)
+
+    exported = export_model(old, tmp_path / "model", ExportSettings())
+    assert exported.report.passed
+    text = load_model(exported.folder).text
+    assert text is not None
+    assert np.allclose(text.embed(texts), new.origin.embed_texts(texts), atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -92,3 +92,15 @@ def test_only_int8_has_a_bar_on_prompt_cosines() -> None:
     assert prompt_shortfalls("prompts", figures, Bar(relative_error=1, cosine=0, prompt_change=0.01)) == []
     (sentence,) = prompt_shortfalls("prompts", figures, BARS["int8"])
     assert "move by 0.0060 (99th percentile), 2 times the 0.003 allowed" in sentence
+
+
+def test_references_that_are_one_but_for_rounding_are_one() -> None:
+    # Two spellings of one text: the origin rounds its two rows differently, the candidate embeds both alike.
+    reference = unit_rows(5)
+    reference[1] = reference[0]
+    reference[1, :2] = np.nextafter(reference[0, :2], [np.inf, -np.inf], dtype=np.float32)
+    candidate = reference.copy()
+    candidate[0] = candidate[1]
+    assert compare(reference, candidate).nearest_own == 1.0
+    candidate[0] = candidate[2]
+    assert compare(reference, candidate).nearest_own == pytest.approx(0.95)

@@ -42,4 +42,20 @@ def test_folder_without_pictures_or_with_a_broken_one_is_refused(tmp_path: Path)
         given_images(tmp_path)
     (tmp_path / "broken.png").write_bytes(b"nothing")
     with pytest.raises(ExportError, match=r"broken\.png cannot be read as an image"):
-        given_images(tmp_path)
+        list(given_images(tmp_path))
+
+
+def test_given_pictures_are_not_held_in_memory(tmp_path: Path) -> None:
+    for seed in range(3):
+        natural_picture(seed, (40, 30)).save(tmp_path / f"{seed}.png")
+    pictures = given_images(tmp_path)
+    assert len(pictures) == 3
+    assert [image.size for image in pictures[1:]] == [(40, 30)] * 2
+    assert pictures[0] is not pictures[0]
+
+
+def test_a_picture_too_large_to_be_honest_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", 100)
+    natural_picture(1, (40, 30)).save(tmp_path / "huge.png")
+    with pytest.raises(ExportError, match=r"huge\.png cannot be read as an image: Image size"):
+        list(given_images(tmp_path))

@@ -88,3 +88,12 @@ def test_licence_comes_from_the_model_card(card: str, license_name: str, tmp_pat
 
 def test_no_card_no_licence(tmp_path: Path) -> None:
     assert read_license(tmp_path) == "unknown"
+
+
+def test_hub_repository_with_nothing_but_a_pickle_says_how_to_go_on(tmp_path: Path) -> None:
+    # Nothing but what is wanted is fetched, so the pickle cannot be seen: clip-vit-base-patch32 was such a repository.
+    checkpoint(tmp_path / "4f5e", "config.json")
+    with pytest.raises(SourceError, match=r"no weights to export\. Where the hub has only a pickle, .*--allow-pickle"):
+        locate("owner/name", download=lambda *_name, **_settings: str(tmp_path / "4f5e"))
+    with pytest.raises(SourceError, match=r"no weights to export\.$"):
+        locate(str(tmp_path / "4f5e"))
