@@ -137,7 +137,7 @@ def _check_calibrations(policy: Policy, model: EmbeddingModel, findings: Finding
             continue
         place = findings.positions.find(*path, "calibration", "fitted_on")
         message = f'The calibration of "{concept.id}" was fitted on other texts, templates, scoring or another model'
-        fix = "Fit it again on this model and these texts, or delete it."
+        fix = "Fit it again on this model and these texts, or delete it together with the thresholds chosen on it."
         if concept.id in enforced:
             findings.error(place, "stale-calibration", f"{message}, and an enforced verdict rests on it.", fix)
         else:
