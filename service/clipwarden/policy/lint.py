@@ -44,6 +44,7 @@ def lint_with_model(
     findings = Findings(positions.file, positions.places)
     _check_model(policy, model, findings)
     check_binding(policy, model, findings)
+    _check_uncalibrated(policy, findings)
     if _can_embed(policy, model):
         vectors = embed_policy(policy, model=model, cache=cache, progress=progress)
         _check_look_alikes(policy, vectors, findings)
@@ -142,6 +143,20 @@ def _check_calibrations(policy: Policy, model: EmbeddingModel, findings: Finding
             findings.error(place, "stale-calibration", f"{message}, and an enforced verdict rests on it.", fix)
         else:
             findings.warn(place, "stale-calibration", f"{message}; it is not used.", fix)
+
+
+def _check_uncalibrated(policy: Policy, findings: Findings) -> None:
+    """Warn where a verdict rests on scores whose scale nothing has fixed: on some models every image passes 0.9."""
+    for path, category in concepts_with_paths(policy):
+        if not isinstance(category, Category) or category.mode is not Mode.ENFORCE:
+            continue
+        if category.method is Method.MARGIN and category.thresholds and not category.calibration:
+            message = f'"{category.id}" is enforced by thresholds on scores that no calibration has given a scale.'
+            fix = (
+                "Judge images that should pass (`clipwarden moderate --explain`) and choose thresholds above their "
+                "scores, or write `mode: shadow`."
+            )
+            findings.warn(findings.positions.find(*path, "thresholds"), "uncalibrated-thresholds", message, fix)
 
 
 def _check_look_alikes(policy: Policy, vectors: NDArray[np.float32], findings: Findings) -> None:

@@ -13,6 +13,8 @@ from clipwarden.policy.lint import lint_with_model
 from clipwarden.policy.load import parse_policy
 from policykit import FINGERPRINT, FULL_POLICY, FakeModel, FakeText, FakeTokenizer, unit_vector
 
+# Enforced without a calibration, the full policy is warned about.
+IN_SHADOW = FULL_POLICY.replace("  mode: enforce\n", "  mode: shadow\n")
 OTHER = "sha256:" + "cd" * 32
 STALE = '{bias: 1.0, prevalence: 0.1, fitted_on: "sha256:' + "1" * 64 + '"}'
 
@@ -34,7 +36,12 @@ def line_of(text: str, part: str) -> tuple[int, int]:
 
 
 def test_clean_policy_has_no_findings() -> None:
-    assert lint(FULL_POLICY, FakeModel()) == []
+    assert lint(IN_SHADOW, FakeModel()) == []
+
+
+def test_thresholds_on_scores_without_a_scale_are_warned_about_once_they_are_enforced() -> None:
+    place = line_of(FULL_POLICY, "{unit: score, review: 0.55")
+    assert lint(FULL_POLICY, FakeModel()) == [("warning", "uncalibrated-thresholds", *place)]
 
 
 def test_linting_first_makes_compiling_free() -> None:
@@ -58,14 +65,12 @@ def test_another_model_is_an_error_at_the_fingerprint() -> None:
 def test_truncation_counts_tokens_after_the_template() -> None:
     # "a photo of a pistol on a table" has eight words, the longest without its template has five.
     model = FakeModel(text=FakeText(tokenizer=FakeTokenizer(capacity=7)))
-    assert lint(FULL_POLICY, model) == [("error", "truncated", *line_of(FULL_POLICY, '"a pistol'))]
-    assert lint(FULL_POLICY, FakeModel(text=FakeText(tokenizer=FakeTokenizer(capacity=8)))) == []
+    assert lint(IN_SHADOW, model) == [("error", "truncated", *line_of(IN_SHADOW, '"a pistol'))]
+    assert lint(IN_SHADOW, FakeModel(text=FakeText(tokenizer=FakeTokenizer(capacity=8)))) == []
 
 
 def test_disabled_categories_are_not_measured() -> None:
-    text = FULL_POLICY.replace(
-        "an old thing", "one two three four five six seven eight nine ten eleven twelve thirteen"
-    )
+    text = IN_SHADOW.replace("an old thing", "one two three four five six seven eight nine ten eleven twelve thirteen")
     assert lint(text, FakeModel()) == []
 
 
@@ -77,12 +82,12 @@ class OneVector(FakeText):
 
 
 def test_look_alikes_are_warned_about_at_the_negative() -> None:
-    found = lint(FULL_POLICY, FakeModel(text=OneVector()))
-    negative = line_of(FULL_POLICY, '"a toy water gun"')
+    found = lint(IN_SHADOW, FakeModel(text=OneVector()))
+    negative = line_of(IN_SHADOW, '"a toy water gun"')
     assert found == [
         ("warning", "look-alike", *negative),
         ("warning", "look-alike", *negative),
-        ("warning", "look-alike", *line_of(FULL_POLICY, '"a bedroom"')),
+        ("warning", "look-alike", *line_of(IN_SHADOW, '"a bedroom"')),
     ]
 
 
@@ -105,7 +110,7 @@ def test_changing_the_scale_makes_a_fit_stale() -> None:
 
 
 def test_model_without_text_or_background() -> None:
-    found = lint(FULL_POLICY, FakeModel(text=None, background=None))
+    found = lint(IN_SHADOW, FakeModel(text=None, background=None))
     assert [each[1] for each in found] == ["no-text-encoder", "no-background", "no-background"]
     assert found[0][2:] == (1, 1)
 
