@@ -11,7 +11,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from clipwarden.errors import ModelError
@@ -39,7 +39,8 @@ def unfinished_folder(destination: Path) -> Iterator[Path]:
     Raises:
         OSError: The parent is missing or not writable.
     """
-    with _locked(destination.parent):  # so that nobody clears a folder between its making and its locking
+    # Locked, so that nobody clears a folder between its making and its locking; one within a folder of ours is ours.
+    with nullcontext() if destination.parent in _OWN else _locked(destination.parent):
         _clear_abandoned(destination)
         folder = Path(tempfile.mkdtemp(prefix=f".{destination.name}{_MARK}", dir=destination.parent))
         _OWN.add(folder)

@@ -385,6 +385,13 @@ def test_what_lies_in_an_unfinished_folder_does_not_load_and_anothers_is_left_al
         assert namesake.exists()
 
 
+def test_an_unfinished_folder_may_hold_another(toy: Path, tmp_path: Path) -> None:
+    manifest = load_manifest(toy)
+    with unfinished_folder(tmp_path / "import") as outer:
+        write_model_folder(outer / "model", manifest, files={name: toy / name for name in manifest.files})
+        assert load_model(outer / "model", threads=1).manifest.name == "toy"
+
+
 def test_a_folder_that_came_up_while_verifying_is_not_replaced(toy: Path, tmp_path: Path) -> None:
     manifest = load_manifest(toy)
     files = {name: toy / name for name in manifest.files}
