@@ -21,9 +21,9 @@ from rich.progress import Progress
 
 from bench.agreement import Advance, Agreement, Answers, agree, ask
 from bench.measure import describe_machine
+from clipwarden.machine import available_cpus
 from clipwarden.policy.schema import Policy
 from clipwarden.terminal import stderr
-from clipwarden.vision.cpu import available_cpus
 from clipwarden.vision.encoder import ImageEncoder
 from clipwarden.vision.independence import varied_pixels
 from clipwarden.vision.model import load_model

@@ -9,9 +9,9 @@ from clipwarden.policy.cache import VectorCache
 from clipwarden.policy.source import load_compiled
 from clipwarden.policy.vectors import Progress as OnProgress
 from clipwarden.serving.snapshot import Snapshot, find_policy, make_snapshot, user_cache_folder
+from clipwarden.startup import prepare_process
 from clipwarden.terminal import stderr
 from clipwarden.vision.model import EMBEDDED_MODEL, Model, load_model, resolve_model
-from clipwarden.vision.startup import prepare_process
 
 
 def load_model_and_policies(model: str | None, policies: Sequence[str]) -> Snapshot:

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.text import Text
 
 from clipwarden.errors import ModelError
+from clipwarden.startup import prepare_process
 from clipwarden.terminal import print_facts, printable, stdout
 from clipwarden.vision.fingerprint import fingerprint
 from clipwarden.vision.manifest import MANIFEST_NAME
@@ -21,7 +22,6 @@ from clipwarden.vision.model import (
     resolve_model,
 )
 from clipwarden.vision.staging import require_finished
-from clipwarden.vision.startup import prepare_process
 
 MAX_DEPTH_SHOWN = 6
 """Levels of a verification's figures that are shown; what exporters write has three."""

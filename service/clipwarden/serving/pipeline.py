@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry
 
 from clipwarden.errors import DeadlineError, EmbeddingError
+from clipwarden.machine import available_cpus
 from clipwarden.scoring.decide import judge
 from clipwarden.scoring.score import cosines
 from clipwarden.scoring.verdict import Judgement, ViewRef
@@ -29,7 +30,6 @@ from clipwarden.serving.judged import Judged, StoredImage, Timings
 from clipwarden.serving.metrics import Metrics
 from clipwarden.serving.snapshot import Selection, Snapshot
 from clipwarden.serving.warmup import warm_up
-from clipwarden.vision.cpu import available_cpus
 from clipwarden.vision.decode import DecodedImage, DecodeLimits, ImageFacts, decode_image, read_header
 
 UNIT_NORM_TOLERANCE = 1e-3

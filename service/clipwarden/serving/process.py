@@ -9,7 +9,7 @@ from clipwarden.serving.config import Settings
 from clipwarden.serving.jsonlog import configure_logging
 from clipwarden.serving.server import load, running_server
 from clipwarden.serving.snapshot import mode_counts
-from clipwarden.vision.startup import prepare_process
+from clipwarden.startup import prepare_process
 
 log = logging.getLogger(__name__)
 

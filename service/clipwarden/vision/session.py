@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipwarden.errors import ModelError
-from clipwarden.vision.cpu import available_cpus
+from clipwarden.machine import available_cpus
 from clipwarden.vision.runtime import CPU_PROVIDER, import_onnxruntime
 
 # onnxruntime places arithmetic on shapes on the CPU on purpose (fallback_cpu_capability.cc); it moves a few

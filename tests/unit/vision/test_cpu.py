@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from clipwarden.vision import cpu
+from clipwarden import machine as cpu
 
 
 def cgroup(tmp_path: Path, membership: str, **files: str) -> dict[str, Path]:

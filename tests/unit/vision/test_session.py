@@ -11,8 +11,9 @@ from PIL import AvifImagePlugin
 from threadpoolctl import threadpool_info
 
 import toymodel
+from clipwarden import startup
 from clipwarden.errors import ModelError, RuntimeMissingError
-from clipwarden.vision import runtime, session, startup
+from clipwarden.vision import runtime, session
 from clipwarden.vision.runtime import check_packages, import_onnxruntime
 
 

@@ -5,7 +5,7 @@ import warnings
 
 from PIL import AvifImagePlugin
 
-from clipwarden.vision.cpu import limit_blas_threads
+from clipwarden.machine import limit_blas_threads
 
 
 def prepare_process() -> None:
