@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from clipwarden.modelfolder.encoder import TextEncoder
+from clipwarden.modelfolder.load import load_model
+from clipwarden.modelfolder.manifest import ModelManifest
 from clipwarden.policy.schema import Bounds, Category, Method, Mode, Policy, Thresholds, Unit
-from clipwarden.vision.encoder import TextEncoder
-from clipwarden.vision.manifest import ModelManifest
-from clipwarden.vision.model import load_model
 from clipwarden_export.compare import Figures, PromptFigures, compare, compare_prompts
 from clipwarden_export.decisions import Facts, TextVectors, category_scores, decide, policy_texts
 from clipwarden_export.evidence import prepare_images

@@ -22,11 +22,11 @@ from rich.progress import Progress
 from bench.agreement import Advance, Agreement, Answers, agree, ask
 from bench.measure import describe_machine
 from clipwarden.machine import available_cpus
+from clipwarden.modelfolder.batch_dependence import varied_pixels
+from clipwarden.modelfolder.encoder import ImageEncoder
+from clipwarden.modelfolder.load import load_model
 from clipwarden.policy.schema import Policy
 from clipwarden.terminal import stderr
-from clipwarden.vision.encoder import ImageEncoder
-from clipwarden.vision.independence import varied_pixels
-from clipwarden.vision.model import load_model
 from clipwarden_export.decisions import load_unbound, policy_texts
 from clipwarden_export.probes import given_images, probe_images
 

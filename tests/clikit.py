@@ -6,8 +6,8 @@ from pathlib import Path
 from PIL import Image
 from typer.testing import Result
 
-from clipwarden.vision.fingerprint import fingerprint
-from clipwarden.vision.model import load_manifest
+from clipwarden.modelfolder.fingerprint import fingerprint
+from clipwarden.modelfolder.load import load_manifest
 from pictures import encode, natural_picture
 
 POLICY = """\

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from clipwarden.modelfolder.load import Model
+from clipwarden.modelfolder.runtime import keep_onnxruntime_silent
 from clipwarden.serving.jsonlog import JsonFormatter
-from clipwarden.vision.model import Model
-from clipwarden.vision.runtime import keep_onnxruntime_silent
 from toymodel import build_toy_model, load_toy_model
 
 # Some tests import onnxruntime themselves.

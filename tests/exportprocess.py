@@ -16,7 +16,7 @@ from pathlib import Path
 from shutil import copyfile
 
 import torchvisionschemas  # noqa: F401 - before transformers
-from clipwarden.vision import folder as folder_module
+from clipwarden.modelfolder import files as folder_module
 from clipwarden_export import cli
 from clipwarden_export import export as export_module
 

@@ -19,9 +19,9 @@ from tokenizers.models import WordLevel
 from tokenizers.normalizers import Lowercase
 from tokenizers.pre_tokenizers import Whitespace
 
-from clipwarden.vision.golden import encode_golden_png
-from clipwarden.vision.manifest import Golden, GoldenImage, GoldenText, ModelManifest, Preprocessing, TextSettings
-from clipwarden.vision.model import Model, load_model, write_model_folder
+from clipwarden.modelfolder.golden import encode_golden_png
+from clipwarden.modelfolder.load import Model, load_model, write_model_folder
+from clipwarden.modelfolder.manifest import Golden, GoldenImage, GoldenText, ModelManifest, Preprocessing, TextSettings
 
 SIDE = 32
 DIM = 16

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
-from clipwarden.vision.manifest import Preprocessing, TextSettings
+from clipwarden.modelfolder.manifest import Preprocessing, TextSettings
 
 Item = TypeVar("Item")
 

@@ -8,8 +8,8 @@ from typing import Annotated, cast, get_args
 import typer
 
 from clipwarden.errors import ConfigError
+from clipwarden.modelfolder.manifest import Precision
 from clipwarden.startup import prepare_process
-from clipwarden.vision.manifest import Precision
 from clipwarden_export.exits import EXIT_CODES_HELP, Exit, answering
 from clipwarden_export.importcli import imports
 from clipwarden_export.steps import require_packages, showing

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from clipwarden.vision.manifest import Precision
+from clipwarden.modelfolder.manifest import Precision
 
 Vectors = NDArray[np.float32]
 

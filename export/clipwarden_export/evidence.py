@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.policy.schema import Policy
-from clipwarden.vision.manifest import Preprocessing
 from clipwarden.vision.preprocess import fit_to_side
 from clipwarden_export.background import background_texts
 from clipwarden_export.checkpoint import Checkpoint

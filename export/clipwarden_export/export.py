@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from clipwarden.modelfolder.batch_dependence import MAX_BATCH_DEPENDENCE, batch_dependence, varied_pixels
+from clipwarden.modelfolder.encoder import ImageEncoder, TextEncoder
+from clipwarden.modelfolder.files import require_replaceable
+from clipwarden.modelfolder.load import Model, load_model, write_model_folder
+from clipwarden.modelfolder.manifest import IMAGE_NAME, TEXT_NAME, TOKENIZER_NAME, ModelManifest, Precision
+from clipwarden.modelfolder.runtime import CPU_PROVIDER
+from clipwarden.modelfolder.session import open_session
+from clipwarden.modelfolder.staging import unfinished_folder
+from clipwarden.modelfolder.tokenizer import Tokenizer
 from clipwarden.policy.schema import Policy
-from clipwarden.vision.encoder import ImageEncoder, TextEncoder
-from clipwarden.vision.folder import require_replaceable
-from clipwarden.vision.independence import MAX_BATCH_DEPENDENCE, batch_dependence, varied_pixels
-from clipwarden.vision.manifest import IMAGE_NAME, TEXT_NAME, TOKENIZER_NAME, ModelManifest, Precision
-from clipwarden.vision.model import Model, load_model, write_model_folder
-from clipwarden.vision.runtime import CPU_PROVIDER
-from clipwarden.vision.session import open_session
-from clipwarden.vision.staging import unfinished_folder
-from clipwarden.vision.tokenizer import Tokenizer
 from clipwarden_export.background import background_texts
 from clipwarden_export.checkpoint import Checkpoint
 from clipwarden_export.decisions import Facts

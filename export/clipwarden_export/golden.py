@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from clipwarden.vision.encoder import ImageEncoder
-from clipwarden.vision.golden import encode_golden_png
-from clipwarden.vision.manifest import Golden, GoldenImage, GoldenText, Precision, Preprocessing
+from clipwarden.modelfolder.encoder import ImageEncoder
+from clipwarden.modelfolder.golden import encode_golden_png
+from clipwarden.modelfolder.manifest import Golden, GoldenImage, GoldenText, Precision, Preprocessing
 from clipwarden_export.errors import ExportError
 from clipwarden_export.evidence import SEED, prepare_images
 from clipwarden_export.probes import probe_images

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from clipwarden.vision.manifest import Preprocessing, TextSettings
+from clipwarden.modelfolder.manifest import Preprocessing, TextSettings
 from clipwarden_export.checkpoint import Checkpoint, chunks
 from clipwarden_export.errors import SourceError
 from clipwarden_export.processor import read_preprocessing

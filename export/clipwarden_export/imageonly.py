@@ -10,13 +10,13 @@ from PIL import Image
 from torch import nn
 
 from clipwarden.errors import ModelError
-from clipwarden.vision.encoder import ImageEncoder
-from clipwarden.vision.independence import MAX_BATCH_DEPENDENCE, batch_dependence, varied_pixels
-from clipwarden.vision.manifest import IMAGE_NAME, ModelManifest, Precision, Preprocessing
-from clipwarden.vision.model import Model, load_model, write_model_folder
-from clipwarden.vision.runtime import CPU_PROVIDER
-from clipwarden.vision.session import open_session
-from clipwarden.vision.staging import unfinished_folder
+from clipwarden.modelfolder.batch_dependence import MAX_BATCH_DEPENDENCE, batch_dependence, varied_pixels
+from clipwarden.modelfolder.encoder import ImageEncoder
+from clipwarden.modelfolder.load import Model, load_model, write_model_folder
+from clipwarden.modelfolder.manifest import IMAGE_NAME, ModelManifest, Precision, Preprocessing
+from clipwarden.modelfolder.runtime import CPU_PROVIDER
+from clipwarden.modelfolder.session import open_session
+from clipwarden.modelfolder.staging import unfinished_folder
 from clipwarden_export.compare import (
     BARS,
     Figures,

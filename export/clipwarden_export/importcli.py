@@ -9,11 +9,11 @@ from typing import Annotated
 import typer
 
 from clipwarden.errors import ConfigError
+from clipwarden.modelfolder.load import Model, load_model, resolve_model
 from clipwarden.policy.compiled import CompiledPolicy
 from clipwarden.policy.schema import Mode
 from clipwarden.startup import prepare_process
 from clipwarden.terminal import printable, stdout
-from clipwarden.vision.model import Model, load_model, resolve_model
 from clipwarden_export.errors import SourceError
 from clipwarden_export.exits import EXIT_CODES_HELP, answering
 from clipwarden_export.imported import MODEL_NAME, POLICY_NAME, Imported, import_folder, write_policy

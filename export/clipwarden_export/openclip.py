@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from clipwarden.vision.manifest import Fit, Preprocessing, Resample, TextSettings
+from clipwarden.modelfolder.manifest import Fit, Preprocessing, Resample, TextSettings
 from clipwarden_export.checkpoint import Checkpoint, chunks
 from clipwarden_export.errors import SourceError
 from clipwarden_export.openclip_tokenizer import pad_id, tokenizer_json

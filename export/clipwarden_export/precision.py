@@ -15,7 +15,7 @@ from onnx import TensorProto
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_dynamic, quantize_static
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
-from clipwarden.vision.manifest import Precision, Preprocessing
+from clipwarden.modelfolder.manifest import Precision, Preprocessing
 from clipwarden_export.errors import GraphError
 from clipwarden_export.evidence import prepare_images
 from clipwarden_export.probes import given_images

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from clipwarden.vision.manifest import Fit, Preprocessing, Resample
+from clipwarden.modelfolder.manifest import Fit, Preprocessing, Resample
 from clipwarden_export.errors import SourceError
 
 # Pillow's numbers, as preprocessor_config.json stores them.

@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.policy.schema import Mode
-from clipwarden.vision.manifest import Preprocessing
 from clipwarden_export.checkpoint import chunks
 from clipwarden_export.errors import SourceError
 from clipwarden_export.imageonly import Tower

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clipwarden.errors import ModelError
-from clipwarden.vision.independence import MAX_BATCH_DEPENDENCE, batch_dependence, varied_pixels
-from clipwarden.vision.model import load_model
-from clipwarden.vision.runtime import CPU_PROVIDER
+from clipwarden.modelfolder.batch_dependence import MAX_BATCH_DEPENDENCE, batch_dependence, varied_pixels
+from clipwarden.modelfolder.load import load_model
+from clipwarden.modelfolder.runtime import CPU_PROVIDER
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

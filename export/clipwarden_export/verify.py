@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipwarden.errors import ModelError
-from clipwarden.vision.encoder import ImageEncoder, TextEncoder
-from clipwarden.vision.manifest import Precision, Preprocessing
-from clipwarden.vision.runtime import CPU_PROVIDER, import_onnxruntime
-from clipwarden.vision.tokenizer import Tokenizer
+from clipwarden.modelfolder.encoder import ImageEncoder, TextEncoder
+from clipwarden.modelfolder.manifest import Precision, Preprocessing
+from clipwarden.modelfolder.runtime import CPU_PROVIDER, import_onnxruntime
+from clipwarden.modelfolder.tokenizer import Tokenizer
 from clipwarden_export.background import background_texts
 from clipwarden_export.compare import (
     BARS,

@@ -10,8 +10,8 @@ from PIL import Image
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
+from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision.decode import decode_image
-from clipwarden.vision.manifest import Preprocessing
 from clipwarden.vision.preprocess import fit_to_side
 from pictures import drawing, encode, natural_picture
 

@@ -12,9 +12,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from clipwarden.modelfolder.batch_dependence import MAX_BATCH_DEPENDENCE, batch_dependence, varied_pixels
+from clipwarden.modelfolder.load import Model, embedded_model_path, load_model
 from clipwarden.vision.decode import decode_image
-from clipwarden.vision.independence import MAX_BATCH_DEPENDENCE, batch_dependence, varied_pixels
-from clipwarden.vision.model import Model, embedded_model_path, load_model
 from clipwarden.vision.preprocess import resized_size
 from pictures import drawing, encode, natural_picture
 

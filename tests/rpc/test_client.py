@@ -11,10 +11,10 @@ from clipwarden.client import ImageRefusedError, RequestRefusedError
 from clipwarden.client.channel import KEEPALIVE_SECONDS, MAX_MESSAGE_BYTES
 from clipwarden.client.health import SERVICE
 from clipwarden.errors import Reason
+from clipwarden.modelfolder.load import Model
 from clipwarden.serving.config import Settings
 from clipwarden.serving.server import SERVICE as SERVED
 from clipwarden.v1 import moderation_pb2 as pb
-from clipwarden.vision.model import Model
 from servingkit import Rig, picture, serving
 
 

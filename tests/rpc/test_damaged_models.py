@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from clipwarden.cli.exits import Exit
 from clipwarden.cli.main import app
-from clipwarden.vision.model import Model, load_manifest, write_model_folder
+from clipwarden.modelfolder.load import Model, load_manifest, write_model_folder
 from servingkit import colours_yaml
 from toymodel import build_toy_model
 

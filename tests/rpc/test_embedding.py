@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import pytest
 from google.rpc import code_pb2
 
+from clipwarden.modelfolder.load import Model
 from clipwarden.v1 import moderation_pb2 as pb
-from clipwarden.vision.model import Model
 from servingkit import Rig, picture, refused, serving
 
 

@@ -8,9 +8,9 @@ import pytest
 from google.rpc import code_pb2
 from PIL import Image
 
+from clipwarden.modelfolder.load import Model
 from clipwarden.serving.pipeline import Pipeline
 from clipwarden.v1 import moderation_pb2 as pb
-from clipwarden.vision.model import Model
 from servingkit import eventually, picture, refused, serving
 
 

@@ -6,10 +6,10 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from clipwarden.modelfolder.load import Model
 from clipwarden.serving.server import Server
 from clipwarden.v1 import moderation_pb2 as pb
 from clipwarden.v1 import moderation_pb2_grpc
-from clipwarden.vision.model import Model
 from servingkit import colours_snapshot, eventually, picture, refused, serving, settings_for_test, tapped
 
 Status = health_pb2.HealthCheckResponse

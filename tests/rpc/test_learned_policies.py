@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from clipwarden.errors import PolicyError
+from clipwarden.modelfolder.load import Model
 from clipwarden.policy.bundle import write_bundle
 from clipwarden.policy.compiled import CompiledPolicy
 from clipwarden.policy.source import load_compiled
@@ -22,7 +23,6 @@ from clipwarden.serving.server import running_server
 from clipwarden.serving.snapshot import make_snapshot
 from clipwarden.v1 import moderation_pb2 as pb
 from clipwarden.v1 import moderation_pb2_grpc
-from clipwarden.vision.model import Model
 from servingkit import picture, settings_for_test
 from toymodel import DIM
 

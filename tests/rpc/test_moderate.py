@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from clipwarden.modelfolder.load import Model
 from clipwarden.v1 import moderation_pb2 as pb
-from clipwarden.vision.model import Model
 from servingkit import picture, serving
 from toymodel import plain_picture
 

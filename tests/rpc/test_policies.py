@@ -2,8 +2,8 @@
 
 import pytest
 
+from clipwarden.modelfolder.load import Model
 from clipwarden.v1 import moderation_pb2 as pb
-from clipwarden.vision.model import Model
 from servingkit import refused, serving
 
 

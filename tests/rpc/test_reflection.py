@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from google.rpc.error_details_pb2 import ErrorInfo
 
+from clipwarden.modelfolder.load import Model
 from clipwarden.v1 import moderation_pb2 as pb
-from clipwarden.vision.model import Model
 from servingkit import picture, serving
 
 BUF = shutil.which("buf", path=str(Path(sys.executable).parent)) or shutil.which("buf")

@@ -8,8 +8,8 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import code_pb2
 
+from clipwarden.modelfolder.load import Model
 from clipwarden.v1 import moderation_pb2 as pb
-from clipwarden.vision.model import Model
 from servingkit import eventually, picture, refusal, serving
 
 

@@ -7,7 +7,7 @@ import torch
 import typer
 from rich.console import Console
 
-from clipwarden.vision.model import load_model
+from clipwarden.modelfolder.load import load_model
 from clipwarden_export.mini import apply, card, demo, export, fetch, latency, prepare, render, report, train
 from clipwarden_export.mini.graphs import read_image_tower
 from clipwarden_export.mini.heldout import HeldOut

@@ -11,7 +11,7 @@ import onnxruntime
 import torch
 from PIL import Image
 
-from clipwarden.vision.model import (
+from clipwarden.modelfolder.load import (
     Golden,
     GoldenImage,
     GoldenText,

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from rich.progress import Progress
 
-from clipwarden.vision.model import Model
+from clipwarden.modelfolder.load import Model
 from clipwarden.vision.preprocess import fit_to_side
 from clipwarden_export.mini.catalogue import Drawing
 from clipwarden_export.mini.labels import is_restyled

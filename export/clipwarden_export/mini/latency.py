@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from clipwarden.vision.model import Model
+from clipwarden.modelfolder.load import Model
 
 _WARM_UP: Final = 20
 _ROUNDS: Final = 200

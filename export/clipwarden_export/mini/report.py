@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from clipwarden.modelfolder.load import Model, load_model
 from clipwarden.policy.compile import compile_policy
 from clipwarden.policy.compiled import CompiledPolicy
 from clipwarden.policy.load import load_policy
 from clipwarden.policy.schema import Mode
-from clipwarden.vision.model import Model, load_model
 from clipwarden_export.mini.export import load_tower
 from clipwarden_export.mini.graphs import PixelTower
 from clipwarden_export.mini.heldout import HeldOut

@@ -13,8 +13,8 @@ from clipwarden.cli.subserver import running_subserver
 from clipwarden.cli.table import outcomes_table
 from clipwarden.client import Client, ClientError, Image, ImageRefusedError
 from clipwarden.errors import ConfigError
+from clipwarden.modelfolder.runtime import import_onnxruntime
 from clipwarden.terminal import notice, stdout
-from clipwarden.vision.runtime import import_onnxruntime
 
 DEMO_IMAGES = Path(__file__).parent.parent / "demo" / "images"
 BROKEN_NAME = "cut-in-half.png"

@@ -8,11 +8,8 @@ from pathlib import Path
 from rich.text import Text
 
 from clipwarden.errors import ModelError
-from clipwarden.startup import prepare_process
-from clipwarden.terminal import print_facts, printable, stdout
-from clipwarden.vision.fingerprint import fingerprint
-from clipwarden.vision.manifest import MANIFEST_NAME
-from clipwarden.vision.model import (
+from clipwarden.modelfolder.fingerprint import fingerprint
+from clipwarden.modelfolder.load import (
     EMBEDDED_MODEL,
     ModelManifest,
     Runtime,
@@ -21,7 +18,10 @@ from clipwarden.vision.model import (
     load_model,
     resolve_model,
 )
-from clipwarden.vision.staging import require_finished
+from clipwarden.modelfolder.manifest import MANIFEST_NAME
+from clipwarden.modelfolder.staging import require_finished
+from clipwarden.startup import prepare_process
+from clipwarden.terminal import print_facts, printable, stdout
 
 MAX_DEPTH_SHOWN = 6
 """Levels of a verification's figures that are shown; what exporters write has three."""

@@ -1,4 +1,4 @@
-"""The little of a model that policies need, as protocols: `clipwarden.vision.model.Model` fits them."""
+"""The little of a model that policies need, as protocols: `clipwarden.modelfolder.load.Model` fits them."""
 
 from collections.abc import Sequence
 from typing import Protocol

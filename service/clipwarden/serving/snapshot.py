@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clipwarden.errors import ConfigError, PolicyUnknownError, Problem
+from clipwarden.modelfolder.load import EMBEDDED_MODEL, Model, load_model, resolve_model
 from clipwarden.policy.cache import VectorCache
 from clipwarden.policy.compiled import CompiledPolicy
 from clipwarden.policy.schema import Mode
@@ -15,7 +16,6 @@ from clipwarden.policy.shipped import shipped_policy
 from clipwarden.policy.source import load_compiled
 from clipwarden.scoring.decide import require_context
 from clipwarden.scoring.tables import Tables, prepare
-from clipwarden.vision.model import EMBEDDED_MODEL, Model, load_model, resolve_model
 
 log = logging.getLogger(__name__)
 

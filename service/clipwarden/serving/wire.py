@@ -2,11 +2,11 @@
 
 from google.protobuf.duration_pb2 import Duration
 
+from clipwarden.modelfolder.load import Model
 from clipwarden.policy.schema import Verdict
 from clipwarden.scoring.verdict import AttributeResult, CategoryResult, Judgement, Match, Scored, ViewRef
 from clipwarden.serving.judged import Judged, Timings
 from clipwarden.v1 import moderation_pb2 as pb
-from clipwarden.vision.model import Model
 
 NANOSECONDS = 1_000_000_000
 

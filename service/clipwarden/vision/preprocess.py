@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from clipwarden.vision.manifest import Preprocessing
+from clipwarden.modelfolder.manifest import Preprocessing
 
 _FILTERS = {
     "bicubic": Image.Resampling.BICUBIC,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from clipwarden.vision.model import load_manifest, load_model
+from clipwarden.modelfolder.load import load_manifest, load_model
 from clipwarden_export.cli import app
 from clipwarden_export.compare import BARS
 from clipwarden_export.exits import Exit

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner, Result
 
+from clipwarden.modelfolder.load import Model, load_model
 from clipwarden.policy.compile import compile_policy
 from clipwarden.policy.load import load_policy
 from clipwarden.policy.schema import Verdict
@@ -19,7 +20,6 @@ from clipwarden.scoring.decide import judge
 from clipwarden.scoring.score import cosines
 from clipwarden.scoring.tables import prepare
 from clipwarden.scoring.verdict import ViewRef
-from clipwarden.vision.model import Model, load_model
 from clipwarden.vision.preprocess import fit_to_side
 from clipwarden_export.cli import app
 from clipwarden_export.exits import Exit

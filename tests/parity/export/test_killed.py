@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from clipwarden.errors import ModelError
-from clipwarden.vision.model import load_model
+from clipwarden.modelfolder.load import load_model
 from clipwarden_export.cli import app
 from clipwarden_export.exits import Exit
 from exportprocess import POINTS, Export, start_export

@@ -8,7 +8,7 @@ import numpy as np
 import open_clip
 import pytest
 
-from clipwarden.vision.model import load_model
+from clipwarden.modelfolder.load import load_model
 from clipwarden_export.errors import SourceError
 from clipwarden_export.export import ExportSettings, export_model
 from clipwarden_export.loading import load_checkpoint

@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto
 
 from clipwarden.errors import ModelError
-from clipwarden.vision.independence import MAX_BATCH_DEPENDENCE, batch_dependence, varied_pixels
+from clipwarden.modelfolder.batch_dependence import MAX_BATCH_DEPENDENCE, batch_dependence, varied_pixels
 from clipwarden_export.checkpoint import Checkpoint
 from clipwarden_export.compare import BARS, Bar
 from clipwarden_export.decisions import Facts

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from clipwarden.errors import ClipwardenError, ModelError
-from clipwarden.vision.manifest import TOKENIZER_NAME
-from clipwarden.vision.model import load_manifest, load_model
+from clipwarden.modelfolder.load import load_manifest, load_model
+from clipwarden.modelfolder.manifest import TOKENIZER_NAME
 from clipwarden_export.checkpoint import Checkpoint
 from clipwarden_export.decisions import Facts
 from clipwarden_export.errors import BelowBarError, ExportError

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from clikit import Run
+from clipwarden.modelfolder.load import load_manifest
+from clipwarden.modelfolder.modeljson import dump_manifest
 from clipwarden.policy.shipped import shipped_policies
 from clipwarden.policy.tensors import dump_tensors
-from clipwarden.vision.model import load_manifest
-from clipwarden.vision.modeljson import dump_manifest
 
 
 def test_lint_of_a_good_policy_ends_with_0(run: Run, policy_file: Path) -> None:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from builders import make_category, make_head, make_policy
+from clipwarden.modelfolder.load import Model
 from clipwarden.policy.schema import Policy
-from clipwarden.vision.model import Model
 from clipwarden_export.background import background_texts
 from clipwarden_export.decisions import Facts
 from clipwarden_export.evidence import gather_evidence, prepare_images

@@ -27,6 +27,7 @@ from clipwarden.errors import (
     RequestError,
     ShuttingDownError,
 )
+from clipwarden.modelfolder.load import Model
 from clipwarden.policy.schema import Verdict
 from clipwarden.serving import jsonlog
 from clipwarden.serving.admission import MIN_RETRY_SECONDS, Admission
@@ -37,7 +38,6 @@ from clipwarden.serving.snapshot import find_policy, load_snapshot, make_snapsho
 from clipwarden.serving.status import reason_of, status_of
 from clipwarden.serving.warmup import best_size, bucket_sizes
 from clipwarden.v1 import moderation_pb2 as pb
-from clipwarden.vision.model import Model
 from servingkit import colours_snapshot, colours_yaml, picture, refusal, settings_for_test
 
 TABLE = [

@@ -9,9 +9,9 @@ import grpc
 import pytest
 
 from clipwarden.errors import ConfigError
+from clipwarden.modelfolder.load import Model
 from clipwarden.serving.server import running_server
 from clipwarden.serving.sockets import MAX_SOCKET_PATH, bind_tcp, bind_unix, identity, release_unix
-from clipwarden.vision.model import Model
 from servingkit import colours_snapshot, settings_for_test
 
 

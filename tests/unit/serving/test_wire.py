@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 from prometheus_client import CollectorRegistry
 
+from clipwarden.modelfolder.load import Model
 from clipwarden.policy.schema import Calibration
 from clipwarden.scoring.decide import judge
 from clipwarden.scoring.score import cosines
@@ -16,7 +17,6 @@ from clipwarden.serving.snapshot import Selection, Snapshot
 from clipwarden.serving.wire import moderation
 from clipwarden.serving.wire_policy import policy
 from clipwarden.v1 import moderation_pb2 as pb
-from clipwarden.vision.model import Model
 from servingkit import Vectors, colours_snapshot
 from toymodel import DIM
 

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from clipwarden.errors import ImageError, Reason
+from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision.colour import to_views
 from clipwarden.vision.decode import DecodedImage, DecodeLimits, decode_image, read_header
-from clipwarden.vision.manifest import Preprocessing
 from pictures import FORMATS, drawing, encode, natural_picture
 
 SQUASH = Preprocessing(side=64, fit="squash", decode_scale=0)

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
 from clipwarden.errors import ImageError, Reason
+from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision import decode as decode_module
 from clipwarden.vision.decode import DecodeLimits, decode_image, read_header
-from clipwarden.vision.manifest import Preprocessing
 from pictures import FORMATS, drawing, encode, natural_picture
 
 MODEL = Preprocessing(side=32)

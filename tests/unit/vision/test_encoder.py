@@ -10,11 +10,11 @@ from tokenizers.processors import TemplateProcessing
 
 import toymodel
 from clipwarden.errors import EncoderError, ModelError
-from clipwarden.vision.encoder import ImageEncoder, TextEncoder
-from clipwarden.vision.independence import MAX_BATCH_DEPENDENCE, batch_dependence, varied_pixels
-from clipwarden.vision.manifest import TextSettings
-from clipwarden.vision.model import Model
-from clipwarden.vision.tokenizer import Tokenizer
+from clipwarden.modelfolder.batch_dependence import MAX_BATCH_DEPENDENCE, batch_dependence, varied_pixels
+from clipwarden.modelfolder.encoder import ImageEncoder, TextEncoder
+from clipwarden.modelfolder.load import Model
+from clipwarden.modelfolder.manifest import TextSettings
+from clipwarden.modelfolder.tokenizer import Tokenizer
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import toymodel
-from clipwarden.vision.fingerprint import fingerprint
-from clipwarden.vision.manifest import (
+from clipwarden.modelfolder.fingerprint import fingerprint
+from clipwarden.modelfolder.manifest import (
     JUDGING_FILES,
     FileRecord,
     Golden,

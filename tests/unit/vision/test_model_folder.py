@@ -12,12 +12,11 @@ from safetensors.numpy import save
 
 import toymodel
 from clipwarden.errors import EncoderError, ModelError
-from clipwarden.vision import folder as folder_module
-from clipwarden.vision import model as model_module
-from clipwarden.vision.folder import verify_files
-from clipwarden.vision.golden import golden_drift, golden_pixels
-from clipwarden.vision.manifest import GoldenImage
-from clipwarden.vision.model import (
+from clipwarden.modelfolder import files as folder_module
+from clipwarden.modelfolder import load as model_module
+from clipwarden.modelfolder.files import verify_files
+from clipwarden.modelfolder.golden import golden_drift, golden_pixels
+from clipwarden.modelfolder.load import (
     embedded_model_path,
     load_manifest,
     load_model,
@@ -25,8 +24,9 @@ from clipwarden.vision.model import (
     write_image_only_copy,
     write_model_folder,
 )
-from clipwarden.vision.modeljson import dump_manifest
-from clipwarden.vision.staging import unfinished_folder
+from clipwarden.modelfolder.manifest import GoldenImage
+from clipwarden.modelfolder.modeljson import dump_manifest
+from clipwarden.modelfolder.staging import unfinished_folder
 
 
 @pytest.fixture(scope="session")
@@ -266,7 +266,7 @@ def test_model_that_fails_on_its_own_golden_inputs_is_a_model_error(
     def fail(*_: object) -> None:
         raise EncoderError("onnxruntime failed: boom")
 
-    monkeypatch.setattr("clipwarden.vision.encoder._run", fail)
+    monkeypatch.setattr("clipwarden.modelfolder.encoder._run", fail)
     with pytest.raises(ModelError, match=r"fails on its own golden images or texts: onnxruntime failed: boom"):
         load_model(folder, threads=1)
 
@@ -338,7 +338,7 @@ def test_crash_at_any_write_leaves_no_folder_that_loads(
 ) -> None:
     manifest = load_manifest(toy)
     files = {name: toy / name for name in manifest.files}
-    monkeypatch.setattr("clipwarden.vision.folder.shutil.rmtree", lambda *_args, **_options: None)  # as if killed
+    monkeypatch.setattr("clipwarden.modelfolder.files.shutil.rmtree", lambda *_args, **_options: None)  # as if killed
     for survived in range(6):
         left = iter(range(survived))
 
@@ -346,7 +346,7 @@ def test_crash_at_any_write_leaves_no_folder_that_loads(
             if next(left, None) is None:
                 raise KeyboardInterrupt
 
-        monkeypatch.setattr("clipwarden.vision.folder._sync", sync)
+        monkeypatch.setattr("clipwarden.modelfolder.files._sync", sync)
         with pytest.raises(KeyboardInterrupt):
             write_model_folder(tmp_path / "new", manifest, files=files)
         assert not (tmp_path / "new").exists()
@@ -365,7 +365,7 @@ def test_unfinished_folders_load_for_their_maker_alone_and_are_cleared_when_it_i
     def look_around(staging: Path) -> None:
         assert not left.exists(), "its maker is gone"
         assert load_model(staging, threads=1).manifest.name == "toy"
-        monkeypatch.setattr("clipwarden.vision.staging._OWN", set())  # as another process sees it
+        monkeypatch.setattr("clipwarden.modelfolder.staging._OWN", set())  # as another process sees it
         with pytest.raises(ModelError, match=r"was never published: its export is still running, or was stopped"):
             load_model(staging, threads=1)
         with unfinished_folder(tmp_path / "new"):
@@ -413,7 +413,7 @@ def test_a_link_stays_and_what_it_points_to_is_replaced(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if not can_exchange:
-        monkeypatch.setattr("clipwarden.vision.staging._exchange", lambda *_folders: False)
+        monkeypatch.setattr("clipwarden.modelfolder.staging._exchange", lambda *_folders: False)
     link = tmp_path / "current"
     link.symlink_to(folder)
     manifest = load_manifest(folder)

@@ -6,8 +6,8 @@ import pytest
 
 import toymodel
 from clipwarden.errors import ModelError
-from clipwarden.vision.manifest import Golden, ModelManifest, Preprocessing
-from clipwarden.vision.modeljson import dump_manifest, parse_manifest
+from clipwarden.modelfolder.manifest import Golden, ModelManifest, Preprocessing
+from clipwarden.modelfolder.modeljson import dump_manifest, parse_manifest
 
 
 @pytest.fixture(scope="module")

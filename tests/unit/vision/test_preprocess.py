@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from clipwarden.vision.manifest import Preprocessing
+from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision.preprocess import draft_size, fit_to_side, resized_size
 from pictures import natural_picture
 

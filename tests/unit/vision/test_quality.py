@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
+from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision import quality
-from clipwarden.vision.manifest import Preprocessing
 from clipwarden.vision.preprocess import fit_to_side
 from pictures import drawing, natural_picture
 

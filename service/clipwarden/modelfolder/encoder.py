@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipwarden.errors import EncoderError, ModelError
-from clipwarden.vision.session import Session, TensorFacts
-from clipwarden.vision.tokenizer import Tokenizer
+from clipwarden.modelfolder.session import Session, TensorFacts
+from clipwarden.modelfolder.tokenizer import Tokenizer
 
 # Float32 rounding moves a norm by about 1e-6; a graph that normalises in fp16 by about 5e-4 (2^-11 an element).
 # Anything beyond that is not a unit vector, and its dot products are not cosines.

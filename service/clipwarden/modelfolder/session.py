@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from clipwarden.errors import ModelError
 from clipwarden.machine import available_cpus
-from clipwarden.vision.runtime import CPU_PROVIDER, import_onnxruntime
+from clipwarden.modelfolder.runtime import CPU_PROVIDER, import_onnxruntime
 
 # onnxruntime places arithmetic on shapes on the CPU on purpose (fallback_cpu_capability.cc); it moves a few
 # integers, so it does not make a graph slow or leave the device in any way that matters.

@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipwarden.errors import EncoderError, ModelError
-from clipwarden.vision.encoder import ImageEncoder, TextEncoder
-from clipwarden.vision.fingerprint import fingerprint
-from clipwarden.vision.folder import load_background, verify_files, write_image_only_copy, write_model_folder
-from clipwarden.vision.golden import check_golden
-from clipwarden.vision.manifest import (
+from clipwarden.modelfolder.encoder import ImageEncoder, TextEncoder
+from clipwarden.modelfolder.files import load_background, verify_files, write_image_only_copy, write_model_folder
+from clipwarden.modelfolder.fingerprint import fingerprint
+from clipwarden.modelfolder.golden import check_golden
+from clipwarden.modelfolder.manifest import (
     IMAGE_NAME,
     TEXT_NAME,
     TOKENIZER_NAME,
@@ -22,11 +22,11 @@ from clipwarden.vision.manifest import (
     Preprocessing,
     TextSettings,
 )
-from clipwarden.vision.modeljson import load_manifest
-from clipwarden.vision.runtime import CPU_PROVIDER, import_onnxruntime
-from clipwarden.vision.session import open_session
-from clipwarden.vision.staging import require_finished
-from clipwarden.vision.tokenizer import Tokenizer
+from clipwarden.modelfolder.modeljson import load_manifest
+from clipwarden.modelfolder.runtime import CPU_PROVIDER, import_onnxruntime
+from clipwarden.modelfolder.session import open_session
+from clipwarden.modelfolder.staging import require_finished
+from clipwarden.modelfolder.tokenizer import Tokenizer
 
 __all__ = [
     "Golden",

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from clipwarden.errors import ModelError
-from clipwarden.vision.encoder import ImageEncoder, TextEncoder
-from clipwarden.vision.manifest import Golden, GoldenImage
+from clipwarden.modelfolder.encoder import ImageEncoder, TextEncoder
+from clipwarden.modelfolder.manifest import Golden, GoldenImage
 
 
 def golden_drift(golden: Golden, image: ImageEncoder, text: TextEncoder | None, *, side: int) -> float:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer as RawTokenizer
 
 from clipwarden.errors import ModelError
-from clipwarden.vision.manifest import TextSettings
+from clipwarden.modelfolder.manifest import TextSettings
 
 
 class Tokenizer:

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from clipwarden.errors import ModelError
-from clipwarden.vision.manifest import (
+from clipwarden.modelfolder.manifest import (
     BACKGROUND_NAME,
     IMAGE_NAME,
     MANIFEST_NAME,
@@ -25,8 +25,8 @@ from clipwarden.vision.manifest import (
     check_file_name,
     is_companion,
 )
-from clipwarden.vision.modeljson import dump_manifest
-from clipwarden.vision.staging import put_in_place, unfinished_folder
+from clipwarden.modelfolder.modeljson import dump_manifest
+from clipwarden.modelfolder.staging import put_in_place, unfinished_folder
 
 # Unit rows stored as float32 are off by about 1e-7; looser than that, tight enough to catch raw vectors.
 _UNIT_ROW_TOLERANCE = 1e-4

@@ -4,14 +4,14 @@ import hashlib
 
 import rfc8785
 
-from clipwarden.vision.manifest import (
+from clipwarden.modelfolder.manifest import (
     BACKGROUND_NAME,
     IMAGE_NAME,
     TEXT_NAME,
     TOKENIZER_NAME,
     ModelManifest,
 )
-from clipwarden.vision.modeljson import to_plain
+from clipwarden.modelfolder.modeljson import to_plain
 
 
 def fingerprint(manifest: ModelManifest) -> str:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import cast, get_args
 
 from clipwarden.errors import ModelError
-from clipwarden.vision.jsonfile import Fields, read_json_object
-from clipwarden.vision.manifest import (
+from clipwarden.modelfolder.jsonfile import Fields, read_json_object
+from clipwarden.modelfolder.manifest import (
     FORMAT,
     MANIFEST_NAME,
     TEXT_NAME,
