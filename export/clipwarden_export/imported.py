@@ -13,11 +13,11 @@ from safetensors.numpy import save
 
 from clipwarden.modelfolder.load import Model
 from clipwarden.modelfolder.staging import put_in_place, unfinished_folder
-from clipwarden.policy.atomic import write_atomically
 from clipwarden.policy.compile import compile_policy
 from clipwarden.policy.compiled import CompiledPolicy
 from clipwarden.policy.load import load_policy
 from clipwarden.policy.schema import Mode
+from clipwarden.textfiles.atomic import write_atomically
 from clipwarden_export.errors import ExportError
 
 POLICY_NAME = "policy.yaml"

@@ -8,8 +8,8 @@ from clipwarden.errors import ModelError
 from clipwarden.modelfolder.load import Model, load_manifest, load_model
 from clipwarden.modelfolder.manifest import MANIFEST_NAME, ModelManifest
 from clipwarden.modelfolder.modeljson import dump_manifest
-from clipwarden.policy.atomic import write_atomically
 from clipwarden.policy.schema import Policy
+from clipwarden.textfiles.atomic import write_atomically
 from clipwarden_export.checkpoint import Checkpoint
 from clipwarden_export.decisions import Facts
 from clipwarden_export.evidence import gather_evidence

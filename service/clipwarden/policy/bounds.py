@@ -1,8 +1,8 @@
 """Read the ends of bands, and say what holds where a context overrides them."""
 
-from clipwarden.policy.fields import Value
-from clipwarden.policy.keys import Fields
 from clipwarden.policy.schema import Bounds, Method, Unit
+from clipwarden.textfiles.maps import Fields
+from clipwarden.textfiles.values import Value
 
 UNIT_OF = {Method.COSINE: Unit.COSINE, Method.MARGIN: Unit.SCORE, Method.HEAD: Unit.SCORE}
 LOWEST = {Unit.COSINE: -1.0, Unit.SCORE: 0.0}

@@ -12,7 +12,6 @@ import rfc8785
 from numpy.typing import NDArray
 
 from clipwarden.errors import PolicyError, Problem
-from clipwarden.policy.atomic import write_atomically
 from clipwarden.policy.cache import UNIT_TOLERANCE
 from clipwarden.policy.compiled import CompiledPolicy
 from clipwarden.policy.digest import policy_digest
@@ -24,6 +23,7 @@ from clipwarden.policy.sections import DIGEST
 from clipwarden.policy.stale import calibrations_enforced, drop_stale_calibrations
 from clipwarden.policy.tensors import Tensors, dump_tensors, parse_metadata, parse_tensors, read_bounded
 from clipwarden.policy.vectors import concept_texts, scored_concepts, scored_heads
+from clipwarden.textfiles.atomic import write_atomically
 
 FORMAT = "clipwarden-bundle/1"
 MAX_BUNDLE_BYTES = 256 * 1024 * 1024

@@ -8,8 +8,8 @@ import numpy as np
 import rfc8785
 from numpy.typing import NDArray
 
-from clipwarden.policy.atomic import write_atomically
 from clipwarden.policy.tensors import Tensors, dump_tensors, parse_tensors, read_bounded
+from clipwarden.textfiles.atomic import write_atomically
 
 MAX_VECTORS = 200_000
 """Most vectors kept, the oldest leaving first: 400 MB at D = 512, twice what the largest policy embeds."""

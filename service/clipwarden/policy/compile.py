@@ -5,11 +5,11 @@ from clipwarden.policy.cache import VectorCache
 from clipwarden.policy.compiled import CompiledPolicy
 from clipwarden.policy.digest import policy_digest
 from clipwarden.policy.embedding import EmbeddingModel
-from clipwarden.policy.findings import Findings, Positions
 from clipwarden.policy.lint import check_binding
 from clipwarden.policy.schema import Policy
 from clipwarden.policy.stale import drop_stale_calibrations
 from clipwarden.policy.vectors import Progress, embed_policy, scored_heads
+from clipwarden.textfiles.findings import Findings, Positions
 
 
 def compile_policy(

@@ -10,9 +10,6 @@ from clipwarden.policy.conditions import (
     read_adjustments,
     read_exemptions,
 )
-from clipwarden.policy.fields import Value
-from clipwarden.policy.findings import Findings
-from clipwarden.policy.keys import Fields
 from clipwarden.policy.learned import LearnedError, LearnedSource
 from clipwarden.policy.prompts import NEGATIVES_EXAMPLE, PROMPTS_EXAMPLE, PromptReader
 from clipwarden.policy.schema import (
@@ -29,6 +26,9 @@ from clipwarden.policy.schema import (
     Unit,
 )
 from clipwarden.policy.sections import MODE_HABITS, MODES, Defaults, read_digest, read_templates
+from clipwarden.textfiles.findings import Findings
+from clipwarden.textfiles.maps import Fields
+from clipwarden.textfiles.values import Value
 
 CONCEPT_ID = re.compile(r"(?=.{1,64}$)[a-z][a-z0-9_]*(\.[a-z0-9_]+)*")
 ID_RULE = "lower-case letters, digits and `_`, at most 64, starting with a letter; dots group"

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from itertools import combinations
 
 from clipwarden.policy.bounds import LOWEST, UNIT_OF
-from clipwarden.policy.fields import Value, closest
-from clipwarden.policy.findings import Findings, Path
-from clipwarden.policy.keys import Fields
 from clipwarden.policy.schema import Adjustment, Attribute, Bounds, Category, Effect, Exemption, Method, Policy
+from clipwarden.textfiles.findings import Findings, Path
+from clipwarden.textfiles.maps import Fields
+from clipwarden.textfiles.values import Value, closest
 
 MAX_CONDITIONS = 512
 """Most exemptions, or adjustments, of one category: as many as there may be attributes."""

@@ -6,15 +6,15 @@ from pathlib import Path
 
 from clipwarden.errors import PolicyError, Problem
 from clipwarden.policy.concepts import ConceptReader
-from clipwarden.policy.fields import Value
-from clipwarden.policy.findings import Findings, Positions
-from clipwarden.policy.keys import Fields
 from clipwarden.policy.learned import LearnedSource, NoFolder, PolicyFolder
 from clipwarden.policy.rules import check_rules
 from clipwarden.policy.schema import Policy
 from clipwarden.policy.sections import read_api, read_contexts, read_defaults, read_metadata, read_model
-from clipwarden.policy.textfile import read_file
-from clipwarden.policy.yamltree import Node, parse_tree
+from clipwarden.textfiles.findings import Findings, Positions
+from clipwarden.textfiles.maps import Fields
+from clipwarden.textfiles.reading import read_file
+from clipwarden.textfiles.tree import Node, parse_tree
+from clipwarden.textfiles.values import Value
 
 _TOP_KEYS = {
     "api": "clipwarden/v1",

@@ -1,10 +1,10 @@
 """Read prompts and negatives: texts, weighted texts, and learned vectors in their place."""
 
-from clipwarden.policy.fields import Value
-from clipwarden.policy.findings import Findings
-from clipwarden.policy.keys import Fields
 from clipwarden.policy.learned import LearnedError, LearnedSource
 from clipwarden.policy.schema import LearnedVector, Method, Phrase, Pool, Prompt
+from clipwarden.textfiles.findings import Findings
+from clipwarden.textfiles.maps import Fields
+from clipwarden.textfiles.values import Value
 
 MAX_PROMPTS = 256
 """Most prompts, or negatives, of one concept; a staff member has to be able to read them."""

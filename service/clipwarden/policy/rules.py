@@ -6,9 +6,9 @@ from datetime import date
 
 from clipwarden.policy.bounds import UNIT_OF
 from clipwarden.policy.conditions import check_conditions
-from clipwarden.policy.fields import closest
-from clipwarden.policy.findings import Findings, Path, Place
 from clipwarden.policy.schema import Category, Concept, LearnedVector, Mode, Phrase, Policy
+from clipwarden.textfiles.findings import Findings, Path, Place
+from clipwarden.textfiles.values import closest
 
 MAX_EMBEDDED_TEXTS = 100_000
 """Most texts after template expansion: at about 10 ms each on one core, a quarter of an hour."""

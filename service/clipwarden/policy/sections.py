@@ -3,11 +3,11 @@
 import re
 from dataclasses import dataclass
 
-from clipwarden.policy.fields import Value
-from clipwarden.policy.findings import Findings
-from clipwarden.policy.keys import Fields
 from clipwarden.policy.schema import SCHEMA_VERSION, Context, Metadata, Mode, ModelBinding, Verdict
-from clipwarden.policy.traps import text_trap
+from clipwarden.textfiles.findings import Findings
+from clipwarden.textfiles.maps import Fields
+from clipwarden.textfiles.traps import text_trap
+from clipwarden.textfiles.values import Value
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from clipwarden.errors import ConfigError, PolicyError
-from clipwarden.policy.fields import closest
-from clipwarden.policy.findings import Findings
-from clipwarden.policy.textfile import read_file
-from clipwarden.policy.yamltree import ListNode, MapNode, Node, TextNode, parse_tree
 from clipwarden.serving.config import ENV_PREFIX, SETTING_DOCS, SettingDocs, Settings
+from clipwarden.textfiles.findings import Findings
+from clipwarden.textfiles.reading import read_file
+from clipwarden.textfiles.tree import ListNode, MapNode, Node, TextNode, parse_tree
+from clipwarden.textfiles.values import closest
 
 # Kubernetes gives each pod variables about the services of its namespace: a service called "clipwarden" yields
 # CLIPWARDEN_PORT=tcp://..., CLIPWARDEN_SERVICE_HOST and more, none of which were meant for us.

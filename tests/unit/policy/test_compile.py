@@ -6,7 +6,6 @@ import pytest
 
 from clipwarden.errors import EncoderError, FingerprintMismatchError, PolicyError
 from clipwarden.policy import cache as cache_module
-from clipwarden.policy.atomic import write_atomically
 from clipwarden.policy.cache import VectorCache
 from clipwarden.policy.compile import compile_policy
 from clipwarden.policy.digest import fit_digest, policy_digest
@@ -14,6 +13,7 @@ from clipwarden.policy.load import parse_policy
 from clipwarden.policy.schema import Calibration, Method, Mode, Policy
 from clipwarden.policy.tensors import dump_tensors
 from clipwarden.policy.vectors import concept_texts, embed_policy, scored_concepts
+from clipwarden.textfiles.atomic import write_atomically
 from policykit import DIM, FINGERPRINT, FULL_POLICY, FakeManifest, FakeModel, FakeText, FakeTokenizer, unit_vector
 from toymodel import load_toy_model
 

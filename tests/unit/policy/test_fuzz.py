@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clipwarden.errors import PolicyError
-from clipwarden.policy.findings import Findings
 from clipwarden.policy.load import parse_policy
-from clipwarden.policy.textfile import decode
-from clipwarden.policy.yamltree import parse_tree
+from clipwarden.textfiles.findings import Findings
+from clipwarden.textfiles.reading import decode
+from clipwarden.textfiles.tree import parse_tree
 from policykit import FULL_POLICY
 
 SNIPPETS = st.sampled_from(

@@ -8,9 +8,9 @@ from clipwarden.errors import Problem, Severity
 from clipwarden.policy.cache import VectorCache
 from clipwarden.policy.compile import compile_policy
 from clipwarden.policy.digest import fit_digest
-from clipwarden.policy.findings import Positions
 from clipwarden.policy.lint import lint_with_model
 from clipwarden.policy.load import parse_policy
+from clipwarden.textfiles.findings import Positions
 from policykit import FINGERPRINT, FULL_POLICY, FakeModel, FakeText, FakeTokenizer, unit_vector
 
 # Enforced without a calibration, the full policy is warned about.

@@ -4,8 +4,7 @@ from pathlib import Path
 import pytest
 
 from clipwarden.errors import PolicyError, Problem, Severity
-from clipwarden.policy import concepts, findings, prompts, rules, sections, textfile, yamltree
-from clipwarden.policy.findings import Positions
+from clipwarden.policy import concepts, prompts, rules, sections
 from clipwarden.policy.load import load_policy, parse_policy
 from clipwarden.policy.schema import (
     Bounds,
@@ -22,6 +21,10 @@ from clipwarden.policy.schema import (
     Unit,
     Verdict,
 )
+from clipwarden.textfiles import findings
+from clipwarden.textfiles import reading as textfile
+from clipwarden.textfiles import tree as yamltree
+from clipwarden.textfiles.findings import Positions
 from policykit import FINGERPRINT, FULL_POLICY
 
 MINIMAL = """\

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from clipwarden.policy import concepts, conditions, keys, load, prompts, sections
-from clipwarden.policy.findings import Findings
+from clipwarden.policy import concepts, conditions, load, prompts, sections
 from clipwarden.policy.load import parse_policy
 from clipwarden.policy.schema import Bounds, Verdict
+from clipwarden.textfiles import maps as keys
+from clipwarden.textfiles.findings import Findings
 
 PAGE = (Path(__file__).parents[3] / "policies" / "README.md").read_text(encoding="utf-8")
 EXAMPLE = re.search(r"```yaml\n(.*?)```", PAGE, re.DOTALL)

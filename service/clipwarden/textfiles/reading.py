@@ -6,7 +6,7 @@ import unicodedata
 from itertools import islice
 from pathlib import Path
 
-from clipwarden.policy.findings import WHOLE_FILE, Findings, Place
+from clipwarden.textfiles.findings import WHOLE_FILE, Findings, Place
 
 MAX_BYTES = 1024 * 1024
 """Largest policy file; the default policy has 12 KB."""

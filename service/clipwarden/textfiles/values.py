@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterator, Mapping
 from datetime import date
 from typing import TypeVar
 
-from clipwarden.policy.findings import Findings, Path, Place
-from clipwarden.policy.traps import forbidden_character, number_trap, text_trap
-from clipwarden.policy.yamltree import BrokenNode, ListNode, MapNode, Node, TextNode
+from clipwarden.textfiles.findings import Findings, Path, Place
+from clipwarden.textfiles.traps import forbidden_character, number_trap, text_trap
+from clipwarden.textfiles.tree import BrokenNode, ListNode, MapNode, Node, TextNode
 
 T = TypeVar("T")
 

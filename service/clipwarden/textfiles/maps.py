@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from clipwarden.policy.fields import Value, closest, shown
-from clipwarden.policy.findings import Findings, Place
-from clipwarden.policy.yamltree import TextNode
+from clipwarden.textfiles.findings import Findings, Place
+from clipwarden.textfiles.tree import TextNode
+from clipwarden.textfiles.values import Value, closest, shown
 
 LATER = frozenset({"references", "lists", "views"})
 """Keys that the design reserves. Refused with their own sentence: a key that does nothing would mislead."""

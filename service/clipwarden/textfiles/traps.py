@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from yaml import ScalarNode
 from yaml.resolver import Resolver
 
-from clipwarden.policy.textfile import FORBIDDEN
+from clipwarden.textfiles.reading import FORBIDDEN
 
 _READ_AS = {
     "bool": "YAML reads {} as true or false",

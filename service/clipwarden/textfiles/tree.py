@@ -10,8 +10,8 @@ from typing import Protocol
 
 import yaml
 
-from clipwarden.policy.findings import WHOLE_FILE, Findings, Place
-from clipwarden.policy.textfile import check_characters, read_file
+from clipwarden.textfiles.findings import WHOLE_FILE, Findings, Place
+from clipwarden.textfiles.reading import check_characters, read_file
 
 # `read_file` is offered here too: who parses a tree has mostly just read its file.
 __all__ = ["BrokenNode", "ListNode", "MapNode", "Node", "TextNode", "parse_tree", "read_file"]

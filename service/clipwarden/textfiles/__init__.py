@@ -1,0 +1,1 @@
+"""YAML that people write: read with positions, every mistake answered with what to write instead."""
