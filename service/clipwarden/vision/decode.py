@@ -14,13 +14,13 @@ from PIL import Image, UnidentifiedImageError
 from clipwarden.errors import ImageError, Reason
 from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision.colour import ViewName, to_views
-from clipwarden.vision.cutshort import looks_cut_short
-from clipwarden.vision.ifd import exif_orientation
-from clipwarden.vision.inspection import INSPECTORS, MAX_FRAMES_COUNTED
+from clipwarden.vision.formats.ifd import exif_orientation
+from clipwarden.vision.formats.inspection import INSPECTORS, MAX_FRAMES_COUNTED
+from clipwarden.vision.formats.sniff import FORMATS, sniff_format, sniff_size
+from clipwarden.vision.formats.truncation import looks_cut_short
 from clipwarden.vision.limits import DEFAULT_LIMITS, DecodeLimits, check_pixels
 from clipwarden.vision.preprocess import Box, draft_size, fit_to_side
 from clipwarden.vision.quality import degraded_flags
-from clipwarden.vision.sniff import FORMATS, sniff_format, sniff_size
 
 __all__ = [
     "DEFAULT_LIMITS",

@@ -2,7 +2,7 @@ import struct
 
 import pytest
 
-from clipwarden.vision.cutshort import looks_cut_short
+from clipwarden.vision.formats.truncation import looks_cut_short
 
 
 def box(size: int, name: bytes = b"mdat", body: bytes = b"") -> bytes:

@@ -3,7 +3,7 @@
 import struct
 from collections.abc import Callable
 
-from clipwarden.vision.ifd import data_ends_at
+from clipwarden.vision.formats.ifd import data_ends_at
 
 
 def looks_cut_short(data: bytes, image_format: str) -> bool:

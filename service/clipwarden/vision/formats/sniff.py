@@ -6,8 +6,8 @@ proper, which checks again, then has the last word.
 
 import struct
 
-from clipwarden.vision.ifd import first_page_size
-from clipwarden.vision.jpeg import frame_size
+from clipwarden.vision.formats.ifd import first_page_size
+from clipwarden.vision.formats.jpeg import frame_size
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 

@@ -7,9 +7,9 @@ import struct
 from collections.abc import Callable
 
 from clipwarden.errors import ImageError, Reason
-from clipwarden.vision.gif import walk_gif
-from clipwarden.vision.ifd import count_pages, find_excess
-from clipwarden.vision.jpeg import has_more_scans_than, reaches_scan
+from clipwarden.vision.formats.gif import walk_gif
+from clipwarden.vision.formats.ifd import count_pages, find_excess
+from clipwarden.vision.formats.jpeg import has_more_scans_than, reaches_scan
 from clipwarden.vision.limits import DecodeLimits, check_pixels
 
 # Counting stops here: an animation of a thousand frames is as partial as one of a million.
