@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from bench.measure import Ratio, time_together
 from bench.vit import VIT_B_32, Geometry, int8_vit
-from clipwarden.policy.compiled import CompiledPolicy
+from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.schema import (
     Attribute,
     Bounds,

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from clipwarden.policy.compiled import CompiledPolicy
+from clipwarden.policy.bundle.compiled import CompiledPolicy
+from clipwarden.policy.bundle.vectors import concept_texts, scored_concepts, scored_heads
 from clipwarden.policy.schema import (
     Adjustment,
     Attribute,
@@ -32,7 +33,6 @@ from clipwarden.policy.schema import (
     Unit,
     Verdict,
 )
-from clipwarden.policy.vectors import concept_texts, scored_concepts, scored_heads
 from clipwarden.scoring.decide import judge
 from clipwarden.scoring.tables import prepare
 from clipwarden.scoring.verdict import Judgement, ViewRef

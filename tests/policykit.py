@@ -9,7 +9,8 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from clipwarden.policy.learned import BundleTensors, bundle_tensors
+from clipwarden.policy.bundle.vectors import concept_texts
+from clipwarden.policy.language.learned import BundleTensors, bundle_tensors
 from clipwarden.policy.schema import (
     Adjustment,
     Attribute,
@@ -33,7 +34,6 @@ from clipwarden.policy.schema import (
     Unit,
     Verdict,
 )
-from clipwarden.policy.vectors import concept_texts
 
 FINGERPRINT = "sha256:" + "ab" * 32
 DIM = 8

@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from clipwarden.policy.bundle.vectors import scored_concepts
 from clipwarden.policy.schema import Bounds, Category, Concept, Method, Mode, Policy, Pool, Verdict
-from clipwarden.policy.vectors import scored_concepts
 from clipwarden.scoring.verdict import Scored
 
 

@@ -21,8 +21,8 @@ from PIL import Image
 
 from clipwarden.modelfolder.encoder import ImageEncoder
 from clipwarden.modelfolder.load import Model
-from clipwarden.policy.compile import compile_policy
-from clipwarden.policy.load import parse_policy
+from clipwarden.policy.bundle.compile import compile_policy
+from clipwarden.policy.language.load import parse_policy
 from clipwarden.serving.config import Settings
 from clipwarden.serving.server import Server, running_server
 from clipwarden.serving.snapshot import Snapshot, make_snapshot

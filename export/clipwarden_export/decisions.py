@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from clipwarden.policy.cache import VectorCache
-from clipwarden.policy.compile import compile_policy
-from clipwarden.policy.embedding import Tokens
-from clipwarden.policy.load import load_policy
+from clipwarden.policy.bundle.cache import VectorCache
+from clipwarden.policy.bundle.compile import compile_policy
+from clipwarden.policy.bundle.embedding import Tokens
+from clipwarden.policy.bundle.vectors import embedded_texts
+from clipwarden.policy.language.load import load_policy
 from clipwarden.policy.schema import Policy, Verdict
-from clipwarden.policy.vectors import embedded_texts
 from clipwarden.scoring.decide import judge
 from clipwarden.scoring.score import cosines
 from clipwarden.scoring.tables import prepare

@@ -10,7 +10,7 @@ import typer
 
 from clipwarden.errors import ConfigError
 from clipwarden.modelfolder.load import Model, load_model, resolve_model
-from clipwarden.policy.compiled import CompiledPolicy
+from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.schema import Mode
 from clipwarden.startup import prepare_process
 from clipwarden.terminal import printable, stdout

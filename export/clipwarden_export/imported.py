@@ -13,9 +13,9 @@ from safetensors.numpy import save
 
 from clipwarden.modelfolder.load import Model
 from clipwarden.modelfolder.staging import put_in_place, unfinished_folder
-from clipwarden.policy.compile import compile_policy
-from clipwarden.policy.compiled import CompiledPolicy
-from clipwarden.policy.load import load_policy
+from clipwarden.policy.bundle.compile import compile_policy
+from clipwarden.policy.bundle.compiled import CompiledPolicy
+from clipwarden.policy.language.load import load_policy
 from clipwarden.policy.schema import Mode
 from clipwarden.textfiles.atomic import write_atomically
 from clipwarden_export.errors import ExportError

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from clipwarden.errors import PolicyError
 from clipwarden.modelfolder.load import Model
-from clipwarden.policy.bundle import write_bundle
-from clipwarden.policy.compiled import CompiledPolicy
-from clipwarden.policy.source import load_compiled
+from clipwarden.policy.bundle.compiled import CompiledPolicy
+from clipwarden.policy.bundle.file import write_bundle
+from clipwarden.policy.bundle.load import load_compiled
 from clipwarden.policy.tensors import dump_tensors
 from clipwarden.scoring.score import cosines
 from clipwarden.serving import pipeline

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Final
 
 from clipwarden.modelfolder.load import Model
-from clipwarden.policy.compile import compile_policy
+from clipwarden.policy.bundle.compile import compile_policy
 from clipwarden.policy.digest import fit_digest
-from clipwarden.policy.load import load_policy, parse_policy
+from clipwarden.policy.language.load import load_policy, parse_policy
 from clipwarden.scoring.score import sigmoid
 from clipwarden_export.mini.fit import (
     BLOCK_FALSE_POSITIVES,

@@ -7,9 +7,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from clipwarden.policy.compiled import CompiledPolicy
+from clipwarden.policy.bundle.compiled import CompiledPolicy
+from clipwarden.policy.bundle.vectors import scored_concepts
 from clipwarden.policy.schema import Bounds, Category
-from clipwarden.policy.vectors import scored_concepts
 from clipwarden.scoring.score import cosines, score_rows
 from clipwarden.scoring.tables import prepare
 from clipwarden_export.mini.heldout import SEED, HeldOut

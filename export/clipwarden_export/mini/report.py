@@ -11,9 +11,9 @@ import numpy.typing as npt
 import torch
 
 from clipwarden.modelfolder.load import Model, load_model
-from clipwarden.policy.compile import compile_policy
-from clipwarden.policy.compiled import CompiledPolicy
-from clipwarden.policy.load import load_policy
+from clipwarden.policy.bundle.compile import compile_policy
+from clipwarden.policy.bundle.compiled import CompiledPolicy
+from clipwarden.policy.language.load import load_policy
 from clipwarden.policy.schema import Mode
 from clipwarden_export.mini.export import load_tower
 from clipwarden_export.mini.graphs import PixelTower

@@ -4,15 +4,15 @@ from pathlib import Path
 
 from clipwarden.cli.loading import load_named_model, progress_bar, vector_cache
 from clipwarden.errors import ConfigError
-from clipwarden.policy.bundle import write_bundle
-from clipwarden.policy.cache import VectorCache
-from clipwarden.policy.compile import compile_policy
-from clipwarden.policy.compiled import CompiledPolicy
-from clipwarden.policy.lint import lint_with_model
-from clipwarden.policy.load import load_policy
+from clipwarden.policy.bundle.cache import VectorCache
+from clipwarden.policy.bundle.compile import compile_policy
+from clipwarden.policy.bundle.compiled import CompiledPolicy
+from clipwarden.policy.bundle.file import write_bundle
+from clipwarden.policy.bundle.lint import lint_with_model
+from clipwarden.policy.bundle.load import is_bundle
+from clipwarden.policy.bundle.vectors import embedded_texts, scored_concepts
+from clipwarden.policy.language.load import load_policy
 from clipwarden.policy.schema import LearnedVector
-from clipwarden.policy.source import is_bundle
-from clipwarden.policy.vectors import embedded_texts, scored_concepts
 from clipwarden.serving.snapshot import find_policy
 from clipwarden.terminal import notice, print_facts, printable
 

@@ -12,10 +12,10 @@ from clipwarden.cli.exits import Exit
 from clipwarden.cli.loading import load_named_model, progress_bar, vector_cache
 from clipwarden.errors import PolicyError, Problem, Severity
 from clipwarden.modelfolder.load import Model
-from clipwarden.policy.bundle import read_bundle
-from clipwarden.policy.lint import lint_with_model
-from clipwarden.policy.load import load_policy
-from clipwarden.policy.source import is_bundle
+from clipwarden.policy.bundle.file import read_bundle
+from clipwarden.policy.bundle.lint import lint_with_model
+from clipwarden.policy.bundle.load import is_bundle
+from clipwarden.policy.language.load import load_policy
 from clipwarden.serving.snapshot import find_policy
 from clipwarden.terminal import notice, printable, stdout
 

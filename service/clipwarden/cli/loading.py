@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from clipwarden.modelfolder.load import EMBEDDED_MODEL, Model, load_model, resolve_model
-from clipwarden.policy.cache import VectorCache
-from clipwarden.policy.source import load_compiled
-from clipwarden.policy.vectors import Progress as OnProgress
+from clipwarden.policy.bundle.cache import VectorCache
+from clipwarden.policy.bundle.load import load_compiled
+from clipwarden.policy.bundle.vectors import Progress as OnProgress
 from clipwarden.serving.snapshot import Snapshot, find_policy, make_snapshot, user_cache_folder
 from clipwarden.startup import prepare_process
 from clipwarden.terminal import stderr

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from clipwarden.policy.compiled import CompiledPolicy
+from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.scoring.head import head_logits
 from clipwarden.scoring.tables import AdjustmentTable, Tables
 from clipwarden.scoring.verdict import Adjusted, Match, Scored, ViewRef

@@ -7,10 +7,10 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import NDArray
 
-from clipwarden.policy.bounds import merge_bounds
-from clipwarden.policy.compiled import CompiledPolicy
+from clipwarden.policy.bundle.compiled import CompiledPolicy
+from clipwarden.policy.bundle.vectors import concept_texts, scored_concepts, scored_heads
+from clipwarden.policy.language.bounds import merge_bounds
 from clipwarden.policy.schema import Bounds, Category, Concept, Head, LearnedVector, Method, Mode, Pool, Unit
-from clipwarden.policy.vectors import concept_texts, scored_concepts, scored_heads
 from clipwarden.scoring.verdict import Adjusted, ScoreKind
 
 NEGATIVE_PENALTY = 0.5

@@ -19,7 +19,7 @@ from grpc_reflection.v1alpha import reflection
 from prometheus_client import CollectorRegistry, start_http_server
 
 from clipwarden.errors import ConfigError
-from clipwarden.policy.cache import VectorCache
+from clipwarden.policy.bundle.cache import VectorCache
 from clipwarden.policy.schema import Mode
 from clipwarden.serving.calls import Calls, Gate
 from clipwarden.serving.config import AUTO, Settings

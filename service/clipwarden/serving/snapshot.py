@@ -9,11 +9,11 @@ from pathlib import Path
 
 from clipwarden.errors import ConfigError, PolicyUnknownError, Problem
 from clipwarden.modelfolder.load import EMBEDDED_MODEL, Model, load_model, resolve_model
-from clipwarden.policy.cache import VectorCache
-from clipwarden.policy.compiled import CompiledPolicy
+from clipwarden.policy.bundle.cache import VectorCache
+from clipwarden.policy.bundle.compiled import CompiledPolicy
+from clipwarden.policy.bundle.load import load_compiled
 from clipwarden.policy.schema import Mode
 from clipwarden.policy.shipped import shipped_policy
-from clipwarden.policy.source import load_compiled
 from clipwarden.scoring.decide import require_context
 from clipwarden.scoring.tables import Tables, prepare
 

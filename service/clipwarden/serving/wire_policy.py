@@ -1,6 +1,6 @@
 """Turn loaded policies into the messages of ListPolicies and GetPolicy."""
 
-from clipwarden.policy.learned import head_content
+from clipwarden.policy.language.learned import head_content
 from clipwarden.policy.schema import Attribute, Bounds, Category, Concept, LearnedVector, Mode, Phrase, Prompt
 from clipwarden.scoring.tables import CategoryRule, score_kind
 from clipwarden.serving.snapshot import Selection, mode_counts

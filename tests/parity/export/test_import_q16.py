@@ -13,8 +13,8 @@ from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner, Result
 
 from clipwarden.modelfolder.load import Model, load_model
-from clipwarden.policy.compile import compile_policy
-from clipwarden.policy.load import load_policy
+from clipwarden.policy.bundle.compile import compile_policy
+from clipwarden.policy.language.load import load_policy
 from clipwarden.policy.schema import Verdict
 from clipwarden.scoring.decide import judge
 from clipwarden.scoring.score import cosines

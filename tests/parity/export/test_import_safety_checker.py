@@ -18,8 +18,8 @@ from typer.testing import CliRunner, Result
 
 from clipwarden.client import AsyncClient
 from clipwarden.modelfolder.load import Model, load_manifest, load_model
-from clipwarden.policy.compile import compile_policy
-from clipwarden.policy.load import load_policy
+from clipwarden.policy.bundle.compile import compile_policy
+from clipwarden.policy.language.load import load_policy
 from clipwarden.policy.schema import Mode, Verdict
 from clipwarden.scoring.decide import judge
 from clipwarden.scoring.score import cosines

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pytest
 
 from clipwarden.errors import PolicyError, Severity
-from clipwarden.policy.load import load_policy
+from clipwarden.policy.language.load import load_policy
 
 BAD = Path(__file__).parent / "bad"
 

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from clipwarden.errors import FingerprintMismatchError, PolicyError, Problem
-from clipwarden.policy import bundle as bundle_module
-from clipwarden.policy.bundle import read_bundle, write_bundle
-from clipwarden.policy.compile import compile_policy
-from clipwarden.policy.compiled import CompiledPolicy
-from clipwarden.policy.document import dump_policy
-from clipwarden.policy.load import parse_policy
-from clipwarden.policy.source import is_bundle, load_compiled
+from clipwarden.policy.bundle.compile import compile_policy
+from clipwarden.policy.bundle.compiled import CompiledPolicy
+from clipwarden.policy.bundle.file import file as bundle_module
+from clipwarden.policy.bundle.file import read_bundle, write_bundle
+from clipwarden.policy.bundle.load import is_bundle, load_compiled
+from clipwarden.policy.language.dump import dump_policy
+from clipwarden.policy.language.load import parse_policy
 from clipwarden.policy.tensors import dump_tensors, parse_metadata
 from policykit import DIM, FINGERPRINT, FULL_POLICY, FakeManifest, FakeModel, unit_vector
 

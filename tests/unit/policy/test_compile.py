@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 
 from clipwarden.errors import EncoderError, FingerprintMismatchError, PolicyError
-from clipwarden.policy import cache as cache_module
-from clipwarden.policy.cache import VectorCache
-from clipwarden.policy.compile import compile_policy
+from clipwarden.policy.bundle.cache import VectorCache
+from clipwarden.policy.bundle.compile import compile_policy
+from clipwarden.policy.bundle.file import cache as cache_module
+from clipwarden.policy.bundle.vectors import concept_texts, embed_policy, scored_concepts
 from clipwarden.policy.digest import fit_digest, policy_digest
-from clipwarden.policy.load import parse_policy
+from clipwarden.policy.language.load import parse_policy
 from clipwarden.policy.schema import Calibration, Method, Mode, Policy
 from clipwarden.policy.tensors import dump_tensors
-from clipwarden.policy.vectors import concept_texts, embed_policy, scored_concepts
 from clipwarden.textfiles.atomic import write_atomically
 from policykit import DIM, FINGERPRINT, FULL_POLICY, FakeManifest, FakeModel, FakeText, FakeTokenizer, unit_vector
 from toymodel import load_toy_model

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from clipwarden.policy.load import load_policy
+from clipwarden.policy.language.load import load_policy
 from clipwarden.policy.schema import Category, Concept, Mode
 
 POLICY = Path(__file__).parents[3] / "policies" / "default.yaml"

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from clipwarden.policy import schema
 from clipwarden.policy.digest import canonical, fit_digest, policy_digest
-from clipwarden.policy.load import parse_policy
+from clipwarden.policy.language.load import parse_policy
 from clipwarden.policy.schema import (
     Adjustment,
     Attribute,

@@ -1,8 +1,8 @@
 from hypothesis import given, settings
 
 from clipwarden.policy.digest import policy_digest
-from clipwarden.policy.document import dump_policy, policy_document
-from clipwarden.policy.load import parse_policy
+from clipwarden.policy.language.dump import dump_policy, policy_document
+from clipwarden.policy.language.load import parse_policy
 from clipwarden.policy.schema import Policy
 from policykit import FULL_POLICY, learned_of, policies
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clipwarden.errors import PolicyError
-from clipwarden.policy.load import parse_policy
+from clipwarden.policy.language.load import parse_policy
 from clipwarden.textfiles.findings import Findings
 from clipwarden.textfiles.reading import decode
 from clipwarden.textfiles.tree import parse_tree

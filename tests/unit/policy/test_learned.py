@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from clipwarden.errors import PolicyError, Problem
-from clipwarden.policy import bundle as bundle_module
-from clipwarden.policy import learned as learned_module
-from clipwarden.policy import rules
-from clipwarden.policy.bundle import read_bundle, write_bundle
+from clipwarden.policy.bundle.file import file as bundle_module
+from clipwarden.policy.bundle.file import read_bundle, write_bundle
+from clipwarden.policy.bundle.lint import lint_with_model
+from clipwarden.policy.bundle.load import load_compiled
 from clipwarden.policy.digest import policy_digest
-from clipwarden.policy.lint import lint_with_model
-from clipwarden.policy.load import load_policy, parse_policy
+from clipwarden.policy.language import learned as learned_module
+from clipwarden.policy.language import rules
+from clipwarden.policy.language.load import load_policy, parse_policy
 from clipwarden.policy.schema import LearnedVector, Policy
-from clipwarden.policy.source import load_compiled
 from clipwarden.policy.tensors import dump_tensors
 from policykit import DIM, FINGERPRINT, FakeManifest, FakeModel, unit_vector
 

@@ -5,11 +5,11 @@ import pytest
 from numpy.typing import NDArray
 
 from clipwarden.errors import Problem, Severity
-from clipwarden.policy.cache import VectorCache
-from clipwarden.policy.compile import compile_policy
+from clipwarden.policy.bundle.cache import VectorCache
+from clipwarden.policy.bundle.compile import compile_policy
+from clipwarden.policy.bundle.lint import lint_with_model
 from clipwarden.policy.digest import fit_digest
-from clipwarden.policy.lint import lint_with_model
-from clipwarden.policy.load import parse_policy
+from clipwarden.policy.language.load import parse_policy
 from clipwarden.textfiles.findings import Positions
 from policykit import FINGERPRINT, FULL_POLICY, FakeModel, FakeText, FakeTokenizer, unit_vector
 

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from clipwarden.errors import PolicyError, Problem, Severity
-from clipwarden.policy import concepts, prompts, rules, sections
-from clipwarden.policy.load import load_policy, parse_policy
+from clipwarden.policy.language import concepts, prompts, rules, sections
+from clipwarden.policy.language.load import load_policy, parse_policy
 from clipwarden.policy.schema import (
     Bounds,
     Calibration,

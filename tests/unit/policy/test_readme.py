@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from clipwarden.policy import concepts, conditions, load, prompts, sections
-from clipwarden.policy.load import parse_policy
+from clipwarden.policy.language import concepts, conditions, load, prompts, sections
+from clipwarden.policy.language.load import parse_policy
 from clipwarden.policy.schema import Bounds, Verdict
 from clipwarden.textfiles import maps as keys
 from clipwarden.textfiles.findings import Findings

@@ -22,8 +22,8 @@ from builders import (
     make_policy,
 )
 from clipwarden.errors import ContextUnknownError
+from clipwarden.policy.bundle.vectors import concept_texts, scored_concepts
 from clipwarden.policy.schema import Bounds, Category, Exemption, Method, Mode, Policy, Thresholds, Unit, Verdict
-from clipwarden.policy.vectors import concept_texts, scored_concepts
 from clipwarden.scoring.decide import band_of, require_context
 from clipwarden.scoring.tables import prepare
 from clipwarden.scoring.verdict import AttributeResult, CategoryResult, Judgement, Raise, Scored, Unevaluated, ViewRef

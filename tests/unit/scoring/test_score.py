@@ -19,9 +19,9 @@ from builders import (
     make_policy,
     unit_vectors,
 )
-from clipwarden.policy.compiled import CompiledPolicy
+from clipwarden.policy.bundle.compiled import CompiledPolicy
+from clipwarden.policy.bundle.vectors import scored_concepts
 from clipwarden.policy.schema import Concept, Method, Mode, Policy, Pool
-from clipwarden.policy.vectors import scored_concepts
 from clipwarden.scoring.score import best_views, cosines, score_rows, sigmoid
 from clipwarden.scoring.tables import prepare
 from clipwarden.scoring.verdict import Match, Scored, ScoreKind, ViewRef

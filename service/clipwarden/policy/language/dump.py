@@ -2,7 +2,7 @@
 
 import json
 
-from clipwarden.policy.learned import head_content
+from clipwarden.policy.language.learned import head_content
 from clipwarden.policy.schema import (
     SCHEMA_VERSION,
     Adjustment,

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from itertools import combinations
 
-from clipwarden.policy.bounds import LOWEST, UNIT_OF
+from clipwarden.policy.language.bounds import LOWEST, UNIT_OF
 from clipwarden.policy.schema import Adjustment, Attribute, Bounds, Category, Effect, Exemption, Method, Policy
 from clipwarden.textfiles.findings import Findings, Path
 from clipwarden.textfiles.maps import Fields

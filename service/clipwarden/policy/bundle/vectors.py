@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipwarden.errors import EncoderError
-from clipwarden.policy.cache import VectorCache
-from clipwarden.policy.embedding import EmbeddingModel
+from clipwarden.policy.bundle.cache import VectorCache
+from clipwarden.policy.bundle.embedding import EmbeddingModel
 from clipwarden.policy.schema import Concept, Head, LearnedVector, Mode, Phrase, Policy
 
 Progress = Callable[[int, int], None]

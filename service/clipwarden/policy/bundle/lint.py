@@ -6,12 +6,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipwarden.errors import Problem
-from clipwarden.policy.cache import VectorCache
-from clipwarden.policy.embedding import EmbeddingModel, Tokens
-from clipwarden.policy.rules import concepts_with_paths, phrases_with_paths
+from clipwarden.policy.bundle.cache import VectorCache
+from clipwarden.policy.bundle.embedding import EmbeddingModel, Tokens
+from clipwarden.policy.bundle.vectors import (
+    Progress,
+    concept_texts,
+    embed_policy,
+    embedded_texts,
+    expand,
+    scored_concepts,
+)
+from clipwarden.policy.calibrations import calibrations_enforced, is_stale
+from clipwarden.policy.language.rules import concepts_with_paths, phrases_with_paths
 from clipwarden.policy.schema import Category, Concept, LearnedVector, Method, Mode, Policy
-from clipwarden.policy.stale import calibrations_enforced, is_stale
-from clipwarden.policy.vectors import Progress, concept_texts, embed_policy, embedded_texts, expand, scored_concepts
 from clipwarden.textfiles.findings import Findings, Path, Positions
 
 LOOK_ALIKE_COSINE = 0.95

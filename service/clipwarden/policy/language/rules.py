@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable, Iterator
 from datetime import date
 
-from clipwarden.policy.bounds import UNIT_OF
-from clipwarden.policy.conditions import check_conditions
+from clipwarden.policy.language.bounds import UNIT_OF
+from clipwarden.policy.language.conditions import check_conditions
 from clipwarden.policy.schema import Category, Concept, LearnedVector, Mode, Phrase, Policy
 from clipwarden.textfiles.findings import Findings, Path, Place
 from clipwarden.textfiles.values import closest

@@ -1,14 +1,14 @@
 """A policy and a model in, the policy with the vector of each of its texts out."""
 
 from clipwarden.errors import FingerprintMismatchError
-from clipwarden.policy.cache import VectorCache
-from clipwarden.policy.compiled import CompiledPolicy
+from clipwarden.policy.bundle.cache import VectorCache
+from clipwarden.policy.bundle.compiled import CompiledPolicy
+from clipwarden.policy.bundle.embedding import EmbeddingModel
+from clipwarden.policy.bundle.lint import check_binding
+from clipwarden.policy.bundle.vectors import Progress, embed_policy, scored_heads
+from clipwarden.policy.calibrations import drop_stale_calibrations
 from clipwarden.policy.digest import policy_digest
-from clipwarden.policy.embedding import EmbeddingModel
-from clipwarden.policy.lint import check_binding
 from clipwarden.policy.schema import Policy
-from clipwarden.policy.stale import drop_stale_calibrations
-from clipwarden.policy.vectors import Progress, embed_policy, scored_heads
 from clipwarden.textfiles.findings import Findings, Positions
 
 

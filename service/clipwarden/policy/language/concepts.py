@@ -3,15 +3,16 @@
 import re
 from dataclasses import dataclass
 
-from clipwarden.policy.bounds import UNIT_OF, check_order, merge_bounds, read_bounds
-from clipwarden.policy.conditions import (
+from clipwarden.policy.language.bounds import UNIT_OF, check_order, merge_bounds, read_bounds
+from clipwarden.policy.language.conditions import (
     ADJUSTMENTS_EXAMPLE,
     EXEMPTIONS_EXAMPLE,
     read_adjustments,
     read_exemptions,
 )
-from clipwarden.policy.learned import LearnedError, LearnedSource
-from clipwarden.policy.prompts import NEGATIVES_EXAMPLE, PROMPTS_EXAMPLE, PromptReader
+from clipwarden.policy.language.learned import LearnedError, LearnedSource
+from clipwarden.policy.language.prompts import NEGATIVES_EXAMPLE, PROMPTS_EXAMPLE, PromptReader
+from clipwarden.policy.language.sections import MODE_HABITS, MODES, Defaults, read_digest, read_templates
 from clipwarden.policy.schema import (
     Attribute,
     Bounds,
@@ -25,7 +26,6 @@ from clipwarden.policy.schema import (
     Thresholds,
     Unit,
 )
-from clipwarden.policy.sections import MODE_HABITS, MODES, Defaults, read_digest, read_templates
 from clipwarden.textfiles.findings import Findings
 from clipwarden.textfiles.maps import Fields
 from clipwarden.textfiles.values import Value

@@ -12,17 +12,17 @@ import rfc8785
 from numpy.typing import NDArray
 
 from clipwarden.errors import PolicyError, Problem
-from clipwarden.policy.cache import UNIT_TOLERANCE
-from clipwarden.policy.compiled import CompiledPolicy
+from clipwarden.policy.bundle.cache import UNIT_TOLERANCE
+from clipwarden.policy.bundle.compiled import CompiledPolicy
+from clipwarden.policy.bundle.vectors import concept_texts, scored_concepts, scored_heads
+from clipwarden.policy.calibrations import calibrations_enforced, drop_stale_calibrations
 from clipwarden.policy.digest import policy_digest
-from clipwarden.policy.document import dump_policy
-from clipwarden.policy.learned import BundleTensors, bundle_tensors
-from clipwarden.policy.load import LoadedPolicy, parse_policy
+from clipwarden.policy.language.dump import dump_policy
+from clipwarden.policy.language.learned import BundleTensors, bundle_tensors
+from clipwarden.policy.language.load import LoadedPolicy, parse_policy
+from clipwarden.policy.language.sections import DIGEST
 from clipwarden.policy.schema import Concept, LearnedVector, Method, Phrase, Policy
-from clipwarden.policy.sections import DIGEST
-from clipwarden.policy.stale import calibrations_enforced, drop_stale_calibrations
 from clipwarden.policy.tensors import Tensors, dump_tensors, parse_metadata, parse_tensors, read_bounded
-from clipwarden.policy.vectors import concept_texts, scored_concepts, scored_heads
 from clipwarden.textfiles.atomic import write_atomically
 
 FORMAT = "clipwarden-bundle/1"

@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 
 from clipwarden.errors import FingerprintMismatchError, PolicyError, Problem
-from clipwarden.policy.bundle import OnWarning, read_bundle
-from clipwarden.policy.cache import VectorCache
-from clipwarden.policy.compile import compile_policy
-from clipwarden.policy.compiled import CompiledPolicy
-from clipwarden.policy.embedding import EmbeddingModel
-from clipwarden.policy.lint import lint_with_model
-from clipwarden.policy.load import load_policy
-from clipwarden.policy.vectors import Progress, background_mean
+from clipwarden.policy.bundle.cache import VectorCache
+from clipwarden.policy.bundle.compile import compile_policy
+from clipwarden.policy.bundle.compiled import CompiledPolicy
+from clipwarden.policy.bundle.embedding import EmbeddingModel
+from clipwarden.policy.bundle.file import OnWarning, read_bundle
+from clipwarden.policy.bundle.lint import lint_with_model
+from clipwarden.policy.bundle.vectors import Progress, background_mean
+from clipwarden.policy.language.load import load_policy
 
 BACKGROUND_TOLERANCE = 1e-4
 """How far a bundle's mean background may lie from the model's: both are float32 means of the same unit rows."""

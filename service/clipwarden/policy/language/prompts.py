@@ -1,6 +1,6 @@
 """Read prompts and negatives: texts, weighted texts, and learned vectors in their place."""
 
-from clipwarden.policy.learned import LearnedError, LearnedSource
+from clipwarden.policy.language.learned import LearnedError, LearnedSource
 from clipwarden.policy.schema import LearnedVector, Method, Phrase, Pool, Prompt
 from clipwarden.textfiles.findings import Findings
 from clipwarden.textfiles.maps import Fields

@@ -5,11 +5,11 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from clipwarden.errors import PolicyError, Problem
-from clipwarden.policy.concepts import ConceptReader
-from clipwarden.policy.learned import LearnedSource, NoFolder, PolicyFolder
-from clipwarden.policy.rules import check_rules
+from clipwarden.policy.language.concepts import ConceptReader
+from clipwarden.policy.language.learned import LearnedSource, NoFolder, PolicyFolder
+from clipwarden.policy.language.rules import check_rules
+from clipwarden.policy.language.sections import read_api, read_contexts, read_defaults, read_metadata, read_model
 from clipwarden.policy.schema import Policy
-from clipwarden.policy.sections import read_api, read_contexts, read_defaults, read_metadata, read_model
 from clipwarden.textfiles.findings import Findings, Positions
 from clipwarden.textfiles.maps import Fields
 from clipwarden.textfiles.reading import read_file

@@ -1,0 +1,1 @@
+"""Policies bound to a model: texts become vectors, and both fit into one file."""

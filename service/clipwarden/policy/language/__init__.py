@@ -1,0 +1,1 @@
+"""The policy language: YAML text in, a checked Policy out, and back."""
