@@ -15,6 +15,7 @@ from PIL import Image
 from bench.measure import Ratio, time_together
 from bench.scoring import make_compiled
 from bench.vit import VIT_B_32, Geometry, int8_vit
+from clipwarden.engine.snapshot import make_snapshot
 from clipwarden.modelfolder.encoder import ImageEncoder
 from clipwarden.modelfolder.load import Model, Runtime
 from clipwarden.modelfolder.manifest import Golden, ModelManifest, Preprocessing
@@ -22,7 +23,6 @@ from clipwarden.modelfolder.session import open_session
 from clipwarden.policy.schema import Pool
 from clipwarden.serving.config import Settings
 from clipwarden.serving.server import running_server
-from clipwarden.serving.snapshot import make_snapshot
 from clipwarden.v1 import moderation_pb2 as pb
 from clipwarden.v1 import moderation_pb2_grpc
 

@@ -19,13 +19,13 @@ from google.rpc import error_details_pb2, status_pb2
 from numpy.typing import NDArray
 from PIL import Image
 
+from clipwarden.engine.snapshot import Snapshot, make_snapshot
 from clipwarden.modelfolder.encoder import ImageEncoder
 from clipwarden.modelfolder.load import Model
 from clipwarden.policy.bundle.compile import compile_policy
 from clipwarden.policy.language.load import parse_policy
 from clipwarden.serving.config import Settings
 from clipwarden.serving.server import Server, running_server
-from clipwarden.serving.snapshot import Snapshot, make_snapshot
 from clipwarden.v1 import moderation_pb2 as pb
 from clipwarden.v1 import moderation_pb2_grpc
 from toymodel import plain_picture

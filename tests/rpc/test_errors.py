@@ -8,8 +8,8 @@ import pytest
 from google.rpc import code_pb2
 from PIL import Image
 
+from clipwarden.engine.pipeline import Pipeline
 from clipwarden.modelfolder.load import Model
-from clipwarden.serving.pipeline import Pipeline
 from clipwarden.v1 import moderation_pb2 as pb
 from servingkit import eventually, picture, refused, serving
 

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from clipwarden.engine import pipeline
+from clipwarden.engine.snapshot import make_snapshot
 from clipwarden.errors import PolicyError
 from clipwarden.modelfolder.load import Model
 from clipwarden.policy.bundle.compiled import CompiledPolicy
@@ -18,9 +20,7 @@ from clipwarden.policy.bundle.file import write_bundle
 from clipwarden.policy.bundle.load import load_compiled
 from clipwarden.policy.tensors import dump_tensors
 from clipwarden.scoring.score import cosines
-from clipwarden.serving import pipeline
 from clipwarden.serving.server import running_server
-from clipwarden.serving.snapshot import make_snapshot
 from clipwarden.v1 import moderation_pb2 as pb
 from clipwarden.v1 import moderation_pb2_grpc
 from servingkit import picture, settings_for_test

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from clipwarden.engine.pipeline import Pipeline
 from clipwarden.modelfolder.load import Model
 from clipwarden.serving import process
 from clipwarden.serving.config import Settings
-from clipwarden.serving.pipeline import Pipeline
 from servingkit import colours_yaml, settings_for_test
 
 

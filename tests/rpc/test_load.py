@@ -8,8 +8,8 @@ import pytest
 from google.rpc import code_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from clipwarden.engine import batching, pipeline
 from clipwarden.modelfolder.load import Model
-from clipwarden.serving import batching, pipeline
 from clipwarden.v1 import moderation_pb2 as pb
 from servingkit import Rig, eventually, picture, refused, serving
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from clipwarden.cli.loading import load_named_model, progress_bar, vector_cache
+from clipwarden.engine.snapshot import find_policy
 from clipwarden.errors import ConfigError
 from clipwarden.policy.bundle.cache import VectorCache
 from clipwarden.policy.bundle.compile import compile_policy
@@ -13,7 +14,6 @@ from clipwarden.policy.bundle.load import is_bundle
 from clipwarden.policy.bundle.vectors import embedded_texts, scored_concepts
 from clipwarden.policy.language.load import load_policy
 from clipwarden.policy.schema import LearnedVector
-from clipwarden.serving.snapshot import find_policy
 from clipwarden.terminal import notice, print_facts, printable
 
 

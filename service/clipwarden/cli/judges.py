@@ -13,10 +13,10 @@ from clipwarden.client import AsyncClient, ClientError
 from clipwarden.client.channel import MAX_MESSAGE_BYTES
 from clipwarden.client.errors import error_from_status
 from clipwarden.client.messages import new_request_id
+from clipwarden.engine.pipeline import Pipeline
+from clipwarden.engine.snapshot import Snapshot
 from clipwarden.errors import ClipwardenError, RequestError
 from clipwarden.serving.config import Settings
-from clipwarden.serving.pipeline import Pipeline
-from clipwarden.serving.snapshot import Snapshot
 from clipwarden.serving.status import status_of
 from clipwarden.serving.wire import moderation
 from clipwarden.v1 import moderation_pb2 as v1

@@ -10,13 +10,13 @@ from rich.text import Text
 
 from clipwarden.cli.exits import Exit
 from clipwarden.cli.loading import load_named_model, progress_bar, vector_cache
+from clipwarden.engine.snapshot import find_policy
 from clipwarden.errors import PolicyError, Problem, Severity
 from clipwarden.modelfolder.load import Model
 from clipwarden.policy.bundle.file import read_bundle
 from clipwarden.policy.bundle.lint import lint_with_model
 from clipwarden.policy.bundle.load import is_bundle
 from clipwarden.policy.language.load import load_policy
-from clipwarden.serving.snapshot import find_policy
 from clipwarden.terminal import notice, printable, stdout
 
 

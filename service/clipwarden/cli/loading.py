@@ -5,11 +5,11 @@ from contextlib import contextmanager
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from clipwarden.engine.snapshot import Snapshot, find_policy, make_snapshot, user_cache_folder
 from clipwarden.modelfolder.load import EMBEDDED_MODEL, Model, load_model, resolve_model
 from clipwarden.policy.bundle.cache import VectorCache
 from clipwarden.policy.bundle.load import load_compiled
 from clipwarden.policy.bundle.vectors import Progress as OnProgress
-from clipwarden.serving.snapshot import Snapshot, find_policy, make_snapshot, user_cache_folder
 from clipwarden.startup import prepare_process
 from clipwarden.terminal import stderr
 
@@ -22,7 +22,7 @@ def load_model_and_policies(model: str | None, policies: Sequence[str]) -> Snaps
         policies: Files or names of shipped policies; none takes the shipped one that suits the model.
 
     Raises:
-        ClipwardenError: As `clipwarden.serving.snapshot.load_snapshot`.
+        ClipwardenError: As `clipwarden.engine.snapshot.load_snapshot`.
     """
     prepare_process()
     name = model or EMBEDDED_MODEL

@@ -15,7 +15,7 @@ from clipwarden.cli.loading import progress_bar
 from clipwarden.cli.outcome import Outcome
 from clipwarden.cli.report import Report, make_report
 from clipwarden.client import ClientError
-from clipwarden.serving.snapshot import Snapshot
+from clipwarden.engine.snapshot import Snapshot
 from clipwarden.terminal import notice
 
 FILE_UNREADABLE = "FILE_UNREADABLE"

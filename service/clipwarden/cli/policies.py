@@ -4,9 +4,9 @@ import sys
 from collections import Counter
 
 from clipwarden.cli.table import new_table
+from clipwarden.engine.snapshot import find_policy
 from clipwarden.policy.language.load import load_policy
 from clipwarden.policy.shipped import shipped_policies
-from clipwarden.serving.snapshot import find_policy
 from clipwarden.terminal import printable, stdout
 
 

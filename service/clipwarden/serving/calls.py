@@ -13,12 +13,12 @@ import grpc
 from google.rpc import code_pb2, status_pb2
 from grpc_status import rpc_status
 
+from clipwarden.engine.results import Judged
+from clipwarden.engine.snapshot import Selection
 from clipwarden.errors import ClipwardenError, EncoderError, ShuttingDownError
 from clipwarden.policy.schema import Verdict
-from clipwarden.serving.judged import Judged
 from clipwarden.serving.metrics import Metrics
 from clipwarden.serving.requests import read_request_id
-from clipwarden.serving.snapshot import Selection
 from clipwarden.serving.status import reason_of, status_of
 
 R = TypeVar("R")

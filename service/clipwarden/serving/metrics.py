@@ -5,9 +5,9 @@ from contextlib import contextmanager
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from clipwarden.engine.snapshot import Snapshot, mode_counts
 from clipwarden.policy.schema import Mode
 from clipwarden.scoring.verdict import CategoryResult, Judgement
-from clipwarden.serving.snapshot import Snapshot, mode_counts
 
 # From 0.5 ms (judging one image takes less) to 30 s (the usual longest deadline), about doubling.
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)

@@ -5,10 +5,10 @@ import logging
 import os
 import signal
 
+from clipwarden.engine.snapshot import mode_counts
 from clipwarden.serving.config import Settings
 from clipwarden.serving.jsonlog import configure_logging
 from clipwarden.serving.server import load, running_server
-from clipwarden.serving.snapshot import mode_counts
 from clipwarden.startup import prepare_process
 
 log = logging.getLogger(__name__)

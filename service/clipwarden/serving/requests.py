@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from clipwarden.engine.results import StoredImage
 from clipwarden.errors import EmbeddingError, RequestError
 from clipwarden.scoring.verdict import ViewRef
-from clipwarden.serving.judged import StoredImage
 from clipwarden.v1 import moderation_pb2 as pb
 
 MAX_ID_BYTES = 128

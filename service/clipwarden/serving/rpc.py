@@ -9,11 +9,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
+from clipwarden.engine.pipeline import Pipeline
 from clipwarden.errors import FingerprintMismatchError, RequestError
 from clipwarden.serving import requests, wire, wire_policy
 from clipwarden.serving.calls import Calls, Context, Item
 from clipwarden.serving.config import Settings
-from clipwarden.serving.pipeline import Pipeline
 from clipwarden.serving.stream import ItemStream
 from clipwarden.v1 import moderation_pb2 as pb
 from clipwarden.v1 import moderation_pb2_grpc

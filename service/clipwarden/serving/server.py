@@ -18,6 +18,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from prometheus_client import CollectorRegistry, start_http_server
 
+from clipwarden.engine.pipeline import Pipeline
+from clipwarden.engine.snapshot import Snapshot, load_snapshot, mode_counts, user_cache_folder
 from clipwarden.errors import ConfigError
 from clipwarden.policy.bundle.cache import VectorCache
 from clipwarden.policy.schema import Mode
@@ -25,9 +27,7 @@ from clipwarden.serving.calls import Calls, Gate
 from clipwarden.serving.config import AUTO, Settings
 from clipwarden.serving.health import Health
 from clipwarden.serving.metrics import Metrics
-from clipwarden.serving.pipeline import Pipeline
 from clipwarden.serving.rpc import SERVICE, ModerationService
-from clipwarden.serving.snapshot import Snapshot, load_snapshot, mode_counts, user_cache_folder
 from clipwarden.serving.sockets import bind_tcp, bind_unix, identity, release_unix
 from clipwarden.serving.values import split_address
 from clipwarden.v1 import moderation_pb2, moderation_pb2_grpc

@@ -2,10 +2,10 @@
 
 from google.protobuf.duration_pb2 import Duration
 
+from clipwarden.engine.results import Judged, Timings
 from clipwarden.modelfolder.load import Model
 from clipwarden.policy.schema import Verdict
 from clipwarden.scoring.verdict import AttributeResult, CategoryResult, Judgement, Match, Scored, ViewRef
-from clipwarden.serving.judged import Judged, Timings
 from clipwarden.v1 import moderation_pb2 as pb
 
 NANOSECONDS = 1_000_000_000

@@ -1,9 +1,9 @@
 """Turn loaded policies into the messages of ListPolicies and GetPolicy."""
 
+from clipwarden.engine.snapshot import Selection, mode_counts
 from clipwarden.policy.language.learned import head_content
 from clipwarden.policy.schema import Attribute, Bounds, Category, Concept, LearnedVector, Mode, Phrase, Prompt
 from clipwarden.scoring.tables import CategoryRule, score_kind
-from clipwarden.serving.snapshot import Selection, mode_counts
 from clipwarden.serving.wire import model_ref, verdict
 from clipwarden.v1 import moderation_pb2 as pb
 

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from typer.testing import CliRunner, Result
 
 from clipwarden.client import AsyncClient
+from clipwarden.engine.snapshot import load_snapshot
 from clipwarden.modelfolder.load import Model, load_model
 from clipwarden.serving.server import running_server
-from clipwarden.serving.snapshot import load_snapshot
 from clipwarden.v1 import moderation_pb2 as pb
 from clipwarden.vision.preprocess import fit_to_side
 from clipwarden_export.cli import app

@@ -17,6 +17,7 @@ from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner, Result
 
 from clipwarden.client import AsyncClient
+from clipwarden.engine.snapshot import load_snapshot
 from clipwarden.modelfolder.load import Model, load_manifest, load_model
 from clipwarden.policy.bundle.compile import compile_policy
 from clipwarden.policy.language.load import load_policy
@@ -26,7 +27,6 @@ from clipwarden.scoring.score import cosines
 from clipwarden.scoring.tables import prepare
 from clipwarden.scoring.verdict import ViewRef
 from clipwarden.serving.server import running_server
-from clipwarden.serving.snapshot import load_snapshot
 from clipwarden.v1 import moderation_pb2 as pb
 from clipwarden.vision.preprocess import fit_to_side
 from clipwarden_export.cli import app

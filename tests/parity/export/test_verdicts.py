@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from clipwarden.client import AsyncClient
+from clipwarden.engine.snapshot import load_snapshot
 from clipwarden.modelfolder.encoder import ImageEncoder
 from clipwarden.modelfolder.files import load_background
 from clipwarden.modelfolder.load import load_manifest, load_model, write_model_folder
@@ -20,7 +21,6 @@ from clipwarden.modelfolder.manifest import IMAGE_NAME, TEXT_NAME, TOKENIZER_NAM
 from clipwarden.modelfolder.session import open_session
 from clipwarden.modelfolder.tokenizer import Tokenizer
 from clipwarden.serving.server import running_server
-from clipwarden.serving.snapshot import load_snapshot
 from clipwarden.v1 import moderation_pb2 as pb
 from clipwarden_export.golden import make_golden
 from clipwarden_export.graph import export_graph, image_signature

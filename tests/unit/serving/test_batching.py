@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 import numpy as np
 import pytest
 
+from clipwarden.engine import batching, waiting
+from clipwarden.engine.batching import Batcher, State
+from clipwarden.engine.waiting import Encoded
 from clipwarden.errors import DeadlineError, EncoderError, ShuttingDownError
-from clipwarden.serving import batching, waiting
-from clipwarden.serving.batching import Batcher, State
-from clipwarden.serving.waiting import Encoded
 from servingkit import Pixels, TappedEncoder, Vectors, eventually
 
 SIDE = 2

@@ -12,6 +12,11 @@ from pathlib import Path
 import pytest
 from google.rpc import code_pb2
 
+from clipwarden.engine.admission import MIN_RETRY_SECONDS, Admission
+from clipwarden.engine.decoding import DecodeThreads
+from clipwarden.engine.pipeline import Pipeline
+from clipwarden.engine.snapshot import find_policy, load_snapshot, make_snapshot, user_cache_folder
+from clipwarden.engine.warmup import best_size, bucket_sizes
 from clipwarden.errors import (
     ClipwardenError,
     ConfigError,
@@ -30,13 +35,8 @@ from clipwarden.errors import (
 from clipwarden.modelfolder.load import Model
 from clipwarden.policy.schema import Verdict
 from clipwarden.serving import jsonlog
-from clipwarden.serving.admission import MIN_RETRY_SECONDS, Admission
-from clipwarden.serving.decoding import DecodeThreads
-from clipwarden.serving.pipeline import Pipeline
 from clipwarden.serving.server import load, running_server
-from clipwarden.serving.snapshot import find_policy, load_snapshot, make_snapshot, user_cache_folder
 from clipwarden.serving.status import reason_of, status_of
-from clipwarden.serving.warmup import best_size, bucket_sizes
 from clipwarden.v1 import moderation_pb2 as pb
 from servingkit import colours_snapshot, colours_yaml, picture, refusal, settings_for_test
 

@@ -5,15 +5,15 @@ from dataclasses import replace
 import numpy as np
 from prometheus_client import CollectorRegistry
 
+from clipwarden.engine.results import Judged, Timings
+from clipwarden.engine.snapshot import Selection, Snapshot
 from clipwarden.modelfolder.load import Model
 from clipwarden.policy.schema import Calibration
 from clipwarden.scoring.decide import judge
 from clipwarden.scoring.score import cosines
 from clipwarden.scoring.tables import prepare
 from clipwarden.scoring.verdict import ViewRef
-from clipwarden.serving.judged import Judged, Timings
 from clipwarden.serving.metrics import Metrics
-from clipwarden.serving.snapshot import Selection, Snapshot
 from clipwarden.serving.wire import moderation
 from clipwarden.serving.wire_policy import policy
 from clipwarden.v1 import moderation_pb2 as pb

@@ -33,8 +33,8 @@ from enum import Enum
 
 import numpy as np
 
+from clipwarden.engine.waiting import Encoded, Item, Pixels, Vectors, WaitingItems
 from clipwarden.errors import ClipwardenError, EncoderError, ShuttingDownError
-from clipwarden.serving.waiting import Encoded, Item, Pixels, Vectors, WaitingItems
 
 PROBE_SECONDS = 1.0
 """Pause between probes of a broken encoder."""

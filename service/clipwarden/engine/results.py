@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from clipwarden.engine.snapshot import Selection
 from clipwarden.scoring.verdict import Judgement, ViewRef
-from clipwarden.serving.snapshot import Selection
 from clipwarden.vision.decode import ImageFacts
 
 

@@ -6,9 +6,9 @@ from itertools import pairwise
 
 import numpy as np
 
+from clipwarden.engine.batching import Batcher
+from clipwarden.engine.waiting import Pixels
 from clipwarden.modelfolder.load import Model
-from clipwarden.serving.batching import Batcher
-from clipwarden.serving.waiting import Pixels
 
 CPU_BATCH = 8
 """Most views of a run on CPUs. Source: queue simulation at 1 + 12 n ms a batch; larger ones only add latency."""

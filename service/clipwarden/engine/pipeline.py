@@ -17,19 +17,19 @@ import numpy as np
 from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry
 
+from clipwarden.engine.admission import Admission
+from clipwarden.engine.batching import Batcher
+from clipwarden.engine.decoding import DecodeThreads
+from clipwarden.engine.results import Judged, StoredImage, Timings
+from clipwarden.engine.snapshot import Selection, Snapshot
+from clipwarden.engine.warmup import warm_up
 from clipwarden.errors import DeadlineError, EmbeddingError
 from clipwarden.machine import available_cpus
 from clipwarden.scoring.decide import judge
 from clipwarden.scoring.score import cosines
 from clipwarden.scoring.verdict import Judgement, ViewRef
-from clipwarden.serving.admission import Admission
-from clipwarden.serving.batching import Batcher
 from clipwarden.serving.config import Settings
-from clipwarden.serving.decoding import DecodeThreads
-from clipwarden.serving.judged import Judged, StoredImage, Timings
 from clipwarden.serving.metrics import Metrics
-from clipwarden.serving.snapshot import Selection, Snapshot
-from clipwarden.serving.warmup import warm_up
 from clipwarden.vision.decode import DecodedImage, DecodeLimits, ImageFacts, decode_image, read_header
 
 UNIT_NORM_TOLERANCE = 1e-3
