@@ -11,8 +11,8 @@ from typing import Annotated
 
 import typer
 
-from clipwarden.cli.asked import TIMEOUT_SECONDS, WIDTH, Asked
 from clipwarden.cli.exits import EXIT_CODES_HELP
+from clipwarden.cli.options import TIMEOUT_SECONDS, WIDTH, Asked
 from clipwarden.errors import ConfigError
 
 DEMO_HELP = """Start a server, judge a few drawn images over gRPC, explain one verdict, and stop the server.

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import ParamSpec
 
-from clipwarden import endings
-from clipwarden.endings import answering_with, nearest
+from clipwarden import command_errors as endings
+from clipwarden.command_errors import answering_with, nearest
 from clipwarden.errors import (
     ClipwardenError,
     ConfigError,

@@ -6,8 +6,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from clipwarden.cli.reading import mode_name, oddities, raises, score_lines
 from clipwarden.cli.table import WIDE, evidence_text, match_text, new_table, verdict_text
+from clipwarden.cli.wording import mode_name, oddities, raises, score_lines
 from clipwarden.terminal import printable
 from clipwarden.v1 import moderation_pb2 as v1
 

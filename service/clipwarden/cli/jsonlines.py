@@ -5,7 +5,7 @@ import json
 from google.protobuf.json_format import MessageToDict
 
 from clipwarden.cli.outcome import Outcome
-from clipwarden.cli.reading import verdict_name
+from clipwarden.cli.wording import verdict_name
 from clipwarden.client.errors import ClientError
 from clipwarden.v1 import moderation_pb2 as v1
 

@@ -7,8 +7,8 @@ from typing import Protocol
 
 import grpc
 
-from clipwarden.cli.asked import Asked
 from clipwarden.cli.loading import load_model_and_policies
+from clipwarden.cli.options import Asked
 from clipwarden.client import AsyncClient, ClientError
 from clipwarden.client.channel import MAX_MESSAGE_BYTES
 from clipwarden.client.errors import error_from_status

@@ -7,11 +7,11 @@ from contextlib import aclosing
 
 import grpc
 
-from clipwarden.cli.asked import Asked
 from clipwarden.cli.exits import Exit
 from clipwarden.cli.inputs import Input, find_inputs
 from clipwarden.cli.judges import Judge, fails_alone, load_for, open_judge
 from clipwarden.cli.loading import progress_bar
+from clipwarden.cli.options import Asked
 from clipwarden.cli.outcome import Outcome
 from clipwarden.cli.report import Report, make_report
 from clipwarden.client import ClientError

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from clipwarden.cli.exits import Exit
-from clipwarden.cli.reading import VERDICT_STYLES, verdict_name
+from clipwarden.cli.wording import VERDICT_STYLES, verdict_name
 from clipwarden.client.errors import ClientError
 from clipwarden.v1 import moderation_pb2 as v1
 

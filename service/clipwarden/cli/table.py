@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from clipwarden.cli.outcome import UNJUDGED, Outcome
-from clipwarden.cli.reading import VERDICT_STYLES, leading_category, oddities, raises, score_lines, verdict_name
+from clipwarden.cli.wording import VERDICT_STYLES, leading_category, oddities, raises, score_lines, verdict_name
 from clipwarden.terminal import printable
 from clipwarden.v1 import moderation_pb2 as v1
 

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clipwarden.cli.outcome import Outcome, Tally
-from clipwarden.cli.reading import compare, leading_category, verdict_name
+from clipwarden.cli.wording import compare, leading_category, verdict_name
 from clipwarden.client import ClientError
 from clipwarden.v1 import moderation_pb2 as v1
 
