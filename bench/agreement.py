@@ -12,9 +12,9 @@ from clipwarden.modelfolder.encoder import TextEncoder
 from clipwarden.modelfolder.load import load_model
 from clipwarden.modelfolder.manifest import ModelManifest
 from clipwarden.policy.schema import Bounds, Category, Method, Mode, Policy, Thresholds, Unit
-from clipwarden_export.compare import Figures, PromptFigures, compare, compare_prompts
-from clipwarden_export.decisions import Facts, TextVectors, category_scores, decide, policy_texts
-from clipwarden_export.evidence import prepare_images
+from clipwarden_export.verification.compare import Figures, PromptFigures, compare, compare_prompts
+from clipwarden_export.verification.decisions import Facts, TextVectors, category_scores, decide, policy_texts
+from clipwarden_export.verification.evidence import prepare_images
 
 _BATCH = 16
 Advance = Callable[[int], None]

@@ -27,8 +27,8 @@ from clipwarden.modelfolder.encoder import ImageEncoder
 from clipwarden.modelfolder.load import load_model
 from clipwarden.policy.schema import Policy
 from clipwarden.terminal import stderr
-from clipwarden_export.decisions import load_unbound, policy_texts
-from clipwarden_export.probes import given_images, probe_images
+from clipwarden_export.verification.decisions import load_unbound, policy_texts
+from clipwarden_export.verification.probes import given_images, probe_images
 
 BATCHES = (1, 4, 16)
 ROUNDS = 7

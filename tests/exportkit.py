@@ -17,8 +17,8 @@ from PIL import Image
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-from clipwarden_export.background import background_texts
-from clipwarden_export.probes import probe_texts
+from clipwarden_export.verification.background import background_texts
+from clipwarden_export.verification.probes import probe_texts
 from pictures import drawing, natural_picture
 
 SEED = 1234

@@ -11,7 +11,7 @@ from clipwarden.errors import ConfigError
 from clipwarden.modelfolder.manifest import Precision
 from clipwarden.startup import prepare_process
 from clipwarden_export.exits import EXIT_CODES_HELP, Exit, answering
-from clipwarden_export.importcli import imports
+from clipwarden_export.importers.cli import imports
 from clipwarden_export.steps import require_packages, showing
 
 HELP = """Turn a CLIP checkpoint into a model folder that `clipwarden serve` runs, and prove that it is the same model.
@@ -74,11 +74,11 @@ def model(
     """Export, verify and publish a model folder."""
     require_packages()
     # Seconds to import, and `--help` must not wait for them.
-    from clipwarden_export.decisions import load_unbound  # noqa: PLC0415
     from clipwarden_export.export import STEPS, ExportSettings, check_before_work, export_model  # noqa: PLC0415
-    from clipwarden_export.loading import load_checkpoint  # noqa: PLC0415
-    from clipwarden_export.precision import Calibration  # noqa: PLC0415
+    from clipwarden_export.graphs.precision import Calibration  # noqa: PLC0415
+    from clipwarden_export.sources.loading import load_checkpoint  # noqa: PLC0415
     from clipwarden_export.summary import show_exported  # noqa: PLC0415
+    from clipwarden_export.verification.decisions import load_unbound  # noqa: PLC0415
 
     prepare_process()
     settings = ExportSettings(
@@ -115,7 +115,7 @@ def verify(
     as_json: JsonOption = False,
 ) -> None:
     """Verify a model folder again: its files and golden vectors, and with --against its checkpoint."""
-    from clipwarden_export.selfcheck import check_folder  # noqa: PLC0415 - see `model`
+    from clipwarden_export.verification.selfcheck import check_folder  # noqa: PLC0415 - see `model`
 
     prepare_process()
     if against is None:
@@ -150,10 +150,10 @@ def _compare(  # noqa: PLR0917 - passes the command line on
     keep: bool,
 ) -> tuple[bool, dict[str, object]]:
     require_packages()
-    from clipwarden_export.decisions import load_unbound  # noqa: PLC0415 - see `model`
-    from clipwarden_export.loading import load_checkpoint  # noqa: PLC0415
-    from clipwarden_export.probes import image_paths  # noqa: PLC0415
-    from clipwarden_export.reverify import compare_folder, record, require_text_encoder  # noqa: PLC0415
+    from clipwarden_export.sources.loading import load_checkpoint  # noqa: PLC0415
+    from clipwarden_export.verification.decisions import load_unbound  # noqa: PLC0415 - see `model`
+    from clipwarden_export.verification.probes import image_paths  # noqa: PLC0415
+    from clipwarden_export.verification.reverify import compare_folder, record, require_text_encoder  # noqa: PLC0415
 
     # Mistakes are found before a download.
     require_text_encoder(folder)

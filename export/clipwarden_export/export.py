@@ -19,16 +19,16 @@ from clipwarden.modelfolder.session import open_session
 from clipwarden.modelfolder.staging import unfinished_folder
 from clipwarden.modelfolder.tokenizer import Tokenizer
 from clipwarden.policy.schema import Policy
-from clipwarden_export.background import background_texts
-from clipwarden_export.checkpoint import Checkpoint
-from clipwarden_export.decisions import Facts
 from clipwarden_export.errors import BelowBarError, ExportError
-from clipwarden_export.evidence import gather_evidence
-from clipwarden_export.golden import make_golden
-from clipwarden_export.graph import DEFAULT_OPSET, export_graph, image_signature, text_signature
-from clipwarden_export.precision import Calibration, convert
-from clipwarden_export.probes import image_paths
-from clipwarden_export.verify import Candidate, Encoders, Report, verify_candidate
+from clipwarden_export.graphs.graph import DEFAULT_OPSET, export_graph, image_signature, text_signature
+from clipwarden_export.graphs.precision import Calibration, convert
+from clipwarden_export.sources.checkpoint import Checkpoint
+from clipwarden_export.verification.background import background_texts
+from clipwarden_export.verification.decisions import Facts
+from clipwarden_export.verification.evidence import gather_evidence
+from clipwarden_export.verification.golden import make_golden
+from clipwarden_export.verification.probes import image_paths
+from clipwarden_export.verification.verify import Candidate, Encoders, Report, verify_candidate
 
 STEPS = ("image graph", "text graph", "precision", "reference", "verification", "background", "publication")
 Step = Callable[[str], None]

@@ -21,13 +21,13 @@ from clipwarden.modelfolder.load import (
     load_model,
     write_model_folder,
 )
-from clipwarden_export.background import background_texts
 from clipwarden_export.mini.graphs import image_graph, text_graph
 from clipwarden_export.mini.looks import SIDE
 from clipwarden_export.mini.network import ImageTower
 from clipwarden_export.mini.pictures import on_colour
 from clipwarden_export.mini.render import load_drawings, load_pixels
 from clipwarden_export.mini.text import MAX_TOKENS, WIDTH, TextTower, checkpoint_folder, embed_texts, load_text_tower
+from clipwarden_export.verification.background import background_texts
 
 NAME: Final = "clipwarden-mini"
 _GOLDEN_ICONS: Final = ("beer-mug", "skull", "dog-face", "red-apple")

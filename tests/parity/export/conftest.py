@@ -7,7 +7,7 @@ import pytest
 
 import torchvisionschemas  # noqa: F401 - before open_clip
 from clipwarden_export.export import ExportSettings, export_model
-from clipwarden_export.loading import load_checkpoint
+from clipwarden_export.sources.loading import load_checkpoint
 from exportkit import KINDS, Folders, save_tiny_clip
 
 

@@ -10,8 +10,8 @@ from typer.testing import CliRunner, Result
 
 from clipwarden.modelfolder.load import load_manifest, load_model
 from clipwarden_export.cli import app
-from clipwarden_export.compare import BARS
 from clipwarden_export.exits import Exit
+from clipwarden_export.verification.compare import BARS
 from pictures import natural_picture
 
 pytestmark = pytest.mark.timeout(600)
@@ -77,7 +77,7 @@ def test_verify_accepts_again_what_the_export_accepted(
     tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     strict = {**BARS, "int8": replace(BARS["int8"], prompt_change=1e-6)}
-    monkeypatch.setattr("clipwarden_export.verify.BARS", strict)
+    monkeypatch.setattr("clipwarden_export.verification.verify.BARS", strict)
     folder = tmp_path / "model"
     assert run("model", tiny_checkpoint, "-o", folder, "--precision", "int8", "--refit").exit_code == Exit.OK
     result = run("verify", folder, "--against", tiny_checkpoint, "--record")

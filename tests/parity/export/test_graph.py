@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from clipwarden_export import graph
 from clipwarden_export.errors import GraphError
-from clipwarden_export.graph import export_graph, image_signature
-from clipwarden_export.patches import PatchProduct, linear_patches
-from clipwarden_export.towers import ImageTower
+from clipwarden_export.graphs import graph
+from clipwarden_export.graphs.graph import export_graph, image_signature
+from clipwarden_export.graphs.patches import PatchProduct, linear_patches
+from clipwarden_export.sources.towers import ImageTower
 
 
 class Patches(nn.Module):

@@ -20,7 +20,7 @@ from clipwarden.v1 import moderation_pb2 as pb
 from clipwarden.vision.preprocess import fit_to_side
 from clipwarden_export.cli import app
 from clipwarden_export.exits import Exit
-from clipwarden_export.imported import POLICY_NAME
+from clipwarden_export.importers.imported import POLICY_NAME
 from exportkit import varied_pictures
 from importkit import png
 from servingkit import settings_for_test

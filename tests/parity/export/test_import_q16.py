@@ -23,8 +23,8 @@ from clipwarden.scoring.verdict import ViewRef
 from clipwarden.vision.preprocess import fit_to_side
 from clipwarden_export.cli import app
 from clipwarden_export.exits import Exit
-from clipwarden_export.imported import POLICY_NAME
-from clipwarden_export.q16 import VECTORS_NAME
+from clipwarden_export.importers.imported import POLICY_NAME
+from clipwarden_export.importers.q16 import VECTORS_NAME
 from exportkit import varied_pictures
 
 pytestmark = pytest.mark.timeout(600)

@@ -31,8 +31,8 @@ from clipwarden.v1 import moderation_pb2 as pb
 from clipwarden.vision.preprocess import fit_to_side
 from clipwarden_export.cli import app
 from clipwarden_export.exits import Exit
-from clipwarden_export.imported import POLICY_NAME, write_policy
-from clipwarden_export.safetychecker import (
+from clipwarden_export.importers.imported import POLICY_NAME, write_policy
+from clipwarden_export.importers.safetychecker import (
     ADJUSTMENT,
     VECTORS_NAME,
     Rule,

@@ -11,8 +11,8 @@ import pytest
 from clipwarden.modelfolder.load import load_model
 from clipwarden_export.errors import SourceError
 from clipwarden_export.export import ExportSettings, export_model
-from clipwarden_export.loading import load_checkpoint
-from clipwarden_export.openclip import resolve_pair
+from clipwarden_export.sources.loading import load_checkpoint
+from clipwarden_export.sources.openclip import resolve_pair
 from exportkit import Folders, varied_strings
 
 pytestmark = pytest.mark.timeout(600)

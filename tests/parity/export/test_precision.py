@@ -11,15 +11,15 @@ from onnx import TensorProto
 
 from clipwarden.errors import ModelError
 from clipwarden.modelfolder.batch_dependence import MAX_BATCH_DEPENDENCE, batch_dependence, varied_pixels
-from clipwarden_export.checkpoint import Checkpoint
-from clipwarden_export.compare import BARS, Bar
-from clipwarden_export.decisions import Facts
 from clipwarden_export.errors import ExportError
-from clipwarden_export.evidence import Evidence, gather_evidence
 from clipwarden_export.export import open_candidate
-from clipwarden_export.loading import load_checkpoint
-from clipwarden_export.precision import Calibration, convert
-from clipwarden_export.verify import Candidate, Report, verify_candidate
+from clipwarden_export.graphs.precision import Calibration, convert
+from clipwarden_export.sources.checkpoint import Checkpoint
+from clipwarden_export.sources.loading import load_checkpoint
+from clipwarden_export.verification.compare import BARS, Bar
+from clipwarden_export.verification.decisions import Facts
+from clipwarden_export.verification.evidence import Evidence, gather_evidence
+from clipwarden_export.verification.verify import Candidate, Report, verify_candidate
 from pictures import natural_picture
 
 pytestmark = pytest.mark.timeout(600)
@@ -119,7 +119,7 @@ def test_int8_that_moves_cosines_to_prompts_is_refused_unless_thresholds_are_fit
 ) -> None:
     folder = converted("int8")
     strict = {**BARS, "int8": Bar(relative_error=2.0, cosine=0.0, prompt_change=1e-6)}
-    monkeypatch.setattr("clipwarden_export.verify.BARS", strict)
+    monkeypatch.setattr("clipwarden_export.verification.verify.BARS", strict)
     report = verify(checkpoint, evidence, folder, "int8")
     assert any("thresholds would have to be fitted again" in sentence for sentence in report.shortfalls)
     accepted = verify(checkpoint, evidence, folder, "int8", refit=True)

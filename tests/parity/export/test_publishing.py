@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from clipwarden.errors import ClipwardenError, ModelError
 from clipwarden.modelfolder.load import load_manifest, load_model
 from clipwarden.modelfolder.manifest import TOKENIZER_NAME
-from clipwarden_export.checkpoint import Checkpoint
-from clipwarden_export.decisions import Facts
 from clipwarden_export.errors import BelowBarError, ExportError
-from clipwarden_export.evidence import Evidence, gather_evidence
 from clipwarden_export.export import STEPS, ExportSettings, export_model, open_candidate
-from clipwarden_export.loading import load_checkpoint
-from clipwarden_export.verify import Candidate, Encoders, Report, verify_candidate
+from clipwarden_export.sources.checkpoint import Checkpoint
+from clipwarden_export.sources.loading import load_checkpoint
+from clipwarden_export.verification.decisions import Facts
+from clipwarden_export.verification.evidence import Evidence, gather_evidence
+from clipwarden_export.verification.verify import Candidate, Encoders, Report, verify_candidate
 
 pytestmark = pytest.mark.timeout(600)  # an export takes seconds on an idle machine, minutes on a crowded one
 

@@ -22,11 +22,11 @@ from clipwarden.modelfolder.session import open_session
 from clipwarden.modelfolder.tokenizer import Tokenizer
 from clipwarden.serving.server import running_server
 from clipwarden.v1 import moderation_pb2 as pb
-from clipwarden_export.golden import make_golden
-from clipwarden_export.graph import export_graph, image_signature
-from clipwarden_export.loading import load_checkpoint
-from clipwarden_export.towers import unit
-from clipwarden_export.verify import Encoders
+from clipwarden_export.graphs.graph import export_graph, image_signature
+from clipwarden_export.sources.loading import load_checkpoint
+from clipwarden_export.sources.towers import unit
+from clipwarden_export.verification.golden import make_golden
+from clipwarden_export.verification.verify import Encoders
 from exportkit import KINDS, Folders, Reference, varied_pictures, varied_strings
 from servingkit import settings_for_test
 

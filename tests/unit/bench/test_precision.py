@@ -11,7 +11,7 @@ from bench.precision import main
 from builders import make_category, make_head, make_policy
 from clikit import write_policy
 from clipwarden.policy.schema import Mode
-from clipwarden_export.decisions import category_scores, load_unbound
+from clipwarden_export.verification.decisions import category_scores, load_unbound
 from pictures import natural_picture
 from toymodel import build_toy_model
 

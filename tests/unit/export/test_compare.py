@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from clipwarden_export.compare import (
+from clipwarden_export.verification.compare import (
     BARS,
     Bar,
     PromptFigures,

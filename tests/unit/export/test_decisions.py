@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from clipwarden.policy.schema import Verdict
-from clipwarden_export.decisions import Facts, TextVectors, agreement, decide, load_unbound, policy_texts
+from clipwarden_export.verification.decisions import Facts, TextVectors, agreement, decide, load_unbound, policy_texts
 
 POLICY = """
 api: clipwarden/v1

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
-from clipwarden_export.compare import Figures, PromptFigures
-from clipwarden_export.evidence import IMAGES, prepare_images
-from clipwarden_export.imageonly import Tower, TowerReport, compare_with_tower
+from clipwarden_export.importers.imageonly import Tower, TowerReport, compare_with_tower
+from clipwarden_export.verification.compare import Figures, PromptFigures
+from clipwarden_export.verification.evidence import IMAGES, prepare_images
 from pictures import natural_picture
 from toymodel import load_toy_model
 

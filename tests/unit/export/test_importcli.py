@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from clipwarden_export.importcli import _show
-from clipwarden_export.imported import Imported
+from clipwarden_export.importers.cli import _show
+from clipwarden_export.importers.imported import Imported
 
 
 def outcome(folder: Path) -> Imported:

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from clipwarden_export.errors import ExportError
-from clipwarden_export.imported import MODEL_NAME, POLICY_NAME, _render, import_folder
+from clipwarden_export.importers.imported import MODEL_NAME, POLICY_NAME, _render, import_folder
 
 OLD, NEW = (_render({"id": name}, ["Imported by `clipwarden-export import q16`."]) for name in ("old", "new"))
 

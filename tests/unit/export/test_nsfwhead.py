@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from clipwarden.errors import ConfigError
 from clipwarden_export.errors import SourceError
-from clipwarden_export.nsfwhead import NsfwHead, Reading, load_head, score_bound
+from clipwarden_export.importers.nsfwhead import NsfwHead, Reading, load_head, score_bound
 
 INPUTS = np.random.default_rng(3).normal(size=(20, 6)).astype(np.float32)
 

@@ -3,9 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clipwarden_export.background import background_texts
 from clipwarden_export.errors import ExportError
-from clipwarden_export.probes import given_images, probe_images, probe_texts
+from clipwarden_export.verification.background import background_texts
+from clipwarden_export.verification.probes import given_images, probe_images, probe_texts
 from pictures import natural_picture
 
 

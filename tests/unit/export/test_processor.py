@@ -1,7 +1,7 @@
 import pytest
 
 from clipwarden_export.errors import SourceError
-from clipwarden_export.processor import read_preprocessing
+from clipwarden_export.sources.processor import read_preprocessing
 
 CLIP = {
     "size": {"shortest_edge": 224},

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from clipwarden_export.errors import SourceError
-from clipwarden_export.source import locate, read_license
+from clipwarden_export.sources.source import locate, read_license
 
 
 def checkpoint(folder: Path, *names: str, card: str | None = None) -> Path:

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from clipwarden_export.errors import SourceError
-from clipwarden_export.tensors import SOLE, read_tensors
+from clipwarden_export.importers.tensors import SOLE, read_tensors
 
 NUMBERS = np.arange(6, dtype=np.float32).reshape(2, 3) / 7
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from clipwarden_export.errors import GraphError
-from clipwarden_export.patches import linear_patches
+from clipwarden_export.graphs.patches import linear_patches
 
 # Nothing is fused here: layer norm is one node already, sessions fuse QuickGelu and scaled products as they load, and
 # onnxruntime.transformers.optimizer ("clip" and "vit", 1.31) finds no attention to fuse in what torch writes.

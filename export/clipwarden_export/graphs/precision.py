@@ -17,8 +17,8 @@ from onnxruntime.transformers.float16 import convert_float_to_float16
 
 from clipwarden.modelfolder.manifest import Precision, Preprocessing
 from clipwarden_export.errors import GraphError
-from clipwarden_export.evidence import prepare_images
-from clipwarden_export.probes import given_images
+from clipwarden_export.verification.evidence import prepare_images
+from clipwarden_export.verification.probes import given_images
 
 # Sums over many elements and the final division by the norm keep fp32: fp16 has 11 bits, and overflows at 65,504.
 _FP32_OPS = ("LayerNormalization", "Softmax", "ReduceL2", "Div", "ArgMax")

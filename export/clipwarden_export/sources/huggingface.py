@@ -16,11 +16,11 @@ from PIL import Image
 from torch import Tensor
 
 from clipwarden.modelfolder.manifest import Preprocessing, TextSettings
-from clipwarden_export.checkpoint import Checkpoint, chunks
 from clipwarden_export.errors import SourceError
-from clipwarden_export.processor import read_preprocessing
-from clipwarden_export.source import Located
-from clipwarden_export.towers import ImageTower, TextTower, unit
+from clipwarden_export.sources.checkpoint import Checkpoint, chunks
+from clipwarden_export.sources.processor import read_preprocessing
+from clipwarden_export.sources.source import Located
+from clipwarden_export.sources.towers import ImageTower, TextTower, unit
 
 # model_type of config.json -> transformers class, whether the text tower heeds the mask.
 # The fixed-resolution SigLIP 2 checkpoints say "siglip"; "siglip2" is NaFlex, whose input has no fixed side.

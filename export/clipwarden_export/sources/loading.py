@@ -3,10 +3,10 @@
 from importlib.util import find_spec
 from pathlib import Path
 
-from clipwarden_export.checkpoint import Checkpoint
 from clipwarden_export.errors import SourceError
-from clipwarden_export.huggingface import load_transformers, model_type
-from clipwarden_export.source import OPEN_CLIP_CONFIG, Download, Located, locate
+from clipwarden_export.sources.checkpoint import Checkpoint
+from clipwarden_export.sources.huggingface import load_transformers, model_type
+from clipwarden_export.sources.source import OPEN_CLIP_CONFIG, Download, Located, locate
 
 _OPEN_CLIP_PREFIX = "hf-hub:"
 
@@ -37,7 +37,7 @@ def load_checkpoint(
 def _resolve(source: str) -> str:
     if source.count("/") != 1 or Path(source).is_dir() or find_spec("open_clip") is None:
         return source
-    from clipwarden_export.openclip import resolve_pair  # noqa: PLC0415 - an extra of its own
+    from clipwarden_export.sources.openclip import resolve_pair  # noqa: PLC0415 - an extra of its own
 
     return resolve_pair(source)
 
@@ -47,7 +47,7 @@ def _load(located: Located, *, wants_open_clip: bool) -> Checkpoint:
     has_open_clip = (located.folder / OPEN_CLIP_CONFIG).is_file()
     kind = model_type(located.folder)
     if has_open_clip and (wants_open_clip or kind is None):
-        from clipwarden_export.openclip import load_open_clip  # noqa: PLC0415 - an extra of its own
+        from clipwarden_export.sources.openclip import load_open_clip  # noqa: PLC0415 - an extra of its own
 
         return load_open_clip(located)
     if kind is not None:

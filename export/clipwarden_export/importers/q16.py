@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from clipwarden.errors import ConfigError
 from clipwarden.policy.schema import Mode
 from clipwarden_export.errors import SourceError
-from clipwarden_export.imported import header
-from clipwarden_export.tensors import read_tensors
+from clipwarden_export.importers.imported import header
+from clipwarden_export.importers.tensors import read_tensors
 
 POLICY_ID = "q16"
 VECTORS_NAME = "q16.safetensors"

@@ -12,8 +12,8 @@ from clipwarden.modelfolder.encoder import ImageEncoder, TextEncoder
 from clipwarden.modelfolder.manifest import Precision, Preprocessing
 from clipwarden.modelfolder.runtime import CPU_PROVIDER, import_onnxruntime
 from clipwarden.modelfolder.tokenizer import Tokenizer
-from clipwarden_export.background import background_texts
-from clipwarden_export.compare import (
+from clipwarden_export.verification.background import background_texts
+from clipwarden_export.verification.compare import (
     BARS,
     Bar,
     Figures,
@@ -23,8 +23,8 @@ from clipwarden_export.compare import (
     prompt_shortfalls,
     shortfalls,
 )
-from clipwarden_export.decisions import Facts, TextVectors, agreement, decide
-from clipwarden_export.evidence import Evidence, prepare_images
+from clipwarden_export.verification.decisions import Facts, TextVectors, agreement, decide
+from clipwarden_export.verification.evidence import Evidence, prepare_images
 
 _BATCH = 16
 # Only providers that compute here; Azure's forwards to a service.

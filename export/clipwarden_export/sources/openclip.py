@@ -13,11 +13,11 @@ from PIL import Image
 from torch import Tensor
 
 from clipwarden.modelfolder.manifest import Fit, Preprocessing, Resample, TextSettings
-from clipwarden_export.checkpoint import Checkpoint, chunks
 from clipwarden_export.errors import SourceError
-from clipwarden_export.openclip_tokenizer import pad_id, tokenizer_json
-from clipwarden_export.source import OPEN_CLIP_CONFIG, Located
-from clipwarden_export.towers import ImageTower, TextTower, unit
+from clipwarden_export.sources.checkpoint import Checkpoint, chunks
+from clipwarden_export.sources.openclip_tokenizer import pad_id, tokenizer_json
+from clipwarden_export.sources.source import OPEN_CLIP_CONFIG, Located
+from clipwarden_export.sources.towers import ImageTower, TextTower, unit
 
 _FITS: dict[str, Fit] = {"shortest": "crop_half_even", "squash": "squash", "longest": "pad"}
 _RESAMPLE: dict[str, Resample] = {"bicubic": "bicubic", "bilinear": "bilinear"}

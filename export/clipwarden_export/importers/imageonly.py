@@ -17,7 +17,9 @@ from clipwarden.modelfolder.manifest import IMAGE_NAME, ModelManifest, Precision
 from clipwarden.modelfolder.runtime import CPU_PROVIDER
 from clipwarden.modelfolder.session import open_session
 from clipwarden.modelfolder.staging import unfinished_folder
-from clipwarden_export.compare import (
+from clipwarden_export.errors import BelowBarError
+from clipwarden_export.graphs.graph import export_graph, image_signature
+from clipwarden_export.verification.compare import (
     BARS,
     Figures,
     PromptFigures,
@@ -26,12 +28,10 @@ from clipwarden_export.compare import (
     prompt_shortfalls,
     shortfalls,
 )
-from clipwarden_export.errors import BelowBarError
-from clipwarden_export.evidence import IMAGES, SEED, prepare_images
-from clipwarden_export.golden import make_image_golden
-from clipwarden_export.graph import export_graph, image_signature
-from clipwarden_export.probes import Pictures, image_paths, probe_images
-from clipwarden_export.verify import present_providers
+from clipwarden_export.verification.evidence import IMAGES, SEED, prepare_images
+from clipwarden_export.verification.golden import make_image_golden
+from clipwarden_export.verification.probes import Pictures, image_paths, probe_images
+from clipwarden_export.verification.verify import present_providers
 
 _BATCH = 16
 # CLIP's own, to which its training clips it. No checkpoint of a tower alone stores one, and `method: cosine`, the only

@@ -27,14 +27,14 @@ from torch import Tensor
 
 from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.policy.schema import Mode
-from clipwarden_export.checkpoint import chunks
 from clipwarden_export.errors import SourceError
-from clipwarden_export.imageonly import Tower
-from clipwarden_export.imported import header
-from clipwarden_export.processor import read_preprocessing
-from clipwarden_export.source import Download, Located, locate
-from clipwarden_export.tensors import Arrays, read_tensors
-from clipwarden_export.towers import ImageTower, unit
+from clipwarden_export.importers.imageonly import Tower
+from clipwarden_export.importers.imported import header
+from clipwarden_export.importers.tensors import Arrays, read_tensors
+from clipwarden_export.sources.checkpoint import chunks
+from clipwarden_export.sources.processor import read_preprocessing
+from clipwarden_export.sources.source import Download, Located, locate
+from clipwarden_export.sources.towers import ImageTower, unit
 
 POLICY_ID = "stable-diffusion-safety-checker"
 VECTORS_NAME = "concepts.safetensors"

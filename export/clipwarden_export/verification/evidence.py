@@ -11,10 +11,10 @@ from PIL import Image
 from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.policy.schema import Policy
 from clipwarden.vision.preprocess import fit_to_side
-from clipwarden_export.background import background_texts
-from clipwarden_export.checkpoint import Checkpoint
-from clipwarden_export.decisions import policy_texts
-from clipwarden_export.probes import Pictures, image_paths, probe_images, probe_texts
+from clipwarden_export.sources.checkpoint import Checkpoint
+from clipwarden_export.verification.background import background_texts
+from clipwarden_export.verification.decisions import policy_texts
+from clipwarden_export.verification.probes import Pictures, image_paths, probe_images, probe_texts
 
 # Enough for every pattern at several sizes and every awkward text; a full-size ViT-B/32 takes seconds on two cores.
 IMAGES = 32

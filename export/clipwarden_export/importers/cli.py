@@ -16,9 +16,9 @@ from clipwarden.startup import prepare_process
 from clipwarden.terminal import printable, stdout
 from clipwarden_export.errors import SourceError
 from clipwarden_export.exits import EXIT_CODES_HELP, answering
-from clipwarden_export.imported import MODEL_NAME, POLICY_NAME, Imported, import_folder, write_policy
-from clipwarden_export.probes import image_paths
+from clipwarden_export.importers.imported import MODEL_NAME, POLICY_NAME, Imported, import_folder, write_policy
 from clipwarden_export.steps import require_packages, showing
+from clipwarden_export.verification.probes import image_paths
 
 HELP = """Turn another moderator's vectors and thresholds into a policy that gives the same verdicts.
 
@@ -82,8 +82,8 @@ def safety_checker(
     """Stable Diffusion's safety checker: its vision tower and its 17 + 3 concepts."""
     require_packages()
     # Seconds to import, and `--help` must not wait for them.
-    from clipwarden_export.imageonly import compare_with_tower, export_tower  # noqa: PLC0415
-    from clipwarden_export.safetychecker import load_safety_checker, policy_arrays, policy_document  # noqa: PLC0415
+    from clipwarden_export.importers.imageonly import compare_with_tower, export_tower  # noqa: PLC0415
+    from clipwarden_export.importers.safetychecker import load_safety_checker, policy_arrays, policy_document  # noqa: PLC0415
 
     prepare_process()
     tower_folder = None if model is None else resolve_model(model)
@@ -129,7 +129,7 @@ def q16(
     as_json: JsonOption = False,
 ) -> None:
     """Q16's learned prompts: one direction in the space of the CLIP model they were learned for."""
-    from clipwarden_export.q16 import cosine_bound, load_q16, policy_arrays, policy_document  # noqa: PLC0415
+    from clipwarden_export.importers.q16 import cosine_bound, load_q16, policy_arrays, policy_document  # noqa: PLC0415
 
     prepare_process()
     direction = load_q16(source, pickle=allow_pickle)
@@ -171,7 +171,7 @@ def nsfw_head(
     as_json: JsonOption = False,
 ) -> None:
     """LAION's CLIP-based NSFW head, or another small network on unit embeddings that gives one number."""
-    from clipwarden_export.nsfwhead import Reading, load_head, policy_arrays, policy_document, score_bound  # noqa: PLC0415
+    from clipwarden_export.importers.nsfwhead import Reading, load_head, policy_arrays, policy_document, score_bound  # noqa: PLC0415
 
     prepare_process()
     if reading not in (None, *Reading):

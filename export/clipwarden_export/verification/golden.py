@@ -9,9 +9,9 @@ from clipwarden.modelfolder.encoder import ImageEncoder
 from clipwarden.modelfolder.golden import encode_golden_png
 from clipwarden.modelfolder.manifest import Golden, GoldenImage, GoldenText, Precision, Preprocessing
 from clipwarden_export.errors import ExportError
-from clipwarden_export.evidence import SEED, prepare_images
-from clipwarden_export.probes import probe_images
-from clipwarden_export.verify import Encoders
+from clipwarden_export.verification.evidence import SEED, prepare_images
+from clipwarden_export.verification.probes import probe_images
+from clipwarden_export.verification.verify import Encoders
 
 # Largest L2 distance between a stored and a computed unit vector. Kernels of other CPUs move fp32 by about 1e-6; the
 # room above that is for GPUs, whose TF32 and fp16 keep 11 bits (not measured: no GPU was at hand). int8 may round a

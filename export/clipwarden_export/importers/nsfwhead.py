@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 from clipwarden.errors import ConfigError
 from clipwarden.policy.schema import Mode
 from clipwarden_export.errors import SourceError
-from clipwarden_export.imported import header
-from clipwarden_export.tensors import Arrays, read_tensors
+from clipwarden_export.importers.imported import header
+from clipwarden_export.importers.tensors import Arrays, read_tensors
 
 POLICY_ID = "laion-nsfw"
 HEAD_NAME = "nsfw-head.safetensors"

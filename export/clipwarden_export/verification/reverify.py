@@ -10,10 +10,10 @@ from clipwarden.modelfolder.manifest import MANIFEST_NAME, ModelManifest
 from clipwarden.modelfolder.modeljson import dump_manifest
 from clipwarden.policy.schema import Policy
 from clipwarden.textfiles.atomic import write_atomically
-from clipwarden_export.checkpoint import Checkpoint
-from clipwarden_export.decisions import Facts
-from clipwarden_export.evidence import gather_evidence
-from clipwarden_export.verify import Candidate, Encoders, Report, verify_candidate
+from clipwarden_export.sources.checkpoint import Checkpoint
+from clipwarden_export.verification.decisions import Facts
+from clipwarden_export.verification.evidence import gather_evidence
+from clipwarden_export.verification.verify import Candidate, Encoders, Report, verify_candidate
 
 
 def compare_folder(

@@ -1,0 +1,1 @@
+"""Torch modules become ONNX graphs, in the precision that was asked for."""

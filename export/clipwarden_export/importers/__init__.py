@@ -1,0 +1,1 @@
+"""Published classifiers become policies with what they learned: vectors, heads, adjustments."""
