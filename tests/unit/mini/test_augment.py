@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from clipwarden_export.mini.augment import Augmenter, quantise_blocks
+from recipes.mini.augment import Augmenter, quantise_blocks
 
 
 def _drawings(count: int = 6) -> torch.Tensor:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from clipwarden_export.mini.fit import bias_at, fit_platt, threshold_for
+from clipwarden.tuning.fitting import bias_at, fit_platt, threshold_for
 
 
 def test_platt_recovers_a_shared_slope_and_each_bias() -> None:

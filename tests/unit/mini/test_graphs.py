@@ -6,9 +6,9 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from clipwarden_export.mini.graphs import image_graph, read_image_tower, store_as_int8
-from clipwarden_export.mini.looks import SIDE, embed_looks
-from clipwarden_export.mini.network import ImageTower
+from recipes.mini.graphs import image_graph, read_image_tower, store_as_int8
+from recipes.mini.looks import SIDE, embed_looks
+from recipes.mini.network import ImageTower
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 from collections import Counter
 
-from clipwarden_export.mini.labels import is_plain_picture, is_restyled, read_labels
-from clipwarden_export.mini.sets import REPORT_SETS, SELECTION_SETS
+from recipes.mini.labels import is_plain_picture, is_restyled, read_labels
+from recipes.mini.sets import REPORT_SETS, SELECTION_SETS
 
 
 def test_labels_are_unique_and_only_of_held_out_sets() -> None:

@@ -3,8 +3,8 @@ import pytest
 import torch
 from PIL import Image
 
-from clipwarden_export.mini.looks import SIDE, content_square, embed_looks, resample
-from clipwarden_export.mini.network import ImageTower
+from recipes.mini.looks import SIDE, content_square, embed_looks, resample
+from recipes.mini.network import ImageTower
 
 
 def on_ground(content: torch.Tensor, ground: float, left: int, top: int) -> torch.Tensor:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from clipwarden_export.mini.metrics import (
+from clipwarden.tuning.metrics import (
     auroc,
     auroc_interval,
     balanced_weights,

@@ -1,6 +1,6 @@
 import pytest
 
-from clipwarden_export.mini.names import is_interface_mark, squash, strip_style, strip_tone, to_words
+from recipes.mini.names import is_interface_mark, squash, strip_style, strip_tone, to_words
 
 
 @pytest.mark.parametrize(

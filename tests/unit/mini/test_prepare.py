@@ -1,8 +1,8 @@
 import numpy as np
 
-from clipwarden_export.mini.captions import soft_neighbours
-from clipwarden_export.mini.prepare import find_twins, signature
-from clipwarden_export.mini.train import halve
+from recipes.mini.captions import soft_neighbours
+from recipes.mini.prepare import find_twins, signature
+from recipes.mini.train import halve
 
 
 def _square(left: int, side: int, colour: int = 0) -> np.ndarray:

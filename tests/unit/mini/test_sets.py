@@ -1,6 +1,6 @@
 import pytest
 
-from clipwarden_export.mini.sets import BARRED_SETS, REPORT_SETS, SELECTION_SETS, TRAINING_SETS, role_of
+from recipes.mini.sets import BARRED_SETS, REPORT_SETS, SELECTION_SETS, TRAINING_SETS, role_of
 
 
 def test_roles_are_disjoint_and_barred_sets_have_none() -> None:

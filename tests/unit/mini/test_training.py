@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from clipwarden_export.mini import train
-from clipwarden_export.mini.prepare import TrainingData
-from clipwarden_export.mini.train import Plan, Trainer, sampling_weights
+from recipes.mini import train
+from recipes.mini.prepare import TrainingData
+from recipes.mini.train import Plan, Trainer, sampling_weights
 
 
 @pytest.fixture

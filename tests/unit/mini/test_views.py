@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from clipwarden_export.mini.views import VIEWS, Scene, chance_of, show
+from recipes.mini.views import VIEWS, Scene, chance_of, show
 
 
 def _scene() -> Scene:

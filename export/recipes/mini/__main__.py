@@ -1,4 +1,4 @@
-"""Run the recipe: `python -m clipwarden_export.mini STEP --work DIR`, each step resumable."""
+"""Run the recipe: `python -m recipes.mini STEP --work DIR`, each step resumable."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,9 +8,9 @@ import typer
 from rich.console import Console
 
 from clipwarden.modelfolder.load import load_model
-from clipwarden_export.mini import apply, card, demo, export, fetch, latency, prepare, render, report, train
-from clipwarden_export.mini.graphs import read_image_tower
-from clipwarden_export.mini.heldout import HeldOut
+from recipes.mini import apply, card, demo, export, fetch, latency, prepare, render, report, train
+from recipes.mini.graphs import read_image_tower
+from recipes.mini.heldout import HeldOut
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 _REPOSITORY = Path(__file__).resolve().parents[3]

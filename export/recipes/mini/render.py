@@ -17,8 +17,8 @@ import resvg_py
 from PIL import Image
 from rich.progress import Progress
 
-from clipwarden_export.mini.catalogue import Drawing, catalogue
-from clipwarden_export.mini.fetch import Collection, load_collection
+from recipes.mini.catalogue import Drawing, catalogue
+from recipes.mini.fetch import Collection, load_collection
 
 SIDE: Final = 96  # pixels; half as much again as training starts with, room to zoom
 _WORKERS: Final = 2

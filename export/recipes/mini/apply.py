@@ -11,7 +11,7 @@ from clipwarden.policy.bundle.compile import compile_policy
 from clipwarden.policy.digest import fit_digest
 from clipwarden.policy.language.load import load_policy, parse_policy
 from clipwarden.scoring.score import sigmoid
-from clipwarden_export.mini.fit import (
+from clipwarden.tuning.fitting import (
     BLOCK_FALSE_POSITIVES,
     PREVALENCE,
     REVIEW_FALSE_POSITIVES,
@@ -19,10 +19,10 @@ from clipwarden_export.mini.fit import (
     fit_platt,
     threshold_for,
 )
-from clipwarden_export.mini.heldout import HeldOut
-from clipwarden_export.mini.labels import read_labels
-from clipwarden_export.mini.moderation import gather_cases, score_cases
-from clipwarden_export.mini.sets import SELECTION_SETS
+from recipes.mini.heldout import HeldOut
+from recipes.mini.labels import read_labels
+from recipes.mini.moderation import gather_cases, score_cases
+from recipes.mini.sets import SELECTION_SETS
 
 _OWNED: Final = ("  mode:", "  calibration:", "  thresholds:")
 

@@ -35,7 +35,7 @@ def read_labels() -> list[Label]:
     Returns:
         One record a line of moderation_eval.csv.
     """
-    text = files("clipwarden_export.mini").joinpath("moderation_eval.csv").read_text(encoding="utf-8")
+    text = files("recipes.mini").joinpath("moderation_eval.csv").read_text(encoding="utf-8")
     return [
         Label(icon_set=r["set"], icon=r["icon"], category=r["category"], label=r["label"])
         for r in csv.DictReader(text.splitlines())

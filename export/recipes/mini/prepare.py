@@ -13,13 +13,13 @@ import torch
 from PIL import Image
 from rich.progress import track
 
-from clipwarden_export.mini.captions import SLOTS, Captions, build_captions, soft_neighbours
-from clipwarden_export.mini.catalogue import Drawing
-from clipwarden_export.mini.fetch import load_collection
-from clipwarden_export.mini.focus import SUBJECTS, focus_weights
-from clipwarden_export.mini.names import squash, strip_style
-from clipwarden_export.mini.render import Pixels, load_drawings, load_pixels
-from clipwarden_export.mini.text import TextTower, embed_texts, load_text_tower
+from recipes.mini.captions import SLOTS, Captions, build_captions, soft_neighbours
+from recipes.mini.catalogue import Drawing
+from recipes.mini.fetch import load_collection
+from recipes.mini.focus import SUBJECTS, focus_weights
+from recipes.mini.names import squash, strip_style
+from recipes.mini.render import Pixels, load_drawings, load_pixels
+from recipes.mini.text import TextTower, embed_texts, load_text_tower
 
 _SIGNATURE_SIDE: Final = 12
 # Root mean square difference of two 12x12 signatures under which two drawings are one.

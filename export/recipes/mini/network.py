@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from clipwarden_export.mini.text import WIDTH
+from recipes.mini.text import WIDTH
 
 # Dense convolutions: on AVX2 they run at about 140 GFLOP/s on two cores in training, where
 # depthwise ones are bound by memory.

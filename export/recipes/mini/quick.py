@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from clipwarden_export.mini.looks import embed_looks
-from clipwarden_export.mini.names import to_words
-from clipwarden_export.mini.network import ImageTower
-from clipwarden_export.mini.render import load_drawings, load_pixels
-from clipwarden_export.mini.text import embed_texts, load_text_tower
+from recipes.mini.looks import embed_looks
+from recipes.mini.names import to_words
+from recipes.mini.network import ImageTower
+from recipes.mini.render import load_drawings, load_pixels
+from recipes.mini.text import embed_texts, load_text_tower
 
 
 @cache

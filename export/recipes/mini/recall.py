@@ -2,10 +2,10 @@
 
 from dataclasses import asdict, dataclass
 
-from clipwarden_export.mini.heldout import HeldOut
-from clipwarden_export.mini.labels import is_plain_picture
-from clipwarden_export.mini.metrics import ranks_of_truth, recall_at
-from clipwarden_export.mini.text import TextTower, embed_texts
+from clipwarden.tuning.metrics import ranks_of_truth, recall_at
+from recipes.mini.heldout import HeldOut
+from recipes.mini.labels import is_plain_picture
+from recipes.mini.text import TextTower, embed_texts
 
 _COMPOSITES = ("clean", "dark", "noisy", "half_size")
 _HARDER = ("clutter", "rotated_15", "quarter_canvas", "jpeg_q30")

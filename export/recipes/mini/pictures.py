@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from clipwarden_export.mini.render import Pixels
+from recipes.mini.render import Pixels
 
 
 def on_colour(rgba: Pixels, colour: tuple[int, int, int]) -> Image.Image:

@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from clipwarden_export.mini.text import Vectors
+from recipes.mini.text import Vectors
 
 # What the policy for stickers asks about, and what is mistaken for it. Written before any held-out set was read.
 SUBJECTS: Final = (

@@ -21,13 +21,13 @@ from clipwarden.modelfolder.load import (
     load_model,
     write_model_folder,
 )
-from clipwarden_export.mini.graphs import image_graph, text_graph
-from clipwarden_export.mini.looks import SIDE
-from clipwarden_export.mini.network import ImageTower
-from clipwarden_export.mini.pictures import on_colour
-from clipwarden_export.mini.render import load_drawings, load_pixels
-from clipwarden_export.mini.text import MAX_TOKENS, WIDTH, TextTower, checkpoint_folder, embed_texts, load_text_tower
 from clipwarden_export.verification.background import background_texts
+from recipes.mini.graphs import image_graph, text_graph
+from recipes.mini.looks import SIDE
+from recipes.mini.network import ImageTower
+from recipes.mini.pictures import on_colour
+from recipes.mini.render import load_drawings, load_pixels
+from recipes.mini.text import MAX_TOKENS, WIDTH, TextTower, checkpoint_folder, embed_texts, load_text_tower
 
 NAME: Final = "clipwarden-mini"
 _GOLDEN_ICONS: Final = ("beer-mug", "skull", "dog-face", "red-apple")
@@ -72,7 +72,7 @@ def export_model(work: Path, destination: Path, revision: str) -> None:
     manifest = ModelManifest(
         name=NAME,
         architecture="SE-ResNet (3x3, 2.9 M) + all-MiniLM-L6-v2, locked (LiT)",
-        source="clipwarden_export.mini",
+        source="recipes.mini",
         revision=revision,
         license="Apache-2.0",
         precision="fp16",

@@ -11,11 +11,11 @@ from rich.progress import Progress
 
 from clipwarden.modelfolder.load import Model
 from clipwarden.vision.preprocess import fit_to_side
-from clipwarden_export.mini.catalogue import Drawing
-from clipwarden_export.mini.labels import is_restyled
-from clipwarden_export.mini.names import to_words
-from clipwarden_export.mini.render import Pixels, load_drawings, load_pixels
-from clipwarden_export.mini.views import Scene, chance_of, show
+from recipes.mini.catalogue import Drawing
+from recipes.mini.labels import is_restyled
+from recipes.mini.names import to_words
+from recipes.mini.render import Pixels, load_drawings, load_pixels
+from recipes.mini.views import Scene, chance_of, show
 
 SEED: Final = 20261121
 _CLUTTER_SOURCE: Final = 400  # held-out drawings whose pieces make clutter

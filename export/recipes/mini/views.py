@@ -8,8 +8,8 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from clipwarden_export.mini.pictures import on_colour
-from clipwarden_export.mini.render import Pixels
+from recipes.mini.pictures import on_colour
+from recipes.mini.render import Pixels
 
 _WHITE: Final = (255, 255, 255)
 _DARK: Final = (28, 28, 34)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from clipwarden_export.mini.emoji import EmojiIndex, flag_key, load_emoji
-from clipwarden_export.mini.fetch import Collection, load_collection
-from clipwarden_export.mini.names import is_interface_mark, strip_style, strip_tone, to_words
-from clipwarden_export.mini.sets import (
+from recipes.mini.emoji import EmojiIndex, flag_key, load_emoji
+from recipes.mini.fetch import Collection, load_collection
+from recipes.mini.names import is_interface_mark, strip_style, strip_tone, to_words
+from recipes.mini.sets import (
     COLOUR_SETS,
     EMOJI_SETS,
     FLAG_SETS,

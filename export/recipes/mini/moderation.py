@@ -12,9 +12,7 @@ from clipwarden.policy.bundle.vectors import scored_concepts
 from clipwarden.policy.schema import Bounds, Category
 from clipwarden.scoring.score import cosines, score_rows
 from clipwarden.scoring.tables import prepare
-from clipwarden_export.mini.heldout import SEED, HeldOut
-from clipwarden_export.mini.labels import Label
-from clipwarden_export.mini.metrics import (
+from clipwarden.tuning.metrics import (
     Floats,
     auroc,
     auroc_interval,
@@ -23,6 +21,8 @@ from clipwarden_export.mini.metrics import (
     calibration_error,
     wilson,
 )
+from recipes.mini.heldout import SEED, HeldOut
+from recipes.mini.labels import Label
 
 # Beside every labelled drawing, harder views show this many of the others.
 _HARD_VIEW_REST: Final = 4000

@@ -9,9 +9,9 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from clipwarden_export.mini.looks import SIDE, embed_looks
-from clipwarden_export.mini.network import ImageTower
-from clipwarden_export.mini.text import MAX_TOKENS, TextTower
+from recipes.mini.looks import SIDE, embed_looks
+from recipes.mini.network import ImageTower
+from recipes.mini.text import MAX_TOKENS, TextTower
 
 OPSET: Final = 18
 _SMALLEST_MATRIX: Final = 10_000  # elements; anything smaller stays fp32

@@ -15,14 +15,14 @@ from clipwarden.policy.bundle.compile import compile_policy
 from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.language.load import load_policy
 from clipwarden.policy.schema import Mode
-from clipwarden_export.mini.export import load_tower
-from clipwarden_export.mini.graphs import PixelTower
-from clipwarden_export.mini.heldout import HeldOut
-from clipwarden_export.mini.labels import read_labels
-from clipwarden_export.mini.moderation import Scores, category_report, gather_cases, score_cases
-from clipwarden_export.mini.recall import recall_table
-from clipwarden_export.mini.sets import REPORT_SETS, SELECTION_SETS
-from clipwarden_export.mini.text import load_text_tower
+from recipes.mini.export import load_tower
+from recipes.mini.graphs import PixelTower
+from recipes.mini.heldout import HeldOut
+from recipes.mini.labels import read_labels
+from recipes.mini.moderation import Scores, category_report, gather_cases, score_cases
+from recipes.mini.recall import recall_table
+from recipes.mini.sets import REPORT_SETS, SELECTION_SETS
+from recipes.mini.text import load_text_tower
 
 HEADLINE: Final = {"report": "emojione", "selection": "noto-v1"}
 _SETS: Final = {"report": REPORT_SETS, "selection": SELECTION_SETS}

@@ -7,13 +7,13 @@ import numpy as np
 from PIL import Image
 
 from clipwarden.policy.schema import Bounds, Mode
-from clipwarden_export.mini.card import attribution_table
-from clipwarden_export.mini.heldout import SEED
-from clipwarden_export.mini.labels import read_labels
-from clipwarden_export.mini.moderation import score_cases
-from clipwarden_export.mini.pictures import on_colour
-from clipwarden_export.mini.render import load_pixels
-from clipwarden_export.mini.report import Subject, verdicts
+from recipes.mini.card import attribution_table
+from recipes.mini.heldout import SEED
+from recipes.mini.labels import read_labels
+from recipes.mini.moderation import score_cases
+from recipes.mini.pictures import on_colour
+from recipes.mini.render import load_pixels
+from recipes.mini.report import Subject, verdicts
 
 # The rule: drawings of three colour report sets in a seeded order. Of the enforced categories' positives the first
 # three that are blocked and the first three sent to review; then, whatever their verdict, the first two hard negatives
@@ -50,7 +50,7 @@ def write_demo(subject: Subject, folder: Path) -> None:
     text = (
         "# Where the demo images come from\n\n"
         "Rendered on white at 96 pixels from these sets, unchanged otherwise.\n"
-        "They were chosen by the seeded rule of `clipwarden_export.mini.demo` from sets the model never saw.\n\n"
+        "They were chosen by the seeded rule of `recipes.mini.demo` from sets the model never saw.\n\n"
     )
     (folder / "ATTRIBUTION.md").write_text(f"{text}{attribution_table(subject.work, used)}\n{''.join(listed)}")
 

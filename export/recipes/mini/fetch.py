@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from clipwarden_export.mini.sets import ALL_SETS, ALLOWED_LICENCES
+from recipes.mini.sets import ALL_SETS, ALLOWED_LICENCES
 
 # The versions the shipped model was made from.
 PACKAGES: Final = (

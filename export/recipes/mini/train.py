@@ -16,11 +16,11 @@ from rich.console import Console
 from torch import Tensor, nn
 from torch.nn import functional
 
-from clipwarden_export.mini.augment import Augmenter
-from clipwarden_export.mini.network import ImageTower
-from clipwarden_export.mini.prepare import TrainingData, load_training
-from clipwarden_export.mini.quick import quick_recall
-from clipwarden_export.mini.render import Pixels
+from recipes.mini.augment import Augmenter
+from recipes.mini.network import ImageTower
+from recipes.mini.prepare import TrainingData, load_training
+from recipes.mini.quick import quick_recall
+from recipes.mini.render import Pixels
 
 # Shares of a batch by group; emoji are a fifth of the drawings and two fifths of the samples.
 GROUP_SHARES: Final = {"emoji": 0.43, "flag": 0.06, "colour": 0.08, "plain": 0.43}

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from clipwarden_export.mini.network import ImageTower
+from recipes.mini.network import ImageTower
 
 SIDE: Final = 96  # pixels of the served input: room for a drawing that fills half of it
 LOOK_SIDES: Final = (64, 48)

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from clipwarden_export.mini.metrics import Floats
+from clipwarden.tuning.metrics import Floats
 
 # Prior of one offending sticker in fifty; thresholds come from rates, so it only shapes how scores read.
 PREVALENCE: Final = 0.02

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clipwarden_export.mini.fetch import load_collection, package_folder
-from clipwarden_export.mini.names import squash, strip_tone, to_words
+from recipes.mini.fetch import load_collection, package_folder
+from recipes.mini.names import squash, strip_tone, to_words
 
 _ALIAS_SETS = ("noto", "twemoji", "fluent-emoji-high-contrast")
 _SHORTCODES = ("emojibase", "github", "joypixels", "iamcal", "cldr")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from clipwarden_export.mini.fetch import collections
-from clipwarden_export.mini.report import Record, tables
-from clipwarden_export.mini.sets import ALL_SETS, role_of
+from recipes.mini.fetch import collections
+from recipes.mini.report import Record, tables
+from recipes.mini.sets import ALL_SETS, role_of
 
 _TEXT = "card_text.md"
 ENOUGH_POSITIVES = 30  # below, a category's AUROC says too little to enforce by
@@ -23,7 +23,7 @@ def write_card(work: Path, folder: Path) -> None:
         folder: The model folder.
     """
     report, selection = (json.loads((work / f"{role}.json").read_text()) for role in ("report", "selection"))
-    text = files("clipwarden_export.mini").joinpath(_TEXT).read_text(encoding="utf-8")
+    text = files("recipes.mini").joinpath(_TEXT).read_text(encoding="utf-8")
     names, _ = json.loads((work / "classes.json").read_text())
     fillings = {
         "{NAMES}": f"{len(names):,}",

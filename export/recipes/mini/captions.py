@@ -11,10 +11,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from clipwarden_export.mini.catalogue import Drawing
-from clipwarden_export.mini.emoji import EmojiIndex, load_emoji
-from clipwarden_export.mini.fetch import package_folder
-from clipwarden_export.mini.names import to_words
+from recipes.mini.catalogue import Drawing
+from recipes.mini.emoji import EmojiIndex, load_emoji
+from recipes.mini.fetch import package_folder
+from recipes.mini.names import to_words
 
 SLOTS: Final = 8  # captions a class; a step draws one, the first being the plain name
 _TAGS_IN_A_CAPTION: Final = 3

@@ -1,0 +1,1 @@
+"""Rates, areas, calibrations and thresholds, with the uncertainty that goes with them."""
