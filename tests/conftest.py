@@ -10,7 +10,7 @@ from hypothesis import settings
 from clipwarden.modelfolder.load import Model
 from clipwarden.modelfolder.runtime import keep_onnxruntime_silent
 from clipwarden.serving.jsonlog import JsonFormatter
-from toymodel import build_toy_model, load_toy_model
+from kit.toymodel import build_toy_model, load_toy_model
 
 # Some tests import onnxruntime themselves.
 keep_onnxruntime_silent()

@@ -13,7 +13,7 @@ from transformers.models.siglip.image_processing_pil_siglip import SiglipImagePr
 from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision.decode import decode_image
 from clipwarden.vision.preprocess import fit_to_side
-from pictures import drawing, encode, natural_picture
+from kit.pictures import drawing, encode, natural_picture
 
 SIDES = (32, 96, 224, 225)
 RAW = {"do_rescale": False, "do_normalize": False}

@@ -16,7 +16,7 @@ from clipwarden.modelfolder.batch_dependence import MAX_BATCH_DEPENDENCE, batch_
 from clipwarden.modelfolder.load import Model, embedded_model_path, load_model
 from clipwarden.vision.decode import decode_image
 from clipwarden.vision.preprocess import resized_size
-from pictures import drawing, encode, natural_picture
+from kit.pictures import drawing, encode, natural_picture
 
 # Measured on 20 photographs of scikit-image's data folder as JPEG of quality 90, as they are and enlarged three times:
 # mean 0.009 and 0.006, worst 0.017 and 0.012 of the spread, at S = 48 and the default decode scale of 2.

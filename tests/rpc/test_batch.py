@@ -4,7 +4,7 @@ from google.rpc import code_pb2
 
 from clipwarden.modelfolder.load import Model
 from clipwarden.v1 import moderation_pb2 as pb
-from servingkit import eventually, picture, refusal, refused, serving
+from kit.serving import eventually, picture, refusal, refused, serving
 
 
 def batch(*images: bytes, request_id: str = "", **options: str) -> pb.BatchModerateRequest:

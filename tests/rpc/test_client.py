@@ -15,7 +15,7 @@ from clipwarden.modelfolder.load import Model
 from clipwarden.serving.config import Settings
 from clipwarden.serving.server import SERVICE as SERVED
 from clipwarden.v1 import moderation_pb2 as pb
-from servingkit import Rig, picture, serving
+from kit.serving import Rig, picture, serving
 
 
 @pytest.fixture

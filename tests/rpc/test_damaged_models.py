@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from clipwarden.cli.exits import Exit
 from clipwarden.cli.main import app
 from clipwarden.modelfolder.load import Model, load_manifest, write_model_folder
-from servingkit import colours_yaml
-from toymodel import build_toy_model
+from kit.serving import colours_yaml
+from kit.toymodel import build_toy_model
 
 Harm = Callable[[Path], Path | None]
 

@@ -8,7 +8,7 @@ from google.rpc import code_pb2
 
 from clipwarden.modelfolder.load import Model
 from clipwarden.v1 import moderation_pb2 as pb
-from servingkit import Rig, picture, refused, serving
+from kit.serving import Rig, picture, refused, serving
 
 
 def request(moderation: pb.Moderation, **changes: object) -> pb.ModerateEmbeddingRequest:

@@ -11,7 +11,7 @@ from PIL import Image
 from clipwarden.engine.pipeline import Pipeline
 from clipwarden.modelfolder.load import Model
 from clipwarden.v1 import moderation_pb2 as pb
-from servingkit import eventually, picture, refused, serving
+from kit.serving import eventually, picture, refused, serving
 
 
 def large_header() -> bytes:

@@ -10,7 +10,7 @@ from clipwarden.modelfolder.load import Model
 from clipwarden.serving.server import Server
 from clipwarden.v1 import moderation_pb2 as pb
 from clipwarden.v1 import moderation_pb2_grpc
-from servingkit import colours_snapshot, eventually, picture, refused, serving, settings_for_test, tapped
+from kit.serving import colours_snapshot, eventually, picture, refused, serving, settings_for_test, tapped
 
 Status = health_pb2.HealthCheckResponse
 SERVICES = ["", "clipwarden.v1.ModerationService"]

@@ -23,8 +23,8 @@ from clipwarden.scoring.score import cosines
 from clipwarden.serving.server import running_server
 from clipwarden.v1 import moderation_pb2 as pb
 from clipwarden.v1 import moderation_pb2_grpc
-from servingkit import picture, settings_for_test
-from toymodel import DIM
+from kit.serving import picture, settings_for_test
+from kit.toymodel import DIM
 
 POLICY = """
 api: clipwarden/v1

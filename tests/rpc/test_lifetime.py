@@ -12,7 +12,7 @@ from clipwarden.engine.pipeline import Pipeline
 from clipwarden.modelfolder.load import Model
 from clipwarden.serving import process
 from clipwarden.serving.config import Settings
-from servingkit import colours_yaml, settings_for_test
+from kit.serving import colours_yaml, settings_for_test
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from clipwarden.engine import batching, pipeline
 from clipwarden.modelfolder.load import Model
 from clipwarden.v1 import moderation_pb2 as pb
-from servingkit import Rig, eventually, picture, refused, serving
+from kit.serving import Rig, eventually, picture, refused, serving
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING

@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from clipwarden.modelfolder.load import Model
 from clipwarden.v1 import moderation_pb2 as pb
-from servingkit import Rig, eventually, picture, refused, serving
+from kit.serving import Rig, eventually, picture, refused, serving
 
 Samples = Mapping[tuple[str, frozenset[tuple[str, str]]], float]
 

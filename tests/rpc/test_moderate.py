@@ -10,8 +10,8 @@ from PIL import Image
 
 from clipwarden.modelfolder.load import Model
 from clipwarden.v1 import moderation_pb2 as pb
-from servingkit import picture, serving
-from toymodel import plain_picture
+from kit.serving import picture, serving
+from kit.toymodel import plain_picture
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 
 from clipwarden.modelfolder.load import Model
 from clipwarden.v1 import moderation_pb2 as pb
-from servingkit import refused, serving
+from kit.serving import refused, serving
 
 
 async def test_list_is_ordered_by_id_and_counts_categories(toy_model: Model) -> None:

@@ -18,7 +18,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from clipwarden.modelfolder.load import Model
 from clipwarden.v1 import moderation_pb2 as pb
 from clipwarden.v1 import moderation_pb2_grpc
-from servingkit import colours_yaml, eventually, picture
+from kit.serving import colours_yaml, eventually, picture
 
 SERVE = [sys.executable, "-m", "clipwarden.cli.main", "serve"]
 

@@ -12,7 +12,7 @@ from google.rpc.error_details_pb2 import ErrorInfo
 
 from clipwarden.modelfolder.load import Model
 from clipwarden.v1 import moderation_pb2 as pb
-from servingkit import picture, serving
+from kit.serving import picture, serving
 
 BUF = shutil.which("buf", path=str(Path(sys.executable).parent)) or shutil.which("buf")
 

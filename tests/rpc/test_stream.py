@@ -10,7 +10,7 @@ from google.rpc import code_pb2
 
 from clipwarden.modelfolder.load import Model
 from clipwarden.v1 import moderation_pb2 as pb
-from servingkit import eventually, picture, refusal, serving
+from kit.serving import eventually, picture, refusal, serving
 
 
 def item(name: str, data: bytes, timeout: float | None = None) -> pb.StreamModerateRequest:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-import torchvisionschemas  # noqa: F401 - before open_clip
+import kit.torchvisionschemas  # noqa: F401 - before open_clip
 from clipwarden_export.export import ExportSettings, export_model
 from clipwarden_export.sources.loading import load_checkpoint
-from exportkit import KINDS, Folders, save_tiny_clip
+from kit.checkpoints import KINDS, Folders, save_tiny_clip
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from clipwarden.modelfolder.load import load_manifest, load_model
 from clipwarden_export.cli import app
 from clipwarden_export.exits import Exit
 from clipwarden_export.verification.compare import BARS
-from pictures import natural_picture
+from kit.pictures import natural_picture
 
 pytestmark = pytest.mark.timeout(600)
 

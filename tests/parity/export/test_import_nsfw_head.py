@@ -21,9 +21,9 @@ from clipwarden.vision.preprocess import fit_to_side
 from clipwarden_export.cli import app
 from clipwarden_export.exits import Exit
 from clipwarden_export.importers.imported import POLICY_NAME
-from exportkit import varied_pictures
-from importkit import png
-from servingkit import settings_for_test
+from kit.checkpoints import varied_pictures
+from kit.safetychecker import png
+from kit.serving import settings_for_test
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -25,7 +25,7 @@ from clipwarden_export.cli import app
 from clipwarden_export.exits import Exit
 from clipwarden_export.importers.imported import POLICY_NAME
 from clipwarden_export.importers.q16 import VECTORS_NAME
-from exportkit import varied_pictures
+from kit.checkpoints import varied_pictures
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -40,8 +40,8 @@ from clipwarden_export.importers.safetychecker import (
     policy_arrays,
     policy_document,
 )
-from exportkit import varied_pictures
-from importkit import (
+from kit.checkpoints import varied_pictures
+from kit.safetychecker import (
     StableDiffusionSafetyChecker,
     Verdicts,
     diffusers_verdicts,
@@ -51,7 +51,7 @@ from importkit import (
     png,
     save_checker,
 )
-from servingkit import settings_for_test
+from kit.serving import settings_for_test
 
 pytestmark = pytest.mark.timeout(600)  # an export takes seconds on an idle machine, minutes on a crowded one
 

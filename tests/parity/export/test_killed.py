@@ -14,7 +14,7 @@ from clipwarden.errors import ModelError
 from clipwarden.modelfolder.load import load_model
 from clipwarden_export.cli import app
 from clipwarden_export.exits import Exit
-from exportprocess import POINTS, Export, start_export
+from kit.exportprocess import POINTS, Export, start_export
 
 pytestmark = pytest.mark.timeout(900)  # an export takes seconds on an idle machine, minutes on a crowded one
 

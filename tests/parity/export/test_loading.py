@@ -13,7 +13,7 @@ from clipwarden_export.errors import SourceError
 from clipwarden_export.export import ExportSettings, export_model
 from clipwarden_export.sources.loading import load_checkpoint
 from clipwarden_export.sources.openclip import resolve_pair
-from exportkit import Folders, varied_strings
+from kit.checkpoints import Folders, varied_strings
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -20,7 +20,7 @@ from clipwarden_export.verification.compare import BARS, Bar
 from clipwarden_export.verification.decisions import Facts
 from clipwarden_export.verification.evidence import Evidence, gather_evidence
 from clipwarden_export.verification.verify import Candidate, Report, verify_candidate
-from pictures import natural_picture
+from kit.pictures import natural_picture
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -8,7 +8,7 @@ import transformers
 from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
 from open_clip.transformer import VisionTransformer
 
-from exportkit import seeded
+from kit.checkpoints import seeded
 
 TOWER = {"hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 16, "num_hidden_layers": 1}
 SPECIAL = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1, "vocab_size": 8}

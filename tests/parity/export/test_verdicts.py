@@ -27,8 +27,8 @@ from clipwarden_export.sources.loading import load_checkpoint
 from clipwarden_export.sources.towers import unit
 from clipwarden_export.verification.golden import make_golden
 from clipwarden_export.verification.verify import Encoders
-from exportkit import KINDS, Folders, Reference, varied_pictures, varied_strings
-from servingkit import settings_for_test
+from kit.checkpoints import KINDS, Folders, Reference, varied_pictures, varied_strings
+from kit.serving import settings_for_test
 
 # An export takes seconds on an idle machine, minutes on a crowded one.
 pytestmark = pytest.mark.timeout(600)

@@ -8,12 +8,12 @@ import pytest
 from bench.agreement import agree, ask, at_medians
 from bench.precision import main
 
-from builders import make_category, make_head, make_policy
-from clikit import write_policy
 from clipwarden.policy.schema import Mode
 from clipwarden_export.verification.decisions import category_scores, load_unbound
-from pictures import natural_picture
-from toymodel import build_toy_model
+from kit.builders import make_category, make_head, make_policy
+from kit.cli import write_policy
+from kit.pictures import natural_picture
+from kit.toymodel import build_toy_model
 
 
 @pytest.fixture(scope="module")

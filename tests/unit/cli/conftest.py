@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from clikit import Run, make_pictures, write_policy
 from clipwarden.cli.main import app
+from kit.cli import Run, make_pictures, write_policy
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clikit import Run
 from clipwarden.modelfolder.load import load_manifest
 from clipwarden.modelfolder.modeljson import dump_manifest
 from clipwarden.policy.shipped import shipped_policies
 from clipwarden.policy.tensors import dump_tensors
+from kit.cli import Run
 
 
 def test_lint_of_a_good_policy_ends_with_0(run: Run, policy_file: Path) -> None:

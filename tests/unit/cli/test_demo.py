@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from clikit import Run
 from clipwarden.cli import demo, subserver
 from clipwarden.cli.outcome import Outcome
 from clipwarden.cli.subserver import running_subserver
 from clipwarden.client import Client, ClientError, ServerFaultError, ServerUnavailableError
 from clipwarden.errors import ConfigError, RuntimeMissingError
 from clipwarden.v1 import moderation_pb2 as v1
+from kit.cli import Run
 
 
 def test_the_demo_shows_verdicts_a_broken_file_and_an_explanation(

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 import typer
 
-from clikit import Run
 from clipwarden import __version__
 from clipwarden.cli.exits import EXIT_CODES_HELP, Exit, answering, exit_of
 from clipwarden.client import RequestRefusedError, ServerUnavailableError
@@ -25,7 +24,8 @@ from clipwarden.errors import (
     PolicyError,
     RuntimeMissingError,
 )
-from faultserver import running_fault_server
+from kit.cli import Run
+from kit.faultserver import running_fault_server
 
 PROGRAM = [sys.executable, "-m", "clipwarden.cli.main"]
 

@@ -7,12 +7,12 @@ import grpc
 import pytest
 from typer.testing import Result
 
-from clikit import Run
 from clipwarden.cli import inputs
 from clipwarden.cli.judges import local_settings
 from clipwarden.serving.config import Settings
 from clipwarden.v1 import moderation_pb2 as v1
-from faultserver import FaultServer, allowed, info, running_fault_server, status, unavailable
+from kit.cli import Run
+from kit.faultserver import FaultServer, allowed, info, running_fault_server, status, unavailable
 
 Judge = Callable[..., Result]
 Record = dict[str, dict[str, object]]

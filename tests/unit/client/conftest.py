@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from faultserver import FaultServer, running_fault_server
+from kit.faultserver import FaultServer, running_fault_server
 
 
 @pytest.fixture

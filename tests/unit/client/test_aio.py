@@ -16,7 +16,7 @@ from clipwarden.client import (
 )
 from clipwarden.client.feed import AsyncFeed
 from clipwarden.v1 import moderation_pb2 as v1
-from faultserver import FaultServer, allowed, overloaded, status, unavailable
+from kit.faultserver import FaultServer, allowed, overloaded, status, unavailable
 
 OK = v1.ModerateResponse(moderation=allowed(request_id="seen"))
 

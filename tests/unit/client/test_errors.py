@@ -7,7 +7,7 @@ from google.rpc.status_pb2 import Status
 from clipwarden.client import errors
 from clipwarden.errors import ClipwardenError, Reason
 from clipwarden.v1 import moderation_pb2 as v1
-from faultserver import info, overloaded, retry_info, status
+from kit.faultserver import info, overloaded, retry_info, status
 
 TRUNCATED = v1.ImageFault(reason=v1.IMAGE_FAULT_REASON_TRUNCATED, policy_verdict=v1.VERDICT_REVIEW)
 

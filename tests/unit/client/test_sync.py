@@ -19,7 +19,7 @@ from clipwarden.client import (
 )
 from clipwarden.client.channel import Connection
 from clipwarden.v1 import moderation_pb2 as v1
-from faultserver import FaultServer, allowed, info, overloaded, running_fault_server, status, unavailable
+from kit.faultserver import FaultServer, allowed, info, overloaded, running_fault_server, status, unavailable
 
 OK = v1.ModerateResponse(moderation=allowed(request_id="seen"))
 BAD_IMAGE = status(

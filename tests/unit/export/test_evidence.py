@@ -6,14 +6,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from builders import make_category, make_head, make_policy
 from clipwarden.modelfolder.load import Model
 from clipwarden.policy.schema import Policy
 from clipwarden_export.verification.background import background_texts
 from clipwarden_export.verification.decisions import Facts
 from clipwarden_export.verification.evidence import gather_evidence, prepare_images
 from clipwarden_export.verification.verify import Candidate, Encoders, verify_candidate
-from toymodel import load_toy_model
+from kit.builders import make_category, make_head, make_policy
+from kit.toymodel import load_toy_model
 
 
 @pytest.fixture(scope="module")

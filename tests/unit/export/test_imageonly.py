@@ -12,8 +12,8 @@ from torch import nn
 from clipwarden_export.importers.imageonly import Tower, TowerReport, compare_with_tower
 from clipwarden_export.verification.compare import Figures, PromptFigures
 from clipwarden_export.verification.evidence import IMAGES, prepare_images
-from pictures import natural_picture
-from toymodel import load_toy_model
+from kit.pictures import natural_picture
+from kit.toymodel import load_toy_model
 
 CLOSE = Figures(samples=2, worst_cosine=1.0, mean_cosine=1.0, spread=0.5, relative_error=0.0, nearest_own=1.0)
 

@@ -6,7 +6,7 @@ import pytest
 from clipwarden_export.errors import ExportError
 from clipwarden_export.verification.background import background_texts
 from clipwarden_export.verification.probes import given_images, probe_images, probe_texts
-from pictures import natural_picture
+from kit.pictures import natural_picture
 
 
 def test_background_holds_three_hundred_different_texts() -> None:

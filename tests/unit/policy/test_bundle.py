@@ -19,7 +19,7 @@ from clipwarden.policy.bundle.load import is_bundle, load_compiled
 from clipwarden.policy.language.dump import dump_policy
 from clipwarden.policy.language.load import parse_policy
 from clipwarden.policy.tensors import dump_tensors, parse_metadata
-from policykit import DIM, FINGERPRINT, FULL_POLICY, FakeManifest, FakeModel, unit_vector
+from kit.policies import DIM, FINGERPRINT, FULL_POLICY, FakeManifest, FakeModel, unit_vector
 
 OTHER = "sha256:" + "cd" * 32
 STALE = '{bias: 1.0, prevalence: 0.1, fitted_on: "sha256:' + "1" * 64 + '"}'

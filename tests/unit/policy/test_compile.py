@@ -14,8 +14,8 @@ from clipwarden.policy.language.load import parse_policy
 from clipwarden.policy.schema import Calibration, Method, Mode, Policy
 from clipwarden.policy.tensors import dump_tensors
 from clipwarden.textfiles.atomic import write_atomically
-from policykit import DIM, FINGERPRINT, FULL_POLICY, FakeManifest, FakeModel, FakeText, FakeTokenizer, unit_vector
-from toymodel import load_toy_model
+from kit.policies import DIM, FINGERPRINT, FULL_POLICY, FakeManifest, FakeModel, FakeText, FakeTokenizer, unit_vector
+from kit.toymodel import load_toy_model
 
 OTHER = "sha256:" + "cd" * 32
 

@@ -26,7 +26,7 @@ from clipwarden.policy.schema import (
     Metadata,
     Policy,
 )
-from policykit import FINGERPRINT, FULL_POLICY, policies, unit_vector
+from kit.policies import FINGERPRINT, FULL_POLICY, policies, unit_vector
 
 NOT_JUDGING = {(Metadata, "version"), (Metadata, "owner"), (Metadata, "reason"), (Metadata, "review_by")}
 CALIBRATION = Calibration(bias=-2.0, prevalence=0.01, fitted_on="sha256:" + "1" * 64)

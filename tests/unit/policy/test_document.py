@@ -4,7 +4,7 @@ from clipwarden.policy.digest import policy_digest
 from clipwarden.policy.language.dump import dump_policy, policy_document
 from clipwarden.policy.language.load import parse_policy
 from clipwarden.policy.schema import Policy
-from policykit import FULL_POLICY, learned_of, policies
+from kit.policies import FULL_POLICY, learned_of, policies
 
 
 @given(policies())

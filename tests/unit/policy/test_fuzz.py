@@ -10,7 +10,7 @@ from clipwarden.policy.language.load import parse_policy
 from clipwarden.textfiles.findings import Findings
 from clipwarden.textfiles.reading import decode
 from clipwarden.textfiles.tree import parse_tree
-from policykit import FULL_POLICY
+from kit.policies import FULL_POLICY
 
 SNIPPETS = st.sampled_from(
     [

@@ -24,7 +24,7 @@ from clipwarden.policy.language import rules
 from clipwarden.policy.language.load import load_policy, parse_policy
 from clipwarden.policy.schema import LearnedVector, Policy
 from clipwarden.policy.tensors import dump_tensors
-from policykit import DIM, FINGERPRINT, FakeManifest, FakeModel, unit_vector
+from kit.policies import DIM, FINGERPRINT, FakeManifest, FakeModel, unit_vector
 
 POLICY = f"""\
 api: clipwarden/v1

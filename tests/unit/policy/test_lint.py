@@ -11,7 +11,7 @@ from clipwarden.policy.bundle.lint import lint_with_model
 from clipwarden.policy.digest import fit_digest
 from clipwarden.policy.language.load import parse_policy
 from clipwarden.textfiles.findings import Positions
-from policykit import FINGERPRINT, FULL_POLICY, FakeModel, FakeText, FakeTokenizer, unit_vector
+from kit.policies import FINGERPRINT, FULL_POLICY, FakeModel, FakeText, FakeTokenizer, unit_vector
 
 # Enforced without a calibration, the full policy is warned about.
 IN_SHADOW = FULL_POLICY.replace("  mode: enforce\n", "  mode: shadow\n")

@@ -25,7 +25,7 @@ from clipwarden.textfiles import findings
 from clipwarden.textfiles import reading as textfile
 from clipwarden.textfiles import tree as yamltree
 from clipwarden.textfiles.findings import Positions
-from policykit import FINGERPRINT, FULL_POLICY
+from kit.policies import FINGERPRINT, FULL_POLICY
 
 MINIMAL = """\
 api: clipwarden/v1

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from builders import (
+from clipwarden.policy.schema import Adjustment, Category, Exemption, Method, Mode, Policy, Unit, Verdict
+from clipwarden.scoring.verdict import Adjusted, CategoryResult, Raise, Unevaluated, ViewRef
+from kit.builders import (
     compile_with_random_vectors,
     cosine_rows,
     judge_cosines,
@@ -17,9 +19,7 @@ from builders import (
     make_policy,
     scored_texts,
 )
-from clipwarden.policy.schema import Adjustment, Category, Exemption, Method, Mode, Policy, Unit, Verdict
-from clipwarden.scoring.verdict import Adjusted, CategoryResult, Raise, Unevaluated, ViewRef
-from scoring_strategies import Case, cases, cosine
+from kit.strategies import Case, cases, cosine
 
 BY_CARE = Adjustment(attribute="care", gte=0.25, add=0.125)
 

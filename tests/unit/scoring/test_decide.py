@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from builders import (
+from clipwarden.errors import ContextUnknownError
+from clipwarden.policy.bundle.vectors import concept_texts, scored_concepts
+from clipwarden.policy.schema import Bounds, Category, Exemption, Method, Mode, Policy, Thresholds, Unit, Verdict
+from clipwarden.scoring.decide import band_of, require_context
+from clipwarden.scoring.tables import prepare
+from clipwarden.scoring.verdict import AttributeResult, CategoryResult, Judgement, Raise, Scored, Unevaluated, ViewRef
+from kit.builders import (
     DIGEST,
     FINGERPRINT,
     FULL,
@@ -21,14 +27,8 @@ from builders import (
     make_category,
     make_policy,
 )
-from clipwarden.errors import ContextUnknownError
-from clipwarden.policy.bundle.vectors import concept_texts, scored_concepts
-from clipwarden.policy.schema import Bounds, Category, Exemption, Method, Mode, Policy, Thresholds, Unit, Verdict
-from clipwarden.scoring.decide import band_of, require_context
-from clipwarden.scoring.tables import prepare
-from clipwarden.scoring.verdict import AttributeResult, CategoryResult, Judgement, Raise, Scored, Unevaluated, ViewRef
-from scoring_reference import slow_verdict
-from scoring_strategies import CONTEXTS, Case, cases, cosine
+from kit.reference_scorer import slow_verdict
+from kit.strategies import CONTEXTS, Case, cases, cosine
 
 ALLOW, REVIEW, BLOCK = Verdict.ALLOW, Verdict.REVIEW, Verdict.BLOCK
 contexts = st.sampled_from([None, *CONTEXTS])

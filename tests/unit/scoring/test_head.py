@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from builders import compile_with_random_vectors, make_category, make_head, make_policy, unit_vectors
 from clipwarden.policy.schema import Attribute, Exemption, Head, Method, Policy, Pool, Verdict
 from clipwarden.scoring.decide import judge
 from clipwarden.scoring.head import head_logits
 from clipwarden.scoring.score import cosines
 from clipwarden.scoring.tables import prepare
 from clipwarden.scoring.verdict import Judgement, Raise, ScoreKind, Unevaluated, ViewRef
+from kit.builders import compile_with_random_vectors, make_category, make_head, make_policy, unit_vectors
 
 # On [x, y]: hidden [2x + y, x - y + 1], ReLU, logit = h0 - 3 h1 + 0.5.
 TWO_LAYERS = make_head(([[2, 1], [1, -1]], [0, 1]), ([[1, -3]], [0.5]))

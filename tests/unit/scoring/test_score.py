@@ -9,7 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from builders import (
+from clipwarden.policy.bundle.compiled import CompiledPolicy
+from clipwarden.policy.bundle.vectors import scored_concepts
+from clipwarden.policy.schema import Concept, Method, Mode, Policy, Pool
+from clipwarden.scoring.score import best_views, cosines, score_rows, sigmoid
+from clipwarden.scoring.tables import prepare
+from clipwarden.scoring.verdict import Match, Scored, ScoreKind, ViewRef
+from kit.builders import (
     FULL,
     compile_with_random_vectors,
     cosine_rows,
@@ -19,14 +25,8 @@ from builders import (
     make_policy,
     unit_vectors,
 )
-from clipwarden.policy.bundle.compiled import CompiledPolicy
-from clipwarden.policy.bundle.vectors import scored_concepts
-from clipwarden.policy.schema import Concept, Method, Mode, Policy, Pool
-from clipwarden.scoring.score import best_views, cosines, score_rows, sigmoid
-from clipwarden.scoring.tables import prepare
-from clipwarden.scoring.verdict import Match, Scored, ScoreKind, ViewRef
-from scoring_reference import slow_scores
-from scoring_strategies import Case, cases, cosine
+from kit.reference_scorer import slow_scores
+from kit.strategies import Case, cases, cosine
 
 TIGHT = 1e-9  # between float64 sums in two orders, at a logit scale of 100
 

@@ -12,7 +12,7 @@ from clipwarden.engine import batching, waiting
 from clipwarden.engine.batching import Batcher, State
 from clipwarden.engine.waiting import Encoded
 from clipwarden.errors import DeadlineError, EncoderError, ShuttingDownError
-from servingkit import Pixels, TappedEncoder, Vectors, eventually
+from kit.serving import Pixels, TappedEncoder, Vectors, eventually
 
 SIDE = 2
 POISON = 255

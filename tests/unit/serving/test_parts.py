@@ -38,7 +38,7 @@ from clipwarden.serving import jsonlog
 from clipwarden.serving.server import load, running_server
 from clipwarden.serving.status import reason_of, status_of
 from clipwarden.v1 import moderation_pb2 as pb
-from servingkit import colours_snapshot, colours_yaml, picture, refusal, settings_for_test
+from kit.serving import colours_snapshot, colours_yaml, picture, refusal, settings_for_test
 
 TABLE = [
     (ImageError("m", reason=Reason.IMAGE_EMPTY), code_pb2.INVALID_ARGUMENT, "IMAGE_EMPTY"),

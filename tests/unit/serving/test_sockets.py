@@ -12,7 +12,7 @@ from clipwarden.errors import ConfigError
 from clipwarden.modelfolder.load import Model
 from clipwarden.serving.server import running_server
 from clipwarden.serving.sockets import MAX_SOCKET_PATH, bind_tcp, bind_unix, identity, release_unix
-from servingkit import colours_snapshot, settings_for_test
+from kit.serving import colours_snapshot, settings_for_test
 
 
 @pytest.fixture

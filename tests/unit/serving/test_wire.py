@@ -17,8 +17,8 @@ from clipwarden.serving.metrics import Metrics
 from clipwarden.serving.wire import moderation
 from clipwarden.serving.wire_policy import policy
 from clipwarden.v1 import moderation_pb2 as pb
-from servingkit import Vectors, colours_snapshot
-from toymodel import DIM
+from kit.serving import Vectors, colours_snapshot
+from kit.toymodel import DIM
 
 FULL = ViewRef(name="full")
 

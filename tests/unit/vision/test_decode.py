@@ -13,7 +13,7 @@ from clipwarden.errors import ImageError, Reason
 from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision.colour import to_views
 from clipwarden.vision.decode import DecodedImage, DecodeLimits, decode_image, read_header
-from pictures import FORMATS, drawing, encode, natural_picture
+from kit.pictures import FORMATS, drawing, encode, natural_picture
 
 SQUASH = Preprocessing(side=64, fit="squash", decode_scale=0)
 ORIENTATION_TAG = 0x112

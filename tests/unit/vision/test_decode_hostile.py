@@ -18,7 +18,7 @@ from clipwarden.errors import ImageError, Reason
 from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision import decode as decode_module
 from clipwarden.vision.decode import DecodeLimits, decode_image, read_header
-from pictures import FORMATS, drawing, encode, natural_picture
+from kit.pictures import FORMATS, drawing, encode, natural_picture
 
 MODEL = Preprocessing(side=32)
 # What prepare_process does in every command; pytest resets filters before each test.

@@ -8,7 +8,7 @@ import pytest
 from tokenizers import Tokenizer as RawTokenizer
 from tokenizers.processors import TemplateProcessing
 
-import toymodel
+import kit.toymodel
 from clipwarden.errors import EncoderError, ModelError
 from clipwarden.modelfolder.batch_dependence import MAX_BATCH_DEPENDENCE, batch_dependence, varied_pixels
 from clipwarden.modelfolder.encoder import ImageEncoder, TextEncoder

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import toymodel
+import kit.toymodel
 from clipwarden.modelfolder.fingerprint import fingerprint
 from clipwarden.modelfolder.manifest import (
     JUDGING_FILES,

@@ -10,7 +10,7 @@ import onnx
 import pytest
 from safetensors.numpy import save
 
-import toymodel
+import kit.toymodel
 from clipwarden.errors import EncoderError, ModelError
 from clipwarden.modelfolder import files as folder_module
 from clipwarden.modelfolder import load as model_module

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-import toymodel
+import kit.toymodel
 from clipwarden.errors import ModelError
 from clipwarden.modelfolder.manifest import Golden, ModelManifest, Preprocessing
 from clipwarden.modelfolder.modeljson import dump_manifest, parse_manifest

@@ -6,7 +6,7 @@ from PIL import Image
 
 from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision.preprocess import draft_size, fit_to_side, resized_size
-from pictures import natural_picture
+from kit.pictures import natural_picture
 
 SIZES = st.tuples(st.integers(1, 4000), st.integers(1, 4000))
 

@@ -5,7 +5,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision import quality
 from clipwarden.vision.preprocess import fit_to_side
-from pictures import drawing, natural_picture
+from kit.pictures import drawing, natural_picture
 
 SIDES = (96, 224)
 

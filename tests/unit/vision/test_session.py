@@ -10,7 +10,7 @@ import pytest
 from PIL import AvifImagePlugin
 from threadpoolctl import threadpool_info
 
-import toymodel
+import kit.toymodel
 from clipwarden import startup
 from clipwarden.errors import ModelError, RuntimeMissingError
 from clipwarden.modelfolder import runtime, session

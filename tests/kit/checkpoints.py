@@ -19,7 +19,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 
 from clipwarden_export.verification.background import background_texts
 from clipwarden_export.verification.probes import probe_texts
-from pictures import drawing, natural_picture
+from kit.pictures import drawing, natural_picture
 
 SEED = 1234
 CARD = "---\nlicense: apache-2.0\n---\n# Seeded\n"

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from exportkit import CARD, SEED, seeded
+from kit.checkpoints import CARD, SEED, seeded
 
 SIDE, WIDTH = 64, 64
 SPREAD = 0.012  # standard deviation of a cosine over the pictures: about the adjustment, so that it decides often

@@ -28,7 +28,7 @@ from clipwarden.serving.config import Settings
 from clipwarden.serving.server import Server, running_server
 from clipwarden.v1 import moderation_pb2 as pb
 from clipwarden.v1 import moderation_pb2_grpc
-from toymodel import plain_picture
+from kit.toymodel import plain_picture
 
 Pixels = NDArray[np.uint8]
 Vectors = NDArray[np.float32]

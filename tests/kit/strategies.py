@@ -6,7 +6,6 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from builders import make_attribute, make_category, make_policy, scored_texts
 from clipwarden.policy.schema import (
     Adjustment,
     Attribute,
@@ -19,6 +18,7 @@ from clipwarden.policy.schema import (
     Pool,
     Verdict,
 )
+from kit.builders import make_attribute, make_category, make_policy, scored_texts
 
 CONTEXTS = ("shop", "museum-site")
 

@@ -15,7 +15,7 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 from shutil import copyfile
 
-import torchvisionschemas  # noqa: F401 - before transformers
+import kit.torchvisionschemas  # noqa: F401 - before transformers
 from clipwarden.modelfolder import files as folder_module
 from clipwarden_export import cli
 from clipwarden_export import export as export_module

@@ -8,7 +8,7 @@ from typer.testing import Result
 
 from clipwarden.modelfolder.fingerprint import fingerprint
 from clipwarden.modelfolder.load import load_manifest
-from pictures import encode, natural_picture
+from kit.pictures import encode, natural_picture
 
 POLICY = """\
 api: clipwarden/v1
