@@ -66,9 +66,13 @@ def start_export(arguments: Sequence[object], *, point: str, log: Path, graphs: 
 
 def _context() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
-    os.environ["PYTHONPATH"] = str(Path(__file__).parent)
-    context.set_forkserver_preload([Path(__file__).stem])
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[1]), *_inherited()])
+    context.set_forkserver_preload([f"kit.{Path(__file__).stem}"])
     return context
+
+
+def _inherited() -> list[str]:
+    return [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
 
 
 def _run(arguments: list[str], point: str, reached: Event, log: Path, graphs: Path) -> None:

@@ -13,4 +13,4 @@ def background_texts() -> tuple[str, ...]:
     Returns:
         300 distinct texts, in the order of the rows of `background.safetensors`.
     """
-    return tuple(files("clipwarden_export").joinpath(_FILE).read_text(encoding="utf-8").split("\n")[:-1])
+    return tuple(files("clipwarden_export.verification").joinpath(_FILE).read_text(encoding="utf-8").split("\n")[:-1])

@@ -10,7 +10,6 @@ import onnx
 import pytest
 from safetensors.numpy import save
 
-import kit.toymodel
 from clipwarden.errors import EncoderError, ModelError
 from clipwarden.modelfolder import files as folder_module
 from clipwarden.modelfolder import load as model_module
@@ -27,6 +26,7 @@ from clipwarden.modelfolder.load import (
 from clipwarden.modelfolder.manifest import GoldenImage
 from clipwarden.modelfolder.modeljson import dump_manifest
 from clipwarden.modelfolder.staging import unfinished_folder
+from kit import toymodel
 
 
 @pytest.fixture(scope="session")

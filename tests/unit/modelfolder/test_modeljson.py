@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-import kit.toymodel
 from clipwarden.errors import ModelError
 from clipwarden.modelfolder.manifest import Golden, ModelManifest, Preprocessing
 from clipwarden.modelfolder.modeljson import dump_manifest, parse_manifest
+from kit import toymodel
 
 
 @pytest.fixture(scope="module")

@@ -10,11 +10,11 @@ import pytest
 from PIL import AvifImagePlugin
 from threadpoolctl import threadpool_info
 
-import kit.toymodel
 from clipwarden import startup
 from clipwarden.errors import ModelError, RuntimeMissingError
 from clipwarden.modelfolder import runtime, session
 from clipwarden.modelfolder.runtime import check_packages, import_onnxruntime
+from kit import toymodel
 
 
 @pytest.fixture
@@ -128,7 +128,9 @@ def test_prepared_process_is_quiet_about_pillow_and_keeps_blas_to_one_thread(mon
 
 
 def test_a_loaded_runtime_leaves_no_trace_in_the_home_folder(tmp_path: Path) -> None:
-    code = """from clipwarden.modelfolder.runtime import import_onnxruntime as load; print(load().get_available_providers())"""
+    code = (
+        "from clipwarden.modelfolder.runtime import import_onnxruntime as ort; print(ort().get_available_providers())"
+    )
     unset = ("ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")
     kept = {name: value for name, value in os.environ.items() if name not in unset}
     done = subprocess.run(

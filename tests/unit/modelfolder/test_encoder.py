@@ -8,13 +8,13 @@ import pytest
 from tokenizers import Tokenizer as RawTokenizer
 from tokenizers.processors import TemplateProcessing
 
-import kit.toymodel
 from clipwarden.errors import EncoderError, ModelError
 from clipwarden.modelfolder.batch_dependence import MAX_BATCH_DEPENDENCE, batch_dependence, varied_pixels
 from clipwarden.modelfolder.encoder import ImageEncoder, TextEncoder
 from clipwarden.modelfolder.load import Model
 from clipwarden.modelfolder.manifest import TextSettings
 from clipwarden.modelfolder.tokenizer import Tokenizer
+from kit import toymodel
 
 
 @pytest.fixture(scope="module")

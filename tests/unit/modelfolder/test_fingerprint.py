@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import kit.toymodel
 from clipwarden.modelfolder.fingerprint import fingerprint
 from clipwarden.modelfolder.manifest import (
     JUDGING_FILES,
@@ -16,6 +15,7 @@ from clipwarden.modelfolder.manifest import (
     Preprocessing,
     TextSettings,
 )
+from kit import toymodel
 
 BASE = ModelManifest(
     name="base",
