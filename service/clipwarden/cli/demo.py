@@ -8,6 +8,7 @@ from rich.text import Text
 
 from clipwarden.cli.exits import Exit
 from clipwarden.cli.explain import explanation
+from clipwarden.cli.judges import not_judged
 from clipwarden.cli.outcome import Outcome, Tally
 from clipwarden.cli.subserver import running_subserver
 from clipwarden.cli.table import outcomes_table
@@ -109,7 +110,7 @@ def _judge(client: Client, name: str, image: Image) -> Outcome:
     try:
         return Outcome(name=name, moderation=client.moderate(image, request_id=f"demo/{name}"))
     except ClientError as error:
-        return Outcome(name=name, error=error)
+        return Outcome(name=name, error=not_judged(error))
 
 
 def _explain(outcomes: Sequence[Outcome]) -> None:
@@ -125,7 +126,7 @@ def _explain(outcomes: Sequence[Outcome]) -> None:
 def _faults(outcomes: Sequence[Outcome], server_status: int) -> list[str]:
     *whole, broken = outcomes
     faults = [f"{outcome.name} was not judged: {outcome.error}" for outcome in whole if outcome.moderation is None]
-    if not isinstance(broken.error, ImageRefusedError):
+    if broken.error is None or not isinstance(broken.error.__cause__, ImageRefusedError):
         faults.append(f"{BROKEN_NAME} was not refused as an image that cannot be judged.")
     if server_status != 0:
         faults.append(f"The server ended with status {server_status} instead of 0.")

@@ -4,9 +4,8 @@ import json
 
 from google.protobuf.json_format import MessageToDict
 
-from clipwarden.cli.outcome import Outcome
+from clipwarden.cli.outcome import NotJudgedError, Outcome
 from clipwarden.cli.wording import verdict_name
-from clipwarden.client.errors import ClientError
 from clipwarden.v1 import moderation_pb2 as v1
 
 
@@ -18,7 +17,8 @@ def json_line(outcome: Outcome) -> str:
     """
     if outcome.moderation is not None:
         return _dump({"path": outcome.name, "moderation": moderation_dict(outcome.moderation)})
-    return _dump({"path": outcome.name, "error": _error_dict(outcome.error or ClientError("no answer"))})
+    error = outcome.error or NotJudgedError("no answer", code="UNKNOWN", reason=None)
+    return _dump({"path": outcome.name, "error": _error_dict(error)})
 
 
 def moderation_dict(moderation: v1.Moderation) -> dict[str, object]:
@@ -26,13 +26,12 @@ def moderation_dict(moderation: v1.Moderation) -> dict[str, object]:
     return dict(MessageToDict(moderation, preserving_proto_field_name=True, always_print_fields_with_no_presence=True))
 
 
-def _error_dict(error: ClientError) -> dict[str, object]:
-    verdict = error.image_fault.policy_verdict if error.image_fault else v1.VERDICT_UNSPECIFIED
+def _error_dict(error: NotJudgedError) -> dict[str, object]:
     return {
-        "code": error.code.name,
+        "code": error.code,
         "reason": error.reason,
         "message": str(error),
-        "policy_verdict": f"VERDICT_{verdict_name(verdict)}" if verdict else None,
+        "policy_verdict": f"VERDICT_{verdict_name(error.policy_verdict)}" if error.policy_verdict else None,
         "request_id": error.request_id,
     }
 

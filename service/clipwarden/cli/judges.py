@@ -2,23 +2,22 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Protocol
 
 import grpc
 
 from clipwarden.cli.loading import load_model_and_policies
 from clipwarden.cli.options import Asked
+from clipwarden.cli.outcome import NotJudgedError
 from clipwarden.client import AsyncClient, ClientError
 from clipwarden.client.channel import MAX_MESSAGE_BYTES
-from clipwarden.client.errors import error_from_status
 from clipwarden.client.messages import new_request_id
 from clipwarden.engine.pipeline import Pipeline
-from clipwarden.engine.snapshot import Snapshot
-from clipwarden.errors import ClipwardenError, RequestError
-from clipwarden.serving.config import Settings
-from clipwarden.serving.status import status_of
-from clipwarden.serving.wire import moderation
+from clipwarden.engine.settings import EngineSettings
+from clipwarden.engine.snapshot import Selection, Snapshot
+from clipwarden.errors import EncoderError, ImageError
+from clipwarden.serving.status import code_of, reason_of
+from clipwarden.serving.wire import moderation, verdict
 from clipwarden.v1 import moderation_pb2 as v1
 
 READY_SECONDS = 10.0
@@ -46,8 +45,8 @@ class Judge(Protocol):
             data: The encoded file.
 
         Raises:
-            ClientError: There is no verdict on this image.
-            ClipwardenError: No image will be judged: the request itself is wrong.
+            NotJudgedError: There is no verdict on this image.
+            ClipwardenError: No image will be judged: the request itself is wrong, or the server is gone.
         """
 
 
@@ -71,8 +70,8 @@ async def open_judge(asked: Asked, snapshot: Snapshot | None, *, images: int) ->
     else:
         # Warming up larger batches takes longer than a few images do one by one.
         settings = local_settings(asked.concurrency, max_batch=1 if images < WORTH_BATCHING else 0)
-        async with Pipeline(snapshot, settings) as pipeline:
-            yield LocalJudge(pipeline, settings, asked)
+        async with Pipeline(snapshot.model, settings) as pipeline:
+            yield LocalJudge(pipeline, settings, snapshot.select(None, asked.context), asked)
 
 
 def load_for(asked: Asked) -> Snapshot | None:
@@ -107,13 +106,18 @@ class ServerJudge:
 
     async def judge(self, data: bytes) -> v1.Moderation:
         """Judge one image."""
-        return await self._client.moderate(
-            data,
-            policy=self._asked.policy,
-            context=self._asked.context,
-            return_embeddings=self._asked.return_embeddings,
-            timeout=self._asked.timeout_seconds,
-        )
+        try:
+            return await self._client.moderate(
+                data,
+                policy=self._asked.policy,
+                context=self._asked.context,
+                return_embeddings=self._asked.return_embeddings,
+                timeout=self._asked.timeout_seconds,
+            )
+        except ClientError as error:
+            if _fails_alone(error):
+                raise not_judged(error) from error
+            raise
 
 
 class LocalJudge:
@@ -122,13 +126,15 @@ class LocalJudge:
     Args:
         pipeline: Running.
         settings: Its settings.
+        selection: What to judge with.
         asked: How to judge.
     """
 
-    def __init__(self, pipeline: Pipeline, settings: Settings, asked: Asked) -> None:
+    def __init__(self, pipeline: Pipeline, settings: EngineSettings, selection: Selection, asked: Asked) -> None:
         self._pipeline = pipeline
+        self._selection = selection
         self._asked = asked
-        self.max_bytes = settings.max_image_bytes
+        self.max_bytes = settings.limits.max_bytes
         self.width = asked.concurrency
 
     async def judge(self, data: bytes) -> v1.Moderation:
@@ -136,17 +142,33 @@ class LocalJudge:
         request_id = new_request_id()
         try:
             # No deadline: nobody else waits for this process, and a slow machine should finish all the same.
-            judged = await self._pipeline.judge_image(data, context=self._asked.context)
-        except RequestError:
-            raise
-        except ClipwardenError as error:
-            policy = self._pipeline.snapshot.select().compiled.policy
-            status = status_of(error, request_id=request_id, on_error=policy.on_error)
-            raise error_from_status(status, request_id=request_id) from error
+            judged = await self._pipeline.moderate(data, self._selection)
+        except (ImageError, EncoderError) as error:
+            on_error = self._selection.compiled.policy.on_error if isinstance(error, ImageError) else None
+            raise NotJudgedError(
+                str(error),
+                code=code_of(error),
+                reason=reason_of(error),
+                policy_verdict=verdict(on_error),
+                request_id=request_id,
+            ) from error
         return moderation(judged, request_id=request_id, return_embeddings=self._asked.return_embeddings)
 
 
-def fails_alone(error: ClientError) -> bool:
+def not_judged(error: ClientError) -> NotJudgedError:
+    """Say of a failed call what any image without a verdict has to say for itself."""
+    own = NotJudgedError(
+        str(error),
+        code=error.code.name,
+        reason=error.reason,
+        policy_verdict=error.image_fault.policy_verdict if error.image_fault else None,
+        request_id=error.request_id,
+    )
+    own.__cause__ = error
+    return own
+
+
+def _fails_alone(error: ClientError) -> bool:
     """Tell whether an error is about one image, so that the next may still be judged."""
     # An encoder's fault, a deadline or an overload may be this image's bad luck; a server that is gone, or that
     # refuses the request whatever the image, answers the next one alike.
@@ -157,18 +179,18 @@ def fails_alone(error: ClientError) -> bool:
     )
 
 
-def local_settings(concurrency: int, *, max_batch: int) -> Settings:
+def local_settings(concurrency: int, *, max_batch: int) -> EngineSettings:
     """Make room for all that is at work at once: what `concurrency` already bounds must never be refused.
 
     Args:
         concurrency: Images at work at the same time.
         max_batch: Views encoded at once; 0 lets the warm-up choose.
     """
-    usual = Settings(max_batch=max_batch)
-    return replace(
-        usual,
+    usual = EngineSettings()
+    return EngineSettings(
+        max_batch=max_batch,
         queue_items=max(usual.queue_items, concurrency),
-        queue_bytes=max(usual.queue_bytes, concurrency * usual.max_image_bytes),
+        queue_bytes=max(usual.queue_bytes, concurrency * usual.limits.max_bytes),
     )
 
 

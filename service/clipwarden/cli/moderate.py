@@ -5,16 +5,13 @@ from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
-import grpc
-
 from clipwarden.cli.exits import Exit
 from clipwarden.cli.inputs import Input, find_inputs
-from clipwarden.cli.judges import Judge, fails_alone, load_for, open_judge
+from clipwarden.cli.judges import Judge, load_for, open_judge
 from clipwarden.cli.loading import progress_bar
 from clipwarden.cli.options import Asked
-from clipwarden.cli.outcome import Outcome
+from clipwarden.cli.outcome import NotJudgedError, Outcome
 from clipwarden.cli.report import Report, make_report
-from clipwarden.client import ClientError
 from clipwarden.engine.snapshot import Snapshot
 from clipwarden.terminal import notice
 
@@ -92,11 +89,8 @@ async def _judge_one(item: Input, judge: Judge) -> Outcome:
     try:
         data = await asyncio.to_thread(item.read, limit=judge.max_bytes)
         return Outcome(name=item.name, moderation=await judge.judge(data))
-    except ClientError as error:
-        if not fails_alone(error):
-            raise
+    except NotJudgedError as error:
         return Outcome(name=item.name, error=error)
     except OSError as error:
         message = f"the file cannot be read: {error.strerror or error}"
-        unreadable = ClientError(message, code=grpc.StatusCode.UNKNOWN, reason=FILE_UNREADABLE)
-        return Outcome(name=item.name, error=unreadable)
+        return Outcome(name=item.name, error=NotJudgedError(message, code="UNKNOWN", reason=FILE_UNREADABLE))

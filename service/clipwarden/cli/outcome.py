@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from clipwarden.cli.exits import Exit
 from clipwarden.cli.wording import VERDICT_STYLES, verdict_name
-from clipwarden.client.errors import ClientError
+from clipwarden.errors import ClipwardenError
 from clipwarden.v1 import moderation_pb2 as v1
 
 UNJUDGED = "NOT JUDGED"
@@ -16,6 +16,33 @@ _EXIT_BY_VERDICT = {
     v1.VERDICT_REVIEW: Exit.REVIEW,
     v1.VERDICT_BLOCK: Exit.BLOCK,
 }
+
+
+class NotJudgedError(ClipwardenError):
+    """There is no verdict on one image; the next may still be judged.
+
+    Args:
+        message: One sentence for people.
+        code: Name of the gRPC status that a server answers such an image with.
+        reason: One of `clipwarden.errors.Reason`, one of ours, or what a newer server sent; None if it sent none.
+        policy_verdict: What the policy says to do with such an image; None where it has no say.
+        request_id: What to search the server's log for.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str,
+        reason: str | None,
+        policy_verdict: v1.Verdict.ValueType | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.reason = reason
+        self.policy_verdict = policy_verdict
+        self.request_id = request_id
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,7 +57,7 @@ class Outcome:
 
     name: str
     moderation: v1.Moderation | None = None
-    error: ClientError | None = None
+    error: NotJudgedError | None = None
 
     @property
     def exit(self) -> Exit:

@@ -119,7 +119,7 @@ def _unjudged() -> Text:
 
 
 def _reason(outcome: Outcome) -> str:
-    return (outcome.error.reason or outcome.error.code.name) if outcome.error else ""
+    return (outcome.error.reason or outcome.error.code) if outcome.error else ""
 
 
 def _why_not(outcome: Outcome) -> str:

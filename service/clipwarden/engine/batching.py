@@ -33,7 +33,7 @@ from enum import Enum
 
 import numpy as np
 
-from clipwarden.engine.waiting import Encoded, Item, Pixels, Vectors, WaitingItems
+from clipwarden.engine.waiting import Encoded, Pixels, QueuedImage, Vectors, WaitingImages
 from clipwarden.errors import ClipwardenError, EncoderError, ShuttingDownError
 
 PROBE_SECONDS = 1.0
@@ -103,8 +103,8 @@ class Batcher:
         self._clock = clock
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="clipwarden-encoder")
         self._arrived = asyncio.Event()
-        self._waiting = WaitingItems()
-        self._running: Sequence[Item] = ()
+        self._waiting = WaitingImages()
+        self._running: Sequence[QueuedImage] = ()
         self._state = State.RUNNING
         self._stuck = False
         self._task: asyncio.Task[None] | None = None
@@ -170,7 +170,7 @@ class Batcher:
             ShuttingDownError: The batcher was closed.
         """
         self._require_running()
-        item = Item(
+        item = QueuedImage(
             pixels=pixels,
             deadline=math.inf if deadline is None else deadline,
             arrived=self._clock(),
@@ -204,13 +204,13 @@ class Batcher:
             else:
                 self._arrived.clear()
 
-    async def _answer_batch(self, batch: list[Item]) -> None:
+    async def _answer_batch(self, batch: list[QueuedImage]) -> None:
         self._running = batch
         if not await self._encode_or_halve(batch):
             await self._wait_until_probe_passes()
         self._running = ()
 
-    async def _encode_or_halve(self, batch: Sequence[Item]) -> bool:
+    async def _encode_or_halve(self, batch: Sequence[QueuedImage]) -> bool:
         """Encode a batch, halving it on failure; say whether anything speaks for the encoder's health."""
         batch = [item for item in batch if not item.answer.done()]
         if not batch:
@@ -232,7 +232,7 @@ class Batcher:
         self._deal_out(batch, embeddings, started, seconds)
         return True
 
-    def _deal_out(self, batch: Sequence[Item], embeddings: Vectors, started: float, seconds: float) -> None:
+    def _deal_out(self, batch: Sequence[QueuedImage], embeddings: Vectors, started: float, seconds: float) -> None:
         total = len(embeddings)
         self._batches += 1
         self._views += total

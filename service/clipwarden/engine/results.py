@@ -1,27 +1,49 @@
-"""What comes out of the pipeline, and what goes into it when embeddings were kept: frozen values."""
+"""What comes out of the engine: an image's embeddings, and a verdict with what it was made from; frozen values."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clipwarden.engine.snapshot import Selection
-from clipwarden.scoring.verdict import Judgement, ViewRef
-from clipwarden.vision.decode import ImageFacts
+from clipwarden.policy.schema import Verdict
+from clipwarden.scoring.verdict import CategoryResult, Judgement, ViewRef
+from clipwarden.vision.facts import ImageFacts
+from clipwarden.vision.plan import WHOLE, ViewPlan
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Timings:
-    """Where the time of one image went, in seconds; None for stages that did not run."""
+class EmbedTimings:
+    """Where the time between bytes and embeddings went, in seconds, and with how many views the image was encoded."""
 
-    decode_wait: float | None = None
-    decode: float | None = None
-    queue: float | None = None
-    encode: float | None = None
-    judge: float
+    decode_wait: float
+    decode: float
+    queue: float
+    encode: float
     total: float
-    batch_size: int = 0
+    batch_size: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class EmbeddedImage:
+    """One image as a model sees it: all that any policy for that model needs in order to judge it, now or later.
+
+    Attributes:
+        embeddings: `[V,D]` float32, unit rows.
+        views: V names, in row order.
+        facts: About the image; its file is None where only embeddings were kept.
+        fingerprint: Of the model.
+        plan: Which views were looked at.
+        timings: None for embeddings that were kept.
+    """
+
+    embeddings: NDArray[np.float32]
+    views: Sequence[ViewRef]
+    facts: ImageFacts
+    fingerprint: str
+    plan: ViewPlan = WHOLE
+    timings: EmbedTimings | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -30,41 +52,29 @@ class Judged:
 
     Attributes:
         judgement: The verdict and its numbers.
-        facts: None for stored embeddings.
-        frames_total: Of the image.
-        frames_judged: Of the image.
-        degraded: Names of what makes the image too poor to score well.
-        views: V names, in row order.
-        embeddings: `[V,D]` float32.
-        timings: Where the time went.
+        image: What was judged.
         selection: What it was judged with.
+        judge_seconds: Time of judging alone.
+        total_seconds: From admission to verdict.
     """
 
     judgement: Judgement
-    facts: ImageFacts | None
-    frames_total: int
-    frames_judged: int
-    degraded: tuple[str, ...]
-    views: tuple[ViewRef, ...]
-    embeddings: NDArray[np.float32]
-    timings: Timings
+    image: EmbeddedImage
     selection: Selection
+    judge_seconds: float
+    total_seconds: float
 
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict itself."""
+        return self.judgement.verdict
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StoredImage:
-    """What is left of an image whose embeddings were kept.
+    @property
+    def decided_by(self) -> tuple[str, ...]:
+        """Ids of the categories behind it; empty on ALLOW."""
+        return self.judgement.decided_by
 
-    Attributes:
-        embeddings: `[V,D]` float32.
-        views: V names, in row order.
-        frames_total: Of the image.
-        frames_judged: Of the image.
-        degraded: Names of what made the image too poor to score well.
-    """
-
-    embeddings: NDArray[np.float32]
-    views: Sequence[ViewRef]
-    frames_total: int = 1
-    frames_judged: int = 1
-    degraded: tuple[str, ...] = field(default=())
+    @property
+    def categories(self) -> tuple[CategoryResult, ...]:
+        """Each category's part in it, in the policy file's order."""
+        return self.judgement.categories

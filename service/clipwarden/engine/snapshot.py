@@ -16,6 +16,7 @@ from clipwarden.policy.schema import Mode
 from clipwarden.policy.shipped import shipped_policy
 from clipwarden.scoring.decide import require_context
 from clipwarden.scoring.tables import Tables, prepare
+from clipwarden.vision.plan import WHOLE, ViewPlan
 
 log = logging.getLogger(__name__)
 
@@ -26,12 +27,12 @@ class Snapshot:
 
     Attributes:
         model: Sees.
-        judges: Prepared tables by policy id, ordered by id.
+        tables: Prepared policies by id, ordered by id.
         default_policy_id: For requests that name none.
     """
 
     model: Model
-    judges: Mapping[str, Tables]
+    tables: Mapping[str, Tables]
     default_policy_id: str
 
     def select(self, policy_id: str | None = None, context: str | None = None) -> "Selection":
@@ -48,9 +49,9 @@ class Snapshot:
             PolicyUnknownError: No such policy is loaded.
             ContextUnknownError: The policy declares no such context.
         """
-        tables = self.judges.get(policy_id or self.default_policy_id)
+        tables = self.tables.get(policy_id or self.default_policy_id)
         if tables is None:
-            raise PolicyUnknownError(f"no policy {policy_id!r} is loaded; loaded are: {', '.join(self.judges)}")
+            raise PolicyUnknownError(f"no policy {policy_id!r} is loaded; loaded are: {', '.join(self.tables)}")
         require_context(tables, context)
         return Selection(snapshot=self, tables=tables, context=context)
 
@@ -67,6 +68,11 @@ class Selection:
     def compiled(self) -> CompiledPolicy:
         """The policy with its vectors."""
         return self.tables.compiled
+
+    @property
+    def plan(self) -> ViewPlan:
+        """Which views the policy wants looked at."""
+        return WHOLE
 
 
 def load_snapshot(
@@ -118,16 +124,16 @@ def make_snapshot(model: Model, policies: Sequence[CompiledPolicy], default_poli
     Raises:
         ConfigError: Two policies share an id, or the default is none of them.
     """
-    judges: dict[str, Tables] = {}
+    tables: dict[str, Tables] = {}
     for compiled in policies:
         policy_id = compiled.policy.metadata.id
-        if policy_id in judges:
+        if policy_id in tables:
             raise ConfigError(f"Two of the policies have the id {policy_id!r}; change metadata.id of one of them.")
-        judges[policy_id] = prepare(compiled)
+        tables[policy_id] = prepare(compiled)
     default = default_policy_id or policies[0].policy.metadata.id
-    if default not in judges:
-        raise ConfigError(f"The default policy {default!r} is not among those loaded: {', '.join(judges)}.")
-    return Snapshot(model=model, judges=dict(sorted(judges.items())), default_policy_id=default)
+    if default not in tables:
+        raise ConfigError(f"The default policy {default!r} is not among those loaded: {', '.join(tables)}.")
+    return Snapshot(model=model, tables=dict(sorted(tables.items())), default_policy_id=default)
 
 
 def user_cache_folder() -> Path | None:

@@ -36,7 +36,7 @@ class Encoded:
 
 
 @dataclass(eq=False, kw_only=True, slots=True)
-class Item:
+class QueuedImage:
     """One image on its way through the encoder.
 
     Attributes:
@@ -75,23 +75,23 @@ class Item:
         self.pixels = self.pixels[:0].copy()
 
 
-class WaitingItems:
+class WaitingImages:
     """The queue. Lives on one event loop."""
 
     def __init__(self) -> None:
-        self._items: list[Item] = []
+        self._items: list[QueuedImage] = []
         self.expired = 0
 
     @property
-    def live(self) -> list[Item]:
+    def live(self) -> list[QueuedImage]:
         """Items that somebody still waits for."""
         return [item for item in self._items if not item.answer.done()]
 
-    def add(self, item: Item) -> None:
+    def add(self, item: QueuedImage) -> None:
         """Let an item wait."""
         self._items.append(item)
 
-    def take(self, *, now: float, max_views: int) -> list[Item]:
+    def take(self, *, now: float, max_views: int) -> list[QueuedImage]:
         """Take the most urgent items that fit into one run; forget those that nobody waits for any more.
 
         Args:

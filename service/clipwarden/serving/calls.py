@@ -28,7 +28,7 @@ log = logging.getLogger("clipwarden.access")
 
 
 @dataclass(kw_only=True, slots=True)
-class Item:
+class Call:
     """One call, or one image of a call.
 
     Attributes:
@@ -110,7 +110,7 @@ class Calls:
         self._metrics = metrics
         self.gate = gate
 
-    async def answer(self, method: str, request_id: str, context: Context, work: Callable[[Item], Awaitable[R]]) -> R:
+    async def answer(self, method: str, request_id: str, context: Context, work: Callable[[Call], Awaitable[R]]) -> R:
         """Run one unary call.
 
         Args:
@@ -123,17 +123,17 @@ class Calls:
             What `work` returns. Any error ends the call with its status.
         """
         # Until the caller's id has been read, and if it cannot be, the call goes by an id of ours.
-        item = open_item(method, "", context)
+        call = open_call(method, "", context)
         with self.count(method):
             try:
-                item.request_id = read_request_id(request_id or item.request_id)
+                call.request_id = read_request_id(request_id or call.request_id)
                 self.gate.require_open()
-                response = await work(item)
+                response = await work(call)
             except asyncio.CancelledError:
-                self.note_cancelled(item, context)
+                self.note_cancelled(call, context)
                 raise
             except Exception as exc:  # noqa: BLE001  the edge: nothing may leave without a status
-                await self.abort(exc, item, context)
+                await self.abort(exc, call, context)
             self.note_ok(method)
             return response
 
@@ -147,10 +147,10 @@ class Calls:
         """Count a call that was answered."""
         self._metrics.requests.labels(method, "OK").inc()
 
-    async def abort(self, exc: Exception, item: Item, context: Context) -> Never:
+    async def abort(self, exc: Exception, call: Call, context: Context) -> Never:
         """End a call with an error's status; raises what gRPC wants raised for that."""
-        status = self.refuse(exc, item)
-        self._metrics.requests.labels(item.method, code_pb2.Code.Name(status.code)).inc()
+        status = self.refuse(exc, call)
+        self._metrics.requests.labels(call.method, code_pb2.Code.Name(status.code)).inc()
         try:
             await context.abort_with_status(rpc_status.to_status(status))
         except grpc.aio.AbortError as ended:
@@ -160,12 +160,12 @@ class Calls:
             context.add_done_callback(forget)  # type: ignore[arg-type]  # any callable, but the stubs name a class
             raise
 
-    def refuse(self, exc: Exception, item: Item) -> status_pb2.Status:
+    def refuse(self, exc: Exception, call: Call) -> status_pb2.Status:
         """Count and log an error of one call or image, and render it."""
-        status = status_of(exc, request_id=item.request_id, on_error=item.on_error)
+        status = status_of(exc, request_id=call.request_id, on_error=call.on_error)
         reason = reason_of(exc)
-        self._metrics.note_error(item.method, reason)
-        extra = {"request_id": item.request_id, "method": item.method, "reason": str(reason)}
+        self._metrics.note_error(call.method, reason)
+        extra = {"request_id": call.request_id, "method": call.method, "reason": str(reason)}
         if isinstance(exc, EncoderError):
             log.error("failed: %s", exc, extra=extra)  # the traceback was logged once, where it happened
         elif isinstance(exc, ClipwardenError):
@@ -176,15 +176,15 @@ class Calls:
         exc.__traceback__ = None
         return status
 
-    def note_judged(self, judged: Judged, item: Item) -> None:
+    def note_judged(self, judged: Judged, call: Call) -> None:
         """Count and log a verdict."""
-        self._metrics.note_judgement(item.method, judged.judgement)
-        judgement, timings = judged.judgement, judged.timings
+        self._metrics.note_judgement(call.method, judged.judgement)
+        judgement, facts, timings = judged.judgement, judged.image.facts, judged.image.timings
         log.info(
             "judged",
             extra={
-                "request_id": item.request_id,
-                "method": item.method,
+                "request_id": call.request_id,
+                "method": call.method,
                 "policy": judgement.policy_id,
                 "digest": judgement.policy_digest,
                 "fingerprint": judgement.fingerprint,
@@ -195,28 +195,28 @@ class Calls:
                 "decided_by": judgement.decided_by,
                 "raised_by": judgement.raised_by,
                 "exempted": [result.id for result in judgement.categories if result.exempted_by],
-                "partial": judged.frames_judged < judged.frames_total,
-                "degraded": judged.degraded,
-                "sha256": judged.facts.sha256 if judged.facts else None,
-                "bytes": judged.facts.bytes if judged.facts else None,
-                "format": judged.facts.format if judged.facts else None,
-                "decode_ms": _milliseconds(timings.decode),
-                "queue_ms": _milliseconds(timings.queue),
-                "encode_ms": _milliseconds(timings.encode),
-                "total_ms": _milliseconds(timings.total),
-                "batch_size": timings.batch_size,
+                "partial": facts.partial,
+                "degraded": facts.degraded,
+                "sha256": facts.file.sha256 if facts.file else None,
+                "bytes": facts.file.bytes if facts.file else None,
+                "format": facts.file.format if facts.file else None,
+                "decode_ms": _milliseconds(timings.decode if timings else None),
+                "queue_ms": _milliseconds(timings.queue if timings else None),
+                "encode_ms": _milliseconds(timings.encode if timings else None),
+                "total_ms": _milliseconds(judged.total_seconds),
+                "batch_size": timings.batch_size if timings else 0,
             },
         )
 
-    def note_cancelled(self, item: Item, context: Context) -> None:
+    def note_cancelled(self, call: Call, context: Context) -> None:
         """Count and log a call that its caller gave up, or whose deadline passed."""
         left = context.time_remaining()
         code = "DEADLINE_EXCEEDED" if left is not None and left <= 0 else "CANCELLED"
-        self._metrics.requests.labels(item.method, code).inc()
-        log.info("cancelled", extra={"request_id": item.request_id, "method": item.method, "code": code})
+        self._metrics.requests.labels(call.method, code).inc()
+        log.info("cancelled", extra={"request_id": call.request_id, "method": call.method, "code": code})
 
 
-def open_item(method: str, request_id: str, context: Context) -> Item:
+def open_call(method: str, request_id: str, context: Context) -> Call:
     """Describe a call as it comes in.
 
     Raises:
@@ -224,7 +224,7 @@ def open_item(method: str, request_id: str, context: Context) -> Item:
     """
     left = context.time_remaining()
     deadline = None if left is None else time.monotonic() + left
-    return Item(method=method, request_id=read_request_id(request_id), deadline=deadline)
+    return Call(method=method, request_id=read_request_id(request_id), deadline=deadline)
 
 
 def _forget_frames(error: BaseException, _: object) -> None:

@@ -4,10 +4,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import TypeVar
 
+from clipwarden.engine.settings import EngineSettings
 from clipwarden.errors import ConfigError
 from clipwarden.serving import values
+from clipwarden.vision.limits import DecodeLimits
 
 T = TypeVar("T")
+
+_ENGINE = EngineSettings()
 
 ENV_PREFIX = "CLIPWARDEN_"
 AUTO = "auto"
@@ -130,22 +134,22 @@ class Settings:
         help="Threads that the encoder computes with. 0: all CPUs that the process may use.",
     )
     decode_threads: int = _setting(
-        0,
+        _ENGINE.decode_threads,
         unit="THREADS",
         read=values.integer(low=0, high=1024),
         help="Images decoded at the same time. 0: all CPUs that the process may use.",
     )
     max_batch: int = _setting(
-        0,
+        _ENGINE.max_batch,
         unit="VIEWS",
         read=values.integer(low=0, high=1024),
         help="Most views encoded at once. 0: chosen at warm-up, at most 8 on CPUs and 32 elsewhere.",
     )
     max_image_bytes: int = _setting(
-        20 * 2**20, unit="BYTES", read=values.size, help="Largest image file; more is IMAGE_TOO_LARGE."
+        _ENGINE.limits.max_bytes, unit="BYTES", read=values.size, help="Largest image file; more is IMAGE_TOO_LARGE."
     )
     max_pixels: int = _setting(
-        50_000_000,
+        _ENGINE.limits.max_pixels,
         unit="PIXELS",
         read=values.integer(low=1, high=178_956_970),  # Pillow opens no larger image
         help=(
@@ -160,13 +164,16 @@ class Settings:
         help="Largest gRPC message, and so the most bytes in a batch; gRPC itself refuses larger ones.",
     )
     queue_items: int = _setting(
-        256,
+        _ENGINE.queue_items,
         unit="IMAGES",
         read=values.integer(low=1, high=1_000_000),
         help="Most images at work or waiting; more is OVERLOADED.",
     )
     queue_bytes: int = _setting(
-        256 * 2**20, unit="BYTES", read=values.size, help="Most bytes of images at work or waiting; more is OVERLOADED."
+        _ENGINE.queue_bytes,
+        unit="BYTES",
+        read=values.size,
+        help="Most bytes of images at work or waiting; more is OVERLOADED.",
     )
     max_call_items: int = _setting(
         64, unit="IMAGES", read=values.integer(low=1, high=10_000), help="Most images of one BatchModerate call."
@@ -178,7 +185,7 @@ class Settings:
         help="Most images of one batch or stream at work at the same time; a stream then stops reading.",
     )
     stall_seconds: float = _setting(
-        30.0,
+        _ENGINE.stall_seconds,
         unit="SECONDS",
         read=values.seconds,
         help="Time after which one decode or one batch counts as stuck: its calls fail and health is NOT_SERVING.",
@@ -213,6 +220,18 @@ class Settings:
         read=values.choice("debug", "info", "warning", "error"),
         help="Least severe log lines written: debug, info, warning or error.",
     )
+
+    @property
+    def engine(self) -> EngineSettings:
+        """What of it is the engine's."""
+        return EngineSettings(
+            limits=DecodeLimits(max_bytes=self.max_image_bytes, max_pixels=self.max_pixels),
+            decode_threads=self.decode_threads,
+            max_batch=self.max_batch,
+            queue_items=self.queue_items,
+            queue_bytes=self.queue_bytes,
+            stall_seconds=self.stall_seconds,
+        )
 
     def __post_init__(self) -> None:
         """Refuse settings that contradict one another."""

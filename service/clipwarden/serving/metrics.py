@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from clipwarden.engine.settings import Stage
 from clipwarden.engine.snapshot import Snapshot, mode_counts
 from clipwarden.policy.schema import Mode
 from clipwarden.scoring.verdict import CategoryResult, Judgement
@@ -13,11 +14,9 @@ from clipwarden.scoring.verdict import CategoryResult, Judgement
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _VIEWS = (1, 2, 4, 8, 16, 32, 64)
 
-STAGES = ("decode_wait", "decode", "queue", "encode", "judge", "total")
-
 
 class Metrics:
-    """The server's metrics. Safe to use from any thread.
+    """The server's metrics, and its engine's observer. Safe to use from any thread.
 
     Args:
         registry: Where they are collected; one server, one registry.
@@ -102,15 +101,15 @@ class Metrics:
         runtime = snapshot.model.runtime
         name = snapshot.model.manifest.name
         self._model.labels(name, snapshot.model.fingerprint, runtime.provider, runtime.onnxruntime).set(1)
-        for policy_id, tables in snapshot.judges.items():
+        for policy_id, tables in snapshot.tables.items():
             is_default = str(policy_id == snapshot.default_policy_id).lower()
             metadata = tables.compiled.policy.metadata
             self._policy.labels(policy_id, metadata.version or "", tables.compiled.digest, is_default).set(1)
             for mode, count in mode_counts(tables.compiled).items():
                 self._categories.labels(policy_id, mode).set(count)
 
-    def note_stage(self, stage: str, seconds: float) -> None:
-        """Record one image's time in one of `STAGES`."""
+    def note_stage(self, stage: Stage, seconds: float) -> None:
+        """Record one image's time in one stage."""
         self.stages.labels(stage).observe(seconds)
 
     def note_batch(self, views: int, seconds: float) -> None:

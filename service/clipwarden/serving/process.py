@@ -47,7 +47,7 @@ def check_loads(settings: Settings) -> str:
     snapshot = asyncio.run(load(settings))
     model = snapshot.model
     lines = [f"model {model.manifest.name} {model.fingerprint} on {model.runtime.provider}"]
-    for policy_id, tables in snapshot.judges.items():
+    for policy_id, tables in snapshot.tables.items():
         counts = ", ".join(f"{count} {mode.value}" for mode, count in mode_counts(tables.compiled).items())
         default = " (default)" if policy_id == snapshot.default_policy_id else ""
         lines.append(f"policy {policy_id}{default} {tables.compiled.digest}: {counts}")

@@ -5,15 +5,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clipwarden.engine.results import StoredImage
+from clipwarden.engine.results import EmbeddedImage
 from clipwarden.errors import EmbeddingError, RequestError
 from clipwarden.scoring.verdict import ViewRef
 from clipwarden.v1 import moderation_pb2 as pb
+from clipwarden.vision.facts import ImageFacts
 
 MAX_ID_BYTES = 128
 """Longest request id, item id, policy id and context. Source: the proto's comments."""
 MAX_EMBEDDINGS = 64
 """Most embeddings of one image. Source: the proto's comment."""
+A_NUMBER_MICROSECONDS = 0.05
+"""What reading one number of an embedding takes (measured: CPython 3.11, protobuf's upb, a Xeon)."""
 MAX_FINGERPRINT_BYTES = 71
 """Length of "sha256:" and 64 hex digits; longer text need not be repeated in an error."""
 
@@ -94,7 +97,7 @@ def read_timeout(request: pb.StreamModerateRequest) -> float | None:
     return seconds
 
 
-def read_stored_image(request: pb.ModerateEmbeddingRequest, *, width: int) -> StoredImage:
+def read_embedded_image(request: pb.ModerateEmbeddingRequest, *, width: int) -> EmbeddedImage:
     """Read stored embeddings; whether they are unit vectors is the pipeline's to check.
 
     Args:
@@ -113,12 +116,15 @@ def read_stored_image(request: pb.ModerateEmbeddingRequest, *, width: int) -> St
     total, judged = request.frames_total or 1, request.frames_judged or 1
     if judged > total:
         raise RequestError(f"frames_judged is {judged} and frames_total {total}; no more can be judged than there are")
-    return StoredImage(
+    return EmbeddedImage(
         embeddings=np.array([embedding.values for embedding in request.embeddings], dtype=np.float32),
         views=[_view(embedding.view) for embedding in request.embeddings],
-        frames_total=total,
-        frames_judged=judged,
-        degraded=tuple(_degradation(value) for value in request.degradations),
+        facts=ImageFacts(
+            frames_total=total,
+            frames_judged=judged,
+            degraded=tuple(_degradation(value) for value in request.degradations),
+        ),
+        fingerprint=request.model_fingerprint,
     )
 
 

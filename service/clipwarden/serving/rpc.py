@@ -6,13 +6,16 @@ counts, log lines and errors are handled for all of them alike in calls.py.
 
 # ruff: noqa: N802  the proto names the methods
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
+from functools import partial
 
 from clipwarden.engine.pipeline import Pipeline
-from clipwarden.errors import FingerprintMismatchError, RequestError
+from clipwarden.engine.results import Judged
+from clipwarden.engine.snapshot import Snapshot
+from clipwarden.errors import RequestError
 from clipwarden.serving import requests, wire, wire_policy
-from clipwarden.serving.calls import Calls, Context, Item
+from clipwarden.serving.calls import Call, Calls, Context
 from clipwarden.serving.config import Settings
 from clipwarden.serving.stream import ItemStream
 from clipwarden.v1 import moderation_pb2 as pb
@@ -28,25 +31,29 @@ class ModerationService(moderation_pb2_grpc.ModerationServiceServicer):
         pipeline: Judges.
         calls: Accounts.
         settings: Limits of batches and streams.
+        snapshot: Gives what is loaded now; each request keeps what it was admitted with.
     """
 
-    def __init__(self, pipeline: Pipeline, calls: Calls, settings: Settings) -> None:
+    def __init__(
+        self, pipeline: Pipeline, calls: Calls, settings: Settings, *, snapshot: Callable[[], Snapshot]
+    ) -> None:
         self._pipeline = pipeline
         self._calls = calls
         self._settings = settings
+        self._snapshot = snapshot
 
     async def Moderate(self, request: pb.ModerateRequest, context: Context) -> pb.ModerateResponse:
         """Judge one image."""
 
-        async def work(item: Item) -> pb.ModerateResponse:
-            return pb.ModerateResponse(moderation=await self._moderate(request.image, request.options, item))
+        async def work(call: Call) -> pb.ModerateResponse:
+            return pb.ModerateResponse(moderation=await self._moderate(request.image, request.options, call))
 
         return await self._calls.answer("Moderate", request.request_id, context, work)
 
     async def BatchModerate(self, request: pb.BatchModerateRequest, context: Context) -> pb.BatchModerateResponse:
         """Judge several images; one bad image is one item with an error."""
 
-        async def work(call: Item) -> pb.BatchModerateResponse:
+        async def work(call: Call) -> pb.BatchModerateResponse:
             most = self._settings.max_call_items
             if not 1 <= len(request.images) <= most:
                 raise RequestError(f"{len(request.images)} images are given; one call takes 1 to {most}")
@@ -54,9 +61,9 @@ class ModerationService(moderation_pb2_grpc.ModerationServiceServicer):
             window = asyncio.Semaphore(self._settings.call_in_flight)
 
             async def one(index: int, image: pb.ImageSource) -> pb.ModerationResult:
-                item = Item(method=call.method, request_id=f"{call.request_id}/{index}", deadline=call.deadline)
+                own = Call(method=call.method, request_id=f"{call.request_id}/{index}", deadline=call.deadline)
                 async with window:
-                    return await self._result(image, request.options, item)
+                    return await self._result(image, request.options, own)
 
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(one(index, image)) for index, image in enumerate(request.images)]
@@ -81,26 +88,25 @@ class ModerationService(moderation_pb2_grpc.ModerationServiceServicer):
     ) -> pb.ModerateEmbeddingResponse:
         """Judge stored embeddings again."""
 
-        async def work(item: Item) -> pb.ModerateEmbeddingResponse:
+        async def work(call: Call) -> pb.ModerateEmbeddingResponse:
             options = requests.read_options(request.options)
-            selection = self._pipeline.snapshot.select(options.policy_id, options.context)
-            theirs, ours = requests.read_fingerprint(request.model_fingerprint), selection.snapshot.model.fingerprint
-            if theirs != ours:
-                raise FingerprintMismatchError(f"the embeddings come from {theirs}; the loaded model is {ours}")
-            stored = requests.read_stored_image(request, width=selection.snapshot.model.manifest.dim)
-            judged = await self._pipeline.judge_embeddings(stored, selection, deadline=item.deadline)
-            self._calls.note_judged(judged, item)
-            message = wire.moderation(judged, request_id=item.request_id, return_embeddings=options.return_embeddings)
-            return pb.ModerateEmbeddingResponse(moderation=message)
+            selection = self._snapshot().select(options.policy_id, options.context)
+            self._pipeline.require_model(requests.read_fingerprint(request.model_fingerprint))
+            width = selection.snapshot.model.manifest.dim
+            read = partial(requests.read_embedded_image, request, width=width)
+            cost = requests.A_NUMBER_MICROSECONDS * width * len(request.embeddings)
+            image = await self._pipeline.run_if_long(read, microseconds=cost)
+            judged = await self._pipeline.judge(image, selection, deadline=call.deadline)
+            return pb.ModerateEmbeddingResponse(moderation=await self._answer(judged, options, call))
 
         return await self._calls.answer("ModerateEmbedding", request.request_id, context, work)
 
     async def ListPolicies(self, request: pb.ListPoliciesRequest, context: Context) -> pb.ListPoliciesResponse:
         """List the loaded policies, ordered by id."""
 
-        async def work(_: Item) -> pb.ListPoliciesResponse:
-            snapshot = self._pipeline.snapshot
-            ids = list(snapshot.judges)
+        async def work(_: Call) -> pb.ListPoliciesResponse:
+            snapshot = self._snapshot()
+            ids = list(snapshot.tables)
             first, end = requests.read_page(request, total=len(ids))
             return pb.ListPoliciesResponse(
                 policies=[wire_policy.policy_summary(snapshot.select(name)) for name in ids[first:end]],
@@ -112,24 +118,33 @@ class ModerationService(moderation_pb2_grpc.ModerationServiceServicer):
     async def GetPolicy(self, request: pb.GetPolicyRequest, context: Context) -> pb.GetPolicyResponse:
         """Tell all that is loaded under one policy id."""
 
-        async def work(_: Item) -> pb.GetPolicyResponse:
-            selection = self._pipeline.snapshot.select(requests.read_policy_id(request.policy_id))
-            return pb.GetPolicyResponse(policy=wire_policy.policy(selection))
+        async def work(_: Call) -> pb.GetPolicyResponse:
+            selection = self._snapshot().select(requests.read_policy_id(request.policy_id))
+            render = partial(wire_policy.policy, selection)
+            policy = await self._pipeline.run_if_long(render, microseconds=wire_policy.microseconds(selection))
+            return pb.GetPolicyResponse(policy=policy)
 
         return await self._calls.answer("GetPolicy", "", context, work)
 
-    async def _moderate(self, image: pb.ImageSource, options: pb.ModerationOptions, item: Item) -> pb.Moderation:
+    async def _moderate(self, image: pb.ImageSource, options: pb.ModerationOptions, call: Call) -> pb.Moderation:
         """Judge one image, wherever it came from; raises our errors."""
         wanted = requests.read_options(options)
-        item.selection = self._pipeline.snapshot.select(wanted.policy_id, wanted.context)
+        call.selection = self._snapshot().select(wanted.policy_id, wanted.context)
         data = requests.read_source(image)
-        judged = await self._pipeline.judge_selected(data, item.selection, deadline=item.deadline)
-        self._calls.note_judged(judged, item)
-        return wire.moderation(judged, request_id=item.request_id, return_embeddings=wanted.return_embeddings)
+        judged = await self._pipeline.moderate(data, call.selection, deadline=call.deadline)
+        return await self._answer(judged, wanted, call)
 
-    async def _result(self, image: pb.ImageSource, options: pb.ModerationOptions, item: Item) -> pb.ModerationResult:
+    async def _answer(self, judged: Judged, wanted: requests.Options, call: Call) -> pb.Moderation:
+        """Account for a verdict, and render it."""
+        self._calls.note_judged(judged, call)
+        embeddings = wanted.return_embeddings
+        render = partial(wire.moderation, judged, request_id=call.request_id, return_embeddings=embeddings)
+        cost = wire.microseconds(judged, return_embeddings=embeddings)
+        return await self._pipeline.run_if_long(render, microseconds=cost)
+
+    async def _result(self, image: pb.ImageSource, options: pb.ModerationOptions, call: Call) -> pb.ModerationResult:
         """Judge one image of several: an error is its result, not the call's."""
         try:
-            return pb.ModerationResult(moderation=await self._moderate(image, options, item))
+            return pb.ModerationResult(moderation=await self._moderate(image, options, call))
         except Exception as exc:  # noqa: BLE001  whatever it is, the other images are not to blame
-            return pb.ModerationResult(error=self._calls.refuse(exc, item))
+            return pb.ModerationResult(error=self._calls.refuse(exc, call))

@@ -53,7 +53,13 @@ class Server:
         self.health = Health([SERVICE])
         self.metrics = Metrics(CollectorRegistry())
         self.gate = Gate()
-        self.pipeline = Pipeline(snapshot, settings, self.metrics, on_health=self._note_health)
+        self.snapshot = snapshot
+        self.pipeline = Pipeline(snapshot.model, settings.engine, self.metrics, on_health=self._note_health)
+        self.metrics.watch_queue(
+            admitted=lambda: self.pipeline.admission.items,
+            admitted_bytes=lambda: self.pipeline.admission.bytes,
+            queued=lambda: self.pipeline.encoder_statistics().waiting_items,
+        )
         self.address: str | None = None
         self.unix_address: str | None = None
         self.metrics_address: str | None = None
@@ -77,12 +83,12 @@ class Server:
             self._socket_file = identity(Path(settings.unix_socket))
         if settings.metrics_listen is not None:
             self._http, self.metrics_address = _serve_metrics(self.metrics, settings.metrics_listen)
-        self.metrics.describe(self.pipeline.snapshot, version=metadata.version("clipwarden"))
+        self.metrics.describe(self.snapshot, version=metadata.version("clipwarden"))
         self.metrics.ready.set_function(lambda: self.health.serving)
         await self._grpc.start()
         await self.pipeline.start()
         self.health.set_serving(self.pipeline.healthy)
-        log_loaded(self.pipeline.snapshot)
+        log_loaded(self.snapshot)
         log.info("serving", extra={"address": self.address, "unix": self.unix_address, "metrics": self.metrics_address})
 
     async def drain(self, hurry: asyncio.Event | None = None) -> None:
@@ -117,7 +123,9 @@ class Server:
         log.info("stopped")
 
     def _add_services(self) -> None:
-        service = ModerationService(self.pipeline, Calls(self.metrics, self.gate), self.settings)
+        service = ModerationService(
+            self.pipeline, Calls(self.metrics, self.gate), self.settings, snapshot=lambda: self.snapshot
+        )
         moderation_pb2_grpc.add_ModerationServiceServicer_to_server(service, self._grpc)
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self._grpc)
         if self.settings.reflection:
@@ -179,7 +187,7 @@ def log_loaded(snapshot: Snapshot) -> None:
     """Log which model and policies are loaded; warn where a policy enforces nothing."""
     model = snapshot.model
     log.info("model loaded", extra={"model": model.manifest.name, "fingerprint": model.fingerprint})
-    for policy_id, tables in snapshot.judges.items():
+    for policy_id, tables in snapshot.tables.items():
         counts = mode_counts(tables.compiled)
         extra = {
             "policy": policy_id,

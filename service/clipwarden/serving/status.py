@@ -54,7 +54,6 @@ def status_of(error: BaseException, *, request_id: str, on_error: Verdict | None
     Returns:
         The status with its ErrorInfo and whatever else this error carries.
     """
-    code = next(CODE_BY_ERROR[kind] for kind in type(error).__mro__ if kind in CODE_BY_ERROR)
     info = error_details_pb2.ErrorInfo(reason=reason_of(error), domain=DOMAIN, metadata={"request_id": request_id})
     details: list[Message] = [info]
     if isinstance(error, ImageError):
@@ -67,7 +66,12 @@ def status_of(error: BaseException, *, request_id: str, on_error: Verdict | None
         details.append(error_details_pb2.RetryInfo(retry_delay=retry))
     known = isinstance(error, ClipwardenError)
     message = str(error) if known else f"internal error; the server's log tells more under request id {request_id}"
-    return status_pb2.Status(code=code, message=message, details=[_packed(detail) for detail in details])
+    return status_pb2.Status(code=_code(error), message=message, details=[_packed(detail) for detail in details])
+
+
+def code_of(error: BaseException) -> str:
+    """Name the gRPC code that answers an error, such as INVALID_ARGUMENT."""
+    return str(code_pb2.Code.Name(_code(error)))
 
 
 def reason_of(error: BaseException) -> Reason:
@@ -77,6 +81,10 @@ def reason_of(error: BaseException) -> Reason:
         if isinstance(error, ClipwardenError)
         else Reason.INTERNAL
     )
+
+
+def _code(error: BaseException) -> code_pb2.Code:
+    return next(CODE_BY_ERROR[kind] for kind in type(error).__mro__ if kind in CODE_BY_ERROR)
 
 
 def _packed(detail: Message) -> any_pb2.Any:

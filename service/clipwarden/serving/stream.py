@@ -10,13 +10,13 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
 from clipwarden.errors import RequestError
-from clipwarden.serving.calls import Calls, Context, Item, open_item
+from clipwarden.serving.calls import Call, Calls, Context, open_call
 from clipwarden.serving.requests import read_item_id, read_timeout
 from clipwarden.v1 import moderation_pb2 as pb
 
 METHOD = "StreamModerate"
 
-JudgeItem = Callable[[pb.ImageSource, pb.ModerationOptions, Item], Awaitable[pb.ModerationResult]]
+JudgeItem = Callable[[pb.ImageSource, pb.ModerationOptions, Call], Awaitable[pb.ModerationResult]]
 
 
 class ItemStream:
@@ -43,7 +43,7 @@ class ItemStream:
         self._judge = judge
         self._calls = calls
         self._context = context
-        self._call = open_item(METHOD, "", context)
+        self._call = open_call(METHOD, "", context)
         self._places = asyncio.Semaphore(in_flight)
         self._ready: asyncio.Queue[pb.StreamModerateResponse | None] = asyncio.Queue()
         # Grows by an id an item for as long as the stream lives: the price of refusing repeated ids.
@@ -99,26 +99,26 @@ class ItemStream:
         return await anext(self._requests, None)
 
     async def _answer(self, request: pb.StreamModerateRequest) -> None:
-        item = Item(method=METHOD, request_id=self._call.request_id, deadline=self._call.deadline)
+        call = Call(method=METHOD, request_id=self._call.request_id, deadline=self._call.deadline)
         try:
-            self._admit(request, item)
+            self._admit(request, call)
         except RequestError as exc:
-            result = pb.ModerationResult(error=self._calls.refuse(exc, item))
+            result = pb.ModerationResult(error=self._calls.refuse(exc, call))
         else:
-            result = await self._judge(request.image, request.options, item)
+            result = await self._judge(request.image, request.options, call)
         self._ready.put_nowait(pb.StreamModerateResponse(id=request.id, result=result))
 
-    def _admit(self, request: pb.StreamModerateRequest, item: Item) -> None:
+    def _admit(self, request: pb.StreamModerateRequest, call: Call) -> None:
         """Take an item's id and deadline.
 
         Raises:
             RequestError: The id is missing, too long or repeated, or the timeout is not above 0.
         """
-        item.request_id = read_item_id(request.id)
-        if item.request_id in self._ids:
+        call.request_id = read_item_id(request.id)
+        if call.request_id in self._ids:
             raise RequestError("the id was already used in this stream")
-        self._ids.add(item.request_id)
+        self._ids.add(call.request_id)
         timeout = read_timeout(request)
         if timeout is not None:
             own = time.monotonic() + timeout
-            item.deadline = own if item.deadline is None else min(own, item.deadline)
+            call.deadline = own if call.deadline is None else min(own, call.deadline)

@@ -7,6 +7,18 @@ from clipwarden.scoring.tables import CategoryRule, score_kind
 from clipwarden.serving.wire import model_ref, verdict
 from clipwarden.v1 import moderation_pb2 as pb
 
+A_TEXT_MICROSECONDS = 3.0
+A_CONCEPT_MICROSECONDS = 15.0
+"""What rendering takes for each prompt or negative, and for each category or attribute."""
+
+
+def microseconds(selection: Selection) -> float:
+    """Estimate what `policy` will take."""
+    loaded = selection.compiled.policy
+    concepts = (*loaded.categories, *loaded.attributes)
+    texts = sum(len(concept.phrases) + len(concept.templates) for concept in concepts)
+    return A_CONCEPT_MICROSECONDS * len(concepts) + A_TEXT_MICROSECONDS * texts
+
 
 def policy_summary(selection: Selection) -> pb.PolicySummary:
     """Render a loaded policy in short."""

@@ -33,8 +33,8 @@ def test_every_supported_format_decodes_to_one_full_view_with_its_facts(image_fo
     data = encode(natural_picture(1), image_format)
     decoded = decode(data)
     facts = decoded.facts
-    assert (facts.format, facts.width, facts.height) == (image_format, 320, 240)
-    assert (facts.sha256, facts.bytes) == (sha256(data).hexdigest(), len(data))
+    assert (facts.file.format, facts.file.width, facts.file.height) == (image_format, 320, 240)
+    assert (facts.file.sha256, facts.file.bytes) == (sha256(data).hexdigest(), len(data))
     assert (facts.frames_total, facts.frames_judged, facts.degraded) == (1, 1, ())
     (view,) = decoded.views
     assert (view.name, view.frame, view.pixels.shape, view.pixels.dtype) == ("full", 0, (64, 64, 3), np.uint8)
@@ -66,7 +66,7 @@ def test_header_of_avif_leaves_its_size_to_the_decoder() -> None:
 
 def test_progressive_and_grey_jpeg_decode() -> None:
     picture = natural_picture(3)
-    assert decode(encode(picture, "JPEG", progressive=True)).facts.width == 320
+    assert decode(encode(picture, "JPEG", progressive=True)).facts.file.width == 320
     grey = pixels_of(encode(picture.convert("L"), "JPEG"))
     assert np.array_equal(grey[..., 0], grey[..., 2])
 
@@ -80,7 +80,7 @@ def test_exif_orientation_turns_the_picture_upright(image_format: str, orientati
     exif = Image.Exif()
     exif[ORIENTATION_TAG] = orientation
     decoded = decode(encode(stored, image_format, exif=exif))
-    assert (decoded.facts.width, decoded.facts.height) == (96, 64)
+    assert (decoded.facts.file.width, decoded.facts.file.height) == (96, 64)
     pixels = decoded.views[0].pixels.astype(int)
     assert np.abs(pixels[4:28, 4:28] - (200, 0, 0)).max() < 40
     assert pixels[36:, 36:].min() > 215
@@ -102,14 +102,14 @@ def test_orientation_is_left_alone_when_the_model_says_so() -> None:
     exif[ORIENTATION_TAG] = 6
     data = encode(natural_picture(1, (90, 60)), "JPEG", exif=exif)
     ignoring = Preprocessing(side=64, orientation="ignore")
-    assert decode(data, ignoring).facts.width == 90
-    assert decode(data, Preprocessing(side=64)).facts.width == 60
+    assert decode(data, ignoring).facts.file.width == 90
+    assert decode(data, Preprocessing(side=64)).facts.file.width == 60
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # as prepare_process does
 def test_damaged_exif_is_taken_as_upright() -> None:
     for junk in (b"", b"Exif\0\0", b"Exif\0\0MM\0*\xff\xff\xff\xff", b"Exif\0\0II*\0\x08\0\0\0\xff\xff", b"\0" * 99):
-        assert decode(encode(natural_picture(1), "JPEG", exif=junk)).facts.width == 320
+        assert decode(encode(natural_picture(1), "JPEG", exif=junk)).facts.file.width == 320
 
 
 def test_adobe_cmyk_jpeg_is_not_shown_as_a_negative() -> None:
@@ -141,7 +141,7 @@ def test_grey_with_alpha_and_one_bit_and_palette_images_decode() -> None:
     assert np.abs(pixels_of(encode(picture.convert("L").convert("LA"), "PNG")) - grey(picture)).max() == 0
     assert set(np.unique(pixels_of(encode(picture.convert("1"), "PNG")))) == {0, 255}
     assert np.abs(pixels_of(encode(picture.quantize(32), "PNG")) - np.asarray(picture)).max() < 40
-    assert decode(encode(picture.quantize(8), "BMP")).facts.format == "BMP"
+    assert decode(encode(picture.quantize(8), "BMP")).facts.file.format == "BMP"
 
 
 def grey(picture: Image.Image) -> np.ndarray:
@@ -252,13 +252,13 @@ def test_big_tiff_and_both_byte_orders_count_their_pages() -> None:
     assert read_header(big).width == 40
     motorola = encode(Image.frombytes("I;16B", (40, 30), bytes(2400)), "TIFF")
     assert motorola.startswith(b"MM")
-    assert (decode(motorola).facts.frames_total, decode(motorola).facts.height) == (1, 30)
+    assert (decode(motorola).facts.frames_total, decode(motorola).facts.file.height) == (1, 30)
 
 
 def test_further_pictures_inside_a_jpeg_do_not_make_it_animated() -> None:
     first, second = natural_picture(1, (64, 64)), natural_picture(2, (64, 64))
     facts = decode(encode(first, "MPO", save_all=True, append_images=[second])).facts
-    assert (facts.format, facts.frames_total) == ("JPEG", 1)
+    assert (facts.file.format, facts.frames_total) == ("JPEG", 1)
 
 
 def test_scaled_decoding_keeps_the_promised_multiple_and_reports_the_stored_size(
@@ -274,7 +274,7 @@ def test_scaled_decoding_keeps_the_promised_multiple_and_reports_the_stored_size
 
     monkeypatch.setattr(Image.Image, "resize", resize)
     facts = decode(data, Preprocessing(side=32, decode_scale=2)).facts
-    assert (facts.width, facts.height) == (801, 603)
+    assert (facts.file.width, facts.file.height) == (801, 603)
     assert seen == [(101, 76)]  # an eighth, rounded up; its short side is still more than 2 x 32
     seen.clear()
     decode(data, Preprocessing(side=32, decode_scale=0))

@@ -272,7 +272,7 @@ def test_gif_frame_a_little_larger_than_its_canvas_is_judged_whole() -> None:
     frame = encode(natural_picture(1, (64, 48)), "GIF")
     shrunk = frame[:6] + struct.pack("<HH", 8, 8) + frame[10:]
     facts = decode_image(shrunk, preprocessing=MODEL).facts
-    assert (facts.width, facts.height) == (64, 48)
+    assert (facts.file.width, facts.file.height) == (64, 48)
 
 
 def test_gif_with_endless_frames_or_blocks_is_counted_within_a_bound() -> None:
@@ -376,7 +376,7 @@ def test_exif_junk_neither_turns_nor_stops_the_picture() -> None:
     bomb = b"Exif\0\0MM\0*\0\0\0\x08" + struct.pack(">H", 4000) + entries
     for exif in (b"\xff" * 500, b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x63\0\0\0", bomb):
         facts = decode_image(encode(picture, "JPEG", exif=exif), preprocessing=MODEL).facts
-        assert (facts.width, facts.height) == (40, 30)
+        assert (facts.file.width, facts.file.height) == (40, 30)
 
 
 def test_jpeg_of_endless_segments_ends_the_sniffing() -> None:

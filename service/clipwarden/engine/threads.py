@@ -1,9 +1,15 @@
-"""Run blocking decodes in a bounded pool of threads, and notice when they never come back; heads judge there too.
+"""Run blocking work in a bounded pool of threads, and notice when it never comes back.
+
+The event loop has a budget
+---------------------------
+It answers health checks, takes requests and forms batches, so nothing that takes more than about a millisecond runs on
+it. Reading headers, hashing and decoding always go to a thread (`run`). What is short for most requests and long for
+some, such as judging a few views against thousands of texts, says what it will cost and goes through `run_if_long`.
 
 Waiting happens here, on the event loop, and not in the pool's own queue: a call that is cancelled while it waits
-leaves at once and frees its bytes. A decode that has begun cannot be stopped; its call fails after `stall_seconds`,
-and its thread is only lent again once it really returns. When all threads are stuck, waiting and new calls fail at
-once, until one comes back.
+leaves at once and frees its bytes. Work that has begun cannot be stopped; its call fails after `stall_seconds`, and
+its thread is only lent again once it really returns. When all threads are stuck, waiting and new calls fail at once,
+until one comes back.
 """
 
 import asyncio
@@ -15,24 +21,28 @@ from typing import Generic, TypeVar
 
 from clipwarden.errors import EncoderError
 
+LOOP_BUDGET_MICROSECONDS = 1000.0
+"""Longest piece of work on the event loop. Handing it to a thread and back takes some 100 (CPython 3.11, a Xeon), so
+that shorter work is quicker where it is."""
+
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Decoded(Generic[T]):
-    """What a decode returned, and where its time went, in seconds."""
+class Done(Generic[T]):
+    """What some work returned, and where its time went, in seconds."""
 
     value: T
     wait_seconds: float
-    decode_seconds: float
+    run_seconds: float
 
 
-class DecodeThreads:
-    """A pool of decode threads. Lives on one event loop.
+class WorkThreads:
+    """A pool of threads. Lives on one event loop.
 
     Args:
-        threads: Decodes at the same time.
-        stall_seconds: A decode longer than this counts as stuck.
+        threads: Pieces of work at the same time.
+        stall_seconds: Work longer than this counts as stuck.
         on_health: Told True or False whenever that changes.
     """
 
@@ -42,7 +52,7 @@ class DecodeThreads:
         self._threads = threads
         self._stall_seconds = stall_seconds
         self._on_health = on_health
-        self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="clipwarden-decode")
+        self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="clipwarden-work")
         self._free = asyncio.Semaphore(threads)
         self._stuck: set[int] = set()  # identities: futures of different results share no type
 
@@ -60,17 +70,31 @@ class DecodeThreads:
         """Stop taking work; stuck threads are left behind."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    async def run(self, decode: Callable[[], T]) -> Decoded[T]:
-        """Run a blocking function in a decode thread.
+    async def run_if_long(self, work: Callable[[], T], *, microseconds: float) -> T:
+        """Run a function here if it is short, and in a thread if it is not.
 
         Args:
-            decode: What it raises is raised here.
+            work: What it raises is raised here.
+            microseconds: What it will take, by a measured rate; on another machine it may be a few times that.
+
+        Raises:
+            EncoderError: As `run`.
+        """
+        if microseconds <= LOOP_BUDGET_MICROSECONDS:
+            return work()
+        return (await self.run(work)).value
+
+    async def run(self, work: Callable[[], T]) -> Done[T]:
+        """Run a blocking function in a thread.
+
+        Args:
+            work: What it raises is raised here.
 
         Returns:
             Its value and timings.
 
         Raises:
-            EncoderError: The decode, or every decode thread, is stuck.
+            EncoderError: The work, or every thread, is stuck.
         """
         arrived = time.perf_counter()
         await self._free.acquire()
@@ -78,12 +102,12 @@ class DecodeThreads:
             self._free.release()
             raise EncoderError("all decode threads are stuck")
         started = time.perf_counter()
-        value = await self._watched(self._submit(decode))
-        return Decoded(value=value, wait_seconds=started - arrived, decode_seconds=time.perf_counter() - started)
+        value = await self._watched(self._submit(work))
+        return Done(value=value, wait_seconds=started - arrived, run_seconds=time.perf_counter() - started)
 
-    def _submit(self, decode: Callable[[], T]) -> Future[T]:
+    def _submit(self, call: Callable[[], T]) -> Future[T]:
         loop = asyncio.get_running_loop()
-        work = self._pool.submit(decode)
+        work = self._pool.submit(call)
 
         def give_back(done: Future[T]) -> None:
             # The loop is gone when a stuck thread outlives the server; nobody waits for it then.

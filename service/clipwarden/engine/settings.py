@@ -1,0 +1,50 @@
+"""What an engine is told: bounds and threads in, and whom it reports its timings to."""
+
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from clipwarden.vision.limits import DEFAULT_LIMITS, DecodeLimits
+
+Stage = Literal["decode_wait", "decode", "queue", "encode", "judge", "total"]
+"""Where the time of one image goes."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EngineSettings:
+    """Bounds and threads of one engine.
+
+    Attributes:
+        limits: Files that are refused.
+        decode_threads: Images decoded at the same time; 0 for all CPUs that the process may use.
+        max_batch: Most views encoded at once; 0 has it chosen at warm-up.
+        queue_items: Most images at work or waiting.
+        queue_bytes: Most bytes of their files.
+        stall_seconds: Time after which one decode or one batch counts as stuck.
+    """
+
+    limits: DecodeLimits = field(default=DEFAULT_LIMITS)
+    decode_threads: int = 0
+    max_batch: int = 0
+    queue_items: int = 256
+    queue_bytes: int = 256 * 2**20
+    stall_seconds: float = 30.0
+
+
+class Observer(Protocol):
+    """Told of what an engine does, on its event loop; must return at once."""
+
+    def note_stage(self, stage: Stage, seconds: float) -> None:
+        """Hear how long one image took in one stage."""
+
+    def note_batch(self, views: int, seconds: float) -> None:
+        """Hear how many views one run of the encoder had, and how long it took."""
+
+
+class Unobserved:
+    """Hears nothing."""
+
+    def note_stage(self, stage: Stage, seconds: float) -> None:
+        """Let it pass."""
+
+    def note_batch(self, views: int, seconds: float) -> None:
+        """Let it pass."""

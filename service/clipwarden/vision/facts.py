@@ -1,0 +1,109 @@
+"""What is known of an image before, while and after it is decoded: frozen values."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipwarden.vision.colour import ViewName
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageHeader:
+    """What the first bytes say, before any decoding.
+
+    Attributes:
+        format: One of `sniff.FORMATS`.
+        width: As stored, in pixels; None when not at a fixed place in the file (AVIF, damaged headers).
+        height: As stored, in pixels; None likewise.
+    """
+
+    format: str
+    width: int | None
+    height: int | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageFile:
+    """A file that may be decoded: named by its content, and let through by its header.
+
+    Attributes:
+        data: The bytes.
+        header: What they say of themselves.
+        sha256: Of the bytes; 64 hexadecimal digits.
+    """
+
+    data: bytes
+    header: ImageHeader
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FileFacts:
+    """Which file an image came from.
+
+    Attributes:
+        format: One of `sniff.FORMATS`.
+        width: As displayed, in pixels.
+        height: As displayed, in pixels.
+        sha256: Of the bytes; 64 hexadecimal digits.
+        bytes: Size of the file.
+    """
+
+    format: str
+    width: int
+    height: int
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageFacts:
+    """Facts about the caller's image, reported with every verdict.
+
+    Attributes:
+        file: None where only embeddings were kept.
+        frames_total: Frames or pages; counting stops at `MAX_FRAMES_COUNTED`.
+        frames_judged: How many of them were looked at.
+        degraded: Any of NEAR_UNIFORM, BLURRED, NOISY, TINY.
+    """
+
+    file: FileFacts | None = None
+    frames_total: int = 1
+    frames_judged: int = 1
+    degraded: tuple[str, ...] = ()
+
+    @property
+    def partial(self) -> bool:
+        """Whether something of the image was not looked at."""
+        return self.frames_judged < self.frames_total
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class View:
+    """One rendering of the image, ready for the encoder.
+
+    Attributes:
+        name: `full`, or `on_white` and `on_black` for a see-through image.
+        frame: 0-based index of the frame.
+        pixels: uint8 [S,S,3], one of the image's.
+    """
+
+    name: ViewName
+    frame: int
+    pixels: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class DecodedImage:
+    """An image ready to be judged.
+
+    Attributes:
+        facts: About the caller's image.
+        pixels: uint8 [V,S,S,3]; V is at least 1.
+        views: V names and, sharing memory, their pixels.
+    """
+
+    facts: ImageFacts
+    pixels: NDArray[np.uint8]
+    views: tuple[View, ...]
