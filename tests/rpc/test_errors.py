@@ -118,7 +118,7 @@ async def test_unexpected_fault_is_internal_and_tells_nothing_but_the_request_id
         raise KeyError("secret")
 
     async with serving(toy_model) as rig:
-        monkeypatch.setattr(Pipeline, "judge_selected", fail)
+        monkeypatch.setattr(Pipeline, "moderate", fail)
         request = pb.ModerateRequest(image=pb.ImageSource(data=picture("red")), request_id="find-me")
         answer = await refused(rig.stub.Moderate(request))
     assert (answer.code, answer.reason, answer.fault) == (code_pb2.INTERNAL, "INTERNAL", None)

@@ -157,14 +157,14 @@ async def test_broken_encoder_turns_health_off_until_a_probe_passes(
 async def test_image_refused_by_its_header_takes_no_decode_thread(
     toy_model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    release, decode = threading.Event(), pipeline.decode_image
+    release, decode = threading.Event(), pipeline.decode_file
 
-    def wait(data: bytes, **settings: object) -> object:
+    def wait(data: bytes, header: object, **settings: object) -> object:
         release.wait(timeout=30)
-        return decode(data, **settings)  # type: ignore[arg-type]
+        return decode(data, header, **settings)  # type: ignore[arg-type]
 
     async with serving(toy_model, decode_threads=1) as rig:
-        monkeypatch.setattr(pipeline, "decode_image", wait)
+        monkeypatch.setattr(pipeline, "decode_file", wait)
         busy = asyncio.create_task(rig.moderate(picture("red")))
         await eventually(lambda: rig.server.pipeline.admission.items == 1)
         assert (await refused(rig.moderate(b"not an image at all", timeout=10))).reason == "IMAGE_FORMAT_UNSUPPORTED"
@@ -175,14 +175,14 @@ async def test_image_refused_by_its_header_takes_no_decode_thread(
 async def test_stuck_decoders_fail_calls_and_turn_health_off_until_one_is_back(
     toy_model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    release, decode = threading.Event(), pipeline.decode_image
+    release, decode = threading.Event(), pipeline.decode_file
 
-    def hang(data: bytes, **settings: object) -> object:
+    def hang(data: bytes, header: object, **settings: object) -> object:
         release.wait(timeout=30)
-        return decode(data, **settings)  # type: ignore[arg-type]
+        return decode(data, header, **settings)  # type: ignore[arg-type]
 
     async with serving(toy_model, stall_seconds=0.05, decode_threads=2) as rig:
-        monkeypatch.setattr(pipeline, "decode_image", hang)
+        monkeypatch.setattr(pipeline, "decode_file", hang)
         calls = [asyncio.create_task(refused(rig.moderate(picture("red")))) for _ in range(5)]
         assert {answer.reason for answer in await asyncio.gather(*calls)} == {"ENCODER_FAILED"}
         assert await health_of(rig) == NOT_SERVING

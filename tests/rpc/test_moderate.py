@@ -38,7 +38,7 @@ async def test_answer_holds_all_that_the_verdict_rests_on(toy_model: Model) -> N
     data = picture("red", "JPEG", side=80)
     async with serving(toy_model) as rig:
         moderation = await rig.moderate(data)
-        snapshot = rig.server.pipeline.snapshot
+        snapshot = rig.server.snapshot
     red, yellow, green, black = moderation.categories
     assert (red.id, red.mode, red.severity, red.reason_code) == ("red", pb.MODE_ENFORCE, 3, "RED-1")
     assert (red.status, red.score_kind, red.band) == (
@@ -62,7 +62,7 @@ async def test_answer_holds_all_that_the_verdict_rests_on(toy_model: Model) -> N
     assert not black.HasField("score")
     assert black.band == pb.VERDICT_UNSPECIFIED
     assert [attribute.id for attribute in moderation.attributes] == ["white"]
-    assert moderation.policy.digest == snapshot.judges["colours"].compiled.digest
+    assert moderation.policy.digest == snapshot.tables["colours"].compiled.digest
     assert (moderation.policy.id, moderation.policy.version) == ("colours", "1.0")
     assert moderation.model.fingerprint == toy_model.fingerprint
     assert moderation.model.runtime.provider == "CPUExecutionProvider"

@@ -1,6 +1,6 @@
 """The way of one image: bytes in, verdict out. Everything that can judge an image goes through here, gRPC or not.
 
-admit -> hash, header, decode -> encode -> judge
+admit -> header -> hash, decode -> encode -> judge
 
 A call is cancelled by cancelling its task: it leaves whatever queue it is in, and frees what it held.
 """
@@ -30,7 +30,7 @@ from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.scoring.decide import judge
 from clipwarden.scoring.score import cosines
 from clipwarden.scoring.verdict import Judgement, ViewRef
-from clipwarden.vision.decode import decode_image
+from clipwarden.vision.decode import decode_file, read_header
 from clipwarden.vision.plan import ViewPlan
 
 UNIT_NORM_TOLERANCE = 1e-3
@@ -67,16 +67,16 @@ class Pipeline:
         self._settings = settings
         self._observer = observer or Unobserved()
         self._on_health = on_health
-        self._threads = WorkThreads(
-            threads=settings.decode_threads or available_cpus(),
-            stall_seconds=settings.stall_seconds,
-            on_health=self._note_health,
-        )
+        stall = settings.stall_seconds
+        # A thread of its own: a bomb is refused for the price of its header, however busy the decoders are.
+        self._headers = WorkThreads("header", threads=1, stall_seconds=stall, on_health=self._note_health)
+        threads = settings.decode_threads or available_cpus()
+        self._decoders = WorkThreads("decode", threads=threads, stall_seconds=stall, on_health=self._note_health)
         self._batcher = Batcher(
             model.image.encode,
             side=model.manifest.image.side,
             max_batch=settings.max_batch or 1,
-            stall_seconds=settings.stall_seconds,
+            stall_seconds=stall,
             on_health=self._note_health,
             on_batch=self._observer.note_batch,
         )
@@ -107,17 +107,18 @@ class Pipeline:
     async def close(self) -> None:
         """Stop; images still at work fail with ShuttingDownError."""
         await self._batcher.close()
-        self._threads.close()
+        self._headers.close()
+        self._decoders.close()
 
     @property
     def healthy(self) -> bool:
         """Whether an image that comes now can expect an answer."""
-        return self._batcher.healthy and self._threads.healthy
+        return self._batcher.healthy and self._headers.healthy and self._decoders.healthy
 
     @property
     def stuck(self) -> bool:
         """Whether some thread of ours may never come back, for which the interpreter would wait at its end."""
-        return self._batcher.stuck or self._threads.stuck
+        return self._batcher.stuck or self._headers.stuck or self._decoders.stuck
 
     def encoder_statistics(self) -> BatcherStatistics:
         """Describe what waits for the encoder, and what it did."""
@@ -196,17 +197,17 @@ class Pipeline:
 
     async def run_if_long(self, work: Callable[[], T], *, microseconds: float) -> T:
         """Do work that belongs to a request within the event loop's budget; see `threads`."""
-        return await self._threads.run_if_long(work, microseconds=microseconds)
+        return await self._decoders.run_if_long(work, microseconds=microseconds)
 
     async def _embed(self, data: bytes, plan: ViewPlan, deadline: float | None) -> EmbeddedImage:
         started = time.perf_counter()
-        decode = partial(
-            decode_image, data, preprocessing=self._model.manifest.image, limits=self._settings.limits, plan=plan
-        )
-        decoded = await self._threads.run(decode)
+        limits, preprocessing = self._settings.limits, self._model.manifest.image
+        header = await self._headers.run(partial(read_header, data, limits))
+        decode = partial(decode_file, data, header.value, preprocessing=preprocessing, limits=limits, plan=plan)
+        decoded = await self._decoders.run(decode)
         encoded = await self._batcher.submit(decoded.value.pixels, deadline=deadline)
         timings = EmbedTimings(
-            decode_wait=decoded.wait_seconds,
+            decode_wait=header.wait_seconds + decoded.wait_seconds,
             decode=decoded.run_seconds,
             queue=encoded.queue_seconds,
             encode=encoded.encode_seconds,
@@ -228,7 +229,7 @@ class Pipeline:
         started = time.perf_counter()
         work = partial(_judgement, image, selection)
         cost = judging_microseconds(len(image.views), selection.compiled)
-        judgement, seconds = await self._threads.run_if_long(work, microseconds=cost)
+        judgement, seconds = await self._decoders.run_if_long(work, microseconds=cost)
         total = time.perf_counter() - started + (image.timings.total if image.timings else 0.0)
         self._observer.note_stage("judge", seconds)
         self._observer.note_stage("total", total)

@@ -41,18 +41,20 @@ class WorkThreads:
     """A pool of threads. Lives on one event loop.
 
     Args:
+        name: What they do, for whoever looks at the process.
         threads: Pieces of work at the same time.
         stall_seconds: Work longer than this counts as stuck.
         on_health: Told True or False whenever that changes.
     """
 
     def __init__(
-        self, *, threads: int, stall_seconds: float, on_health: Callable[[bool], None] = lambda _: None
+        self, name: str, *, threads: int, stall_seconds: float, on_health: Callable[[bool], None] = lambda _: None
     ) -> None:
+        self._name = name
         self._threads = threads
         self._stall_seconds = stall_seconds
         self._on_health = on_health
-        self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="clipwarden-work")
+        self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix=f"clipwarden-{name}")
         self._free = asyncio.Semaphore(threads)
         self._stuck: set[int] = set()  # identities: futures of different results share no type
 
@@ -100,7 +102,7 @@ class WorkThreads:
         await self._free.acquire()
         if not self.healthy:
             self._free.release()
-            raise EncoderError("all decode threads are stuck")
+            raise EncoderError(f"all {self._name} threads are stuck")
         started = time.perf_counter()
         value = await self._watched(self._submit(work))
         return Done(value=value, wait_seconds=started - arrived, run_seconds=time.perf_counter() - started)

@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 from clipwarden.errors import ImageError, Reason
 from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision.colour import to_views
-from clipwarden.vision.facts import DecodedImage, FileFacts, ImageFacts, ImageFile, ImageHeader, View
+from clipwarden.vision.facts import DecodedImage, FileFacts, ImageFacts, ImageHeader, View
 from clipwarden.vision.formats.ifd import exif_orientation
 from clipwarden.vision.formats.inspection import INSPECTORS, MAX_FRAMES_COUNTED
 from clipwarden.vision.formats.sniff import FORMATS, sniff_format, sniff_size
@@ -29,12 +29,10 @@ __all__ = [
     "DecodedImage",
     "FileFacts",
     "ImageFacts",
-    "ImageFile",
     "ImageHeader",
     "View",
     "decode_file",
     "decode_image",
-    "identify",
     "read_header",
 ]
 
@@ -82,37 +80,26 @@ def read_header(data: bytes, limits: DecodeLimits = DEFAULT_LIMITS) -> ImageHead
     return ImageHeader(format=image_format, width=width, height=height)
 
 
-def identify(data: bytes, limits: DecodeLimits = DEFAULT_LIMITS) -> ImageFile:
-    """Check a file by its header, then name it by its content: all that can be known before decoding.
-
-    Args:
-        data: The file.
-        limits: What to refuse.
-
-    Returns:
-        The file; hashing takes about half a millisecond a mebibyte.
-
-    Raises:
-        ImageError: As `read_header`.
-    """
-    header = read_header(data, limits)
-    return ImageFile(data=data, header=header, sha256=hashlib.sha256(data).hexdigest())
-
-
 def decode_image(
     data: bytes, *, preprocessing: Preprocessing, limits: DecodeLimits = DEFAULT_LIMITS, plan: ViewPlan = WHOLE
 ) -> DecodedImage:
-    """Identify a file and decode it; see `identify` and `decode_file`."""
-    return decode_file(identify(data, limits), preprocessing=preprocessing, limits=limits, plan=plan)
+    """Read an image's header, then decode it; see `read_header` and `decode_file`."""
+    return decode_file(data, read_header(data, limits), preprocessing=preprocessing, limits=limits, plan=plan)
 
 
 def decode_file(
-    file: ImageFile, *, preprocessing: Preprocessing, limits: DecodeLimits = DEFAULT_LIMITS, plan: ViewPlan = WHOLE
+    data: bytes,
+    header: ImageHeader,
+    *,
+    preprocessing: Preprocessing,
+    limits: DecodeLimits = DEFAULT_LIMITS,
+    plan: ViewPlan = WHOLE,
 ) -> DecodedImage:
-    """Decode the first frame of an image and bring it to the model's input size.
+    """Name a file by its content, decode the first frame of an image and bring it to the model's input size.
 
     Args:
-        file: From `identify`, under the same limits.
+        data: The file.
+        header: What `read_header` let through, under the same limits.
         preprocessing: Of the model folder.
         limits: What to refuse.
         plan: Which views to make.
@@ -126,15 +113,15 @@ def decode_file(
     if plan != WHOLE:
         raise ValueError(f"there is no view plan {plan.name!r}")
     try:
-        return _decode(file, preprocessing, limits)
+        return _decode(data, header.format, preprocessing, limits)
     except ImageError:
         raise
     except Exception as exc:  # Pillow and its codecs raise whatever they like on hostile input
-        raise _translate(exc, file.data, file.header.format) from exc
+        raise _translate(exc, data, header.format) from exc
 
 
-def _decode(file: ImageFile, preprocessing: Preprocessing, limits: DecodeLimits) -> DecodedImage:
-    data, image_format = file.data, file.header.format
+def _decode(data: bytes, image_format: str, preprocessing: Preprocessing, limits: DecodeLimits) -> DecodedImage:
+    sha256 = hashlib.sha256(data).hexdigest()
     inspect = INSPECTORS.get(image_format)
     counted = inspect(data, limits) if inspect else None
     with Image.open(io.BytesIO(data), formats=[image_format]) as opened:
@@ -157,7 +144,7 @@ def _decode(file: ImageFile, preprocessing: Preprocessing, limits: DecodeLimits)
     # The encoder takes them as they lie here: one view is not copied, two are copied once.
     pixels = fitted[0][np.newaxis] if len(fitted) == 1 else np.stack(fitted)
     width, height = size
-    named = FileFacts(format=image_format, width=width, height=height, sha256=file.sha256, bytes=len(data))
+    named = FileFacts(format=image_format, width=width, height=height, sha256=sha256, bytes=len(data))
     facts = ImageFacts(file=named, frames_total=frames_total, degraded=degraded_flags(fitted, size))
     views = tuple(View(name=name, frame=0, pixels=row) for name, row in zip(names, pixels, strict=True))
     return DecodedImage(facts=facts, pixels=pixels, views=views)

@@ -24,21 +24,6 @@ class ImageHeader:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ImageFile:
-    """A file that may be decoded: named by its content, and let through by its header.
-
-    Attributes:
-        data: The bytes.
-        header: What they say of themselves.
-        sha256: Of the bytes; 64 hexadecimal digits.
-    """
-
-    data: bytes
-    header: ImageHeader
-    sha256: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class FileFacts:
     """Which file an image came from.
 

@@ -9,7 +9,7 @@ from typer.testing import Result
 
 from clipwarden.cli import inputs
 from clipwarden.cli.judges import local_settings
-from clipwarden.serving.config import Settings
+from clipwarden.engine.settings import EngineSettings
 from clipwarden.v1 import moderation_pb2 as v1
 from kit.cli import Run
 from kit.faultserver import FaultServer, allowed, info, running_fault_server, status, unavailable
@@ -182,8 +182,8 @@ def test_explain_shows_every_category_and_what_judged(judge: Judge, pictures: Pa
 def test_images_at_work_here_are_never_refused_for_want_of_room() -> None:
     settings = local_settings(300, max_batch=1)
     assert settings.queue_items >= 300
-    assert settings.queue_bytes >= 300 * settings.max_image_bytes
-    assert local_settings(1, max_batch=1) == Settings(max_batch=1)
+    assert settings.queue_bytes >= 300 * settings.limits.max_bytes
+    assert local_settings(1, max_batch=1) == EngineSettings(max_batch=1)
 
 
 @pytest.mark.parametrize("columns", [80, 120])

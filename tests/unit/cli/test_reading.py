@@ -2,9 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clipwarden.cli.outcome import Outcome, Tally
+from clipwarden.cli.outcome import NotJudgedError, Outcome, Tally
 from clipwarden.cli.wording import compare, leading_category, verdict_name
-from clipwarden.client import ClientError
 from clipwarden.v1 import moderation_pb2 as v1
 
 
@@ -97,13 +96,13 @@ def test_a_tally_names_every_verdict_and_keeps_the_highest_exit() -> None:
     for verdict in (v1.VERDICT_BLOCK, v1.VERDICT_ALLOW, v1.VERDICT_REVIEW, v1.VERDICT_ALLOW):
         tally.add(Outcome(name="x", moderation=v1.Moderation(verdict=verdict, enforced_categories=1)))
     assert (str(tally), tally.exit, tally.nothing_enforced) == ("4 images: 2 ALLOW, 1 REVIEW, 1 BLOCK.", 20, False)
-    tally.add(Outcome(name="y", error=ClientError("no")))
+    tally.add(Outcome(name="y", error=NotJudgedError("no", code="UNKNOWN", reason=None)))
     assert tally.exit == 30
 
 
 def test_nothing_was_enforced_only_if_something_was_judged() -> None:
     tally = Tally()
-    tally.add(Outcome(name="y", error=ClientError("no")))
+    tally.add(Outcome(name="y", error=NotJudgedError("no", code="UNKNOWN", reason=None)))
     assert not tally.nothing_enforced
     tally.add(Outcome(name="x", moderation=v1.Moderation(verdict=v1.VERDICT_ALLOW)))
     assert tally.nothing_enforced

@@ -3,9 +3,8 @@
 from rich.console import Console
 
 from clipwarden.cli.explain import explanation
-from clipwarden.cli.outcome import Outcome
+from clipwarden.cli.outcome import NotJudgedError, Outcome
 from clipwarden.cli.table import outcomes_table
-from clipwarden.client import ClientError
 from clipwarden.terminal import printable
 from clipwarden.v1 import moderation_pb2 as v1
 
@@ -76,7 +75,9 @@ def test_a_moderation_without_evaluated_categories_is_shown() -> None:
 
 
 def test_an_error_without_a_reason_is_named_by_its_code() -> None:
-    assert "UNKNOWN" in shown(outcomes_table([Outcome(name="x", error=ClientError("odd"))], width=80), 80)
+    assert "UNKNOWN" in shown(
+        outcomes_table([Outcome(name="x", error=NotJudgedError("odd", code="UNKNOWN", reason=None))], width=80), 80
+    )
 
 
 def test_raises_stand_beside_the_verdict() -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from prometheus_client import CollectorRegistry
 
-from clipwarden.engine.results import Judged, Timings
+from clipwarden.engine.results import EmbeddedImage, Judged
 from clipwarden.engine.snapshot import Selection, Snapshot
 from clipwarden.modelfolder.load import Model
 from clipwarden.policy.schema import Calibration
@@ -17,6 +17,7 @@ from clipwarden.serving.metrics import Metrics
 from clipwarden.serving.wire import moderation
 from clipwarden.serving.wire_policy import policy
 from clipwarden.v1 import moderation_pb2 as pb
+from clipwarden.vision.facts import ImageFacts
 from kit.serving import Vectors, colours_snapshot
 from kit.toymodel import DIM
 
@@ -37,14 +38,12 @@ def judge_vector(snapshot: Snapshot, vector: Vectors) -> Judged:
     )
     return Judged(
         judgement=judgement,
-        facts=None,
-        frames_total=1,
-        frames_judged=1,
-        degraded=(),
-        views=(FULL,),
-        embeddings=vector,
-        timings=Timings(judge=1.25, total=2.0),
+        image=EmbeddedImage(
+            embeddings=vector, views=(FULL,), facts=ImageFacts(), fingerprint=snapshot.model.fingerprint
+        ),
         selection=selection,
+        judge_seconds=1.25,
+        total_seconds=2.0,
     )
 
 
@@ -67,16 +66,16 @@ def test_numbers_that_are_not_finite_are_absent_and_raise_the_verdict(toy_model:
 
 def test_pair_probability_is_told_for_models_with_a_bias(toy_model: Model) -> None:
     snapshot = colours_snapshot(toy_model)
-    compiled = replace(snapshot.judges["colours"].compiled, logit_bias=-10.0)
+    compiled = replace(snapshot.tables["colours"].compiled, logit_bias=-10.0)
     vector = np.zeros((1, DIM), dtype=np.float32)
     vector[0, 0] = 1
-    judged = judge_vector(replace(snapshot, judges={"colours": prepare(compiled)}), vector)
+    judged = judge_vector(replace(snapshot, tables={"colours": prepare(compiled)}), vector)
     assert moderation(judged, request_id="r").categories[0].HasField("pair_probability")
 
 
 def test_calibration_is_told_and_so_is_a_dropped_one(toy_model: Model) -> None:
     snapshot = colours_snapshot(toy_model)
-    compiled = snapshot.judges["colours"].compiled
+    compiled = snapshot.tables["colours"].compiled
     calibration = Calibration(bias=-2.0, prevalence=0.01, fitted_on="sha256:" + "0" * 64)
     categories = tuple(
         replace(item, calibration=calibration) if item.id == "green" else item for item in compiled.policy.categories

@@ -1,0 +1,181 @@
+"""Small parts of the engine, each by itself."""
+
+import asyncio
+import threading
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from clipwarden.engine.admission import MIN_RETRY_SECONDS, Admission
+from clipwarden.engine.pipeline import JUDGING_MICROSECONDS, Pipeline, judging_microseconds
+from clipwarden.engine.settings import EngineSettings
+from clipwarden.engine.snapshot import find_policy, load_snapshot, make_snapshot
+from clipwarden.engine.threads import LOOP_BUDGET_MICROSECONDS, WorkThreads
+from clipwarden.engine.warmup import best_size, bucket_sizes
+from clipwarden.errors import (
+    ConfigError,
+    DeadlineError,
+    EmbeddingError,
+    FingerprintMismatchError,
+    ImageError,
+    OverloadedError,
+    PolicyUnknownError,
+    Reason,
+)
+from clipwarden.modelfolder.load import Model
+from clipwarden.policy.schema import Verdict
+from clipwarden.vision.plan import WHOLE, ViewPlan
+from kit.serving import colours_snapshot, colours_yaml, picture
+
+
+def test_retry_hint_is_when_half_of_the_work_should_be_done() -> None:
+    admission = Admission(max_items=4, max_bytes=100, expected_wait=lambda items: items * 0.5)
+    with ExitStack() as admitted:
+        for _ in range(4):
+            admitted.enter_context(admission.admit(1))
+        with pytest.raises(OverloadedError) as caught, admission.admit(1):
+            pass
+        assert caught.value.retry_after_seconds == 1.0
+    with pytest.raises(OverloadedError) as caught, admission.admit(101):
+        pass
+    assert caught.value.retry_after_seconds == MIN_RETRY_SECONDS
+
+
+def test_bucket_sizes_double_up_to_the_limit() -> None:
+    assert bucket_sizes(1) == [1]
+    assert bucket_sizes(8) == [1, 2, 4, 8]
+    assert bucket_sizes(11) == [1, 2, 4, 8, 11]
+
+
+def test_largest_batch_is_the_last_that_pays() -> None:
+    assert best_size({1: 1.0, 2: 1.2, 4: 2.35, 8: 4.0}) == 2
+    assert best_size({1: 1.0, 2: 2.0}) == 1
+    assert best_size({1: 1.0, 2: 1.1, 4: 1.2}) == 4
+
+
+async def test_batch_limit_of_the_model_is_kept(toy_model: Model) -> None:
+    model = replace(toy_model, manifest=replace(toy_model.manifest, max_batch=2))
+    async with Pipeline(model, EngineSettings(max_batch=8)) as pipeline:
+        assert pipeline._batcher.max_batch == 2
+    async with Pipeline(toy_model, EngineSettings(max_batch=0)) as pipeline:
+        assert pipeline._batcher.max_batch in {1, 2, 4, 8}
+
+
+async def test_pipeline_judges_without_any_server(toy_model: Model) -> None:
+    snapshot = colours_snapshot(toy_model)
+    async with Pipeline(toy_model) as pipeline:
+        allowed = await pipeline.moderate(picture("red"), snapshot.select(context="poppies"))
+        assert allowed.verdict is Verdict.ALLOW
+        blocked = await pipeline.moderate(picture("red"), snapshot.select())
+        assert (blocked.verdict, blocked.decided_by) == (Verdict.BLOCK, ("red",))
+        with pytest.raises(DeadlineError):
+            await pipeline.moderate(picture("red"), snapshot.select(), deadline=0.0)
+
+
+async def test_image_is_embedded_once_and_judged_as_often_as_wanted(toy_model: Model) -> None:
+    snapshot = colours_snapshot(toy_model)
+    async with Pipeline(toy_model) as pipeline:
+        at_once = await pipeline.moderate(picture("red"), snapshot.select())
+        image = await pipeline.embed(picture("red"), WHOLE)
+        later = await pipeline.judge(image, snapshot.select())
+        assert later.judgement == at_once.judgement
+        assert (await pipeline.judge(image, snapshot.select(context="poppies"))).verdict is Verdict.ALLOW
+        assert (image.fingerprint, image.plan, pipeline.admission.items) == (toy_model.fingerprint, WHOLE, 0)
+
+
+async def test_embeddings_of_another_model_or_plan_are_refused(toy_model: Model) -> None:
+    selection = colours_snapshot(toy_model).select()
+    async with Pipeline(toy_model) as pipeline:
+        image = await pipeline.embed(picture("red"), WHOLE)
+        with pytest.raises(FingerprintMismatchError, match="the embeddings come from sha256:00"):
+            await pipeline.judge(replace(image, fingerprint="sha256:00"), selection)
+        with pytest.raises(EmbeddingError, match="view plan tiles, not whole"):
+            await pipeline.judge(replace(image, plan=ViewPlan(name="tiles", views=("a", "b"))), selection)
+        with pytest.raises(EmbeddingError, match="unit norm"):
+            await pipeline.judge(replace(image, embeddings=image.embeddings * 2), selection)
+
+
+async def test_stored_embeddings_pass_admission(toy_model: Model) -> None:
+    selection = colours_snapshot(toy_model).select()
+    async with Pipeline(toy_model, EngineSettings(queue_items=1)) as pipeline:
+        image = await pipeline.embed(picture("red"), WHOLE)
+        with pipeline.admission.admit(1), pytest.raises(OverloadedError):
+            await pipeline.judge(image, selection)
+
+
+async def test_short_work_runs_at_once_and_long_work_in_a_thread() -> None:
+    threads = WorkThreads("test", threads=1, stall_seconds=30)
+    here = threading.get_ident()
+    assert await threads.run_if_long(threading.get_ident, microseconds=LOOP_BUDGET_MICROSECONDS) == here
+    assert await threads.run_if_long(threading.get_ident, microseconds=LOOP_BUDGET_MICROSECONDS + 1) != here
+    threads.close()
+
+
+def test_what_judging_takes_grows_with_views_and_texts(toy_model: Model) -> None:
+    compiled = colours_snapshot(toy_model).select().compiled
+    always, a_concept, a_number = JUDGING_MICROSECONDS
+    one, many = judging_microseconds(1, compiled), judging_microseconds(64, compiled)
+    assert one == always + a_concept * 5 + a_number * compiled.vectors.size
+    assert many - one == pytest.approx(63 * a_number * compiled.vectors.size)
+
+
+async def test_waiting_decode_that_is_cancelled_leaves_its_place() -> None:
+    threads = WorkThreads("test", threads=1, stall_seconds=30)
+    release = threading.Event()
+    first = asyncio.create_task(threads.run(release.wait))
+    second = asyncio.create_task(threads.run(lambda: 2))
+    third = asyncio.create_task(threads.run(lambda: 3))
+    await asyncio.sleep(0)
+    second.cancel()
+    release.set()
+    assert (await third).value == 3
+    assert (await first).value is True
+    with pytest.raises(asyncio.CancelledError):
+        await second
+    threads.close()
+
+
+async def test_decode_that_fails_raises_what_it_raised() -> None:
+    threads = WorkThreads("test", threads=1, stall_seconds=30)
+
+    def fail() -> None:
+        raise ImageError("m", reason=Reason.IMAGE_CORRUPT)
+
+    with pytest.raises(ImageError):
+        await threads.run(fail)
+    assert (await threads.run(lambda: 1)).value == 1
+    threads.close()
+
+
+def test_two_policies_of_one_id_are_refused(toy_model: Model) -> None:
+    compiled = colours_snapshot(toy_model).tables["colours"].compiled
+    with pytest.raises(ConfigError, match="Two of the policies have the id 'colours'"):
+        make_snapshot(toy_model, [compiled, compiled])
+
+
+def test_default_policy_must_be_loaded(toy_model: Model) -> None:
+    compiled = colours_snapshot(toy_model).tables["colours"].compiled
+    with pytest.raises(ConfigError, match="'typo' is not among those loaded: colours"):
+        make_snapshot(toy_model, [compiled], "typo")
+
+
+def test_policies_are_found_as_files_and_by_their_shipped_names(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("")
+    assert find_policy(str(path)) == path
+    assert find_policy("default").name == "default.yaml"
+    for name in ("typo", "typo.yaml", "a/default"):
+        with pytest.raises(ConfigError, match=f"no policy file {name}"):
+            find_policy(name)
+
+
+def test_snapshot_loads_a_model_and_its_policies(toy_folder: Path, toy_model: Model, tmp_path: Path) -> None:
+    path = tmp_path / "colours.yaml"
+    path.write_text(colours_yaml(toy_model))
+    snapshot = load_snapshot(str(toy_folder), [str(path)], threads=1)
+    assert list(snapshot.tables) == ["colours"]
+    assert snapshot.default_policy_id == "colours"
+    with pytest.raises(PolicyUnknownError, match="loaded are: colours"):
+        snapshot.select("typo")
