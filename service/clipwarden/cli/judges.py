@@ -69,7 +69,7 @@ async def open_judge(asked: Asked, snapshot: Snapshot | None, *, images: int) ->
             yield ServerJudge(client, asked)
     else:
         # Warming up larger batches takes longer than a few images do one by one.
-        settings = local_settings(asked.concurrency, max_batch=1 if images < WORTH_BATCHING else 0)
+        settings = EngineSettings.with_room_for(asked.concurrency, max_batch=1 if images < WORTH_BATCHING else 0)
         async with Pipeline(snapshot.model, settings) as pipeline:
             yield LocalJudge(pipeline, settings, snapshot.select(None, asked.context), asked)
 
@@ -176,21 +176,6 @@ def _fails_alone(error: ClientError) -> bool:
         grpc.StatusCode.INTERNAL,
         grpc.StatusCode.DEADLINE_EXCEEDED,
         grpc.StatusCode.RESOURCE_EXHAUSTED,
-    )
-
-
-def local_settings(concurrency: int, *, max_batch: int) -> EngineSettings:
-    """Make room for all that is at work at once: what `concurrency` already bounds must never be refused.
-
-    Args:
-        concurrency: Images at work at the same time.
-        max_batch: Views encoded at once; 0 lets the warm-up choose.
-    """
-    usual = EngineSettings()
-    return EngineSettings(
-        max_batch=max_batch,
-        queue_items=max(usual.queue_items, concurrency),
-        queue_bytes=max(usual.queue_bytes, concurrency * usual.limits.max_bytes),
     )
 
 

@@ -1,9 +1,9 @@
 """clipwarden moderate: names of files and folders in, their verdicts printed, in the order of the names."""
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
+from functools import partial
 
 from clipwarden.cli.exits import Exit
 from clipwarden.cli.inputs import Input, find_inputs
@@ -12,6 +12,7 @@ from clipwarden.cli.loading import progress_bar
 from clipwarden.cli.options import Asked
 from clipwarden.cli.outcome import NotJudgedError, Outcome
 from clipwarden.cli.report import Report, make_report
+from clipwarden.engine.in_order import in_order
 from clipwarden.engine.snapshot import Snapshot
 from clipwarden.terminal import notice
 
@@ -50,7 +51,7 @@ def moderate_files(files: Sequence[str], asked: Asked, *, recursive: bool, as_js
 async def _judge_all(inputs: Sequence[Input], asked: Asked, snapshot: Snapshot | None, report: Report) -> None:
     async with (
         open_judge(asked, snapshot, images=len(inputs)) as judge,
-        aclosing(in_order(inputs, judge)) as outcomes,
+        aclosing(in_order(inputs, partial(_judge_one, judge), width=judge.width)) as outcomes,
     ):
         with progress_bar("Judging") as advance:
             done = 0
@@ -61,31 +62,7 @@ async def _judge_all(inputs: Sequence[Input], asked: Asked, snapshot: Snapshot |
                 advance(done, len(inputs) if len(inputs) > 1 else 0)
 
 
-async def in_order(inputs: Sequence[Input], judge: Judge) -> AsyncGenerator[Outcome, None]:
-    """Judge several images at once, and give the outcomes in the order of the inputs.
-
-    Args:
-        inputs: What to judge.
-        judge: Judges; says how many to have at work.
-
-    Yields:
-        One outcome an input.
-    """
-    window: deque[asyncio.Task[Outcome]] = deque()
-    try:
-        for item in inputs:
-            if len(window) >= judge.width:
-                yield await window.popleft()
-            window.append(asyncio.create_task(_judge_one(item, judge)))
-        while window:
-            yield await window.popleft()
-    finally:
-        for task in window:
-            task.cancel()
-        await asyncio.gather(*window, return_exceptions=True)
-
-
-async def _judge_one(item: Input, judge: Judge) -> Outcome:
+async def _judge_one(judge: Judge, item: Input) -> Outcome:
     try:
         data = await asyncio.to_thread(item.read, limit=judge.max_bytes)
         return Outcome(name=item.name, moderation=await judge.judge(data))

@@ -1,7 +1,7 @@
 """What an engine is told: bounds and threads in, and whom it reports its timings to."""
 
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Self
 
 from clipwarden.vision.limits import DEFAULT_LIMITS, DecodeLimits
 
@@ -28,6 +28,21 @@ class EngineSettings:
     queue_items: int = 256
     queue_bytes: int = 256 * 2**20
     stall_seconds: float = 30.0
+
+    @classmethod
+    def with_room_for(cls, images: int, *, max_batch: int = 0) -> Self:
+        """Make room for so many images of the largest size: what a caller itself bounds must never be refused.
+
+        Args:
+            images: At work at the same time.
+            max_batch: Most views encoded at once; 0 has it chosen at warm-up.
+        """
+        usual = cls()
+        return cls(
+            max_batch=max_batch,
+            queue_items=max(usual.queue_items, images),
+            queue_bytes=max(usual.queue_bytes, images * usual.limits.max_bytes),
+        )
 
 
 class Observer(Protocol):

@@ -1,8 +1,12 @@
 """An ONNX file in, an onnxruntime session that runs where it was asked to run out, or ModelError."""
 
+import ctypes
+import os
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Protocol
+from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,9 +80,34 @@ def open_session(path: Path, *, provider: str = CPU_PROVIDER, threads: int | Non
         )
     except Exception as exc:  # onnxruntime's exceptions share no base but Exception
         raise ModelError(f"{path.name} cannot be opened by onnxruntime {ort.__version__}: {_first_line(exc)}") from exc
+    _keep_in_forked_children(session)
     require_started(provider, session.get_providers())
     require_assigned(path.name, provider, assigned_nodes(session))
     return session  # type: ignore[no-any-return]
+
+
+def _keep_in_forked_children(session: object) -> None:
+    """Never let a forked child destroy a session of its parent.
+
+    The child has the session but not the threads of its pool, and onnxruntime's destructor waits for those for ever:
+    the child would hang at some later garbage collection.
+    """
+    _watch_forks()
+    _OPENED.add(session)
+
+
+@cache
+def _watch_forks() -> None:
+    os.register_at_fork(after_in_child=_leak_all)
+
+
+def _leak_all() -> None:
+    for session in _OPENED:
+        # A count of references that nobody ever takes back; a list of ours would be cleared at the interpreter's end.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))
+
+
+_OPENED: WeakSet[object] = WeakSet()
 
 
 def require_provider(provider: str, available: Sequence[str]) -> None:

@@ -15,8 +15,8 @@ MAX_ID_BYTES = 128
 """Longest request id, item id, policy id and context. Source: the proto's comments."""
 MAX_EMBEDDINGS = 64
 """Most embeddings of one image. Source: the proto's comment."""
-A_NUMBER_MICROSECONDS = 0.05
-"""What reading one number of an embedding takes (measured: CPython 3.11, protobuf's upb, a Xeon)."""
+A_NUMBER_MICROSECONDS = 0.035
+"""What reading one number of an embedding takes. Measured: 1,156 for 64 x 512 (CPython 3.11, a Xeon)."""
 MAX_FINGERPRINT_BYTES = 71
 """Length of "sha256:" and 64 hex digits; longer text need not be repeated in an error."""
 

@@ -7,9 +7,10 @@ from clipwarden.scoring.tables import CategoryRule, score_kind
 from clipwarden.serving.wire import model_ref, verdict
 from clipwarden.v1 import moderation_pb2 as pb
 
-A_TEXT_MICROSECONDS = 3.0
-A_CONCEPT_MICROSECONDS = 15.0
-"""What rendering takes for each prompt or negative, and for each category or attribute."""
+A_TEXT_MICROSECONDS = 0.7
+A_CONCEPT_MICROSECONDS = 8.0
+"""What rendering takes for each text, and for each category or attribute.
+Measured: 665 at 1,000 texts in 16 of them, 7,261 at 5,000 in 503 (CPython 3.11, a Xeon)."""
 
 
 def microseconds(selection: Selection) -> float:

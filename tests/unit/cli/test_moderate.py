@@ -8,7 +8,6 @@ import pytest
 from typer.testing import Result
 
 from clipwarden.cli import inputs
-from clipwarden.cli.judges import local_settings
 from clipwarden.engine.settings import EngineSettings
 from clipwarden.v1 import moderation_pb2 as v1
 from kit.cli import Run
@@ -180,10 +179,10 @@ def test_explain_shows_every_category_and_what_judged(judge: Judge, pictures: Pa
 
 
 def test_images_at_work_here_are_never_refused_for_want_of_room() -> None:
-    settings = local_settings(300, max_batch=1)
+    settings = EngineSettings.with_room_for(300, max_batch=1)
     assert settings.queue_items >= 300
     assert settings.queue_bytes >= 300 * settings.limits.max_bytes
-    assert local_settings(1, max_batch=1) == EngineSettings(max_batch=1)
+    assert EngineSettings.with_room_for(1, max_batch=1) == EngineSettings(max_batch=1)
 
 
 @pytest.mark.parametrize("columns", [80, 120])

@@ -23,7 +23,20 @@ def test_names_that_callers_rely_on() -> None:
         "ServerUnavailableError",
         "StreamItem",
     ]
-    assert dir(clipwarden) == ["AsyncClient", "Client", "ClientError", "RetryPolicy", "StreamItem", "__version__"]
+    assert dir(clipwarden) == [
+        "AsyncClient",
+        "AsyncModerator",
+        "Client",
+        "ClientError",
+        "EmbeddedImage",
+        "EngineSettings",
+        "ImageResult",
+        "Judged",
+        "Moderator",
+        "RetryPolicy",
+        "StreamItem",
+        "__version__",
+    ]
 
 
 def test_the_package_gives_the_client_lazily() -> None:

@@ -1,0 +1,284 @@
+"""Judging in this process: what a notebook, a script or a worker does with `Moderator`."""
+
+import asyncio
+import gc
+import io
+import multiprocessing
+import pickle
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from clipwarden import AsyncModerator, EngineSettings, ImageResult, Moderator
+from clipwarden.engine.in_order import in_order
+from clipwarden.errors import ContextUnknownError, FingerprintMismatchError, ImageError, ModelError, PolicyUnknownError
+from clipwarden.modelfolder.load import Model
+from clipwarden.policy.schema import Verdict
+from clipwarden.vision.limits import DecodeLimits
+from kit.serving import colours_yaml, picture
+
+DEMO = Path(__file__).parents[3] / "service" / "clipwarden" / "demo" / "images"
+COLOURS = {"blue": Verdict.ALLOW, "yellow": Verdict.REVIEW, "red": Verdict.BLOCK}
+
+
+@pytest.fixture(scope="module")
+def policy(toy_model: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("policy") / "colours.yaml"
+    path.write_text(colours_yaml(toy_model))
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pictures")
+    for colour in COLOURS:
+        (folder / f"{colour}.png").write_bytes(picture(colour))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def moderator(toy_folder: Path, policy: Path) -> Iterator[Moderator]:
+    with Moderator(toy_folder, policy, vector_cache=False) as moderator:
+        yield moderator
+
+
+def test_a_folder_is_judged_in_five_lines(moderator: Moderator, folder: Path) -> None:
+    verdicts = {}
+    for result in moderator.moderate_many(sorted(folder.iterdir())):
+        verdicts[Path(result.name).stem] = result.unwrap().verdict
+    assert verdicts == COLOURS
+
+
+def test_an_image_may_be_a_path_bytes_or_an_open_file(moderator: Moderator, folder: Path) -> None:
+    path = folder / "red.png"
+    data = path.read_bytes()
+    with path.open("rb") as file:
+        for image in (path, str(path), data, bytearray(data), memoryview(data), io.BytesIO(data), file):
+            judged = moderator.moderate(image)
+            assert (judged.verdict, judged.decided_by) == (Verdict.BLOCK, ("red",))
+
+
+def test_results_are_typed_and_hold_what_they_rest_on(moderator: Moderator) -> None:
+    judged = moderator.moderate(picture("red"))
+    (red,) = [result for result in judged.categories if result.id == "red"]
+    assert (red.band, red.reason_code) == (Verdict.BLOCK, "RED-1")
+    assert red.scored is not None
+    assert red.scored.score == pytest.approx(1, abs=0.1)
+    assert judged.image.facts.file is not None
+    assert (judged.image.facts.file.format, judged.judgement.policy_id) == ("PNG", "colours")
+
+
+def test_what_cannot_be_judged_is_an_error_or_one_result_of_many(moderator: Moderator, folder: Path) -> None:
+    with pytest.raises(ImageError):
+        moderator.moderate(b"no image")
+    with pytest.raises(FileNotFoundError):
+        moderator.moderate(folder / "missing.png")
+    with pytest.raises(TypeError, match="a path, bytes or a file"):
+        moderator.moderate(7)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match='mode "rb"'):
+        moderator.moderate(io.StringIO("text"))  # type: ignore[arg-type]
+    images = [b"no image", folder, folder / "red.png"]
+    results = list(moderator.moderate_many(images))
+    assert [type(result.error) for result in results] == [ImageError, IsADirectoryError, type(None)]
+    assert [result.name for result in results] == ["<bytes>", str(folder), str(folder / "red.png")]
+    with pytest.raises(ImageError):
+        results[0].unwrap()
+
+
+def test_wrong_requests_end_the_whole_and_not_one_image(moderator: Moderator) -> None:
+    with pytest.raises(PolicyUnknownError):
+        moderator.moderate(picture("red"), policy="typo")
+    with pytest.raises(ContextUnknownError):
+        next(moderator.moderate_many([picture("red")], context="typo"))
+
+
+def test_contexts_change_thresholds(moderator: Moderator) -> None:
+    assert moderator.moderate(picture("red"), context="poppies").verdict is Verdict.ALLOW
+
+
+def test_files_are_read_no_further_than_the_limit(toy_folder: Path, policy: Path) -> None:
+    class Endless(io.RawIOBase):
+        taken = 0
+
+        def read(self, size: int = -1, /) -> bytes:
+            assert size > 0
+            self.taken += size
+            return bytes(size)
+
+    endless, settings = Endless(), EngineSettings(limits=DecodeLimits(max_bytes=1000))
+    with (
+        Moderator(toy_folder, policy, vector_cache=False, settings=settings) as small,
+        pytest.raises(ImageError, match="the limit is 1000"),
+    ):
+        small.moderate(endless)
+    assert endless.taken == 1001
+
+
+def test_images_are_taken_as_there_is_room_and_results_come_in_their_order(moderator: Moderator) -> None:
+    taken = []
+
+    def images() -> Iterator[bytes]:
+        for number in range(20):
+            taken.append(number)
+            yield picture("red" if number % 3 == 0 else "blue")
+
+    results = moderator.moderate_many(images(), at_once=4)
+    first = next(results)
+    assert first.unwrap().verdict is Verdict.BLOCK
+    assert len(taken) <= 5
+    verdicts = [result.unwrap().verdict for result in results]
+    assert verdicts == [Verdict.BLOCK if number % 3 == 0 else Verdict.ALLOW for number in range(1, 20)]
+
+
+def test_an_image_is_embedded_once_and_judged_again(moderator: Moderator) -> None:
+    image = moderator.embed(picture("red"))
+    assert moderator.judge(image).judgement == moderator.moderate(picture("red")).judgement
+
+
+def test_many_threads_share_one(moderator: Moderator) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        verdicts = list(pool.map(lambda colour: moderator.moderate(picture(colour)).verdict, [*COLOURS] * 8))
+    assert verdicts == [*COLOURS.values()] * 8
+
+
+def test_it_opens_at_first_use_and_again_after_close(toy_folder: Path, policy: Path) -> None:
+    before = threading.active_count()
+    moderator = Moderator(toy_folder, policy, vector_cache=False)
+    assert threading.active_count() == before
+    assert moderator.moderate(picture("red")).verdict is Verdict.BLOCK
+    moderator.close()
+    moderator.close()
+    assert moderator.moderate(picture("red")).verdict is Verdict.BLOCK
+    moderator.close()
+
+
+def test_what_cannot_be_loaded_says_so_and_may_be_tried_again(tmp_path: Path) -> None:
+    moderator = Moderator(tmp_path / "missing")
+    for _ in range(2):
+        with pytest.raises(ModelError, match="no model folder"):
+            moderator.moderate(picture("red"))
+    moderator.close()
+
+
+async def test_tasks_of_one_loop_share_the_asynchronous_twin(toy_folder: Path, policy: Path, folder: Path) -> None:
+    paths = [folder / f"{colour}.png" for colour in COLOURS]
+
+    async def images() -> AsyncIterator[Path]:
+        for path in paths:
+            yield path
+
+    async with AsyncModerator(toy_folder, policy, vector_cache=False) as moderator:
+        judged = await asyncio.gather(*(moderator.moderate(picture(colour)) for colour in COLOURS))
+        assert [each.verdict for each in judged] == [*COLOURS.values()]
+        results: list[ImageResult] = [result async for result in moderator.moderate_many(images())]
+        assert {Path(result.name).stem: result.unwrap().verdict for result in results} == COLOURS
+        image = await moderator.embed(picture("red"))
+        assert (await moderator.judge(image)).verdict is Verdict.BLOCK
+
+
+async def test_another_loop_is_refused_with_a_sentence(toy_folder: Path, policy: Path) -> None:
+    async with AsyncModerator(toy_folder, policy, vector_cache=False) as moderator:
+
+        def elsewhere() -> None:
+            asyncio.run(moderator.moderate(picture("red")))
+
+        with pytest.raises(RuntimeError, match="belongs to the event loop that used it first"):
+            await asyncio.to_thread(elsewhere)
+
+
+async def test_leaving_early_cancels_what_is_at_work() -> None:
+    cancelled = []
+
+    async def work(item: int) -> int:
+        if item == 0:
+            return item
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.append(item)
+        raise AssertionError
+
+    results = in_order(range(5), work, width=3)
+    assert await anext(results) == 0
+    await results.aclose()
+    assert cancelled == [1, 2]
+
+
+def test_a_program_that_forgets_to_close_ends_in_silence() -> None:
+    program = f"""
+from clipwarden import Moderator
+first, second = Moderator(vector_cache=False), Moderator(vector_cache=False)
+print(first.moderate({str(DEMO / "beer-mug.png")!r}).verdict.name)
+print(second.moderate({str(DEMO / "beer-mug.png")!r}).verdict.name)
+del second
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("BLOCK\nBLOCK\n", "")
+
+
+def _judge_in_child(moderator: Moderator, data: bytes) -> str:
+    gc.collect()  # would hang on a session that a test before has left behind
+    verdict = moderator.moderate(data).verdict.name
+    moderator.close()
+    gc.collect()
+    return verdict
+
+
+def _judge_into(moderator: Moderator, data: bytes, answers: "multiprocessing.SimpleQueue[str]") -> None:
+    answers.put(_judge_in_child(moderator, data))
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_fork_of_a_moderator_in_use_opens_its_own(moderator: Moderator) -> None:
+    assert moderator.moderate(picture("red")).verdict is Verdict.BLOCK
+    context = multiprocessing.get_context("fork")
+    answers = context.SimpleQueue()
+    child = context.Process(target=_judge_into, args=(moderator, picture("red"), answers))
+    child.start()
+    child.join(60)
+    try:
+        assert child.exitcode == 0
+    finally:
+        child.kill()
+    assert answers.get() == "BLOCK"
+    assert moderator.moderate(picture("blue")).verdict is Verdict.ALLOW
+
+
+def test_a_moderator_travels_to_a_spawned_worker(moderator: Moderator) -> None:
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        assert pool.submit(_judge_in_child, moderator, picture("yellow")).result(timeout=60) == "REVIEW"
+
+
+def test_a_copy_carries_what_it_was_made_with_and_nothing_else(moderator: Moderator) -> None:
+    copy = pickle.loads(pickle.dumps(moderator))  # noqa: S301  our own bytes
+    assert copy.moderate(picture("red")).verdict is Verdict.BLOCK
+    copy.close()
+
+
+def test_embeddings_of_another_model_are_refused(moderator: Moderator) -> None:
+    with Moderator(vector_cache=False) as other:
+        image = other.embed(picture("red"))
+    with pytest.raises(FingerprintMismatchError):
+        moderator.judge(image)
+
+
+def test_judging_here_loads_neither_grpc_nor_prometheus() -> None:
+    program = f"""
+import sys
+from pathlib import Path
+from clipwarden import Moderator
+with Moderator(vector_cache=False) as moderator:
+    for result in moderator.moderate_many(sorted(Path({str(DEMO)!r}).glob("*.png"))):
+        print(Path(result.name).name, result.unwrap().verdict.name)
+print(sorted(name for name in sys.modules if name.split(".")[0] in ("grpc", "prometheus_client")))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    *verdicts, modules = done.stdout.splitlines()
+    assert modules == "[]"
+    assert "beer-mug.png BLOCK" in verdicts
+    assert {line.split()[1] for line in verdicts} == {"ALLOW", "REVIEW", "BLOCK"}
