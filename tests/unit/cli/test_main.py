@@ -12,8 +12,9 @@ import pytest
 import typer
 
 from clipwarden import __version__
-from clipwarden.cli.exits import EXIT_CODES_HELP, Exit, answering, exit_of
+from clipwarden.cli.exits import EXIT_CODES_HELP, Exit, exit_of
 from clipwarden.client import RequestRefusedError, ServerUnavailableError
+from clipwarden.commandline import answering
 from clipwarden.errors import (
     ClipwardenError,
     ConfigError,
@@ -55,12 +56,8 @@ def test_help_names_the_codes_that_scripts_branch_on() -> None:
 
 
 def fail_with(error: BaseException) -> int:
-    @answering
-    def command() -> None:
+    with pytest.raises(typer.Exit) as caught, answering(exit_of):
         raise error
-
-    with pytest.raises(typer.Exit) as caught:
-        command()
     return int(caught.value.exit_code)
 
 
@@ -75,13 +72,8 @@ def test_errors_become_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_debug_lets_tracebacks_through(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLIPWARDEN_DEBUG", "1")
-
-    @answering
-    def command() -> None:
+    with pytest.raises(ModelError), answering(exit_of):
         raise ModelError("x")
-
-    with pytest.raises(ModelError):
-        command()
 
 
 def test_version(run: Run) -> None:
