@@ -64,7 +64,7 @@ app = typer.Typer(
 )
 
 
-@app.command(context_settings=HELP_OPTIONS)
+@app.command()
 def model(
     source: SourceArgument,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder to create.")],
@@ -112,7 +112,7 @@ def model(
     show_exported(exported, as_json=as_json)
 
 
-@app.command(context_settings=HELP_OPTIONS)
+@app.command()
 def verify(
     folder: Annotated[Path, typer.Argument(help="A model folder.")],
     *,

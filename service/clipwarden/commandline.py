@@ -66,7 +66,7 @@ def _load(name: str, where: str) -> object:
     found = resolve_name(where)
     if not isinstance(found, typer.Typer):
         function, found = found, typer.Typer(add_completion=False, rich_markup_mode="markdown")
-        found.command(name, context_settings=HELP_OPTIONS)(function)
+        found.command(name)(function)
     return get_command(found)
 
 

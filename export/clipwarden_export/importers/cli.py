@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from clipwarden.commandline import HELP_OPTIONS
 from clipwarden.errors import ConfigError
 from clipwarden.modelfolder.load import Model, load_model, resolve_model
 from clipwarden.policy.bundle.compiled import CompiledPolicy
@@ -49,12 +48,11 @@ imports = typer.Typer(
     epilog=EXIT_CODES_HELP,
     no_args_is_help=True,
     rich_markup_mode="markdown",
-    context_settings=HELP_OPTIONS,
     add_completion=False,
 )
 
 
-@imports.command("safety-checker", context_settings=HELP_OPTIONS)
+@imports.command("safety-checker")
 def safety_checker(
     source: Annotated[
         str, typer.Argument(help="Hub id or folder of the checker, or of a pipeline that has it as safety_checker.")
@@ -117,7 +115,7 @@ def safety_checker(
     _show(_outcome(output, folder, compiled, report.as_dict()), as_json=as_json)
 
 
-@imports.command("q16", context_settings=HELP_OPTIONS)
+@imports.command()
 def q16(
     source: Annotated[Path, typer.Argument(help="Q16's prompts.p, or its [2,D] array as .npy or .safetensors.")],
     output: OutputOption,
@@ -151,7 +149,7 @@ def q16(
     _show(_outcome(output, folder, compiled, {"direction_length": direction.length}), as_json=as_json)
 
 
-@imports.command("nsfw-head", context_settings=HELP_OPTIONS)
+@imports.command("nsfw-head")
 def nsfw_head(
     source: Annotated[Path, typer.Argument(help="A torch state dict (.pth) or .safetensors of Linear layers.")],
     output: OutputOption,

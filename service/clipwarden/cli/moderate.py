@@ -15,6 +15,7 @@ from clipwarden.cli.exits import EXIT_CODES_HELP, Exit
 from clipwarden.cli.inputs import Input, find_inputs
 from clipwarden.cli.options import TIMEOUT_SECONDS, WIDTH, Asked
 from clipwarden.errors import ConfigError
+from clipwarden.serving.values import address
 from clipwarden.terminal import notice
 
 if TYPE_CHECKING:
@@ -115,10 +116,22 @@ moderate.__doc__ = f"{inspect.getdoc(moderate)}\n\n{EXIT_CODES_HELP}"
 def _check(asked: Asked) -> None:
     if asked.server is not None and asked.model is not None:
         raise ConfigError("--model and --server exclude each other: a server has its own model.")
+    if asked.server is not None and not _is_address(asked.server):
+        raise ConfigError(f"--server is {asked.server!r}; it must be HOST:PORT or unix:PATH.")
     if asked.server is None and asked.root_certificates is not None:
         raise ConfigError("--tls-ca makes sense with --server only.")
     if asked.concurrency < 1 or not 0 < asked.timeout_seconds < math.inf:
         raise ConfigError("--concurrency must be at least 1, and --timeout above 0.")
+
+
+def _is_address(server: str) -> bool:
+    # Names in a scheme of gRPC's own, such as dns:///host, are left to it. To a host alone it would add port 443.
+    if "://" in server or server.startswith(("unix:", "unix-abstract:")):
+        return True
+    try:
+        return address(server) is not None
+    except ValueError:
+        return False
 
 
 def _report(inputs: Sequence[Input], asked: Asked, *, as_json: bool, explain: bool) -> Exit:
