@@ -3,15 +3,14 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, cast, get_args
+from typing import Annotated, ClassVar, cast, get_args
 
 import typer
 
+from clipwarden.commandline import HELP_OPTIONS, CommandGroup
 from clipwarden.errors import ConfigError
 from clipwarden.modelfolder.manifest import Precision
-from clipwarden.startup import prepare_process
-from clipwarden_export.exits import EXIT_CODES_HELP, Exit, answering
-from clipwarden_export.importers.cli import imports
+from clipwarden_export.exits import EXIT_CODES_HELP, Exit, exit_of
 from clipwarden_export.steps import require_packages, showing
 
 HELP = """Turn a CLIP checkpoint into a model folder that `clipwarden serve` runs, and prove that it is the same model.
@@ -22,7 +21,6 @@ HELP = """Turn a CLIP checkpoint into a model folder that `clipwarden serve` run
 
 - `clipwarden-export import safety-checker CompVis/stable-diffusion-safety-checker -o checker`
 """
-_HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
 
 SourceArgument = Annotated[
     str,
@@ -41,17 +39,32 @@ ImagesOption = Annotated[
 PolicyOption = Annotated[Path | None, typer.Option("--policy", help="Compare decisions under this policy, too.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")]
 
+
+class Commands(CommandGroup):
+    """The commands of `clipwarden-export`."""
+
+    table: ClassVar = {
+        "import": (
+            "clipwarden_export.importers.cli:imports",
+            "Turn another moderator's vectors and thresholds into a policy that gives the same verdicts.",
+        )
+    }
+    exit_of = staticmethod(exit_of)
+
+
 app = typer.Typer(
     name="clipwarden-export",
+    cls=Commands,
     help=HELP,
     epilog=EXIT_CODES_HELP,
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
-    context_settings=_HELP_OPTIONS,
+    context_settings=HELP_OPTIONS,
 )
 
 
+@app.command()
 def model(
     source: SourceArgument,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder to create.")],
@@ -74,11 +87,12 @@ def model(
     """Export, verify and publish a model folder."""
     require_packages()
     # Seconds to import, and `--help` must not wait for them.
-    from clipwarden_export.export import STEPS, ExportSettings, check_before_work, export_model  # noqa: PLC0415
-    from clipwarden_export.graphs.precision import Calibration  # noqa: PLC0415
-    from clipwarden_export.sources.loading import load_checkpoint  # noqa: PLC0415
-    from clipwarden_export.summary import show_exported  # noqa: PLC0415
-    from clipwarden_export.verification.decisions import load_unbound  # noqa: PLC0415
+    from clipwarden.startup import prepare_process
+    from clipwarden_export.export import STEPS, ExportSettings, check_before_work, export_model
+    from clipwarden_export.graphs.precision import Calibration
+    from clipwarden_export.sources.loading import load_checkpoint
+    from clipwarden_export.summary import show_exported
+    from clipwarden_export.verification.decisions import load_unbound
 
     prepare_process()
     settings = ExportSettings(
@@ -98,6 +112,7 @@ def model(
     show_exported(exported, as_json=as_json)
 
 
+@app.command()
 def verify(
     folder: Annotated[Path, typer.Argument(help="A model folder.")],
     *,
@@ -113,9 +128,10 @@ def verify(
     ] = None,
     keep: Annotated[bool, typer.Option("--record", help="Write the figures into model.json.")] = False,
     as_json: JsonOption = False,
-) -> None:
+) -> Exit:
     """Verify a model folder again: its files and golden vectors, and with --against its checkpoint."""
-    from clipwarden_export.verification.selfcheck import check_folder  # noqa: PLC0415 - see `model`
+    from clipwarden.startup import prepare_process
+    from clipwarden_export.verification.selfcheck import check_folder
 
     prepare_process()
     if against is None:
@@ -129,7 +145,7 @@ def verify(
         passed, report = _compare(folder, against, revision, allow_pickle, images, policy, providers, keep=keep)
         figures["against"] = report
     _print_verification(figures, as_json=as_json)
-    raise typer.Exit(Exit.OK if passed else Exit.BELOW_BAR)
+    return Exit.OK if passed else Exit.BELOW_BAR
 
 
 def _refuse_without_source(names: list[str]) -> None:
@@ -150,10 +166,10 @@ def _compare(  # noqa: PLR0917 - passes the command line on
     keep: bool,
 ) -> tuple[bool, dict[str, object]]:
     require_packages()
-    from clipwarden_export.sources.loading import load_checkpoint  # noqa: PLC0415
-    from clipwarden_export.verification.decisions import load_unbound  # noqa: PLC0415 - see `model`
-    from clipwarden_export.verification.probes import image_paths  # noqa: PLC0415
-    from clipwarden_export.verification.reverify import compare_folder, record, require_text_encoder  # noqa: PLC0415
+    from clipwarden_export.sources.loading import load_checkpoint
+    from clipwarden_export.verification.decisions import load_unbound
+    from clipwarden_export.verification.probes import image_paths
+    from clipwarden_export.verification.reverify import compare_folder, record, require_text_encoder
 
     # Mistakes are found before a download.
     require_text_encoder(folder)
@@ -171,7 +187,7 @@ def _compare(  # noqa: PLR0917 - passes the command line on
 
 
 def _print_verification(figures: dict[str, object], *, as_json: bool) -> None:
-    from clipwarden_export.summary import show_verification  # noqa: PLC0415 - see `model`
+    from clipwarden_export.summary import show_verification
 
     if as_json:
         typer.echo(json.dumps(figures, indent=1))
@@ -187,11 +203,6 @@ def _precision(text: str, *, calibrated: bool) -> Precision:
         msg = f"--calibration-images is for int8; {text} needs none."
         raise ConfigError(msg)
     return cast("Precision", text)
-
-
-app.command("model", context_settings=_HELP_OPTIONS)(answering(model))
-app.command("verify", context_settings=_HELP_OPTIONS)(answering(verify))
-app.add_typer(imports, name="import")
 
 
 def main() -> None:

@@ -1,15 +1,10 @@
 """Exit codes that a shell script can branch on, and which error has which."""
 
-from collections.abc import Callable
 from enum import IntEnum
-from typing import ParamSpec
 
-from clipwarden import command_errors as endings
-from clipwarden.command_errors import answering_with, nearest
+from clipwarden import commandline
 from clipwarden.errors import ClipwardenError, ConfigError, ModelError, PolicyError, RuntimeMissingError
 from clipwarden_export.errors import BelowBarError, SourceError
-
-_P = ParamSpec("_P")
 
 
 class Exit(IntEnum):
@@ -17,7 +12,7 @@ class Exit(IntEnum):
 
     OK = 0
     """Published, or verified."""
-    FAILED = endings.FAILED
+    FAILED = commandline.FAILED
     """The command failed for a reason that no other code names."""
     USAGE = 2
     """Wrong arguments."""
@@ -29,9 +24,9 @@ class Exit(IntEnum):
     """The checkpoint cannot be found, trusted or understood."""
     BELOW_BAR = 6
     """The model is not its checkpoint: nothing was published, or the folder did not pass."""
-    INTERRUPTED = endings.INTERRUPTED
+    INTERRUPTED = commandline.INTERRUPTED
     """Ctrl-C."""
-    BROKEN_PIPE = endings.BROKEN_PIPE
+    BROKEN_PIPE = commandline.BROKEN_PIPE
     """Whoever read our output went away."""
 
 
@@ -51,16 +46,4 @@ _EXIT_BY_ERROR: dict[type[BaseException], int] = {
 
 def exit_of(error: ClipwardenError) -> int:
     """Choose the exit code of an error that ends a command."""
-    return nearest(_EXIT_BY_ERROR, error)
-
-
-def answering(command: Callable[_P, None]) -> Callable[_P, None]:
-    """Make a command end with a sentence and one of these codes.
-
-    Args:
-        command: A command's function.
-
-    Returns:
-        The same, for typer to register.
-    """
-    return answering_with(exit_of)(command)
+    return commandline.nearest(_EXIT_BY_ERROR, error)

@@ -15,7 +15,7 @@ from clipwarden.policy.schema import Mode
 from clipwarden.startup import prepare_process
 from clipwarden.terminal import printable, stdout
 from clipwarden_export.errors import SourceError
-from clipwarden_export.exits import EXIT_CODES_HELP, answering
+from clipwarden_export.exits import EXIT_CODES_HELP
 from clipwarden_export.importers.imported import MODEL_NAME, POLICY_NAME, Imported, import_folder, write_policy
 from clipwarden_export.steps import require_packages, showing
 from clipwarden_export.verification.probes import image_paths
@@ -28,7 +28,6 @@ HELP = """Turn another moderator's vectors and thresholds into a policy that giv
 
 - `clipwarden-export import nsfw-head h14_nsfw.pth --allow-pickle h14_nsfw.pth --model clip-h14 -o nsfw`
 """
-_HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
 
 OutputOption = Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder to create.")]
 ModelOption = Annotated[
@@ -49,10 +48,11 @@ imports = typer.Typer(
     epilog=EXIT_CODES_HELP,
     no_args_is_help=True,
     rich_markup_mode="markdown",
-    context_settings=_HELP_OPTIONS,
+    add_completion=False,
 )
 
 
+@imports.command("safety-checker")
 def safety_checker(
     source: Annotated[
         str, typer.Argument(help="Hub id or folder of the checker, or of a pipeline that has it as safety_checker.")
@@ -82,8 +82,8 @@ def safety_checker(
     """Stable Diffusion's safety checker: its vision tower and its 17 + 3 concepts."""
     require_packages()
     # Seconds to import, and `--help` must not wait for them.
-    from clipwarden_export.importers.imageonly import compare_with_tower, export_tower  # noqa: PLC0415
-    from clipwarden_export.importers.safetychecker import load_safety_checker, policy_arrays, policy_document  # noqa: PLC0415
+    from clipwarden_export.importers.imageonly import compare_with_tower, export_tower
+    from clipwarden_export.importers.safetychecker import load_safety_checker, policy_arrays, policy_document
 
     prepare_process()
     tower_folder = None if model is None else resolve_model(model)
@@ -115,6 +115,7 @@ def safety_checker(
     _show(_outcome(output, folder, compiled, report.as_dict()), as_json=as_json)
 
 
+@imports.command()
 def q16(
     source: Annotated[Path, typer.Argument(help="Q16's prompts.p, or its [2,D] array as .npy or .safetensors.")],
     output: OutputOption,
@@ -129,7 +130,7 @@ def q16(
     as_json: JsonOption = False,
 ) -> None:
     """Q16's learned prompts: one direction in the space of the CLIP model they were learned for."""
-    from clipwarden_export.importers.q16 import cosine_bound, load_q16, policy_arrays, policy_document  # noqa: PLC0415
+    from clipwarden_export.importers.q16 import cosine_bound, load_q16, policy_arrays, policy_document
 
     prepare_process()
     direction = load_q16(source, pickle=allow_pickle)
@@ -148,6 +149,7 @@ def q16(
     _show(_outcome(output, folder, compiled, {"direction_length": direction.length}), as_json=as_json)
 
 
+@imports.command("nsfw-head")
 def nsfw_head(
     source: Annotated[Path, typer.Argument(help="A torch state dict (.pth) or .safetensors of Linear layers.")],
     output: OutputOption,
@@ -171,7 +173,7 @@ def nsfw_head(
     as_json: JsonOption = False,
 ) -> None:
     """LAION's CLIP-based NSFW head, or another small network on unit embeddings that gives one number."""
-    from clipwarden_export.importers.nsfwhead import Reading, load_head, policy_arrays, policy_document, score_bound  # noqa: PLC0415
+    from clipwarden_export.importers.nsfwhead import Reading, load_head, policy_arrays, policy_document, score_bound
 
     prepare_process()
     if reading not in (None, *Reading):
@@ -233,8 +235,3 @@ def _show(imported: Imported, *, as_json: bool) -> None:
         f"Try it: clipwarden moderate photo.jpg --model {model} --policy {policy}",
     ):
         console.print(printable(line), soft_wrap=True)
-
-
-imports.command("safety-checker", context_settings=_HELP_OPTIONS)(answering(safety_checker))
-imports.command("q16", context_settings=_HELP_OPTIONS)(answering(q16))
-imports.command("nsfw-head", context_settings=_HELP_OPTIONS)(answering(nsfw_head))

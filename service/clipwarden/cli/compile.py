@@ -1,34 +1,49 @@
 """clipwarden compile: a policy and a model in, a bundle out that a server loads without a text encoder."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from clipwarden.cli.loading import load_named_model, progress_bar, vector_cache
-from clipwarden.engine.snapshot import find_policy
+import typer
+
 from clipwarden.errors import ConfigError
-from clipwarden.policy.bundle.cache import VectorCache
-from clipwarden.policy.bundle.compile import compile_policy
-from clipwarden.policy.bundle.compiled import CompiledPolicy
-from clipwarden.policy.bundle.file import write_bundle
-from clipwarden.policy.bundle.lint import lint_with_model
-from clipwarden.policy.bundle.load import is_bundle
-from clipwarden.policy.bundle.vectors import embedded_texts, scored_concepts
-from clipwarden.policy.language.load import load_policy
-from clipwarden.policy.schema import LearnedVector
 from clipwarden.terminal import notice, print_facts, printable
 
+if TYPE_CHECKING:
+    from clipwarden.policy.bundle.compiled import CompiledPolicy
 
-def compile_to_bundle(policy: str, output: Path, *, model: str | None, use_cache: bool) -> None:
-    """Embed a policy's texts and write them with it.
 
-    Args:
-        policy: Policy file, or the name of a shipped policy.
-        output: The bundle to write or replace.
-        model: Model folder; None for the embedded model.
-        use_cache: Whether to use and fill the cache of text vectors.
+def compile_(
+    policy: Annotated[str, typer.Argument(help="Policy file, or the name of a shipped policy.", show_default=False)],
+    *,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="The bundle to write or replace.", show_default=False)
+    ],
+    model: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Model folder. Default: the embedded model.")
+    ] = None,
+    cache: Annotated[bool, typer.Option(help="Whether to use and fill the cache of text vectors.")] = True,
+) -> None:
+    """Embed a policy's texts with a model, once, and write a bundle that servers load.
 
-    Raises:
-        ClipwardenError: The policy or the model cannot be used, or there is nowhere to write.
+    A bundle holds the policy, its vectors, its digest and the model's fingerprint; a server with another model refuses
+    it. Texts embedded before are taken from a cache, so that a changed threshold embeds nothing.
+
+    **Examples**
+
+    - `clipwarden compile policies/default.yaml --model ./clip-b32 -o default.bundle`
+
+    - `clipwarden serve --model ./clip-b32 --policy default.bundle`
     """
+    from clipwarden.cli.loading import load_named_model, progress_bar, vector_cache
+    from clipwarden.engine.snapshot import find_policy
+    from clipwarden.policy.bundle.cache import VectorCache
+    from clipwarden.policy.bundle.compile import compile_policy
+    from clipwarden.policy.bundle.file import write_bundle
+    from clipwarden.policy.bundle.lint import lint_with_model
+    from clipwarden.policy.bundle.load import is_bundle
+    from clipwarden.policy.bundle.vectors import embedded_texts
+    from clipwarden.policy.language.load import load_policy
+
     path = find_policy(policy)
     if is_bundle(path):
         raise ConfigError(f"{path} is a bundle already; compile the policy file that it was made from.")
@@ -36,7 +51,7 @@ def compile_to_bundle(policy: str, output: Path, *, model: str | None, use_cache
         raise ConfigError(f"There is no folder {output.absolute().parent} to write the bundle into.")
     loaded = load_policy(path)
     with_model = load_named_model(model)
-    vectors = vector_cache() if use_cache else VectorCache()
+    vectors = vector_cache() if cache else VectorCache()
     embedded = 0
     with progress_bar(f"Embedding the texts of {path.name}") as advance:
 
@@ -63,7 +78,10 @@ def compile_to_bundle(policy: str, output: Path, *, model: str | None, use_cache
     print_facts(rows)
 
 
-def _learned(compiled: CompiledPolicy) -> str:
+def _learned(compiled: "CompiledPolicy") -> str:
+    from clipwarden.policy.bundle.vectors import scored_concepts
+    from clipwarden.policy.schema import LearnedVector
+
     phrases = (phrase for concept in scored_concepts(compiled.policy) for phrase in concept.phrases)
     counts = {
         "vector": len({phrase.values for phrase in phrases if isinstance(phrase, LearnedVector)}),

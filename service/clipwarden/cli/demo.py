@@ -3,19 +3,17 @@
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 
 from clipwarden.cli.exits import Exit
-from clipwarden.cli.explain import explanation
-from clipwarden.cli.judges import not_judged
-from clipwarden.cli.outcome import Outcome, Tally
-from clipwarden.cli.subserver import running_subserver
-from clipwarden.cli.table import outcomes_table
-from clipwarden.client import Client, ClientError, Image, ImageRefusedError
 from clipwarden.errors import ConfigError
-from clipwarden.modelfolder.runtime import import_onnxruntime
 from clipwarden.terminal import notice, stdout
+
+if TYPE_CHECKING:
+    from clipwarden.cli.outcome import Outcome
+    from clipwarden.client import Client, Image
 
 DEMO_IMAGES = Path(__file__).parent.parent / "demo" / "images"
 BROKEN_NAME = "cut-in-half.png"
@@ -38,15 +36,14 @@ The embedded model knows drawings only: emoji, stickers, icons.
 For photographs, export a CLIP checkpoint first."""
 
 
-def run_demo() -> Exit:
-    """Judge the shipped images with the shipped model and policy.
+def demo() -> Exit:
+    """Start a server, judge a few drawn images over gRPC, explain one verdict, and stop the server.
 
-    Returns:
-        `Exit.OK` if everything went as it should.
-
-    Raises:
-        ClipwardenError: There is no runtime, no image, or no server to talk to.
+    Uses the embedded model and the shipped policy "stickers", and needs neither network nor a free port. One of the
+    files is cut in half, to show how an image that cannot be judged is answered. Ends with 0 if everything worked.
     """
+    from clipwarden.modelfolder.runtime import import_onnxruntime
+
     # Asked here, and not only by the server, so that the sentence is ours and not a line in its log.
     import_onnxruntime()
     faults = show_demo(demo_images(DEMO_IMAGES), model="mini", policy="stickers")
@@ -69,6 +66,11 @@ def show_demo(images: Sequence[Path], *, model: str, policy: str) -> list[str]:
     Raises:
         ClipwardenError: There is no server to talk to.
     """
+    from clipwarden.cli.outcome import Tally
+    from clipwarden.cli.subserver import running_subserver
+    from clipwarden.cli.table import outcomes_table
+    from clipwarden.client import Client
+
     console = stdout()
     started = time.monotonic()
     with running_subserver(["--model", model, "--policy", policy]) as server:
@@ -106,15 +108,21 @@ def _cut_in_half(path: Path) -> bytes:
     return data[: len(data) // 2]
 
 
-def _judge(client: Client, name: str, image: Image) -> Outcome:
+def _judge(client: "Client", name: str, image: "Image") -> "Outcome":
+    from clipwarden.cli.judges import not_judged
+    from clipwarden.cli.outcome import Outcome
+    from clipwarden.client import ClientError
+
     try:
         return Outcome(name=name, moderation=client.moderate(image, request_id=f"demo/{name}"))
     except ClientError as error:
         return Outcome(name=name, error=not_judged(error))
 
 
-def _explain(outcomes: Sequence[Outcome]) -> None:
+def _explain(outcomes: Sequence["Outcome"]) -> None:
     """Explain the strictest verdict: it has the most to say for itself."""
+    from clipwarden.cli.explain import explanation
+
     judged = [(outcome.moderation, outcome.name) for outcome in outcomes if outcome.moderation is not None]
     if judged:
         moderation, name = max(judged, key=lambda pair: pair[0].verdict)
@@ -123,7 +131,9 @@ def _explain(outcomes: Sequence[Outcome]) -> None:
         console.print(explanation(name, moderation, width=console.width))
 
 
-def _faults(outcomes: Sequence[Outcome], server_status: int) -> list[str]:
+def _faults(outcomes: Sequence["Outcome"], server_status: int) -> list[str]:
+    from clipwarden.client import ImageRefusedError
+
     *whole, broken = outcomes
     faults = [f"{outcome.name} was not judged: {outcome.error}" for outcome in whole if outcome.moderation is None]
     if broken.error is None or not isinstance(broken.error.__cause__, ImageRefusedError):

@@ -1,11 +1,8 @@
 """Exit codes that a shell script can branch on, and which error has which."""
 
-from collections.abc import Callable
 from enum import IntEnum
-from typing import ParamSpec
 
-from clipwarden import command_errors as endings
-from clipwarden.command_errors import answering_with, nearest
+from clipwarden import commandline
 from clipwarden.errors import (
     ClipwardenError,
     ConfigError,
@@ -16,15 +13,13 @@ from clipwarden.errors import (
     RuntimeMissingError,
 )
 
-_P = ParamSpec("_P")
-
 
 class Exit(IntEnum):
     """Every code that the command ends with."""
 
     OK = 0
     """All images allowed; or the command did what was asked."""
-    FAILED = endings.FAILED
+    FAILED = commandline.FAILED
     """The command failed: a server that does not answer, a file that cannot be written, a fault of ours."""
     USAGE = 2
     """Wrong arguments or settings, or nothing to judge."""
@@ -38,9 +33,9 @@ class Exit(IntEnum):
     """Some image is blocked, all could be judged."""
     UNJUDGED = 30
     """Some image could not be judged, whatever became of the others."""
-    INTERRUPTED = endings.INTERRUPTED
+    INTERRUPTED = commandline.INTERRUPTED
     """Ctrl-C; 128 and the number of SIGINT, as shells do."""
-    BROKEN_PIPE = endings.BROKEN_PIPE
+    BROKEN_PIPE = commandline.BROKEN_PIPE
     """Whoever read our output went away; 128 and the number of SIGPIPE."""
 
 
@@ -62,20 +57,8 @@ _EXIT_BY_ERROR: dict[type[BaseException], int] = {
 def exit_of(error: ClipwardenError) -> int:
     """Choose the exit code of an error that ends a command."""
     # Late, because it brings gRPC: a command that has not failed, or only shows its help, should not wait for that.
-    from clipwarden.client.errors import RequestRefusedError  # noqa: PLC0415
+    from clipwarden.client.errors import RequestRefusedError
 
     if isinstance(error, RequestRefusedError):
         return Exit.USAGE
-    return nearest(_EXIT_BY_ERROR, error)
-
-
-def answering(command: Callable[_P, None]) -> Callable[_P, None]:
-    """Make a command end with a sentence and one of these codes.
-
-    Args:
-        command: A command's function.
-
-    Returns:
-        The same, for typer to register.
-    """
-    return answering_with(exit_of)(command)
+    return commandline.nearest(_EXIT_BY_ERROR, error)

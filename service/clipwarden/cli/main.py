@@ -1,13 +1,17 @@
-"""The command line's entry point: every command registered, its help told, its errors answered."""
+"""The command line's entry point: which commands there are, where they lie, and help for all of them together.
+
+A command's file holds it whole: options, help (its docstring) and work. At its top it imports what its help needs; all
+else is imported by the functions that work with it, so that `--help` and a misspelt option need not wait for numpy,
+Pillow and gRPC, which take longer than all the rest.
+"""
 
 from typing import Annotated
 
 import typer
 
 import clipwarden
-from clipwarden.cli import commands
-from clipwarden.cli.exits import EXIT_CODES_HELP, answering
-from clipwarden.cli.serve import serve
+from clipwarden.cli.exits import EXIT_CODES_HELP, exit_of
+from clipwarden.commandline import HELP_OPTIONS, CommandGroup
 
 HELP = """Self-hosted image moderation that can be audited.
 
@@ -23,29 +27,56 @@ or BLOCK) names the prompt, the contrast and the numbers behind it.
 - `clipwarden serve` answers over gRPC; `from clipwarden import Client` calls it from Python.
 """
 
-_HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
+COMMANDS = {
+    "demo": (
+        "clipwarden.cli.demo:demo",
+        "Start a server, judge a few drawn images over gRPC, explain one verdict, and stop the server.",
+    ),
+    "moderate": (
+        "clipwarden.cli.moderate:moderate",
+        "Judge images: files, folders, or `-` for one image on standard input.",
+    ),
+    "serve": (
+        "clipwarden.cli.serve:serve",
+        "Judge images over gRPC until SIGTERM or Ctrl-C; a second one stops at once.",
+    ),
+    "lint": (
+        "clipwarden.cli.lint:lint",
+        "Check policy files and say what to mend.",
+    ),
+    "compile": (
+        "clipwarden.cli.compile:compile_",
+        "Embed a policy's texts with a model, once, and write a bundle that servers load.",
+    ),
+    "policies": (
+        "clipwarden.cli.policies:policies",
+        "List the policies that ship with clipwarden, or print one to start your own from.",
+    ),
+    "models": (
+        "clipwarden.cli.models:models",
+        "Show what a model folder holds: without a name, the small model that ships with clipwarden.",
+    ),
+}
+
+
+class Commands(CommandGroup):
+    """The commands of `clipwarden`."""
+
+    table = COMMANDS
+    exit_of = staticmethod(exit_of)
+
 
 app = typer.Typer(
     name="clipwarden",
+    cls=Commands,
     help=HELP,
     epilog=EXIT_CODES_HELP,
     no_args_is_help=True,
     rich_markup_mode="markdown",
     # Tracebacks are for CLIPWARDEN_DEBUG=1, and then in full.
     pretty_exceptions_enable=False,
-    context_settings=_HELP_OPTIONS,
+    context_settings=HELP_OPTIONS,
 )
-
-for _name, _command, _help in (
-    ("demo", commands.demo, commands.DEMO_HELP),
-    ("moderate", commands.moderate, commands.MODERATE_HELP),
-    ("serve", serve, None),
-    ("lint", commands.lint, commands.LINT_HELP),
-    ("compile", commands.compile_, commands.COMPILE_HELP),
-    ("policies", commands.policies, commands.POLICIES_HELP),
-    ("models", commands.models, commands.MODELS_HELP),
-):
-    app.command(_name, help=_help, context_settings=_HELP_OPTIONS)(answering(_command))
 
 
 def _print_version(asked: bool) -> None:  # noqa: FBT001  typer calls it with the flag

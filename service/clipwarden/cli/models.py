@@ -4,41 +4,52 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
+import typer
 from rich.text import Text
 
 from clipwarden.errors import ModelError
-from clipwarden.modelfolder.fingerprint import fingerprint
-from clipwarden.modelfolder.load import (
-    EMBEDDED_MODEL,
-    ModelManifest,
-    Runtime,
-    embedded_model_path,
-    load_manifest,
-    load_model,
-    resolve_model,
-)
-from clipwarden.modelfolder.manifest import MANIFEST_NAME
-from clipwarden.modelfolder.staging import require_finished
-from clipwarden.startup import prepare_process
 from clipwarden.terminal import print_facts, printable, stdout
+
+if TYPE_CHECKING:
+    from clipwarden.modelfolder.load import ModelManifest, Runtime
 
 MAX_DEPTH_SHOWN = 6
 """Levels of a verification's figures that are shown; what exporters write has three."""
 
 
-def show_models(folder: str, *, verify: bool, as_json: bool) -> None:
-    """Print what model folders hold.
+def models(
+    folder: Annotated[
+        str, typer.Argument(metavar="FOLDER", help="A model folder, a folder of model folders, or mini.")
+    ] = "mini",
+    *,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Check every file's digest and run the golden images and texts.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line a model.")] = False,
+) -> None:
+    """Show what a model folder holds: without a name, the small model that ships with clipwarden.
 
-    Args:
-        folder: A model folder, a folder of model folders, or `mini`.
-        verify: Whether to check digests and golden vectors.
-        as_json: Print JSON lines.
+    A model folder is everything that decides an embedding, in one place: `image.onnx` (pixels to a vector), `text.onnx`
+    and `tokenizer.json` (a policy's texts to vectors; optional once policies are compiled), `background.safetensors`
+    (vectors of neutral texts that margins are measured from) and `model.json` (preprocessing, licence, golden
+    vectors, and the SHA-256 of every file). Its **fingerprint** is a digest over all that: policies that enforce are
+    bound to one fingerprint, since thresholds do not carry over to another model.
 
-    Raises:
-        ModelError: It is no model folder, or not a sound one.
-        RuntimeMissingError: It cannot be verified without onnxruntime.
+    `clipwarden-export` makes model folders from CLIP checkpoints.
+
+    **Examples**
+
+    - `clipwarden models`
+
+    - `clipwarden models ./clip-b32 --verify` reads every file, checks digests, and runs the golden images and texts.
+
+    - `clipwarden models /srv/models` shows every model folder inside.
     """
+    from clipwarden.modelfolder.load import load_manifest, load_model
+    from clipwarden.startup import prepare_process
+
     prepare_process()
     for path in _model_folders(folder):
         manifest = load_manifest(path)
@@ -50,6 +61,10 @@ def show_models(folder: str, *, verify: bool, as_json: bool) -> None:
 
 
 def _model_folders(name: str) -> list[Path]:
+    from clipwarden.modelfolder.load import EMBEDDED_MODEL, embedded_model_path, resolve_model
+    from clipwarden.modelfolder.manifest import MANIFEST_NAME
+    from clipwarden.modelfolder.staging import require_finished
+
     path = embedded_model_path() if name == EMBEDDED_MODEL else resolve_model(name)
     require_finished(path)
     if (path / MANIFEST_NAME).is_file():
@@ -64,7 +79,7 @@ def _model_folders(name: str) -> list[Path]:
     return inside
 
 
-def _show(path: Path, manifest: ModelManifest, runtime: Runtime | None) -> None:
+def _show(path: Path, manifest: "ModelManifest", runtime: "Runtime | None") -> None:
     console = stdout()
     console.print(Text.assemble((printable(manifest.name), "bold"), f"  {printable(str(path))}"), soft_wrap=True)
     print_facts(dict(_rows(manifest, runtime)))
@@ -73,7 +88,9 @@ def _show(path: Path, manifest: ModelManifest, runtime: Runtime | None) -> None:
     console.print()
 
 
-def _rows(manifest: ModelManifest, runtime: Runtime | None) -> Iterator[tuple[str, str]]:
+def _rows(manifest: "ModelManifest", runtime: "Runtime | None") -> Iterator[tuple[str, str]]:
+    from clipwarden.modelfolder.fingerprint import fingerprint
+
     yield "Architecture", manifest.architecture
     yield "Source", f"{manifest.source}, revision {manifest.revision}"
     yield "Licence", manifest.license
@@ -94,13 +111,13 @@ def _rows(manifest: ModelManifest, runtime: Runtime | None) -> Iterator[tuple[st
         yield name, f"{record.bytes:,} bytes, sha256 {record.sha256[:16]}{left_out}"
 
 
-def _texts(manifest: ModelManifest) -> str:
+def _texts(manifest: "ModelManifest") -> str:
     if manifest.text is None or manifest.omitted:
         return "no text encoder: loads compiled policies (bundles), and policies without texts"
     return f"up to {manifest.text.context_length} tokens"
 
 
-def _golden(manifest: ModelManifest, runtime: Runtime | None) -> str:
+def _golden(manifest: "ModelManifest", runtime: "Runtime | None") -> str:
     golden = manifest.golden
     text = f"{len(golden.images)} images and {len(golden.texts)} texts, tolerance {golden.tolerance:g}"
     if runtime is None:
@@ -119,7 +136,9 @@ def _figures(figures: Mapping[str, object], prefix: str = "", depth: int = 0) ->
             yield label, f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _record(path: Path, manifest: ModelManifest, runtime: Runtime | None) -> dict[str, object]:
+def _record(path: Path, manifest: "ModelManifest", runtime: "Runtime | None") -> dict[str, object]:
+    from clipwarden.modelfolder.fingerprint import fingerprint
+
     # Golden vectors and background texts are for machines that load the folder, and thousands of numbers long.
     record = asdict(manifest)
     record["golden"] = {"tolerance": manifest.golden.tolerance, "images": len(manifest.golden.images)}

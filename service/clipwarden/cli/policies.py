@@ -2,25 +2,41 @@
 
 import sys
 from collections import Counter
+from typing import Annotated
 
-from clipwarden.cli.table import new_table
-from clipwarden.engine.snapshot import find_policy
-from clipwarden.policy.language.load import load_policy
+import typer
+
 from clipwarden.policy.shipped import shipped_policies
 from clipwarden.terminal import printable, stdout
 
 
-def print_policy(name: str) -> None:
-    """Print a policy's file as it is.
+def policies(
+    name: Annotated[str | None, typer.Argument(help="Print this policy's file.", show_default=False)] = None,
+) -> None:
+    """List the policies that ship with clipwarden, or print one to start your own from.
 
-    Raises:
-        ConfigError: There is no such policy.
+    **Examples**
+
+    - `clipwarden policies`
+
+    - `clipwarden policies default > mine.yaml`
     """
+    if name is None:
+        _list_shipped()
+    else:
+        _print(name)
+
+
+def _print(name: str) -> None:
+    from clipwarden.engine.snapshot import find_policy
+
     sys.stdout.write(find_policy(name).read_text(encoding="utf-8"))
 
 
-def list_policies() -> None:
-    """List the policies that ship with clipwarden."""
+def _list_shipped() -> None:
+    from clipwarden.cli.table import new_table
+    from clipwarden.policy.language.load import load_policy
+
     table = new_table("Policy", "Version", "Categories", "Bound to model", "File", unbroken=("Policy",))
     for path in shipped_policies():
         policy = load_policy(path).policy

@@ -21,8 +21,7 @@ def serve(*, config: Path | None, check: bool, **flags: str | Sequence[str] | No
     underscores. Options win over variables, variables over the file.
     """
     settings = load_settings(flags, os.environ, config)
-    # Imported late: help and a misspelt option should not wait for numpy, Pillow and gRPC.
-    from clipwarden.serving.process import check_loads, serve_until_signal  # noqa: PLC0415
+    from clipwarden.serving.process import check_loads, serve_until_signal
 
     if check:
         typer.echo(check_loads(settings))

@@ -13,9 +13,10 @@ from clipwarden.policy.bundle.cache import VectorCache
 from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.bundle.load import load_compiled
 from clipwarden.policy.schema import Mode
-from clipwarden.policy.shipped import shipped_policy
+from clipwarden.policy.shipped import shipped_policies, shipped_policy
 from clipwarden.scoring.decide import require_context
 from clipwarden.scoring.tables import Tables, prepare
+from clipwarden.textfiles.values import closest
 from clipwarden.vision.plan import WHOLE, ViewPlan
 
 log = logging.getLogger(__name__)
@@ -162,7 +163,9 @@ def find_policy(name: str) -> Path:
         shipped = shipped_policy(name)
         if shipped.is_file():
             return shipped
-    raise ConfigError(f"There is no policy file {name}, and no shipped policy of that name.")
+    meant = closest(Path(name).stem, [path.stem for path in shipped_policies()])
+    hint = f' Did you mean "{meant}"?' if meant else ""
+    raise ConfigError(f"There is no policy file {name}, and no shipped policy of that name.{hint}")
 
 
 def _log_warning(problem: Problem) -> None:

@@ -93,7 +93,7 @@ def test_without_a_runtime_the_demo_says_what_to_install(run: Run, monkeypatch: 
     def missing() -> None:
         raise RuntimeMissingError("No onnxruntime is installed: run `pip install onnxruntime`.")
 
-    monkeypatch.setattr(demo, "import_onnxruntime", missing)
+    monkeypatch.setattr("clipwarden.modelfolder.runtime.import_onnxruntime", missing)
     result = run("demo")
     assert result.exit_code == 4
     assert "pip install" in result.stderr

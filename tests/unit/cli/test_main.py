@@ -1,5 +1,6 @@
 import contextlib
 import errno
+import inspect
 import os
 import pty
 import signal
@@ -7,13 +8,16 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 import typer
 
 from clipwarden import __version__
-from clipwarden.cli.exits import EXIT_CODES_HELP, Exit, answering, exit_of
+from clipwarden.cli.exits import EXIT_CODES_HELP, Exit, exit_of
+from clipwarden.cli.main import COMMANDS
 from clipwarden.client import RequestRefusedError, ServerUnavailableError
+from clipwarden.commandline import answering
 from clipwarden.errors import (
     ClipwardenError,
     ConfigError,
@@ -55,12 +59,8 @@ def test_help_names_the_codes_that_scripts_branch_on() -> None:
 
 
 def fail_with(error: BaseException) -> int:
-    @answering
-    def command() -> None:
+    with pytest.raises(typer.Exit) as caught, answering(exit_of):
         raise error
-
-    with pytest.raises(typer.Exit) as caught:
-        command()
     return int(caught.value.exit_code)
 
 
@@ -75,13 +75,8 @@ def test_errors_become_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_debug_lets_tracebacks_through(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLIPWARDEN_DEBUG", "1")
-
-    @answering
-    def command() -> None:
+    with pytest.raises(ModelError), answering(exit_of):
         raise ModelError("x")
-
-    with pytest.raises(ModelError):
-        command()
 
 
 def test_version(run: Run) -> None:
@@ -96,7 +91,8 @@ def test_no_arguments_show_help(run: Run) -> None:
 
 
 def test_unknown_commands_are_wrong_usage(run: Run) -> None:
-    assert run("modrate").exit_code == 2
+    result = run("modrate")
+    assert (result.exit_code, "Did you mean 'moderate'" in result.stderr) == (2, True)
 
 
 def test_ctrl_c_ends_with_130(pictures: Path) -> None:
@@ -163,9 +159,65 @@ def test_piped_output_is_plain_and_unbroken(pictures: Path, toy_folder: Path, po
     assert line.startswith("BLOCK")
 
 
-def test_help_waits_for_nothing_heavy() -> None:
-    program = (
-        "import sys, clipwarden.cli.main\n"
-        "sys.exit(bool({'grpc', 'numpy', 'PIL', 'onnxruntime', 'tokenizers'} & set(sys.modules)))"
-    )
-    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+def test_the_table_has_the_first_line_of_every_commands_help() -> None:
+    helps = {name: inspect.getdoc(resolve_name(where)) for name, (where, _) in COMMANDS.items()}
+    assert {name: text.splitlines()[0] for name, text in helps.items()} == {
+        name: first_line for name, (_, first_line) in COMMANDS.items()
+    }
+
+
+def test_moderate_tells_its_exit_codes(run: Run) -> None:
+    helped = " ".join(run("moderate", "--help").stdout.split())
+    assert " ".join(EXIT_CODES_HELP.replace("**", "").split()) in helped
+
+
+COMPLETIONS = [("clipwarden mode", "moderate\nmodels\n"), ("clipwarden moderate --exp", "--explain\n")]
+"""What is typed, and what pressing Tab offers for its last word."""
+
+
+def completing(typed: str) -> dict[str, str]:
+    """Make the environment in which bash asks for a completion."""
+    asked = {"COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" ")), "_CLIPWARDEN_COMPLETE": "complete_bash"}
+    return {**os.environ, **asked}
+
+
+@pytest.mark.parametrize(("typed", "offered"), COMPLETIONS)
+def test_commands_and_their_options_are_completed(typed: str, offered: str) -> None:
+    done = subprocess.run(PROGRAM, env=completing(typed), capture_output=True, text=True, check=False)
+    assert done.stdout == offered
+
+
+HEAVY = {"grpc", "google.protobuf", "numpy", "PIL", "onnxruntime", "tokenizers", "safetensors"}
+COMMAND_MODULES = {where.partition(":")[0] for where, _ in COMMANDS.values()}
+IMPORTED_AFTER = """
+import sys
+from clipwarden.cli.main import app
+for arguments in sys.argv[1:]:
+    try:
+        app(arguments.split(), prog_name="clipwarden")
+    except SystemExit:
+        pass
+print(*sys.modules)
+"""
+
+
+def imported_after(*command_lines: str, env: dict[str, str] | None = None) -> set[str]:
+    """Run commands in a process of their own, and name all modules that it has imported then."""
+    program = [sys.executable, "-c", IMPORTED_AFTER, *command_lines]
+    done = subprocess.run(program, env=env, stdout=subprocess.PIPE, text=True, check=True)
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_help_and_mistakes_import_no_command_and_nothing_heavy() -> None:
+    imported = imported_after("--help", "--version", "modrate", "--misspelt")
+    assert imported & (HEAVY | COMMAND_MODULES) == set()
+
+
+def test_help_and_mistakes_of_a_command_import_nothing_heavy() -> None:
+    imported = imported_after(*(f"{name} {flag}" for name in COMMANDS for flag in ("--help", "--misspelt")))
+    assert imported & (HEAVY | COMMAND_MODULES) == COMMAND_MODULES
+
+
+def test_completion_imports_nothing_heavy() -> None:
+    for typed, _ in COMPLETIONS:
+        assert imported_after("", env=completing(typed)) & HEAVY == set()

@@ -202,7 +202,10 @@ def test_piped_output_has_one_line_an_image(judge: Judge, pictures: Path) -> Non
     ("arguments", "sentence"),
     [
         (["nothing.png"], "There is no file or folder nothing.png."),
-        (["{pictures}/more", "--policy", "nothing"], "no shipped policy of that name"),
+        (["{pictures}/more", "--policy", "nothing"], "no shipped policy of that name.\n"),
+        (["{pictures}/more", "--policy", "stiker"], 'no shipped policy of that name. Did you mean "stickers"?'),
+        (["{pictures}/red.png", "--server", "localhost"], "'localhost'; it must be HOST:PORT or unix:PATH."),
+        (["{pictures}/red.png", "--server", ""], "''; it must be HOST:PORT or unix:PATH."),
         (["{pictures}/red.png", "--model", "m", "--server", "s:1"], "exclude each other"),
         (["{pictures}/red.png", "--tls-ca", "ca.pem"], "with --server only"),
         (["{pictures}/red.png", "--concurrency", "0"], "must be at least 1"),
@@ -223,6 +226,18 @@ def test_wrong_usage_ends_with_2_and_a_sentence(
     assert result.exit_code == 2
     assert sentence in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    "address", ["localhost:1", "[::1]:1", "unix:s", "unix:///run/s", "unix-abstract:s", "dns:///s:1"]
+)
+def test_every_kind_of_address_is_asked(
+    run: Run, pictures: Path, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setattr("clipwarden.cli.judges.READY_SECONDS", 0.01)
+    result = run("moderate", pictures / "red.png", "--server", address)
+    assert result.exit_code == 1
+    assert "HOST:PORT" not in result.stderr
 
 
 def test_a_model_that_cannot_be_used_ends_with_4(run: Run, pictures: Path, tmp_path: Path) -> None:
