@@ -4,31 +4,47 @@ Pillow answers the same questions by loading every tag of every page, which a ho
 """
 
 import struct
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import IntEnum
+from typing import NamedTuple
 
-from clipwarden.vision.formats.reader import HEADER_BUDGET, BoundedReader
+from clipwarden.vision.formats.reader import HEADER_BUDGET, BoundedReader, Budget, BudgetSpentError
 
-IMAGE_WIDTH = 256
-IMAGE_LENGTH = 257
-STRIP_OFFSETS = 273
-ORIENTATION = 274
-STRIP_BYTE_COUNTS = 279
-TILE_OFFSETS = 324
-TILE_BYTE_COUNTS = 325
+
+class Tag(IntEnum):
+    """The tags that are read (TIFF 6.0; EXIF 2.32 for the directories)."""
+
+    IMAGE_WIDTH = 256
+    IMAGE_LENGTH = 257
+    STRIP_OFFSETS = 273
+    ORIENTATION = 274
+    STRIP_BYTE_COUNTS = 279
+    TILE_OFFSETS = 324
+    TILE_BYTE_COUNTS = 325
+    EXIF_DIRECTORY = 34665
+    GPS_DIRECTORY = 34853
+    INTEROPERABILITY_DIRECTORY = 40965
+
 
 # A directory of as many as a header may visit is ten times larger than any real one.
 MAX_ENTRIES = HEADER_BUDGET.entries
 # A strip has at least one row; three planes of `DecodeLimits.max_side` rows are 98,304.
 MAX_TILES = 100_000
-_TABLES = ((STRIP_OFFSETS, STRIP_BYTE_COUNTS), (TILE_OFFSETS, TILE_BYTE_COUNTS))
-_READ_TAGS = frozenset({IMAGE_WIDTH, IMAGE_LENGTH, ORIENTATION, *(tag for pair in _TABLES for tag in pair)})
-_SHORT, _LONG = 3, 4
+_TABLES = ((Tag.STRIP_OFFSETS, Tag.STRIP_BYTE_COUNTS), (Tag.TILE_OFFSETS, Tag.TILE_BYTE_COUNTS))
+_READ_TAGS = frozenset(Tag)
+# Pillow loads these with a page, and from the EXIF directory the interoperability directory: a million tags in each of
+# two took it 6 s. Classic TIFF counts to 65,535, which takes 0.2 s, so there a pointer that went stale may stay.
+_SUBDIRECTORIES = (Tag.EXIF_DIRECTORY, Tag.GPS_DIRECTORY)
+# Those three and the page's own.
+DIRECTORIES_BUDGET = Budget(entries=4 * HEADER_BUDGET.entries, bytes=4 * HEADER_BUDGET.bytes)
 # Bytes a value, by TIFF type number (TIFF 6.0, section 2; 13 and 16-18 from later supplements).
 _TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
-_INTEGER_CODES = {_SHORT: "H", _LONG: "I", 16: "Q"}
+_SHORT, _LONG = 3, 4
+# Those that Pillow takes for offsets; nothing lies at a negative one, so signed types are read like the others.
+_INTEGER_CODES = {_SHORT: "H", _LONG: "I", 6: "B", 8: "H", 9: "I", 13: "I", 16: "Q"}
 _EXIF_PREFIX = b"Exif\0\0"
-_CUT_SHORT = "the file ends inside its directory"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,37 +58,33 @@ class _Layout:
     offset_code: str
 
     @property
+    def is_big(self) -> bool:
+        return self.count_code.endswith("Q")
+
+    @property
     def entry_size(self) -> int:
         return struct.calcsize(self.entry_code)
 
+    def offset(self, value: bytes) -> int:
+        """Where an entry's values are, when they do not fit into its value field."""
+        return int.from_bytes(value, "little" if self.order == "<" else "big")
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Entry:
-    """One directory entry: its type, how many values it claims, and its value field (4 bytes; 8 in BigTIFF)."""
 
-    order: str
+class _Entry(NamedTuple):
+    """One directory entry: how many values it claims, and its value field (4 bytes; 8 in BigTIFF).
+
+    A tuple, because one reading of a hostile directory makes thousands.
+    """
+
+    tag: int
     kind: int
-    count: int
+    length: int
     value: bytes
 
-    def as_integer(self) -> int | None:
-        """Return a single inline SHORT or LONG; None for anything else."""
-        if self.count != 1 or self.kind not in (_SHORT, _LONG):
-            return None
-        (number,) = struct.unpack_from(self.order + _INTEGER_CODES[self.kind], self.value)
-        return int(number)
-
-    def integers(self, reader: BoundedReader) -> list[int]:
-        """Return the first `MAX_TILES` SHORT, LONG or LONG8 values, wherever they are; nothing for another type."""
-        code = _INTEGER_CODES.get(self.kind)
-        if code is None:
-            return []
-        if _size(self.kind, self.count) <= len(self.value):
-            return list(struct.unpack_from(f"{self.order}{self.count}{code}", self.value))
-        return [
-            value
-            for (value,) in reader.table(self.order + code, _offset(self.value, self.order), min(self.count, MAX_TILES))
-        ]
+    @property
+    def size(self) -> int:
+        """Bytes that the values claim; 0 for an unknown type, which readers skip."""
+        return self.length * _TYPE_SIZES.get(self.kind, 0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,21 +92,47 @@ class _Directory:
     """What one reading of a directory shows.
 
     Attributes:
-        entries: Those of `_READ_TAGS`, by tag; of a repeated tag the first, as in Pillow.
+        layout: Of the file.
+        entries: Those of `_READ_TAGS`, in the file's order; a hostile file may repeat a tag.
         claimed: How many entries the directory claims; at most `MAX_ENTRIES` are read.
         whole: False when the file ends inside the directory.
         outside: Bytes that all values together claim outside the directory.
         values_end: Offset just past the last of these.
     """
 
-    entries: dict[int, _Entry]
+    layout: _Layout
+    entries: list[_Entry]
     claimed: int
     whole: bool
     outside: int
     values_end: int
 
+    def require_whole(self) -> None:
+        if not self.whole:
+            raise struct.error("the file ends inside its directory")
+
     def integer(self, tag: int) -> int | None:
-        return self.entries[tag].as_integer() if tag in self.entries else None
+        """Return a tag's single inline SHORT or LONG, the first in the file as in Pillow; None without one."""
+        for entry in self.entries:
+            if entry.tag == tag and entry.length == 1 and entry.kind in (_SHORT, _LONG):
+                (number,) = struct.unpack_from(self.layout.order + _INTEGER_CODES[entry.kind], entry.value)
+                return int(number)
+        return None
+
+    def integers(self, reader: BoundedReader, tag: int) -> list[int]:
+        """Return a tag's integers, `MAX_TILES` at most, wherever they are; none without the tag or of another type."""
+        entry = next((entry for entry in self.entries if entry.tag == tag), None)
+        return [] if entry is None else self.values(reader, entry, MAX_TILES)
+
+    def values(self, reader: BoundedReader, entry: _Entry, limit: int) -> list[int]:
+        """Return an entry's first integers, wherever they are; none of another type."""
+        code, count = _INTEGER_CODES.get(entry.kind), min(entry.length, limit)
+        if code is None:
+            return []
+        if entry.size <= len(entry.value):
+            return list(struct.unpack_from(f"{self.layout.order}{count}{code}", entry.value))
+        table = reader.table(self.layout.order + code, self.layout.offset(entry.value), count)
+        return [value for (value,) in table]
 
 
 def first_page_size(reader: BoundedReader) -> tuple[int, int] | None:
@@ -107,41 +145,43 @@ def first_page_size(reader: BoundedReader) -> tuple[int, int] | None:
         (width, height) as stored, or None where a tag is missing.
 
     Raises:
-        struct.error: The file ends before its directory.
+        struct.error: The file ends inside its directory.
     """
     directory = _first_directory(reader)
-    width, height = directory.integer(IMAGE_WIDTH), directory.integer(IMAGE_LENGTH)
+    directory.require_whole()
+    width, height = directory.integer(Tag.IMAGE_WIDTH), directory.integer(Tag.IMAGE_LENGTH)
     return None if width is None or height is None else (width, height)
 
 
 def find_excess(reader: BoundedReader) -> str | None:
-    """Look for claims in the first directory that would cost more than the file is worth; costs as `first_page_size`.
+    """Look for claims that would cost more than the file is worth, in the first page and what Pillow loads with it.
 
     Args:
-        reader: Of a TIFF file.
+        reader: Of a TIFF file, on a `DIRECTORIES_BUDGET`.
 
     Returns:
         What is excessive, for people; None when nothing is.
 
     Raises:
-        struct.error: The file ends inside its directory, which is not excessive so far.
+        struct.error: The file ends inside its first directory, which is not excessive so far.
     """
     directory = _first_directory(reader)
-    if directory.claimed > MAX_ENTRIES:
+    if any(each.claimed > MAX_ENTRIES for each in (directory, *_subdirectories(reader, directory, _SUBDIRECTORIES))):
         return "it claims too many tags"
-    if any(offsets in directory.entries and directory.entries[offsets].count > MAX_TILES for offsets, _ in _TABLES):
+    if any(
+        entry.tag in (Tag.STRIP_OFFSETS, Tag.TILE_OFFSETS) and entry.length > MAX_TILES for entry in directory.entries
+    ):
         return "it claims too many strips or tiles"
-    if not directory.whole:
-        raise struct.error(_CUT_SHORT)
+    directory.require_whole()
     # Tags may not overlap, so together they cannot exceed the file; reading them would multiply its size.
     return "its tags claim more data than the file has" if directory.outside > len(reader) else None
 
 
 def count_pages(reader: BoundedReader, *, limit: int) -> int:
-    """Count directories along their chain; looks at 16 bytes of each.
+    """Count directories along their chain; each is an entry of 16 bytes.
 
     Args:
-        reader: Of a TIFF file.
+        reader: Of a TIFF file, with a budget for as many and 16 bytes more.
         limit: Where to stop counting.
 
     Returns:
@@ -172,14 +212,11 @@ def data_ends_at(reader: BoundedReader) -> int:
         struct.error: The file ends inside its directory or its tables.
     """
     directory = _first_directory(reader)
-    if not directory.whole:
-        raise struct.error(_CUT_SHORT)
-    entries = directory.entries
+    directory.require_whole()
     ends = [
         start + length
         for offsets, counts in _TABLES
-        if offsets in entries and counts in entries
-        for start, length in zip(entries[offsets].integers(reader), entries[counts].integers(reader), strict=False)
+        for start, length in zip(directory.integers(reader, offsets), directory.integers(reader, counts), strict=False)
     ]
     return max([directory.values_end, *ends])
 
@@ -197,9 +234,10 @@ def exif_orientation(exif: bytes) -> int:
     """
     try:
         directory = _first_directory(BoundedReader(exif.removeprefix(_EXIF_PREFIX), HEADER_BUDGET))
+        directory.require_whole()
     except struct.error:
         return 1
-    orientation = (directory.integer(ORIENTATION) if directory.whole else None) or 1
+    orientation = directory.integer(Tag.ORIENTATION) or 1
     return orientation if orientation in range(1, 9) else 1
 
 
@@ -218,30 +256,43 @@ def _read_layout(reader: BoundedReader) -> _Layout:
 
 def _first_directory(reader: BoundedReader) -> _Directory:
     layout = _read_layout(reader)
-    position, claimed = _directory_start(reader, layout, layout.first)
+    return _read_directory(reader, layout, layout.first)
+
+
+def _subdirectories(reader: BoundedReader, directory: _Directory, tags: tuple[Tag, ...]) -> Iterator[_Directory]:
+    # Every entry of these tags: Pillow passes over some damage, and takes the next of the same tag.
+    for entry in (entry for entry in directory.entries if entry.tag in tags and directory.layout.is_big):
+        try:
+            offsets = directory.values(reader, entry, 1)
+            below = [_read_directory(reader, directory.layout, offset) for offset in offsets]
+        except BudgetSpentError:
+            raise
+        except struct.error:
+            continue
+        for each in below:
+            yield each
+            if tags == _SUBDIRECTORIES:
+                yield from _subdirectories(reader, each, (Tag.INTEROPERABILITY_DIRECTORY,))
+
+
+def _read_directory(reader: BoundedReader, layout: _Layout, offset: int) -> _Directory:
+    position, claimed = _directory_start(reader, layout, offset)
     # The count is a claim: of a bogus one, read no more than a real directory could hold, nor than the file does.
     wanted = min(claimed, MAX_ENTRIES)
     held = min(wanted, (len(reader) - position) // layout.entry_size)
-    entries: dict[int, _Entry] = {}
+    entries: list[_Entry] = []
     outside = values_end = 0
     for tag, kind, count, value in reader.table(layout.entry_code, position, held):
-        if tag in _READ_TAGS and tag not in entries:
-            entries[tag] = _Entry(order=layout.order, kind=kind, count=count, value=value)
-        size = _size(kind, count)
+        if tag in _READ_TAGS:
+            entries.append(_Entry(tag, kind, count, value))
+        size = count * _TYPE_SIZES.get(kind, 0)
         if size > len(value):
             outside += size
-            values_end = max(values_end, _offset(value, layout.order) + size)
-    return _Directory(entries=entries, claimed=claimed, whole=held == wanted, outside=outside, values_end=values_end)
-
-
-def _size(kind: int, count: int) -> int:
-    """Bytes that an entry's values claim; 0 for an unknown type, which readers skip."""
-    return count * _TYPE_SIZES.get(kind, 0)
-
-
-def _offset(value: bytes, order: str) -> int:
-    """Where an entry's values are, when they do not fit into its value field."""
-    return int.from_bytes(value, "little" if order == "<" else "big")
+            values_end = max(values_end, layout.offset(value) + size)
+    whole = held == wanted
+    return _Directory(
+        layout=layout, entries=entries, claimed=claimed, whole=whole, outside=outside, values_end=values_end
+    )
 
 
 def _directory_start(reader: BoundedReader, layout: _Layout, offset: int) -> tuple[int, int]:

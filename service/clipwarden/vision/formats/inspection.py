@@ -7,7 +7,7 @@ import struct
 from collections.abc import Callable
 
 from clipwarden.errors import ImageError, Reason
-from clipwarden.vision.formats.ifd import count_pages, find_excess
+from clipwarden.vision.formats.ifd import DIRECTORIES_BUDGET, count_pages, find_excess
 from clipwarden.vision.formats.jpeg import SCANS_BUDGET, has_more_scans_than, reaches_scan
 from clipwarden.vision.formats.reader import HEADER_BUDGET, BoundedReader, Budget, BudgetSpentError
 from clipwarden.vision.limits import DecodeLimits, check_pixels
@@ -21,10 +21,8 @@ GIF_BUDGET = Budget(entries=200_000, bytes=200_000 + 9 * MAX_FRAMES_COUNTED + 1)
 # libpng writes image data in chunks of 8 KiB: 20 MiB are 2,560 of them, and an animation has one more a frame. Pillow
 # reads chunk by chunk in Python: 20 MiB of empty ones took it 6 s. Of each the length is read.
 PNG_BUDGET = Budget(entries=50_000, bytes=4 * 50_000)
-# The first page's directory, and 16 bytes of each further one.
-TIFF_BUDGET = Budget(
-    entries=HEADER_BUDGET.entries + MAX_FRAMES_COUNTED, bytes=HEADER_BUDGET.bytes + 16 * MAX_FRAMES_COUNTED
-)
+# Of each page 16 bytes, and of the header as many.
+PAGES_BUDGET = Budget(entries=MAX_FRAMES_COUNTED, bytes=16 * (MAX_FRAMES_COUNTED + 1))
 
 # Encoders write about ten (libjpeg's default script), optimisers up to twenty. Measured: one more scan of 50 million
 # pixels takes 40 ms, so these take 2.5 s.
@@ -103,14 +101,15 @@ def _gif_table_size(flags: int) -> int:
 
 
 def _tiff_pages(data: bytes, _limits: DecodeLimits) -> int:
-    reader = BoundedReader(data, TIFF_BUDGET)
     try:
-        excess = find_excess(reader)
+        excess = find_excess(BoundedReader(data, DIRECTORIES_BUDGET))
+    except BudgetSpentError:
+        excess = "it claims too many directories"
     except struct.error:
         excess = None  # a damaged directory: Pillow will say so
     if excess is not None:
         raise ImageError(f"The TIFF is not plausible: {excess}.", reason=Reason.IMAGE_CORRUPT)
-    return count_pages(reader, limit=MAX_FRAMES_COUNTED)
+    return count_pages(BoundedReader(data, PAGES_BUDGET), limit=MAX_FRAMES_COUNTED)
 
 
 def _jpeg_pictures(data: bytes, _limits: DecodeLimits) -> int:

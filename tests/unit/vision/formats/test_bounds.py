@@ -3,7 +3,7 @@
 import struct
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import cache
 from types import FrameType
 from typing import Any
@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from clipwarden.errors import ImageError
-from clipwarden.vision.formats.ifd import MAX_ENTRIES, exif_orientation
+from clipwarden.vision.formats.ifd import DIRECTORIES_BUDGET, MAX_ENTRIES, exif_orientation
 from clipwarden.vision.formats.inspection import (
     GIF_BUDGET,
     INSPECTORS,
     MAX_FRAMES_COUNTED,
+    PAGES_BUDGET,
     PNG_BUDGET,
-    TIFF_BUDGET,
 )
 from clipwarden.vision.formats.jpeg import SCANS_BUDGET
 from clipwarden.vision.formats.reader import HEADER_BUDGET, BoundedReader, Budget
@@ -34,7 +34,8 @@ STATED = {
     "header": (HEADER_BUDGET, (4_096, 98_304, 0)),
     "GIF blocks": (GIF_BUDGET, (200_000, 209_001, 0)),
     "PNG chunks": (PNG_BUDGET, (50_000, 200_000, 0)),
-    "TIFF pages": (TIFF_BUDGET, (5_096, 114_304, 0)),
+    "TIFF directories": (DIRECTORIES_BUDGET, (16_384, 393_216, 0)),
+    "TIFF pages": (PAGES_BUDGET, (1_000, 16_016, 0)),
     "JPEG scans": (SCANS_BUDGET, (4_096, 8_192, 2)),
     "end of JPEG": (TRUNCATION_BUDGETS["JPEG"], (0, 0, 1)),
     "end of PNG": (TRUNCATION_BUDGETS["PNG"], (0, 0, 1)),
@@ -48,7 +49,7 @@ INSPECTION_BUDGETS = {
     "GIF": (GIF_BUDGET,),
     "JPEG": (HEADER_BUDGET, SCANS_BUDGET),
     "PNG": (PNG_BUDGET,),
-    "TIFF": (TIFF_BUDGET,),
+    "TIFF": (DIRECTORIES_BUDGET, PAGES_BUDGET),
 }
 MILLION = 1_000_000
 
@@ -65,8 +66,8 @@ def tiff(claimed: int, *entries: tuple[int, int, int, int], tail: bytes = b"") -
     return b"II*\0\x08\0\0\0" + struct.pack("<H", claimed) + body + tail
 
 
-def bigtiff(claimed: int, tail: bytes, *, first: int = 16) -> bytes:
-    return b"MM\0+\0\x08\0\0" + struct.pack(">QQ", first, claimed) + tail
+def bigtiff(claimed: int, *tail: bytes, first: int = 16) -> bytes:
+    return b"MM\0+\0\x08\0\0" + struct.pack(">QQ", first, claimed) + b"".join(tail)
 
 
 def gif(*blocks: bytes) -> bytes:
@@ -110,6 +111,13 @@ def hostile() -> dict[str, bytes]:
         "TIFF a million tags": bigtiff(MILLION, OUTSIDE * MILLION),
         "TIFF as many tags as read": bigtiff(MAX_ENTRIES, OUTSIDE * MILLION),
         "TIFF impossible tags": bigtiff(2**64 - 1, OUTSIDE * 5000),
+        "TIFF repeated directories": bigtiff(4000, struct.pack(">HHIIQ", 34665, 4, 0, 1, 16 << 32) * 4000),
+        "TIFF directories of a million tags": bigtiff(
+            3,
+            *[struct.pack(">HHQQ", tag, 16, 1, 84) for tag in (34665, 34853, 40965)],
+            struct.pack(">Q", MILLION),
+            OUTSIDE * MILLION,
+        ),
         "TIFF beyond the end": bigtiff(1, OUTSIDE, first=2**64 - 1),
         "TIFF pages": tiff(0, tail=struct.pack("<I", 14) + pages),
         "TIFF loop of pages": tiff(0, tail=struct.pack("<I", 8)),
@@ -127,7 +135,7 @@ HOSTILE = tuple(hostile())
 
 
 def format_of(name: str) -> str:
-    return name.partition(" ")[0]
+    return name.replace(",", " ").partition(" ")[0]
 
 
 @contextmanager
@@ -186,7 +194,7 @@ def test_header_of_a_hostile_file_costs_no_more_than_stated(name: str, monkeypat
     spent = cost(monkeypatch, lambda: sniff_size(data, image_format))
     assert_within(spent, data, HEADER_BUDGET)
     # A few lines of Python an entry, and nothing else that grows with the file.
-    assert lines_run(lambda: sniff_size(data, image_format)) <= 100 + 40 * spent[0]
+    assert lines_run(lambda: sniff_size(data, image_format)) <= 200 + 40 * spent[0]
 
 
 @pytest.mark.parametrize("name", [name for name in HOSTILE if format_of(name) in INSPECTORS])
@@ -220,7 +228,7 @@ def test_orientation_of_a_hostile_exif_block_costs_no_more_than_a_header(monkeyp
         ("TIFF a million tags", sniff_size, HEADER_BUDGET.entries),
         ("GIF sub-blocks", inspect, GIF_BUDGET.entries),
         ("PNG empty chunks", inspect, PNG_BUDGET.entries),
-        ("TIFF pages", inspect, MAX_FRAMES_COUNTED),
+        ("TIFF repeated directories", inspect, DIRECTORIES_BUDGET.entries - 384),  # those of a fifth do not fit
         ("JPEG markers among scans", inspect, SCANS_BUDGET.entries + 1),  # the first scan ends the header
         ("AVIF boxes", looks_cut_short, TRUNCATION_BUDGETS["AVIF"].entries),
         ("AVIF long boxes", looks_cut_short, 12 * 999 + 4),
@@ -249,6 +257,10 @@ def honest() -> dict[str, bytes]:
     exif = Image.Exif()
     for tag in range(0xC000, 0xC000 + 400):  # as many tags as are registered
         exif[tag] = "maker's note"
+    shot = Image.Exif()
+    for directory, tag, value in ((34665, 0x9003, "2026:01:01 12:00:00"), (34853, 1, "N")):
+        shot.get_ifd(directory)[tag] = value
+        shot[directory] = 0  # Pillow writes the directory, and its offset here
     whole_gif = encode(picture, "GIF")
     strips = struct.pack("<4000I", *range(4000))
     pages = encode(picture, "TIFF", save_all=True, append_images=[picture] * 300)
@@ -264,6 +276,8 @@ def honest() -> dict[str, bytes]:
         "GIF of 20 MiB": whole_gif[:-1] + b"!\xfe" + (b"\xff" + b"a" * 255) * 82_000 + b"\0;",
         "TIFF of 301 pages": pages,
         "TIFF with 400 tags": encode(picture, "TIFF", exif=exif),
+        "TIFF with EXIF and GPS": encode(picture, "TIFF", exif=shot),
+        "TIFF, big, with EXIF and GPS": encode(picture, "TIFF", exif=shot, big_tiff=True),
         "TIFF of 4,000 strips": tiff(
             4, *SIZES, (273, 4, 4000, 100), (279, 4, 4000, 16_100), tail=bytes(42) + 2 * strips
         ),
@@ -331,3 +345,37 @@ def test_no_file_of_repeated_bytes_costs_more_than_stated(
     assert_within(cost(patch, lambda: inspect(data, image_format)), data, *inspected)
     ends = TRUNCATION_BUDGETS[image_format]
     assert_within(cost(patch, lambda: looks_cut_short(data, image_format)), data, ends)
+
+
+def test_directories_that_pillow_loads_with_a_page_may_not_claim_endless_tags_either() -> None:
+    name = "TIFF directories of a million tags"
+    with pytest.raises(ImageError, match="it claims too many tags"):
+        inspect(hostile()[name], "TIFF")
+    with pytest.raises(ImageError, match="it claims too many directories"):
+        inspect(hostile()["TIFF repeated directories"], "TIFF")
+    # A reader skips an entry of unknown type and takes the next of the same tag.
+    skipped = struct.pack(">HHQQ", 34665, 99, 1, 8)
+    for tags in ([skipped, hostile()[name][24:44]], [hostile()[name][24:44], skipped]):
+        data = bigtiff(2, *tags, bytes(20), struct.pack(">Q", MILLION), OUTSIDE)
+        with pytest.raises(ImageError, match="it claims too many tags"):
+            inspect(data, "TIFF")
+    stale = tiff(3, *SIZES, (34665, 4, 1, 60), tail=b"\xff" * 40)
+    inspect(stale, "TIFF")  # what 16 bits can count is cheap enough
+
+
+def test_interoperability_directory_is_found_in_the_exif_directory_behind_a_damaged_pointer() -> None:
+    def pointer(tag: int, offset: int) -> bytes:
+        return struct.pack(">HHQQ", tag, 16, 1, offset)
+
+    page = pointer(34665, 2**63) + pointer(34665, 72) + bytes(8)
+    exif = struct.pack(">Q", 1) + pointer(40965, 108) + bytes(8)
+    for claimed, refused in ((MAX_ENTRIES, False), (MAX_ENTRIES + 1, True)):
+        data = bigtiff(2, page, exif, struct.pack(">Q", claimed))
+        assert data[72:80] == struct.pack(">Q", 1)
+        with pytest.raises(ImageError, match="it claims too many tags") if refused else nullcontext():
+            inspect(data, "TIFF")
+
+
+@pytest.mark.parametrize("exif", [b"", b"Exif\0\0", b"\xff" * 500, b"Exif\0\0II*\0\xff\xff\xff\xff"])
+def test_orientation_of_junk_is_as_stored(exif: bytes) -> None:
+    assert exif_orientation(exif) == 1
