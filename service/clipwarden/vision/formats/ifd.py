@@ -1,4 +1,4 @@
-"""TIFF directories (of TIFF files and of EXIF blocks): sizes, pages and orientation, read within a fixed budget.
+"""TIFF directories (of TIFF files and of EXIF blocks) in; sizes, pages, orientation and ends out.
 
 Pillow answers the same questions by loading every tag of every page, which a hostile file can make slow and large.
 """
@@ -7,86 +7,139 @@ import struct
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import IntEnum
+from typing import NamedTuple
 
-IMAGE_WIDTH = 256
-IMAGE_LENGTH = 257
-STRIP_OFFSETS = 273
-ORIENTATION = 274
-STRIP_BYTE_COUNTS = 279
-TILE_OFFSETS = 324
-TILE_BYTE_COUNTS = 325
+from clipwarden.vision.formats.reader import HEADER_BUDGET, BoundedReader, Budget, BudgetSpentError
 
-# TIFF's registry knows about 400 tags, private ones included, and a directory lists a tag once.
-MAX_ENTRIES = 4096
-_SHORT, _LONG = 3, 4
+
+class Tag(IntEnum):
+    """The tags that are read (TIFF 6.0; EXIF 2.32 for the directories)."""
+
+    IMAGE_WIDTH = 256
+    IMAGE_LENGTH = 257
+    STRIP_OFFSETS = 273
+    ORIENTATION = 274
+    STRIP_BYTE_COUNTS = 279
+    TILE_OFFSETS = 324
+    TILE_BYTE_COUNTS = 325
+    EXIF_DIRECTORY = 34665
+    GPS_DIRECTORY = 34853
+    INTEROPERABILITY_DIRECTORY = 40965
+
+
+# A directory of as many as a header may visit is ten times larger than any real one.
+MAX_ENTRIES = HEADER_BUDGET.entries
+# A strip has at least one row; three planes of `DecodeLimits.max_side` rows are 98,304.
+MAX_TILES = 100_000
+_TABLES = ((Tag.STRIP_OFFSETS, Tag.STRIP_BYTE_COUNTS), (Tag.TILE_OFFSETS, Tag.TILE_BYTE_COUNTS))
+_READ_TAGS = frozenset(Tag)
+# Pillow loads these with a page, and from the EXIF directory the interoperability directory: a million tags in each of
+# two took it 6 s. Classic TIFF counts to 65,535, which takes 0.2 s, so there a pointer that went stale may stay.
+_SUBDIRECTORIES = (Tag.EXIF_DIRECTORY, Tag.GPS_DIRECTORY)
+# Those three and the page's own.
+DIRECTORIES_BUDGET = Budget(entries=4 * HEADER_BUDGET.entries, bytes=4 * HEADER_BUDGET.bytes)
 # Bytes a value, by TIFF type number (TIFF 6.0, section 2; 13 and 16-18 from later supplements).
 _TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
-_INTEGER_CODES = {_SHORT: "H", _LONG: "I", 16: "Q"}
+_SHORT, _LONG = 3, 4
+# Those that Pillow takes for offsets; nothing lies at a negative one, so signed types are read like the others.
+_INTEGER_CODES = {_SHORT: "H", _LONG: "I", 6: "B", 8: "H", 9: "I", 13: "I", 16: "Q"}
 _EXIF_PREFIX = b"Exif\0\0"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Entry:
-    """One directory entry.
-
-    Attributes:
-        tag: Tag number.
-        kind: Type number.
-        count: How many values it claims.
-        value: The inline value field, 4 bytes (8 in BigTIFF); an offset when the values do not fit.
-        prefix: struct prefix of the byte order.
-    """
-
-    tag: int
-    kind: int
-    count: int
-    value: bytes
-    prefix: str
-
-    @property
-    def size(self) -> int:
-        """Bytes that the values claim; 0 for an unknown type, which readers skip."""
-        return self.count * _TYPE_SIZES.get(self.kind, 0)
-
-    @property
-    def offset(self) -> int:
-        """Where the values are, when they do not fit inline."""
-        code = "Q" if len(self.value) == 8 else "I"  # noqa: PLR2004
-        return int(struct.unpack(self.prefix + code, self.value)[0])
-
-    def as_integer(self) -> int | None:
-        """Return a single inline SHORT or LONG; None for anything else."""
-        if self.count != 1 or self.kind not in (_SHORT, _LONG):
-            return None
-        (number,) = struct.unpack_from(self.prefix + ("H" if self.kind == _SHORT else "I"), self.value)
-        return int(number)
-
-    def integers(self, data: bytes) -> tuple[int, ...]:
-        """Return SHORT, LONG or LONG8 values, wherever they are stored; nothing for another type."""
-        code = _INTEGER_CODES.get(self.kind)
-        if code is None:
-            return ()
-        source, start = (self.value, 0) if self.size <= len(self.value) else (data, self.offset)
-        # struct refuses before it allocates when the claimed count runs past the end.
-        return struct.unpack_from(f"{self.prefix}{self.count}{code}", source, start)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Layout:
     """How one file spells its directories: classic TIFF or BigTIFF, either byte order."""
 
-    prefix: str
+    order: str
     first: int
     count_code: str
     entry_code: str
     offset_code: str
 
+    @property
+    def is_big(self) -> bool:
+        return self.count_code.endswith("Q")
 
-def first_page_size(data: bytes) -> tuple[int, int] | None:
-    """Read the first page's width and height.
+    @property
+    def entry_size(self) -> int:
+        return struct.calcsize(self.entry_code)
+
+    def offset(self, value: bytes) -> int:
+        """Where an entry's values are, when they do not fit into its value field."""
+        return int.from_bytes(value, "little" if self.order == "<" else "big")
+
+
+class _Entry(NamedTuple):
+    """One directory entry: how many values it claims, and its value field (4 bytes; 8 in BigTIFF).
+
+    A tuple, because one reading of a hostile directory makes thousands.
+    """
+
+    tag: int
+    kind: int
+    length: int
+    value: bytes
+
+    @property
+    def size(self) -> int:
+        """Bytes that the values claim; 0 for an unknown type, which readers skip."""
+        return self.length * _TYPE_SIZES.get(self.kind, 0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Directory:
+    """What one reading of a directory shows.
+
+    Attributes:
+        layout: Of the file.
+        entries: Those of `_READ_TAGS`, in the file's order; a hostile file may repeat a tag.
+        claimed: How many entries the directory claims; at most `MAX_ENTRIES` are read.
+        whole: False when the file ends inside the directory.
+        outside: Bytes that all values together claim outside the directory.
+        values_end: Offset just past the last of these.
+    """
+
+    layout: _Layout
+    entries: list[_Entry]
+    claimed: int
+    whole: bool
+    outside: int
+    values_end: int
+
+    def require_whole(self) -> None:
+        if not self.whole:
+            raise struct.error("the file ends inside its directory")
+
+    def integer(self, tag: int) -> int | None:
+        """Return a tag's single inline SHORT or LONG, the first in the file as in Pillow; None without one."""
+        for entry in self.entries:
+            if entry.tag == tag and entry.length == 1 and entry.kind in (_SHORT, _LONG):
+                (number,) = struct.unpack_from(self.layout.order + _INTEGER_CODES[entry.kind], entry.value)
+                return int(number)
+        return None
+
+    def integers(self, reader: BoundedReader, tag: int) -> list[int]:
+        """Return a tag's integers, `MAX_TILES` at most, wherever they are; none without the tag or of another type."""
+        entry = next((entry for entry in self.entries if entry.tag == tag), None)
+        return [] if entry is None else self.values(reader, entry, MAX_TILES)
+
+    def values(self, reader: BoundedReader, entry: _Entry, limit: int) -> list[int]:
+        """Return an entry's first integers, wherever they are; none of another type."""
+        code, count = _INTEGER_CODES.get(entry.kind), min(entry.length, limit)
+        if code is None:
+            return []
+        if entry.size <= len(entry.value):
+            return list(struct.unpack_from(f"{self.layout.order}{count}{code}", entry.value))
+        table = reader.table(self.layout.order + code, self.layout.offset(entry.value), count)
+        return [value for (value,) in table]
+
+
+def first_page_size(reader: BoundedReader) -> tuple[int, int] | None:
+    """Read the first page's width and height; visits at most `MAX_ENTRIES` entries, of 20 bytes each.
 
     Args:
-        data: A TIFF file.
+        reader: Of a TIFF file.
 
     Returns:
         (width, height) as stored, or None where a tag is missing.
@@ -94,42 +147,41 @@ def first_page_size(data: bytes) -> tuple[int, int] | None:
     Raises:
         struct.error: The file ends inside its directory.
     """
-    found = {entry.tag: entry.as_integer() for entry in _first_entries(data)}
-    width, height = found.get(IMAGE_WIDTH), found.get(IMAGE_LENGTH)
+    directory = _first_directory(reader)
+    directory.require_whole()
+    width, height = directory.integer(Tag.IMAGE_WIDTH), directory.integer(Tag.IMAGE_LENGTH)
     return None if width is None or height is None else (width, height)
 
 
-def find_excess(data: bytes, *, max_tiles: int) -> str | None:
-    """Look for claims in the first directory that would cost more than the file is worth.
+def find_excess(reader: BoundedReader) -> str | None:
+    """Look for claims that would cost more than the file is worth, in the first page and what Pillow loads with it.
 
     Args:
-        data: A TIFF file.
-        max_tiles: Most strips or tiles to accept.
+        reader: Of a TIFF file, on a `DIRECTORIES_BUDGET`.
 
     Returns:
         What is excessive, for people; None when nothing is.
 
     Raises:
-        struct.error: The file ends inside its directory.
+        struct.error: The file ends inside its first directory, which is not excessive so far.
     """
-    layout = _layout(data)
-    _, count = _directory(data, layout, layout.first)
-    if count > MAX_ENTRIES:
+    directory = _first_directory(reader)
+    if any(each.claimed > MAX_ENTRIES for each in (directory, *_subdirectories(reader, directory, _SUBDIRECTORIES))):
         return "it claims too many tags"
-    out_of_line = 0
-    for entry in _first_entries(data):
-        if entry.tag in (STRIP_OFFSETS, TILE_OFFSETS) and entry.count > max_tiles:
-            return "it claims too many strips or tiles"
-        out_of_line += entry.size if entry.size > len(entry.value) else 0
+    if any(
+        entry.tag in (Tag.STRIP_OFFSETS, Tag.TILE_OFFSETS) and entry.length > MAX_TILES for entry in directory.entries
+    ):
+        return "it claims too many strips or tiles"
+    directory.require_whole()
     # Tags may not overlap, so together they cannot exceed the file; reading them would multiply its size.
-    return "its tags claim more data than the file has" if out_of_line > len(data) else None
+    return "its tags claim more data than the file has" if directory.outside > len(reader) else None
 
 
-def count_pages(data: bytes, *, limit: int) -> int:
-    """Count directories along their chain.
+def count_pages(reader: BoundedReader, *, limit: int) -> int:
+    """Count directories along their chain; each is an entry of 16 bytes.
 
     Args:
-        data: A TIFF file.
+        reader: Of a TIFF file, with a budget for as many and 16 bytes more.
         limit: Where to stop counting.
 
     Returns:
@@ -137,19 +189,21 @@ def count_pages(data: bytes, *, limit: int) -> int:
     """
     seen: set[int] = set()
     with suppress(struct.error):
-        layout = _layout(data)
+        layout = _read_layout(reader)
         offset = layout.first
         while offset and offset not in seen and len(seen) < limit:
             seen.add(offset)
-            offset = _next_offset(data, layout, offset)
+            offset = _next_directory(reader, layout, offset)
     return max(1, len(seen))
 
 
-def data_ends_at(data: bytes) -> int:
+def data_ends_at(reader: BoundedReader) -> int:
     """Compute where the first page's tag values and pixel data should end.
 
+    Visits at most `MAX_ENTRIES` entries of 20 bytes and, in each of four tables, `MAX_TILES` values of 8 bytes.
+
     Args:
-        data: A TIFF file.
+        reader: Of a TIFF file.
 
     Returns:
         Offset in bytes just past the last of them; 0 when the directory does not say.
@@ -157,71 +211,100 @@ def data_ends_at(data: bytes) -> int:
     Raises:
         struct.error: The file ends inside its directory or its tables.
     """
-    entries = {entry.tag: entry for entry in _first_entries(data)}
-    tables = ((STRIP_OFFSETS, STRIP_BYTE_COUNTS), (TILE_OFFSETS, TILE_BYTE_COUNTS))
-    ends = [entry.offset + entry.size for entry in entries.values() if entry.size > len(entry.value)]
-    ends += [
+    directory = _first_directory(reader)
+    directory.require_whole()
+    ends = [
         start + length
-        for offsets, counts in tables
-        if offsets in entries and counts in entries
-        for start, length in zip(entries[offsets].integers(data), entries[counts].integers(data), strict=False)
+        for offsets, counts in _TABLES
+        for start, length in zip(directory.integers(reader, offsets), directory.integers(reader, counts), strict=False)
     ]
-    return max(ends, default=0)
+    return max([directory.values_end, *ends])
 
 
 def exif_orientation(exif: bytes) -> int:
-    """Read the orientation from an EXIF block.
+    """Read the orientation from an EXIF block; costs at most `HEADER_BUDGET`.
 
     Args:
         exif: As Pillow keeps it in `info["exif"]`, with or without its `Exif` prefix.
 
     Returns:
-        1-8; 1, "as stored", when the tag is absent, damaged or out of range.
+        1-8; 1, "as stored", when the tag is absent, out of range, or in a damaged directory.
 
     Source: EXIF 2.32, tag 0x0112.
     """
-    body = exif.removeprefix(_EXIF_PREFIX)
     try:
-        values = [entry.as_integer() for entry in _first_entries(body) if entry.tag == ORIENTATION]
+        directory = _first_directory(BoundedReader(exif.removeprefix(_EXIF_PREFIX), HEADER_BUDGET))
+        directory.require_whole()
     except struct.error:
         return 1
-    return next((value for value in values if value is not None and 1 <= value <= 8), 1)  # noqa: PLR2004
+    orientation = directory.integer(Tag.ORIENTATION) or 1
+    return orientation if orientation in range(1, 9) else 1
 
 
-def _layout(data: bytes) -> _Layout:
-    prefix = {b"II": "<", b"MM": ">"}.get(data[:2])
-    if prefix is None:
+def _read_layout(reader: BoundedReader) -> _Layout:
+    mark, _ = reader.field("2sH", 0)
+    order = {b"II": "<", b"MM": ">"}.get(mark)
+    if order is None:
         raise struct.error("no byte order mark")
-    (version,) = struct.unpack_from(prefix + "H", data, 2)
-    if version == 43:  # noqa: PLR2004  BigTIFF
-        (first,) = struct.unpack_from(prefix + "Q", data, 8)
-        return _Layout(prefix=prefix, first=first, count_code="Q", entry_code="HHQ8s", offset_code="Q")
-    (first,) = struct.unpack_from(prefix + "I", data, 4)
-    return _Layout(prefix=prefix, first=first, count_code="H", entry_code="HHI4s", offset_code="I")
+    (version,) = reader.field(order + "H", 2)
+    is_big = version == 43  # noqa: PLR2004  BigTIFF
+    codes = ("Q", "HHQ8s", "Q") if is_big else ("H", "HHI4s", "I")
+    count_code, entry_code, offset_code = (order + code for code in codes)
+    (first,) = reader.field(offset_code, 8 if is_big else 4)
+    return _Layout(order=order, first=first, count_code=count_code, entry_code=entry_code, offset_code=offset_code)
 
 
-def _first_entries(data: bytes) -> Iterator[Entry]:
-    layout = _layout(data)
-    position, count = _directory(data, layout, layout.first)
-    step = struct.calcsize(layout.prefix + layout.entry_code)
-    # The count is a claim: of a bogus one, read no more than a real directory could hold.
-    for index in range(min(count, MAX_ENTRIES)):
-        tag, kind, length, value = struct.unpack_from(layout.prefix + layout.entry_code, data, position + index * step)
-        yield Entry(tag=tag, kind=kind, count=length, value=value, prefix=layout.prefix)
+def _first_directory(reader: BoundedReader) -> _Directory:
+    layout = _read_layout(reader)
+    return _read_directory(reader, layout, layout.first)
 
 
-def _directory(data: bytes, layout: _Layout, offset: int) -> tuple[int, int]:
+def _subdirectories(reader: BoundedReader, directory: _Directory, tags: tuple[Tag, ...]) -> Iterator[_Directory]:
+    # Every entry of these tags: Pillow passes over some damage, and takes the next of the same tag.
+    for entry in (entry for entry in directory.entries if entry.tag in tags and directory.layout.is_big):
+        try:
+            offsets = directory.values(reader, entry, 1)
+            below = [_read_directory(reader, directory.layout, offset) for offset in offsets]
+        except BudgetSpentError:
+            raise
+        except struct.error:
+            continue
+        for each in below:
+            yield each
+            if tags == _SUBDIRECTORIES:
+                yield from _subdirectories(reader, each, (Tag.INTEROPERABILITY_DIRECTORY,))
+
+
+def _read_directory(reader: BoundedReader, layout: _Layout, offset: int) -> _Directory:
+    position, claimed = _directory_start(reader, layout, offset)
+    # The count is a claim: of a bogus one, read no more than a real directory could hold, nor than the file does.
+    wanted = min(claimed, MAX_ENTRIES)
+    held = min(wanted, (len(reader) - position) // layout.entry_size)
+    entries: list[_Entry] = []
+    outside = values_end = 0
+    for tag, kind, count, value in reader.table(layout.entry_code, position, held):
+        if tag in _READ_TAGS:
+            entries.append(_Entry(tag, kind, count, value))
+        size = count * _TYPE_SIZES.get(kind, 0)
+        if size > len(value):
+            outside += size
+            values_end = max(values_end, layout.offset(value) + size)
+    whole = held == wanted
+    return _Directory(
+        layout=layout, entries=entries, claimed=claimed, whole=whole, outside=outside, values_end=values_end
+    )
+
+
+def _directory_start(reader: BoundedReader, layout: _Layout, offset: int) -> tuple[int, int]:
     """Return the position of a directory's first entry and how many it claims."""
-    if offset > len(data):
-        raise struct.error("directory beyond the end")
-    (count,) = struct.unpack_from(layout.prefix + layout.count_code, data, offset)
-    return offset + struct.calcsize(layout.prefix + layout.count_code), count
+    (claimed,) = reader.field(layout.count_code, offset)
+    return offset + struct.calcsize(layout.count_code), claimed
 
 
-def _next_offset(data: bytes, layout: _Layout, offset: int) -> int:
-    position, count = _directory(data, layout, offset)
-    end = position + count * struct.calcsize(layout.prefix + layout.entry_code)
-    if end > len(data):
-        raise struct.error("directory runs past the end")
-    (following,) = struct.unpack_from(layout.prefix + layout.offset_code, data, end)
+def _next_directory(reader: BoundedReader, layout: _Layout, offset: int) -> int:
+    """Return where the directory after this one starts; 0 after the last."""
+    (claimed,) = reader.entry(layout.count_code, offset)
+    (following,) = reader.field(
+        layout.offset_code, offset + struct.calcsize(layout.count_code) + claimed * layout.entry_size
+    )
     return int(following)

@@ -5,93 +5,98 @@ them would keep a decoder busy for hours, whatever the pixel limit.
 """
 
 import re
-import struct
 from collections.abc import Iterator
 
-# An ICC profile or EXIF of 20 MiB in 64 KiB segments needs 320; a longer walk is somebody's joke.
-_MAX_SEGMENTS = 4096
+from clipwarden.vision.formats.reader import HEADER_BUDGET, BoundedReader, Budget
+
+# A file of 64 scans, each behind a few tables, and of 20 MiB of metadata has below a thousand markers. One pass counts
+# the marks of scans, one walks from marker to marker; a marker's length may belong to the next one too.
+SCANS_BUDGET = Budget(entries=HEADER_BUDGET.entries, bytes=2 * HEADER_BUDGET.entries, passes=2)
+
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _START_OF_SCAN = 0xDA
 _END_OF_IMAGE = 0xD9
-# Bytes in all: segments follow each other at once, and encoders put at most a few fill bytes between them.
-_MAX_FILL = 65_536
-_MARKER = re.compile(rb"\xff[^\xff]")
+# A marker, and the length that follows unless it stands alone.
+_MARKER = re.compile(rb"\xff([^\xff])(..)?", re.DOTALL)
 # In coded data FF is followed by 00 (stuffing), D0-D7 (restart) or FF (fill); anything else is the next marker.
-_NEXT_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+_NEXT_MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])(..)?", re.DOTALL)
 
 
-def frame_size(data: bytes) -> tuple[int, int] | None:
+def frame_size(reader: BoundedReader) -> tuple[int, int] | None:
     """Read width and height from the first frame header.
 
     Args:
-        data: A JPEG file.
+        reader: Of a JPEG file, on a `HEADER_BUDGET`; a segment costs an entry, 4 bytes and the fill before it.
 
     Returns:
         (width, height) in pixels; None when no frame header comes before the first scan.
 
     Raises:
-        struct.error: The file ends inside a segment.
+        struct.error: The file ends inside the frame header, or the budget before it.
     """
-    for marker, position in _segments(data):
+    for marker, position in _segments(reader):
         if marker in _FRAME_HEADERS:
-            height, width = struct.unpack_from(">HH", data, position + 5)
+            height, width = reader.field(">HH", position + 5)
             return width, height
     return None
 
 
-def reaches_scan(data: bytes) -> bool:
+def reaches_scan(reader: BoundedReader) -> bool:
     """Tell whether the first scan comes within as many segments and fill bytes as honest files have.
 
     Pillow reads fill byte by byte and segment by segment in Python: 20 MiB of either took it 12 and 7 seconds.
 
     Args:
-        data: A JPEG file.
+        reader: Of a JPEG file, on a `HEADER_BUDGET`.
 
     Returns:
-        False when the walk gives up, or when the file ends between two segments.
+        False when the file ends before.
 
     Raises:
-        struct.error: The file ends inside a segment.
+        BudgetSpentError: The budget ends before.
     """
-    return any(marker == _START_OF_SCAN for marker, _ in _segments(data))
+    return any(marker == _START_OF_SCAN for marker, _ in _segments(reader))
 
 
-def _segments(data: bytes) -> Iterator[tuple[int, int]]:
+def _segments(reader: BoundedReader) -> Iterator[tuple[int, int]]:
     """Yield each segment's marker and position, up to the first scan's."""
-    position, fill = 2, 0
-    for _ in range(_MAX_SEGMENTS):
-        found = _MARKER.search(data, position, position + _MAX_FILL - fill)
-        if found is None:
-            return
-        fill += found.start() - position
-        position = found.start()
-        marker, length = struct.unpack_from(">xBH", data, position)
-        yield marker, position
+    position = 2
+    while found := reader.search(_MARKER, position):
+        marker = found[1][0]
+        yield marker, found.start()
         if marker == _START_OF_SCAN:
             return
-        position += 2 if marker in _STANDALONE else 2 + length
+        position = found.end(1) if marker in _STANDALONE else found.end(1) + _length(found)
 
 
-def has_more_scans_than(data: bytes, limit: int) -> bool:
+def has_more_scans_than(reader: BoundedReader, limit: int) -> bool:
     """Tell whether a JPEG asks for more scans than `limit`.
 
     Args:
-        data: A JPEG file.
+        reader: Of a JPEG file, on a `SCANS_BUDGET`.
         limit: Most scans to accept.
 
     Returns:
         True above the limit. Markers inside segments, and whatever follows the end of the image, do not count.
+
+    Raises:
+        BudgetSpentError: Too many other markers stand between the scans.
     """
     # The mark of a scan can also turn up by chance, but a file without that many marks needs no walk.
-    if data.count(bytes((0xFF, _START_OF_SCAN))) <= limit:
+    if reader.count(bytes((0xFF, _START_OF_SCAN))) <= limit:
         return False
     scans, position = 0, 2
-    while scans <= limit and (found := _NEXT_MARKER.search(data, position)):
-        position, marker = found.end(), found.group()[1]
+    while scans <= limit and (found := reader.search(_NEXT_MARKER, position)):
+        marker, position = found[1][0], found.end(1)
         if marker == _END_OF_IMAGE:
             break
         scans += marker == _START_OF_SCAN
         if marker not in _STANDALONE:
-            position += int.from_bytes(data[position : position + 2], "big")
+            position += _length(found)
     return scans > limit
+
+
+def _length(found: re.Match[bytes]) -> int:
+    """Bytes of a marker's segment, its two of length included; 0 where the file ends."""
+    return int.from_bytes(found[2] or b"", "big")

@@ -1,13 +1,15 @@
 """Untrusted bytes in, image format and pixel size out, read from fixed places without decoding or allocating.
 
-Costs microseconds, so a server may call it at admission. A size that is not where it should be is None: the decoder
-proper, which checks again, then has the last word.
+Costs at most a `HEADER_BUDGET`: this decides who may go further. A size that is not where it should be is None: the
+decoder proper, which checks again, then has the last word.
 """
 
 import struct
+from collections.abc import Callable
 
 from clipwarden.vision.formats.ifd import first_page_size
 from clipwarden.vision.formats.jpeg import frame_size
+from clipwarden.vision.formats.reader import HEADER_BUDGET, BoundedReader
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 
@@ -20,7 +22,7 @@ Size = tuple[int, int]
 
 
 def sniff_format(data: bytes) -> str | None:
-    """Name the format by its magic bytes.
+    """Name the format by its magic bytes, among the first 12.
 
     Args:
         data: The file.
@@ -45,7 +47,7 @@ def sniff_format(data: bytes) -> str | None:
 
 
 def sniff_size(data: bytes, image_format: str) -> Size | None:
-    """Read width and height in pixels as stored, before any orientation.
+    """Read width and height in pixels as stored, before any orientation; costs at most a `HEADER_BUDGET`.
 
     Args:
         data: The file.
@@ -54,54 +56,57 @@ def sniff_size(data: bytes, image_format: str) -> Size | None:
     Returns:
         (width, height), or None where the header is damaged or, as in AVIF, not at a fixed place.
     """
-    readers = {
-        "JPEG": frame_size,
-        "PNG": _png_size,
-        "WEBP": _webp_size,
-        "GIF": _gif_size,
-        "BMP": _bmp_size,
-        "TIFF": first_page_size,
-    }
+    read = _SIZE_READERS.get(image_format)
     try:
-        return readers[image_format](data) if image_format in readers else None
-    except struct.error:  # the header ends too early
+        return read(BoundedReader(data, HEADER_BUDGET)) if read else None
+    except struct.error:  # the header ends too early, or never
         return None
 
 
-def _png_size(data: bytes) -> Size | None:
-    if data[12:16] != b"IHDR":
+def _png_size(reader: BoundedReader) -> Size | None:
+    if reader.field("4s", 12) != (b"IHDR",):
         return None
-    width, height = struct.unpack_from(">II", data, 16)
+    width, height = reader.field(">II", 16)
     return width, height
 
 
-def _gif_size(data: bytes) -> Size:
-    width, height = struct.unpack_from("<HH", data, 6)
+def _gif_size(reader: BoundedReader) -> Size:
+    width, height = reader.field("<HH", 6)
     return width, height
 
 
-def _bmp_size(data: bytes) -> Size | None:
-    (header_size,) = struct.unpack_from("<I", data, 14)
+def _bmp_size(reader: BoundedReader) -> Size | None:
+    (header_size,) = reader.field("<I", 14)
     if header_size not in _BMP_HEADERS:
         return None
-    width, height = struct.unpack_from("<HH" if header_size == _BMP_CORE_HEADER else "<ii", data, 18)
+    width, height = reader.field("<HH" if header_size == _BMP_CORE_HEADER else "<ii", 18)
     # A negative height means rows from the top down.
     return abs(width), abs(height)
 
 
-def _webp_size(data: bytes) -> Size | None:
-    chunk = data[12:16]
+def _webp_size(reader: BoundedReader) -> Size | None:
+    (chunk,) = reader.field("4s", 12)
     if chunk == b"VP8X":
-        return _uint24(data, 24) + 1, _uint24(data, 27) + 1
+        return _uint24(reader, 24) + 1, _uint24(reader, 27) + 1
     if chunk == b"VP8L":
-        (bits,) = struct.unpack_from("<I", data, 21)
+        (bits,) = reader.field("<I", 21)
         return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
     if chunk == b"VP8 ":
-        width, height = struct.unpack_from("<HH", data, 26)
+        width, height = reader.field("<HH", 26)
         return width & 0x3FFF, height & 0x3FFF
     return None
 
 
-def _uint24(data: bytes, offset: int) -> int:
-    low, high = struct.unpack_from("<HB", data, offset)
+def _uint24(reader: BoundedReader, position: int) -> int:
+    low, high = reader.field("<HB", position)
     return int(low | high << 16)
+
+
+_SIZE_READERS: dict[str, Callable[[BoundedReader], Size | None]] = {
+    "JPEG": frame_size,
+    "PNG": _png_size,
+    "WEBP": _webp_size,
+    "GIF": _gif_size,
+    "BMP": _bmp_size,
+    "TIFF": first_page_size,
+}

@@ -3,11 +3,24 @@
 import struct
 from collections.abc import Callable
 
-from clipwarden.vision.formats.ifd import data_ends_at
+from clipwarden.vision.formats.ifd import MAX_TILES, data_ends_at
+from clipwarden.vision.formats.reader import HEADER_BUDGET, BoundedReader, Budget, BudgetSpentError
+
+# By format, what looking for the end may cost. An AVIF has a handful of boxes at the top, whose size stands in up
+# to 12 bytes; a TIFF a directory and four tables of up to 8 bytes a value; the others a field or one pass.
+TRUNCATION_BUDGETS = {
+    "JPEG": Budget(passes=1),
+    "PNG": Budget(passes=1),
+    "GIF": Budget(bytes=1),
+    "WEBP": Budget(bytes=4),
+    "BMP": Budget(bytes=4),
+    "AVIF": Budget(entries=1000, bytes=12 * 1000),
+    "TIFF": Budget(entries=HEADER_BUDGET.entries + 4 * MAX_TILES, bytes=HEADER_BUDGET.bytes + 4 * 8 * MAX_TILES),
+}
 
 
 def looks_cut_short(data: bytes, image_format: str) -> bool:
-    """Tell whether a file ends before its format says it should.
+    """Tell whether a file ends before its format says it should; costs at most its `TRUNCATION_BUDGETS`.
 
     Only asked about files that could not be decoded: some decodable ones lack their end marker.
 
@@ -20,51 +33,53 @@ def looks_cut_short(data: bytes, image_format: str) -> bool:
     """
     test = _TESTS.get(image_format)
     try:
-        return test is not None and test(data)
+        return test is not None and test(BoundedReader(data, TRUNCATION_BUDGETS[image_format]))
+    except BudgetSpentError:  # damaged, and on purpose
+        return False
     except struct.error:  # not even the header is whole
         return True
 
 
-def _jpeg(data: bytes) -> bool:
-    return b"\xff\xd9" not in data
+def _jpeg(reader: BoundedReader) -> bool:
+    return reader.count(b"\xff\xd9") == 0
 
 
-def _png(data: bytes) -> bool:
-    return b"IEND" not in data
+def _png(reader: BoundedReader) -> bool:
+    return reader.count(b"IEND") == 0
 
 
-def _gif(data: bytes) -> bool:
-    return not data.endswith(b";")
+def _gif(reader: BoundedReader) -> bool:
+    return reader.field("c", len(reader) - 1) != (b";",)
 
 
-def _webp(data: bytes) -> bool:
-    (size,) = struct.unpack_from("<I", data, 4)
-    return len(data) < int(size) + 8
+def _webp(reader: BoundedReader) -> bool:
+    (size,) = reader.field("<I", 4)
+    return len(reader) < int(size) + 8
 
 
-def _bmp(data: bytes) -> bool:
-    (size,) = struct.unpack_from("<I", data, 2)
-    return len(data) < int(size)
+def _bmp(reader: BoundedReader) -> bool:
+    (size,) = reader.field("<I", 2)
+    return len(reader) < int(size)
 
 
-def _avif(data: bytes) -> bool:
+def _avif(reader: BoundedReader) -> bool:
     """Walk the top-level boxes: the last one must end where the file does."""
     position = 0
-    while position < len(data):
-        (size,) = struct.unpack_from(">I", data, position)
+    while position < len(reader):
+        (size,) = reader.entry(">I", position)
         if size == 1:
-            (size,) = struct.unpack_from(">Q", data, position + 8)
+            (size,) = reader.field(">Q", position + 8)
         if size == 0:  # runs to the end, wherever that is
             return False
         position += max(8, size)
-    return position > len(data)
+    return position > len(reader)
 
 
-def _tiff(data: bytes) -> bool:
-    return data_ends_at(data) > len(data)
+def _tiff(reader: BoundedReader) -> bool:
+    return data_ends_at(reader) > len(reader)
 
 
-_TESTS: dict[str, Callable[[bytes], bool]] = {
+_TESTS: dict[str, Callable[[BoundedReader], bool]] = {
     "JPEG": _jpeg,
     "PNG": _png,
     "GIF": _gif,
