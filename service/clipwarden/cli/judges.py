@@ -7,7 +7,7 @@ from typing import Protocol
 import grpc
 
 from clipwarden.cli.loading import load_model_and_policies
-from clipwarden.cli.options import Asked
+from clipwarden.cli.options import JudgeOptions
 from clipwarden.cli.outcome import NotJudgedError
 from clipwarden.client import AsyncClient, ClientError
 from clipwarden.client.channel import MAX_MESSAGE_BYTES
@@ -51,11 +51,11 @@ class Judge(Protocol):
 
 
 @asynccontextmanager
-async def open_judge(asked: Asked, snapshot: Snapshot | None, *, images: int) -> AsyncIterator[Judge]:
-    """Open what `asked` calls for, and close it at the end.
+async def open_judge(options: JudgeOptions, snapshot: Snapshot | None, *, images: int) -> AsyncIterator[Judge]:
+    """Open what `options` calls for, and close it at the end.
 
     Args:
-        asked: How to judge.
+        options: How to judge.
         snapshot: From `load_for`.
         images: How many there are to judge.
 
@@ -64,17 +64,17 @@ async def open_judge(asked: Asked, snapshot: Snapshot | None, *, images: int) ->
         EncoderError: The encoder fails on a plain image.
     """
     if snapshot is None:
-        async with _connect(asked) as client:
+        async with _connect(options) as client:
             await client.wait_until_ready(READY_SECONDS)
-            yield ServerJudge(client, asked)
+            yield ServerJudge(client, options)
     else:
         # Warming up larger batches takes longer than a few images do one by one.
-        settings = EngineSettings.with_room_for(asked.concurrency, max_batch=1 if images < WORTH_BATCHING else 0)
+        settings = EngineSettings.with_room_for(options.concurrency, max_batch=1 if images < WORTH_BATCHING else 0)
         async with Pipeline(snapshot.model, settings) as pipeline:
-            yield LocalJudge(pipeline, settings, snapshot.select(None, asked.context), asked)
+            yield LocalJudge(pipeline, settings, snapshot.select(None, options.context), options)
 
 
-def load_for(asked: Asked) -> Snapshot | None:
+def load_for(options: JudgeOptions) -> Snapshot | None:
     """Load what judging in this process needs; None where a server judges.
 
     Takes seconds, and comes before any event loop, which would keep Ctrl-C waiting.
@@ -82,10 +82,10 @@ def load_for(asked: Asked) -> Snapshot | None:
     Raises:
         ClipwardenError: The model or the policy cannot be used, or the policy declares no such context.
     """
-    if asked.server is not None:
+    if options.server is not None:
         return None
-    snapshot = load_model_and_policies(asked.model, [asked.policy] if asked.policy else [])
-    snapshot.select(None, asked.context)
+    snapshot = load_model_and_policies(options.model, [options.policy] if options.policy else [])
+    snapshot.select(None, options.context)
     return snapshot
 
 
@@ -94,25 +94,25 @@ class ServerJudge:
 
     Args:
         client: Connected.
-        asked: How to judge.
+        options: How to judge.
     """
 
     max_bytes = MAX_MESSAGE_BYTES
 
-    def __init__(self, client: AsyncClient, asked: Asked) -> None:
+    def __init__(self, client: AsyncClient, options: JudgeOptions) -> None:
         self._client = client
-        self._asked = asked
-        self.width = asked.concurrency
+        self._options = options
+        self.width = options.concurrency
 
     async def judge(self, data: bytes) -> v1.Moderation:
         """Judge one image."""
         try:
             return await self._client.moderate(
                 data,
-                policy=self._asked.policy,
-                context=self._asked.context,
-                return_embeddings=self._asked.return_embeddings,
-                timeout=self._asked.timeout_seconds,
+                policy=self._options.policy,
+                context=self._options.context,
+                return_embeddings=self._options.return_embeddings,
+                timeout=self._options.timeout_seconds,
             )
         except ClientError as error:
             if _fails_alone(error):
@@ -127,15 +127,17 @@ class LocalJudge:
         pipeline: Running.
         settings: Its settings.
         selection: What to judge with.
-        asked: How to judge.
+        options: How to judge.
     """
 
-    def __init__(self, pipeline: Pipeline, settings: EngineSettings, selection: Selection, asked: Asked) -> None:
+    def __init__(
+        self, pipeline: Pipeline, settings: EngineSettings, selection: Selection, options: JudgeOptions
+    ) -> None:
         self._pipeline = pipeline
         self._selection = selection
-        self._asked = asked
+        self._options = options
         self.max_bytes = settings.limits.max_bytes
-        self.width = asked.concurrency
+        self.width = options.concurrency
 
     async def judge(self, data: bytes) -> v1.Moderation:
         """Judge one image."""
@@ -152,7 +154,7 @@ class LocalJudge:
                 policy_verdict=verdict(on_error),
                 request_id=request_id,
             ) from error
-        return moderation(judged, request_id=request_id, return_embeddings=self._asked.return_embeddings)
+        return moderation(judged, request_id=request_id, return_embeddings=self._options.return_embeddings)
 
 
 def not_judged(error: ClientError) -> NotJudgedError:
@@ -179,8 +181,8 @@ def _fails_alone(error: ClientError) -> bool:
     )
 
 
-def _connect(asked: Asked) -> AsyncClient:
-    if asked.root_certificates is None:
-        return AsyncClient(asked.server or "")
-    roots = asked.root_certificates.read_bytes()
-    return AsyncClient(asked.server or "", credentials=grpc.ssl_channel_credentials(roots))
+def _connect(options: JudgeOptions) -> AsyncClient:
+    if options.root_certificates is None:
+        return AsyncClient(options.server or "")
+    roots = options.root_certificates.read_bytes()
+    return AsyncClient(options.server or "", credentials=grpc.ssl_channel_credentials(roots))

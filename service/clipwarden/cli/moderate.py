@@ -13,7 +13,8 @@ import typer
 
 from clipwarden.cli.exits import EXIT_CODES_HELP, Exit
 from clipwarden.cli.inputs import Input, find_inputs
-from clipwarden.cli.options import TIMEOUT_SECONDS, WIDTH, Asked
+from clipwarden.cli.options import TIMEOUT_SECONDS, JudgeOptions
+from clipwarden.engine.settings import AT_ONCE
 from clipwarden.errors import ConfigError
 from clipwarden.serving.values import address
 from clipwarden.terminal import notice
@@ -67,7 +68,7 @@ def moderate(
     embeddings: Annotated[
         bool, typer.Option("--embeddings", help="Include embeddings in --json. They can be personal data.")
     ] = False,
-    concurrency: Annotated[int, typer.Option(metavar="IMAGES", help="Images at work at the same time.")] = WIDTH,
+    concurrency: Annotated[int, typer.Option(metavar="IMAGES", help="Images at work at the same time.")] = AT_ONCE,
     timeout: Annotated[
         float, typer.Option(metavar="SECONDS", help="Longest wait for one image, with --server.")
     ] = TIMEOUT_SECONDS,
@@ -91,7 +92,7 @@ def moderate(
     """
     if embeddings and not as_json:
         raise ConfigError("--embeddings makes sense with --json only.")
-    asked = Asked(
+    options = JudgeOptions(
         server=server,
         policy=policy,
         model=model,
@@ -101,9 +102,9 @@ def moderate(
         return_embeddings=embeddings,
         root_certificates=tls_ca,
     )
-    _check(asked)
+    _check(options)
     found = find_inputs(files, recursive=recursive)
-    code = _report(found.inputs, asked, as_json=as_json, explain=explain)
+    code = _report(found.inputs, options, as_json=as_json, explain=explain)
     if found.folders_left_out:
         notice(f"Folders not looked into: {found.folders_left_out}. Add --recursive to judge what they hold.")
     return code
@@ -113,14 +114,14 @@ def moderate(
 moderate.__doc__ = f"{inspect.getdoc(moderate)}\n\n{EXIT_CODES_HELP}"
 
 
-def _check(asked: Asked) -> None:
-    if asked.server is not None and asked.model is not None:
+def _check(options: JudgeOptions) -> None:
+    if options.server is not None and options.model is not None:
         raise ConfigError("--model and --server exclude each other: a server has its own model.")
-    if asked.server is not None and not _is_address(asked.server):
-        raise ConfigError(f"--server is {asked.server!r}; it must be HOST:PORT or unix:PATH.")
-    if asked.server is None and asked.root_certificates is not None:
+    if options.server is not None and not _is_address(options.server):
+        raise ConfigError(f"--server is {options.server!r}; it must be HOST:PORT or unix:PATH.")
+    if options.server is None and options.root_certificates is not None:
         raise ConfigError("--tls-ca makes sense with --server only.")
-    if asked.concurrency < 1 or not 0 < asked.timeout_seconds < math.inf:
+    if options.concurrency < 1 or not 0 < options.timeout_seconds < math.inf:
         raise ConfigError("--concurrency must be at least 1, and --timeout above 0.")
 
 
@@ -134,27 +135,29 @@ def _is_address(server: str) -> bool:
         return False
 
 
-def _report(inputs: Sequence[Input], asked: Asked, *, as_json: bool, explain: bool) -> Exit:
+def _report(inputs: Sequence[Input], options: JudgeOptions, *, as_json: bool, explain: bool) -> Exit:
     """Judge and print; what was judged is printed even where not every image could be tried."""
     from clipwarden.cli.judges import load_for
     from clipwarden.cli.report import make_report
 
     report = make_report(as_json=as_json, explain=explain)
     try:
-        asyncio.run(_judge_all(inputs, asked, load_for(asked), report))
+        asyncio.run(_judge_all(inputs, options, load_for(options), report))
     finally:
         # What was judged before Ctrl-C or before the server went away is still worth seeing.
         report.finish()
     return report.tally.exit
 
 
-async def _judge_all(inputs: Sequence[Input], asked: Asked, snapshot: "Snapshot | None", report: "Report") -> None:
+async def _judge_all(
+    inputs: Sequence[Input], options: JudgeOptions, snapshot: "Snapshot | None", report: "Report"
+) -> None:
     from clipwarden.cli.judges import open_judge
     from clipwarden.cli.loading import progress_bar
     from clipwarden.engine.in_order import in_order
 
     async with (
-        open_judge(asked, snapshot, images=len(inputs)) as judge,
+        open_judge(options, snapshot, images=len(inputs)) as judge,
         aclosing(in_order(inputs, partial(_judge_one, judge), width=judge.width)) as outcomes,
     ):
         with progress_bar("Judging") as advance:

@@ -3,15 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-WIDTH = 16
-"""Images at work at the same time: twice the largest batch on CPUs, so that the encoder never waits."""
+from clipwarden.engine.settings import AT_ONCE
 
 TIMEOUT_SECONDS = 30.0
 """As long as the client's own default."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Asked:
+class JudgeOptions:
     """What to judge with, and how.
 
     Attributes:
@@ -29,7 +28,7 @@ class Asked:
     policy: str | None = None
     model: str | None = None
     context: str | None = None
-    concurrency: int = WIDTH
+    concurrency: int = AT_ONCE
     timeout_seconds: float = TIMEOUT_SECONDS
     return_embeddings: bool = False
     root_certificates: Path | None = None

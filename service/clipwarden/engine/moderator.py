@@ -23,7 +23,7 @@ from typing import Any, Self, TypeVar
 from clipwarden.engine.in_order import in_order
 from clipwarden.engine.pipeline import Pipeline
 from clipwarden.engine.results import EmbeddedImage, Judged
-from clipwarden.engine.settings import EngineSettings
+from clipwarden.engine.settings import AT_ONCE, EngineSettings
 from clipwarden.engine.snapshot import Snapshot, load_snapshot, user_cache_folder
 from clipwarden.engine.sources import ImageSource, name_of, read_source
 from clipwarden.errors import ClipwardenError, RequestError
@@ -31,9 +31,6 @@ from clipwarden.modelfolder.load import EMBEDDED_MODEL
 from clipwarden.modelfolder.runtime import CPU_PROVIDER
 from clipwarden.policy.bundle.cache import VectorCache
 from clipwarden.vision.plan import WHOLE, ViewPlan
-
-AT_ONCE = 16
-"""Images at work at the same time: twice the largest batch on CPUs, so that the encoder never waits."""
 
 T = TypeVar("T")
 

@@ -49,7 +49,7 @@ _UPRIGHT = {
 
 
 def read_header(data: bytes, limits: DecodeLimits = DEFAULT_LIMITS) -> ImageHeader:
-    """Check size, format and pixel count by the header alone; takes microseconds and allocates nothing.
+    """Check size, format and pixel count by the header alone, within `reader.HEADER_BUDGET`.
 
     Args:
         data: The file.
