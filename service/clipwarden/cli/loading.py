@@ -5,10 +5,9 @@ from contextlib import contextmanager
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from clipwarden.engine.snapshot import Snapshot, find_policy, make_snapshot, user_cache_folder
+from clipwarden.engine.snapshot import Snapshot, load_snapshot, user_cache_folder
 from clipwarden.modelfolder.load import EMBEDDED_MODEL, Model, load_model, resolve_model
 from clipwarden.policy.bundle.cache import VectorCache
-from clipwarden.policy.bundle.load import load_compiled
 from clipwarden.policy.bundle.vectors import Progress as OnProgress
 from clipwarden.startup import prepare_process
 from clipwarden.terminal import stderr
@@ -25,14 +24,9 @@ def load_model_and_policies(model: str | None, policies: Sequence[str]) -> Snaps
         ClipwardenError: As `clipwarden.engine.snapshot.load_snapshot`.
     """
     prepare_process()
-    name = model or EMBEDDED_MODEL
-    paths = [find_policy(policy) for policy in policies or (default_policy_for(name),)]
-    loaded = load_model(resolve_model(name))
-    compiled = []
-    for path in paths:
-        with progress_bar(f"Embedding the texts of {path.name}") as advance:
-            compiled.append(load_compiled(path, model=loaded, cache=vector_cache(), progress=advance))
-    return make_snapshot(loaded, compiled)
+    return load_snapshot(
+        model or EMBEDDED_MODEL, policies, cache=vector_cache(), progress=progress_bar, on_warning=lambda _: None
+    )
 
 
 def load_named_model(model: str | None) -> Model:
@@ -47,11 +41,6 @@ def load_named_model(model: str | None) -> Model:
     """
     prepare_process()
     return load_model(resolve_model(model or EMBEDDED_MODEL))
-
-
-def default_policy_for(model: str) -> str:
-    """Name the shipped policy that suits a model."""
-    return "stickers" if model == EMBEDDED_MODEL else "default"
 
 
 def vector_cache() -> VectorCache:

@@ -6,7 +6,7 @@ from typing import Literal, Protocol, Self
 from clipwarden.vision.limits import DEFAULT_LIMITS, DecodeLimits
 
 AT_ONCE = 16
-"""Images that a caller in this process has at work at the same time: twice the largest batch on CPUs, so that the encoder
+"""Images at work at the same time for a caller in this process: twice the largest batch on CPUs, so that the encoder
 never waits."""
 
 Stage = Literal["decode_wait", "decode", "queue", "encode", "judge", "total"]

@@ -2,8 +2,8 @@
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from clipwarden.modelfolder.load import EMBEDDED_MODEL, Model, load_model, resol
 from clipwarden.policy.bundle.cache import VectorCache
 from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.bundle.load import load_compiled
+from clipwarden.policy.bundle.vectors import Progress
 from clipwarden.policy.schema import Mode
 from clipwarden.policy.shipped import shipped_policies, shipped_policy
 from clipwarden.scoring.decide import require_context
@@ -76,6 +77,10 @@ class Selection:
         return WHOLE
 
 
+def _log_warning(problem: Problem) -> None:
+    log.warning("%s", problem)
+
+
 def load_snapshot(
     model: str,
     policies: Sequence[str] = (),
@@ -84,6 +89,8 @@ def load_snapshot(
     provider: str = "CPUExecutionProvider",
     threads: int | None = None,
     cache: VectorCache | None = None,
+    progress: Callable[[str], AbstractContextManager[Progress | None]] = lambda _label: nullcontext(),
+    on_warning: Callable[[Problem], None] = _log_warning,
 ) -> Snapshot:
     """Load a model and its policies. Takes seconds: keep it off the event loop.
 
@@ -94,6 +101,8 @@ def load_snapshot(
         provider: onnxruntime execution provider.
         threads: For the encoder; None takes all CPUs that the process may use.
         cache: Vectors of texts embedded before; None embeds all.
+        progress: Makes a progress bar of a label.
+        on_warning: Told of what deserves a look and stops nothing; logs it by default.
 
     Returns:
         The snapshot.
@@ -105,9 +114,13 @@ def load_snapshot(
         ConfigError: A policy file is missing, two policies share an id, or the default is none of them.
         RuntimeMissingError: Neither or both runtime packages are installed.
     """
+    # First, since a misspelt name should not have to wait for a model.
+    paths = [find_policy(name) for name in policies or ("stickers" if model == EMBEDDED_MODEL else "default",)]
     loaded = load_model(resolve_model(model), provider=provider, threads=threads)
-    names = policies or (("stickers",) if model == EMBEDDED_MODEL else ("default",))
-    compiled = [load_compiled(find_policy(name), model=loaded, cache=cache, on_warning=_log_warning) for name in names]
+    compiled = []
+    for path in paths:
+        with progress(f"Embedding the texts of {path.name}") as advance:
+            compiled.append(load_compiled(path, model=loaded, cache=cache, progress=advance, on_warning=on_warning))
     return make_snapshot(loaded, compiled, default_policy_id)
 
 
@@ -166,10 +179,6 @@ def find_policy(name: str) -> Path:
     meant = closest(Path(name).stem, [path.stem for path in shipped_policies()])
     hint = f' Did you mean "{meant}"?' if meant else ""
     raise ConfigError(f"There is no policy file {name}, and no shipped policy of that name.{hint}")
-
-
-def _log_warning(problem: Problem) -> None:
-    log.warning("%s", problem)
 
 
 def mode_counts(compiled: CompiledPolicy) -> dict[Mode, int]:
