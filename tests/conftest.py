@@ -9,7 +9,7 @@ from hypothesis import settings
 
 from clipwarden.modelfolder.load import Model
 from clipwarden.modelfolder.runtime import keep_onnxruntime_silent
-from clipwarden.serving.jsonlog import JsonFormatter
+from clipwarden.serving.process import JsonFormatter
 from kit.toymodel import build_toy_model, load_toy_model
 
 # Some tests import onnxruntime themselves.

@@ -87,7 +87,7 @@ def model(
     """Export, verify and publish a model folder."""
     require_packages()
     # Seconds to import, and `--help` must not wait for them.
-    from clipwarden.startup import prepare_process
+    from clipwarden.machine import prepare_process
     from clipwarden_export.export import STEPS, ExportSettings, check_before_work, export_model
     from clipwarden_export.graphs.precision import Calibration
     from clipwarden_export.sources.loading import load_checkpoint
@@ -130,7 +130,7 @@ def verify(
     as_json: JsonOption = False,
 ) -> Exit:
     """Verify a model folder again: its files and golden vectors, and with --against its checkpoint."""
-    from clipwarden.startup import prepare_process
+    from clipwarden.machine import prepare_process
     from clipwarden_export.verification.selfcheck import check_folder
 
     prepare_process()

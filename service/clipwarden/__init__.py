@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from clipwarden.client import ClientError as ClientError
     from clipwarden.client import RetryPolicy as RetryPolicy
     from clipwarden.client import StreamItem as StreamItem
-    from clipwarden.engine.moderator import AsyncModerator as AsyncModerator
-    from clipwarden.engine.moderator import ImageResult as ImageResult
+    from clipwarden.engine.async_moderator import AsyncModerator as AsyncModerator
+    from clipwarden.engine.async_moderator import ImageResult as ImageResult
     from clipwarden.engine.moderator import Moderator as Moderator
     from clipwarden.engine.results import EmbeddedImage as EmbeddedImage
     from clipwarden.engine.results import Judged as Judged
@@ -37,8 +37,8 @@ _HOMES = {
     "ClientError": "clipwarden.client",
     "RetryPolicy": "clipwarden.client",
     "StreamItem": "clipwarden.client",
-    "AsyncModerator": "clipwarden.engine.moderator",
-    "ImageResult": "clipwarden.engine.moderator",
+    "AsyncModerator": "clipwarden.engine.async_moderator",
+    "ImageResult": "clipwarden.engine.async_moderator",
     "Moderator": "clipwarden.engine.moderator",
     "EmbeddedImage": "clipwarden.engine.results",
     "Judged": "clipwarden.engine.results",

@@ -1,10 +1,13 @@
-"""How many CPUs this process may really use (cgroup quota, affinity), and BLAS kept to one thread."""
+"""How many CPUs this process may really use (cgroup quota, affinity), and libraries kept from fighting over them."""
 
+import logging
 import math
 import os
+import warnings
 from functools import cache
 from pathlib import Path
 
+from PIL import AvifImagePlugin
 from threadpoolctl import threadpool_limits
 
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
@@ -113,3 +116,17 @@ def limit_blas_threads() -> None:
     """
     # Not used as a context manager: the limit must outlive this call.
     threadpool_limits(limits=1, user_api="blas")
+
+
+def prepare_process() -> None:
+    """Keep libraries from fighting over the cores and from writing to stderr about callers' files.
+
+    Not done at import: a program that merely imports clipwarden keeps its own settings.
+    """
+    limit_blas_threads()
+    # Images are decoded side by side in a pool as wide as the CPUs; more threads inside one image only contend.
+    AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+    # A hostile file can make Pillow warn in ever new words, each remembered for ever by the warnings registry.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    # At debug level Pillow logs EXIF values, which are the caller's content; its errors reach us as exceptions anyway.
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)

@@ -9,10 +9,10 @@ from typing import Annotated
 import typer
 
 from clipwarden.errors import ConfigError
+from clipwarden.machine import prepare_process
 from clipwarden.modelfolder.load import Model, load_model, resolve_model
 from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.schema import Mode
-from clipwarden.startup import prepare_process
 from clipwarden.terminal import printable, stdout
 from clipwarden_export.errors import SourceError
 from clipwarden_export.exits import EXIT_CODES_HELP

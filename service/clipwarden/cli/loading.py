@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from clipwarden.engine.snapshot import Snapshot, load_snapshot, user_cache_folder
+from clipwarden.machine import prepare_process
 from clipwarden.modelfolder.load import EMBEDDED_MODEL, Model, load_model, resolve_model
 from clipwarden.policy.bundle.cache import VectorCache
 from clipwarden.policy.bundle.vectors import Progress as OnProgress
-from clipwarden.startup import prepare_process
 from clipwarden.terminal import stderr
 
 

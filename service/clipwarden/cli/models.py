@@ -47,8 +47,8 @@ def models(
 
     - `clipwarden models /srv/models` shows every model folder inside.
     """
+    from clipwarden.machine import prepare_process
     from clipwarden.modelfolder.load import load_manifest, load_model
-    from clipwarden.startup import prepare_process
 
     prepare_process()
     for path in _model_folders(folder):

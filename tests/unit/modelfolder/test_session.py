@@ -10,8 +10,8 @@ import pytest
 from PIL import AvifImagePlugin
 from threadpoolctl import threadpool_info
 
-from clipwarden import startup
 from clipwarden.errors import ModelError, RuntimeMissingError
+from clipwarden.machine import prepare_process
 from clipwarden.modelfolder import runtime, session
 from clipwarden.modelfolder.runtime import check_packages, import_onnxruntime
 from kit import toymodel
@@ -120,7 +120,7 @@ def test_installed_but_broken_runtime_says_so(monkeypatch: pytest.MonkeyPatch) -
 
 def test_prepared_process_is_quiet_about_pillow_and_keeps_blas_to_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(AvifImagePlugin, "DEFAULT_MAX_THREADS", 0)
-    startup.prepare_process()
+    prepare_process()
     assert all(pool["num_threads"] == 1 for pool in threadpool_info() if pool["user_api"] == "blas")
     assert AvifImagePlugin.DEFAULT_MAX_THREADS == 1
     assert not logging.getLogger("PIL").isEnabledFor(logging.ERROR)

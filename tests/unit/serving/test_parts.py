@@ -26,7 +26,7 @@ from clipwarden.errors import (
 )
 from clipwarden.modelfolder.load import Model
 from clipwarden.policy.schema import Verdict
-from clipwarden.serving import jsonlog
+from clipwarden.serving.process import configure_logging
 from clipwarden.serving.server import load, running_server
 from clipwarden.serving.status import reason_of, status_of
 from clipwarden.v1 import moderation_pb2 as pb
@@ -74,7 +74,7 @@ def test_log_line_is_json_with_extras_and_traceback() -> None:
     root = logging.getLogger()
     before, level = list(root.handlers), root.level
     try:
-        jsonlog.configure_logging("info", stream)
+        configure_logging("info", stream)
         logging.getLogger("a").debug("not written")
         extra = {"request_id": "r\n\x9b31m\u2028", "path": Path("p")}
         logging.getLogger("a").error("it %s", "broke", extra=extra, exc_info=KeyError("k"))

@@ -1,0 +1,264 @@
+"""Judge images in this process, on the event loop of whoever asks; `moderator` is the same for programs without one."""
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+from clipwarden.engine.images import ImageSource, name_of, read_source
+from clipwarden.engine.in_order import in_order
+from clipwarden.engine.pipeline import Pipeline
+from clipwarden.engine.results import EmbeddedImage, Judged
+from clipwarden.engine.settings import AT_ONCE, EngineSettings
+from clipwarden.engine.snapshot import Snapshot, load_snapshot, user_cache_folder
+from clipwarden.errors import ClipwardenError, RequestError
+from clipwarden.modelfolder.load import EMBEDDED_MODEL
+from clipwarden.modelfolder.runtime import CPU_PROVIDER
+from clipwarden.policy.bundle.cache import VectorCache
+from clipwarden.vision.plan import WHOLE, ViewPlan
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ImageResult:
+    """What became of one image of several: exactly one of `judged` and `error`.
+
+    Attributes:
+        source: The image, as it was given.
+        judged: The verdict and what it was made from, or None.
+        error: Why there is no verdict, or None. Not raised, so that one bad image spoils no other.
+    """
+
+    source: ImageSource
+    judged: Judged | None = None
+    error: ClipwardenError | OSError | None = None
+
+    @property
+    def name(self) -> str:
+        """The image's path, or what it is."""
+        return name_of(self.source)
+
+    def unwrap(self) -> Judged:
+        """Return the verdict, or raise the error.
+
+        Raises:
+            ClipwardenError: There is no verdict on this image.
+            OSError: It could not be read.
+        """
+        if self.judged is None:
+            raise self.error or ClipwardenError("there is no result")
+        return self.judged
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Loading:
+    """What a moderator judges with; all of it is plain, so that a moderator may be sent to another process."""
+
+    model: str
+    policies: tuple[str, ...]
+    provider: str
+    encoder_threads: int | None
+    vector_cache: bool
+    settings: EngineSettings
+
+    def load(self) -> Snapshot:
+        return load_snapshot(
+            self.model,
+            self.policies,
+            provider=self.provider,
+            threads=self.encoder_threads,
+            cache=VectorCache(user_cache_folder() if self.vector_cache else None),
+        )
+
+
+class AsyncModerator:
+    """Judges images in this process, on the event loop that uses it first.
+
+    The model is loaded at first use, or by `async with`; a copy in another process, forked or unpickled, loads its own.
+    Safe to share between tasks of one loop; another loop needs a moderator of its own.
+
+    Args:
+        model: Model folder, or "mini" for the embedded model.
+        policies: Policy files, bundles, or names of shipped policies; none takes the shipped one that suits the model.
+            The first one is the default.
+        provider: onnxruntime execution provider.
+        encoder_threads: For the encoder; None takes all CPUs that the process may use.
+        vector_cache: Whether to keep the vectors of policy texts in the user's cache folder, as servers do.
+        settings: Limits and bounds; None has room for `AT_ONCE` images of the largest size.
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] = EMBEDDED_MODEL,
+        policies: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (),
+        *,
+        provider: str = CPU_PROVIDER,
+        encoder_threads: int | None = None,
+        vector_cache: bool = True,
+        settings: EngineSettings | None = None,
+    ) -> None:
+        listed = [policies] if isinstance(policies, str | os.PathLike) else policies
+        self._loading = _Loading(
+            # A path object is a folder even when it is called "mini".
+            model=model if isinstance(model, str) else str(Path(model).absolute()),
+            policies=tuple(os.fspath(policy) for policy in listed),
+            provider=provider,
+            encoder_threads=encoder_threads,
+            vector_cache=vector_cache,
+            settings=settings or EngineSettings.with_room_for(AT_ONCE),
+        )
+        self._forget()
+
+    def _forget(self) -> None:
+        self._process = os.getpid()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._opened: asyncio.Task[tuple[Snapshot, Pipeline]] | None = None
+
+    def __getstate__(self) -> _Loading:
+        """Leave sessions and threads behind; they belong to this process."""
+        return self._loading
+
+    def __setstate__(self, loading: _Loading) -> None:
+        """Start unopened."""
+        self._loading = loading
+        self._forget()
+
+    async def __aenter__(self) -> Self:
+        """Load the model and the policies now."""
+        await self._open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close."""
+        await self.close()
+
+    async def close(self) -> None:
+        """Stop; images at work fail with ShuttingDownError. The next use opens it again."""
+        opened = self._opened if self._process == os.getpid() else None
+        self._forget()
+        if opened is not None:
+            _, pipeline = await opened
+            await pipeline.close()
+
+    async def snapshot(self) -> Snapshot:
+        """Return the model and the policies, loading them if need be."""
+        return (await self._open())[0]
+
+    async def moderate(self, image: ImageSource, *, policy: str | None = None, context: str | None = None) -> Judged:
+        """Judge one image.
+
+        Args:
+            image: A path, the encoded bytes, or a file opened for reading bytes.
+            policy: Id of a loaded policy; None takes the default.
+            context: A context that the policy declares, or None.
+
+        Returns:
+            The verdict and everything it rests on.
+
+        Raises:
+            ImageError: It cannot be judged as an image.
+            RequestError: No such policy or context.
+            ClipwardenError: The model or a policy cannot be loaded, or the encoder failed.
+            OSError: The path cannot be read.
+        """
+        snapshot, pipeline = await self._open()
+        selection = snapshot.select(policy, context)
+        return await pipeline.moderate(await self._read(image), selection)
+
+    async def moderate_many(
+        self,
+        images: Iterable[ImageSource] | AsyncIterable[ImageSource],
+        *,
+        policy: str | None = None,
+        context: str | None = None,
+        at_once: int = AT_ONCE,
+    ) -> AsyncGenerator[ImageResult, None]:
+        """Judge images as they come, several at a time; neither they nor the results are ever held all at once.
+
+        Args:
+            images: Any number, even endless.
+            policy: As for `moderate`.
+            context: As for `moderate`.
+            at_once: Most images at work or waiting to be taken from here.
+
+        Yields:
+            A result an image, in the order of the images.
+
+        Raises:
+            RequestError: No such policy or context.
+            ClipwardenError: The model or a policy cannot be loaded.
+        """
+        (await self.snapshot()).select(policy, context)
+        one = partial(self.result, policy=policy, context=context)
+        async with aclosing(in_order(images, one, width=at_once)) as results:
+            async for result in results:
+                yield result
+
+    async def result(self, image: ImageSource, *, policy: str | None = None, context: str | None = None) -> ImageResult:
+        """Judge one image of several, whose errors are no reason to stop; arguments as for `moderate`.
+
+        Raises:
+            RequestError: No such policy or context, which spoils every image.
+        """
+        try:
+            return ImageResult(source=image, judged=await self.moderate(image, policy=policy, context=context))
+        except RequestError:
+            raise
+        except (ClipwardenError, OSError) as error:
+            return ImageResult(source=image, error=error)
+
+    async def embed(self, image: ImageSource, *, plan: ViewPlan = WHOLE) -> EmbeddedImage:
+        """Embed one image, to be judged later by any policy for this model; arguments and errors as `moderate`."""
+        _, pipeline = await self._open()
+        return await pipeline.embed(await self._read(image), plan)
+
+    async def judge(self, image: EmbeddedImage, *, policy: str | None = None, context: str | None = None) -> Judged:
+        """Judge an image that was embedded before.
+
+        Args:
+            image: From `embed`, of this model.
+            policy: As for `moderate`.
+            context: As for `moderate`.
+
+        Returns:
+            As `moderate`.
+
+        Raises:
+            FingerprintMismatchError: The image was embedded by another model.
+            ClipwardenError: As `moderate`.
+        """
+        snapshot, pipeline = await self._open()
+        return await pipeline.judge(image, snapshot.select(policy, context))
+
+    async def _read(self, image: ImageSource) -> bytes:
+        return await asyncio.to_thread(read_source, image, limit=self._loading.settings.limits.max_bytes)
+
+    async def _open(self) -> tuple[Snapshot, Pipeline]:
+        """Load and start what this process and loop have not yet; callers that come meanwhile wait for the same."""
+        if self._process != os.getpid():
+            self._forget()  # forked: the threads behind it stayed in the parent
+        loop = asyncio.get_running_loop()
+        if self._loop not in (None, loop):
+            raise RuntimeError("an AsyncModerator belongs to the event loop that used it first; make one for each loop")
+        if self._opened is None:
+            self._loop, self._opened = loop, asyncio.create_task(self._start())
+        # Shielded: a caller that gives up must not take the others' model with it.
+        return await asyncio.shield(self._opened)
+
+    async def _start(self) -> tuple[Snapshot, Pipeline]:
+        try:
+            snapshot = await asyncio.to_thread(self._loading.load)
+            pipeline = Pipeline(snapshot.model, self._loading.settings)
+            await pipeline.start()
+        except BaseException:
+            self._opened = None  # the next use tries again
+            raise
+        return snapshot, pipeline
