@@ -1,12 +1,9 @@
 """Read the ends of bands, and say what holds where a context overrides them."""
 
-from clipwarden.policy.schema import Bounds, Method, Unit
+from clipwarden.policy.methods import LOWEST
+from clipwarden.policy.schema import Bounds, Unit
 from clipwarden.textfiles.maps import Fields
 from clipwarden.textfiles.values import Value
-
-UNIT_OF = {Method.COSINE: Unit.COSINE, Method.MARGIN: Unit.SCORE, Method.HEAD: Unit.SCORE}
-LOWEST = {Unit.COSINE: -1.0, Unit.SCORE: 0.0}
-"""Lower end of each unit's range; the upper end of both is 1."""
 
 
 def merge_bounds(base: Bounds, override: Bounds) -> Bounds:

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from clipwarden.policy.language.bounds import UNIT_OF, check_order, merge_bounds, read_bounds
+from clipwarden.policy.language.bounds import check_order, merge_bounds, read_bounds
 from clipwarden.policy.language.conditions import (
     ADJUSTMENTS_EXAMPLE,
     EXEMPTIONS_EXAMPLE,
@@ -13,6 +13,7 @@ from clipwarden.policy.language.conditions import (
 from clipwarden.policy.language.learned import LearnedError, LearnedSource
 from clipwarden.policy.language.prompts import NEGATIVES_EXAMPLE, PROMPTS_EXAMPLE, PromptReader
 from clipwarden.policy.language.sections import MODE_HABITS, MODES, Defaults, read_digest, read_templates
+from clipwarden.policy.methods import METHODS
 from clipwarden.policy.schema import (
     Attribute,
     Bounds,
@@ -225,14 +226,14 @@ class ConceptReader:
         fields = Fields(value, _THRESHOLD_KEYS, self._findings)
         named = fields.need("unit")
         unit = named.choice(_UNITS, habits={"probability": "score", "percent": "score"}) if named else None
-        if named and unit and method and unit is not UNIT_OF[method]:
+        if named and unit and method and unit is not METHODS[method].unit:
             message = f"The unit `{unit}` does not go with `method: {method}`."
-            named.error("unit-mismatch", message, f"Write `unit: {UNIT_OF[method]}`, and numbers in that unit.")
+            named.error("unit-mismatch", message, f"Write `unit: {METHODS[method].unit}`, and numbers in that unit.")
         if value.is_map and not (fields.get("review") or fields.get("block")):
             value.error("no-bound", "These thresholds hold no bound.", "Add `review:` or `block:`, or delete them.")
         bounds = read_bounds(fields, unit)
         check_order(value, bounds)
-        return Thresholds(unit=unit or UNIT_OF[method or Method.MARGIN], bounds=bounds)
+        return Thresholds(unit=unit or METHODS[method or Method.MARGIN].unit, bounds=bounds)
 
     def _overrides(self, fields: Fields, thresholds: Thresholds | None) -> dict[str, Bounds]:
         value = fields.get("contexts")

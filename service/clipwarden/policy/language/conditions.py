@@ -4,8 +4,8 @@ import math
 from collections.abc import Mapping
 from itertools import combinations
 
-from clipwarden.policy.language.bounds import LOWEST, UNIT_OF
-from clipwarden.policy.schema import Adjustment, Attribute, Bounds, Category, Effect, Exemption, Method, Policy
+from clipwarden.policy.methods import METHODS
+from clipwarden.policy.schema import Adjustment, Attribute, Bounds, Category, Effect, Exemption, Method, Policy, Unit
 from clipwarden.textfiles.findings import Findings, Path
 from clipwarden.textfiles.maps import Fields
 from clipwarden.textfiles.values import Value, closest
@@ -122,7 +122,7 @@ def _check_adjustments(
             continue
         _check_attribute(here, adjustment, policy, methods, findings)
         name, method = adjustment.attribute, methods.get(adjustment.attribute)
-        if method not in (Method.COSINE, None):
+        if method and METHODS[method].unit is not Unit.COSINE:
             place = findings.positions.find(*here, "when", "attribute")
             message = f'The attribute "{name}" is scored by `method: {method}`, not as a cosine.'
             fix = f"Give {name} `scoring: {{method: cosine}}`, or ask for another attribute."
@@ -166,7 +166,7 @@ def _check_attribute(
 
 def _check_reach(path: Path, exemption: Exemption, methods: Mapping[str, Method | None], findings: Findings) -> None:
     method = methods.get(exemption.attribute)
-    lowest = LOWEST[UNIT_OF[method]] if method else -1.0
+    lowest = METHODS[method].lowest if method else -1.0
     if exemption.gte < lowest:
         place = findings.positions.find(*path, "when", "gte")
         message = f"gte is {exemption.gte:g}, but the attribute gives scores."
