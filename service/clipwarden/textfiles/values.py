@@ -14,7 +14,7 @@ from clipwarden.textfiles.tree import BrokenNode, ListNode, MapNode, Node, TextN
 T = TypeVar("T")
 
 MAX_TEXT = 1000
-"""Longest text, in characters: CLIP reads 75 tokens, and a definition is one sentence."""
+"""Longest text, in characters, unless a reader says otherwise: CLIP reads 75 tokens, a definition is one sentence."""
 
 _LONGEST_QUOTE = 80
 """Characters of the file's own text that a message repeats."""
@@ -56,10 +56,6 @@ class Value:
     def error(self, code: str, message: str, fix: str) -> None:
         """Report an error at this value."""
         self._findings.error(self.place, code, message, fix)
-
-    def reads(self, text: str) -> bool:
-        """Tell whether the value is exactly this text."""
-        return isinstance(self._node, TextNode) and self._node.text == text
 
     def items(self, *, least: int = 0, most: int, example: str) -> list["Value"]:
         """Read a list.

@@ -9,8 +9,8 @@ from clipwarden.policy.language.concepts import ConceptReader
 from clipwarden.policy.language.learned import LearnedSource, NoFolder, PolicyFolder
 from clipwarden.policy.language.rules import check_rules
 from clipwarden.policy.language.sections import read_api, read_contexts, read_defaults, read_metadata, read_model
-from clipwarden.policy.schema import Policy
-from clipwarden.textfiles.findings import Findings, Positions
+from clipwarden.policy.schema import SCHEMA_VERSION, Policy
+from clipwarden.textfiles.findings import Findings, Place, Positions
 from clipwarden.textfiles.maps import Fields
 from clipwarden.textfiles.reading import read_file
 from clipwarden.textfiles.tree import Node, parse_tree
@@ -85,6 +85,9 @@ def parse_policy(
 def _parse(text: str, findings: Findings, today: date | None, learned: LearnedSource) -> LoadedPolicy:
     root = parse_tree(text, findings)
     if root is None:
+        if not findings.failed:
+            fix = f"Start with `api: {SCHEMA_VERSION}`."
+            findings.error(Place(line=1, column=1), "empty-file", "The file holds no policy.", fix)
         raise PolicyError(findings.problems)
     policy = _read_policy(root, findings, learned)
     check_rules(policy, findings, today=today or datetime.now(tz=UTC).date())
