@@ -44,6 +44,9 @@ LINT_HELP = """Check policy files and say what to mend.
 
 Every finding comes as `FILE:LINE:COLUMN: error|warning: MESSAGE MEND [RULE]`, which editors and CI can read.
 
+With --explain no file is read: it tells what a key of the policy language is for, what may stand behind it, and what
+holds without it.
+
 With --model the policy is also checked against that model: texts that its tokenizer would cut off, prompts and
 negatives that it can hardly tell apart, another fingerprint, stale calibrations.
 
@@ -52,6 +55,8 @@ negatives that it can hardly tell apart, another fingerprint, stale calibrations
 - `clipwarden lint policies/*.yaml`
 
 - `clipwarden lint mine.yaml --model ./clip-b32 --strict`
+
+- `clipwarden lint --explain thresholds.review`
 
 **Exit codes**: 0 no errors (with --strict: no warnings either) · 3 errors · 2 wrong usage · 4 unusable model.
 """
@@ -70,11 +75,15 @@ Texts embedded before are taken from a cache, so that a changed threshold embeds
 
 POLICIES_HELP = """List the policies that ship with clipwarden, or print one to start your own from.
 
+With --schema, print the JSON Schema by which editors complete and check policy files while you type.
+
 **Examples**
 
 - `clipwarden policies`
 
 - `clipwarden policies default > mine.yaml`
+
+- `clipwarden policies --schema > policy.schema.json`
 """
 
 MODELS_HELP = """Show what a model folder holds: without a name, the small model that ships with clipwarden.
@@ -175,19 +184,29 @@ def moderate(
 
 def lint(
     files: Annotated[
-        list[str], typer.Argument(metavar="POLICY...", help="Policy files, bundles, or names of shipped policies.")
-    ],
+        list[str] | None,
+        typer.Argument(metavar="POLICY...", help="Policy files, bundles, or names of shipped policies."),
+    ] = None,
     *,
+    explain: Annotated[
+        str | None,
+        typer.Option(metavar="KEY", help="Tell what a key is for, such as thresholds.review, instead of checking."),
+    ] = None,
     model: Annotated[
         str | None, typer.Option(metavar="MODEL", help='Check against this model folder too, or "mini".')
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="End with 3 on warnings too.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line a finding.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line a finding, or a key.")] = False,
 ) -> None:
     """Check policies; see LINT_HELP."""
-    from clipwarden.cli.lint import lint_policies
+    from clipwarden.cli.lint import explain_key, lint_policies
 
-    raise typer.Exit(lint_policies(files, model=model, strict=strict, as_json=as_json))
+    if explain and not files:
+        explain_key(explain, as_json=as_json)
+    elif files and not explain:
+        raise typer.Exit(lint_policies(files, model=model, strict=strict, as_json=as_json))
+    else:
+        raise ConfigError("Name policies to check, or a key to --explain.")
 
 
 def compile_(
@@ -209,11 +228,19 @@ def compile_(
 
 def policies(
     name: Annotated[str | None, typer.Argument(help="Print this policy's file.", show_default=False)] = None,
+    *,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON Schema of policy files, for editors.")
+    ] = False,
 ) -> None:
     """List shipped policies; see POLICIES_HELP."""
-    from clipwarden.cli.policies import list_policies, print_policy
+    from clipwarden.cli.policies import list_policies, print_policy, print_schema
 
-    if name is None:
+    if name is not None and schema:
+        raise ConfigError("--schema is about every policy: name none.")
+    if schema:
+        print_schema()
+    elif name is None:
         list_policies()
     else:
         print_policy(name)

@@ -1,4 +1,4 @@
-"""clipwarden lint: policy files in; every finding with its line, column and mend out."""
+"""clipwarden lint: policy files in; every finding with its line, column and mend out; or a key in, its meaning out."""
 
 import json
 from collections import Counter
@@ -17,6 +17,7 @@ from clipwarden.policy.bundle.file import read_bundle
 from clipwarden.policy.bundle.lint import lint_with_model
 from clipwarden.policy.bundle.load import is_bundle
 from clipwarden.policy.language.load import load_policy
+from clipwarden.policy.language.pages import describe, keys_meant
 from clipwarden.terminal import notice, printable, stdout
 
 
@@ -42,6 +43,32 @@ def lint_policies(files: Sequence[str], *, model: str | None, strict: bool, as_j
     notice(_summary(len(paths), counts), style=_style(counts))
     refused = counts[Severity.ERROR] or (strict and counts[Severity.WARNING])
     return Exit.POLICY if refused else Exit.OK
+
+
+def explain_key(path: str, *, as_json: bool) -> None:
+    """Print what a key of the policy language is for, at each place where it may stand.
+
+    Args:
+        path: A key, or the end of the path to it.
+        as_json: Print JSON lines.
+
+    Raises:
+        ConfigError: There is no such key.
+    """
+    for facts in map(describe, keys_meant(path)):
+        if as_json:
+            print(json.dumps(facts))  # noqa: T201  results go to stdout
+            continue
+        stdout().print(Text(str(facts.pop("key")), style="bold"))
+        for name, fact in facts.items():
+            for text in _lines(fact):
+                stdout().print(Text.assemble((f"  {name:8} ", "dim"), text), soft_wrap=True)
+
+
+def _lines(fact: object) -> list[str]:
+    if isinstance(fact, dict):
+        return [f"{word}: {meaning}" for word, meaning in fact.items()]
+    return [", ".join(fact) if isinstance(fact, list) else str(fact)]
 
 
 def _check(path: Path, model: Model | None) -> Sequence[Problem]:

@@ -1,10 +1,12 @@
-"""clipwarden policies: the policies that ship with clipwarden, to look at and to start from."""
+"""clipwarden policies: the policies that ship with clipwarden and the schema of all, to look at and to start from."""
 
+import json
 import sys
 from collections import Counter
 
 from clipwarden.cli.table import new_table
 from clipwarden.engine.snapshot import find_policy
+from clipwarden.policy.language.editor_schema import policy_schema
 from clipwarden.policy.language.load import load_policy
 from clipwarden.policy.shipped import shipped_policies
 from clipwarden.terminal import printable, stdout
@@ -17,6 +19,11 @@ def print_policy(name: str) -> None:
         ConfigError: There is no such policy.
     """
     sys.stdout.write(find_policy(name).read_text(encoding="utf-8"))
+
+
+def print_schema() -> None:
+    """Print the JSON Schema of policy files."""
+    print(json.dumps(policy_schema(), indent=2))  # noqa: T201  results go to stdout
 
 
 def list_policies() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from clipwarden.errors import PolicyError, Problem, Severity
-from clipwarden.policy.language import concepts, prompts, rules, sections
+from clipwarden.policy.language import concept_keys, keys, rules
 from clipwarden.policy.language.load import load_policy, parse_policy
 from clipwarden.policy.schema import (
     Bounds,
@@ -283,14 +283,14 @@ def test_endless_values_are_refused_briefly(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "count"),
     [
-        (MINIMAL.replace("[a rifle]", str([f"gun {index}" for index in range(prompts.MAX_PROMPTS + 1)])), 1),
-        (MINIMAL + f"  negatives: {[f'toy {index}' for index in range(prompts.MAX_PROMPTS + 1)]}\n", 1),
-        (MINIMAL + f"  templates: {[f'{index} {{}}' for index in range(sections.MAX_TEMPLATES + 1)]}\n", 1),
-        (MINIMAL + f"attributes: {[f'a{index}' for index in range(concepts.MAX_CONCEPTS + 1)]}\n", 1),
+        (MINIMAL.replace("[a rifle]", str([f"gun {index}" for index in range(concept_keys.MAX_PROMPTS + 1)])), 1),
+        (MINIMAL + f"  negatives: {[f'toy {index}' for index in range(concept_keys.MAX_PROMPTS + 1)]}\n", 1),
+        (MINIMAL + f"  templates: {[f'{index} {{}}' for index in range(concept_keys.MAX_TEMPLATES + 1)]}\n", 1),
+        (MINIMAL + f"attributes: {[f'a{index}' for index in range(keys.MAX_CONCEPTS + 1)]}\n", 1),
         (
             MINIMAL
             + "contexts:\n"
-            + "".join(f"  c{index}: {{description: x}}\n" for index in range(sections.MAX_CONTEXTS + 1)),
+            + "".join(f"  c{index}: {{description: x}}\n" for index in range(concept_keys.MAX_CONTEXTS + 1)),
             1,
         ),
     ],

@@ -17,10 +17,10 @@ from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.bundle.vectors import concept_texts, scored_concepts, scored_heads
 from clipwarden.policy.calibrations import calibrations_enforced, drop_stale_calibrations
 from clipwarden.policy.digest import policy_digest
+from clipwarden.policy.language.concept_keys import DIGEST
 from clipwarden.policy.language.dump import dump_policy
 from clipwarden.policy.language.learned import BundleTensors, bundle_tensors
 from clipwarden.policy.language.load import LoadedPolicy, parse_policy
-from clipwarden.policy.language.sections import DIGEST
 from clipwarden.policy.methods import METHODS
 from clipwarden.policy.schema import Concept, LearnedVector, Phrase, Policy
 from clipwarden.policy.tensors import Tensors, dump_tensors, parse_metadata, parse_tensors, read_bounded
