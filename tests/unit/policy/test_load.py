@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from clipwarden.errors import PolicyError, Problem, Severity
-from clipwarden.policy.language import concept_keys, keys, rules
+from clipwarden.policy.language import category_keys, concept_keys, keys, rules
 from clipwarden.policy.language.load import load_policy, parse_policy
 from clipwarden.policy.schema import (
     Bounds,
@@ -290,7 +290,7 @@ def test_endless_values_are_refused_briefly(text: str) -> None:
         (
             MINIMAL
             + "contexts:\n"
-            + "".join(f"  c{index}: {{description: x}}\n" for index in range(concept_keys.MAX_CONTEXTS + 1)),
+            + "".join(f"  c{index}: {{description: x}}\n" for index in range(category_keys.MAX_CONTEXTS + 1)),
             1,
         ),
     ],

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from clipwarden.policy.language.concept_keys import BOUND
+from clipwarden.policy.language.category_keys import BOUND
 from clipwarden.policy.language.maps import MapReader
 from clipwarden.policy.methods import LOWEST
 from clipwarden.policy.schema import Bounds, Unit

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from clipwarden.policy.language.bounds import check_order, merge_bounds, read_bounds
-from clipwarden.policy.language.concept_keys import ATTRIBUTE, CATEGORY, OVERRIDE, PROMPT, PROMPT_TEXT, VECTOR
+from clipwarden.policy.language.category_keys import CATEGORY, OVERRIDE
+from clipwarden.policy.language.concept_keys import ATTRIBUTE, PROMPT, PROMPT_TEXT, VECTOR
 from clipwarden.policy.language.conditions import read_adjustments, read_exemptions
 from clipwarden.policy.language.keys import Defaults
 from clipwarden.policy.language.learned import LearnedError, LearnedSource

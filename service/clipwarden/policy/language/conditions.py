@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from itertools import combinations
 from typing import Any
 
-from clipwarden.policy.language.concept_keys import ADJUSTMENT, EXEMPTION
+from clipwarden.policy.language.category_keys import ADJUSTMENT, EXEMPTION
 from clipwarden.policy.language.maps import MapReader
 from clipwarden.policy.methods import METHODS
 from clipwarden.policy.schema import Adjustment, Attribute, Bounds, Category, Exemption, Method, Policy, Unit

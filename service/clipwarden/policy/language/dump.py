@@ -2,7 +2,8 @@
 
 import json
 
-from clipwarden.policy.language.concept_keys import ATTRIBUTE, CATEGORY, OVERRIDE
+from clipwarden.policy.language.category_keys import CATEGORY, OVERRIDE
+from clipwarden.policy.language.concept_keys import ATTRIBUTE
 from clipwarden.policy.language.keys import METADATA, MODEL
 from clipwarden.policy.language.kinds import Json
 from clipwarden.policy.language.learned import head_content

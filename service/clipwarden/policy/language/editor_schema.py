@@ -6,7 +6,8 @@ with another, or looks at the characters of the file, is left to lint.
 
 from typing import cast
 
-from clipwarden.policy.language.concept_keys import ATTRIBUTE, CATEGORY, OVERRIDE, SCORING
+from clipwarden.policy.language.category_keys import CATEGORY, OVERRIDE
+from clipwarden.policy.language.concept_keys import ATTRIBUTE, SCORING
 from clipwarden.policy.language.keys import POLICY
 from clipwarden.policy.language.kinds import Json
 from clipwarden.policy.language.tables import Keys

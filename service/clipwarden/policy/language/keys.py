@@ -3,15 +3,8 @@
 import re
 from dataclasses import dataclass
 
-from clipwarden.policy.language.concept_keys import (
-    ATTRIBUTE,
-    CATEGORY,
-    DIGEST_TEXT,
-    MAX_CONTEXTS,
-    MODE,
-    NAME,
-    TEMPLATES,
-)
+from clipwarden.policy.language.category_keys import CATEGORY, MAX_CONTEXTS, MODE
+from clipwarden.policy.language.concept_keys import ATTRIBUTE, DIGEST_TEXT, NAME, TEMPLATES
 from clipwarden.policy.language.kinds import Choice, Day, Number, Shape, Text
 from clipwarden.policy.language.tables import Key, Keys, ListOf, Map, MapOf
 from clipwarden.policy.schema import SCHEMA_VERSION, Metadata, Mode, ModelBinding, Verdict

@@ -5,7 +5,8 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from clipwarden.errors import PolicyError, Problem
-from clipwarden.policy.language.concept_keys import MAX_CONTEXTS, NAME
+from clipwarden.policy.language.category_keys import MAX_CONTEXTS
+from clipwarden.policy.language.concept_keys import NAME
 from clipwarden.policy.language.concepts import ConceptReader
 from clipwarden.policy.language.keys import CONTEXT, POLICY, Defaults
 from clipwarden.policy.language.learned import LearnedSource, NoFolder, PolicyFolder
