@@ -173,6 +173,34 @@ def test_value_of_the_wrong_kind_is_one_problem(line: str, code: str) -> None:
     assert codes(refused(MINIMAL + line + "\n")) == [code]
 
 
+@pytest.mark.parametrize(
+    ("line", "home"),
+    [
+        ("  review: 0.5", "thresholds"),
+        ("  gte: 0.5", "when"),
+        ("  file: x", "scoring"),
+        ("  weight: 2", "prompts"),
+        ("  fitted_on: x", "calibration"),
+        ("  on_error: block", "defaults"),
+        ("  calibration_scale: 1", "model"),
+        ("mode: shadow", "defaults"),
+        ("negatives: [a toy]", "categories"),
+    ],
+)
+def test_misplaced_key_is_told_where_it_belongs(line: str, home: str) -> None:
+    (problem,) = refused(MINIMAL + line + "\n")
+    assert (problem.code, problem.fix) == ("unknown-key", f"It belongs under `{home}`.")
+
+
+def test_refused_numbers_of_adjustments_are_not_compared() -> None:
+    text = MINIMAL + (
+        "  scoring: {method: cosine}\n"
+        "  adjustments: [{when: {attribute: a, gte: 0.1}, add: 5}, {when: {attribute: a, gte: 0.2}, add: 0.1}]\n"
+        "attributes: [{id: a, prompts: [b], scoring: {method: cosine}}]\n"
+    )
+    assert codes(refused(text)) == ["out-of-range"]
+
+
 @pytest.mark.parametrize("day", ["soon", "[2027-01-01]", "", "2027-1-1", "20270101"])
 def test_review_by_must_be_a_day(day: str) -> None:
     assert len(refused(MINIMAL.replace("id: shop", f"id: shop, review_by: {day}"))) == 1

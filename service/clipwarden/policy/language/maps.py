@@ -1,9 +1,11 @@
 """Read a map of a policy by its table of keys; whatever the table does not hold is refused, with what was meant."""
 
+from collections.abc import Mapping
+from functools import cache
 from typing import Any, cast
 
 from clipwarden.policy.language.keys import LATER, POLICY
-from clipwarden.policy.language.kinds import Plain
+from clipwarden.policy.language.kinds import Kind, Plain
 from clipwarden.policy.language.tables import Key, Keys, ListOf, Map, chains, is_plain
 from clipwarden.policy.methods import METHODS
 from clipwarden.policy.schema import Method
@@ -147,18 +149,29 @@ def _stand_in(key: Key) -> object:
 
 
 def _hint(name: str, keys: Keys) -> str:
+    # A word that is right elsewhere is no misspelling: `mode` at the top is not meant to be `model`.
+    if home := _homes_below(keys).get(name) or _only_homes().get(name):
+        return f"It belongs under `{home}`."
     if guess := closest(name, keys.names):
         return f"Did you mean `{guess}`?"
-    if home := _home_of(name, keys):
-        return f"It belongs under `{home}`."
     return f"Delete it; the keys here are {', '.join(keys.names)}."
 
 
-def _home_of(name: str, keys: Keys) -> str | None:
-    """Name the key under which another belongs: one below the map at hand, maps first, or the only map that has it."""
-    below = [chain[-2] for chain in chains(keys) if len(chain) > 1 and chain[-1].name == name]
-    if below:
-        return min(below, key=lambda parent: not isinstance(parent.kind, Map)).name
-    anywhere = {chain[-2].name: chain[-2].kind for chain in chains(POLICY) if len(chain) > 1 and chain[-1].name == name}
-    home, *others = anywhere or [None]
-    return home if home and not others and isinstance(anywhere[home], Map) else None
+# Cached: a file may hold a hundred thousand unknown keys.
+@cache
+def _homes_below(keys: Keys) -> Mapping[str, str]:
+    """Name, for each key below a map, the key that it stands under; maps before lists."""
+    homes: dict[str, str] = {}
+    below = [chain for chain in chains(keys) if len(chain) > 1]
+    for *_, parent, key in sorted(below, key=lambda chain: not isinstance(chain[-2].kind, Map)):
+        homes.setdefault(key.name, parent.name)
+    return homes
+
+
+@cache
+def _only_homes() -> Mapping[str, str]:
+    """Name the map that a key stands in, where that is the only place for it in all the language."""
+    homes: dict[str, dict[str, Kind]] = {}
+    for *_, parent, key in (chain for chain in chains(POLICY) if len(chain) > 1):
+        homes.setdefault(key.name, {})[parent.name] = parent.kind
+    return {name: home for name, (home, *others) in homes.items() if not others and isinstance(homes[name][home], Map)}

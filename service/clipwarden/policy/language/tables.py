@@ -68,9 +68,9 @@ class Key:
         return f"{text}.{allowed} {default}."
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Keys:
-    """The keys of one map.
+    """The keys of one map; a table equals none but itself.
 
     Attributes:
         keys: In the order that pages show them.
