@@ -13,11 +13,12 @@ from clipwarden.errors import PolicyError, Severity
 from clipwarden.policy.language.dump import policy_document
 from clipwarden.policy.language.editor_schema import policy_schema
 from clipwarden.policy.language.keys import POLICY
+from clipwarden.policy.language.kinds import Plain
 from clipwarden.policy.language.load import load_policy
-from clipwarden.policy.language.tables import chains
+from clipwarden.policy.language.tables import Key, chains
 from clipwarden.policy.schema import Policy
 from clipwarden.policy.shipped import shipped_policies
-from kit.policies import FULL_POLICY, policies
+from kit.policies import FINGERPRINT, FULL_POLICY, policies
 
 BAD = Path(__file__).parent / "bad"
 SCHEMA = Draft202012Validator(policy_schema(), format_checker=Draft202012Validator.FORMAT_CHECKER)
@@ -122,3 +123,18 @@ def test_every_key_tells_what_it_is_for() -> None:
     told = json.dumps(policy_schema())
     for chain in chains(POLICY):
         assert json.dumps(chain[-1].sentences)[1:-1] in told
+
+
+@pytest.mark.parametrize(
+    "key", {chain[-1].name: chain[-1] for chain in chains(POLICY)}.values(), ids=lambda key: key.name
+)
+def test_every_example_is_right(key: Key) -> None:
+    (value,) = documents(key.kind.example.replace("sha256:...", FINGERPRINT).encode())
+    if "..." not in key.kind.example.replace("sha256:...", ""):
+        Draft202012Validator(key.kind.json_schema()).validate(value)
+
+
+def test_every_required_value_has_a_stand_in() -> None:
+    for *_, key in chains(POLICY):
+        if key.required and isinstance(key.kind, Plain):
+            assert key.kind.stand_in is not None

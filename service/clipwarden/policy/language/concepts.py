@@ -81,14 +81,14 @@ class ConceptReader:
         """Read `scoring`, and tell both readers which of their keys mean something under its method."""
         fields = concept.nested("scoring")
         if fields is None:
-            concept.settle(Method.MARGIN)
+            concept.apply_method(Method.MARGIN)
             return _Scoring()
         if not fields.value.is_map:
-            concept.settle(None)
+            concept.apply_method(None)
             return _Scoring(method=None, pool=None)
         method = fields.read("method", absent=Method.MARGIN)
-        concept.settle(method)
-        fields.settle(method)
+        concept.apply_method(method)
+        fields.apply_method(method)
         return _Scoring(method=method, pool=fields.read("pool", absent=Pool.MAX), head=self._head(fields, method))
 
     def _head(self, fields: MapReader, method: Method | None) -> Head:

@@ -37,7 +37,7 @@ class MapReader:
             else:
                 self._refuse(name)
 
-    def settle(self, method: Method | None) -> None:
+    def apply_method(self, method: Method | None) -> None:
         """Refuse the keys that do nothing under the concept's method; without a method nobody knows which are due."""
         for key in self._keys.values():
             if key.misuse is None or (method and key.name in METHODS[method].takes):
