@@ -11,7 +11,8 @@ from PIL import Image
 from clipwarden.modelfolder.encoder import TextEncoder
 from clipwarden.modelfolder.load import load_model
 from clipwarden.modelfolder.manifest import ModelManifest
-from clipwarden.policy.schema import Bounds, Category, Method, Mode, Policy, Thresholds, Unit
+from clipwarden.policy.methods import METHODS
+from clipwarden.policy.schema import Bounds, Category, Mode, Policy, Thresholds
 from clipwarden_export.verification.compare import Figures, PromptFigures, compare, compare_prompts
 from clipwarden_export.verification.decisions import Facts, TextVectors, category_scores, decide, policy_texts
 from clipwarden_export.verification.evidence import prepare_images
@@ -147,7 +148,7 @@ def at_medians(policy: Policy, scores: NDArray[np.float64]) -> Policy:
 
 
 def _enforced(category: Category, median: float) -> Category:
-    unit = Unit.COSINE if category.method is Method.COSINE else Unit.SCORE
+    unit = METHODS[category.method].unit
     thresholds = Thresholds(unit=unit, bounds=Bounds(review=median))
     return replace(category, mode=Mode.ENFORCE, thresholds=thresholds, exemptions=(), contexts={})
 

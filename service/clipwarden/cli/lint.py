@@ -1,4 +1,4 @@
-"""clipwarden lint: policy files in; every finding with its line, column and mend out."""
+"""clipwarden lint: policy files in; every finding with its line, column and mend out; or a key in, its meaning out."""
 
 import json
 from collections import Counter
@@ -11,7 +11,7 @@ import typer
 from rich.text import Text
 
 from clipwarden.cli.exits import Exit
-from clipwarden.errors import PolicyError, Problem, Severity
+from clipwarden.errors import ConfigError, PolicyError, Problem, Severity
 from clipwarden.terminal import notice, printable, stdout
 
 if TYPE_CHECKING:
@@ -20,14 +20,19 @@ if TYPE_CHECKING:
 
 def lint(
     files: Annotated[
-        list[str], typer.Argument(metavar="POLICY...", help="Policy files, bundles, or names of shipped policies.")
-    ],
+        list[str] | None,
+        typer.Argument(metavar="POLICY...", help="Policy files, bundles, or names of shipped policies."),
+    ] = None,
     *,
+    explain: Annotated[
+        str | None,
+        typer.Option(metavar="KEY", help="Tell what a key is for, such as thresholds.review, instead of checking."),
+    ] = None,
     model: Annotated[
         str | None, typer.Option(metavar="MODEL", help='Check against this model folder too, or "mini".')
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="End with 3 on warnings too.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line a finding.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line a finding, or a key.")] = False,
 ) -> Exit:
     """Check policy files and say what to mend.
 
@@ -36,14 +41,27 @@ def lint(
     With --model the policy is also checked against that model: texts that its tokenizer would cut off, prompts and
     negatives that it can hardly tell apart, another fingerprint, stale calibrations.
 
+    With --explain no file is read: it tells what a key of the policy language is for, what may stand behind it, and
+    what holds without it.
+
     **Examples**
 
     - `clipwarden lint policies/*.yaml`
 
     - `clipwarden lint mine.yaml --model ./clip-b32 --strict`
 
+    - `clipwarden lint --explain thresholds.review`
+
     **Exit codes**: 0 no errors (with --strict: no warnings either) · 3 errors · 2 wrong usage · 4 unusable model.
     """
+    if explain and not files:
+        return _explain(explain, as_json=as_json)
+    if files and not explain:
+        return _lint(files, model=model, strict=strict, as_json=as_json)
+    raise ConfigError("Name policies to check, or a key to --explain.")
+
+
+def _lint(files: Sequence[str], *, model: str | None, strict: bool, as_json: bool) -> Exit:
     from clipwarden.cli.loading import load_named_model
     from clipwarden.engine.snapshot import find_policy
 
@@ -56,6 +74,27 @@ def lint(
     notice(_summary(len(paths), counts), style=_style(counts))
     refused = counts[Severity.ERROR] or (strict and counts[Severity.WARNING])
     return Exit.POLICY if refused else Exit.OK
+
+
+def _explain(path: str, *, as_json: bool) -> Exit:
+    """Print what a key is for, at each place where it may stand."""
+    from clipwarden.policy.language.pages import describe, keys_meant
+
+    for facts in map(describe, keys_meant(path)):
+        if as_json:
+            print(json.dumps(facts))  # noqa: T201  results go to stdout
+            continue
+        stdout().print(Text(str(facts.pop("key")), style="bold"))
+        for name, fact in facts.items():
+            for text in _lines(fact):
+                stdout().print(Text.assemble((f"  {name:8} ", "dim"), text), soft_wrap=True)
+    return Exit.OK
+
+
+def _lines(fact: object) -> list[str]:
+    if isinstance(fact, dict):
+        return [f"{word}: {meaning}" for word, meaning in fact.items()]
+    return [", ".join(fact) if isinstance(fact, list) else str(fact)]
 
 
 def _check(path: Path, model: "Model | None") -> Sequence[Problem]:

@@ -81,7 +81,7 @@ def _kind(value: object) -> str:
     return names.get(type(value), "null")
 
 
-class Fields:
+class JsonObject:
     """Typed access to one JSON object; every mismatch is a ModelError that names the key.
 
     Args:
@@ -111,9 +111,9 @@ class Fields:
         """Tell whether a required key holds null."""
         return self.get(name) is None
 
-    def section(self, name: str) -> "Fields":
+    def section(self, name: str) -> "JsonObject":
         """Return a nested object."""
-        return Fields(self.get(name), where=self._path(name))
+        return JsonObject(self.get(name), where=self._path(name))
 
     def text(self, name: str) -> str:
         """Return a text."""
@@ -166,13 +166,13 @@ class Fields:
         if len(values) != length:
             raise ModelError(f"{self._path(name)} has {len(values)} numbers; the model's dim is {length}.")
         pairs = {str(index): value for index, value in enumerate(values)}
-        inner = Fields(pairs, where=self._path(name))
+        inner = JsonObject(pairs, where=self._path(name))
         return tuple(inner.number(index) for index in pairs)
 
-    def sections(self, name: str) -> tuple["Fields", ...]:
+    def sections(self, name: str) -> tuple["JsonObject", ...]:
         """Return a list of objects."""
         return tuple(
-            Fields(value, where=f"{self._path(name)}[{index}]") for index, value in enumerate(self.items(name))
+            JsonObject(value, where=f"{self._path(name)}[{index}]") for index, value in enumerate(self.items(name))
         )
 
     def items(self, name: str) -> list[object]:

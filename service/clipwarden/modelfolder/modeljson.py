@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import cast, get_args
 
 from clipwarden.errors import ModelError
-from clipwarden.modelfolder.jsonfile import Fields, read_json_object
+from clipwarden.modelfolder.jsonfile import JsonObject, read_json_object
 from clipwarden.modelfolder.manifest import (
     FORMAT,
     MANIFEST_NAME,
@@ -80,7 +80,7 @@ def parse_manifest(document: Mapping[str, object]) -> ModelManifest:
     Raises:
         ModelError: The format is unknown, or a key is missing, unknown or wrong.
     """
-    keys = Fields(document, where=MANIFEST_NAME)
+    keys = JsonObject(document, where=MANIFEST_NAME)
     _check_format(keys)
     keys.allow_only(_TOP_KEYS)
     dim = keys.integer("dim", low=1, high=MAX_DIM)
@@ -126,20 +126,20 @@ def dump_manifest(manifest: ModelManifest) -> bytes:
     return text.encode() + b"\n"
 
 
-def _check_format(keys: Fields) -> None:
+def _check_format(keys: JsonObject) -> None:
     found = keys.text("format")
     if found != FORMAT:
         raise ModelError(f'{MANIFEST_NAME} is of format "{found}"; this version of clipwarden reads "{FORMAT}".')
 
 
-def _positive(keys: Fields, name: str) -> float:
+def _positive(keys: JsonObject, name: str) -> float:
     value = keys.number(name, low=0.0)
     if value == 0:
         raise ModelError(f"{MANIFEST_NAME}: {name} must be greater than 0.")
     return value
 
 
-def _parse_preprocessing(keys: Fields) -> Preprocessing:
+def _parse_preprocessing(keys: JsonObject) -> Preprocessing:
     keys.allow_only(_IMAGE_KEYS)
     return Preprocessing(
         side=keys.integer("side", low=1, high=MAX_SIDE),
@@ -152,16 +152,16 @@ def _parse_preprocessing(keys: Fields) -> Preprocessing:
     )
 
 
-def _parse_rgb(keys: Fields) -> tuple[int, int, int]:
+def _parse_rgb(keys: JsonObject) -> tuple[int, int, int]:
     values = keys.items("pad_rgb")
     if len(values) != len(_CHANNELS):
         raise ModelError(f"{MANIFEST_NAME}: image.pad_rgb must have three values, not {len(values)}.")
-    inner = Fields(dict(zip(_CHANNELS, values, strict=True)), where=f"{MANIFEST_NAME}: image.pad_rgb")
+    inner = JsonObject(dict(zip(_CHANNELS, values, strict=True)), where=f"{MANIFEST_NAME}: image.pad_rgb")
     red, green, blue = (inner.integer(name, low=0, high=255) for name in _CHANNELS)
     return red, green, blue
 
 
-def _parse_text(keys: Fields) -> TextSettings:
+def _parse_text(keys: JsonObject) -> TextSettings:
     keys.allow_only(_TEXT_KEYS)
     return TextSettings(
         context_length=keys.integer("context_length", low=1, high=MAX_CONTEXT),
@@ -171,12 +171,12 @@ def _parse_text(keys: Fields) -> TextSettings:
     )
 
 
-def _parse_background(keys: Fields) -> tuple[str, ...]:
+def _parse_background(keys: JsonObject) -> tuple[str, ...]:
     keys.allow_only(["texts"])
     return keys.texts("texts")
 
 
-def _parse_golden(keys: Fields, *, dim: int) -> Golden:
+def _parse_golden(keys: JsonObject, *, dim: int) -> Golden:
     keys.allow_only(["tolerance", "images", "texts"])
     return Golden(
         tolerance=keys.number("tolerance", low=0.0, high=MAX_TOLERANCE),
@@ -191,12 +191,12 @@ def _parse_golden(keys: Fields, *, dim: int) -> Golden:
     )
 
 
-def _parse_files(keys: Fields) -> dict[str, FileRecord]:
+def _parse_files(keys: JsonObject) -> dict[str, FileRecord]:
     files = keys.section("files")
     return {name: _parse_record(files.section(name), name) for name in keys.mapping("files")}
 
 
-def _parse_omitted(keys: Fields) -> tuple[str, ...]:
+def _parse_omitted(keys: JsonObject) -> tuple[str, ...]:
     omitted = keys.texts("omitted")
     if omitted and set(omitted) != {TEXT_NAME, TOKENIZER_NAME}:
         raise ModelError(
@@ -205,7 +205,7 @@ def _parse_omitted(keys: Fields) -> tuple[str, ...]:
     return omitted
 
 
-def _parse_record(keys: Fields, name: str) -> FileRecord:
+def _parse_record(keys: JsonObject, name: str) -> FileRecord:
     check_file_name(name)
     keys.allow_only(["sha256", "bytes"])
     digest = keys.text("sha256")

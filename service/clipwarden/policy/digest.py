@@ -8,6 +8,7 @@ from typing import cast
 
 import rfc8785
 
+from clipwarden.policy.methods import METHODS
 from clipwarden.policy.schema import (
     SCHEMA_VERSION,
     Attribute,
@@ -15,7 +16,6 @@ from clipwarden.policy.schema import (
     Concept,
     LearnedVector,
     Metadata,
-    Method,
     Policy,
 )
 
@@ -66,7 +66,7 @@ def fit_digest(concept: Concept, *, fingerprint: str, calibration_scale: float) 
     if not any(isinstance(phrase, str) for phrase in concept.phrases):
         skipped |= {"templates"}
     names = [field.name for field in dataclasses.fields(Concept) if field.name not in skipped]
-    scale = {} if concept.method is Method.HEAD else {"calibration_scale": float(calibration_scale)}
+    scale = {} if METHODS[concept.method].has_head else {"calibration_scale": float(calibration_scale)}
     return _hash(
         {
             "schema": SCHEMA_VERSION,

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.bundle.vectors import concept_texts, scored_concepts, scored_heads
 from clipwarden.policy.language.bounds import merge_bounds
-from clipwarden.policy.schema import Bounds, Category, Concept, Head, LearnedVector, Method, Mode, Pool, Unit
+from clipwarden.policy.methods import METHODS
+from clipwarden.policy.schema import Bounds, Category, Concept, Head, LearnedVector, Mode, Pool, Unit
 from clipwarden.scoring.verdict import Adjusted, ScoreKind
 
 NEGATIVE_PENALTY = 0.5
@@ -256,7 +257,7 @@ def _weights(concept: Concept) -> list[float]:
 
 def _method_table(concepts: Sequence[Concept], columns: Mapping[Head, int]) -> MethodTable:
     pools = [concept.pool for concept in concepts]
-    is_margin = np.array([concept.method is Method.MARGIN for concept in concepts], dtype=np.bool_)
+    is_margin = np.array([METHODS[concept.method].needs_background for concept in concepts], dtype=np.bool_)
     is_head = np.array([bool(concept.head) for concept in concepts], dtype=np.bool_)
     return MethodTable(
         kinds=tuple(score_kind(concept) for concept in concepts),
@@ -276,7 +277,7 @@ def _method_table(concepts: Sequence[Concept], columns: Mapping[Head, int]) -> M
 
 def score_kind(concept: Concept) -> ScoreKind:
     """Tell how a concept's scores may be read; a calibration that was dropped is None by now."""
-    if concept.method is Method.COSINE:
+    if METHODS[concept.method].unit is Unit.COSINE:
         return ScoreKind.RAW_COSINE
     return ScoreKind.CALIBRATED if concept.calibration else ScoreKind.UNCALIBRATED
 

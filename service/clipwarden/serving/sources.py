@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from clipwarden.errors import ConfigError, PolicyError
+from clipwarden.errors import ConfigError
 from clipwarden.serving.config import ENV_PREFIX, SETTING_DOCS, SettingDocs, Settings
 from clipwarden.textfiles.findings import Findings
 from clipwarden.textfiles.reading import read_file
@@ -79,13 +79,10 @@ def _from_file(file: Path) -> dict[str, object]:
     findings = Findings(str(file))
     text = read_file(file, findings)
     root = parse_tree(text, findings) if text is not None else None
-    # A file of comments sets nothing, which for settings is no fault.
-    if [problem.code for problem in findings.problems] == ["empty-file"]:
+    if findings.failed:
+        raise ConfigError("\n".join(str(problem) for problem in findings.problems))
+    if root is None:  # a file of comments sets nothing, which for settings is no fault
         return {}
-    try:
-        findings.raise_if_failed()
-    except PolicyError as exc:
-        raise ConfigError(str(exc)) from exc
     if not isinstance(root, MapNode):
         raise ConfigError(f"{file}:1:1: the settings must be a map, such as `listen: 0.0.0.0:50051`.")
     given: dict[str, object] = {}

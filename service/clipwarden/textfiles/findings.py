@@ -1,4 +1,4 @@
-"""Collect every finding about a policy file, each with its line and column, in one pass."""
+"""Collect every finding about a file, each with its line and column, in one pass."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,12 +20,12 @@ class Place:
 WHOLE_FILE = Place()
 
 MAX_PROBLEMS = 1000
-"""Most findings kept: beyond that the file is no policy, and the list would only cost memory."""
+"""Most findings kept: beyond that the file is of another kind, and the list would only cost memory."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Positions:
-    """Where each value of a parsed policy was written, so that later checks can still point at it.
+    """Where each value of a parsed file was written, so that later checks can still point at it.
 
     Attributes:
         file: Path as the user gave it.
@@ -49,7 +49,7 @@ class Findings:
 
     Args:
         file: Path as the user gave it, repeated in every problem.
-        places: Known places to start from; `lint_with_model` passes those of a parsed file.
+        places: Known places to start from: those of a file parsed earlier.
     """
 
     def __init__(self, file: str, places: Mapping[Path, Place] | None = None) -> None:
@@ -80,7 +80,7 @@ class Findings:
         return self.places.get(path) in self._refused
 
     def error(self, place: Place, code: str, message: str, fix: str) -> None:
-        """Add a finding that stops the policy from loading."""
+        """Add a finding that stops the file from loading."""
         self._add(place, code, message, fix, Severity.ERROR)
 
     def warn(self, place: Place, code: str, message: str, fix: str) -> None:

@@ -1,4 +1,4 @@
-"""Turn a policy file's untrusted bytes into text, or say where they are no text that an auditor could read."""
+"""Turn a file's untrusted bytes into text, or say where they are no text that an auditor could read."""
 
 import codecs
 import re
@@ -9,10 +9,10 @@ from pathlib import Path
 from clipwarden.textfiles.findings import WHOLE_FILE, Findings, Place
 
 MAX_BYTES = 1024 * 1024
-"""Largest policy file; the default policy has 12 KB."""
+"""Largest file; the default policy has 12 KB."""
 MAX_TAB_FINDINGS = 10
 
-# Bidirectional controls make a text look different from what it is (CVE-2021-42574); a policy is read by auditors.
+# Bidirectional controls make a text look different from what it is (CVE-2021-42574); policies are read by auditors.
 _BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 FORBIDDEN = re.compile(
     rf"[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]|[\u2028\u2029{_BIDI}]"
@@ -21,7 +21,7 @@ _TAB_INDENT = re.compile(r"^ *\t", re.MULTILINE)
 
 
 def read_file(path: Path, findings: Findings) -> str | None:
-    """Read a policy file as text.
+    """Read a file as text.
 
     Args:
         path: The file.
@@ -43,7 +43,7 @@ def read_file(path: Path, findings: Findings) -> str | None:
 
 
 def decode(data: bytes, findings: Findings) -> str | None:
-    """Decode a policy file's bytes; a UTF-8 byte order mark is dropped.
+    """Decode a file's bytes; a UTF-8 byte order mark is dropped.
 
     Args:
         data: The whole file.
@@ -53,8 +53,8 @@ def decode(data: bytes, findings: Findings) -> str | None:
         The text, or None after a finding.
     """
     if len(data) > MAX_BYTES:
-        message = f"The file is larger than {MAX_BYTES // 1024} KiB, so it is not a policy."
-        findings.error(WHOLE_FILE, "too-large", message, "Split it into several policies.")
+        message = f"The file is larger than {MAX_BYTES // 1024} KiB, the most that is read."
+        findings.error(WHOLE_FILE, "too-large", message, "Split it up.")
         return None
     data = data.removeprefix(codecs.BOM_UTF8)
     try:

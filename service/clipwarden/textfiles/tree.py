@@ -2,7 +2,7 @@
 
 Built on PyYAML's events rather than its loader: nothing is constructed, aliases can't multiply, depth is
 bounded, and no scalar is turned into a number or a boolean behind the author's back. The pure-Python parser is
-used on purpose: the C one differs in messages and columns, and a policy file takes a tenth of a second.
+used on purpose: the C one differs in messages and columns, and the default policy takes a tenth of a second.
 """
 
 from dataclasses import dataclass
@@ -11,15 +11,12 @@ from typing import Protocol
 import yaml
 
 from clipwarden.textfiles.findings import WHOLE_FILE, Findings, Place
-from clipwarden.textfiles.reading import check_characters, read_file
-
-# `read_file` is offered here too: who parses a tree has mostly just read its file.
-__all__ = ["BrokenNode", "ListNode", "MapNode", "Node", "TextNode", "parse_tree", "read_file"]
+from clipwarden.textfiles.reading import check_characters
 
 MAX_NODES = 100_000
 """Most values. The default policy has 400; parsing this many takes about 5 s on a core (measured)."""
 MAX_DEPTH = 16
-"""Deepest nesting. The deepest value of the schema (an exemption's `gte`) sits at depth 6."""
+"""Deepest nesting. The deepest value that anybody reads (an exemption's `gte` in a policy) sits at depth 6."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,7 +74,8 @@ def parse_tree(text: str, findings: Findings) -> Node | None:
         findings: Receives every problem of the YAML itself.
 
     Returns:
-        The root node, or None when there is nothing to go on with.
+        The root node, or None when there is nothing to go on with: after a finding, or where the file is empty or
+        holds comments alone, which is for the caller to judge.
     """
     check_characters(text, findings)
     if findings.failed:
@@ -142,9 +140,6 @@ class _Builder:
         self._next()  # stream start
         start = self._next()
         if isinstance(start, yaml.StreamEndEvent):
-            # At the start, and not where the parser gave up, which is behind the last comment.
-            place, fix = Place(line=1, column=1), "Start with `api: clipwarden/v1`."
-            self._findings.error(place, "empty-file", "The file holds no policy.", fix)
             return None
         if isinstance(start, yaml.DocumentStartEvent) and (start.version or start.tags):
             self._error(
@@ -154,7 +149,7 @@ class _Builder:
         self._next()  # document end
         after = self._next()
         if not isinstance(after, yaml.StreamEndEvent):
-            message = "A second YAML document starts here; a file holds one policy."
+            message = "A second YAML document starts here; a file holds one."
             self._error(
                 after, "several-documents", message, "Delete the `---` line, or move what follows to its own file."
             )
@@ -166,7 +161,7 @@ class _Builder:
                 event,
                 "too-deep",
                 f"Nested more than {MAX_DEPTH} levels deep.",
-                "No policy key nests this deep; flatten it.",
+                "No key nests this deep; flatten it.",
             )
             raise _StopReadingError
         self._nodes += 1
@@ -206,7 +201,7 @@ class _Builder:
 
     def _refuse_extras(self, event: yaml.Event) -> bool:
         if isinstance(event, yaml.AliasEvent):
-            message = f"Aliases (*{event.anchor}) are not allowed: a policy says everything where it applies."
+            message = f"Aliases (*{event.anchor}) are not allowed: a file says everything where it applies."
             self._error(event, "alias", message, "Write the values out here.")
             return True
         if anchor := getattr(event, "anchor", None):

@@ -14,7 +14,7 @@ from clipwarden.textfiles.tree import BrokenNode, ListNode, MapNode, Node, TextN
 T = TypeVar("T")
 
 MAX_TEXT = 1000
-"""Longest text, in characters: CLIP reads 75 tokens, and a definition is one sentence."""
+"""Longest text, in characters, unless a reader says otherwise: CLIP reads 75 tokens, a definition is one sentence."""
 
 _LONGEST_QUOTE = 80
 """Characters of the file's own text that a message repeats."""
@@ -35,7 +35,7 @@ class Value:
     def __init__(self, node: Node, path: Path, findings: Findings) -> None:
         self._node = node
         self.path = path
-        self._findings = findings
+        self.findings = findings
         findings.places[path] = node.place
 
     @property
@@ -55,11 +55,7 @@ class Value:
 
     def error(self, code: str, message: str, fix: str) -> None:
         """Report an error at this value."""
-        self._findings.error(self.place, code, message, fix)
-
-    def reads(self, text: str) -> bool:
-        """Tell whether the value is exactly this text."""
-        return isinstance(self._node, TextNode) and self._node.text == text
+        self.findings.error(self.place, code, message, fix)
 
     def items(self, *, least: int = 0, most: int, example: str) -> list["Value"]:
         """Read a list.
@@ -75,7 +71,7 @@ class Value:
         if not isinstance(self._node, ListNode):
             self._wrong_kind("a list", f"Write it as a list: {example}.")
             return []
-        values = [Value(item, (*self.path, index), self._findings) for index, item in enumerate(self._node.items)]
+        values = [Value(item, (*self.path, index), self.findings) for index, item in enumerate(self._node.items)]
         if len(values) < least:
             self.error("empty-value", f"{self.name} is empty.", f"Write at least one item: {example}.")
         if len(values) > most:
@@ -98,15 +94,15 @@ class Value:
         seen: dict[str, Place] = {}
         for key, node in self._node.entries:
             if key.plain and key.text == "<<":
-                self._findings.error(
+                self.findings.error(
                     key.place, "merge-key", "Merge keys (<<) are not allowed.", "Write the keys out here."
                 )
             elif key.text in seen:
                 message = f'The key "{shown(key.text)}" was already given on line {seen[key.text].line}.'
-                self._findings.error(key.place, "duplicate-key", message, "Keep one of the two.")
+                self.findings.error(key.place, "duplicate-key", message, "Keep one of the two.")
             else:
                 seen[key.text] = key.place
-                yield key, Value(node, (*self.path, key.text), self._findings)
+                yield key, Value(node, (*self.path, key.text), self.findings)
 
     def text(self, *, limit: int = MAX_TEXT, example: str) -> str | None:
         """Read a text; runs of white space become single spaces.
@@ -149,13 +145,14 @@ class Value:
         self.error("unknown-value", message, fix)
         return None
 
-    def number(self, *, low: float, high: float, open_ends: bool = False) -> float | None:
+    def number(self, *, low: float, high: float, open_low: bool = False, open_high: bool = False) -> float | None:
         """Read a finite number.
 
         Args:
             low: Smallest value allowed.
             high: Largest value allowed.
-            open_ends: Whether the ends themselves are refused.
+            open_low: Whether `low` itself is refused.
+            open_high: Whether `high` itself is refused.
 
         Returns:
             The number; None after a finding.
@@ -166,9 +163,8 @@ class Value:
         value = self._parse_number(node)
         if value is None:
             return None
-        inside = low < value < high if open_ends else low <= value <= high
-        if not inside:
-            wanted = _range(low, high, open_ends=open_ends)
+        if not low <= value <= high or (open_low and value == low) or (open_high and value == high):
+            wanted = _range(low, high, open_low=open_low, open_high=open_high)
             self.error("out-of-range", f"{self.name} is {shown(node.text)}.", f"Write a number {wanted}.")
             return None
         return value + 0.0  # -0.0 becomes 0.0: they compare equal, so they must render and digest equal
@@ -196,24 +192,6 @@ class Value:
         self.error(
             "bad-date", f'{self.name} is "{shown(node.text)}", which is no date.', "Write year-month-day: 2027-06-01."
         )
-        return None
-
-    def matching(self, pattern: re.Pattern[str], *, code: str, rule: str, example: str) -> str | None:
-        """Read a text of a fixed shape.
-
-        Args:
-            pattern: Must match the whole text.
-            code: Rule name of the finding.
-            rule: What the shape is, in words.
-            example: A right one.
-
-        Returns:
-            The text; None after a finding.
-        """
-        text = self.text(example=example)
-        if text is None or pattern.fullmatch(text):
-            return text
-        self.error(code, f'{self.name} is "{shown(text)}"; it must be {rule}.', f"Write, for example, {example}.")
         return None
 
     def _scalar(self, kind: str, example: str) -> TextNode | None:
@@ -289,5 +267,7 @@ def closest(word: str, candidates: Collection[str]) -> str | None:
     return next(iter(difflib.get_close_matches(tidy, candidates, n=1, cutoff=0.6)), None)
 
 
-def _range(low: float, high: float, *, open_ends: bool) -> str:
-    return f"between {low:g} and {high:g}, {'ends excluded' if open_ends else 'ends included'}"
+def _range(low: float, high: float, *, open_low: bool, open_high: bool) -> str:
+    if open_low is open_high:
+        return f"between {low:g} and {high:g}, {'ends excluded' if open_low else 'ends included'}"
+    return f"{'above' if open_low else 'from'} {low:g}, {'below' if open_high else 'up to'} {high:g}"

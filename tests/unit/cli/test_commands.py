@@ -7,6 +7,7 @@ import pytest
 
 from clipwarden.modelfolder.load import load_manifest
 from clipwarden.modelfolder.modeljson import dump_manifest
+from clipwarden.policy.language.editor_schema import policy_schema
 from clipwarden.policy.shipped import shipped_policies
 from clipwarden.policy.tensors import dump_tensors
 from kit.cli import Run
@@ -40,6 +41,57 @@ def test_lint_gives_json_lines(run: Run, policy_file: Path) -> None:
     (line,) = run("lint", policy_file, "--json").stdout.splitlines()
     problem = json.loads(line)
     assert (problem["file"], problem["line"], problem["severity"]) == (str(policy_file), 9, "error")
+
+
+def test_lint_explains_a_key_at_each_place_where_it_may_stand(run: Run) -> None:
+    result = run("lint", "--explain", "mode")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[::5] == ["defaults.mode", "categories[].mode"]
+    assert "`shadow`, `enforce` or `disabled`" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("asked", "path"),
+    [
+        ("thresholds.review", "categories[].thresholds.review"),
+        ("categories[3].thresholds.review", "categories[].thresholds.review"),
+        ("scoring.method", "categories[].scoring.method"),
+        ("contexts.kids.review", "categories[].contexts.NAME.review"),
+        ("attributes[0].id", "attributes[].id"),
+        ("weight", "categories[].prompts[].weight"),
+        ("api", "api"),
+    ],
+)
+def test_lint_finds_the_key_that_a_path_ends_in(run: Run, asked: str, path: str) -> None:
+    (line,) = run("lint", "--explain", asked, "--json").stdout.splitlines()
+    facts = json.loads(line)
+    assert facts["key"] == path
+    assert {"help", "default", "example"} <= set(facts)
+
+
+def test_lint_explains_what_each_word_stands_for(run: Run) -> None:
+    (line,) = run("lint", "--explain", "scoring.method", "--json").stdout.splitlines()
+    assert list(json.loads(line)["words"]) == ["margin", "cosine", "head"]
+    assert "  words    cosine: the plain similarity" in run("lint", "--explain", "scoring.method").stdout
+
+
+@pytest.mark.parametrize(
+    ("asked", "hint"),
+    [
+        ("treshold.reviw", "Did you mean thresholds.review?"),
+        ("sevrity", "Did you mean severity?"),
+        ("zzz", "At the top"),
+    ],
+)
+def test_lint_has_a_guess_for_a_key_that_does_not_exist(run: Run, asked: str, hint: str) -> None:
+    result = run("lint", "--explain", asked)
+    assert result.exit_code == 2
+    assert hint in result.stderr
+
+
+def test_lint_wants_either_policies_or_a_key(run: Run, policy_file: Path) -> None:
+    assert run("lint").exit_code == 2
+    assert run("lint", policy_file, "--explain", "mode").exit_code == 2
 
 
 def test_lint_with_a_model_finds_more(run: Run, policy_file: Path, toy_folder: Path) -> None:
@@ -174,6 +226,11 @@ def test_policies_prints_one(run: Run) -> None:
     path = next(path for path in shipped_policies() if path.stem == "default")
     assert run("policies", "default").stdout == path.read_text()
     assert run("policies", "nothing").exit_code == 2
+
+
+def test_policies_prints_the_schema_for_editors(run: Run) -> None:
+    assert json.loads(run("policies", "--schema").stdout) == policy_schema()
+    assert run("policies", "default", "--schema").exit_code == 2
 
 
 @pytest.mark.parametrize("command", ["demo", "moderate", "serve", "lint", "compile", "policies", "models"])

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from clipwarden.errors import PolicyError, Problem, Severity
-from clipwarden.policy.language import concepts, prompts, rules, sections
+from clipwarden.policy.language import category_keys, concept_keys, keys, rules
 from clipwarden.policy.language.load import load_policy, parse_policy
 from clipwarden.policy.schema import (
     Bounds,
@@ -173,6 +173,34 @@ def test_value_of_the_wrong_kind_is_one_problem(line: str, code: str) -> None:
     assert codes(refused(MINIMAL + line + "\n")) == [code]
 
 
+@pytest.mark.parametrize(
+    ("line", "home"),
+    [
+        ("  review: 0.5", "thresholds"),
+        ("  gte: 0.5", "when"),
+        ("  file: x", "scoring"),
+        ("  weight: 2", "prompts"),
+        ("  fitted_on: x", "calibration"),
+        ("  on_error: block", "defaults"),
+        ("  calibration_scale: 1", "model"),
+        ("mode: shadow", "defaults"),
+        ("negatives: [a toy]", "categories"),
+    ],
+)
+def test_misplaced_key_is_told_where_it_belongs(line: str, home: str) -> None:
+    (problem,) = refused(MINIMAL + line + "\n")
+    assert (problem.code, problem.fix) == ("unknown-key", f"It belongs under `{home}`.")
+
+
+def test_refused_numbers_of_adjustments_are_not_compared() -> None:
+    text = MINIMAL + (
+        "  scoring: {method: cosine}\n"
+        "  adjustments: [{when: {attribute: a, gte: 0.1}, add: 5}, {when: {attribute: a, gte: 0.2}, add: 0.1}]\n"
+        "attributes: [{id: a, prompts: [b], scoring: {method: cosine}}]\n"
+    )
+    assert codes(refused(text)) == ["out-of-range"]
+
+
 @pytest.mark.parametrize("day", ["soon", "[2027-01-01]", "", "2027-1-1", "20270101"])
 def test_review_by_must_be_a_day(day: str) -> None:
     assert len(refused(MINIMAL.replace("id: shop", f"id: shop, review_by: {day}"))) == 1
@@ -283,14 +311,14 @@ def test_endless_values_are_refused_briefly(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "count"),
     [
-        (MINIMAL.replace("[a rifle]", str([f"gun {index}" for index in range(prompts.MAX_PROMPTS + 1)])), 1),
-        (MINIMAL + f"  negatives: {[f'toy {index}' for index in range(prompts.MAX_PROMPTS + 1)]}\n", 1),
-        (MINIMAL + f"  templates: {[f'{index} {{}}' for index in range(sections.MAX_TEMPLATES + 1)]}\n", 1),
-        (MINIMAL + f"attributes: {[f'a{index}' for index in range(concepts.MAX_CONCEPTS + 1)]}\n", 1),
+        (MINIMAL.replace("[a rifle]", str([f"gun {index}" for index in range(concept_keys.MAX_PROMPTS + 1)])), 1),
+        (MINIMAL + f"  negatives: {[f'toy {index}' for index in range(concept_keys.MAX_PROMPTS + 1)]}\n", 1),
+        (MINIMAL + f"  templates: {[f'{index} {{}}' for index in range(concept_keys.MAX_TEMPLATES + 1)]}\n", 1),
+        (MINIMAL + f"attributes: {[f'a{index}' for index in range(keys.MAX_CONCEPTS + 1)]}\n", 1),
         (
             MINIMAL
             + "contexts:\n"
-            + "".join(f"  c{index}: {{description: x}}\n" for index in range(sections.MAX_CONTEXTS + 1)),
+            + "".join(f"  c{index}: {{description: x}}\n" for index in range(category_keys.MAX_CONTEXTS + 1)),
             1,
         ),
     ],

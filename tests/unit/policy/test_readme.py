@@ -1,19 +1,27 @@
 """The policy language's page says what the code does."""
 
+import copy
+import json
 import re
-from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from clipwarden.policy.language import concepts, conditions, load, prompts, sections
+from clipwarden.policy.language import concept_keys, keys
 from clipwarden.policy.language.load import parse_policy
-from clipwarden.policy.schema import Bounds, Verdict
-from clipwarden.textfiles import maps as keys
-from clipwarden.textfiles.findings import Findings
+from clipwarden.policy.language.pages import keys_table, methods_table, words_table
+from clipwarden.policy.language.tables import Keys, Map, chains, inside
+from clipwarden.policy.schema import SCHEMA_VERSION, Bounds
 
 PAGE = (Path(__file__).parents[3] / "policies" / "README.md").read_text(encoding="utf-8")
 EXAMPLE = re.search(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+# The page says in a sentence which of a category's keys an attribute has.
+TABLES = {
+    id(table): table
+    for chain in chains(keys.POLICY)
+    if (table := inside(chain[-1].kind)) not in (None, concept_keys.ATTRIBUTE)
+}
 
 
 def test_worked_example_is_a_clean_policy() -> None:
@@ -23,40 +31,63 @@ def test_worked_example_is_a_clean_policy() -> None:
     assert loaded.policy.categories[0].contexts == {"hunting-shop": Bounds(review=0.8, block=0.99)}
 
 
-@pytest.mark.parametrize(
-    "names",
-    [
-        load._TOP_KEYS,
-        sections._METADATA_KEYS,
-        sections._MODEL_KEYS,
-        sections._DEFAULTS_KEYS,
-        concepts._CATEGORY_KEYS,
-        concepts._CALIBRATION_KEYS,
-        concepts._THRESHOLD_KEYS,
-        conditions._EXEMPTION_KEYS,
-        conditions._ADJUSTMENT_KEYS,
-        conditions._WHEN_KEYS,
-        prompts._PROMPT_KEYS,
-        concepts._SCORING_KEYS,
-        [verdict.name.lower() for verdict in Verdict],
-        keys.LATER,
+@pytest.mark.parametrize("table", [keys.POLICY, *TABLES.values()], ids=lambda table: table.names[0])
+def test_every_table_of_keys_is_the_one_that_the_reader_uses(table: Keys) -> None:
+    assert keys_table(table) in PAGE
+
+
+def test_attributes_are_told_apart() -> None:
+    names = ", ".join(f"`{name}`" for name in concept_keys.ATTRIBUTE.names[:-1])
+    assert f"An **attribute** has {names} and `{concept_keys.ATTRIBUTE.names[-1]}`, and nothing else." in PAGE
+
+
+def test_words_are_the_ones_in_the_code() -> None:
+    pool = next(key for key in concept_keys.SCORING if key.name == "pool")
+    assert methods_table() in PAGE
+    assert words_table(pool, "several prompts become one number by") in PAGE
+
+
+def test_keys_of_later_are_announced() -> None:
+    assert [name for name in keys.LATER if f"`{name}`" not in PAGE] == []
+
+
+BARE = {
+    "api": SCHEMA_VERSION,
+    "metadata": {"id": "a"},
+    "categories": [
+        {
+            "id": "b",
+            "severity": 1,
+            "definition": "c",
+            "prompts": [{"text": "d"}],
+            "scoring": {"pool": "mean"},
+            "thresholds": {"unit": "score", "block": 0.5},
+            "exemptions": [{"when": {"attribute": "e", "gte": 0.5}}],
+        },
     ],
-)
-def test_every_key_is_explained(names: list[str]) -> None:
-    assert [name for name in names if f"`{name}`" not in PAGE] == []
+    "attributes": [{"id": "e", "prompts": ["f"]}],
+}
+
+
+def written_out(document: dict[str, Any], table: Keys) -> dict[str, Any]:
+    """Add each default of the tables that a policy file leaves out."""
+    for key in table:
+        held = inside(key.kind)
+        if key.default is not None:
+            document.setdefault(key.name, key.default)
+        elif isinstance(key.kind, Map) and any(inner.default is not None for inner in key.kind.keys):
+            document.setdefault(key.name, {})
+        value = document.get(key.name)
+        for inner in value if isinstance(value, list) else [value]:
+            if held and isinstance(inner, dict):
+                written_out(inner, held)
+    return document
 
 
 def test_defaults_are_the_ones_in_the_code() -> None:
-    defaults = sections.read_defaults(None, Findings("x"))
-    assert defaults.templates == ("{}",)
-    assert '| `["{}"]` |' in PAGE
-    for field in fields(defaults):
-        assert f"| `{field.name}` |" in PAGE
-
-
-def test_bounds_are_the_ones_in_the_code() -> None:
-    assert f"at most {sections.MAX_CONTEXTS}" in PAGE
-    assert f"1 to {concepts.MAX_CONCEPTS}" in PAGE
-    assert f"1 to {prompts.MAX_PROMPTS}" in PAGE
-    assert f"1 to {sections.MAX_TEMPLATES}" in PAGE
-    assert f"0 to {concepts.MAX_SEVERITY}" in PAGE
+    full = written_out(copy.deepcopy(BARE), keys.POLICY)
+    assert full["categories"][0]["scoring"] == {"method": "margin", "pool": "mean"}
+    assert full["categories"][0]["prompts"] == [{"text": "d", "weight": 1}]
+    assert full["model"] == {"calibration_scale": 1}
+    assert set(full["defaults"]) == set(keys.DEFAULTS.names)
+    assert parse_policy(json.dumps(full)).policy == parse_policy(json.dumps(BARE)).policy

@@ -83,6 +83,14 @@ def test_faults_of_a_file_are_told_with_their_place(file: Path, text: str, words
     assert words in str(caught.value)
 
 
+@pytest.mark.parametrize("text", ["a: 1\n---\nb: 2\n", "a: *x\n", "a: " + "[" * 40, "#" * (2**20 + 1)])
+def test_broken_file_is_not_called_a_policy(file: Path, text: str) -> None:
+    file.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load(file=file)
+    assert "polic" not in str(caught.value)
+
+
 def test_missing_file_is_refused(file: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         load(file=file)

@@ -17,11 +17,12 @@ from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.bundle.vectors import concept_texts, scored_concepts, scored_heads
 from clipwarden.policy.calibrations import calibrations_enforced, drop_stale_calibrations
 from clipwarden.policy.digest import policy_digest
+from clipwarden.policy.language.concept_keys import DIGEST
 from clipwarden.policy.language.dump import dump_policy
 from clipwarden.policy.language.learned import BundleTensors, bundle_tensors
 from clipwarden.policy.language.load import LoadedPolicy, parse_policy
-from clipwarden.policy.language.sections import DIGEST
-from clipwarden.policy.schema import Concept, LearnedVector, Method, Phrase, Policy
+from clipwarden.policy.methods import METHODS
+from clipwarden.policy.schema import Concept, LearnedVector, Phrase, Policy
 from clipwarden.policy.tensors import Tensors, dump_tensors, parse_metadata, parse_tensors, read_bounded
 from clipwarden.textfiles.atomic import write_atomically
 
@@ -242,7 +243,7 @@ def _check_learned(vectors: NDArray[np.float32], others: Tensors, policy: Policy
 
 def _check_background(vectors: NDArray[np.float32], policy: Policy) -> None:
     """Refuse margins over no background, as `compile_policy` does: without `B` every picture scores high."""
-    if not vectors[-1].any() and any(concept.method is Method.MARGIN for concept in scored_concepts(policy)):
+    if not vectors[-1].any() and any(METHODS[concept.method].needs_background for concept in scored_concepts(policy)):
         raise _BundleError("its policy scores margins, but it holds no background")
 
 

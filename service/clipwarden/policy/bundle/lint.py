@@ -18,7 +18,8 @@ from clipwarden.policy.bundle.vectors import (
 )
 from clipwarden.policy.calibrations import calibrations_enforced, is_stale
 from clipwarden.policy.language.rules import concepts_with_paths, phrases_with_paths
-from clipwarden.policy.schema import Category, Concept, LearnedVector, Method, Mode, Policy
+from clipwarden.policy.methods import METHODS
+from clipwarden.policy.schema import Category, Concept, LearnedVector, Mode, Policy
 from clipwarden.textfiles.findings import Findings, Path, Positions
 
 LOOK_ALIKE_COSINE = 0.95
@@ -74,7 +75,7 @@ def check_binding(policy: Policy, model: EmbeddingModel, findings: Findings) -> 
         fix = "Compile the policy to a bundle with the complete model folder (`clipwarden compile`), and load that."
         findings.error(findings.positions.find(), "no-text-encoder", message, fix)
     for path, concept in _scored_with_paths(policy):
-        if concept.method is Method.MARGIN and model.background is None:
+        if METHODS[concept.method].needs_background and model.background is None:
             message = f'"{concept.id}" needs a background, which the model "{model.manifest.name}" lacks.'
             fix = "Export the model again with background texts, or write `scoring: {method: cosine}`."
             findings.error(findings.positions.find(*path), "no-background", message, fix)
@@ -157,7 +158,7 @@ def _check_uncalibrated(policy: Policy, findings: Findings) -> None:
     for path, category in concepts_with_paths(policy):
         if not isinstance(category, Category) or category.mode is not Mode.ENFORCE:
             continue
-        if category.method is Method.MARGIN and category.thresholds and not category.calibration:
+        if METHODS[category.method].scale_is_open and category.thresholds and not category.calibration:
             message = f'"{category.id}" is enforced by thresholds on scores that no calibration has given a scale.'
             fix = (
                 "Judge images that should pass (`clipwarden moderate --explain`) and choose thresholds above their "

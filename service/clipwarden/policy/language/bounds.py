@@ -1,12 +1,12 @@
 """Read the ends of bands, and say what holds where a context overrides them."""
 
-from clipwarden.policy.schema import Bounds, Method, Unit
-from clipwarden.textfiles.maps import Fields
-from clipwarden.textfiles.values import Value
+from dataclasses import replace
 
-UNIT_OF = {Method.COSINE: Unit.COSINE, Method.MARGIN: Unit.SCORE, Method.HEAD: Unit.SCORE}
-LOWEST = {Unit.COSINE: -1.0, Unit.SCORE: 0.0}
-"""Lower end of each unit's range; the upper end of both is 1."""
+from clipwarden.policy.language.category_keys import BOUND
+from clipwarden.policy.language.maps import MapReader
+from clipwarden.policy.methods import LOWEST
+from clipwarden.policy.schema import Bounds, Unit
+from clipwarden.textfiles.values import Value
 
 
 def merge_bounds(base: Bounds, override: Bounds) -> Bounds:
@@ -17,14 +17,11 @@ def merge_bounds(base: Bounds, override: Bounds) -> Bounds:
     )
 
 
-def read_bounds(fields: Fields, unit: Unit | None) -> Bounds:
+def read_bounds(fields: MapReader, unit: Unit | None) -> Bounds:
     """Read `review` and `block`; the wider range holds while the unit is unknown."""
-    low = LOWEST[unit] if unit else -1.0
+    kind = replace(BOUND, low=LOWEST[unit]) if unit else BOUND
     review, block = fields.get("review"), fields.get("block")
-    return Bounds(
-        review=review.number(low=low, high=1.0) if review else None,
-        block=block.number(low=low, high=1.0) if block else None,
-    )
+    return Bounds(review=kind.read(review) if review else None, block=kind.read(block) if block else None)
 
 
 def check_order(value: Value, bounds: Bounds) -> None:

@@ -1,76 +1,30 @@
 """Read and check what a category makes depend on an attribute: exemptions and adjustments."""
 
-import math
 from collections.abc import Mapping
 from itertools import combinations
+from typing import Any
 
-from clipwarden.policy.language.bounds import LOWEST, UNIT_OF
-from clipwarden.policy.schema import Adjustment, Attribute, Bounds, Category, Effect, Exemption, Method, Policy
+from clipwarden.policy.language.category_keys import ADJUSTMENT, EXEMPTION
+from clipwarden.policy.language.maps import MapReader
+from clipwarden.policy.methods import METHODS
+from clipwarden.policy.schema import Adjustment, Attribute, Bounds, Category, Exemption, Method, Policy, Unit
 from clipwarden.textfiles.findings import Findings, Path
-from clipwarden.textfiles.maps import Fields
-from clipwarden.textfiles.values import Value, closest
-
-MAX_CONDITIONS = 512
-"""Most exemptions, or adjustments, of one category: as many as there may be attributes."""
-MAX_ADJUSTMENT = 1.0
-"""Largest `add`, half of the range of cosines. The Stable Diffusion safety checker's is 0.01."""
-
-EXEMPTIONS_EXAMPLE = "[{when: {attribute: museum, gte: 0.8}, effect: block_to_review}]"
-ADJUSTMENTS_EXAMPLE = "[{when: {attribute: swimwear, gte: 0.2}, add: 0.01}]"
-
-_EXEMPTION_KEYS = {"when": "{attribute: museum, gte: 0.8}", "effect": "block_to_review"}
-_ADJUSTMENT_KEYS = {"when": "{attribute: swimwear, gte: 0.2}", "add": "0.01"}
-_WHEN_KEYS = {"attribute": "museum", "gte": "0.8"}
-_EFFECTS = {effect.value: effect for effect in Effect}
+from clipwarden.textfiles.values import closest
 
 
-def read_exemptions(value: Value | None, findings: Findings) -> tuple[Exemption, ...]:
+def read_exemptions(category: MapReader) -> tuple[Exemption, ...]:
     """Read `exemptions`; values that cannot be read become stand-ins that no rule asks about."""
-    if value is None:
-        return ()
-    items = value.items(most=MAX_CONDITIONS, example=EXEMPTIONS_EXAMPLE)
-    return tuple(_exemption(item, findings) for item in items)
+    return tuple(Exemption(**_condition(MapReader(item, EXEMPTION))) for item in category.items("exemptions"))
 
 
-def read_adjustments(value: Value | None, method: Method | None, findings: Findings) -> tuple[Adjustment, ...]:
-    """Read `adjustments`; refused but under `method: cosine`."""
-    if value is None:
-        return ()
-    items = value.items(most=MAX_CONDITIONS, example=ADJUSTMENTS_EXAMPLE)
-    if method not in (Method.COSINE, None):
-        message = f"Adjustments raise a cosine; under `method: {method}` there is none to raise."
-        value.error("adjustments-without-cosine", message, "Delete them, or write `scoring: {method: cosine}`.")
-    return tuple(_adjustment(item, findings) for item in items)
+def read_adjustments(category: MapReader) -> tuple[Adjustment, ...]:
+    """Read `adjustments`, as exemptions are."""
+    return tuple(Adjustment(**_condition(MapReader(item, ADJUSTMENT))) for item in category.items("adjustments"))
 
 
-def _exemption(value: Value, findings: Findings) -> Exemption:
-    fields = Fields(value, _EXEMPTION_KEYS, findings)
-    when, effect = fields.need("when"), fields.get("effect")
-    if effect:
-        effect.choice(_EFFECTS, habits={"allow": "block_to_review", "review": "block_to_review"})
-    attribute, gte = _when(when, findings)
-    return Exemption(attribute=attribute, gte=gte)
-
-
-def _adjustment(value: Value, findings: Findings) -> Adjustment:
-    fields = Fields(value, _ADJUSTMENT_KEYS, findings)
-    when, add = fields.need("when"), fields.need("add")
-    attribute, gte = _when(when, findings)
-    number = add.number(low=-math.inf, high=math.inf) if add else None
-    if add and number is not None and not 0.0 < number <= MAX_ADJUSTMENT:
-        message = f"{add.name} is {number:g}, but an adjustment raises a cosine, by 1 at most."
-        add.error("out-of-range", message, "Write a number above 0, up to 1, or delete the adjustment.")
-        number = None
-    return Adjustment(attribute=attribute, gte=gte, add=number or MAX_ADJUSTMENT)
-
-
-def _when(value: Value | None, findings: Findings) -> tuple[str, float]:
-    if value is None:
-        return "", 0.0
-    fields = Fields(value, _WHEN_KEYS, findings)
-    attribute, gte = fields.need("attribute"), fields.need("gte")
-    number = gte and gte.number(low=-1.0, high=1.0)
-    return (attribute and attribute.text(example=_WHEN_KEYS["attribute"])) or "", number or 0.0
+def _condition(fields: MapReader) -> dict[str, Any]:
+    when = fields.nested("when")
+    return fields.plain() | (when.plain() if when else {"attribute": "", "gte": 0.0})
 
 
 def check_conditions(path: Path, category: Category, policy: Policy, findings: Findings) -> None:
@@ -122,16 +76,24 @@ def _check_adjustments(
             continue
         _check_attribute(here, adjustment, policy, methods, findings)
         name, method = adjustment.attribute, methods.get(adjustment.attribute)
-        if method not in (Method.COSINE, None):
+        if method and METHODS[method].unit is not Unit.COSINE:
             place = findings.positions.find(*here, "when", "attribute")
             message = f'The attribute "{name}" is scored by `method: {method}`, not as a cosine.'
             fix = f"Give {name} `scoring: {{method: cosine}}`, or ask for another attribute."
             findings.error(place, "adjusted-by-score", message, fix)
-    for (first, one), (second, other) in combinations(enumerate(category.adjustments), 2):
+    read = [
+        each for each in enumerate(category.adjustments) if not _stands_in((*path, "adjustments", each[0]), findings)
+    ]
+    for (first, one), (second, other) in combinations(read, 2):
         if idle := _never_acts(one, other):
             place = findings.positions.find(*path, "adjustments", first if idle is one else second)
             message = f'Another adjustment by "{one.attribute}" holds whenever this one does, and adds as much or more.'
             findings.error(place, "idle-adjustment", message, "Delete it.")
+
+
+def _stands_in(path: Path, findings: Findings) -> bool:
+    """Tell whether a number of an adjustment was refused, so that there is nothing to compare."""
+    return findings.refused(*path, "add") or findings.refused(*path, "when", "gte")
 
 
 def _never_acts(one: Adjustment, other: Adjustment) -> Adjustment | None:
@@ -166,7 +128,7 @@ def _check_attribute(
 
 def _check_reach(path: Path, exemption: Exemption, methods: Mapping[str, Method | None], findings: Findings) -> None:
     method = methods.get(exemption.attribute)
-    lowest = LOWEST[UNIT_OF[method]] if method else -1.0
+    lowest = METHODS[method].lowest if method else -1.0
     if exemption.gte < lowest:
         place = findings.positions.find(*path, "when", "gte")
         message = f"gte is {exemption.gte:g}, but the attribute gives scores."

@@ -2,11 +2,15 @@
 
 import json
 
+from clipwarden.policy.language.category_keys import CATEGORY, OVERRIDE
+from clipwarden.policy.language.concept_keys import ATTRIBUTE
+from clipwarden.policy.language.keys import METADATA, MODEL
+from clipwarden.policy.language.kinds import Json
 from clipwarden.policy.language.learned import head_content
+from clipwarden.policy.language.tables import Keys, write_plain
 from clipwarden.policy.schema import (
     SCHEMA_VERSION,
     Adjustment,
-    Bounds,
     Category,
     Concept,
     Exemption,
@@ -16,8 +20,6 @@ from clipwarden.policy.schema import (
     Pool,
     Prompt,
 )
-
-Document = dict[str, object]
 
 
 def dump_policy(policy: Policy) -> str:
@@ -33,7 +35,7 @@ def dump_policy(policy: Policy) -> str:
     return json.dumps(policy_document(policy), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
-def policy_document(policy: Policy) -> Document:
+def policy_document(policy: Policy) -> Json:
     """Return what a policy file of this policy holds.
 
     Args:
@@ -42,58 +44,37 @@ def policy_document(policy: Policy) -> Document:
     Returns:
         Plain dicts, lists, texts and numbers, with the keys of policies/README.md.
     """
-    metadata, model = policy.metadata, policy.model
-    review_by = metadata.review_by.isoformat() if metadata.review_by else None
     return {
         "api": SCHEMA_VERSION,
-        "metadata": _given(
-            id=metadata.id,
-            version=metadata.version,
-            owner=metadata.owner,
-            reason=metadata.reason,
-            review_by=review_by,
-        ),
-        "model": _given(fingerprint=model.fingerprint, calibration_scale=model.calibration_scale),
+        "metadata": write_plain(METADATA, policy.metadata),
+        "model": write_plain(MODEL, policy.model),
         "defaults": {"on_error": policy.on_error.name.lower(), "on_partial": policy.on_partial.name.lower()},
         "contexts": {context.name: {"description": context.description} for context in policy.contexts},
         "categories": [_category(category) for category in policy.categories],
-        "attributes": [_concept(attribute) for attribute in policy.attributes],
+        "attributes": [_concept(attribute, ATTRIBUTE) for attribute in policy.attributes],
     }
 
 
-def _category(category: Category) -> Document:
+def _category(category: Category) -> Json:
     thresholds = category.thresholds
-    return _concept(category) | _given(
-        severity=category.severity,
-        definition=category.definition,
-        mode=category.mode.value,
-        thresholds=thresholds and {"unit": thresholds.unit.value, **_bounds(thresholds.bounds)},
-        reason_code=category.reason_code,
+    return _concept(category, CATEGORY) | _given(
+        thresholds=thresholds and {"unit": thresholds.unit.value, **write_plain(OVERRIDE, thresholds.bounds)},
         exemptions=[_exemption(exemption) for exemption in category.exemptions],
         # Sorted: mappings compare equal in any order, and equal policies must give equal bundles.
-        contexts={name: _bounds(bounds) for name, bounds in sorted(category.contexts.items())} or None,
-        adjustments=[_adjustment(adjustment) for adjustment in category.adjustments] or None,
+        contexts={name: write_plain(OVERRIDE, bounds) for name, bounds in sorted(category.contexts.items())},
+        adjustments=[_adjustment(adjustment) for adjustment in category.adjustments],
     )
 
 
-def _concept(concept: Concept) -> Document:
-    calibration = concept.calibration
-    fitted = calibration and {
-        "bias": calibration.bias,
-        "prevalence": calibration.prevalence,
-        "fitted_on": calibration.fitted_on,
-    }
-    return _given(
-        id=concept.id,
-        prompts=[_prompt(prompt, concept.pool) for prompt in concept.prompts] or None,
-        negatives=[_phrase(negative) for negative in concept.negatives] or None,
-        templates=list(concept.templates) or None,
+def _concept(concept: Concept, keys: Keys) -> Json:
+    return write_plain(keys, concept) | _given(
+        prompts=[_prompt(prompt, concept.pool) for prompt in concept.prompts],
+        negatives=[_phrase(negative) for negative in concept.negatives],
         scoring=_scoring(concept),
-        calibration=fitted,
     )
 
 
-def _scoring(concept: Concept) -> Document:
+def _scoring(concept: Concept) -> Json:
     if concept.head:
         return {"method": concept.method.value, "file": head_content(concept.head)}
     return {"method": concept.method.value, "pool": concept.pool.value}
@@ -106,23 +87,19 @@ def _prompt(prompt: Prompt, pool: Pool) -> object:
     return {**(phrase if isinstance(phrase, dict) else {"text": phrase}), "weight": prompt.weight}
 
 
-def _phrase(phrase: Phrase) -> str | Document:
+def _phrase(phrase: Phrase) -> str | Json:
     # By content, which is where a bundle keeps it (`learned.BundleTensors`).
     return {"vector": phrase.name, "file": phrase.content} if isinstance(phrase, LearnedVector) else phrase
 
 
-def _adjustment(adjustment: Adjustment) -> Document:
+def _adjustment(adjustment: Adjustment) -> Json:
     return {"when": {"attribute": adjustment.attribute, "gte": adjustment.gte}, "add": adjustment.add}
 
 
-def _exemption(exemption: Exemption) -> Document:
+def _exemption(exemption: Exemption) -> Json:
     return {"when": {"attribute": exemption.attribute, "gte": exemption.gte}, "effect": exemption.effect.value}
 
 
-def _bounds(bounds: Bounds) -> Document:
-    return _given(review=bounds.review, block=bounds.block)
-
-
-def _given(**values: object) -> Document:
-    """Leave out what is None: a policy file has no empty values."""
-    return {key: value for key, value in values.items() if value is not None}
+def _given(**values: object) -> Json:
+    """Leave out what is empty: a policy file has no empty values."""
+    return {key: value for key, value in values.items() if value}

@@ -5,26 +5,19 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from clipwarden.errors import PolicyError, Problem
+from clipwarden.policy.language.category_keys import MAX_CONTEXTS
+from clipwarden.policy.language.concept_keys import NAME
 from clipwarden.policy.language.concepts import ConceptReader
+from clipwarden.policy.language.keys import CONTEXT, POLICY, Defaults
 from clipwarden.policy.language.learned import LearnedSource, NoFolder, PolicyFolder
+from clipwarden.policy.language.maps import MapReader
 from clipwarden.policy.language.rules import check_rules
-from clipwarden.policy.language.sections import read_api, read_contexts, read_defaults, read_metadata, read_model
-from clipwarden.policy.schema import Policy
-from clipwarden.textfiles.findings import Findings, Positions
-from clipwarden.textfiles.maps import Fields
+from clipwarden.policy.schema import SCHEMA_VERSION, Context, ModelBinding, Policy
+from clipwarden.textfiles.findings import Findings, Place, Positions
 from clipwarden.textfiles.reading import read_file
-from clipwarden.textfiles.tree import Node, parse_tree
+from clipwarden.textfiles.traps import text_trap
+from clipwarden.textfiles.tree import Node, TextNode, parse_tree
 from clipwarden.textfiles.values import Value
-
-_TOP_KEYS = {
-    "api": "clipwarden/v1",
-    "metadata": "{id: default}",
-    "model": '{fingerprint: "sha256:..."}',
-    "defaults": "{mode: shadow}",
-    "contexts": '{shop: {description: "..."}}',
-    "categories": "[{id: weapons, ...}]",
-    "attributes": '[{id: museum, prompts: ["a museum exhibit"]}]',
-}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,6 +78,9 @@ def parse_policy(
 def _parse(text: str, findings: Findings, today: date | None, learned: LearnedSource) -> LoadedPolicy:
     root = parse_tree(text, findings)
     if root is None:
+        if not findings.failed:
+            fix = f"Start with `api: {SCHEMA_VERSION}`."
+            findings.error(Place(line=1, column=1), "empty-file", "The file holds no policy.", fix)
         raise PolicyError(findings.problems)
     policy = _read_policy(root, findings, learned)
     check_rules(policy, findings, today=today or datetime.now(tz=UTC).date())
@@ -93,16 +89,39 @@ def _parse(text: str, findings: Findings, today: date | None, learned: LearnedSo
 
 
 def _read_policy(root: Node, findings: Findings, learned: LearnedSource) -> Policy:
-    fields = Fields(Value(root, (), findings), _TOP_KEYS, findings)
-    read_api(fields.need("api"))
-    defaults = read_defaults(fields.get("defaults"), findings)
-    concepts = ConceptReader(defaults, findings, learned)
+    fields = MapReader(Value(root, (), findings), POLICY)
+    plain = fields.plain()
+    defaults = plain.get("defaults", Defaults())
+    concepts = ConceptReader(defaults, learned)
     return Policy(
-        metadata=read_metadata(fields.need("metadata"), findings),
-        model=read_model(fields.get("model"), findings),
+        metadata=plain["metadata"],
+        model=plain.get("model", ModelBinding()),
         on_error=defaults.on_error,
         on_partial=defaults.on_partial,
-        contexts=read_contexts(fields.get("contexts"), findings),
-        categories=concepts.categories(fields.need("categories")),
-        attributes=concepts.attributes(fields.get("attributes")),
+        contexts=_contexts(fields),
+        categories=tuple(concepts.category(item) for item in fields.items("categories")),
+        attributes=tuple(concepts.attribute(item) for item in fields.items("attributes")),
     )
+
+
+def _contexts(fields: MapReader) -> tuple[Context, ...]:
+    contexts = [
+        Context(name=name.text, **MapReader(inner, CONTEXT).plain())
+        for name, inner in fields.entries("contexts")
+        if _check_context_name(name, inner)
+    ]
+    value = fields.get("contexts")
+    if value and len(contexts) > MAX_CONTEXTS:
+        value.error("too-many", f"{len(contexts)} contexts are declared.", f"Declare at most {MAX_CONTEXTS}.")
+    return tuple(contexts)
+
+
+def _check_context_name(name: TextNode, value: Value) -> bool:
+    trap = text_trap(name.text) if name.plain else None
+    if trap:
+        value.error("yaml-trap", f"The context name is no text: {trap}.", f'Put it in quotes: "{name.text}".')
+    elif not NAME.pattern.fullmatch(name.text):
+        value.error(NAME.code, f'The context name "{name.text}" is not allowed.', f"Use {NAME.rule}.")
+    else:
+        return True
+    return False

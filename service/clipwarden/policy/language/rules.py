@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable, Iterator
 from datetime import date
 
-from clipwarden.policy.language.bounds import UNIT_OF
 from clipwarden.policy.language.conditions import check_conditions
+from clipwarden.policy.methods import METHODS
 from clipwarden.policy.schema import Category, Concept, LearnedVector, Mode, Phrase, Policy
 from clipwarden.textfiles.findings import Findings, Path, Place
 from clipwarden.textfiles.values import closest
@@ -175,9 +175,8 @@ def _check_enforcement(path: Path, category: Category, findings: Findings) -> No
         findings.error(place, "enforce-without-fingerprint", message, fix)
     if (*path, "thresholds") not in findings.places:
         message = f"{name} is enforced, but has no thresholds."
-        fix = (
-            f"Add `thresholds: {{unit: {UNIT_OF[category.method]}, review: ..., block: ...}}`, or write `mode: shadow`."
-        )
+        unit = METHODS[category.method].unit
+        fix = f"Add `thresholds: {{unit: {unit}, review: ..., block: ...}}`, or write `mode: shadow`."
         findings.error(place, "enforce-without-thresholds", message, fix)
 
 

@@ -1,0 +1,165 @@
+"""The keys of categories, beyond those that attributes have too; see `keys`."""
+
+from dataclasses import replace
+
+from clipwarden.policy.language.concept_keys import ID, NAME, SHARED
+from clipwarden.policy.language.kinds import Choice, Number, Text, Whole
+from clipwarden.policy.language.tables import Key, Keys, ListOf, Map, MapOf, Misuse
+from clipwarden.policy.schema import Effect, Mode, Unit
+
+MAX_SEVERITY = 4
+MAX_CONTEXTS = 256
+"""Most declared contexts; each is a surface or tenant that somebody reviews by hand."""
+MAX_CONDITIONS = 512
+"""Most exemptions, or adjustments, of one category: as many as there may be attributes."""
+MAX_ADJUSTMENT = 1.0
+"""Largest `add`, half of the range of cosines. The Stable Diffusion safety checker's is 0.01."""
+
+MODE = Choice(
+    example="shadow",
+    words={mode.value: mode for mode in Mode},
+    habits={
+        **dict.fromkeys(("off", "false", "no", "none", "inactive"), "disabled"),
+        **dict.fromkeys(("on", "true", "yes", "active", "enabled", "block"), "enforce"),
+        **dict.fromkeys(("monitor", "log", "audit", "dry-run", "dry_run"), "shadow"),
+    },
+)
+BOUND = Number(example="0.55", low=-1.0, high=1.0)
+"""The wider range, which holds while the unit is unknown."""
+
+_BY_UNIT = "0 to 1 for `score`, -1 to 1 for `cosine`"
+THRESHOLDS = Keys(
+    keys=(
+        Key(
+            name="unit",
+            kind=Choice(
+                example="score",
+                words={unit.value: unit for unit in Unit},
+                habits={"probability": "score", "percent": "score"},
+            ),
+            help="must match the method, so that nobody reads 0.25 as the wrong thing",
+            required=True,
+        ),
+        Key(name="review", kind=BOUND, help="lower end of the review band, inclusive", narrower=_BY_UNIT),
+        Key(
+            name="block",
+            kind=replace(BOUND, example="0.92"),
+            help="lower end of the block band, inclusive; above `review`",
+            narrower=_BY_UNIT,
+        ),
+    ),
+    any_of=(("review",), ("block",)),
+)
+OVERRIDE = Keys(
+    keys=tuple(replace(key, absent="as in `thresholds`") for key in THRESHOLDS if key.name != "unit"),
+    any_of=THRESHOLDS.any_of,
+)
+
+WHEN = Keys(
+    keys=(
+        Key(name="attribute", kind=Text(example="museum"), help="id of an attribute", required=True),
+        Key(
+            name="gte",
+            kind=Number(example="0.8", low=-1.0, high=1.0),
+            help="what its number, or for an adjustment its cosine, must at least be",
+            required=True,
+            narrower="0 to 1, or -1 to 1 for an attribute under `method: cosine`",
+        ),
+    )
+)
+_WHEN = Map(example="{attribute: museum, gte: 0.8}", keys=WHEN)
+EXEMPTION = Keys(
+    keys=(
+        Key(name="when", kind=_WHEN, help="the attribute that exempts, and from which number on", required=True),
+        Key(
+            name="effect",
+            kind=Choice(
+                example="block_to_review",
+                words={effect.value: effect for effect in Effect},
+                habits={"allow": "block_to_review", "review": "block_to_review"},
+            ),
+            help="a block by this category becomes a review, in the same view of the image",
+            default="block_to_review",
+        ),
+    )
+)
+ADJUSTMENT = Keys(
+    keys=(
+        Key(name="when", kind=_WHEN, help="the attribute that raises, and from which cosine on", required=True),
+        Key(
+            name="add",
+            kind=Number(example="0.01", low=0.0, high=MAX_ADJUSTMENT, open_low=True),
+            help="added to this category's cosine, in the same view of the image",
+            required=True,
+        ),
+    )
+)
+
+CATEGORY = Keys(
+    keys=(
+        ID,
+        Key(
+            name="severity",
+            kind=Whole(example="3", low=0, high=MAX_SEVERITY),
+            help="how harmful, **not** how certain",
+            required=True,
+        ),
+        Key(
+            name="definition",
+            kind=Text(example='"Real firearms or blades shown as weapons."'),
+            help="one sentence for reviewers",
+            required=True,
+        ),
+        Key(
+            name="mode",
+            kind=MODE,
+            help="`shadow`: scored and reported. `enforce`: counts. `disabled`: not scored",
+            inherited=True,
+        ),
+        *SHARED,
+        Key(
+            name="thresholds",
+            kind=Map(example="{unit: score, review: 0.55, block: 0.92}", keys=THRESHOLDS),
+            help="from which number on an image is for review, or blocked",
+            absent="none: scored, no band; required once the category is enforced",
+        ),
+        Key(
+            name="reason_code",
+            kind=Text(example="WPN-1", limit=64),
+            help="text that results carry, such as a paragraph of your rules",
+        ),
+        Key(
+            name="exemptions",
+            kind=ListOf(
+                example="[{when: {attribute: museum, gte: 0.8}, effect: block_to_review}]",
+                item=Map(example="{when: {attribute: museum, gte: 0.8}}", keys=EXEMPTION),
+                most=MAX_CONDITIONS,
+            ),
+            help="attributes that turn a block into a review",
+        ),
+        Key(
+            name="contexts",
+            kind=MapOf(
+                example="{hunting-shop: {review: 0.8}}",
+                item=Map(example="{review: 0.8}", keys=OVERRIDE),
+                names=NAME,
+                most=MAX_CONTEXTS,
+            ),
+            help="bounds that hold instead in a context, which the policy declares; needs `thresholds`",
+        ),
+        Key(
+            name="adjustments",
+            kind=ListOf(
+                example="[{when: {attribute: swimwear, gte: 0.2}, add: 0.01}]",
+                item=Map(example="{when: {attribute: swimwear, gte: 0.2}, add: 0.01}", keys=ADJUSTMENT),
+                most=MAX_CONDITIONS,
+            ),
+            help="attributes that raise this category's cosine",
+            misuse=Misuse(
+                code="adjustments-without-cosine",
+                message="Adjustments raise a cosine; under `method: {method}` there is none to raise.",
+                fix="Delete them, or write `scoring: {{method: cosine}}`.",
+            ),
+        ),
+    )
+)

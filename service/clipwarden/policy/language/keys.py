@@ -1,0 +1,157 @@
+"""Every key of the policy language, described once, for readers, writers, `lint --explain`, pages and JSON Schema."""
+
+import re
+from dataclasses import dataclass
+
+from clipwarden.policy.language.category_keys import CATEGORY, MAX_CONTEXTS, MODE
+from clipwarden.policy.language.concept_keys import ATTRIBUTE, DIGEST_TEXT, NAME, TEMPLATES
+from clipwarden.policy.language.kinds import Choice, Day, Number, Shape, Text
+from clipwarden.policy.language.tables import Key, Keys, ListOf, Map, MapOf
+from clipwarden.policy.schema import SCHEMA_VERSION, Metadata, Mode, ModelBinding, Verdict
+
+LATER = frozenset({"references", "lists", "views"})
+"""Keys that the design reserves. Refused with their own sentence: a key that does nothing would mislead."""
+
+MAX_CONCEPTS = 512
+"""Most categories, or attributes, of one policy."""
+MAX_CALIBRATION_SCALE = 1000.0
+"""A scale multiplies margins already scaled by the logit scale (about 100), so real ones lie around 1."""
+
+_VERSION = Shape(
+    pattern=re.compile(re.escape(SCHEMA_VERSION)),
+    code="bad-version",
+    rule=f"`{SCHEMA_VERSION}`",
+    fix=f"Write `api: {SCHEMA_VERSION}`.",
+)
+_VERDICT = Choice(example="review", words={verdict.name.lower(): verdict for verdict in Verdict})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Defaults:
+    """What categories and attributes fall back to."""
+
+    mode: Mode = Mode.SHADOW
+    on_error: Verdict = Verdict.REVIEW
+    on_partial: Verdict = Verdict.REVIEW
+    templates: tuple[str, ...] = ("{}",)
+
+
+METADATA = Keys(
+    keys=(
+        Key(name="id", kind=Text(example="default", shape=NAME), help="the name that requests use", required=True),
+        Key(
+            name="version",
+            kind=Text(example='"1.0.0"'),
+            help="text **in quotes** (`1.10` without quotes is the number 1.1)",
+        ),
+        Key(name="owner", kind=Text(example="trust-and-safety@example.com"), help="whom to ask"),
+        Key(name="reason", kind=Text(example='"first version"'), help="why this version says what it says"),
+        Key(name="review_by", kind=Day(example="2027-06-01"), help="date; afterwards lint and server warn"),
+    )
+)
+
+MODEL = Keys(
+    keys=(
+        Key(
+            name="fingerprint",
+            kind=DIGEST_TEXT,
+            help="the model; any other is refused. `clipwarden models` prints it",
+            absent="none; required once a category is enforced",
+        ),
+        Key(
+            name="calibration_scale",
+            kind=Number(example="1.0", low=0.0, high=MAX_CALIBRATION_SCALE, open_low=True, open_high=True),
+            help="`a` in `score = sigmoid(a * margin + b)`; no unit",
+            default=1,
+        ),
+    )
+)
+
+DEFAULTS = Keys(
+    keys=(
+        Key(name="mode", kind=MODE, help="what a category's `mode` is if it gives none", default="shadow"),
+        Key(
+            name="on_error",
+            kind=_VERDICT,
+            help="verdict for an image, or an enforced category, that cannot be judged",
+            default="review",
+        ),
+        Key(
+            name="on_partial",
+            kind=_VERDICT,
+            help="the least verdict when frames were left unjudged",
+            default="review",
+        ),
+        Key(name="templates", kind=TEMPLATES, help="sentences with `{}` where a prompt goes", default=["{}"]),
+    )
+)
+
+CONTEXT = Keys(
+    keys=(
+        Key(
+            name="description",
+            kind=Text(example='"licensed sporting-goods listings"'),
+            help="what is shown there",
+            required=True,
+        ),
+    )
+)
+
+
+POLICY = Keys(
+    keys=(
+        Key(
+            name="api",
+            kind=Text(example=SCHEMA_VERSION, shape=_VERSION),
+            help="version of this language",
+            required=True,
+        ),
+        Key(
+            name="metadata",
+            kind=Map(example="{id: default}", keys=METADATA, make=Metadata),
+            help="who keeps this policy and why",
+            required=True,
+        ),
+        Key(
+            name="model",
+            kind=Map(example='{fingerprint: "sha256:..."}', keys=MODEL, make=ModelBinding),
+            help="the model that the numbers were chosen on",
+        ),
+        Key(
+            name="defaults",
+            kind=Map(example="{mode: shadow}", keys=DEFAULTS, make=Defaults),
+            help="what applies where a category says nothing",
+            absent="see below",
+        ),
+        Key(
+            name="contexts",
+            kind=MapOf(
+                example='{shop: {description: "what is sold here"}}',
+                item=Map(example='{description: "what is sold here"}', keys=CONTEXT),
+                names=NAME,
+                most=MAX_CONTEXTS,
+            ),
+            help="surfaces or tenants that may override thresholds",
+        ),
+        Key(
+            name="categories",
+            kind=ListOf(
+                example="[{id: weapons, ...}]",
+                item=Map(example="{id: weapons, ...}", keys=CATEGORY),
+                least=1,
+                most=MAX_CONCEPTS,
+            ),
+            help="kinds of harm",
+            required=True,
+        ),
+        Key(
+            name="attributes",
+            kind=ListOf(
+                example='[{id: museum, prompts: ["a museum exhibit"]}]',
+                item=Map(example='{id: museum, prompts: ["a museum exhibit"]}', keys=ATTRIBUTE),
+                most=MAX_CONCEPTS,
+            ),
+            help="things scored and reported, never enforced",
+        ),
+    )
+)
