@@ -38,8 +38,8 @@ MAX_TOKEN_ID = 2**31 - 1
 # libjpeg can scale by 1/8 at most, so a larger factor could never be honoured.
 MAX_DECODE_SCALE = 8
 
-# A unit vector this far off has moved by several threshold windows (policy.md: 0.03 between a cosine of 0.19 and one of
-# 0.22), so a larger tolerance would test nothing. The exporter writes 0.02 at most, for int8.
+# A unit vector this far off has moved by several threshold windows (LAION's own cosine thresholds lie between 0.19 and
+# 0.22, so 0.03 decides), so a larger tolerance would test nothing. The exporter writes 0.02 at most, for int8.
 MAX_TOLERANCE = 0.1
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 Flag = Literal["NEAR_UNIFORM", "BLURRED", "NOISY", "TINY"]
 
-# policy.md: "under 32 pixels".
+# Half the smallest input side of published CLIP-like encoders, 64 pixels: the model would see mostly interpolation.
 TINY_SIDE = 32
 # The next three are measured at S = 96 and 224 on 6,000 rendered icons and emoji (on white and on black, those that
 # show) and 26 photographs and scans of scikit-image's data folder.
