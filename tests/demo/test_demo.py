@@ -1,6 +1,7 @@
 """What a newcomer sees first: the shipped images, judged by the shipped model under the shipped policy."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import clipwarden
+from kit.pages import blocks, missing_lines
 
 IMAGES = Path(clipwarden.__path__[0]) / "demo" / "images"
 PROGRAM = [sys.executable, "-m", "clipwarden.cli.main"]
@@ -16,7 +18,10 @@ PROGRAM = [sys.executable, "-m", "clipwarden.cli.main"]
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
     empty = tmp_path_factory.mktemp("empty")
-    return subprocess.run([*PROGRAM, "demo"], cwd=empty, capture_output=True, text=True, timeout=100, check=False)
+    terminal = {**os.environ, "COLUMNS": "110"}  # as the README says
+    return subprocess.run(
+        [*PROGRAM, "demo"], cwd=empty, env=terminal, capture_output=True, text=True, timeout=100, check=False
+    )
 
 
 def test_the_demo_works(demo: subprocess.CompletedProcess[str]) -> None:
@@ -28,6 +33,11 @@ def test_every_image_and_verdict_is_shown(demo: subprocess.CompletedProcess[str]
     assert len(names) >= 8
     for expected in (*names, "ALLOW", "REVIEW", "BLOCK", "cut-in-half.png", "IMAGE_TRUNCATED", "decided by", "Next:"):
         assert expected in demo.stdout
+
+
+def test_the_readme_shows_what_it_prints(demo: subprocess.CompletedProcess[str]) -> None:
+    (shown,) = (block.text for block in blocks("README.md", "text"))
+    assert missing_lines(shown, demo.stdout) == []
 
 
 def test_the_images_show_all_three_verdicts_far_from_any_threshold(tmp_path: Path) -> None:
