@@ -161,3 +161,11 @@ def test_the_precisions_at_a_prevalence_are_right() -> None:
 def test_the_harmless_images_that_a_rate_needs_are_right(rate: float, needed: str) -> None:
     assert f"{math.ceil(math.log(0.05) / math.log(1 - rate)):,}" == needed
     assert f"{needed} for {rate * 100:g} %" in SCORING
+
+
+def test_the_page_on_design_compares_bounds_rightly() -> None:
+    false_alarms, images, limit = 5, 3000, 0.005
+    exact = sum(math.comb(images, k) * limit**k * (1 - limit) ** (images - k) for k in range(false_alarms + 1))
+    hoeffding = math.exp(-2 * images * (limit - false_alarms / images) ** 2)
+    assert (round(exact, 4), round(hoeffding, 2)) == (0.0027, 0.94)
+    assert re.search(r"p = 0\.0027, where Hoeffding gives\s+0\.94", read_page("docs/design.md"))

@@ -1,4 +1,4 @@
-"""Every setting of the server, documented once: flags, environment variables, help and README read it here."""
+"""Every setting of the server, documented once: flags, environment variables, help and docs/operate.md read it here."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
