@@ -1,9 +1,9 @@
 """What a newcomer sees first: the shipped images, judged by the shipped model under the shipped policy."""
 
 import json
-import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,13 +15,17 @@ IMAGES = Path(clipwarden.__path__[0]) / "demo" / "images"
 PROGRAM = [sys.executable, "-m", "clipwarden.cli.main"]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _wide_terminal() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", "110")  # as the README says
+        yield
+
+
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
     empty = tmp_path_factory.mktemp("empty")
-    terminal = {**os.environ, "COLUMNS": "110"}  # as the README says
-    return subprocess.run(
-        [*PROGRAM, "demo"], cwd=empty, env=terminal, capture_output=True, text=True, timeout=100, check=False
-    )
+    return subprocess.run([*PROGRAM, "demo"], cwd=empty, capture_output=True, text=True, timeout=100, check=False)
 
 
 def test_the_demo_works(demo: subprocess.CompletedProcess[str]) -> None:
