@@ -20,6 +20,7 @@ from clipwarden.policy.schema import Method, Pool
 from clipwarden.policy.shipped import shipped_policy
 from clipwarden.serving.config import settings_table
 from clipwarden.serving.metrics import Metrics
+from clipwarden.serving.sources import load_settings
 from clipwarden.v1.moderation_pb2 import Timings
 from kit.pages import PAGES, ROOT, blocks, read_page
 
@@ -31,6 +32,14 @@ CLI = read_page("docs/cli.md")
 
 def test_the_settings_table_is_the_one_the_settings_render() -> None:
     assert settings_table().strip() in OPERATE
+
+
+def test_the_file_of_settings_is_read(tmp_path: Path) -> None:
+    (block,) = blocks("docs/operate.md", "yaml")
+    file = tmp_path / "settings.yaml"
+    file.write_text(block.text)
+    settings = load_settings({}, {}, file)
+    assert (settings.policies, settings.queue_bytes) == (("policies/shop.yaml", "policies/chat.yaml"), 512 * 2**20)
 
 
 def test_every_command_has_a_row() -> None:
