@@ -3,14 +3,23 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import clipwarden
+from kit.pages import blocks, missing_lines
 
 IMAGES = Path(clipwarden.__path__[0]) / "demo" / "images"
 PROGRAM = [sys.executable, "-m", "clipwarden.cli.main"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _wide_terminal() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", "110")  # as the README says
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +37,11 @@ def test_every_image_and_verdict_is_shown(demo: subprocess.CompletedProcess[str]
     assert len(names) >= 8
     for expected in (*names, "ALLOW", "REVIEW", "BLOCK", "cut-in-half.png", "IMAGE_TRUNCATED", "decided by", "Next:"):
         assert expected in demo.stdout
+
+
+def test_the_readme_shows_what_it_prints(demo: subprocess.CompletedProcess[str]) -> None:
+    (shown,) = (block.text for block in blocks("README.md", "text"))
+    assert missing_lines(shown, demo.stdout) == []
 
 
 def test_the_images_show_all_three_verdicts_far_from_any_threshold(tmp_path: Path) -> None:

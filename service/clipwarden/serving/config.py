@@ -1,4 +1,4 @@
-"""Every setting of the server, documented once: flags, environment variables, help and README read it here."""
+"""Every setting of the server, documented once: flags, environment variables, help and docs/operate.md read it here."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -154,7 +154,7 @@ class Settings:
         read=values.integer(low=1, high=178_956_970),  # Pillow opens no larger image
         help=(
             "Most pixels of an image by its header; more is IMAGE_TOO_MANY_PIXELS. "
-            "Each decode thread may need 24 bytes of memory a pixel."
+            "Each decode thread may need 27 bytes of memory a pixel; most images need far less (docs/operate.md)."
         ),
     )
     max_message_bytes: int = _setting(

@@ -14,9 +14,9 @@ class DecodeLimits:
 
     Attributes:
         max_bytes: Largest file, in bytes.
-        max_pixels: Most pixels, width times height; at most `PILLOW_MAX_PIXELS`. Measured peak memory in bytes a
-            pixel: JPEG below 1 (progressive 3-8), opaque PNG and GIF 4-8, see-through 9-13, AVIF 13, WebP 16-17,
-            TIFF of 32-bit samples 17; so 50 million pixels may take 850 MB.
+        max_pixels: Most pixels, width times height; at most `PILLOW_MAX_PIXELS`. Peak memory in bytes a pixel, by
+            `python -m bench.memory`: JPEG below 1 (progressive 3-8), PNG, GIF and BMP 4-13, AVIF 9-18, TIFF 4-16,
+            WebP 16-26; so 50 million pixels may take 1.3 GB.
         max_side: Longest side, in pixels; the default is libavif's own.
     """
 
