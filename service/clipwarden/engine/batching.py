@@ -16,9 +16,10 @@ The concurrency contract
 - A run that takes longer than `stall_seconds` fails every waiting call at once and turns health off; when it comes
   back, so does health. Should `_serve` itself die, the same happens for good. No call waits for a dead stage.
 
-Designs that were rejected (p50/p99 in ms at 1,000 requests/s, 3 + 0.15 n ms a batch, at most 32; this one: 5.4/7.7)
-- Waiting a few milliseconds for company: 9.2/14.5 with a 5 ms window, 13.1/21.2 with 10 ms.
-- Forming the next batch while the present one runs: 8.9/11.4, and it grows stale.
+Designs that were rejected (p50/p99 in ms at 1,000 requests/s, 3 + 0.15 n ms a batch, at most 32; this one: 5.4/7.7;
+`python -m bench.queueing` simulates them)
+- Waiting a few milliseconds for company: 9.3/14.5 with a 5 ms window, 13.1/21.3 with 10 ms.
+- Forming the next batch while the present one runs: 9.0/11.4, and it grows stale.
 - One queue and thread per device that pull for themselves: a poisoned input kills the thread, and health stays green.
 """
 
