@@ -30,6 +30,7 @@ from clipwarden.scoring.score import cosines
 from clipwarden.scoring.verdict import Judgement, ViewRef
 from clipwarden.serving.config import Settings
 from clipwarden.serving.metrics import Metrics
+from clipwarden.unitvectors import require_unit
 from clipwarden.vision.decode import DecodedImage, DecodeLimits, ImageFacts, decode_image, read_header
 
 UNIT_NORM_TOLERANCE = 1e-3
@@ -277,7 +278,5 @@ def _judge(stored: StoredImage, selection: Selection) -> tuple[Judgement, float]
 def _require_unit_vectors(embeddings: NDArray[np.float32], *, width: int) -> None:
     if embeddings.ndim != 2 or embeddings.shape[1] != width:  # noqa: PLR2004  [V,D]
         raise EmbeddingError(f"embeddings must be vectors of {width} numbers, the width of the loaded model")
-    norms = np.linalg.norm(embeddings.astype(np.float64), axis=1)
-    # Written so that a NaN norm fails too.
-    if not np.all(np.abs(norms - 1.0) <= UNIT_NORM_TOLERANCE):
-        raise EmbeddingError("embeddings must be finite vectors of unit norm (within 0.001)")
+    error = EmbeddingError("embeddings must be finite vectors of unit norm (within 0.001)")
+    require_unit(embeddings, error, tolerance=UNIT_NORM_TOLERANCE)

@@ -12,7 +12,6 @@ import rfc8785
 from numpy.typing import NDArray
 
 from clipwarden.errors import PolicyError, Problem
-from clipwarden.policy.bundle.cache import UNIT_TOLERANCE
 from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.bundle.vectors import concept_texts, scored_concepts, scored_heads
 from clipwarden.policy.calibrations import calibrations_enforced, drop_stale_calibrations
@@ -24,6 +23,7 @@ from clipwarden.policy.language.sections import DIGEST
 from clipwarden.policy.schema import Concept, LearnedVector, Method, Phrase, Policy
 from clipwarden.policy.tensors import Tensors, dump_tensors, parse_metadata, parse_tensors, read_bounded
 from clipwarden.textfiles.atomic import write_atomically
+from clipwarden.unitvectors import UNIT_TOLERANCE, require_unit, row_lengths
 
 FORMAT = "clipwarden-bundle/1"
 MAX_BUNDLE_BYTES = 256 * 1024 * 1024
@@ -207,11 +207,10 @@ def _check_vectors(tensors: dict[str, NDArray[np.generic]]) -> NDArray[np.float3
     if table is None or table.dtype != np.float32 or table.ndim != len("PD") or not table.size:
         raise _BundleError("it does not hold one table of float32 vectors")
     vectors = cast("NDArray[np.float32]", table)
-    with np.errstate(over="ignore", invalid="ignore"):  # a length beyond float32 is refused below
-        norms = np.linalg.norm(vectors, axis=1)
-    # Written so that NaN fails too.
-    if not (np.all(np.abs(norms[:-1] - 1.0) <= UNIT_TOLERANCE) and norms[-1] <= 1.0 + UNIT_TOLERANCE):
-        raise _BundleError("its vectors are not finite unit vectors")
+    error = _BundleError("its vectors are not finite unit vectors")
+    require_unit(vectors[:-1], error)
+    if not row_lengths(vectors[-1:])[0] <= 1.0 + UNIT_TOLERANCE:  # NaN too
+        raise error
     vectors.setflags(write=False)
     return vectors
 
