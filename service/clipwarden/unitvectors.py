@@ -14,7 +14,8 @@ def row_lengths(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
     No float32 overflows a float64 when squared, so that NaN and infinity warn of nothing here. Unlike `vecdot`, einsum
     converts a few thousand numbers at a time: a table of 400 MB is not copied.
     """
-    return np.sqrt(np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64))
+    squares: NDArray[np.float64] = np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64)
+    return np.sqrt(squares)
 
 
 def require_unit(vectors: NDArray[np.float32], error: Exception, *, tolerance: float = UNIT_TOLERANCE) -> None:

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipwarden.policy.bundle.compiled import CompiledPolicy
-from clipwarden.policy.bundle.vectors import concept_texts, scored_concepts, scored_heads
+from clipwarden.policy.bundle.vectors import scored_concepts
 from clipwarden.policy.language.bounds import merge_bounds
-from clipwarden.policy.schema import Bounds, Category, Concept, Head, LearnedVector, Method, Mode, Pool, Unit
+from clipwarden.policy.schema import Bounds, Category, Concept, LearnedVector, Method, Mode, Pool, Unit
 from clipwarden.scoring.verdict import Adjusted, ScoreKind
 
 NEGATIVE_PENALTY = 0.5
@@ -199,15 +199,12 @@ def prepare(compiled: CompiledPolicy) -> Tables:
     rows = _row_table(scored)
     if len(compiled.vectors) != rows.count + 1:
         raise ValueError(f"{rows.count} texts and a background need as many vectors, not {len(compiled.vectors)}")
-    if compiled.heads != scored_heads(policy):
-        raise ValueError("the heads differ from the policy's")
-    columns = {head: column for column, head in enumerate(compiled.heads)}
     names = [context.name for context in policy.contexts]
     rules = tuple(_category_rule(category, names, places) for category in policy.categories)
     return Tables(
         compiled=compiled,
         rows=rows,
-        methods=_method_table(scored, columns),
+        methods=_method_table(scored, compiled),
         adjustments=_adjustment_table(policy.categories, places),
         categories=rules,
         exemptible=tuple(rule for rule in rules if rule.exemptions),
@@ -224,14 +221,14 @@ def _row_table(concepts: Sequence[Concept]) -> RowTable:
     # A concept without negatives has no segment for them: reduceat has no meaning for an empty run.
     filled = [place for place, length in enumerate(runs) if length]
     segment = {place: number for number, place in enumerate(filled)}
-    phrases = [phrase for concept in concepts for phrase in concept_texts(concept)]
+    phrases = [phrase for concept in concepts for phrase in concept.phrases]
     texts = tuple(str(phrase) for phrase in phrases)
     digests = tuple(phrase.content if isinstance(phrase, LearnedVector) else None for phrase in phrases)
     lonely = bool(concepts) and not texts  # heads alone: one text of nobody's stands in
     weights = np.array(
         [weight for concept in concepts for weight in _weights(concept)] + [1.0] * lonely, dtype=np.float64
     )
-    owned = np.repeat(np.arange(len(concepts)), [len(concept_texts(concept)) for concept in concepts])
+    owned = np.repeat(np.arange(len(concepts)), [len(concept.phrases) for concept in concepts])
     return RowTable(
         count=len(texts),
         texts=("",) if lonely else texts,
@@ -254,12 +251,14 @@ def _weights(concept: Concept) -> list[float]:
     return [*(prompt.weight for prompt in concept.prompts), *(1.0 for _ in concept.negatives)]
 
 
-def _method_table(concepts: Sequence[Concept], columns: Mapping[Head, int]) -> MethodTable:
+def _method_table(concepts: Sequence[Concept], compiled: CompiledPolicy) -> MethodTable:
+    columns = {head: column for column, head in enumerate(compiled.heads)}
+    calibrations = [compiled.calibration(concept) for concept in concepts]
     pools = [concept.pool for concept in concepts]
     is_margin = np.array([concept.method is Method.MARGIN for concept in concepts], dtype=np.bool_)
     is_head = np.array([bool(concept.head) for concept in concepts], dtype=np.bool_)
     return MethodTable(
-        kinds=tuple(score_kind(concept) for concept in concepts),
+        kinds=tuple(score_kind(concept, compiled) for concept in concepts),
         is_margin=is_margin,
         is_head=is_head,
         by_logit=is_margin | is_head,
@@ -270,15 +269,15 @@ def _method_table(concepts: Sequence[Concept], columns: Mapping[Head, int]) -> M
         is_lse=np.array([pool is Pool.LSE for pool in pools], dtype=np.bool_),
         any_mean=Pool.MEAN in pools,
         any_lse=Pool.LSE in pools,
-        biases=np.array([c.calibration.bias if c.calibration else 0.0 for c in concepts], dtype=np.float64),
+        biases=np.array([fitted.bias if fitted else 0.0 for fitted in calibrations], dtype=np.float64),
     )
 
 
-def score_kind(concept: Concept) -> ScoreKind:
-    """Tell how a concept's scores may be read; a calibration that was dropped is None by now."""
+def score_kind(concept: Concept, compiled: CompiledPolicy) -> ScoreKind:
+    """Tell how the scores of one of a policy's concepts may be read."""
     if concept.method is Method.COSINE:
         return ScoreKind.RAW_COSINE
-    return ScoreKind.CALIBRATED if concept.calibration else ScoreKind.UNCALIBRATED
+    return ScoreKind.CALIBRATED if compiled.calibration(concept) else ScoreKind.UNCALIBRATED
 
 
 def _category_rule(category: Category, contexts: list[str], places: Mapping[str, int]) -> CategoryRule:

@@ -1,6 +1,7 @@
 """Turn loaded policies into the messages of ListPolicies and GetPolicy."""
 
 from clipwarden.engine.snapshot import Selection, mode_counts
+from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.language.learned import head_content
 from clipwarden.policy.schema import Attribute, Bounds, Category, Concept, LearnedVector, Mode, Phrase, Prompt
 from clipwarden.scoring.tables import CategoryRule, score_kind
@@ -21,8 +22,8 @@ def policy_summary(selection: Selection) -> pb.PolicySummary:
 
 def policy(selection: Selection) -> pb.Policy:
     """Render all that is loaded under one policy id."""
-    loaded = selection.compiled.policy
-    dropped = selection.compiled.dropped_calibrations
+    compiled = selection.compiled
+    loaded = compiled.policy
     rules = {rule.id: rule for rule in selection.tables.categories}
     contexts = sorted(loaded.contexts, key=lambda context: context.name)
     return pb.Policy(
@@ -35,8 +36,8 @@ def policy(selection: Selection) -> pb.Policy:
         on_error=verdict(loaded.on_error),
         on_partial=verdict(loaded.on_partial),
         contexts=[pb.PolicyContext(name=item.name, description=item.description) for item in contexts],
-        categories=[_category(item, rules[item.id], dropped) for item in loaded.categories],
-        attributes=[_attribute(item, dropped) for item in loaded.attributes],
+        categories=[_category(item, rules[item.id], compiled) for item in loaded.categories],
+        attributes=[_attribute(item, compiled) for item in loaded.attributes],
         calibration_scale=loaded.model.calibration_scale,
     )
 
@@ -50,14 +51,14 @@ def _is_default(selection: Selection) -> bool:
     return selection.compiled.policy.metadata.id == selection.snapshot.default_policy_id
 
 
-def _category(category: Category, rule: CategoryRule, dropped: frozenset[str]) -> pb.PolicyCategory:
+def _category(category: Category, rule: CategoryRule, compiled: CompiledPolicy) -> pb.PolicyCategory:
     message = pb.PolicyCategory(
         id=category.id,
         definition=category.definition,
         mode=pb.Mode.Value(f"MODE_{category.mode.name}"),
         severity=category.severity,
         reason_code=category.reason_code or "",
-        scoring=_scoring(category, dropped),
+        scoring=_scoring(category, compiled),
         exemptions=[pb.Exemption(attribute=item.attribute, gte=item.gte) for item in category.exemptions],
         adjustments=[
             pb.Adjustment(attribute=item.attribute, gte=item.gte, add=item.add) for item in category.adjustments
@@ -72,11 +73,12 @@ def _category(category: Category, rule: CategoryRule, dropped: frozenset[str]) -
     return message
 
 
-def _attribute(attribute: Attribute, dropped: frozenset[str]) -> pb.PolicyAttribute:
-    return pb.PolicyAttribute(id=attribute.id, scoring=_scoring(attribute, dropped))
+def _attribute(attribute: Attribute, compiled: CompiledPolicy) -> pb.PolicyAttribute:
+    return pb.PolicyAttribute(id=attribute.id, scoring=_scoring(attribute, compiled))
 
 
-def _scoring(concept: Concept, dropped: frozenset[str]) -> pb.Scoring:
+def _scoring(concept: Concept, compiled: CompiledPolicy) -> pb.Scoring:
+    calibration = compiled.calibration(concept)
     message = pb.Scoring(
         method=concept.method.value,
         pool="" if concept.head else concept.pool.value,
@@ -85,12 +87,12 @@ def _scoring(concept: Concept, dropped: frozenset[str]) -> pb.Scoring:
         negatives=[str(negative) for negative in concept.negatives],
         negative_vector_digests=[_vector_digest(negative) for negative in concept.negatives],
         templates=concept.templates,
-        score_kind=pb.ScoreKind.Value(f"SCORE_KIND_{score_kind(concept).name}"),
-        calibration_dropped=concept.id in dropped,
+        score_kind=pb.ScoreKind.Value(f"SCORE_KIND_{score_kind(concept, compiled).name}"),
+        calibration_dropped=concept.id in compiled.dropped_calibrations,
     )
-    if concept.calibration is not None:
-        message.calibration_bias = concept.calibration.bias
-        message.calibration_prevalence = concept.calibration.prevalence
+    if calibration is not None:
+        message.calibration_bias = calibration.bias
+        message.calibration_prevalence = calibration.prevalence
     return message
 
 

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clipwarden.errors import ContextUnknownError
-from clipwarden.policy.bundle.vectors import concept_texts, scored_concepts
+from clipwarden.policy.bundle.vectors import scored_concepts
+from clipwarden.policy.digest import policy_digest
 from clipwarden.policy.schema import Bounds, Category, Exemption, Method, Mode, Policy, Thresholds, Unit, Verdict
 from clipwarden.scoring.decide import band_of, require_context
 from clipwarden.scoring.tables import prepare
 from clipwarden.scoring.verdict import AttributeResult, CategoryResult, Judgement, Raise, Scored, Unevaluated, ViewRef
 from kit.builders import (
-    DIGEST,
     FINGERPRINT,
     FULL,
     compile_with_random_vectors,
@@ -132,7 +132,7 @@ class TestVerdict:
         policy = make_policy([make_category("c")], contexts=["shop"])
         judgement = judge_cosines(policy, context="shop")
         assert (judgement.policy_id, judgement.policy_version) == ("test", "1.0.0")
-        assert (judgement.policy_digest, judgement.fingerprint) == (DIGEST, FINGERPRINT)
+        assert (judgement.policy_digest, judgement.fingerprint) == (policy_digest(policy), FINGERPRINT)
         assert judgement.context == "shop"
 
     def test_reports_in_file_order_disabled_categories_included(self) -> None:
@@ -300,7 +300,7 @@ class TestContexts:
             for item, result in zip(case.policy.categories, judgement.categories, strict=True)
         ]
         plain = judge_case(case, with_categories(case.policy, *written))
-        assert replace(judgement, context=None) == plain
+        assert replace(judgement, context=None, policy_digest=plain.policy_digest) == plain
 
 
 class TestExemptions:
@@ -451,7 +451,7 @@ class TestProperties:
 
     def owners(self, policy: Policy) -> list[str]:
         """Name the concept of each row."""
-        return [item.id for item in scored_concepts(policy) for _ in concept_texts(item)]
+        return [item.id for item in scored_concepts(policy) for _ in item.phrases]
 
     @given(case=cases(), given_=circumstances)
     def test_enforcing_shadow_makes_the_verdict_what_the_shadow_verdict_said(

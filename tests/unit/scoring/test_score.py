@@ -265,8 +265,13 @@ class TestNotFinite:
 
     @pytest.mark.parametrize("other", [0.5, math.nan])
     def test_a_score_that_comes_out_as_nan_is_silenced(self, other: float) -> None:
-        policy = make_policy([make_category("c", method=Method.MARGIN, bias=math.nan), make_category("d")])
-        assert score_all(policy, cosine_rows(policy, [{"c": 0.9, "d": other}]))[0] is None
+        sound, broken = (
+            make_policy([make_category("c", method=Method.MARGIN, bias=bias), make_category("d")])
+            for bias in (0.0, math.nan)
+        )
+        tables = prepare(replace(compile_with_random_vectors(sound), policy=broken))
+        rows = cosine_rows(broken, [{"c": 0.9, "d": other}])
+        assert best_views(score_rows(rows, tables), [ViewRef(name="full")], tables)[0] is None
 
 
 class TestTables:

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import rfc8785
@@ -109,5 +110,5 @@ def _read(path: Path) -> dict[bytes, NDArray[np.float32]]:
         raise ValueError("its tensors are not of the right type")
     if keys.shape != (len(vectors), _KEY_BYTES):
         raise ValueError("its tensors are not of the right shape")
-    require_unit(vectors, ValueError("its vectors are not finite unit vectors"))
+    require_unit(cast("NDArray[np.float32]", vectors), ValueError("its vectors are not finite unit vectors"))
     return {key.tobytes(): vector for key, vector in zip(keys, vectors, strict=True)}

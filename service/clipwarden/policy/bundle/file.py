@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from clipwarden.errors import PolicyError, Problem
 from clipwarden.policy.bundle.compiled import CompiledPolicy
-from clipwarden.policy.bundle.vectors import concept_texts, scored_concepts, scored_heads
-from clipwarden.policy.calibrations import calibrations_enforced, drop_stale_calibrations
+from clipwarden.policy.bundle.vectors import scored_concepts
+from clipwarden.policy.calibrations import calibrations_enforced, stale_calibrations
 from clipwarden.policy.digest import policy_digest
 from clipwarden.policy.language.dump import dump_policy
 from clipwarden.policy.language.learned import BundleTensors, bundle_tensors
@@ -70,10 +70,9 @@ def write_bundle(compiled: CompiledPolicy, path: Path) -> None:
             would be larger than any that is read.
         OSError: The file cannot be written.
     """
-    policy = compiled.source or compiled.policy
-    text = dump_policy(policy)
-    learned = bundle_tensors(policy)
-    if len(text) > MAX_POLICY_CHARACTERS or _read_back(text, path, compiled.vectors, learned) != policy:
+    text = dump_policy(compiled.policy)
+    learned = bundle_tensors(compiled.policy)
+    if len(text) > MAX_POLICY_CHARACTERS or _read_back(text, path, compiled.vectors, learned) != compiled.policy:
         raise _refusal(path, "the policy cannot be stored without change", "Write it as YAML and load that.")
     header = {
         "format": FORMAT,
@@ -82,7 +81,7 @@ def write_bundle(compiled: CompiledPolicy, path: Path) -> None:
         "fingerprint": compiled.fingerprint,
         "logit_scale": compiled.logit_scale,
         "logit_bias": compiled.logit_bias,
-        "rows": row_hashes(policy),
+        "rows": row_hashes(compiled.policy),
     }
     metadata = {_METADATA: json.dumps(header, ensure_ascii=False, allow_nan=False, separators=(",", ":"))}
     data = dump_tensors({_TENSOR: compiled.vectors, **learned}, metadata=metadata)
@@ -129,17 +128,14 @@ def read_bundle(path: Path, *, on_warning: OnWarning | None = None) -> CompiledP
     if on_warning is not None:
         for warning in loaded.warnings:
             on_warning(warning)
-    policy, dropped = drop_stale_calibrations(loaded.policy, header.fingerprint)
     return CompiledPolicy(
-        policy=policy,
-        source=loaded.policy,
+        policy=loaded.policy,
         digest=header.digest,
         fingerprint=header.fingerprint,
         logit_scale=header.logit_scale,
         logit_bias=header.logit_bias,
         vectors=vectors,
-        dropped_calibrations=dropped,
-        heads=scored_heads(policy),
+        dropped_calibrations=stale_calibrations(loaded.policy, header.fingerprint),
     )
 
 
@@ -151,7 +147,7 @@ def row_hashes(policy: Policy) -> list[str]:
     return [
         hashlib.sha256(rfc8785.dumps(_row_name(phrase, concept))).hexdigest()
         for concept in scored_concepts(policy)
-        for phrase in concept_texts(concept)
+        for phrase in concept.phrases
     ]
 
 
@@ -196,8 +192,7 @@ def _check_rows(header: _Header, policy: Policy) -> None:
         raise _BundleError("its vectors come from another model than the policy inside is bound to")
     if list(header.rows) != row_hashes(policy):
         raise _BundleError("its vectors belong to other texts than the policy inside")
-    stale = drop_stale_calibrations(policy, header.fingerprint)[1]
-    if stale & calibrations_enforced(policy):
+    if stale_calibrations(policy, header.fingerprint) & calibrations_enforced(policy):
         raise _BundleError("a calibration that an enforced verdict rests on was fitted on something else")
 
 
@@ -233,7 +228,7 @@ def _check_learned(vectors: NDArray[np.float32], others: Tensors, policy: Policy
         raise _BundleError("it holds a tensor that its policy does not name")
     if any(concept.head and concept.head[0].inputs != vectors.shape[1] for concept in scored_concepts(policy)):
         raise _BundleError("a head in it reads vectors of another width")
-    phrases = (phrase for concept in scored_concepts(policy) for phrase in concept_texts(concept))
+    phrases = (phrase for concept in scored_concepts(policy) for phrase in concept.phrases)
     for row, phrase in enumerate(phrases):
         if isinstance(phrase, LearnedVector) and vectors[row].astype("<f4").tobytes() != phrase.values:
             raise _BundleError(f"the row of the {phrase} holds something else")
