@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import IntEnum, StrEnum
+from functools import cached_property
 
 SCHEMA_VERSION = "clipwarden/v1"
 """The value of `api:` that this package reads; part of every digest."""
@@ -105,7 +106,8 @@ class Context:
     description: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+# Without slots, so that `content` is hashed once: every verdict names the vectors it rests on.
+@dataclass(frozen=True, kw_only=True)
 class LearnedVector:
     """A vector of the model's own space that stands where a text could: learned from images, or published.
 
@@ -123,7 +125,7 @@ class LearnedVector:
         """D."""
         return len(self.values) // FLOAT_BYTES
 
-    @property
+    @cached_property
     def content(self) -> str:
         """Name the values by their content: `sha256:` and 64 hexadecimal digits."""
         return f"sha256:{hashlib.sha256(self.values).hexdigest()}"

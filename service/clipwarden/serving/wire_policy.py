@@ -3,9 +3,10 @@
 from clipwarden.engine.snapshot import Selection, mode_counts
 from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.language.learned import head_content
-from clipwarden.policy.schema import Attribute, Bounds, Category, Concept, LearnedVector, Mode, Phrase, Prompt
-from clipwarden.scoring.tables import CategoryRule, score_kind
-from clipwarden.serving.wire import model_ref, verdict
+from clipwarden.policy.schema import Attribute, Bounds, Concept, Mode, Prompt
+from clipwarden.scoring.rules import CategoryRule
+from clipwarden.scoring.tables import score_kind
+from clipwarden.serving.wire import model_ref, vector_digest, verdict
 from clipwarden.v1 import moderation_pb2 as pb
 
 
@@ -24,7 +25,6 @@ def policy(selection: Selection) -> pb.Policy:
     """Render all that is loaded under one policy id."""
     compiled = selection.compiled
     loaded = compiled.policy
-    rules = {rule.id: rule for rule in selection.tables.categories}
     contexts = sorted(loaded.contexts, key=lambda context: context.name)
     return pb.Policy(
         ref=_ref(selection),
@@ -36,7 +36,7 @@ def policy(selection: Selection) -> pb.Policy:
         on_error=verdict(loaded.on_error),
         on_partial=verdict(loaded.on_partial),
         contexts=[pb.PolicyContext(name=item.name, description=item.description) for item in contexts],
-        categories=[_category(item, rules[item.id], compiled) for item in loaded.categories],
+        categories=[_category(rule, compiled) for rule in selection.tables.categories],
         attributes=[_attribute(item, compiled) for item in loaded.attributes],
         calibration_scale=loaded.model.calibration_scale,
     )
@@ -51,7 +51,8 @@ def _is_default(selection: Selection) -> bool:
     return selection.compiled.policy.metadata.id == selection.snapshot.default_policy_id
 
 
-def _category(category: Category, rule: CategoryRule, compiled: CompiledPolicy) -> pb.PolicyCategory:
+def _category(rule: CategoryRule, compiled: CompiledPolicy) -> pb.PolicyCategory:
+    category = rule.category
     message = pb.PolicyCategory(
         id=category.id,
         definition=category.definition,
@@ -85,7 +86,7 @@ def _scoring(concept: Concept, compiled: CompiledPolicy) -> pb.Scoring:
         head_digest=head_content(concept.head) if concept.head else "",
         prompts=[_prompt(prompt) for prompt in concept.prompts],
         negatives=[str(negative) for negative in concept.negatives],
-        negative_vector_digests=[_vector_digest(negative) for negative in concept.negatives],
+        negative_vector_digests=[vector_digest(negative) for negative in concept.negatives],
         templates=concept.templates,
         score_kind=pb.ScoreKind.Value(f"SCORE_KIND_{score_kind(concept, compiled).name}"),
         calibration_dropped=concept.id in compiled.dropped_calibrations,
@@ -97,12 +98,8 @@ def _scoring(concept: Concept, compiled: CompiledPolicy) -> pb.Scoring:
 
 
 def _prompt(prompt: Prompt) -> pb.WeightedText:
-    digest = _vector_digest(prompt.text)
+    digest = vector_digest(prompt.text)
     return pb.WeightedText(text=str(prompt.text), weight=prompt.weight, vector_digest=digest)
-
-
-def _vector_digest(phrase: Phrase) -> str:
-    return phrase.content if isinstance(phrase, LearnedVector) else ""
 
 
 def _bounds(bounds: Bounds) -> pb.Bounds:

@@ -15,7 +15,7 @@ from clipwarden.policy.digest import policy_digest
 from clipwarden.policy.schema import Bounds, Category, Exemption, Method, Mode, Policy, Thresholds, Unit, Verdict
 from clipwarden.scoring.decide import band_of, require_context
 from clipwarden.scoring.tables import prepare
-from clipwarden.scoring.verdict import AttributeResult, CategoryResult, Judgement, Raise, Scored, Unevaluated, ViewRef
+from clipwarden.scoring.verdict import CategoryResult, Judgement, Raise, Scored, Unevaluated, ViewRef
 from kit.builders import (
     FINGERPRINT,
     FULL,
@@ -89,7 +89,7 @@ class TestBands:
         judgement = judge_cosines(make_policy([make_category("c")]), {"c": 0.9})
         result = judgement.categories[0]
         assert judgement.verdict is ALLOW
-        assert (result.band, result.unit, result.bounds) == (None, None, Bounds())
+        assert (result.band, result.bounds) == (None, Bounds())
         assert result.scored is not None
 
     def test_margin_is_compared_as_score(self) -> None:
@@ -128,6 +128,20 @@ class TestVerdict:
         assert judgement.decided_by == ("b", "a", "c", "d")
         assert judge_cosines(policy).decided_by == ()
 
+    def test_results_hold_what_the_policy_wrote_and_none_of_it_changes(self) -> None:
+        policy = make_policy(
+            [make_category("c"), make_category("off", mode=Mode.DISABLED)], attributes=[make_attribute()]
+        )
+        judgement = judge_cosines(policy)
+        for result, category in zip(judgement.categories, policy.categories, strict=True):
+            assert result.category is category
+        assert judgement.attributes[0].attribute is policy.attributes[0]
+        with pytest.raises(AttributeError):
+            judgement.verdict = BLOCK  # type: ignore[misc]
+        for result in (*judgement.categories, *judgement.attributes):
+            with pytest.raises(AttributeError):
+                result.scored = None  # type: ignore[misc]
+
     def test_carries_what_it_was_decided_with(self) -> None:
         policy = make_policy([make_category("c")], contexts=["shop"])
         judgement = judge_cosines(policy, context="shop")
@@ -143,8 +157,8 @@ class TestVerdict:
             attributes=[make_attribute("y"), make_attribute("x")],
         )
         judgement = judge_cosines(policy)
-        assert [result.id for result in judgement.categories] == names
-        assert [result.id for result in judgement.attributes] == ["y", "x"]
+        assert [result.category.id for result in judgement.categories] == names
+        assert [result.attribute.id for result in judgement.attributes] == ["y", "x"]
 
     def test_says_which_view_was_worst(self) -> None:
         policy = make_policy([make_category("c", review=0.2), make_category("d", review=0.2)])
@@ -250,7 +264,7 @@ class TestNotEvaluated:
         case.rows[view % len(case.rows)] = broken
         judgement = judge_case(case)
         for result in judgement.categories:
-            disabled = result.mode is Mode.DISABLED
+            disabled = result.category.mode is Mode.DISABLED
             assert result.scored is None
             assert result.band is None
             assert result.unevaluated is (Unevaluated.DISABLED if disabled else Unevaluated.NON_FINITE)
@@ -300,7 +314,12 @@ class TestContexts:
             for item, result in zip(case.policy.categories, judgement.categories, strict=True)
         ]
         plain = judge_case(case, with_categories(case.policy, *written))
-        assert replace(judgement, context=None, policy_digest=plain.policy_digest) == plain
+        same = [
+            found._replace(category=other.category)
+            for found, other in zip(judgement.categories, plain.categories, strict=True)
+        ]
+        changes = {"context": None, "policy_digest": plain.policy_digest, "categories": tuple(same)}
+        assert replace(judgement, **changes) == plain
 
 
 class TestExemptions:
@@ -410,23 +429,24 @@ class TestProperties:
             assert verdict is slow_verdict(case.policy, views, modes=modes, **given_)
 
     def scored_by_id(self, judgement: Judgement) -> dict[str, Scored]:
-        results: list[CategoryResult | AttributeResult] = [*judgement.categories, *judgement.attributes]
-        return {item.id: item.scored for item in results if item.scored}
+        categories = {item.category.id: item.scored for item in judgement.categories if item.scored}
+        return categories | {item.attribute.id: item.scored for item in judgement.attributes if item.scored}
 
     @given(case=cases(), context=contexts)
     def test_every_band_can_be_worked_out_from_the_report_alone(self, case: Case, context: str | None) -> None:
         judgement = judge_case(case, context=context)
         for result in judgement.categories:
             assert result.band is self.band_from_report(result)
-        bands = [result.band for result in judgement.categories if result.mode is Mode.ENFORCE and result.band]
+        bands = [result.band for result in judgement.categories if result.category.mode is Mode.ENFORCE and result.band]
         assert judgement.verdict is max(bands, default=ALLOW)
 
     def band_from_report(self, result: CategoryResult) -> Verdict | None:
         """Repeat a client's arithmetic: doubles, `>=`, nothing rounded."""
-        if result.scored is None or result.unit is None:
+        thresholds = result.category.thresholds
+        if result.scored is None or thresholds is None:
             return None
         number = result.scored.score
-        if result.unit is Unit.COSINE:
+        if thresholds.unit is Unit.COSINE:
             assert result.scored.cosine is not None
             number = result.scored.cosine + (result.scored.adjustment.add if result.scored.adjustment else 0.0)
         if result.bounds.block is not None and number >= result.bounds.block:
@@ -492,7 +512,7 @@ class TestProperties:
     @given(case=cases(), context=contexts)
     def test_decided_by_explains_the_verdict_together_with_raised_by(self, case: Case, context: str | None) -> None:
         judgement = judge_case(case, context=context, partial=True)
-        by_id = {result.id: result for result in judgement.categories}
+        by_id = {result.category.id: result for result in judgement.categories}
         assert all(by_id[name].band is judgement.verdict for name in judgement.decided_by)
         explained = bool(judgement.decided_by) or bool(judgement.raised_by)
         assert explained == (judgement.verdict is not ALLOW)

@@ -98,7 +98,7 @@ def _read_back(text: str, path: Path, vectors: NDArray[np.float32], learned: Ten
 def read_bundle(path: Path, *, on_warning: OnWarning | None = None) -> CompiledPolicy:
     """Read a bundle, believing nothing in it that can be checked.
 
-    Whether it belongs to the model in use is for the caller to compare (`source.load_compiled` does); that the
+    Whether it belongs to the model in use is for the caller to compare (`load.load_compiled` does); that the
     vectors are those of the texts only the model that made them can tell.
 
     Args:
