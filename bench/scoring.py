@@ -101,7 +101,9 @@ def make_compiled(pool: Pool, *, texts: int = TEXTS, seed: int = 0) -> CompiledP
     )
     rows = _unit_rows(texts + 1, seed=seed)
     vectors = {f"text {number}": rows[number] for number in range(texts)}
-    facts = ModelFacts(name="bench", fingerprint="sha256:bench", dim=VIT_B_32.dim, logit_scale=100.0, logit_bias=None)
+    facts = ModelFacts(
+        name="bench", fingerprint="sha256:" + "0" * 64, dim=VIT_B_32.dim, logit_scale=100.0, logit_bias=None
+    )
     return bind_policy(policy, vectors, rows[texts:], facts)
 
 

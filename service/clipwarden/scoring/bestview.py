@@ -6,13 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from clipwarden.policy.schema import Method
 from clipwarden.scoring.score import ConceptScores, Floats, sigmoid
 from clipwarden.scoring.tables import Tables
 from clipwarden.scoring.verdict import Adjusted, Match, Scored, ViewRef
-
-# Reading a member off its enum's class costs more than the comparison that it is read for (CPython 3.11).
-_MARGIN, _HEAD = Method.MARGIN, Method.HEAD
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,7 +55,6 @@ def best_views(
     prompts, contrasts = _winners(best.texts, tables)
     columns = zip(
         tables.methods.kinds,
-        tables.methods.methods,
         best.finite.tolist(),
         best.score.tolist(),
         best.cosine.tolist(),
@@ -69,16 +64,18 @@ def best_views(
         _matches(best.texts, contrasts, tables.rows.has_negatives, tables),
         best.view.tolist(),
         _adjusted(best.adjustments, tables),
+        tables.methods.is_margin.tolist(),
+        tables.methods.is_head.tolist(),
         strict=True,
     )
     return [
         Scored(
             kind=kind,
             score=score,
-            cosine=cosine if prompt else None,
-            margin=logit if method is _MARGIN else None,
-            logit=logit if method is _HEAD else None,
-            pair_probability=pair_probability if prompt else None,
+            cosine=None if is_head else cosine,
+            margin=margin if is_margin else None,
+            logit=margin if is_head else None,
+            pair_probability=None if is_head else pair,
             prompt=prompt,
             contrast=contrast,
             view=views[view],
@@ -86,7 +83,7 @@ def best_views(
         )
         if finite
         else None
-        for kind, method, finite, score, cosine, logit, pair_probability, prompt, contrast, view, adjustment in columns
+        for kind, finite, score, cosine, margin, pair, prompt, contrast, view, adjustment, is_margin, is_head in columns
     ]
 
 

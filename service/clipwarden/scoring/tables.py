@@ -66,7 +66,6 @@ class MethodTable:
 
     Attributes:
         kinds: How each score may be read.
-        methods: C.
         is_margin: `[C]` bool.
         is_head: `[C]` bool; where neither this nor `is_margin`, the cosine is used as it is.
         by_logit: `[C]` bool, either of the two.
@@ -81,7 +80,6 @@ class MethodTable:
     """
 
     kinds: tuple[ScoreKind, ...]
-    methods: tuple[Method, ...]
     is_margin: NDArray[np.bool_]
     is_head: NDArray[np.bool_]
     by_logit: NDArray[np.bool_]
@@ -223,7 +221,6 @@ def _method_table(concepts: Sequence[Concept], compiled: CompiledPolicy) -> Meth
     is_head = np.array([bool(concept.head) for concept in concepts], dtype=np.bool_)
     return MethodTable(
         kinds=tuple(score_kind(concept, compiled) for concept in concepts),
-        methods=tuple(concept.method for concept in concepts),
         is_margin=is_margin,
         is_head=is_head,
         by_logit=is_margin | is_head,

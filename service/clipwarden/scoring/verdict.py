@@ -112,6 +112,11 @@ class CategoryResult(NamedTuple):
     exempted_by: str | None
 
     @property
+    def id(self) -> str:
+        """The category's."""
+        return self.category.id
+
+    @property
     def unevaluated(self) -> Unevaluated | None:
         """Why it was not evaluated; None when it was."""
         if self.scored is not None:
@@ -124,6 +129,11 @@ class AttributeResult(NamedTuple):
 
     attribute: Attribute
     scored: Scored | None
+
+    @property
+    def id(self) -> str:
+        """The attribute's."""
+        return self.attribute.id
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

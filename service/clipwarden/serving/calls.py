@@ -194,7 +194,7 @@ class Calls:
                 "enforced_categories": judgement.enforced_categories,
                 "decided_by": judgement.decided_by,
                 "raised_by": judgement.raised_by,
-                "exempted": [each.category.id for each in judgement.categories if each.exempted_by],
+                "exempted": [result.id for result in judgement.categories if result.exempted_by],
                 "partial": judged.frames_judged < judged.frames_total,
                 "degraded": judged.degraded,
                 "sha256": judged.facts.sha256 if judged.facts else None,

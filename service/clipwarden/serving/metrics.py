@@ -123,9 +123,9 @@ class Metrics:
         verdict, shadow = judgement.verdict.name.lower(), judgement.shadow_verdict.name.lower()
         self.verdicts.labels(method, judgement.policy_id, verdict, shadow).inc()
         for result in judgement.categories:
-            category = result.category
-            if category.mode is not Mode.DISABLED:
-                self.bands.labels(judgement.policy_id, category.id, _band_name(result), category.mode).inc()
+            mode = result.category.mode
+            if mode is not Mode.DISABLED:
+                self.bands.labels(judgement.policy_id, result.id, _band_name(result), mode).inc()
 
     def note_error(self, method: str, reason: str) -> None:
         """Count an image or call without a verdict."""

@@ -87,7 +87,7 @@ def _category(result: CategoryResult) -> pb.CategoryResult:
 
 
 def _attribute(result: AttributeResult) -> pb.AttributeResult:
-    message = pb.AttributeResult(id=result.attribute.id)
+    message = pb.AttributeResult(id=result.id)
     _fill_scores(message, result.scored)
     if result.scored is None:
         # Attributes are never disabled, so this is the only way for one to have no numbers.

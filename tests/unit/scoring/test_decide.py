@@ -15,7 +15,7 @@ from clipwarden.policy.digest import policy_digest
 from clipwarden.policy.schema import Bounds, Category, Exemption, Method, Mode, Policy, Thresholds, Unit, Verdict
 from clipwarden.scoring.decide import band_of, require_context
 from clipwarden.scoring.tables import prepare
-from clipwarden.scoring.verdict import CategoryResult, Judgement, Raise, Scored, Unevaluated, ViewRef
+from clipwarden.scoring.verdict import AttributeResult, CategoryResult, Judgement, Raise, Scored, Unevaluated, ViewRef
 from kit.builders import (
     FINGERPRINT,
     FULL,
@@ -157,8 +157,8 @@ class TestVerdict:
             attributes=[make_attribute("y"), make_attribute("x")],
         )
         judgement = judge_cosines(policy)
-        assert [result.category.id for result in judgement.categories] == names
-        assert [result.attribute.id for result in judgement.attributes] == ["y", "x"]
+        assert [result.id for result in judgement.categories] == names
+        assert [result.id for result in judgement.attributes] == ["y", "x"]
 
     def test_says_which_view_was_worst(self) -> None:
         policy = make_policy([make_category("c", review=0.2), make_category("d", review=0.2)])
@@ -429,8 +429,8 @@ class TestProperties:
             assert verdict is slow_verdict(case.policy, views, modes=modes, **given_)
 
     def scored_by_id(self, judgement: Judgement) -> dict[str, Scored]:
-        categories = {item.category.id: item.scored for item in judgement.categories if item.scored}
-        return categories | {item.attribute.id: item.scored for item in judgement.attributes if item.scored}
+        results: list[CategoryResult | AttributeResult] = [*judgement.categories, *judgement.attributes]
+        return {item.id: item.scored for item in results if item.scored}
 
     @given(case=cases(), context=contexts)
     def test_every_band_can_be_worked_out_from_the_report_alone(self, case: Case, context: str | None) -> None:
@@ -512,7 +512,7 @@ class TestProperties:
     @given(case=cases(), context=contexts)
     def test_decided_by_explains_the_verdict_together_with_raised_by(self, case: Case, context: str | None) -> None:
         judgement = judge_case(case, context=context, partial=True)
-        by_id = {result.category.id: result for result in judgement.categories}
+        by_id = {result.id: result for result in judgement.categories}
         assert all(by_id[name].band is judgement.verdict for name in judgement.decided_by)
         explained = bool(judgement.decided_by) or bool(judgement.raised_by)
         assert explained == (judgement.verdict is not ALLOW)
