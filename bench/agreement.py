@@ -14,7 +14,7 @@ from clipwarden.modelfolder.manifest import ModelManifest
 from clipwarden.policy.methods import METHODS
 from clipwarden.policy.schema import Bounds, Category, Mode, Policy, Thresholds
 from clipwarden_export.verification.compare import Figures, PromptFigures, compare, compare_prompts
-from clipwarden_export.verification.decisions import Facts, TextVectors, category_scores, decide, policy_texts
+from clipwarden_export.verification.decisions import TextVectors, category_scores, decide, policy_texts
 from clipwarden_export.verification.evidence import prepare_images
 
 _BATCH = 16
@@ -99,7 +99,7 @@ def ask(folder: Path, pictures: Sequence[Image.Image], policy: Policy | None, ad
             raise SystemExit(f"{folder} has no text encoder or no background; decisions need both.")
         texts = policy_texts(policy)
         side = TextVectors(
-            facts=_facts(model.manifest),
+            facts=model.manifest,
             tokenizer=model.text.tokenizer,
             texts=texts,
             vectors=_embed(model.text, texts, advance) if texts else np.empty((0, model.manifest.dim), np.float32),
@@ -177,7 +177,3 @@ def _embed(encoder: TextEncoder, texts: Sequence[str], advance: Advance) -> NDAr
         rows.append(encoder.embed([text]))
         advance(1)
     return np.concatenate(rows)
-
-
-def _facts(manifest: ModelManifest) -> Facts:
-    return Facts(name=manifest.name, dim=manifest.dim, logit_scale=manifest.logit_scale, logit_bias=manifest.logit_bias)

@@ -10,7 +10,9 @@ from threadpoolctl import threadpool_limits
 
 from bench.measure import Ratio, time_together
 from bench.vit import VIT_B_32, Geometry, int8_vit
+from clipwarden.policy.bundle.compile import bind_policy
 from clipwarden.policy.bundle.compiled import CompiledPolicy
+from clipwarden.policy.bundle.embedding import ModelFacts
 from clipwarden.policy.schema import (
     Attribute,
     Bounds,
@@ -97,16 +99,12 @@ def make_compiled(pool: Pool, *, texts: int = TEXTS, seed: int = 0) -> CompiledP
             for number, own in enumerate(ids[CATEGORIES:])
         ),
     )
-    vectors = _unit_rows(texts + 1, seed=seed)
-    return CompiledPolicy(
-        policy=policy,
-        digest="sha256:bench",
-        fingerprint="sha256:bench",
-        logit_scale=100.0,
-        logit_bias=None,
-        vectors=vectors,
-        dropped_calibrations=frozenset(),
+    rows = _unit_rows(texts + 1, seed=seed)
+    vectors = {f"text {number}": rows[number] for number in range(texts)}
+    facts = ModelFacts(
+        name="bench", fingerprint="sha256:" + "0" * 64, dim=VIT_B_32.dim, logit_scale=100.0, logit_bias=None
     )
+    return bind_policy(policy, vectors, rows[texts:], facts)
 
 
 def _category(number: int, texts: list[str], pool: Pool) -> Category:

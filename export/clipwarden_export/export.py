@@ -24,7 +24,6 @@ from clipwarden_export.graphs.graph import DEFAULT_OPSET, export_graph, image_si
 from clipwarden_export.graphs.precision import Calibration, convert
 from clipwarden_export.sources.checkpoint import Checkpoint
 from clipwarden_export.verification.background import background_texts
-from clipwarden_export.verification.decisions import Facts
 from clipwarden_export.verification.evidence import gather_evidence
 from clipwarden_export.verification.golden import make_golden
 from clipwarden_export.verification.probes import image_paths
@@ -192,12 +191,7 @@ def _candidate(checkpoint: Checkpoint, work: Path, max_batch: int | None, settin
         open=cache(partial(open_candidate, checkpoint, work, max_batch)),
         preprocessing=checkpoint.image,
         precision=settings.precision,
-        facts=Facts(
-            name=checkpoint.name,
-            dim=checkpoint.dim,
-            logit_scale=checkpoint.logit_scale,
-            logit_bias=checkpoint.logit_bias,
-        ),
+        facts=checkpoint,
         refit=settings.refit,
     )
 

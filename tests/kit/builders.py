@@ -6,12 +6,16 @@ compiled = compile_with_random_vectors(policy)
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clipwarden.policy.bundle.compile import bind_policy
 from clipwarden.policy.bundle.compiled import CompiledPolicy
-from clipwarden.policy.bundle.vectors import concept_texts, scored_concepts, scored_heads
+from clipwarden.policy.bundle.embedding import ModelFacts
+from clipwarden.policy.bundle.vectors import embedded_texts, scored_concepts
+from clipwarden.policy.digest import fit_digest
 from clipwarden.policy.schema import (
     Adjustment,
     Attribute,
@@ -39,8 +43,6 @@ from clipwarden.scoring.verdict import Judgement, ViewRef
 
 FULL = ViewRef(name="full")
 FINGERPRINT = "sha256:" + "0" * 64
-DIGEST = "sha256:" + "1" * 64
-FITTED_ON = "sha256:" + "2" * 64
 
 
 def make_prompts(texts: Iterable[str | tuple[str, float]]) -> tuple[Prompt, ...]:
@@ -60,8 +62,8 @@ def make_head(*layers: tuple[Sequence[Sequence[float]], Sequence[float]]) -> Hea
 
 
 def make_calibration(bias: float) -> Calibration:
-    """Make a calibration with this bias, in logits."""
-    return Calibration(bias=bias, prevalence=0.01, fitted_on=FITTED_ON)
+    """Make a calibration with this bias, in logits; `compile_with_random_vectors` fits it."""
+    return Calibration(bias=bias, prevalence=0.01, fitted_on="sha256:" + "2" * 64)
 
 
 def make_category(
@@ -142,7 +144,7 @@ def make_policy(
 
 def scored_texts(policy: Policy) -> list[str]:
     """List the P texts that have rows, in row order."""
-    return [str(text) for concept in scored_concepts(policy) for text in concept_texts(concept)]
+    return [str(text) for concept in scored_concepts(policy) for text in concept.phrases]
 
 
 def unit_vectors(count: int, dim: int, *, seed: int) -> NDArray[np.float32]:
@@ -162,24 +164,20 @@ def compile_with_random_vectors(
 ) -> CompiledPolicy:
     """Compile a policy with a random unit vector for each text; the same text always gets the same vector.
 
-    The background is the mean of 300 random unit vectors.
+    The background is the mean of 300 random unit vectors. Calibrations count as fitted on the policy as it is.
     """
-    texts = scored_texts(policy)
-    place = {text: number for number, text in enumerate(sorted(set(texts)))}
-    pool = unit_vectors(len(place), dim, seed=seed)
-    background = unit_vectors(300, dim, seed=seed + 1).mean(axis=0, keepdims=True)
-    vectors = np.concatenate([pool[[place[text] for text in texts]].reshape(-1, dim), background])
-    vectors.flags.writeable = False
-    return CompiledPolicy(
-        policy=policy,
-        digest=DIGEST,
-        fingerprint=FINGERPRINT,
-        logit_scale=logit_scale,
-        logit_bias=logit_bias,
-        vectors=vectors,
-        dropped_calibrations=frozenset(),
-        heads=scored_heads(policy),
-    )
+    policy = replace(policy, categories=tuple(_fitted(category, policy) for category in policy.categories))
+    texts = sorted(embedded_texts(policy))
+    vectors = dict(zip(texts, unit_vectors(len(texts), dim, seed=seed), strict=True))
+    facts = ModelFacts(name="random", fingerprint=FINGERPRINT, dim=dim, logit_scale=logit_scale, logit_bias=logit_bias)
+    return bind_policy(policy, vectors, unit_vectors(300, dim, seed=seed + 1), facts)
+
+
+def _fitted(category: Category, policy: Policy) -> Category:
+    if category.calibration is None:
+        return category
+    digest = fit_digest(category, fingerprint=FINGERPRINT, calibration_scale=policy.model.calibration_scale)
+    return replace(category, calibration=replace(category.calibration, fitted_on=digest))
 
 
 def cosine_rows(

@@ -9,7 +9,6 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from clipwarden.policy.bundle.vectors import concept_texts
 from clipwarden.policy.language.learned import BundleTensors, bundle_tensors
 from clipwarden.policy.schema import (
     Adjustment,
@@ -170,7 +169,7 @@ def heads(draw: st.DrawFn, dim: int = DIM) -> Head:
 def learned_of(policy: Policy) -> BundleTensors:
     """Return a bundle's tensors of all that a policy learned, so that its document can be parsed."""
     concepts = (*policy.categories, *policy.attributes)
-    values = [each.values for item in concepts for each in concept_texts(item) if isinstance(each, LearnedVector)]
+    values = [each.values for item in concepts for each in item.phrases if isinstance(each, LearnedVector)]
     return BundleTensors(np.frombuffer(b"".join(values), dtype="<f4").reshape(-1, DIM), bundle_tensors(policy))
 
 

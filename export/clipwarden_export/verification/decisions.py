@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from clipwarden.policy.bundle.cache import VectorCache
-from clipwarden.policy.bundle.compile import compile_policy
-from clipwarden.policy.bundle.embedding import Tokens
+from clipwarden.policy.bundle.compile import bind_policy
+from clipwarden.policy.bundle.embedding import Facts, ModelFacts, Tokens
+from clipwarden.policy.bundle.lint import check_truncation
 from clipwarden.policy.bundle.vectors import embedded_texts
 from clipwarden.policy.language.load import load_policy
 from clipwarden.policy.schema import Policy, Verdict
@@ -17,8 +17,9 @@ from clipwarden.scoring.decide import judge
 from clipwarden.scoring.score import cosines
 from clipwarden.scoring.tables import prepare
 from clipwarden.scoring.verdict import Judgement, ViewRef
+from clipwarden.textfiles.findings import Findings
 
-# Two sides of one comparison share it: a policy's vectors are looked up under it, and nothing leaves this module.
+# Of neither side: no calibration was fitted on it, and nothing that it names leaves this module.
 _FINGERPRINT = "sha256:" + "0" * 64
 
 
@@ -29,16 +30,6 @@ class Decision:
     verdict: Verdict
     shadow_verdict: Verdict
     bands: tuple[Verdict | None, ...]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Facts:
-    """The part of a manifest that policies read."""
-
-    name: str
-    dim: int
-    logit_scale: float
-    logit_bias: float | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -58,22 +49,6 @@ class TextVectors:
     texts: Sequence[str]
     vectors: NDArray[np.float32]
     background: NDArray[np.float32]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class _Text:
-    tokenizer: Tokens
-
-    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        raise AssertionError(f"every text was embedded beforehand, but not {texts!r}")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class _Model:
-    manifest: Facts
-    text: _Text
-    background: NDArray[np.float32]
-    fingerprint: str = _FINGERPRINT
 
 
 def load_unbound(path: Path) -> Policy:
@@ -144,11 +119,11 @@ def category_scores(policy: Policy, side: TextVectors, images: NDArray[np.float3
 
 
 def _judgements(policy: Policy, side: TextVectors, images: NDArray[np.float32]) -> list[Judgement]:
-    cache = VectorCache()
-    for text, vector in zip(side.texts, side.vectors, strict=True):
-        cache.put(_FINGERPRINT, text, vector)
-    model = _Model(manifest=side.facts, text=_Text(tokenizer=side.tokenizer), background=side.background)
-    compiled = compile_policy(policy, model=model, cache=cache)
+    findings = Findings(policy.metadata.id)
+    check_truncation(policy, side.tokenizer, findings)
+    findings.raise_if_failed()
+    vectors = dict(zip(side.texts, side.vectors, strict=True))
+    compiled = bind_policy(policy, vectors, side.background, ModelFacts.of(side.facts, _FINGERPRINT))
     tables, rows = prepare(compiled), cosines(images, compiled)
     view = (ViewRef(name="full"),)
     return [

@@ -11,7 +11,6 @@ from clipwarden.modelfolder.modeljson import dump_manifest
 from clipwarden.policy.schema import Policy
 from clipwarden.textfiles.atomic import write_atomically
 from clipwarden_export.sources.checkpoint import Checkpoint
-from clipwarden_export.verification.decisions import Facts
 from clipwarden_export.verification.evidence import gather_evidence
 from clipwarden_export.verification.verify import Candidate, Encoders, Report, verify_candidate
 
@@ -50,7 +49,7 @@ def compare_folder(
         open=partial(_open, folder),
         preprocessing=manifest.image,
         precision=manifest.precision,
-        facts=_facts(manifest),
+        facts=manifest,
         refit=_accepted(manifest),
     )
     evidence = gather_evidence(checkpoint, images_folder=images_folder, policy=policy)
@@ -100,7 +99,3 @@ def _open(folder: Path, provider: str) -> Encoders:
 def _accepted(manifest: ModelManifest) -> bool:
     """Say whether the folder was published with `--refit`: what was accepted then is accepted again."""
     return bool((manifest.verification or {}).get("notes"))
-
-
-def _facts(manifest: ModelManifest) -> Facts:
-    return Facts(name=manifest.name, dim=manifest.dim, logit_scale=manifest.logit_scale, logit_bias=manifest.logit_bias)

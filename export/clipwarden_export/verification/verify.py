@@ -12,6 +12,7 @@ from clipwarden.modelfolder.encoder import ImageEncoder, TextEncoder
 from clipwarden.modelfolder.manifest import Precision, Preprocessing
 from clipwarden.modelfolder.runtime import CPU_PROVIDER, import_onnxruntime
 from clipwarden.modelfolder.tokenizer import Tokenizer
+from clipwarden.policy.bundle.embedding import Facts
 from clipwarden_export.verification.background import background_texts
 from clipwarden_export.verification.compare import (
     BARS,
@@ -23,7 +24,7 @@ from clipwarden_export.verification.compare import (
     prompt_shortfalls,
     shortfalls,
 )
-from clipwarden_export.verification.decisions import Facts, TextVectors, agreement, decide
+from clipwarden_export.verification.decisions import TextVectors, agreement, decide
 from clipwarden_export.verification.evidence import Evidence, prepare_images
 
 _BATCH = 16

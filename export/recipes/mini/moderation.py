@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.bundle.vectors import scored_concepts
-from clipwarden.policy.schema import Bounds, Category
+from clipwarden.policy.schema import Bounds, Calibration, Category
 from clipwarden.scoring.score import cosines, score_rows
 from clipwarden.scoring.tables import prepare
 from clipwarden.tuning.metrics import (
@@ -50,6 +50,7 @@ class Scores:
 
     Attributes:
         categories: In column order.
+        calibrations: Those in force; None where a category has none.
         cosine: Best prompt's cosine [K,C].
         max_margin: That less the best negative's cosine [K,C].
         margin: The margin of the policy, in logits [K,C].
@@ -57,6 +58,7 @@ class Scores:
     """
 
     categories: tuple[Category, ...]
+    calibrations: tuple[Calibration | None, ...]
     cosine: Floats
     max_margin: Floats
     margin: Floats
@@ -115,6 +117,7 @@ def score_cases(vectors: npt.NDArray[np.float32], compiled: CompiledPolicy) -> S
     negative = np.where(tables.rows.has_negatives, tops[:, tables.rows.negative_segment], 0.0)
     return Scores(
         categories=tuple(c for c in concepts if isinstance(c, Category)),
+        calibrations=tuple(compiled.calibration(c) for c in concepts if isinstance(c, Category)),
         cosine=result.cosine[:, chosen],
         max_margin=(result.cosine - negative)[:, chosen],
         margin=result.margin[:, chosen],
@@ -155,9 +158,9 @@ def category_report(scores: Scores, cases: Cases, column: int) -> dict[str, obje
     for band, threshold in (("review", bounds.review), ("block", bounds.block)):
         if threshold is not None:
             report[band] = _rates(scores.score[:, column] >= threshold, positive, negative, hard, threshold)
-    if category.calibration:
+    if calibration := scores.calibrations[column]:
         weights = balanced_weights(positive[clear])
-        balanced = _at_even_odds(scores.score[clear, column], category.calibration.prevalence)
+        balanced = _at_even_odds(scores.score[clear, column], calibration.prevalence)
         report["brier_skill"] = brier_skill(balanced, positive[clear], weights)
         report["calibration_error"] = calibration_error(balanced, positive[clear], weights)
     return report

@@ -30,6 +30,7 @@ from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.scoring.decide import judge
 from clipwarden.scoring.score import cosines
 from clipwarden.scoring.verdict import Judgement, ViewRef
+from clipwarden.unitvectors import require_unit
 from clipwarden.vision.decode import decode_file, read_header
 from clipwarden.vision.plan import ViewPlan
 
@@ -294,7 +295,5 @@ def _judgement(image: EmbeddedImage, selection: Selection) -> tuple[Judgement, f
 def _require_unit_vectors(embeddings: NDArray[np.float32], *, width: int) -> None:
     if embeddings.ndim != 2 or embeddings.shape[1] != width:  # noqa: PLR2004  [V,D]
         raise EmbeddingError(f"embeddings must be vectors of {width} numbers, the width of the loaded model")
-    norms = np.linalg.norm(embeddings.astype(np.float64), axis=1)
-    # Written so that a NaN norm fails too.
-    if not np.all(np.abs(norms - 1.0) <= UNIT_NORM_TOLERANCE):
-        raise EmbeddingError("embeddings must be finite vectors of unit norm (within 0.001)")
+    error = EmbeddingError("embeddings must be finite vectors of unit norm (within 0.001)")
+    require_unit(embeddings, error, tolerance=UNIT_NORM_TOLERANCE)

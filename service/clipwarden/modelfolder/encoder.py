@@ -11,10 +11,7 @@ from numpy.typing import NDArray
 from clipwarden.errors import EncoderError, ModelError
 from clipwarden.modelfolder.session import Session, TensorFacts
 from clipwarden.modelfolder.tokenizer import Tokenizer
-
-# Float32 rounding moves a norm by about 1e-6; a graph that normalises in fp16 by about 5e-4 (2^-11 an element).
-# Anything beyond that is not a unit vector, and its dot products are not cosines.
-UNIT_NORM_TOLERANCE = 1e-3
+from clipwarden.unitvectors import require_unit
 
 
 class ImageEncoder:
@@ -120,10 +117,7 @@ def _run(session: Session, feed: dict[str, NDArray[np.generic]], shape: tuple[in
         raise EncoderError(f"onnxruntime failed: {first_line}") from exc
     if output.shape != shape:
         raise EncoderError(f"The encoder answered {list(output.shape)} where {list(shape)} was due.")
-    norms = np.linalg.norm(output, axis=1)
-    # Written so that a NaN norm fails too.
-    if not np.all(np.abs(norms - 1.0) <= UNIT_NORM_TOLERANCE):
-        raise EncoderError("The encoder answered vectors that are not finite and of unit norm.")
+    require_unit(output, EncoderError("The encoder answered vectors that are not finite and of unit norm."))
     return output
 
 

@@ -27,6 +27,7 @@ from clipwarden.modelfolder.manifest import (
 )
 from clipwarden.modelfolder.modeljson import dump_manifest
 from clipwarden.modelfolder.staging import put_in_place, unfinished_folder
+from clipwarden.unitvectors import require_unit
 
 # Unit rows stored as float32 are off by about 1e-7; looser than that, tight enough to catch raw vectors.
 _UNIT_ROW_TOLERANCE = 1e-4
@@ -178,9 +179,8 @@ def _check_background(rows: NDArray[np.generic], manifest: ModelManifest) -> NDA
             f"{BACKGROUND_NAME} is {rows.dtype} {list(rows.shape)}; {MANIFEST_NAME} promises float32 {list(shape)}."
         )
     vectors = rows.astype(np.float32, copy=False)
-    # Written so that a NaN norm fails too.
-    if not np.all(np.abs(np.linalg.norm(vectors, axis=1) - 1.0) <= _UNIT_ROW_TOLERANCE):
-        raise ModelError(f"{BACKGROUND_NAME} holds rows that are not finite and of unit norm.")
+    error = ModelError(f"{BACKGROUND_NAME} holds rows that are not finite and of unit norm.")
+    require_unit(vectors, error, tolerance=_UNIT_ROW_TOLERANCE)
     return vectors
 
 

@@ -1,12 +1,7 @@
-"""Find calibrations that were fitted on something else, leave them out, and say which a verdict rests on."""
-
-from dataclasses import replace
-from typing import TypeVar
+"""Find calibrations that were fitted on something else, and say which ones a verdict rests on."""
 
 from clipwarden.policy.digest import fit_digest
 from clipwarden.policy.schema import Concept, Mode, Policy
-
-C = TypeVar("C", bound=Concept)
 
 
 def is_stale(concept: Concept, policy: Policy, fingerprint: str) -> bool:
@@ -40,24 +35,15 @@ def calibrations_enforced(policy: Policy) -> frozenset[str]:
     return frozenset((*(category.id for category in enforced), *asked))
 
 
-def drop_stale_calibrations(policy: Policy, fingerprint: str) -> tuple[Policy, frozenset[str]]:
-    """Leave out calibrations that no longer hold.
+def stale_calibrations(policy: Policy, fingerprint: str) -> frozenset[str]:
+    """Name the concepts whose calibration no longer holds.
 
     Args:
         policy: As parsed.
         fingerprint: Of the model in use.
 
     Returns:
-        The policy without them (itself when there are none), and the ids of the concepts that lost theirs.
+        Ids of categories and attributes.
     """
     concepts = (*policy.categories, *policy.attributes)
-    dropped = frozenset(concept.id for concept in concepts if is_stale(concept, policy, fingerprint))
-    if not dropped:
-        return policy, dropped
-    categories = tuple(_without(category, dropped) for category in policy.categories)
-    attributes = tuple(_without(attribute, dropped) for attribute in policy.attributes)
-    return replace(policy, categories=categories, attributes=attributes), dropped
-
-
-def _without(concept: C, dropped: frozenset[str]) -> C:
-    return replace(concept, calibration=None) if concept.id in dropped else concept
+    return frozenset(concept.id for concept in concepts if is_stale(concept, policy, fingerprint))

@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import IntEnum, StrEnum
 from typing import cast
 
@@ -10,9 +10,9 @@ import rfc8785
 
 from clipwarden.policy.methods import METHODS
 from clipwarden.policy.schema import (
+    ADDED_LATER,
+    ANY_ORDER,
     SCHEMA_VERSION,
-    Attribute,
-    Category,
     Concept,
     LearnedVector,
     Metadata,
@@ -24,8 +24,6 @@ JUDGED_VIEWS = ("full",)
 
 # Whatever is not listed counts: a field added to the schema moves digests until somebody decides otherwise.
 _NOT_JUDGING: Mapping[type, frozenset[str]] = {Metadata: frozenset({"version", "owner", "reason", "review_by"})}
-# These came after digests were in use: left out while empty, so that a policy without them keeps the digest it had.
-_LATECOMERS = frozenset({(Category, "adjustments"), (Category, "head"), (Attribute, "head")})
 _NOT_FITTED = frozenset({"id", "calibration"})
 # A fit depends on the numbers of a vector alone, so that renaming a tensor undoes no calibration.
 _NOT_FITTED_WITHIN: Mapping[type, frozenset[str]] = {LearnedVector: frozenset({"name"})}
@@ -62,49 +60,69 @@ def fit_digest(concept: Concept, *, fingerprint: str, calibration_scale: float) 
     Returns:
         `sha256:` and 64 hexadecimal digits.
     """
-    skipped = _NOT_FITTED | _empty_latecomers(concept)
+    skipped = _NOT_FITTED
     if not any(isinstance(phrase, str) for phrase in concept.phrases):
         skipped |= {"templates"}
-    names = [field.name for field in dataclasses.fields(Concept) if field.name not in skipped]
+    fields = [field for field in dataclasses.fields(Concept) if field.name not in skipped]
     scale = {} if METHODS[concept.method].has_head else {"calibration_scale": float(calibration_scale)}
     return _hash(
         {
             "schema": SCHEMA_VERSION,
             "fingerprint": fingerprint,
             **scale,
-            "concept": {name: canonical(getattr(concept, name), left_out=_NOT_FITTED_WITHIN) for name in names},
+            "concept": _canonical_fields(concept, fields, _NOT_FITTED_WITHIN),
             "views": list(JUDGED_VIEWS),
         }
     )
 
 
 def canonical(value: object, *, left_out: Mapping[type, frozenset[str]] = _NOT_JUDGING) -> object:
-    """Turn a value of the schema into plain JSON values in which order means nothing.
+    """Turn a value of the schema into plain JSON values, in which order means what the schema says it does.
 
     Args:
-        value: A dataclass, enum, tuple (taken as a set), mapping, number, text, bytes (taken by their SHA-256) or
-            None.
+        value: A dataclass, enum, tuple, frozenset, mapping, number, text, bytes (taken by their SHA-256) or None.
         left_out: Fields that do not count, by dataclass.
 
     Returns:
-        Dicts, lists sorted by their canonical bytes, floats, texts, None.
+        Dicts, lists, floats, texts, None. Frozensets, and tuples in fields marked `ANY_ORDER`, are sorted by their
+        canonical bytes; fields marked `ADDED_LATER` that hold their default are left out.
 
     Raises:
         TypeError: A type that the schema does not have; a programming error.
     """
-    if isinstance(value, tuple):
-        return sorted((canonical(item, left_out=left_out) for item in value), key=_dumps)
+    if dataclasses.is_dataclass(value):
+        skipped = left_out.get(type(value), frozenset())
+        fields = [field for field in dataclasses.fields(value) if field.name not in skipped]
+        return _canonical_fields(value, fields, left_out)
     if isinstance(value, Mapping):
         return {str(key): canonical(item, left_out=left_out) for key, item in value.items()}
-    if dataclasses.is_dataclass(value):
-        skipped = left_out.get(type(value), frozenset()) | _empty_latecomers(value)
-        names = [field.name for field in dataclasses.fields(value) if field.name not in skipped]
-        return {name: canonical(getattr(value, name), left_out=left_out) for name in names}
+    if isinstance(value, tuple):
+        return [canonical(item, left_out=left_out) for item in value]
+    if isinstance(value, frozenset):
+        return sorted((canonical(item, left_out=left_out) for item in value), key=_dumps)
     return _canonical_scalar(value)
 
 
-def _empty_latecomers(value: object) -> frozenset[str]:
-    return frozenset(name for kind, name in _LATECOMERS if kind is type(value) and not getattr(value, name))
+def _canonical_fields(
+    value: object, fields: Iterable["dataclasses.Field[object]"], left_out: Mapping[type, frozenset[str]]
+) -> dict[str, object]:
+    found = {}
+    for field in fields:
+        item = getattr(value, field.name)
+        if _says(field, ADDED_LATER) and item == _default(field):
+            continue
+        # As a list, not as a frozenset: what stands in it twice counts twice.
+        items = canonical(item, left_out=left_out)
+        found[field.name] = sorted(cast("list[object]", items), key=_dumps) if _says(field, ANY_ORDER) else items
+    return found
+
+
+def _says(field: "dataclasses.Field[object]", mark: Mapping[str, bool]) -> bool:
+    return mark.items() <= field.metadata.items()
+
+
+def _default(field: "dataclasses.Field[object]") -> object:
+    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
 
 
 def _canonical_scalar(value: object) -> object:

@@ -5,11 +5,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import IntEnum, StrEnum
+from functools import cached_property
 
 SCHEMA_VERSION = "clipwarden/v1"
 """The value of `api:` that this package reads; part of every digest."""
 FLOAT_BYTES = 4
 """Of a float32, which vectors are made of."""
+
+# What a field says to digests (`policy.digest`), as its metadata. A field without either counts, and in its order.
+ANY_ORDER = {"any_order": True}
+"""A tuple whose order nothing judges by: people read it, and vectors lie in it, in the order of the file."""
+ADDED_LATER = {"added_later": True}
+"""A field that came after digests were in use: left out of them while it holds its default, so that a policy that does
+not use it keeps the digest that it had."""
 
 
 class Verdict(IntEnum):
@@ -98,7 +106,8 @@ class Context:
     description: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+# Without slots, so that `content` is hashed once: every verdict names the vectors it rests on.
+@dataclass(frozen=True, kw_only=True)
 class LearnedVector:
     """A vector of the model's own space that stands where a text could: learned from images, or published.
 
@@ -116,7 +125,7 @@ class LearnedVector:
         """D."""
         return len(self.values) // FLOAT_BYTES
 
-    @property
+    @cached_property
     def content(self) -> str:
         """Name the values by their content: `sha256:` and 64 hexadecimal digits."""
         return f"sha256:{hashlib.sha256(self.values).hexdigest()}"
@@ -169,7 +178,8 @@ class HeadLayer:
 
 
 Head = tuple[HeadLayer, ...]
-"""A network from an image's vector to one logit, its layers in order; `place` tells digests, which sort tuples."""
+"""A network from an image's vector to one logit, its layers in order. Digests take it for a set whose layers say their
+places, as they took every tuple for a set when heads came."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -242,13 +252,13 @@ class Concept:
     """
 
     id: str
-    prompts: tuple[Prompt, ...]
-    negatives: tuple[Phrase, ...] = ()
-    templates: tuple[str, ...]
+    prompts: tuple[Prompt, ...] = field(metadata=ANY_ORDER)
+    negatives: tuple[Phrase, ...] = field(default=(), metadata=ANY_ORDER)
+    templates: tuple[str, ...] = field(metadata=ANY_ORDER)
     method: Method = Method.MARGIN
     pool: Pool = Pool.MAX
     calibration: Calibration | None = None
-    head: Head = ()
+    head: Head = field(default=(), metadata=ANY_ORDER | ADDED_LATER)
 
     @property
     def phrases(self) -> tuple[Phrase, ...]:
@@ -274,9 +284,9 @@ class Category(Concept):
     mode: Mode
     thresholds: Thresholds | None = None
     reason_code: str | None = None
-    exemptions: tuple[Exemption, ...] = ()
+    exemptions: tuple[Exemption, ...] = field(default=(), metadata=ANY_ORDER)
     contexts: Mapping[str, Bounds] = field(default_factory=dict)
-    adjustments: tuple[Adjustment, ...] = ()
+    adjustments: tuple[Adjustment, ...] = field(default=(), metadata=ANY_ORDER | ADDED_LATER)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -297,6 +307,6 @@ class Policy:
     model: ModelBinding
     on_error: Verdict
     on_partial: Verdict
-    contexts: tuple[Context, ...]
-    categories: tuple[Category, ...]
-    attributes: tuple[Attribute, ...]
+    contexts: tuple[Context, ...] = field(metadata=ANY_ORDER)
+    categories: tuple[Category, ...] = field(metadata=ANY_ORDER)
+    attributes: tuple[Attribute, ...] = field(metadata=ANY_ORDER)

@@ -21,15 +21,16 @@ from numpy.typing import NDArray
 
 from clipwarden.errors import ContextUnknownError
 from clipwarden.policy.schema import Bounds, Verdict
-from clipwarden.scoring.score import ConceptScores, best_views, raw_scores, score_rows
-from clipwarden.scoring.tables import CategoryRule, ExemptionRule, Tables
+from clipwarden.scoring.bestview import best_views, raw_scores
+from clipwarden.scoring.rules import CategoryRule, ExemptionRule
+from clipwarden.scoring.score import ConceptScores, score_rows
+from clipwarden.scoring.tables import Tables
 from clipwarden.scoring.verdict import (
     AttributeResult,
     CategoryResult,
     Judgement,
     Raise,
     Scored,
-    Unevaluated,
     ViewRef,
 )
 
@@ -73,8 +74,8 @@ def judge(
     categories = tuple(_category_result(rule, scored, exempted, context) for rule in tables.categories)
     floors = _floors(tables, partial=frames_judged < frames_total, degraded=degraded)
     on_error = tables.compiled.policy.on_error
-    enforced = [categories[place] for place in tables.enforced]
-    counted = [categories[place] for place in tables.counted]
+    enforced = [categories[index] for index in tables.enforced]
+    counted = [categories[index] for index in tables.counted]
     verdict, raised_by = _verdict(enforced, floors, on_error)
     metadata = tables.compiled.policy.metadata
     return Judgement(
@@ -84,7 +85,7 @@ def judge(
         decided_by=_decided_by(enforced, verdict),
         raised_by=raised_by,
         categories=categories,
-        attributes=tuple(AttributeResult(id=name, scored=scored[concept]) for name, concept in tables.attributes),
+        attributes=tuple(AttributeResult(attribute=item, scored=scored[index]) for item, index in tables.attributes),
         policy_id=metadata.id,
         policy_version=metadata.version,
         policy_digest=tables.compiled.digest,
@@ -136,25 +137,25 @@ def _exempt(scores: ConceptScores, tables: Tables, context: str | None) -> tuple
     transparency may show a museum on white and a weapon on black, and the one must not excuse the other.
 
     Returns:
-        `[C]`, the place of each concept's view; and by category, the first attribute that exempts it in that view.
+        `[C]`, the index of each concept's view; and by category, the first attribute that exempts it in that view.
     """
     raw = raw_scores(scores, tables)
     chosen = raw.argmax(axis=0)
     exempted = {}
     for rule in tables.exemptible:
         bound = rule.bounds[context].block
-        if bound is None or rule.concept is None:
+        if bound is None or rule.index is None:
             continue
-        blocks = scores.score[:, rule.concept] >= bound  # [V]
+        blocks = scores.score[:, rule.index] >= bound  # [V]
         holds = [_holds(exemption, scores) for exemption in rule.exemptions]  # [E,V]
         strict = blocks & ~np.logical_or.reduce(holds)
         among = strict if strict.any() else blocks
         if not among.any():
             continue
-        view = np.where(among, raw[:, rule.concept], -np.inf).argmax()
-        chosen[rule.concept] = view
+        view = np.where(among, raw[:, rule.index], -np.inf).argmax()
+        chosen[rule.index] = view
         if not strict[view]:
-            exempted[rule.id] = next(
+            exempted[rule.category.id] = next(
                 exemption.attribute for exemption, each in zip(rule.exemptions, holds, strict=True) if each[view]
             )
     return chosen, exempted
@@ -162,36 +163,22 @@ def _exempt(scores: ConceptScores, tables: Tables, context: str | None) -> tuple
 
 def _holds(exemption: ExemptionRule, scores: ConceptScores) -> NDArray[np.bool_]:
     """Find the views `[V]` where an exemption holds: none where its attribute could not be scored on all of them."""
-    return (scores.score[:, exemption.concept] >= exemption.gte) & scores.finite[:, exemption.concept].all()
+    return (scores.score[:, exemption.index] >= exemption.gte) & scores.finite[:, exemption.index].all()
 
 
 def _category_result(
     rule: CategoryRule, scored: Sequence[Scored | None], exempted: Mapping[str, str], context: str | None
 ) -> CategoryResult:
     bounds = rule.bounds[context]
-    numbers = None if rule.concept is None else scored[rule.concept]
-    unevaluated: Unevaluated | None = None
+    numbers = None if rule.index is None else scored[rule.index]
     band: Verdict | None = None
     exempted_by: str | None = None
-    if numbers is None:
-        unevaluated = Unevaluated.DISABLED if rule.concept is None else Unevaluated.NON_FINITE
-    elif rule.unit is not None:
+    if numbers is not None and rule.category.thresholds is not None:
         band = band_of(numbers.score, bounds)
         if band is _BLOCK:
-            exempted_by = exempted.get(rule.id)
+            exempted_by = exempted.get(rule.category.id)
             band = _BLOCK if exempted_by is None else _REVIEW
-    return CategoryResult(
-        id=rule.id,
-        mode=rule.mode,
-        severity=rule.severity,
-        reason_code=rule.reason_code,
-        unevaluated=unevaluated,
-        scored=numbers,
-        unit=rule.unit,
-        bounds=bounds,
-        band=band,
-        exempted_by=exempted_by,
-    )
+    return CategoryResult(category=rule.category, scored=numbers, bounds=bounds, band=band, exempted_by=exempted_by)
 
 
 def _floors(tables: Tables, *, partial: bool, degraded: bool) -> Mapping[Raise, Verdict]:
@@ -211,7 +198,7 @@ def _verdict(
     if not results:
         return _ALLOW, ()
     worst = max([result.band or _ALLOW for result in results])
-    if any([result.unevaluated for result in results]):  # noqa: C419 - a list is twice as fast here
+    if any([result.scored is None for result in results]):  # noqa: C419 - a list is twice as fast here
         floors = {**floors, Raise.NOT_EVALUATED: on_error}
     verdict = max(worst, *floors.values()) if floors else worst
     return verdict, tuple(reason for reason, floor in floors.items() if floor == verdict > worst)
@@ -221,4 +208,4 @@ def _decided_by(enforced: Sequence[CategoryResult], verdict: Verdict) -> tuple[s
     """Name the categories behind a verdict, in the order they come in."""
     if verdict is _ALLOW:
         return ()
-    return tuple(result.id for result in enforced if result.band is verdict)
+    return tuple(result.category.id for result in enforced if result.band is verdict)

@@ -1,4 +1,4 @@
-"""Turn image embeddings into cosines and logits, and those into scores, with the texts and views behind it.
+"""Turn image embeddings into cosines and logits, and those into scores, view by view.
 
 Numbers, so that a stranger can check them:
 
@@ -18,9 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipwarden.policy.bundle.compiled import CompiledPolicy
-from clipwarden.scoring.head import head_logits
+from clipwarden.policy.schema import HeadLayer
 from clipwarden.scoring.tables import AdjustmentTable, Tables
-from clipwarden.scoring.verdict import Adjusted, Match, Scored, ViewRef
 
 LOWEST_LOGIT = -700.0
 """Logits below this count as this: their sigmoid is 1e-304, and exp overflows a float64 above 709.78."""
@@ -37,24 +36,11 @@ class ConceptScores:
         cosine: `[V,C]` float64, pooled; without meaning under Method.HEAD.
         margin: `[V,C]` float64, in logits; under Method.HEAD the head's own; without meaning under Method.COSINE.
         score: `[V,C]` float64: the number thresholds compare with.
-        adjustments: `[V,C]` intp, the place in the `AdjustmentTable` of the one that raised the score, A for none; None
+        adjustments: `[V,C]` intp, the index in the `AdjustmentTable` of the one that raised the score, A for none; None
             where the policy has none.
         finite: `[V,C]` bool; where false the other numbers mean nothing.
     """
 
-    texts: Floats
-    cosine: Floats
-    margin: Floats
-    score: Floats
-    adjustments: NDArray[np.intp] | None
-    finite: NDArray[np.bool_]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _BestView:
-    """`ConceptScores` of the view that each concept is reported on: `[C]`, and `[P]` for texts."""
-
-    view: NDArray[np.intp]
     texts: Floats
     cosine: Floats
     margin: Floats
@@ -80,6 +66,43 @@ def cosines(embeddings: NDArray[np.float32], compiled: CompiledPolicy) -> NDArra
     return np.concatenate([rows, head_logits(embeddings, compiled.heads)], axis=1) if compiled.heads else rows
 
 
+def head_logits(embeddings: NDArray[np.float32], heads: Sequence[Sequence[HeadLayer]]) -> NDArray[np.float32]:
+    """Run every head on every view.
+
+    Args:
+        embeddings: `[V,D]` float32, unit rows.
+        heads: H heads, each reading D numbers and giving one.
+
+    Returns:
+        `[V,H]` float32. A view with NaN or infinity, in its embedding or on the way, yields NaN.
+
+    Source:
+        A multilayer perceptron: `x -> max(0, W x + b)`, the last layer without the maximum.
+    """
+    columns = [_logit(embeddings, sorted(head, key=lambda layer: layer.place)) for head in heads]
+    return np.stack(columns, axis=1) if columns else np.empty((len(embeddings), 0), dtype=np.float32)
+
+
+def _logit(embeddings: NDArray[np.float32], layers: Sequence[HeadLayer]) -> NDArray[np.float32]:
+    """Run one head: [V,D] -> [V]."""
+    values = _or_nan(embeddings)
+    for layer in layers:
+        if layer.place:
+            values = np.maximum(values, np.float32(0))
+        bias = np.frombuffer(layer.bias, dtype="<f4")
+        weight = np.frombuffer(layer.weight, dtype="<f4").reshape(len(bias), -1)  # [out,in]
+        # As in `cosines`: a row's product does not depend on the rows beside it, which a gemm's does.
+        with np.errstate(invalid="ignore", over="ignore"):
+            values = _or_nan(np.vecdot(values[:, np.newaxis], weight[np.newaxis]) + bias)
+    logits: NDArray[np.float32] = values[:, 0]
+    return logits
+
+
+def _or_nan(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Turn infinities into NaN: the next layer's maximum would make an innocent 0 of minus infinity."""
+    return np.where(np.isfinite(values), values, np.float32(np.nan))
+
+
 def score_rows(rows: NDArray[np.float32], tables: Tables) -> ConceptScores:
     """Score every concept on every row of cosines; rows do not touch one another.
 
@@ -101,10 +124,10 @@ def score_rows(rows: NDArray[np.float32], tables: Tables) -> ConceptScores:
         wide = np.where(np.isfinite(wide), wide, 0.0)
     count = tables.rows.count
     background = wide[:, count : count + 1]
-    texts = np.clip(wide[:, :count] if count else np.zeros((len(wide), len(tables.rows.texts))), -1.0, 1.0)
+    texts = wide[:, :count].clip(-1.0, 1.0) if count else np.zeros((len(wide), len(tables.rows.phrases)))
     tops = np.maximum.reduceat(texts, tables.rows.starts, axis=1)
     pooled = _pool(texts, tops, tables)
-    excess = np.maximum(0.0, tops[:, tables.rows.negative_segment] - pooled)
+    excess = np.maximum(0.0, tops.take(tables.rows.negative_segment, axis=1) - pooled)
     margin = tables.compiled.logit_scale * ((pooled - background) - tables.methods.penalties * excess)
     slope = tables.compiled.policy.model.calibration_scale
     score = np.where(tables.methods.is_margin, sigmoid(slope * margin + tables.methods.biases), pooled)
@@ -149,98 +172,13 @@ def sigmoid(logits: Floats) -> Floats:
     return 1.0 / (1.0 + np.exp(-np.maximum(logits, LOWEST_LOGIT)))
 
 
-def raw_scores(scores: ConceptScores, tables: Tables) -> Floats:
-    """Return what views are compared by: the raw number, not the sigmoid of it, which is 1.0 for many.
-
-    Args:
-        scores: Of V views.
-        tables: Those that `scores` came from.
-
-    Returns:
-        `[V,C]` float64.
-    """
-    return np.where(tables.methods.by_logit, scores.margin, scores.score)
-
-
-def best_views(
-    scores: ConceptScores, views: Sequence[ViewRef], tables: Tables, chosen: NDArray[np.intp] | None = None
-) -> list[Scored | None]:
-    """Report each concept on one view, by default the one where it scored highest; the first of equals.
-
-    Args:
-        scores: Of the views of one image.
-        views: V names, in row order.
-        tables: Those that `scores` came from.
-        chosen: `[C]`, the place of each concept's view; None takes where it scored highest.
-
-    Returns:
-        C entries. None where any view's numbers were not finite: the view that is missing may be the worst one.
-    """
-    best = _best_view(scores, tables, chosen)
-    prompts, contrasts = _winners(best.texts, tables)
-    columns = zip(
-        tables.methods.kinds,
-        best.finite.tolist(),
-        best.score.tolist(),
-        best.cosine.tolist(),
-        best.margin.tolist(),
-        _pair_probabilities(best.texts[prompts], tables),
-        _matches(best.texts, prompts, tables),
-        _matches(best.texts, contrasts, tables),
-        tables.rows.has_negatives,
-        best.view.tolist(),
-        _adjusted(best.adjustments, tables),
-        tables.methods.is_margin.tolist(),
-        tables.methods.is_head.tolist(),
-        strict=True,
-    )
-    return [
-        Scored(
-            kind=kind,
-            score=score,
-            cosine=None if is_head else cosine,
-            margin=margin if is_margin else None,
-            logit=margin if is_head else None,
-            pair_probability=None if is_head else pair_probability,
-            prompt=None if is_head else prompt,
-            contrast=contrast if has_contrast else None,
-            view=views[view],
-            adjustment=adjustment,
-        )
-        if finite
-        else None
-        for (
-            kind,
-            finite,
-            score,
-            cosine,
-            margin,
-            pair_probability,
-            prompt,
-            contrast,
-            has_contrast,
-            view,
-            adjustment,
-            is_margin,
-            is_head,
-        ) in columns
-    ]
-
-
-def _adjusted(chosen: NDArray[np.intp] | None, tables: Tables) -> Sequence[Adjusted | None]:
-    """Name what raised each concept's score: [C] -> C."""
-    if chosen is None or tables.adjustments is None:
-        return (None,) * len(tables.methods.kinds)
-    return [tables.adjustments.named[place] for place in chosen.tolist()]
-
-
 def _sound(wide: Floats, tables: Tables) -> NDArray[np.bool_] | None:
     """Find `[V,C]`, the concepts whose every cosine is finite; None, quickly, where all are."""
     good = np.isfinite(wide)
     if good.all():
         return None
     count = tables.rows.count
-    texts = good[:, :count] if count else np.ones((len(good), len(tables.rows.texts)), dtype=np.bool_)
+    texts = good[:, :count] if count else np.ones((len(good), len(tables.rows.phrases)), dtype=np.bool_)
     segments = np.logical_and.reduceat(texts, tables.rows.starts, axis=1)
     prompts = segments[:, tables.rows.prompt_segment]
     negatives = segments[:, tables.rows.negative_segment] | np.logical_not(tables.rows.has_negatives)
@@ -253,7 +191,7 @@ def _sound(wide: Floats, tables: Tables) -> NDArray[np.bool_] | None:
 
 def _pool(texts: Floats, tops: Floats, tables: Tables) -> Floats:
     """Make one cosine of each concept's prompts: [V,P], [V,S] -> [V,C]."""
-    pooled: Floats = tops[:, tables.rows.prompt_segment]
+    pooled: Floats = tops.take(tables.rows.prompt_segment, axis=1)
     if tables.methods.any_mean:
         pooled = np.where(tables.methods.is_mean, _mean(texts, tables), pooled)
     if tables.methods.any_lse:
@@ -264,7 +202,7 @@ def _pool(texts: Floats, tops: Floats, tables: Tables) -> Floats:
 def _mean(texts: Floats, tables: Tables) -> Floats:
     """Compute `sum w_i cos_i / sum w_i`."""
     sums = np.add.reduceat(texts * tables.rows.weights, tables.rows.starts, axis=1)
-    mean: Floats = sums[:, tables.rows.prompt_segment] / tables.rows.weight_sums
+    mean: Floats = sums.take(tables.rows.prompt_segment, axis=1) / tables.rows.weight_sums
     return mean
 
 
@@ -277,52 +215,3 @@ def _log_sum_exp(texts: Floats, tables: Tables) -> Floats:
     logs = greatest + np.log(np.add.reduceat(shares, tables.rows.starts, axis=1))
     pooled: Floats = (logs[:, tables.rows.prompt_segment] - np.log(tables.rows.weight_sums)) / scale
     return pooled
-
-
-def _best_view(scores: ConceptScores, tables: Tables, chosen: NDArray[np.intp] | None) -> _BestView:
-    """Choose each concept's view: [V,C] -> [C]."""
-    if len(scores.score) == 1:  # The common case, without the cost of choosing.
-        view = np.zeros(scores.score.shape[1], dtype=np.intp)
-        return _BestView(
-            view=view,
-            texts=scores.texts[0],
-            cosine=scores.cosine[0],
-            margin=scores.margin[0],
-            score=scores.score[0],
-            adjustments=None if scores.adjustments is None else scores.adjustments[0],
-            finite=scores.finite[0],
-        )
-    view = raw_scores(scores, tables).argmax(axis=0) if chosen is None else chosen
-    cell = (view, np.arange(len(view)))
-    return _BestView(
-        view=view,
-        texts=scores.texts[view[tables.rows.concept_of_row], np.arange(scores.texts.shape[1])],
-        cosine=scores.cosine[cell],
-        margin=scores.margin[cell],
-        score=scores.score[cell],
-        adjustments=None if scores.adjustments is None else scores.adjustments[cell],
-        finite=np.logical_and.reduce(scores.finite, axis=0),
-    )
-
-
-def _winners(texts: Floats, tables: Tables) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Find the rows of each concept's best prompt and best negative, the first of equals: [P] -> [C], [C]."""
-    tops = np.maximum.reduceat(texts, tables.rows.starts)
-    hits = np.flatnonzero(texts == tops[tables.rows.segment_of_row])
-    first = hits[np.searchsorted(hits, tables.rows.starts)]
-    return first[tables.rows.prompt_segment], first[tables.rows.negative_segment]
-
-
-def _matches(texts: Floats, winners: NDArray[np.intp], tables: Tables) -> list[Match]:
-    names, digests = tables.rows.texts, tables.rows.vector_digests
-    pairs = zip(winners.tolist(), texts[winners].tolist(), strict=True)
-    return [Match(text=names[row], cosine=cosine, vector_digest=digests[row]) for row, cosine in pairs]
-
-
-def _pair_probabilities(best: Floats, tables: Tables) -> list[float] | list[None]:
-    """Read the winning prompts' cosines as SigLIP does: `sigmoid(s*cos + bias)`. A pair is one image and one text."""
-    bias = tables.compiled.logit_bias
-    if bias is None:
-        return [None] * len(best)
-    probabilities: list[float] = sigmoid(tables.compiled.logit_scale * best + bias).tolist()
-    return probabilities

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipwarden.policy.bundle.compiled import CompiledPolicy
-from clipwarden.policy.bundle.vectors import concept_texts, scored_concepts, scored_heads
-from clipwarden.policy.language.bounds import merge_bounds
+from clipwarden.policy.bundle.vectors import scored_concepts
 from clipwarden.policy.methods import METHODS
-from clipwarden.policy.schema import Bounds, Category, Concept, Head, LearnedVector, Mode, Pool, Unit
+from clipwarden.policy.schema import Attribute, Category, Concept, Mode, Phrase, Pool, Unit
+from clipwarden.scoring.rules import CategoryRule, category_rule, in_modes
 from clipwarden.scoring.verdict import Adjusted, ScoreKind
 
 NEGATIVE_PENALTY = 0.5
@@ -34,8 +34,7 @@ class RowTable:
 
     Attributes:
         count: P.
-        texts: P texts in row order; a learned vector's is `vector NAME`.
-        vector_digests: P; what each learned vector holds, None for a text.
+        phrases: P texts and learned vectors, in row order.
         starts: `[S]` intp, first row of each segment, rising: what `ufunc.reduceat` wants.
         segment_of_row: `[P]` intp.
         concept_of_row: `[P]` intp.
@@ -43,13 +42,13 @@ class RowTable:
         log_weights: `[P]` float64, natural logarithm of `weights`.
         prompt_segment: `[C]` intp; 0, and without meaning, under Method.HEAD.
         negative_segment: `[C]` intp; 0, and without meaning, where `has_negatives` is false.
+        has_prompts: C bools.
         has_negatives: C bools.
         weight_sums: `[C]` float64, over prompts; 1 without any.
     """
 
     count: int
-    texts: tuple[str, ...]
-    vector_digests: tuple[str | None, ...]
+    phrases: tuple[Phrase, ...]
     starts: NDArray[np.intp]
     segment_of_row: NDArray[np.intp]
     concept_of_row: NDArray[np.intp]
@@ -57,6 +56,7 @@ class RowTable:
     log_weights: NDArray[np.float64]
     prompt_segment: NDArray[np.intp]
     negative_segment: NDArray[np.intp]
+    has_prompts: tuple[bool, ...]
     has_negatives: tuple[bool, ...]
     weight_sums: NDArray[np.float64]
 
@@ -95,21 +95,6 @@ class MethodTable:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ExemptionRule:
-    """An exemption with its attribute already found.
-
-    Attributes:
-        attribute: Id, for the report.
-        concept: The attribute's place among the concepts.
-        gte: Inclusive, compared with the attribute's own score.
-    """
-
-    attribute: str
-    concept: int
-    gte: float
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class AdjustmentTable:
     """All adjustments, category by category; A adjustments of R categories.
 
@@ -117,12 +102,12 @@ class AdjustmentTable:
     first counts, so that policies with one digest name the same one.
 
     Attributes:
-        asked: `[A]` intp, the attribute's place among the concepts.
+        asked: `[A]` intp, the attribute's index among the concepts.
         bounds: `[A]` float64, inclusive, compared with the attribute's own score in the same view.
         rises: `[A+1]` float64, above 0; the last is 0, for none.
         named: What each is reported as; the last is None.
         starts: `[R]` intp, first adjustment of each category: what `ufunc.reduceat` wants.
-        raised: `[R]` intp, the category's place among the concepts.
+        raised: `[R]` intp, the category's index among the concepts.
     """
 
     asked: NDArray[np.intp]
@@ -131,27 +116,6 @@ class AdjustmentTable:
     named: tuple[Adjusted | None, ...]
     starts: NDArray[np.intp]
     raised: NDArray[np.intp]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CategoryRule:
-    """What decides one category's band.
-
-    Attributes:
-        concept: The category's place among the concepts; None for a disabled category, which has no rows.
-        unit: None without thresholds.
-        bounds: Those in force in each declared context, and under None without a context.
-        exemptions: By attribute id, so that policies with one digest name the same exemption.
-    """
-
-    id: str
-    mode: Mode
-    severity: int
-    reason_code: str | None
-    concept: int | None
-    unit: Unit | None
-    bounds: Mapping[str | None, Bounds]
-    exemptions: tuple[ExemptionRule, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -165,8 +129,8 @@ class Tables:
         adjustments: What raises scores; None where nothing does, so that such a policy does not pay for it.
         categories: One rule a category, disabled ones among them, in file order.
         exemptible: The rules with exemptions, so that the others do not pay for them.
-        attributes: Each attribute's id and its place among the concepts, in file order.
-        enforced: Places among `categories` that count in `verdict`, most severe first, then by id, so that file
+        attributes: Each attribute and its index among the concepts, in file order.
+        enforced: Indexes among `categories` that count in `verdict`, most severe first, then by id, so that file
             order changes nothing.
         counted: Likewise for `shadow_verdict`: enforced and shadow.
     """
@@ -177,7 +141,7 @@ class Tables:
     adjustments: AdjustmentTable | None
     categories: tuple[CategoryRule, ...]
     exemptible: tuple[CategoryRule, ...]
-    attributes: tuple[tuple[str, int], ...]
+    attributes: tuple[tuple[Attribute, int], ...]
     enforced: tuple[int, ...]
     counted: tuple[int, ...]
 
@@ -196,25 +160,22 @@ def prepare(compiled: CompiledPolicy) -> Tables:
     """
     policy = compiled.policy
     scored = scored_concepts(policy)
-    places = {concept.id: place for place, concept in enumerate(scored)}
+    indexes = {concept.id: index for index, concept in enumerate(scored)}
     rows = _row_table(scored)
     if len(compiled.vectors) != rows.count + 1:
         raise ValueError(f"{rows.count} texts and a background need as many vectors, not {len(compiled.vectors)}")
-    if compiled.heads != scored_heads(policy):
-        raise ValueError("the heads differ from the policy's")
-    columns = {head: column for column, head in enumerate(compiled.heads)}
     names = [context.name for context in policy.contexts]
-    rules = tuple(_category_rule(category, names, places) for category in policy.categories)
+    rules = tuple(category_rule(category, names, indexes) for category in policy.categories)
     return Tables(
         compiled=compiled,
         rows=rows,
-        methods=_method_table(scored, columns),
-        adjustments=_adjustment_table(policy.categories, places),
+        methods=_method_table(scored, compiled),
+        adjustments=_adjustment_table(policy.categories, indexes),
         categories=rules,
         exemptible=tuple(rule for rule in rules if rule.exemptions),
-        attributes=tuple((attribute.id, places[attribute.id]) for attribute in policy.attributes),
-        enforced=_places(policy.categories, Mode.ENFORCE),
-        counted=_places(policy.categories, Mode.ENFORCE, Mode.SHADOW),
+        attributes=tuple((attribute, indexes[attribute.id]) for attribute in policy.attributes),
+        enforced=in_modes(policy.categories, Mode.ENFORCE),
+        counted=in_modes(policy.categories, Mode.ENFORCE, Mode.SHADOW),
     )
 
 
@@ -223,27 +184,25 @@ def _row_table(concepts: Sequence[Concept]) -> RowTable:
     runs = [len(run) for concept in concepts for run in (concept.prompts, concept.negatives)]
     starts = [0, *accumulate(runs)][:-1]
     # A concept without negatives has no segment for them: reduceat has no meaning for an empty run.
-    filled = [place for place, length in enumerate(runs) if length]
-    segment = {place: number for number, place in enumerate(filled)}
-    phrases = [phrase for concept in concepts for phrase in concept_texts(concept)]
-    texts = tuple(str(phrase) for phrase in phrases)
-    digests = tuple(phrase.content if isinstance(phrase, LearnedVector) else None for phrase in phrases)
-    lonely = bool(concepts) and not texts  # heads alone: one text of nobody's stands in
+    filled = [run for run, length in enumerate(runs) if length]
+    segment = {run: number for number, run in enumerate(filled)}
+    phrases = tuple(phrase for concept in concepts for phrase in concept.phrases)
+    lonely = bool(concepts) and not phrases  # heads alone: one text of nobody's stands in
     weights = np.array(
         [weight for concept in concepts for weight in _weights(concept)] + [1.0] * lonely, dtype=np.float64
     )
-    owned = np.repeat(np.arange(len(concepts)), [len(concept_texts(concept)) for concept in concepts])
+    owned = np.repeat(np.arange(len(concepts)), [len(concept.phrases) for concept in concepts])
     return RowTable(
-        count=len(texts),
-        texts=("",) if lonely else texts,
-        vector_digests=(None,) if lonely else digests,
-        starts=_ONE_ZERO if lonely else np.array([starts[place] for place in filled], dtype=np.intp),
-        segment_of_row=_ONE_ZERO if lonely else np.repeat(np.arange(len(filled)), [runs[place] for place in filled]),
+        count=len(phrases),
+        phrases=("",) if lonely else phrases,
+        starts=_ONE_ZERO if lonely else np.array([starts[run] for run in filled], dtype=np.intp),
+        segment_of_row=_ONE_ZERO if lonely else np.repeat(np.arange(len(filled)), [runs[run] for run in filled]),
         concept_of_row=_ONE_ZERO if lonely else owned,
         weights=weights,
         log_weights=np.log(weights),
-        prompt_segment=np.array([segment.get(2 * place, 0) for place in range(len(concepts))], dtype=np.intp),
-        negative_segment=np.array([segment.get(2 * place + 1, 0) for place in range(len(concepts))], dtype=np.intp),
+        prompt_segment=np.array([segment.get(2 * index, 0) for index in range(len(concepts))], dtype=np.intp),
+        negative_segment=np.array([segment.get(2 * index + 1, 0) for index in range(len(concepts))], dtype=np.intp),
+        has_prompts=tuple(bool(concept.prompts) for concept in concepts),
         has_negatives=tuple(bool(concept.negatives) for concept in concepts),
         weight_sums=np.array(
             [sum(prompt.weight for prompt in concept.prompts) or 1.0 for concept in concepts], dtype=np.float64
@@ -255,12 +214,14 @@ def _weights(concept: Concept) -> list[float]:
     return [*(prompt.weight for prompt in concept.prompts), *(1.0 for _ in concept.negatives)]
 
 
-def _method_table(concepts: Sequence[Concept], columns: Mapping[Head, int]) -> MethodTable:
+def _method_table(concepts: Sequence[Concept], compiled: CompiledPolicy) -> MethodTable:
+    columns = {head: column for column, head in enumerate(compiled.heads)}
+    calibrations = [compiled.calibration(concept) for concept in concepts]
     pools = [concept.pool for concept in concepts]
     is_margin = np.array([METHODS[concept.method].needs_background for concept in concepts], dtype=np.bool_)
     is_head = np.array([bool(concept.head) for concept in concepts], dtype=np.bool_)
     return MethodTable(
-        kinds=tuple(score_kind(concept) for concept in concepts),
+        kinds=tuple(score_kind(concept, compiled) for concept in concepts),
         is_margin=is_margin,
         is_head=is_head,
         by_logit=is_margin | is_head,
@@ -271,60 +232,29 @@ def _method_table(concepts: Sequence[Concept], columns: Mapping[Head, int]) -> M
         is_lse=np.array([pool is Pool.LSE for pool in pools], dtype=np.bool_),
         any_mean=Pool.MEAN in pools,
         any_lse=Pool.LSE in pools,
-        biases=np.array([c.calibration.bias if c.calibration else 0.0 for c in concepts], dtype=np.float64),
+        biases=np.array([fitted.bias if fitted else 0.0 for fitted in calibrations], dtype=np.float64),
     )
 
 
-def score_kind(concept: Concept) -> ScoreKind:
-    """Tell how a concept's scores may be read; a calibration that was dropped is None by now."""
+def score_kind(concept: Concept, compiled: CompiledPolicy) -> ScoreKind:
+    """Tell how the scores of one of a policy's concepts may be read."""
     if METHODS[concept.method].unit is Unit.COSINE:
         return ScoreKind.RAW_COSINE
-    return ScoreKind.CALIBRATED if concept.calibration else ScoreKind.UNCALIBRATED
+    return ScoreKind.CALIBRATED if compiled.calibration(concept) else ScoreKind.UNCALIBRATED
 
 
-def _category_rule(category: Category, contexts: list[str], places: Mapping[str, int]) -> CategoryRule:
-    exemptions = sorted(category.exemptions, key=lambda exemption: (exemption.attribute, exemption.gte))
-    return CategoryRule(
-        id=category.id,
-        mode=category.mode,
-        severity=category.severity,
-        reason_code=category.reason_code,
-        concept=places.get(category.id),
-        unit=category.thresholds.unit if category.thresholds else None,
-        bounds={name: _bounds_in(category, name) for name in (None, *contexts)},
-        exemptions=tuple(
-            ExemptionRule(attribute=item.attribute, concept=places[item.attribute], gte=item.gte) for item in exemptions
-        ),
-    )
-
-
-def _adjustment_table(categories: Iterable[Category], places: Mapping[str, int]) -> AdjustmentTable | None:
-    # Disabled categories have no place.
-    adjusted = [category for category in categories if category.adjustments and category.id in places]
+def _adjustment_table(categories: Iterable[Category], indexes: Mapping[str, int]) -> AdjustmentTable | None:
+    # Disabled categories are no concepts.
+    adjusted = [category for category in categories if category.adjustments and category.id in indexes]
     if not adjusted:
         return None
     runs = [sorted(category.adjustments, key=lambda item: (-item.add, item.attribute)) for category in adjusted]
     items = [item for run in runs for item in run]
     return AdjustmentTable(
-        asked=np.array([places[item.attribute] for item in items], dtype=np.intp),
+        asked=np.array([indexes[item.attribute] for item in items], dtype=np.intp),
         bounds=np.array([item.gte for item in items], dtype=np.float64),
         rises=np.array([*(item.add for item in items), 0.0], dtype=np.float64),
         named=(*(Adjusted(attribute=item.attribute, add=item.add) for item in items), None),
         starts=np.array([0, *accumulate(len(run) for run in runs)][:-1], dtype=np.intp),
-        raised=np.array([places[category.id] for category in adjusted], dtype=np.intp),
+        raised=np.array([indexes[category.id] for category in adjusted], dtype=np.intp),
     )
-
-
-def _places(categories: Sequence[Category], *modes: Mode) -> tuple[int, ...]:
-    """Find the categories in these modes, most severe first, then by id."""
-    found = [place for place, category in enumerate(categories) if category.mode in modes]
-    return tuple(sorted(found, key=lambda place: (-categories[place].severity, categories[place].id)))
-
-
-def _bounds_in(category: Category, context: str | None) -> Bounds:
-    """Put a context's bounds over the category's own, as the rules saw them when they checked their order."""
-    base = category.thresholds.bounds if category.thresholds else Bounds()
-    override = category.contexts.get(context) if context is not None else None
-    if override is None:
-        return base
-    return merge_bounds(base, override)

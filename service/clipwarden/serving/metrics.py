@@ -122,8 +122,9 @@ class Metrics:
         verdict, shadow = judgement.verdict.name.lower(), judgement.shadow_verdict.name.lower()
         self.verdicts.labels(method, judgement.policy_id, verdict, shadow).inc()
         for result in judgement.categories:
-            if result.mode is not Mode.DISABLED:
-                self.bands.labels(judgement.policy_id, result.id, _band_name(result), result.mode).inc()
+            mode = result.category.mode
+            if mode is not Mode.DISABLED:
+                self.bands.labels(judgement.policy_id, result.id, _band_name(result), mode).inc()
 
     def note_error(self, method: str, reason: str) -> None:
         """Count an image or call without a verdict."""

@@ -4,7 +4,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from clipwarden.engine.results import EmbeddedImage, Judged
 from clipwarden.modelfolder.load import Model
-from clipwarden.policy.schema import Verdict
+from clipwarden.policy.schema import LearnedVector, Phrase, Verdict
 from clipwarden.scoring.verdict import AttributeResult, CategoryResult, Judgement, Match, Scored, ViewRef
 from clipwarden.v1 import moderation_pb2 as pb
 from clipwarden.vision.facts import ImageFacts
@@ -75,18 +75,19 @@ def _policy_ref(judgement: Judgement) -> pb.PolicyRef:
 
 
 def _category(result: CategoryResult) -> pb.CategoryResult:
+    category = result.category
     message = pb.CategoryResult(
-        id=result.id,
-        mode=pb.Mode.Value(f"MODE_{result.mode.name}"),
-        severity=result.severity,
-        reason_code=result.reason_code or "",
+        id=category.id,
+        mode=pb.Mode.Value(f"MODE_{category.mode.name}"),
+        severity=category.severity,
+        reason_code=category.reason_code or "",
         review_threshold=result.bounds.review,
         block_threshold=result.bounds.block,
         band=verdict(result.band),
         exempted_by=result.exempted_by or "",
     )
-    if result.unit is not None:
-        message.threshold_unit = pb.ThresholdUnit.Value(f"THRESHOLD_UNIT_{result.unit.name}")
+    if category.thresholds is not None:
+        message.threshold_unit = pb.ThresholdUnit.Value(f"THRESHOLD_UNIT_{category.thresholds.unit.name}")
     _fill_scores(message, result.scored)
     if result.scored is not None and result.scored.adjustment is not None:
         added = result.scored.adjustment
@@ -129,7 +130,12 @@ def _fill_scores(message: pb.CategoryResult | pb.AttributeResult, scored: Scored
 
 
 def _match(match: Match) -> pb.TextMatch:
-    return pb.TextMatch(text=match.text, cosine=match.cosine, vector_digest=match.vector_digest or "")
+    return pb.TextMatch(text=str(match.phrase), cosine=match.cosine, vector_digest=vector_digest(match.phrase))
+
+
+def vector_digest(phrase: Phrase) -> str:
+    """Render what a learned vector holds, since names are labels; empty for a text."""
+    return phrase.content if isinstance(phrase, LearnedVector) else ""
 
 
 def _view(view: ViewRef) -> pb.View:

@@ -1,10 +1,12 @@
 """Turn loaded policies into the messages of ListPolicies and GetPolicy."""
 
 from clipwarden.engine.snapshot import Selection, mode_counts
+from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.language.learned import head_content
-from clipwarden.policy.schema import Attribute, Bounds, Category, Concept, LearnedVector, Mode, Phrase, Prompt
-from clipwarden.scoring.tables import CategoryRule, score_kind
-from clipwarden.serving.wire import model_ref, verdict
+from clipwarden.policy.schema import Attribute, Bounds, Concept, Mode, Prompt
+from clipwarden.scoring.rules import CategoryRule
+from clipwarden.scoring.tables import score_kind
+from clipwarden.serving.wire import model_ref, vector_digest, verdict
 from clipwarden.v1 import moderation_pb2 as pb
 
 A_TEXT_MICROSECONDS = 0.7
@@ -34,9 +36,8 @@ def policy_summary(selection: Selection) -> pb.PolicySummary:
 
 def policy(selection: Selection) -> pb.Policy:
     """Render all that is loaded under one policy id."""
-    loaded = selection.compiled.policy
-    dropped = selection.compiled.dropped_calibrations
-    rules = {rule.id: rule for rule in selection.tables.categories}
+    compiled = selection.compiled
+    loaded = compiled.policy
     contexts = sorted(loaded.contexts, key=lambda context: context.name)
     return pb.Policy(
         ref=_ref(selection),
@@ -48,8 +49,8 @@ def policy(selection: Selection) -> pb.Policy:
         on_error=verdict(loaded.on_error),
         on_partial=verdict(loaded.on_partial),
         contexts=[pb.PolicyContext(name=item.name, description=item.description) for item in contexts],
-        categories=[_category(item, rules[item.id], dropped) for item in loaded.categories],
-        attributes=[_attribute(item, dropped) for item in loaded.attributes],
+        categories=[_category(rule, compiled) for rule in selection.tables.categories],
+        attributes=[_attribute(item, compiled) for item in loaded.attributes],
         calibration_scale=loaded.model.calibration_scale,
     )
 
@@ -63,14 +64,15 @@ def _is_default(selection: Selection) -> bool:
     return selection.compiled.policy.metadata.id == selection.snapshot.default_policy_id
 
 
-def _category(category: Category, rule: CategoryRule, dropped: frozenset[str]) -> pb.PolicyCategory:
+def _category(rule: CategoryRule, compiled: CompiledPolicy) -> pb.PolicyCategory:
+    category = rule.category
     message = pb.PolicyCategory(
         id=category.id,
         definition=category.definition,
         mode=pb.Mode.Value(f"MODE_{category.mode.name}"),
         severity=category.severity,
         reason_code=category.reason_code or "",
-        scoring=_scoring(category, dropped),
+        scoring=_scoring(category, compiled),
         exemptions=[pb.Exemption(attribute=item.attribute, gte=item.gte) for item in category.exemptions],
         adjustments=[
             pb.Adjustment(attribute=item.attribute, gte=item.gte, add=item.add) for item in category.adjustments
@@ -85,35 +87,32 @@ def _category(category: Category, rule: CategoryRule, dropped: frozenset[str]) -
     return message
 
 
-def _attribute(attribute: Attribute, dropped: frozenset[str]) -> pb.PolicyAttribute:
-    return pb.PolicyAttribute(id=attribute.id, scoring=_scoring(attribute, dropped))
+def _attribute(attribute: Attribute, compiled: CompiledPolicy) -> pb.PolicyAttribute:
+    return pb.PolicyAttribute(id=attribute.id, scoring=_scoring(attribute, compiled))
 
 
-def _scoring(concept: Concept, dropped: frozenset[str]) -> pb.Scoring:
+def _scoring(concept: Concept, compiled: CompiledPolicy) -> pb.Scoring:
+    calibration = compiled.calibration(concept)
     message = pb.Scoring(
         method=concept.method.value,
         pool="" if concept.head else concept.pool.value,
         head_digest=head_content(concept.head) if concept.head else "",
         prompts=[_prompt(prompt) for prompt in concept.prompts],
         negatives=[str(negative) for negative in concept.negatives],
-        negative_vector_digests=[_vector_digest(negative) for negative in concept.negatives],
+        negative_vector_digests=[vector_digest(negative) for negative in concept.negatives],
         templates=concept.templates,
-        score_kind=pb.ScoreKind.Value(f"SCORE_KIND_{score_kind(concept).name}"),
-        calibration_dropped=concept.id in dropped,
+        score_kind=pb.ScoreKind.Value(f"SCORE_KIND_{score_kind(concept, compiled).name}"),
+        calibration_dropped=concept.id in compiled.dropped_calibrations,
     )
-    if concept.calibration is not None:
-        message.calibration_bias = concept.calibration.bias
-        message.calibration_prevalence = concept.calibration.prevalence
+    if calibration is not None:
+        message.calibration_bias = calibration.bias
+        message.calibration_prevalence = calibration.prevalence
     return message
 
 
 def _prompt(prompt: Prompt) -> pb.WeightedText:
-    digest = _vector_digest(prompt.text)
+    digest = vector_digest(prompt.text)
     return pb.WeightedText(text=str(prompt.text), weight=prompt.weight, vector_digest=digest)
-
-
-def _vector_digest(phrase: Phrase) -> str:
-    return phrase.content if isinstance(phrase, LearnedVector) else ""
 
 
 def _bounds(bounds: Bounds) -> pb.Bounds:

@@ -11,13 +11,13 @@ from onnx import TensorProto
 
 from clipwarden.errors import ModelError
 from clipwarden.modelfolder.batch_dependence import MAX_BATCH_DEPENDENCE, batch_dependence, varied_pixels
+from clipwarden.policy.bundle.embedding import ModelFacts
 from clipwarden_export.errors import ExportError
 from clipwarden_export.export import open_candidate
 from clipwarden_export.graphs.precision import Calibration, convert
 from clipwarden_export.sources.checkpoint import Checkpoint
 from clipwarden_export.sources.loading import load_checkpoint
 from clipwarden_export.verification.compare import BARS, Bar
-from clipwarden_export.verification.decisions import Facts
 from clipwarden_export.verification.evidence import Evidence, gather_evidence
 from clipwarden_export.verification.verify import Candidate, Report, verify_candidate
 from kit.pictures import natural_picture
@@ -59,7 +59,7 @@ def converted(checkpoint: Checkpoint, tiny_model: Path, tmp_path: Path) -> Conve
 
 
 def verify(checkpoint: Checkpoint, evidence: Evidence, folder: Path, precision: str, **settings: bool) -> Report:
-    facts = Facts(name="tiny", dim=checkpoint.dim, logit_scale=100.0, logit_bias=None)
+    facts = ModelFacts(fingerprint="sha256:none", name="tiny", dim=checkpoint.dim, logit_scale=100.0, logit_bias=None)
     candidate = Candidate(
         open=lambda provider: open_candidate(checkpoint, folder, None, provider),
         preprocessing=checkpoint.image,
@@ -134,7 +134,7 @@ def test_calibration_without_pictures_is_refused(converted: Converted, tmp_path:
 
 
 def test_an_unknown_provider_is_named_as_missing(checkpoint: Checkpoint, evidence: Evidence, tiny_model: Path) -> None:
-    facts = Facts(name="tiny", dim=checkpoint.dim, logit_scale=100.0, logit_bias=None)
+    facts = ModelFacts(fingerprint="sha256:none", name="tiny", dim=checkpoint.dim, logit_scale=100.0, logit_bias=None)
     candidate = Candidate(
         open=lambda provider: open_candidate(checkpoint, tiny_model, None, provider),
         preprocessing=checkpoint.image,

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from clipwarden.errors import ClipwardenError, ModelError
 from clipwarden.modelfolder.load import load_manifest, load_model
 from clipwarden.modelfolder.manifest import TOKENIZER_NAME
+from clipwarden.policy.bundle.embedding import ModelFacts
 from clipwarden_export.errors import BelowBarError, ExportError
 from clipwarden_export.export import STEPS, ExportSettings, export_model, open_candidate
 from clipwarden_export.sources.checkpoint import Checkpoint
 from clipwarden_export.sources.loading import load_checkpoint
-from clipwarden_export.verification.decisions import Facts
 from clipwarden_export.verification.evidence import Evidence, gather_evidence
 from clipwarden_export.verification.verify import Candidate, Encoders, Report, verify_candidate
 
@@ -55,7 +55,7 @@ def verify_bent(
     def open_bent(provider: str) -> Encoders:
         return bend(open_candidate(checkpoint, folder, None, provider))
 
-    facts = Facts(name="bent", dim=checkpoint.dim, logit_scale=100.0, logit_bias=None)
+    facts = ModelFacts(fingerprint="sha256:none", name="bent", dim=checkpoint.dim, logit_scale=100.0, logit_bias=None)
     candidate = Candidate(open=open_bent, preprocessing=checkpoint.image, precision="fp32", facts=facts)
     return verify_candidate(candidate, evidence)
 

@@ -66,7 +66,7 @@ def test_an_image_may_be_a_path_bytes_or_an_open_file(moderator: Moderator, fold
 def test_results_are_typed_and_hold_what_they_rest_on(moderator: Moderator) -> None:
     judged = moderator.moderate(picture("red"))
     (red,) = [result for result in judged.categories if result.id == "red"]
-    assert (red.band, red.reason_code) == (Verdict.BLOCK, "RED-1")
+    assert (red.band, red.category.reason_code) == (Verdict.BLOCK, "RED-1")
     assert red.scored is not None
     assert red.scored.score == pytest.approx(1, abs=0.1)
     assert judged.image.facts.file is not None

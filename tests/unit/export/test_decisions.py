@@ -1,10 +1,13 @@
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from clipwarden.errors import PolicyError
+from clipwarden.policy.bundle.embedding import ModelFacts
 from clipwarden.policy.schema import Verdict
-from clipwarden_export.verification.decisions import Facts, TextVectors, agreement, decide, load_unbound, policy_texts
+from clipwarden_export.verification.decisions import TextVectors, agreement, decide, load_unbound, policy_texts
 
 POLICY = """
 api: clipwarden/v1
@@ -21,8 +24,9 @@ categories:
 """
 
 
+@dataclass
 class Tokens:
-    capacity = 10
+    capacity: int = 10
 
     def content_tokens(self, text: str) -> int:
         return len(text.split())
@@ -37,7 +41,7 @@ def policy_file(tmp_path: Path) -> Path:
 
 def side(texts: tuple[str, ...], rows: list[list[float]]) -> TextVectors:
     return TextVectors(
-        facts=Facts(name="test", dim=2, logit_scale=100.0, logit_bias=None),
+        facts=ModelFacts(fingerprint="sha256:none", name="test", dim=2, logit_scale=100.0, logit_bias=None),
         tokenizer=Tokens(),
         texts=texts,
         vectors=np.array(rows, dtype=np.float32),
@@ -61,3 +65,10 @@ def test_decisions_follow_the_vectors_and_differ_where_they_do(policy_file: Path
     assert [one.verdict for one in turned] == [Verdict.ALLOW, Verdict.REVIEW, Verdict.BLOCK]
     assert agreement(right, right) == 1.0
     assert agreement(right, turned) == pytest.approx(1 / 3)
+
+
+def test_a_text_that_the_tokenizer_cuts_short_is_no_fair_comparison(policy_file: Path) -> None:
+    policy = load_unbound(policy_file)
+    short = replace(side(policy_texts(policy), [[1, 0]] * 4), tokenizer=Tokens(capacity=3))
+    with pytest.raises(PolicyError, match='"a photo of one" has 4 tokens'):
+        decide(policy, short, np.array([[1.0, 0.0]], dtype=np.float32))

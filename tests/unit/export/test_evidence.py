@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from clipwarden.modelfolder.load import Model
+from clipwarden.policy.bundle.embedding import ModelFacts
 from clipwarden.policy.schema import Policy
 from clipwarden_export.verification.background import background_texts
-from clipwarden_export.verification.decisions import Facts
 from clipwarden_export.verification.evidence import gather_evidence, prepare_images
 from clipwarden_export.verification.verify import Candidate, Encoders, verify_candidate
 from kit.builders import make_category, make_head, make_policy
@@ -34,7 +34,9 @@ def test_images_are_compared_with_the_background_and_decisions_are_too(model: Mo
     )
     evidence = gather_evidence(SimpleNamespace(origin=origin), policy=head_alone(model.manifest.dim))
     assert evidence.prompts == background_texts()
-    facts = Facts(name="toy", dim=model.manifest.dim, logit_scale=100.0, logit_bias=None)
+    facts = ModelFacts(
+        fingerprint="sha256:none", name="toy", dim=model.manifest.dim, logit_scale=100.0, logit_bias=None
+    )
     candidate = Candidate(
         open=lambda _provider: Encoders(image=model.image, text=model.text),
         preprocessing=model.manifest.image,

@@ -7,8 +7,9 @@ import pytest
 from clipwarden.errors import EncoderError, FingerprintMismatchError, PolicyError
 from clipwarden.policy.bundle import cache as cache_module
 from clipwarden.policy.bundle.cache import VectorCache
-from clipwarden.policy.bundle.compile import compile_policy
-from clipwarden.policy.bundle.vectors import concept_texts, embed_policy, scored_concepts
+from clipwarden.policy.bundle.compile import bind_policy, compile_policy
+from clipwarden.policy.bundle.embedding import ModelFacts
+from clipwarden.policy.bundle.vectors import embed_texts, embedded_texts, scored_concepts
 from clipwarden.policy.digest import fit_digest, policy_digest
 from clipwarden.policy.language.load import parse_policy
 from clipwarden.policy.schema import Calibration, Method, Mode, Policy
@@ -55,7 +56,7 @@ def test_rows_are_the_formula_in_the_documented_order() -> None:
 
 def test_compiled_policy_names_what_it_came_from() -> None:
     compiled = compile_policy(full(), model=FakeModel(manifest=FakeManifest(logit_scale=20.0, logit_bias=-9.0)))
-    assert compiled.policy == compiled.source == full()
+    assert compiled.policy == full()
     assert compiled.digest == policy_digest(full())
     assert compiled.fingerprint == FINGERPRINT
     assert (compiled.logit_scale, compiled.logit_bias) == (20.0, -9.0)
@@ -64,9 +65,8 @@ def test_compiled_policy_names_what_it_came_from() -> None:
     assert not compiled.vectors.flags.writeable
 
 
-def test_row_helpers_leave_disabled_categories_out() -> None:
+def test_disabled_categories_own_no_rows() -> None:
     assert [concept.id for concept in scored_concepts(full())] == ["weapons", "drugs.hard", "museum"]
-    assert concept_texts(full().attributes[0]) == ("a museum hall", "a bedroom")
 
 
 def test_each_text_is_embedded_once_and_alone() -> None:
@@ -147,7 +147,7 @@ def test_cosine_needs_no_background() -> None:
 
 def test_vectors_without_a_text_encoder_are_no_silence() -> None:
     with pytest.raises(EncoderError, match="no text encoder"):
-        embed_policy(full(), model=FakeModel(text=None), cache=None, progress=None)
+        embed_texts(full(), model=FakeModel(text=None), cache=None, progress=None)
 
 
 def test_truncated_text_is_refused() -> None:
@@ -167,6 +167,52 @@ def test_templates_that_cancel_out_are_no_silent_noise() -> None:
         compile_policy(full(), model=FakeModel(text=Opposed()))
 
 
+# Vectors without a model.
+
+
+def facts(fingerprint: str = FINGERPRINT, dim: int = DIM) -> ModelFacts:
+    return ModelFacts(name="kept", fingerprint=fingerprint, dim=dim, logit_scale=100.0, logit_bias=None)
+
+
+def kept_vectors(policy: Policy) -> dict[str, np.ndarray]:
+    return {text: unit_vector(text) for text in embedded_texts(policy)}
+
+
+def test_vectors_that_were_kept_bind_as_the_model_that_made_them_compiles() -> None:
+    policy, model = calibrated(fitted_on=OTHER), FakeModel()
+    bound = bind_policy(policy, kept_vectors(policy), model.background, facts())
+    expected = compile_policy(policy, model=model)
+    assert np.array_equal(bound.vectors, expected.vectors)
+    for field in dataclasses.fields(bound):
+        if field.name != "vectors":
+            assert getattr(bound, field.name) == getattr(expected, field.name)
+
+
+def test_vectors_that_do_not_fit_the_policy_are_a_fault_of_the_caller() -> None:
+    policy, background = full(), FakeModel().background
+    vectors = kept_vectors(policy)
+    with pytest.raises(ValueError, match="2 texts of the policy have no vector, such as 'a rifle'"):
+        bind_policy(policy, {text: vectors[text] for text in [*vectors][2:]}, background, facts())
+    with pytest.raises(ValueError, match="8 numbers where the model has 16"):
+        bind_policy(policy, vectors, background, facts(dim=16))
+    with pytest.raises(ValueError, match="same shape"):
+        bind_policy(policy, vectors, np.ones((1, 4), dtype=np.float32), facts())
+    vectors["a rifle"] = vectors["a rifle"] * np.nan
+    with pytest.raises(EncoderError, match="not finite"):
+        bind_policy(policy, vectors, background, facts())
+
+
+def test_binding_refuses_what_compiling_refuses() -> None:
+    policy, background = full(), FakeModel().background
+    with pytest.raises(FingerprintMismatchError, match='model "kept"'):
+        bind_policy(policy, kept_vectors(policy), background, facts(OTHER))
+    stale = calibrated(fitted_on=OTHER, mode=Mode.ENFORCE)
+    for refused, without, code in ((policy, None, "no-background"), (stale, background, "stale-calibration")):
+        with pytest.raises(PolicyError) as caught:
+            bind_policy(refused, kept_vectors(refused), without, facts())
+        assert {problem.code for problem in caught.value.problems} == {code}
+
+
 # Calibrations.
 
 
@@ -183,8 +229,8 @@ def calibrated(*, fitted_on: str | None = None, mode: Mode = Mode.SHADOW) -> Pol
 def test_stale_calibration_is_dropped_and_named() -> None:
     compiled = compile_policy(calibrated(fitted_on=OTHER), model=FakeModel())
     assert compiled.dropped_calibrations == {"weapons", "museum"}
-    assert compiled.policy.categories[0].calibration is None
-    assert compiled.source == calibrated(fitted_on=OTHER)
+    assert compiled.policy == calibrated(fitted_on=OTHER)
+    assert compiled.calibration(compiled.policy.categories[0]) is None
     assert compiled.digest == policy_digest(calibrated(fitted_on=OTHER))
 
 
@@ -192,7 +238,9 @@ def test_fresh_calibration_is_kept() -> None:
     compiled = compile_policy(calibrated(), model=FakeModel())
     # The attribute carries the category's digest, and so is stale.
     assert compiled.dropped_calibrations == {"museum"}
-    assert compiled.policy.categories[0].calibration is not None
+    weapons, museum = compiled.policy.categories[0], compiled.policy.attributes[0]
+    assert compiled.calibration(weapons) == weapons.calibration is not None
+    assert compiled.calibration(museum) is None is not museum.calibration
 
 
 def test_stale_calibration_of_an_enforced_category_is_refused() -> None:

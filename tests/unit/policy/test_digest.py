@@ -4,10 +4,10 @@ import dataclasses
 import hashlib
 import json
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, timedelta
 from enum import Enum
-from typing import get_args, get_type_hints
+from typing import TypeVar, get_args, get_type_hints
 
 import pytest
 from hypothesis import given, settings
@@ -15,24 +15,46 @@ from hypothesis import strategies as st
 
 from clipwarden.policy import schema
 from clipwarden.policy.digest import canonical, fit_digest, policy_digest
-from clipwarden.policy.language.load import parse_policy
+from clipwarden.policy.language.load import load_policy, parse_policy
 from clipwarden.policy.schema import (
+    ADDED_LATER,
+    ANY_ORDER,
     Adjustment,
     Attribute,
     Calibration,
+    Category,
     Concept,
     HeadLayer,
     LearnedVector,
     Metadata,
     Policy,
 )
+from clipwarden.policy.shipped import shipped_policy
 from kit.policies import FINGERPRINT, FULL_POLICY, policies, unit_vector
 
+T = TypeVar("T")
 NOT_JUDGING = {(Metadata, "version"), (Metadata, "owner"), (Metadata, "reason"), (Metadata, "review_by")}
 CALIBRATION = Calibration(bias=-2.0, prevalence=0.01, fitted_on="sha256:" + "1" * 64)
 OLD_DIGEST = "sha256:3d18c7d11acf59886ff470b3651fa6e316448c14d23d39f02f1fd852b987d48c"
 OLD_FIT = "sha256:7f2b55213241e1d28740c302b12d3644a590028e4f091f6089d9a7bea2735e7b"
+SHIPPED = {
+    "default": "sha256:7b2e05f60c8e1fe5201f05a16890de63340aafe624eb2a47bcca998612acbd89",
+    "stickers": "sha256:ee468c14ced130764e144268b9d67003b20bf958ba078f06a5935d017c5b5ea6",
+}
+DEEP_DIGEST = "sha256:5d54b546b2a97b385451de15724b44c3a1df46363862a23cfe310824863491a4"
+DEEP_FITS = {
+    "weapons": "sha256:8afd47c75978cb1738fb4d7bed701123339ee8bfd548a0c58f462696ac3d9e88",
+    "drugs.hard": "sha256:4f4597c9ec5f265a8b03a4610a393dd3b970dc9a713010075e079fce53dbddc7",
+    "retired": "sha256:1c952065e5305ad5f097ea1b5fb5be93a661f8ea8a95e64386d47b0b1844009b",
+    "museum": "sha256:46361cf85f5c3c6ae38f5c98e585210c920c8444339e5e8e8ea10c4b8a1cf188",
+    "headed": "sha256:4636275275e2c6ae5d712d9c392bc6866f87338ef7e0440a200f5fbe86fb992c",
+    "deep": "sha256:9b7d983440de8bef86c733bb928771abf03a735865472de5beebc05e30041f35",
+}
 HEAD = (HeadLayer(place=0, weight=unit_vector("weight").tobytes(), bias=b"bias"),)
+DEEP_HEAD = (
+    HeadLayer(place=0, weight=unit_vector("weight").tobytes() * 2, bias=b"biasbias"),
+    HeadLayer(place=1, weight=b"weightof", bias=b"last"),
+)
 VECTOR = LearnedVector(name="learned", values=unit_vector("learned").tobytes())
 
 
@@ -48,19 +70,23 @@ def rich_policy() -> Policy:
 
 
 def shuffle(value: object, rng: random.Random) -> object:
-    """Return an equal value with every tuple and mapping in another order."""
+    """Return an equal value with every mapping, and every tuple that says `ANY_ORDER`, in another order."""
     if isinstance(value, tuple):
-        items = [shuffle(item, rng) for item in value]
-        rng.shuffle(items)
-        return tuple(items)
+        return tuple(shuffle(item, rng) for item in value)
     if isinstance(value, Mapping):
-        pairs = [(key, shuffle(item, rng)) for key, item in value.items()]
-        rng.shuffle(pairs)
-        return dict(pairs)
+        return dict(shuffled([(key, shuffle(item, rng)) for key, item in value.items()], rng))
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         changes = {field.name: shuffle(getattr(value, field.name), rng) for field in dataclasses.fields(value)}
+        sets = {field.name for field in dataclasses.fields(value) if "any_order" in field.metadata}
+        changes |= {name: tuple(shuffled(changes[name], rng)) for name in sets}
         return dataclasses.replace(value, **changes)
     return value
+
+
+def shuffled(items: Iterable[T], rng: random.Random) -> list[T]:
+    result = list(items)
+    rng.shuffle(result)
+    return result
 
 
 def variants(value: object, hint: object) -> Iterator[object]:
@@ -240,6 +266,87 @@ def test_features_that_came_later_leave_the_digests_of_other_policies_alone() ->
     policy = parse_policy(FULL_POLICY).policy
     assert policy_digest(policy) == OLD_DIGEST
     assert fit_digest(policy.categories[0], fingerprint=FINGERPRINT, calibration_scale=1.0) == OLD_FIT
+
+
+def test_shipped_policies_keep_their_digests_and_fits() -> None:
+    for name, digest in SHIPPED.items():
+        policy = load_policy(shipped_policy(name)).policy
+        assert policy_digest(policy) == digest
+        fitted = [each for each in (*policy.categories, *policy.attributes) if each.calibration]
+        assert len(fitted) == (7 if name == "stickers" else 0)
+        for concept in fitted:
+            assert concept.calibration is not None
+            assert concept.calibration.fitted_on == fit_digest(
+                concept,
+                fingerprint=policy.model.fingerprint or "",
+                calibration_scale=policy.model.calibration_scale,
+            )
+
+
+def test_policies_with_heads_vectors_and_adjustments_keep_their_digests_and_fits() -> None:
+    # As they were when digests took every tuple for a set.
+    policy = rich_policy()
+    deep = dataclasses.replace(policy.attributes[1], id="deep", head=DEEP_HEAD)
+    policy = dataclasses.replace(policy, attributes=(*policy.attributes, deep))
+    assert policy_digest(policy) == DEEP_DIGEST
+    concepts = (*policy.categories, *policy.attributes)
+    assert {each.id: fit(each, scale=0.5) for each in concepts} == DEEP_FITS
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Later(Category):
+    """A category with keys that do not exist yet."""
+
+    crop: tuple[float, ...] = dataclasses.field(default=(0.0, 0.0, 1.0, 1.0), metadata=ADDED_LATER)
+    tags: frozenset[str] = dataclasses.field(default=frozenset(), metadata=ADDED_LATER)
+    notes: tuple[str, ...] = dataclasses.field(default_factory=tuple, metadata=ANY_ORDER | ADDED_LATER)
+    strict: bool = dataclasses.field(default=True, metadata=ADDED_LATER)
+
+
+def later(category: Category, **values: object) -> Later:
+    """Return the category with keys that were added after it was written."""
+    own = {field.name: getattr(category, field.name) for field in dataclasses.fields(category)}
+    return Later(**own, **values)  # type: ignore[arg-type]
+
+
+CROPS = st.lists(st.floats(0, 1).map(lambda value: value + 0.0), max_size=4).map(tuple)
+
+
+@given(policies())
+@settings(deadline=None, max_examples=20)
+def test_a_key_added_later_at_its_default_keeps_every_digest(policy: Policy) -> None:
+    for category in policy.categories:
+        assert canonical(later(category)) == canonical(category)
+        assert fit(later(category)) == fit(category)
+
+
+@given(
+    crop=CROPS | st.just((0.0, 0.0, 1.0, 1.0)),
+    tags=st.frozensets(st.text(max_size=3), max_size=3),
+    notes=st.lists(st.text(max_size=3), max_size=3),
+    strict=st.booleans(),
+)
+@settings(deadline=None, max_examples=60)
+def test_a_key_added_later_at_any_other_value_moves_the_digest(
+    crop: tuple[float, ...], tags: frozenset[str], notes: list[str], *, strict: bool
+) -> None:
+    category = rich_policy().categories[0]
+    plain = later(category)
+    for field, value in (("crop", crop), ("tags", tags), ("notes", tuple(notes)), ("strict", strict)):
+        changed = dataclasses.replace(plain, **{field: value})
+        assert (canonical(changed) == canonical(category)) == (changed == plain)
+
+
+@given(CROPS, st.randoms(use_true_random=False))
+@settings(deadline=None, max_examples=60)
+def test_order_moves_an_ordered_tuple_and_no_set(crop: tuple[float, ...], rng: random.Random) -> None:
+    category = later(rich_policy().categories[0], crop=crop, tags=frozenset(map(str, crop)), notes=("a", "b", "b"))
+    other = dataclasses.replace(category, crop=tuple(shuffled(crop, rng)))
+    assert (canonical(other) == canonical(category)) == (other.crop == crop)
+    again = frozenset(shuffled(category.tags, rng))
+    sets = dataclasses.replace(category, tags=again, notes=tuple(shuffled(category.notes, rng)))
+    assert canonical(sets) == canonical(category)
+    assert canonical(dataclasses.replace(category, notes=("a", "b"))) != canonical(category)
 
 
 def test_fit_digest_moves_with_everything_a_fit_depends_on() -> None:

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clipwarden.errors import ContextUnknownError
-from clipwarden.policy.bundle.vectors import concept_texts, scored_concepts
+from clipwarden.policy.bundle.vectors import scored_concepts
+from clipwarden.policy.digest import policy_digest
 from clipwarden.policy.schema import Bounds, Category, Exemption, Method, Mode, Policy, Thresholds, Unit, Verdict
 from clipwarden.scoring.decide import band_of, require_context
 from clipwarden.scoring.tables import prepare
 from clipwarden.scoring.verdict import AttributeResult, CategoryResult, Judgement, Raise, Scored, Unevaluated, ViewRef
 from kit.builders import (
-    DIGEST,
     FINGERPRINT,
     FULL,
     compile_with_random_vectors,
@@ -89,7 +89,7 @@ class TestBands:
         judgement = judge_cosines(make_policy([make_category("c")]), {"c": 0.9})
         result = judgement.categories[0]
         assert judgement.verdict is ALLOW
-        assert (result.band, result.unit, result.bounds) == (None, None, Bounds())
+        assert (result.band, result.bounds) == (None, Bounds())
         assert result.scored is not None
 
     def test_margin_is_compared_as_score(self) -> None:
@@ -128,11 +128,25 @@ class TestVerdict:
         assert judgement.decided_by == ("b", "a", "c", "d")
         assert judge_cosines(policy).decided_by == ()
 
+    def test_results_hold_what_the_policy_wrote_and_none_of_it_changes(self) -> None:
+        policy = make_policy(
+            [make_category("c"), make_category("off", mode=Mode.DISABLED)], attributes=[make_attribute()]
+        )
+        judgement = judge_cosines(policy)
+        for result, category in zip(judgement.categories, policy.categories, strict=True):
+            assert result.category is category
+        assert judgement.attributes[0].attribute is policy.attributes[0]
+        with pytest.raises(AttributeError):
+            judgement.verdict = BLOCK  # type: ignore[misc]
+        for result in (*judgement.categories, *judgement.attributes):
+            with pytest.raises(AttributeError):
+                result.scored = None  # type: ignore[misc]
+
     def test_carries_what_it_was_decided_with(self) -> None:
         policy = make_policy([make_category("c")], contexts=["shop"])
         judgement = judge_cosines(policy, context="shop")
         assert (judgement.policy_id, judgement.policy_version) == ("test", "1.0.0")
-        assert (judgement.policy_digest, judgement.fingerprint) == (DIGEST, FINGERPRINT)
+        assert (judgement.policy_digest, judgement.fingerprint) == (policy_digest(policy), FINGERPRINT)
         assert judgement.context == "shop"
 
     def test_reports_in_file_order_disabled_categories_included(self) -> None:
@@ -250,7 +264,7 @@ class TestNotEvaluated:
         case.rows[view % len(case.rows)] = broken
         judgement = judge_case(case)
         for result in judgement.categories:
-            disabled = result.mode is Mode.DISABLED
+            disabled = result.category.mode is Mode.DISABLED
             assert result.scored is None
             assert result.band is None
             assert result.unevaluated is (Unevaluated.DISABLED if disabled else Unevaluated.NON_FINITE)
@@ -300,7 +314,12 @@ class TestContexts:
             for item, result in zip(case.policy.categories, judgement.categories, strict=True)
         ]
         plain = judge_case(case, with_categories(case.policy, *written))
-        assert replace(judgement, context=None) == plain
+        same = [
+            found._replace(category=other.category)
+            for found, other in zip(judgement.categories, plain.categories, strict=True)
+        ]
+        changes = {"context": None, "policy_digest": plain.policy_digest, "categories": tuple(same)}
+        assert replace(judgement, **changes) == plain
 
 
 class TestExemptions:
@@ -418,15 +437,16 @@ class TestProperties:
         judgement = judge_case(case, context=context)
         for result in judgement.categories:
             assert result.band is self.band_from_report(result)
-        bands = [result.band for result in judgement.categories if result.mode is Mode.ENFORCE and result.band]
+        bands = [result.band for result in judgement.categories if result.category.mode is Mode.ENFORCE and result.band]
         assert judgement.verdict is max(bands, default=ALLOW)
 
     def band_from_report(self, result: CategoryResult) -> Verdict | None:
         """Repeat a client's arithmetic: doubles, `>=`, nothing rounded."""
-        if result.scored is None or result.unit is None:
+        thresholds = result.category.thresholds
+        if result.scored is None or thresholds is None:
             return None
         number = result.scored.score
-        if result.unit is Unit.COSINE:
+        if thresholds.unit is Unit.COSINE:
             assert result.scored.cosine is not None
             number = result.scored.cosine + (result.scored.adjustment.add if result.scored.adjustment else 0.0)
         if result.bounds.block is not None and number >= result.bounds.block:
@@ -451,7 +471,7 @@ class TestProperties:
 
     def owners(self, policy: Policy) -> list[str]:
         """Name the concept of each row."""
-        return [item.id for item in scored_concepts(policy) for _ in concept_texts(item)]
+        return [item.id for item in scored_concepts(policy) for _ in item.phrases]
 
     @given(case=cases(), given_=circumstances)
     def test_enforcing_shadow_makes_the_verdict_what_the_shadow_verdict_said(

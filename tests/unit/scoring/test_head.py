@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from clipwarden.policy.schema import Attribute, Exemption, Head, Method, Policy, Pool, Verdict
 from clipwarden.scoring.decide import judge
-from clipwarden.scoring.head import head_logits
-from clipwarden.scoring.score import cosines
+from clipwarden.scoring.score import cosines, head_logits
 from clipwarden.scoring.tables import prepare
 from clipwarden.scoring.verdict import Judgement, Raise, ScoreKind, Unevaluated, ViewRef
 from kit.builders import compile_with_random_vectors, make_category, make_head, make_policy, unit_vectors
@@ -121,7 +120,7 @@ def test_heads_and_texts_share_a_policy_and_keep_to_their_own() -> None:
         else:
             assert result.scored.logit is None
             assert result.scored.prompt is not None
-            assert result.scored.prompt.text in {prompt.text for prompt in category.prompts}
+            assert result.scored.prompt.phrase in {prompt.text for prompt in category.prompts}
 
 
 def test_attribute_with_a_head_may_exempt() -> None:

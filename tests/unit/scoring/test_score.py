@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.bundle.vectors import scored_concepts
 from clipwarden.policy.schema import Concept, Method, Mode, Policy, Pool
-from clipwarden.scoring.score import best_views, cosines, score_rows, sigmoid
+from clipwarden.scoring.bestview import best_views
+from clipwarden.scoring.score import cosines, score_rows, sigmoid
 from clipwarden.scoring.tables import prepare
 from clipwarden.scoring.verdict import Match, Scored, ScoreKind, ViewRef
 from kit.builders import (
@@ -100,19 +101,19 @@ class TestAgainstTheFormulas:
         seen = case.rows[[fast.view.frame]].tolist()
         slow = slow_scores(case.policy, seen, scale=case.logit_scale)[scored_concepts(case.policy).index(concept)]
         assert fast.score == pytest.approx(slow.score, rel=TIGHT, abs=TIGHT)
-        assert fast.prompt.text == concept.prompts[slow.prompt].text
+        assert fast.prompt.phrase == concept.prompts[slow.prompt].text
         if slow.contrast is None:
             assert fast.contrast is None
         else:
             assert fast.contrast is not None
-            assert fast.contrast.text == concept.negatives[slow.contrast]
+            assert fast.contrast.phrase == concept.negatives[slow.contrast]
 
     def test_margin_takes_half_of_the_excess_of_the_best_negative(self) -> None:
         policy = make_policy([make_category("c", negatives=["n", "o"], method=Method.MARGIN, bias=-2.0)])
         scored = score_one(policy, {"c": 0.25, "n": 0.3125, "o": 0.1}, background=0.125)
         assert scored.margin == 100 * ((0.25 - 0.125) - 0.5 * 0.0625)
         assert scored.score == pytest.approx(1 / (1 + math.exp(-(scored.margin - 2.0))), rel=1e-15)
-        assert scored.contrast == Match(text="n", cosine=0.3125)
+        assert scored.contrast == Match(phrase="n", cosine=0.3125)
 
     def test_a_negative_below_the_prompt_costs_nothing(self) -> None:
         policy = make_policy([make_category("c", negatives=["n"], method=Method.MARGIN)])
@@ -265,8 +266,13 @@ class TestNotFinite:
 
     @pytest.mark.parametrize("other", [0.5, math.nan])
     def test_a_score_that_comes_out_as_nan_is_silenced(self, other: float) -> None:
-        policy = make_policy([make_category("c", method=Method.MARGIN, bias=math.nan), make_category("d")])
-        assert score_all(policy, cosine_rows(policy, [{"c": 0.9, "d": other}]))[0] is None
+        sound, broken = (
+            make_policy([make_category("c", method=Method.MARGIN, bias=bias), make_category("d")])
+            for bias in (0.0, math.nan)
+        )
+        tables = prepare(replace(compile_with_random_vectors(sound), policy=broken))
+        rows = cosine_rows(broken, [{"c": 0.9, "d": other}])
+        assert best_views(score_rows(rows, tables), [ViewRef(name="full")], tables)[0] is None
 
 
 class TestTables:
@@ -279,7 +285,7 @@ class TestTables:
         policy = make_policy(
             [make_category("off", mode=Mode.DISABLED), make_category("on")], attributes=[make_attribute("a")]
         )
-        assert prepare(compile_with_random_vectors(policy)).rows.texts == ("on", "a")
+        assert prepare(compile_with_random_vectors(policy)).rows.phrases == ("on", "a")
 
     def test_a_policy_that_scores_nothing_is_still_judged(self) -> None:
         policy = make_policy([make_category("off", mode=Mode.DISABLED)])

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import rfc8785
@@ -10,13 +11,12 @@ from numpy.typing import NDArray
 
 from clipwarden.policy.tensors import Tensors, dump_tensors, parse_tensors, read_bounded
 from clipwarden.textfiles.atomic import write_atomically
+from clipwarden.unitvectors import require_unit
 
 MAX_VECTORS = 200_000
 """Most vectors kept, the oldest leaving first: 400 MB at D = 512, twice what the largest policy embeds."""
 MAX_FILE_BYTES = 512 * 1024 * 1024
 """Largest cache file that is read; `MAX_VECTORS` of width 512 and their keys come to 416 MB."""
-UNIT_TOLERANCE = 1e-3
-"""How far a stored norm may be from 1; an encoder that normalises in fp16 is off by 2^-11."""
 
 _KEY_BYTES = 32
 _log = logging.getLogger(__name__)
@@ -110,6 +110,5 @@ def _read(path: Path) -> dict[bytes, NDArray[np.float32]]:
         raise ValueError("its tensors are not of the right type")
     if keys.shape != (len(vectors), _KEY_BYTES):
         raise ValueError("its tensors are not of the right shape")
-    if not np.all(np.abs(np.linalg.norm(vectors, axis=1) - 1.0) <= UNIT_TOLERANCE):  # NaN fails too
-        raise ValueError("its vectors are not finite unit vectors")
+    require_unit(cast("NDArray[np.float32]", vectors), ValueError("its vectors are not finite unit vectors"))
     return {key.tobytes(): vector for key, vector in zip(keys, vectors, strict=True)}

@@ -1,12 +1,17 @@
-"""A policy and a model in, the policy with the vector of each of its texts out."""
+"""A policy and a model, or vectors of one, in; the policy with the vector of each of its texts out."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
 
 from clipwarden.errors import FingerprintMismatchError
 from clipwarden.policy.bundle.cache import VectorCache
 from clipwarden.policy.bundle.compiled import CompiledPolicy
-from clipwarden.policy.bundle.embedding import EmbeddingModel
-from clipwarden.policy.bundle.lint import check_binding
-from clipwarden.policy.bundle.vectors import Progress, embed_policy, scored_heads
-from clipwarden.policy.calibrations import drop_stale_calibrations
+from clipwarden.policy.bundle.embedding import EmbeddingModel, ModelFacts
+from clipwarden.policy.bundle.lint import check_binding, check_facts
+from clipwarden.policy.bundle.vectors import Progress, embed_texts, embedded_texts, policy_rows
+from clipwarden.policy.calibrations import stale_calibrations
 from clipwarden.policy.digest import policy_digest
 from clipwarden.policy.schema import Policy
 from clipwarden.textfiles.findings import Findings, Positions
@@ -41,35 +46,70 @@ def compile_policy(
             something else.
         EncoderError: The text encoder failed.
     """
-    check_fingerprint(policy, model)
+    facts = ModelFacts.of(model.manifest, model.fingerprint)
+    check_fingerprint(policy, facts)
     positions = positions or Positions()
     findings = Findings(positions.file, positions.places)
     check_binding(policy, model, findings)
     findings.raise_if_failed()
-    vectors = embed_policy(policy, model=model, cache=cache, progress=progress)
-    kept, dropped = drop_stale_calibrations(policy, model.fingerprint)
+    vectors = embed_texts(policy, model=model, cache=cache, progress=progress)
+    return bind_policy(policy, vectors, model.background, facts)
+
+
+def bind_policy(
+    policy: Policy,
+    vectors: Mapping[str, NDArray[np.float32]],
+    background: NDArray[np.float32] | None,
+    facts: ModelFacts,
+) -> CompiledPolicy:
+    """Join a policy with vectors of its texts, wherever they come from: no model is needed.
+
+    Args:
+        policy: As parsed.
+        vectors: float32 [D] for each of `embedded_texts(policy)`, and of whatever else; whether a text was truncated
+            is for whoever embedded it to know.
+        background: float32 [K,D] unit rows; None where no concept scores margins.
+        facts: Of the model that the vectors and the images' embeddings are of.
+
+    Returns:
+        The compiled policy; stale calibrations of categories that are not enforced are dropped.
+
+    Raises:
+        FingerprintMismatchError: The policy is bound to another model.
+        PolicyError: It scores margins and there is no background, a learned vector or head reads another width, or an
+            enforced category's calibration was fitted on something else.
+        EncoderError: A text's templates cancel out, or its vectors are not finite.
+        ValueError: A text has no vector, or vectors or background are of another width.
+    """
+    check_fingerprint(policy, facts)
+    findings = Findings(Positions().file)
+    check_facts(policy, facts, findings, has_background=background is not None)
+    findings.raise_if_failed()
+    if missing := [text for text in embedded_texts(policy) if text not in vectors]:
+        raise ValueError(f"{len(missing)} texts of the policy have no vector, such as {missing[0]!r}")
+    rows = policy_rows(policy, vectors, background, dim=facts.dim)
+    if rows.shape[1] != facts.dim:
+        raise ValueError(f"the vectors have {rows.shape[1]} numbers where the model has {facts.dim}")
     return CompiledPolicy(
-        policy=kept,
-        source=policy,
+        policy=policy,
         digest=policy_digest(policy),
-        fingerprint=model.fingerprint,
-        logit_scale=model.manifest.logit_scale,
-        logit_bias=model.manifest.logit_bias,
-        vectors=vectors,
-        dropped_calibrations=dropped,
-        heads=scored_heads(kept),
+        fingerprint=facts.fingerprint,
+        logit_scale=facts.logit_scale,
+        logit_bias=facts.logit_bias,
+        vectors=rows,
+        dropped_calibrations=stale_calibrations(policy, facts.fingerprint),
     )
 
 
-def check_fingerprint(policy: Policy, model: EmbeddingModel) -> None:
+def check_fingerprint(policy: Policy, facts: ModelFacts) -> None:
     """Refuse a model other than the one that the policy's numbers were chosen on.
 
     Raises:
         FingerprintMismatchError: The policy names another fingerprint.
     """
     wanted = policy.model.fingerprint
-    if wanted is not None and wanted != model.fingerprint:
+    if wanted is not None and wanted != facts.fingerprint:
         raise FingerprintMismatchError(
-            f'The policy "{policy.metadata.id}" is bound to model {wanted}, but the model "{model.manifest.name}" is '
-            f"{model.fingerprint}. Load the right model, or choose its numbers again for this one."
+            f'The policy "{policy.metadata.id}" is bound to model {wanted}, but the model "{facts.name}" is '
+            f"{facts.fingerprint}. Load the right model, or choose its numbers again for this one."
         )

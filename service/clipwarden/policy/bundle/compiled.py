@@ -1,11 +1,12 @@
 """A policy joined to one model's vectors: everything judging needs, immutable, no text encoder."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clipwarden.policy.schema import Head, Policy
+from clipwarden.policy.bundle.vectors import scored_concepts
+from clipwarden.policy.schema import Calibration, Concept, Head, Policy
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -13,9 +14,8 @@ class CompiledPolicy:
     """A policy with the vector of each of its texts.
 
     Attributes:
-        policy: Stale calibrations are already dropped (and named in `dropped_calibrations`).
-        digest: `sha256:...` of the canonical policy as it was written, before any calibration was dropped, so
-            that it is the digest that `clipwarden lint` shows for the file.
+        policy: As it was written.
+        digest: `sha256:...` of the canonical policy: the digest that `clipwarden lint` shows for the file.
         fingerprint: Of the model that embedded the texts.
         logit_scale: `s`; dimensionless.
         logit_bias: SigLIP's bias, or None.
@@ -23,9 +23,9 @@ class CompiledPolicy:
             (categories that are not disabled in file order, then attributes), each concept's prompts before its
             negatives. The last row is the mean of the background vectors (not unit), so that one matmul
             also yields `B`.
-        dropped_calibrations: Ids of concepts whose calibration was fitted on something else.
-        heads: Those of the scored concepts, in their order, each once; their logits follow the cosines.
-        source: The policy as it was written, which bundles store; None means that it is `policy`.
+        dropped_calibrations: Ids of concepts whose calibration was fitted on something else, and is not used.
+        heads: Those of the scored concepts, in their order, each once, however many concepts share it; their logits
+            follow the cosines.
     """
 
     policy: Policy
@@ -35,5 +35,13 @@ class CompiledPolicy:
     logit_bias: float | None
     vectors: NDArray[np.float32]
     dropped_calibrations: frozenset[str]
-    source: Policy | None = None
-    heads: tuple[Head, ...] = ()
+    heads: tuple[Head, ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        # Kept, since every image asks for them.
+        heads = dict.fromkeys(concept.head for concept in scored_concepts(self.policy) if concept.head)
+        object.__setattr__(self, "heads", tuple(heads))
+
+    def calibration(self, concept: Concept) -> Calibration | None:
+        """Return the calibration that a concept of the policy is scored with; None where none was fitted, or holds."""
+        return None if concept.id in self.dropped_calibrations else concept.calibration

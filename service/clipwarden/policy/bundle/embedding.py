@@ -1,7 +1,8 @@
 """The little of a model that policies need, as protocols: `clipwarden.modelfolder.load.Model` fits them."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,7 @@ class TextTower(Protocol):
 
 
 class Facts(Protocol):
-    """What the manifest says."""
+    """What a manifest says."""
 
     @property
     def name(self) -> str:
@@ -47,6 +48,36 @@ class Facts(Protocol):
     @property
     def logit_bias(self) -> float | None:
         """SigLIP's bias, or None."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelFacts:
+    """All that judging has to know of a model once texts are vectors.
+
+    Attributes:
+        name: Short name shown to people.
+        fingerprint: `sha256:...`.
+        dim: D.
+        logit_scale: `s`; dimensionless.
+        logit_bias: SigLIP's bias, or None.
+    """
+
+    name: str
+    fingerprint: str
+    dim: int
+    logit_scale: float
+    logit_bias: float | None
+
+    @classmethod
+    def of(cls, facts: Facts, fingerprint: str) -> Self:
+        """Take them from a manifest."""
+        return cls(
+            name=facts.name,
+            fingerprint=fingerprint,
+            dim=facts.dim,
+            logit_scale=facts.logit_scale,
+            logit_bias=facts.logit_bias,
+        )
 
 
 class EmbeddingModel(Protocol):

@@ -12,10 +12,9 @@ import rfc8785
 from numpy.typing import NDArray
 
 from clipwarden.errors import PolicyError, Problem
-from clipwarden.policy.bundle.cache import UNIT_TOLERANCE
 from clipwarden.policy.bundle.compiled import CompiledPolicy
-from clipwarden.policy.bundle.vectors import concept_texts, scored_concepts, scored_heads
-from clipwarden.policy.calibrations import calibrations_enforced, drop_stale_calibrations
+from clipwarden.policy.bundle.vectors import scored_concepts
+from clipwarden.policy.calibrations import calibrations_enforced, stale_calibrations
 from clipwarden.policy.digest import policy_digest
 from clipwarden.policy.language.concept_keys import DIGEST
 from clipwarden.policy.language.dump import dump_policy
@@ -25,6 +24,7 @@ from clipwarden.policy.methods import METHODS
 from clipwarden.policy.schema import Concept, LearnedVector, Phrase, Policy
 from clipwarden.policy.tensors import Tensors, dump_tensors, parse_metadata, parse_tensors, read_bounded
 from clipwarden.textfiles.atomic import write_atomically
+from clipwarden.unitvectors import UNIT_TOLERANCE, require_unit, row_lengths
 
 FORMAT = "clipwarden-bundle/1"
 MAX_BUNDLE_BYTES = 256 * 1024 * 1024
@@ -71,10 +71,9 @@ def write_bundle(compiled: CompiledPolicy, path: Path) -> None:
             would be larger than any that is read.
         OSError: The file cannot be written.
     """
-    policy = compiled.source or compiled.policy
-    text = dump_policy(policy)
-    learned = bundle_tensors(policy)
-    if len(text) > MAX_POLICY_CHARACTERS or _read_back(text, path, compiled.vectors, learned) != policy:
+    text = dump_policy(compiled.policy)
+    learned = bundle_tensors(compiled.policy)
+    if len(text) > MAX_POLICY_CHARACTERS or _read_back(text, path, compiled.vectors, learned) != compiled.policy:
         raise _refusal(path, "the policy cannot be stored without change", "Write it as YAML and load that.")
     header = {
         "format": FORMAT,
@@ -83,7 +82,7 @@ def write_bundle(compiled: CompiledPolicy, path: Path) -> None:
         "fingerprint": compiled.fingerprint,
         "logit_scale": compiled.logit_scale,
         "logit_bias": compiled.logit_bias,
-        "rows": row_hashes(policy),
+        "rows": row_hashes(compiled.policy),
     }
     metadata = {_METADATA: json.dumps(header, ensure_ascii=False, allow_nan=False, separators=(",", ":"))}
     data = dump_tensors({_TENSOR: compiled.vectors, **learned}, metadata=metadata)
@@ -100,7 +99,7 @@ def _read_back(text: str, path: Path, vectors: NDArray[np.float32], learned: Ten
 def read_bundle(path: Path, *, on_warning: OnWarning | None = None) -> CompiledPolicy:
     """Read a bundle, believing nothing in it that can be checked.
 
-    Whether it belongs to the model in use is for the caller to compare (`source.load_compiled` does); that the
+    Whether it belongs to the model in use is for the caller to compare (`load.load_compiled` does); that the
     vectors are those of the texts only the model that made them can tell.
 
     Args:
@@ -130,17 +129,14 @@ def read_bundle(path: Path, *, on_warning: OnWarning | None = None) -> CompiledP
     if on_warning is not None:
         for warning in loaded.warnings:
             on_warning(warning)
-    policy, dropped = drop_stale_calibrations(loaded.policy, header.fingerprint)
     return CompiledPolicy(
-        policy=policy,
-        source=loaded.policy,
+        policy=loaded.policy,
         digest=header.digest,
         fingerprint=header.fingerprint,
         logit_scale=header.logit_scale,
         logit_bias=header.logit_bias,
         vectors=vectors,
-        dropped_calibrations=dropped,
-        heads=scored_heads(policy),
+        dropped_calibrations=stale_calibrations(loaded.policy, header.fingerprint),
     )
 
 
@@ -152,7 +148,7 @@ def row_hashes(policy: Policy) -> list[str]:
     return [
         hashlib.sha256(rfc8785.dumps(_row_name(phrase, concept))).hexdigest()
         for concept in scored_concepts(policy)
-        for phrase in concept_texts(concept)
+        for phrase in concept.phrases
     ]
 
 
@@ -197,8 +193,7 @@ def _check_rows(header: _Header, policy: Policy) -> None:
         raise _BundleError("its vectors come from another model than the policy inside is bound to")
     if list(header.rows) != row_hashes(policy):
         raise _BundleError("its vectors belong to other texts than the policy inside")
-    stale = drop_stale_calibrations(policy, header.fingerprint)[1]
-    if stale & calibrations_enforced(policy):
+    if stale_calibrations(policy, header.fingerprint) & calibrations_enforced(policy):
         raise _BundleError("a calibration that an enforced verdict rests on was fitted on something else")
 
 
@@ -208,11 +203,10 @@ def _check_vectors(tensors: dict[str, NDArray[np.generic]]) -> NDArray[np.float3
     if table is None or table.dtype != np.float32 or table.ndim != len("PD") or not table.size:
         raise _BundleError("it does not hold one table of float32 vectors")
     vectors = cast("NDArray[np.float32]", table)
-    with np.errstate(over="ignore", invalid="ignore"):  # a length beyond float32 is refused below
-        norms = np.linalg.norm(vectors, axis=1)
-    # Written so that NaN fails too.
-    if not (np.all(np.abs(norms[:-1] - 1.0) <= UNIT_TOLERANCE) and norms[-1] <= 1.0 + UNIT_TOLERANCE):
-        raise _BundleError("its vectors are not finite unit vectors")
+    error = _BundleError("its vectors are not finite unit vectors")
+    require_unit(vectors[:-1], error)
+    if not row_lengths(vectors[-1:])[0] <= 1.0 + UNIT_TOLERANCE:  # NaN too
+        raise error
     vectors.setflags(write=False)
     return vectors
 
@@ -235,7 +229,7 @@ def _check_learned(vectors: NDArray[np.float32], others: Tensors, policy: Policy
         raise _BundleError("it holds a tensor that its policy does not name")
     if any(concept.head and concept.head[0].inputs != vectors.shape[1] for concept in scored_concepts(policy)):
         raise _BundleError("a head in it reads vectors of another width")
-    phrases = (phrase for concept in scored_concepts(policy) for phrase in concept_texts(concept))
+    phrases = (phrase for concept in scored_concepts(policy) for phrase in concept.phrases)
     for row, phrase in enumerate(phrases):
         if isinstance(phrase, LearnedVector) and vectors[row].astype("<f4").tobytes() != phrase.values:
             raise _BundleError(f"the row of the {phrase} holds something else")

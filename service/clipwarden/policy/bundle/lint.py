@@ -7,13 +7,13 @@ from numpy.typing import NDArray
 
 from clipwarden.errors import Problem
 from clipwarden.policy.bundle.cache import VectorCache
-from clipwarden.policy.bundle.embedding import EmbeddingModel, Tokens
+from clipwarden.policy.bundle.embedding import EmbeddingModel, ModelFacts, Tokens
 from clipwarden.policy.bundle.vectors import (
     Progress,
-    concept_texts,
-    embed_policy,
+    embed_texts,
     embedded_texts,
     expand,
+    policy_rows,
     scored_concepts,
 )
 from clipwarden.policy.calibrations import calibrations_enforced, is_stale
@@ -54,8 +54,9 @@ def lint_with_model(
     check_binding(policy, model, findings)
     _check_uncalibrated(policy, findings)
     if _can_embed(policy, model):
-        vectors = embed_policy(policy, model=model, cache=cache, progress=progress)
-        _check_look_alikes(policy, vectors, findings)
+        embedded = embed_texts(policy, model=model, cache=cache, progress=progress)
+        rows = policy_rows(policy, embedded, model.background, dim=model.manifest.dim)
+        _check_look_alikes(policy, rows, findings)
     return findings.problems
 
 
@@ -67,21 +68,34 @@ def check_binding(policy: Policy, model: EmbeddingModel, findings: Findings) -> 
         model: The model; its fingerprint is not compared here.
         findings: Receives the problems.
     """
-    _check_widths(policy, model, findings)
     if model.text is not None:
-        _check_truncation(policy, model.text.tokenizer, findings)
+        check_truncation(policy, model.text.tokenizer, findings)
     elif embedded_texts(policy):
         message = f'The model "{model.manifest.name}" has no text encoder, so a policy in YAML cannot be read with it.'
         fix = "Compile the policy to a bundle with the complete model folder (`clipwarden compile`), and load that."
         findings.error(findings.positions.find(), "no-text-encoder", message, fix)
+    facts = ModelFacts.of(model.manifest, model.fingerprint)
+    check_facts(policy, facts, findings, has_background=model.background is not None)
+
+
+def check_facts(policy: Policy, facts: ModelFacts, findings: Findings, *, has_background: bool) -> None:
+    """Report what would make judging with this model impossible or wrong, but for the texts themselves.
+
+    Args:
+        policy: As parsed.
+        facts: Of the model; its fingerprint is compared with those of calibrations alone.
+        findings: Receives the problems.
+        has_background: Whether margins can be scored.
+    """
+    _check_widths(policy, facts, findings)
     for path, concept in _scored_with_paths(policy):
-        if METHODS[concept.method].needs_background and model.background is None:
-            message = f'"{concept.id}" needs a background, which the model "{model.manifest.name}" lacks.'
+        if METHODS[concept.method].needs_background and not has_background:
+            message = f'"{concept.id}" needs a background, which the model "{facts.name}" lacks.'
             fix = "Export the model again with background texts, or write `scoring: {method: cosine}`."
             findings.error(findings.positions.find(*path), "no-background", message, fix)
     # Another model makes every calibration stale, and that is reported as what it is.
-    if policy.model.fingerprint in (None, model.fingerprint):
-        _check_calibrations(policy, model, findings)
+    if policy.model.fingerprint in (None, facts.fingerprint):
+        _check_calibrations(policy, facts.fingerprint, findings)
 
 
 def _check_model(policy: Policy, model: EmbeddingModel, findings: Findings) -> None:
@@ -106,24 +120,30 @@ def _can_embed(policy: Policy, model: EmbeddingModel) -> bool:
 
 
 def _learned(concept: Concept) -> Iterator[LearnedVector]:
-    return (phrase for phrase in concept_texts(concept) if isinstance(phrase, LearnedVector))
+    return (phrase for phrase in concept.phrases if isinstance(phrase, LearnedVector))
 
 
-def _check_widths(policy: Policy, model: EmbeddingModel, findings: Findings) -> None:
+def _check_widths(policy: Policy, facts: ModelFacts, findings: Findings) -> None:
     for concept_path, concept in _scored_with_paths(policy):
-        if concept.head and concept.head[0].inputs != model.manifest.dim:
-            reads = concept.head[0].inputs
-            message = f'The head reads {reads} numbers, but "{model.manifest.name}" gives {model.manifest.dim}.'
+        if concept.head and concept.head[0].inputs != facts.dim:
+            message = f'The head reads {concept.head[0].inputs} numbers, but "{facts.name}" gives {facts.dim}.'
             fix = "Use the model that it was trained on, or a head trained on this one."
             findings.error(findings.positions.find(*concept_path, "scoring", "file"), "vector-width", message, fix)
         for path, phrase in phrases_with_paths(concept_path, concept):
-            if isinstance(phrase, LearnedVector) and phrase.dim != model.manifest.dim:
-                message = f'The {phrase} has {phrase.dim} numbers; "{model.manifest.name}" needs {model.manifest.dim}.'
+            if isinstance(phrase, LearnedVector) and phrase.dim != facts.dim:
+                message = f'The {phrase} has {phrase.dim} numbers; "{facts.name}" needs {facts.dim}.'
                 fix = "Use the model that it was made for, or a vector made for this one."
                 findings.error(findings.positions.find(*path), "vector-width", message, fix)
 
 
-def _check_truncation(policy: Policy, tokenizer: Tokens, findings: Findings) -> None:
+def check_truncation(policy: Policy, tokenizer: Tokens, findings: Findings) -> None:
+    """Report every text that the model would read in part only.
+
+    Args:
+        policy: As parsed.
+        tokenizer: Of the text encoder.
+        findings: Receives the problems.
+    """
     for concept_path, concept in _scored_with_paths(policy):
         for path, text in phrases_with_paths(concept_path, concept):
             if not isinstance(text, str):
@@ -139,10 +159,10 @@ def _check_truncation(policy: Policy, tokenizer: Tokens, findings: Findings) -> 
                 )
 
 
-def _check_calibrations(policy: Policy, model: EmbeddingModel, findings: Findings) -> None:
+def _check_calibrations(policy: Policy, fingerprint: str, findings: Findings) -> None:
     enforced = calibrations_enforced(policy)
     for path, concept in concepts_with_paths(policy):
-        if not is_stale(concept, policy, model.fingerprint):
+        if not is_stale(concept, policy, fingerprint):
             continue
         place = findings.positions.find(*path, "calibration", "fitted_on")
         message = f'The calibration of "{concept.id}" was fitted on other texts, templates, scoring or another model'

@@ -78,7 +78,7 @@ def _load_bundle(path: Path, model: EmbeddingModel, on_warning: OnWarning | None
             f'"{model.manifest.name}" is {model.fingerprint}. Compile the policy again with this model.'
         )
     facts = model.manifest
-    background = background_mean(model)
+    background = background_mean(model.background, dim=facts.dim)
     same_numbers = (compiled.logit_scale, compiled.logit_bias) == (facts.logit_scale, facts.logit_bias)
     same_width = compiled.vectors.shape[1] == facts.dim
     if not (same_numbers and same_width and np.allclose(compiled.vectors[-1], background, atol=BACKGROUND_TOLERANCE)):

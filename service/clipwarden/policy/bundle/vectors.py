@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from clipwarden.errors import EncoderError
 from clipwarden.policy.bundle.cache import VectorCache
 from clipwarden.policy.bundle.embedding import EmbeddingModel
-from clipwarden.policy.schema import Concept, Head, LearnedVector, Mode, Phrase, Policy
+from clipwarden.policy.schema import Concept, LearnedVector, Mode, Phrase, Policy
 
 Progress = Callable[[int, int], None]
 """Called with how many texts are embedded, and how many have to be."""
@@ -23,23 +23,13 @@ def scored_concepts(policy: Policy) -> tuple[Concept, ...]:
     return (*live, *policy.attributes)
 
 
-def scored_heads(policy: Policy) -> tuple[Head, ...]:
-    """Return the heads of the scored concepts in their order, each once, however many concepts share it."""
-    return tuple(dict.fromkeys(concept.head for concept in scored_concepts(policy) if concept.head))
-
-
-def concept_texts(concept: Concept) -> tuple[Phrase, ...]:
-    """Return a concept's phrases in row order: prompts, then negatives."""
-    return concept.phrases
-
-
 def embedded_texts(policy: Policy) -> tuple[str, ...]:
     """List every text that the text encoder has to embed, templates applied, each once; learned vectors need none."""
     return tuple(
         dict.fromkeys(
             expanded
             for concept in scored_concepts(policy)
-            for phrase in concept_texts(concept)
+            for phrase in concept.phrases
             if isinstance(phrase, str)
             for expanded in expand(phrase, concept.templates)
         )
@@ -51,50 +41,26 @@ def expand(text: str, templates: Iterable[str]) -> tuple[str, ...]:
     return tuple(template.replace("{}", text) for template in templates)
 
 
-def embed_policy(
+def embed_texts(
     policy: Policy, *, model: EmbeddingModel, cache: VectorCache | None, progress: Progress | None
-) -> NDArray[np.float32]:
-    """Embed every text of a policy, and put its learned vectors beside them.
+) -> dict[str, NDArray[np.float32]]:
+    """Embed every text of a policy that the cache does not know, each once and alone.
 
     Args:
         policy: As parsed.
-        model: With a text encoder, unless every phrase is a learned vector; those have the model's width.
+        model: With a text encoder, unless the cache knows every text.
         cache: Vectors of texts embedded before; new ones are added to it, and saved.
         progress: For a progress bar.
 
     Returns:
-        float32 [P+1,D], read-only, laid out as `CompiledPolicy.vectors` says; the last row is zero when the
-        model has no background.
+        float32 [D] for each of `embedded_texts(policy)`.
 
     Raises:
-        EncoderError: The text encoder failed, or a text's templates cancel out.
+        EncoderError: The text encoder failed, or is missing.
     """
     cache = cache or VectorCache()
-    embedded = _embed(embedded_texts(policy), model, cache, progress)
-    vectors = [
-        _vector(phrase, concept.templates, embedded)
-        for concept in scored_concepts(policy)
-        for phrase in concept_texts(concept)
-    ]
-    vectors.append(background_mean(model))
-    table = np.stack(vectors).astype(np.float32)  # [P+1,D]
-    table.setflags(write=False)
-    return table
-
-
-def background_mean(model: EmbeddingModel) -> NDArray[np.float64]:
-    """Return the mean [D] of the background vectors, so that one dot product yields `B`."""
-    if model.background is None:
-        return np.zeros(model.manifest.dim, dtype=np.float64)
-    return np.asarray(model.background.mean(axis=0, dtype=np.float64))
-
-
-def _embed(
-    texts: Iterable[str], model: EmbeddingModel, cache: VectorCache, progress: Progress | None
-) -> dict[str, NDArray[np.float32]]:
-    """Return the vector [D] of each text: from the cache, else embedded, each text once."""
     # Held here as well as in the cache, which may have to forget some of a large policy's texts.
-    found = {text: cache.get(model.fingerprint, text) for text in texts}
+    found = {text: cache.get(model.fingerprint, text) for text in embedded_texts(policy)}
     embedded = {text: vector for text, vector in found.items() if vector is not None}
     missing = [text for text in found if text not in embedded]
     if not missing:
@@ -108,6 +74,41 @@ def _embed(
     _tell(progress, len(missing), len(missing))
     cache.save(model.fingerprint)
     return embedded
+
+
+def policy_rows(
+    policy: Policy, embedded: Mapping[str, NDArray[np.float32]], background: NDArray[np.float32] | None, *, dim: int
+) -> NDArray[np.float32]:
+    """Lay a policy's vectors out, its learned ones among them.
+
+    Args:
+        policy: As parsed.
+        embedded: float32 [D] for each of `embedded_texts(policy)`, and of whatever else.
+        background: float32 [K,D] unit rows, or None.
+        dim: D.
+
+    Returns:
+        float32 [P+1,D], read-only, laid out as `CompiledPolicy.vectors` says; the last row is zero without background.
+
+    Raises:
+        EncoderError: A text's templates cancel out, or its vectors are not finite.
+    """
+    vectors = [
+        _vector(phrase, concept.templates, embedded)
+        for concept in scored_concepts(policy)
+        for phrase in concept.phrases
+    ]
+    vectors.append(background_mean(background, dim=dim))
+    table = np.stack(vectors).astype(np.float32)  # [P+1,D]
+    table.setflags(write=False)
+    return table
+
+
+def background_mean(background: NDArray[np.float32] | None, *, dim: int) -> NDArray[np.float64]:
+    """Return the mean [D] of the background vectors [K,D], so that one dot product yields `B`; zero without any."""
+    if background is None:
+        return np.zeros(dim, dtype=np.float64)
+    return np.asarray(background.mean(axis=0, dtype=np.float64))
 
 
 def _tell(progress: Progress | None, done: int, total: int) -> None:

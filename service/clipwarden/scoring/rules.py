@@ -1,0 +1,76 @@
+"""Turn a policy's categories into the rules that decide their bands, with every context and exemption looked up."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from clipwarden.policy.language.bounds import merge_bounds
+from clipwarden.policy.schema import Bounds, Category, Mode
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExemptionRule:
+    """An exemption with its attribute already found.
+
+    Attributes:
+        attribute: Id, for the report.
+        index: Of the attribute among the concepts.
+        gte: Inclusive, compared with the attribute's own score.
+    """
+
+    attribute: str
+    index: int
+    gte: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CategoryRule:
+    """What decides one category's band.
+
+    Attributes:
+        category: As the policy wrote it.
+        index: Among the concepts; None for a disabled category, which has no rows.
+        bounds: Those in force in each declared context, and under None without a context.
+        exemptions: By attribute id, so that policies with one digest name the same exemption.
+    """
+
+    category: Category
+    index: int | None
+    bounds: Mapping[str | None, Bounds]
+    exemptions: tuple[ExemptionRule, ...]
+
+
+def category_rule(category: Category, contexts: Sequence[str], indexes: Mapping[str, int]) -> CategoryRule:
+    """Make the rule of one category.
+
+    Args:
+        category: Of the policy.
+        contexts: Names of all that the policy declares.
+        indexes: Of the scored concepts, by id.
+
+    Returns:
+        The rule.
+    """
+    exemptions = sorted(category.exemptions, key=lambda exemption: (exemption.attribute, exemption.gte))
+    return CategoryRule(
+        category=category,
+        index=indexes.get(category.id),
+        bounds={name: _bounds_in(category, name) for name in (None, *contexts)},
+        exemptions=tuple(
+            ExemptionRule(attribute=item.attribute, index=indexes[item.attribute], gte=item.gte) for item in exemptions
+        ),
+    )
+
+
+def in_modes(categories: Sequence[Category], *modes: Mode) -> tuple[int, ...]:
+    """Find the categories in these modes: their indexes, most severe first, then by id."""
+    found = [index for index, category in enumerate(categories) if category.mode in modes]
+    return tuple(sorted(found, key=lambda index: (-categories[index].severity, categories[index].id)))
+
+
+def _bounds_in(category: Category, context: str | None) -> Bounds:
+    """Put a context's bounds over the category's own, as the rules saw them when they checked their order."""
+    base = category.thresholds.bounds if category.thresholds else Bounds()
+    override = category.contexts.get(context) if context is not None else None
+    if override is None:
+        return base
+    return merge_bounds(base, override)
