@@ -56,6 +56,10 @@ class ImageResult:
         return self.judged
 
 
+_INHERITED: list[object] = []
+"""What a forked child has of its parent's moderators, and must neither use nor let go."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Loading:
     """What a moderator judges with; all of it is plain, so that a moderator may be sent to another process."""
@@ -244,7 +248,9 @@ class AsyncModerator:
     async def _open(self) -> tuple[Snapshot, Pipeline]:
         """Load and start what this process and loop have not yet; callers that come meanwhile wait for the same."""
         if self._process != os.getpid():
-            self._forget()  # forked: the threads behind it stayed in the parent
+            # Forked: the threads behind it stayed in the parent. Kept, since tasks that nobody can end would complain.
+            _INHERITED.append(self._opened)
+            self._forget()
         loop = asyncio.get_running_loop()
         if self._loop not in (None, loop):
             raise RuntimeError("an AsyncModerator belongs to the event loop that used it first; make one for each loop")

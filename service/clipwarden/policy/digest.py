@@ -18,9 +18,7 @@ from clipwarden.policy.schema import (
     Metadata,
     Policy,
 )
-
-JUDGED_VIEWS = ("full",)
-"""The views that scores are taken over. Crops and frames will change this, and with it every fit."""
+from clipwarden.vision.plan import WHOLE
 
 # Whatever is not listed counts: a field added to the schema moves digests until somebody decides otherwise.
 _NOT_JUDGING: Mapping[type, frozenset[str]] = {Metadata: frozenset({"version", "owner", "reason", "review_by"})}
@@ -71,7 +69,7 @@ def fit_digest(concept: Concept, *, fingerprint: str, calibration_scale: float) 
             "fingerprint": fingerprint,
             **scale,
             "concept": _canonical_fields(concept, fields, _NOT_FITTED_WITHIN),
-            "views": list(JUDGED_VIEWS),
+            "views": list(WHOLE.views),
         }
     )
 

@@ -1,7 +1,6 @@
 """Judging in this process: what a notebook, a script or a worker does with `Moderator`."""
 
 import asyncio
-import gc
 import io
 import multiprocessing
 import pickle
@@ -221,32 +220,43 @@ del second
     assert (done.stdout, done.stderr) == ("BLOCK\nBLOCK\n", "")
 
 
+def test_a_fork_of_a_moderator_in_use_opens_its_own(toy_folder: Path, policy: Path, folder: Path) -> None:
+    # A process of its own to fork: who knows what the threads of this one are doing.
+    program = f"""
+import gc, multiprocessing
+from clipwarden import Moderator
+
+def judge(moderator, answers):
+    answers.put(moderator.moderate({str(folder / "red.png")!r}).verdict.name)
+    moderator.close()
+    del moderator
+    gc.collect()  # would hang on destroying a session of the parent
+
+for _ in range(3):
+    left_behind = Moderator({str(toy_folder)!r}, {str(policy)!r}, vector_cache=False)
+    left_behind.moderate({str(folder / "red.png")!r})
+    left_behind.close()
+moderator = Moderator({str(toy_folder)!r}, {str(policy)!r}, vector_cache=False)
+print(moderator.moderate({str(folder / "yellow.png")!r}).verdict.name)
+context = multiprocessing.get_context("fork")
+answers = context.SimpleQueue()
+child = context.Process(target=judge, args=(moderator, answers))
+child.start()
+print(answers.get())
+child.join()
+print(child.exitcode, moderator.moderate({str(folder / "blue.png")!r}).verdict.name)
+moderator.close()
+"""
+    options = ["-W", "ignore:This process:DeprecationWarning"]
+    command = [sys.executable, *options, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
+    assert (done.stdout.split(), done.stderr) == (["REVIEW", "BLOCK", "0", "ALLOW"], "")
+
+
 def _judge_in_child(moderator: Moderator, data: bytes) -> str:
-    gc.collect()  # would hang on a session that a test before has left behind
     verdict = moderator.moderate(data).verdict.name
     moderator.close()
-    gc.collect()
     return verdict
-
-
-def _judge_into(moderator: Moderator, data: bytes, answers: "multiprocessing.SimpleQueue[str]") -> None:
-    answers.put(_judge_in_child(moderator, data))
-
-
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_a_fork_of_a_moderator_in_use_opens_its_own(moderator: Moderator) -> None:
-    assert moderator.moderate(picture("red")).verdict is Verdict.BLOCK
-    context = multiprocessing.get_context("fork")
-    answers = context.SimpleQueue()
-    child = context.Process(target=_judge_into, args=(moderator, picture("red"), answers))
-    child.start()
-    child.join(60)
-    try:
-        assert child.exitcode == 0
-    finally:
-        child.kill()
-    assert answers.get() == "BLOCK"
-    assert moderator.moderate(picture("blue")).verdict is Verdict.ALLOW
 
 
 def test_a_moderator_travels_to_a_spawned_worker(moderator: Moderator) -> None:
