@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from clipwarden.errors import PolicyError, Problem
-from clipwarden.policy.bundle.file import file as bundle_module
+from clipwarden.policy.bundle import file as bundle_module
 from clipwarden.policy.bundle.file import read_bundle, write_bundle
 from clipwarden.policy.bundle.lint import lint_with_model
 from clipwarden.policy.bundle.load import load_compiled
