@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from clipwarden.errors import FingerprintMismatchError, PolicyError, Problem
+from clipwarden.policy.bundle import file as bundle_module
 from clipwarden.policy.bundle.compile import compile_policy
 from clipwarden.policy.bundle.compiled import CompiledPolicy
-from clipwarden.policy.bundle import file as bundle_module
 from clipwarden.policy.bundle.file import read_bundle, write_bundle
 from clipwarden.policy.bundle.load import is_bundle, load_compiled
 from clipwarden.policy.language.dump import dump_policy

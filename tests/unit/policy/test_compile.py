@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from clipwarden.errors import EncoderError, FingerprintMismatchError, PolicyError
+from clipwarden.policy.bundle import cache as cache_module
 from clipwarden.policy.bundle.cache import VectorCache
 from clipwarden.policy.bundle.compile import compile_policy
-from clipwarden.policy.bundle import cache as cache_module
 from clipwarden.policy.bundle.vectors import concept_texts, embed_policy, scored_concepts
 from clipwarden.policy.digest import fit_digest, policy_digest
 from clipwarden.policy.language.load import parse_policy

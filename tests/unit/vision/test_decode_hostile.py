@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 import zlib
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
@@ -78,11 +79,12 @@ _FRAME = _WHOLE_JPEG.index(b"\xff\xc0")
 
 @pytest.mark.parametrize("place", [2, _FRAME, _FRAME + 2 + 17], ids=["start", "before the frame", "after the frame"])
 @pytest.mark.parametrize("padding", [b"\xff" * 2_000_000, b"\xff\xfe\0\2" * 500_000], ids=["fill", "comments"])
-def test_jpeg_padded_without_end_is_not_walked_to_the_end(place: int, padding: bytes) -> None:
+def test_jpeg_padded_without_end_is_refused_before_pillow_walks_it_to_the_end(
+    place: int, padding: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = _WHOLE_JPEG[:place] + padding + _WHOLE_JPEG[place:]
-    started = time.process_time()
+    monkeypatch.setattr(decode_module.Image, "open", pytest.fail)
     assert reason_for(data) is Reason.IMAGE_CORRUPT
-    assert time.process_time() - started < 0.25  # Pillow alone takes 0.6 s and more
 
 
 def test_jpeg_with_some_fill_and_many_segments_is_judged() -> None:
@@ -276,14 +278,12 @@ def test_gif_frame_a_little_larger_than_its_canvas_is_judged_whole() -> None:
 
 
 def test_gif_with_endless_frames_or_blocks_is_counted_within_a_bound() -> None:
-    start = time.process_time()
     first = encode(natural_picture(1, (32, 32)), "GIF")[:-1]
     frames = decode_image(first + gif_frame(0, 0, 1, 1) * 500_000 + b";", preprocessing=MODEL).facts.frames_total
     assert frames == decode_module.MAX_FRAMES_COUNTED
     # One-byte blocks spend the budget before the second frame is seen: then there may be more, so never "one".
     padded = first + b"!\xfe" + b"\x01a" * 1_000_000 + b"\0" + gif_frame(0, 0, 1, 1) + b";"
     assert decode_image(padded, preprocessing=MODEL).facts.frames_total == 2
-    assert time.process_time() - start < 5
 
 
 def test_gif_comment_of_a_million_blocks_before_its_first_frame_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -479,17 +479,25 @@ def test_hostile_files_decode_side_by_side_without_disturbing_good_ones() -> Non
     assert wrong == []
 
 
-def test_header_is_read_in_microseconds_even_from_the_largest_file() -> None:
+def cost(work: Callable[[], object]) -> float:
+    """The least CPU time of three runs: what others do on this machine only ever adds."""
+    costs = []
+    for _ in range(3):
+        start = time.thread_time()
+        work()
+        costs.append(time.thread_time() - start)
+    return min(costs)
+
+
+def test_header_costs_a_fraction_of_one_look_at_every_byte_of_the_largest_file() -> None:
     buffer = io.BytesIO(encode(natural_picture(1), "JPEG"))
     data = buffer.getvalue() + b"\xff" * (20 * 1024 * 1024 - len(buffer.getvalue()))
     fill = b"\xff\xd8" + b"\xff" * (20 * 1024 * 1024 - 2)
     gap = b"\xff\xd8\xff\xe0\0\2" + b"\0" * (20 * 1024 * 1024 - 6)
     tags = b"II+\0\x08\0\0\0" + struct.pack("<QQ", 16, 1_000_000) + b"\0" * (20 * 1024 * 1024 - 24)
+    look = cost(lambda: sum(data))
     for largest in (data, fill, gap, tags):
-        start = time.process_time()
-        for _ in range(10):
-            read_header(largest)
-        assert (time.process_time() - start) / 10 < 0.02
+        assert cost(lambda largest=largest: read_header(largest)) < look / 4
 
 
 def test_tiff_with_more_tags_than_exist_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
