@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -278,15 +279,14 @@ def test_rounding_path_disagrees_at_the_boundary_and_rounded_follows_it(
     concepts = rule.concepts / np.linalg.norm(rule.concepts, axis=1, keepdims=True)
     cosine = float(embed(checker, [picture])[0] @ concepts[0])
     blocked = {}
-    thresholds = checker.concept_embeds_weights.clone()
+    checker = deepcopy(checker)  # whose thresholds change here alone
     for passed_by in (0.0003, 0.0007):
         with torch.no_grad():
             checker.concept_embeds_weights.fill_(1.0)
             checker.concept_embeds_weights[0] = cosine - passed_by
-            checker.special_care_embeds_weights += 2.0
+            checker.special_care_embeds_weights.fill_(3.0)
             onnx = diffusers_verdicts(checker, [picture]).flagged[0]
             rounding = forward_verdicts(checker, [picture])[0]
-            checker.special_care_embeds_weights -= 2.0
         near = replace(rule, thresholds=np.array([cosine - passed_by, *[0.99] * 16], dtype=np.float32))
         near = replace(near, special_thresholds=np.full(3, 0.99, dtype=np.float32))
         ours = {}
@@ -301,8 +301,6 @@ def test_rounding_path_disagrees_at_the_boundary_and_rounded_follows_it(
             ours[rounded] = bool(judged(folder, model, model.image.encode(pixels))[0])
         assert (ours[False], ours[True]) == (onnx, rounding)
         blocked[passed_by] = (onnx, rounding)
-    with torch.no_grad():
-        checker.concept_embeds_weights.copy_(thresholds)
     assert blocked == {0.0003: (True, False), 0.0007: (True, True)}
 
 
