@@ -1,11 +1,11 @@
-# The commands to learn: `make demo`, `make test`, `make check`. Each sets up all it needs under .venv.
+# The commands to learn: `make demo`, `make test-fast`, `make test`, `make check`. Each sets up all it needs under .venv.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format proto proto-check bench wheel clean
+.PHONY: help demo test test-fast check format proto proto-check bench wheel clean
 
 help:  ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -26,15 +26,27 @@ $(VENV)/test: $(VENV)/made pyproject.toml
 	$(PIP) --editable '.[cpu,test]'
 	touch $@
 
-$(VENV)/lint: $(VENV)/test
-	$(PIP) --editable '.[cpu,test,lint]'
+$(VENV)/test-export: $(VENV)/test
+	$(PIP) --editable '.[cpu,test,test-export]'
+	touch $@
+
+# With what the exporter's tests need: mypy reads the types of torch.
+$(VENV)/lint: $(VENV)/test-export
+	$(PIP) --editable '.[cpu,test,test-export,lint]'
 	touch $@
 
 demo: $(VENV)/cpu  ## Judge real images over real gRPC with the embedded model
 	$(BIN)/clipwarden demo
 
-test: $(VENV)/test  ## Run the whole test suite
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --cov --cov-report=term
+# A file's tests run in one process, so that its fixtures are made once.
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+COVER  := $(if $(filter-out 0,$(COVERAGE)),--cov --cov-report=term)
+
+test: $(VENV)/test-export  ## Run the whole test suite; COVERAGE=1 measures coverage
+	$(PYTEST) $(COVER) tests/wheel tests/parity tests  # the longest files first
+
+test-fast: $(VENV)/test  ## Run the tests that need neither torch nor a wheel
+	$(PYTEST) --fast
 
 check: $(VENV)/lint proto-check  ## Format, lint, types, import contracts, proto lint, generated code
 	$(BIN)/ruff format --check .

@@ -1,23 +1,47 @@
-"""Fixtures that several parts of the suite share."""
+"""What several parts of the suite share: which folders need more than the extra `test`, and fixtures."""
 
 import logging
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from clipwarden.modelfolder.load import Model
 from clipwarden.modelfolder.runtime import keep_onnxruntime_silent
 from clipwarden.serving.process import JsonFormatter
+from kit.machine import forbid_imports, forget_the_machine
 from kit.toymodel import build_toy_model, load_toy_model
+
+TESTS = Path(__file__).parent
+# Folders whose tests need torch and its kin (the extra `test-export`) or an installed wheel. `--fast` leaves them out.
+HEAVY_FOLDERS = frozenset({"export", "parity", "wheel"})
+HEAVY_PACKAGES = frozenset(
+    {"diffusers", "onnxscript", "open_clip", "resvg_py", "scipy", "sklearn", "torch", "torchvision", "transformers"}
+)
 
 # Some tests import onnxruntime themselves.
 keep_onnxruntime_silent()
 
-# No deadline an example: a busy machine would fail tests that have nothing to do with time.
-settings.register_profile("clipwarden", deadline=None)
+# Neither deadline nor speed of examples counts: a busy machine would fail tests that have nothing to do with time.
+settings.register_profile("clipwarden", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("clipwarden")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fast", action="store_true", help="leave out the tests that need torch or a wheel")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    forget_the_machine(config)
+    if config.getoption("--fast"):
+        forbid_imports(HEAVY_PACKAGES)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    heavy = collection_path.parent == TESTS and collection_path.name in HEAVY_FOLDERS
+    return True if heavy and config.getoption("--fast") else None
 
 
 @pytest.fixture(autouse=True)
@@ -29,6 +53,13 @@ def _no_log_outlives_its_test() -> Iterator[None]:
     root.setLevel(level)
     for handler in [each for each in root.handlers if isinstance(each.formatter, JsonFormatter)]:
         root.removeHandler(handler)
+
+
+@pytest.fixture
+def socket_folder() -> Iterator[Path]:
+    """A folder for Unix sockets: the path of one may have 107 bytes, which `tmp_path` alone can take."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
 
 
 @pytest.fixture(scope="session")

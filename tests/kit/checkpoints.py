@@ -1,5 +1,9 @@
 """Checkpoints of the real classes with seeded weights, saved as the hub keeps them, and references written with their
-own libraries. Imports torch: for tests of the exporter only."""
+own libraries. Imports torch: for tests of the exporter only.
+
+They keep the published models' sides, patches, positions and operators; their towers have a layer or two and a quarter
+of the width, which changes what an export computes, and not how.
+"""
 
 import json
 import logging
@@ -19,7 +23,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 
 from clipwarden_export.verification.background import background_texts
 from clipwarden_export.verification.probes import probe_texts
-from kit.pictures import drawing, natural_picture
+from kit.pictures import drawing, encode, natural_picture
 
 SEED = 1234
 CARD = "---\nlicense: apache-2.0\n---\n# Seeded\n"
@@ -49,12 +53,19 @@ class Kind:
     reference: Callable[[Path], Reference]
 
 
-def varied_pictures() -> list[Image.Image]:
+@cache
+def varied_pictures() -> tuple[Image.Image, ...]:
     """52 pictures that no server calls degraded: scenes of many shapes, and drawings."""
     sizes = [(320, 240), (240, 320), (301, 299), (640, 227), (227, 401), (256, 256), (96, 64), (800, 600)]
     scenes = [natural_picture(seed, sizes[seed % len(sizes)]) for seed in range(44)]
     inks = [(220, 60, 40), (20, 90, 200), (30, 160, 60), (90, 20, 120)]
-    return scenes + [drawing(side, ink=ink) for ink in inks for side in (128, 301)]
+    return (*scenes, *(drawing(side, ink=ink) for ink in inks for side in (128, 301)))
+
+
+@cache
+def varied_pngs() -> tuple[bytes, ...]:
+    """The same pictures as a server is sent them."""
+    return tuple(encode(picture, "PNG") for picture in varied_pictures())
 
 
 def varied_strings(count: int = 1000) -> list[str]:
@@ -69,18 +80,18 @@ def varied_strings(count: int = 1000) -> list[str]:
 
 
 def save_clip_b32(folder: Path) -> Path:
-    """ViT-B/32's geometry with two layers a tower."""
-    vision = {"hidden_size": 768, "num_attention_heads": 12, "intermediate_size": 3072, "patch_size": 32}
-    text = {"hidden_size": 512, "num_attention_heads": 8, "intermediate_size": 2048}
-    return save_clip(folder, vision=vision, text=text, projection=512)
+    """ViT-B/32 with two layers a tower."""
+    vision = {"hidden_size": 192, "num_attention_heads": 3, "intermediate_size": 768, "patch_size": 32}
+    text = {"hidden_size": 128, "num_attention_heads": 2, "intermediate_size": 512}
+    return save_clip(folder, vision=vision, text=text, projection=128)
 
 
 def save_clip_l14(folder: Path) -> Path:
-    """ViT-L/14's geometry with one layer a tower."""
-    vision = {"hidden_size": 1024, "num_attention_heads": 16, "intermediate_size": 4096, "patch_size": 14}
-    text = {"hidden_size": 768, "num_attention_heads": 12, "intermediate_size": 3072}
+    """ViT-L/14 with one layer a tower."""
+    vision = {"hidden_size": 256, "num_attention_heads": 4, "intermediate_size": 1024, "patch_size": 14}
+    text = {"hidden_size": 192, "num_attention_heads": 3, "intermediate_size": 768}
     vision["num_hidden_layers"] = text["num_hidden_layers"] = 1
-    return save_clip(folder, vision=vision, text=text, projection=768)
+    return save_clip(folder, vision=vision, text=text, projection=192)
 
 
 def save_tiny_clip(folder: Path) -> Path:
@@ -108,13 +119,13 @@ def save_clip(folder: Path, *, vision: dict[str, int], text: dict[str, int], pro
 
 
 def save_siglip2(folder: Path) -> Path:
-    """`google/siglip2-base-patch16-224`'s geometry with one layer a tower, its Gemma-like tokenizer, its squash."""
+    """`google/siglip2-base-patch16-224` with one layer a tower, its Gemma-like tokenizer, its squash."""
     tokenizer = gemma_tokenizer()
-    tower = {"hidden_size": 768, "num_attention_heads": 12, "intermediate_size": 3072, "num_hidden_layers": 1}
+    tower = {"hidden_size": 192, "num_attention_heads": 3, "intermediate_size": 768, "num_hidden_layers": 1}
     special = {"bos_token_id": 2, "eos_token_id": 1, "pad_token_id": 0}
     config = transformers.SiglipConfig(
         vision_config={**tower, "patch_size": 16, "image_size": 224},
-        text_config={**tower, **special, "vocab_size": len(tokenizer), "projection_size": 768},
+        text_config={**tower, **special, "vocab_size": len(tokenizer), "projection_size": 192},
     )
     model = seeded(transformers.SiglipModel(config))
     with torch.no_grad():
@@ -126,11 +137,11 @@ def save_siglip2(folder: Path) -> Path:
 
 
 def save_open_clip_vit(folder: Path) -> Path:
-    """open_clip's own transformer, at ViT-B-32's geometry with two layers a tower."""
+    """open_clip's own transformer, ViT-B-32 with two layers a tower."""
     config = {
-        "embed_dim": 512,
-        "vision_cfg": {"image_size": 224, "layers": 2, "width": 768, "patch_size": 32},
-        "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 256, "heads": 4, "layers": 2},
+        "embed_dim": 128,
+        "vision_cfg": {"image_size": 224, "layers": 2, "width": 192, "patch_size": 32},
+        "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 128, "heads": 2, "layers": 2},
     }
     return save_open_clip(folder, config)
 
@@ -138,8 +149,8 @@ def save_open_clip_vit(folder: Path) -> Path:
 def save_open_clip_mobile(folder: Path) -> Path:
     """MobileCLIP: a convolutional tower of timm's whose branches fold, and a text tower without a causal mask."""
     vision = {"timm_model_name": "fastvit_mci0", "timm_pool": "avg", "timm_proj": None, "image_size": 128}
-    text = {"context_length": 77, "vocab_size": 49408, "width": 256, "heads": 4, "layers": 2, "no_causal_mask": True}
-    config = {"embed_dim": 512, "vision_cfg": vision, "text_cfg": text, "custom_text": True}
+    text = {"context_length": 77, "vocab_size": 49408, "width": 128, "heads": 2, "layers": 2, "no_causal_mask": True}
+    config = {"embed_dim": 128, "vision_cfg": vision, "text_cfg": text, "custom_text": True}
     return save_open_clip(folder, config, mean=[0.0] * 3, std=[1.0] * 3, interpolation="bilinear")
 
 

@@ -15,6 +15,8 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 from shutil import copyfile
 
+import torch
+
 import kit.torchvisionschemas  # noqa: F401 - before transformers
 from clipwarden.modelfolder import files as folder_module
 from clipwarden_export import cli
@@ -29,6 +31,8 @@ POINTS = {
     "rename": (folder_module, "put_in_place"),
 }
 _GOING_ON = ("graph export", "verification")
+
+torch.set_num_threads(1)  # several of these processes run at once
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,7 +1,6 @@
-"""A real gRPC server whose answers a test writes down beforehand: moderations, errors, delays."""
+"""A real gRPC server whose answers a test writes down beforehand: moderations, errors, silence."""
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -55,7 +54,7 @@ def overloaded(seconds: float) -> Status:
 class FaultService(ModerationServiceServicer):
     """Answers calls with `answers`, in order.
 
-    A Status is a failure, a float is a wait, an Event is a wait for the test. Keeps what it was asked.
+    A Status is a failure, an Event is silence until the test sets it. Keeps what it was asked.
     """
 
     def __init__(self) -> None:
@@ -65,19 +64,17 @@ class FaultService(ModerationServiceServicer):
         self.remaining: list[float | None] = []
         self.stream: Callable[[Iterator[Any], Any], Iterator[Any]] | None = None
         self.asked = threading.Event()
-        self.cancelled = threading.Event()
+        self.ended = threading.Event()
 
     def _answer(self, request: Message, context: grpc.ServicerContext) -> Message:
         self.requests.append(request)
         self.metadata.append(dict(context.invocation_metadata()))
         self.remaining.append(context.time_remaining())
+        context.add_callback(self.ended.set)
         self.asked.set()
         answer = self.answers.popleft()
-        if isinstance(answer, float):
-            time.sleep(answer)
-            answer = self.answers.popleft()
         if isinstance(answer, threading.Event):
-            answer.wait(30)
+            answer.wait(60)
             answer = unavailable()
         if isinstance(answer, Status):
             _abort(context, answer)
@@ -86,7 +83,8 @@ class FaultService(ModerationServiceServicer):
     Moderate = BatchModerate = ModerateEmbedding = ListPolicies = GetPolicy = _answer
 
     def StreamModerate(self, request_iterator: Iterator[Message], context: grpc.ServicerContext) -> Iterator[Message]:  # noqa: N802
-        context.add_callback(self.cancelled.set)
+        context.add_callback(self.ended.set)
+        self.asked.set()
         for answer in self.stream(request_iterator, context):
             if isinstance(answer, Status):
                 _abort(context, answer)

@@ -1,7 +1,6 @@
 """A safety checker of diffusers' own class with seeded weights, whose verdicts and adjustment each decide a fair share
 of the pictures. Imports torch and diffusers: for tests of the importers only."""
 
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -101,12 +100,6 @@ def embed(checker: StableDiffusionSafetyChecker, pictures: Sequence[Image.Image]
     with torch.inference_mode():
         vectors = checker.visual_projection(checker.vision_model(pixels)[1])
         return torch.nn.functional.normalize(vectors).numpy()
-
-
-def png(image: Image.Image) -> bytes:
-    data = io.BytesIO()
-    image.save(data, "PNG")
-    return data.getvalue()
 
 
 def _forward_onnx(checker: StableDiffusionSafetyChecker, pixels: torch.Tensor) -> NDArray[np.bool_]:

@@ -35,7 +35,7 @@ Vectors = NDArray[np.float32]
 
 COLOURS = """
 api: clipwarden/v1
-metadata: {{id: {id}, version: "1.0", owner: t@example.com, reason: for tests, review_by: 2027-06-01}}
+metadata: {{id: {id}, version: "1.0", owner: t@example.com, reason: for tests, review_by: 2999-06-01}}
 model: {{fingerprint: "{fingerprint}"}}
 defaults: {{mode: enforce, on_error: block, on_partial: review, templates: ["{{}}"]}}
 contexts:
@@ -128,7 +128,7 @@ class TappedEncoder:
         """Encode, when the test lets it, and unless the test has it fail."""
         self.sizes.append(len(pixels))
         self._entered.release()
-        if not self._open.wait(timeout=30):
+        if not self._open.wait(timeout=60):
             raise TimeoutError("the test never let go of the encoder")
         if self.broken(pixels):
             raise RuntimeError("broken by the test")
@@ -142,7 +142,7 @@ class TappedEncoder:
 
     async def entered(self) -> None:
         """Wait until a run has begun that no earlier call of this has seen."""
-        assert await asyncio.to_thread(self._entered.acquire, timeout=10), "no run began"
+        assert await asyncio.to_thread(self._entered.acquire, timeout=60), "no run began"
 
     def release(self) -> None:
         """Let held runs go before their block ends."""
@@ -164,7 +164,7 @@ def tapped(model: Model) -> tuple[Model, TappedEncoder]:
     return replace(model, image=cast("ImageEncoder", encoder)), encoder
 
 
-async def eventually(condition: Callable[[], bool], seconds: float = 10) -> None:
+async def eventually(condition: Callable[[], bool], seconds: float = 60) -> None:
     """Wait until something has become true; for what no event tells."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110  what is waited for sets no event

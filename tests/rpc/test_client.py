@@ -93,7 +93,7 @@ async def test_the_client_for_threads_does_the_same(rig: Rig, tmp_path: Path) ->
     def use() -> None:
         assert rig.server.address
         with Client(rig.server.address) as client:
-            client.wait_until_ready(10)
+            client.wait_until_ready(60)
             assert client.moderate(file).verdict == pb.VERDICT_BLOCK
             assert client.moderate_batch([file, file])[1].unwrap().verdict == pb.VERDICT_BLOCK
             items = [StreamItem(id=str(number), image=file) for number in range(50)]

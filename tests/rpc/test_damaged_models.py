@@ -101,18 +101,20 @@ CASES: dict[str, tuple[Harm, str]] = {
 
 
 @pytest.fixture
-def arguments(toy_folder: Path, toy_model: Model, tmp_path: Path) -> list[str]:
+def arguments(toy_folder: Path, toy_model: Model, tmp_path: Path, socket_folder: Path) -> list[str]:
     """A command line that would start a server, on a folder of its own."""
     shutil.copytree(toy_folder, tmp_path / "model")
     (tmp_path / "colours.yaml").write_text(colours_yaml(toy_model))
     return [
         *("serve", "--model", str(tmp_path / "model"), "--policy", str(tmp_path / "colours.yaml")),
-        *("--listen", "", "--unix-socket", str(tmp_path / "s"), "--metrics-listen", "", "--vector-cache", ""),
+        *("--listen", "", "--unix-socket", str(socket_folder / "s"), "--metrics-listen", "", "--vector-cache", ""),
     ]
 
 
 @pytest.mark.parametrize("case", list(CASES))
-def test_server_does_not_start_on_a_damaged_folder(case: str, arguments: list[str], tmp_path: Path) -> None:
+def test_server_does_not_start_on_a_damaged_folder(
+    case: str, arguments: list[str], tmp_path: Path, socket_folder: Path
+) -> None:
     harm, sentence = CASES[case]
     moved = harm(tmp_path / "model")
     if isinstance(moved, Path) and moved.is_dir():
@@ -121,7 +123,7 @@ def test_server_does_not_start_on_a_damaged_folder(case: str, arguments: list[st
     assert result.exit_code == Exit.MODEL, result.output
     assert sentence in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1, result.stderr
-    assert not (tmp_path / "s").exists()
+    assert not (socket_folder / "s").exists()
 
 
 def test_the_same_folder_undamaged_loads(arguments: list[str]) -> None:

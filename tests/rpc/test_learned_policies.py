@@ -81,7 +81,7 @@ async def connected(model: Model, path: Path) -> AsyncIterator["moderation_pb2_g
 
 async def judge(stub: "moderation_pb2_grpc.ModerationServiceAsyncStub") -> pb.Moderation:
     request = pb.ModerateRequest(image=pb.ImageSource(data=picture("red")))
-    return (await stub.Moderate(request, timeout=30)).moderation
+    return (await stub.Moderate(request, timeout=60)).moderation
 
 
 @pytest.mark.parametrize("bundled", [False, True])
@@ -94,7 +94,7 @@ async def test_vectors_and_adjustments_judge_and_are_told(toy_model: Model, tmp_
         (tmp_path / "concepts.safetensors").unlink()
     async with connected(toy_model, path) as stub:
         moderation = await judge(stub)
-        policy = (await stub.GetPolicy(pb.GetPolicyRequest(), timeout=30)).policy
+        policy = (await stub.GetPolicy(pb.GetPolicyRequest(), timeout=60)).policy
     (red,) = moderation.categories
     assert moderation.verdict == red.band == pb.VERDICT_BLOCK
     assert red.winning_prompt.text == "vector concept_07"
@@ -162,7 +162,7 @@ async def test_judging_leaves_the_event_loop_when_it_is_long(
     async with connected(toy_model, path) as stub:
         options = pb.ModerationOptions(return_embeddings=True)
         request = pb.ModerateRequest(image=pb.ImageSource(data=picture("red")), options=options)
-        first = (await stub.Moderate(request, timeout=30)).moderation
+        first = (await stub.Moderate(request, timeout=60)).moderation
         again = await stub.ModerateEmbedding(
             pb.ModerateEmbeddingRequest(
                 embeddings=first.embeddings,
@@ -170,7 +170,7 @@ async def test_judging_leaves_the_event_loop_when_it_is_long(
                 frames_total=first.image.frames_total,
                 frames_judged=first.image.frames_judged,
             ),
-            timeout=30,
+            timeout=60,
         )
     assert again.moderation.categories == first.categories
     assert [thread is not threading.current_thread() for thread in threads] == [long, long]
@@ -180,7 +180,7 @@ async def test_head_judges_and_is_told(toy_model: Model, tmp_path: Path) -> None
     path = write_head(tmp_path, toy_model)
     async with connected(toy_model, path) as stub:
         moderation = await judge(stub)
-        policy = (await stub.GetPolicy(pb.GetPolicyRequest(), timeout=30)).policy
+        policy = (await stub.GetPolicy(pb.GetPolicyRequest(), timeout=60)).policy
     (red,) = moderation.categories
     assert (moderation.verdict, red.score_kind) == (pb.VERDICT_BLOCK, pb.SCORE_KIND_UNCALIBRATED)
     assert red.logit == pytest.approx(4, abs=0.5)

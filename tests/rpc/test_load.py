@@ -5,16 +5,23 @@ import threading
 
 import grpc
 import pytest
+from clipwarden.engine.decoding import DecodeThreads
 from google.rpc import code_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from clipwarden.engine import batching, pipeline
+from clipwarden.engine.batching import Batcher
 from clipwarden.modelfolder.load import Model
 from clipwarden.v1 import moderation_pb2 as pb
 from kit.serving import Rig, eventually, picture, refused, serving
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+def stall_after(seconds: float, stage: Batcher | DecodeThreads) -> None:
+    """Say when a stage counts as stuck: soon while the test holds it, and never by a busy machine alone."""
+    stage._stall_seconds = seconds
 
 
 async def health_of(rig: Rig) -> int:
@@ -105,7 +112,7 @@ async def test_hung_client_does_not_hold_others_up(toy_model: Model) -> None:
         for call in hung:
             await call.write(pb.StreamModerateRequest(id="a", image=pb.ImageSource(data=picture("red"))))
         # None of them ever reads; everyone else is served.
-        assert (await rig.moderate(picture("blue"), timeout=10)).verdict == pb.VERDICT_ALLOW
+        assert (await rig.moderate(picture("blue"), timeout=60)).verdict == pb.VERDICT_ALLOW
         for call in hung:
             call.cancel()
 
@@ -115,7 +122,7 @@ async def test_connections_that_never_speak_hold_up_neither_calls_nor_the_end(to
         host, _, port = str(rig.server.address).rpartition(":")
         silent = [await asyncio.open_connection(host, int(port)) for _ in range(20)]
         silent[0][1].write(b"PRI * HTTP/2.0")  # half a greeting
-        assert (await rig.moderate(picture("blue"), timeout=10)).verdict == pb.VERDICT_ALLOW
+        assert (await rig.moderate(picture("blue"), timeout=60)).verdict == pb.VERDICT_ALLOW
         await rig.server.drain()
     for _, writer in silent:
         writer.close()
@@ -130,12 +137,14 @@ async def test_message_beyond_the_transports_limit_is_cut_off_by_grpc(toy_model:
 
 
 async def test_stuck_encoder_fails_calls_and_turns_health_off_until_it_is_back(toy_model: Model) -> None:
-    async with serving(toy_model, stall_seconds=0.05) as rig:
+    async with serving(toy_model) as rig:
+        stall_after(0.05, rig.server.pipeline._batcher)
         with rig.encoder.held():
             answer = await refused(rig.moderate(picture("red")))
             assert (answer.code, answer.reason) == (code_pb2.INTERNAL, "ENCODER_FAILED")
             assert await health_of(rig) == NOT_SERVING
             assert (await refused(rig.moderate(picture("red")))).reason == "ENCODER_FAILED"
+            stall_after(60, rig.server.pipeline._batcher)
         await eventually(lambda: rig.server.health.serving)
         assert (await rig.moderate(picture("red"))).verdict == pb.VERDICT_BLOCK
 
@@ -160,14 +169,14 @@ async def test_image_refused_by_its_header_takes_no_decode_thread(
     release, decode = threading.Event(), pipeline.decode_file
 
     def wait(data: bytes, header: object, **settings: object) -> object:
-        release.wait(timeout=30)
+        release.wait(timeout=60)
         return decode(data, header, **settings)  # type: ignore[arg-type]
 
     async with serving(toy_model, decode_threads=1) as rig:
         monkeypatch.setattr(pipeline, "decode_file", wait)
         busy = asyncio.create_task(rig.moderate(picture("red")))
         await eventually(lambda: rig.server.pipeline.admission.items == 1)
-        assert (await refused(rig.moderate(b"not an image at all", timeout=10))).reason == "IMAGE_FORMAT_UNSUPPORTED"
+        assert (await refused(rig.moderate(b"not an image at all", timeout=60))).reason == "IMAGE_FORMAT_UNSUPPORTED"
         release.set()
         assert (await busy).verdict == pb.VERDICT_BLOCK
 
@@ -178,15 +187,17 @@ async def test_stuck_decoders_fail_calls_and_turn_health_off_until_one_is_back(
     release, decode = threading.Event(), pipeline.decode_file
 
     def hang(data: bytes, header: object, **settings: object) -> object:
-        release.wait(timeout=30)
+        release.wait(timeout=60)
         return decode(data, header, **settings)  # type: ignore[arg-type]
 
-    async with serving(toy_model, stall_seconds=0.05, decode_threads=2) as rig:
+    async with serving(toy_model, decode_threads=2) as rig:
+        stall_after(0.05, rig.server.pipeline._decoders)
         monkeypatch.setattr(pipeline, "decode_file", hang)
         calls = [asyncio.create_task(refused(rig.moderate(picture("red")))) for _ in range(5)]
         assert {answer.reason for answer in await asyncio.gather(*calls)} == {"ENCODER_FAILED"}
         assert await health_of(rig) == NOT_SERVING
         assert (await refused(rig.moderate(picture("red")))).reason == "ENCODER_FAILED"
+        stall_after(60, rig.server.pipeline._decoders)
         release.set()
         await eventually(lambda: rig.server.health.serving)
         assert (await rig.moderate(picture("red"))).verdict == pb.VERDICT_BLOCK

@@ -15,7 +15,7 @@ Samples = Mapping[tuple[str, frozenset[tuple[str, str]]], float]
 
 async def scrape(rig: Rig) -> Samples:
     def read() -> str:
-        with urllib.request.urlopen(f"http://{rig.server.metrics_address}/metrics", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://{rig.server.metrics_address}/metrics", timeout=60) as answer:
             return str(answer.read().decode())
 
     families = text_string_to_metric_families(await asyncio.to_thread(read))

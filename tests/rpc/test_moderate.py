@@ -133,8 +133,8 @@ async def test_blank_image_is_flagged_and_reviewed(toy_model: Model) -> None:
     assert list(moderation.raised_by) == [pb.VERDICT_RAISE_DEGRADED]
 
 
-async def test_unix_socket_serves_as_tcp_does(toy_model: Model, tmp_path: Path) -> None:
-    path = tmp_path / "clipwarden.sock"
+async def test_unix_socket_serves_as_tcp_does(toy_model: Model, socket_folder: Path) -> None:
+    path = socket_folder / "clipwarden.sock"
     async with serving(toy_model, listen=None, unix_socket=str(path)) as rig:
         assert (await rig.moderate(picture("red"))).verdict == pb.VERDICT_BLOCK
     assert not path.exists()

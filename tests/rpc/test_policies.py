@@ -45,7 +45,7 @@ async def test_policy_is_told_in_full(toy_model: Model) -> None:
     async with serving(toy_model) as rig:
         policy = (await rig.stub.GetPolicy(pb.GetPolicyRequest())).policy
     assert (policy.ref.id, policy.is_default) == ("colours", True)
-    assert (policy.owner, policy.reason, policy.review_by) == ("t@example.com", "for tests", "2027-06-01")
+    assert (policy.owner, policy.reason, policy.review_by) == ("t@example.com", "for tests", "2999-06-01")
     assert policy.model.fingerprint == toy_model.fingerprint
     assert (policy.on_error, policy.on_partial) == (pb.VERDICT_BLOCK, pb.VERDICT_REVIEW)
     assert [(context.name, context.description) for context in policy.contexts] == [("poppies", "a field of poppies")]

@@ -14,8 +14,6 @@ from clipwarden_export.exits import Exit
 from clipwarden_export.verification.compare import BARS
 from kit.pictures import natural_picture
 
-pytestmark = pytest.mark.timeout(600)
-
 POLICY = """
 api: clipwarden/v1
 metadata: {id: compare}

@@ -21,11 +21,8 @@ from clipwarden.vision.preprocess import fit_to_side
 from clipwarden_export.cli import app
 from clipwarden_export.exits import Exit
 from clipwarden_export.importers.imported import POLICY_NAME
-from kit.checkpoints import varied_pictures
-from kit.safetychecker import png
+from kit.checkpoints import varied_pictures, varied_pngs
 from kit.serving import settings_for_test
-
-pytestmark = pytest.mark.timeout(600)
 
 WIDTH = 64
 Vectors = NDArray[np.float32]
@@ -124,7 +121,7 @@ def imported(source: Path, model: Path, folder: Path, threshold: float, *extra: 
 async def served(model: Path, folder: Path) -> list[pb.CategoryResult]:
     snapshot = load_snapshot(str(model), [str(folder / POLICY_NAME)], threads=1)
     async with running_server(settings_for_test(), snapshot) as server, AsyncClient(server.address) as client:
-        results = await client.moderate_batch([png(each) for each in varied_pictures()], timeout=300)
+        results = await client.moderate_batch(varied_pngs(), timeout=300)
     return [result.unwrap().categories[0] for result in results]
 
 

@@ -27,8 +27,6 @@ from clipwarden_export.importers.imported import POLICY_NAME
 from clipwarden_export.importers.q16 import VECTORS_NAME
 from kit.checkpoints import varied_pictures
 
-pytestmark = pytest.mark.timeout(600)
-
 FULL = (ViewRef(name="full"),)
 THRESHOLDS = (0.05, 0.5, 0.9)
 

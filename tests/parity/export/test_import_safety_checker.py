@@ -4,15 +4,14 @@ import json
 import math
 import shutil
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner, Result
 
@@ -40,7 +39,7 @@ from clipwarden_export.importers.safetychecker import (
     policy_arrays,
     policy_document,
 )
-from kit.checkpoints import varied_pictures
+from kit.checkpoints import varied_pictures, varied_pngs
 from kit.safetychecker import (
     StableDiffusionSafetyChecker,
     Verdicts,
@@ -48,30 +47,22 @@ from kit.safetychecker import (
     embed,
     forward_verdicts,
     make_checker,
-    png,
     save_checker,
 )
 from kit.serving import settings_for_test
-
-pytestmark = pytest.mark.timeout(600)  # an export takes seconds on an idle machine, minutes on a crowded one
 
 Bools = NDArray[np.bool_]
 FULL = (ViewRef(name="full"),)
 
 
-@cache
-def pictures() -> tuple[Image.Image, ...]:
-    return tuple(varied_pictures())
-
-
 @pytest.fixture(scope="module")
 def checker() -> StableDiffusionSafetyChecker:
-    return make_checker(pictures())
+    return make_checker(varied_pictures())
 
 
 @pytest.fixture(scope="module")
 def expected(checker: StableDiffusionSafetyChecker) -> Verdicts:
-    return diffusers_verdicts(checker, pictures())
+    return diffusers_verdicts(checker, varied_pictures())
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +90,9 @@ def model(imported: Path) -> Model:
 @pytest.fixture(scope="module")
 def vectors(model: Model) -> NDArray[np.float32]:
     """Our own embeddings of the pictures, by the exported graph behind our own preprocessing."""
-    return np.concatenate([model.image.encode(fit_to_side(each, model.manifest.image)[None]) for each in pictures()])
+    return np.concatenate(
+        [model.image.encode(fit_to_side(each, model.manifest.image)[None]) for each in varied_pictures()]
+    )
 
 
 def run(*arguments: object) -> Result:
@@ -120,7 +113,7 @@ def verdict_of(row: NDArray[np.float32], tables: object) -> Verdict:
 
 
 def test_verdicts_and_adjustment_decide_a_fifth_of_the_pictures_each(expected: Verdicts) -> None:
-    count = len(pictures())
+    count = len(varied_pictures())
     assert count >= 50
     by_adjustment = expected.flagged & ~expected.alone
     for group in (expected.alone, by_adjustment, ~expected.flagged, expected.special, ~expected.special):
@@ -136,7 +129,7 @@ def test_scored_verdicts_equal_those_of_forward_onnx(
 async def test_served_verdicts_equal_those_of_forward_onnx(expected: Verdicts, imported: Path) -> None:
     snapshot = load_snapshot(str(imported / "model"), [str(imported / POLICY_NAME)], threads=1)
     async with running_server(settings_for_test(), snapshot) as server, AsyncClient(server.address) as client:
-        results = await client.moderate_batch([png(each) for each in pictures()], timeout=300)
+        results = await client.moderate_batch(varied_pngs(), timeout=300)
     found = [result.unwrap() for result in results]
     assert {each.verdict for each in found} == {pb.VERDICT_ALLOW, pb.VERDICT_BLOCK}
     assert [each.verdict == pb.VERDICT_BLOCK for each in found] == expected.flagged.tolist()
@@ -233,7 +226,7 @@ def test_every_layout_is_read_alike(
         load_safety_checker(str(folder)) for folder in (source, save_checker(checker, tmp_path / layout, layout=layout))
     )
     assert other.tower.image == plain.tower.image
-    assert np.array_equal(other.tower.embed(pictures()[:4]), plain.tower.embed(pictures()[:4]))
+    assert np.array_equal(other.tower.embed(varied_pictures()[:4]), plain.tower.embed(varied_pictures()[:4]))
     assert np.array_equal(other.rule.concepts, plain.rule.concepts)
     assert np.array_equal(other.rule.special_thresholds, plain.rule.special_thresholds)
 
@@ -281,20 +274,19 @@ def test_rounding_path_disagrees_at_the_boundary_and_rounded_follows_it(
     checker: StableDiffusionSafetyChecker, expected: Verdicts, model: Model, source: Path, tmp_path: Path
 ) -> None:
     """`forward` rounds to three decimals: a concept passed by 0.0003 is flagged by `forward_onnx` alone."""
-    picture = next(each for each, flagged in zip(pictures(), expected.flagged, strict=True) if not flagged)
+    picture = next(each for each, flagged in zip(varied_pictures(), expected.flagged, strict=True) if not flagged)
     rule = load_safety_checker(str(source)).rule
     concepts = rule.concepts / np.linalg.norm(rule.concepts, axis=1, keepdims=True)
     cosine = float(embed(checker, [picture])[0] @ concepts[0])
     blocked = {}
-    thresholds = checker.concept_embeds_weights.clone()
+    checker = deepcopy(checker)  # whose thresholds change here alone
     for passed_by in (0.0003, 0.0007):
         with torch.no_grad():
             checker.concept_embeds_weights.fill_(1.0)
             checker.concept_embeds_weights[0] = cosine - passed_by
-            checker.special_care_embeds_weights += 2.0
+            checker.special_care_embeds_weights.fill_(3.0)
             onnx = diffusers_verdicts(checker, [picture]).flagged[0]
             rounding = forward_verdicts(checker, [picture])[0]
-            checker.special_care_embeds_weights -= 2.0
         near = replace(rule, thresholds=np.array([cosine - passed_by, *[0.99] * 16], dtype=np.float32))
         near = replace(near, special_thresholds=np.full(3, 0.99, dtype=np.float32))
         ours = {}
@@ -309,8 +301,6 @@ def test_rounding_path_disagrees_at_the_boundary_and_rounded_follows_it(
             ours[rounded] = bool(judged(folder, model, model.image.encode(pixels))[0])
         assert (ours[False], ours[True]) == (onnx, rounding)
         blocked[passed_by] = (onnx, rounding)
-    with torch.no_grad():
-        checker.concept_embeds_weights.copy_(thresholds)
     assert blocked == {0.0003: (True, False), 0.0007: (True, True)}
 
 

@@ -16,12 +16,10 @@ from clipwarden_export.cli import app
 from clipwarden_export.exits import Exit
 from kit.exportprocess import POINTS, Export, start_export
 
-pytestmark = pytest.mark.timeout(900)  # an export takes seconds on an idle machine, minutes on a crowded one
-
 
 def end(export: Export, number: int) -> int | None:
     """Send a signal at the export's point, and wait for its end."""
-    assert export.reached.wait(600), export.log.read_text()
+    assert export.reached.wait(300), export.log.read_text()
     os.kill(export.process.pid, number)
     export.process.join(60)
     return export.process.exitcode
@@ -51,7 +49,7 @@ def test_killed_exports_leave_nothing_that_loads_and_the_old_folder_whole(
     exports.append(start_export(anew, point="rename", log=tmp_path / "new.log", graphs=tiny_model))
     assert [end(export, signal.SIGKILL) for export in exports[:2]] == [-signal.SIGKILL] * 2
     # The others wait for their end: at once, or those that begin later would clear away what those before them left.
-    assert all(export.reached.wait(600) for export in exports[2:])
+    assert all(export.reached.wait(300) for export in exports[2:])
     assert [end(export, signal.SIGKILL) for export in exports[2:]] == [-signal.SIGKILL] * 3
 
     left = [path.name for path in shelf.iterdir() if path.name.startswith(".")]

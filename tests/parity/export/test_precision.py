@@ -22,8 +22,6 @@ from clipwarden_export.verification.evidence import Evidence, gather_evidence
 from clipwarden_export.verification.verify import Candidate, Report, verify_candidate
 from kit.pictures import natural_picture
 
-pytestmark = pytest.mark.timeout(600)
-
 CPU = "CPUExecutionProvider"
 Converted = Callable[..., Path]
 

@@ -22,8 +22,6 @@ from clipwarden_export.sources.loading import load_checkpoint
 from clipwarden_export.verification.evidence import Evidence, gather_evidence
 from clipwarden_export.verification.verify import Candidate, Encoders, Report, verify_candidate
 
-pytestmark = pytest.mark.timeout(600)  # an export takes seconds on an idle machine, minutes on a crowded one
-
 Pixels = NDArray[np.uint8]
 Vectors = NDArray[np.float32]
 

@@ -1,15 +1,12 @@
 """An exported checkpoint, served over gRPC, gives the verdicts that its own library's cosines give."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from clipwarden.client import AsyncClient
@@ -27,11 +24,8 @@ from clipwarden_export.sources.loading import load_checkpoint
 from clipwarden_export.sources.towers import unit
 from clipwarden_export.verification.golden import make_golden
 from clipwarden_export.verification.verify import Encoders
-from kit.checkpoints import KINDS, Folders, Reference, varied_pictures, varied_strings
+from kit.checkpoints import KINDS, Folders, Reference, varied_pictures, varied_pngs, varied_strings
 from kit.serving import settings_for_test
-
-# An export takes seconds on an idle machine, minutes on a crowded one.
-pytestmark = pytest.mark.timeout(600)
 
 PROMPT = "a photo of a red bicycle"
 POLICY = """
@@ -74,11 +68,6 @@ class Shuffled(nn.Module):
         return self.tower(pixels[:, self.order])
 
 
-@cache
-def pictures() -> tuple[Image.Image, ...]:
-    return tuple(varied_pictures())
-
-
 def thresholds(scores: Sequence[float]) -> tuple[float, float]:
     """Cut the scores near their thirds, each time in the widest gap, so that rounding cannot move a verdict."""
     ordered = np.sort(scores)
@@ -105,14 +94,8 @@ async def served_verdicts(model: Path, review: float, block: float, scratch: Pat
     policy.write_text(POLICY.format(fingerprint=fingerprint, prompt=PROMPT, review=review, block=block))
     snapshot = load_snapshot(str(model), [str(policy)], threads=1)
     async with running_server(settings_for_test(), snapshot) as server, AsyncClient(server.address) as client:
-        results = await client.moderate_batch([png(picture) for picture in pictures()], timeout=300)
+        results = await client.moderate_batch(varied_pngs(), timeout=300)
     return [result.unwrap().verdict for result in results]
-
-
-def png(image: Image.Image) -> bytes:
-    data = io.BytesIO()
-    image.save(data, "PNG")
-    return data.getvalue()
 
 
 def republish(model: Path, tower: nn.Module, destination: Path) -> Path:
@@ -134,7 +117,7 @@ def republish(model: Path, tower: nn.Module, destination: Path) -> Path:
 async def test_verdicts_equal_those_of_the_origins_own_library(
     kind: str, checkpoint_of: Folders, model_of: Folders, tmp_path: Path
 ) -> None:
-    scores = KINDS[kind].reference(checkpoint_of(kind)).scores(pictures(), PROMPT)
+    scores = KINDS[kind].reference(checkpoint_of(kind)).scores(varied_pictures(), PROMPT)
     review, block = thresholds(scores)
     expected = expected_verdicts(scores, review, block)
     assert len(expected) >= 50
@@ -153,7 +136,7 @@ async def test_a_wrong_encoder_fails_the_comparison_of_verdicts(
         "constant": Constant(checkpoint.dim),
         "shuffled": Shuffled(checkpoint.image_tower, checkpoint.image.side),
     }[wrong].eval()
-    scores = KINDS["clip-b32"].reference(tiny_checkpoint).scores(pictures(), PROMPT)
+    scores = KINDS["clip-b32"].reference(tiny_checkpoint).scores(varied_pictures(), PROMPT)
     review, block = thresholds(scores)
     expected = expected_verdicts(scores, review, block)
 

@@ -22,7 +22,7 @@ def test_the_demo_shows_verdicts_a_broken_file_and_an_explanation(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "160")
     # The user's own settings are for the user's own server.
-    monkeypatch.setenv("CLIPWARDEN_MODEL", "/nonexistent")
+    monkeypatch.setenv("CLIPWARDEN_MODEL", str(pictures / "none"))
     images = [pictures / name for name in ("blue.png", "red.png", "yellow.png")]
     assert demo.show_demo(images, model=str(toy_folder), policy=str(policy_file)) == []
     text = capsys.readouterr().out
@@ -30,9 +30,9 @@ def test_the_demo_shows_verdicts_a_broken_file_and_an_explanation(
         assert expected in text
 
 
-def test_a_server_that_cannot_start_is_told_with_its_last_words() -> None:
+def test_a_server_that_cannot_start_is_told_with_its_last_words(tmp_path: Path) -> None:
     with (
-        running_subserver(["--model", "/nonexistent"]) as server,
+        running_subserver(["--model", str(tmp_path / "none")]) as server,
         Client(server.target, sleep=server.sleep) as client,
         pytest.raises(ServerUnavailableError, match="ended with status 4: There is no model folder"),
     ):
@@ -99,11 +99,11 @@ def test_without_a_runtime_the_demo_says_what_to_install(run: Run, monkeypatch: 
     assert "pip install" in result.stderr
 
 
-def test_an_image_that_is_refused_is_an_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_that_is_refused_is_an_outcome(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def refuse(*_: object, **__: object) -> v1.Moderation:
         raise ClientError("no")
 
-    client = Client("unix:/nonexistent")
+    client = Client(f"unix:{tmp_path}/none")
     monkeypatch.setattr(client, "moderate", refuse)
     assert demo._judge(client, "x", b"").error is not None
     client.close()

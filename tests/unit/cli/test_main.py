@@ -105,7 +105,7 @@ def test_ctrl_c_ends_with_130(pictures: Path) -> None:
             # The program is at work once its request has arrived.
             assert server.service.asked.wait(60)
             process.send_signal(signal.SIGINT)
-            assert process.wait(30) == 130
+            assert process.wait(60) == 130
             assert process.stderr is not None
             assert process.stderr.read() == b"Interrupted.\n"
         held.set()
@@ -134,8 +134,7 @@ def test_a_reader_that_goes_away_is_no_error(pictures: Path, toy_folder: Path, p
 def test_a_terminal_gets_colours_and_a_progress_bar(pictures: Path, toy_folder: Path, policy_file: Path) -> None:
     command = [*PROGRAM, "moderate", str(pictures), "--model", str(toy_folder), "--policy", str(policy_file)]
     terminal, program_side = pty.openpty()
-    environment = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "NO_COLOR"}}
-    environment |= {"TERM": "xterm-256color", "XDG_CACHE_HOME": str(pictures / "cache")}
+    environment = os.environ | {"TERM": "xterm-256color"}
     with subprocess.Popen(command, stdout=program_side, stderr=program_side, env=environment) as process:
         os.close(program_side)
         shown = b""
@@ -151,8 +150,7 @@ def test_a_terminal_gets_colours_and_a_progress_bar(pictures: Path, toy_folder: 
 
 def test_piped_output_is_plain_and_unbroken(pictures: Path, toy_folder: Path, policy_file: Path) -> None:
     command = [*PROGRAM, "moderate", str(pictures), "--model", str(toy_folder), "--policy", str(policy_file)]
-    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "\x1b" not in done.stdout + done.stderr
     assert "Judging" not in done.stderr
     (line,) = [line for line in done.stdout.splitlines() if str(pictures / "red.png") in line]

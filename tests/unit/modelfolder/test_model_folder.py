@@ -462,7 +462,8 @@ def fields_of(manifest: model_module.ModelManifest) -> dict:
     return {name: getattr(manifest, name) for name in manifest.__dataclass_fields__}
 
 
-def test_names_and_paths_resolve_to_folders(tmp_path: Path) -> None:
+def test_names_and_paths_resolve_to_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     assert resolve_model("mini") == embedded_model_path()
     assert embedded_model_path().parts[-2:] == ("models", "mini")
     assert resolve_model(tmp_path) == resolve_model(str(tmp_path)) == tmp_path

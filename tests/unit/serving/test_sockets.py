@@ -33,16 +33,16 @@ async def test_address_of_another_machine_is_refused_with_the_systems_reason(ser
         bind_tcp(server, "192.0.2.1:0")
 
 
-async def test_socket_of_a_dead_server_is_replaced(server: grpc.aio.Server, tmp_path: Path) -> None:
-    path = tmp_path / "s"
+async def test_socket_of_a_dead_server_is_replaced(server: grpc.aio.Server, socket_folder: Path) -> None:
+    path = socket_folder / "s"
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(path))
     assert path.is_socket()
     assert bind_unix(server, path) == f"unix:{path}"
 
 
-async def test_socket_of_a_living_server_is_left_alone(server: grpc.aio.Server, tmp_path: Path) -> None:
-    path = tmp_path / "s"
+async def test_socket_of_a_living_server_is_left_alone(server: grpc.aio.Server, socket_folder: Path) -> None:
+    path = socket_folder / "s"
     with socket.socket(socket.AF_UNIX) as living:
         living.bind(str(path))
         living.listen()
@@ -51,16 +51,16 @@ async def test_socket_of_a_living_server_is_left_alone(server: grpc.aio.Server, 
         assert path.is_socket()
 
 
-async def test_file_that_is_no_socket_is_left_alone(server: grpc.aio.Server, tmp_path: Path) -> None:
-    path = tmp_path / "s"
+async def test_file_that_is_no_socket_is_left_alone(server: grpc.aio.Server, socket_folder: Path) -> None:
+    path = socket_folder / "s"
     path.write_text("precious")
     with pytest.raises(ConfigError, match="is no socket"):
         bind_unix(server, path)
     assert path.read_text() == "precious"
 
 
-async def test_server_that_cannot_start_leaves_what_stands_in_its_way(toy_model: Model, tmp_path: Path) -> None:
-    path = tmp_path / "s"
+async def test_server_that_cannot_start_leaves_what_stands_in_its_way(toy_model: Model, socket_folder: Path) -> None:
+    path = socket_folder / "s"
     settings = settings_for_test(listen=None, unix_socket=str(path))
     path.write_text("precious")
     with pytest.raises(ConfigError, match="is no socket"):
@@ -77,12 +77,12 @@ async def test_server_that_cannot_start_leaves_what_stands_in_its_way(toy_model:
         assert path.is_socket()
 
 
-def test_socket_of_a_successor_outlives_its_predecessor(tmp_path: Path) -> None:
-    path = tmp_path / "s"
+def test_socket_of_a_successor_outlives_its_predecessor(socket_folder: Path) -> None:
+    path = socket_folder / "s"
     path.touch()
     ours = identity(path)
-    (tmp_path / "new").touch()
-    (tmp_path / "new").replace(path)
+    (socket_folder / "new").touch()
+    (socket_folder / "new").replace(path)
     release_unix(path, ours)
     assert path.exists()
     release_unix(path, identity(path))
@@ -90,17 +90,17 @@ def test_socket_of_a_successor_outlives_its_predecessor(tmp_path: Path) -> None:
     release_unix(path, identity(path))
 
 
-async def test_folder_that_is_not_there_is_named_by_the_system(server: grpc.aio.Server, tmp_path: Path) -> None:
+async def test_folder_that_is_not_there_is_named_by_the_system(server: grpc.aio.Server, socket_folder: Path) -> None:
     with pytest.raises(ConfigError, match="no such file or directory"):
-        bind_unix(server, tmp_path / "none" / "s")
+        bind_unix(server, socket_folder / "none" / "s")
 
 
-async def test_path_too_long_for_a_socket_is_refused(server: grpc.aio.Server, tmp_path: Path) -> None:
+async def test_path_too_long_for_a_socket_is_refused(server: grpc.aio.Server, socket_folder: Path) -> None:
     with pytest.raises(ConfigError, match="longer than 107 bytes"):
-        bind_unix(server, tmp_path / ("x" * MAX_SOCKET_PATH))
+        bind_unix(server, socket_folder / ("x" * MAX_SOCKET_PATH))
 
 
-async def test_refusal_by_grpc_alone_is_still_told_in_a_sentence(tmp_path: Path) -> None:
+async def test_refusal_by_grpc_alone_is_still_told_in_a_sentence(socket_folder: Path) -> None:
     class Refusing:
         def add_insecure_port(self, _: str) -> int:
             return 0
@@ -113,4 +113,4 @@ async def test_refusal_by_grpc_alone_is_still_told_in_a_sentence(tmp_path: Path)
         with pytest.raises(ConfigError, match="the system refused it"):
             bind_tcp(cast("grpc.aio.Server", server), "127.0.0.1:0")
         with pytest.raises(ConfigError, match="the system refused it"):
-            bind_unix(cast("grpc.aio.Server", server), tmp_path / "s")
+            bind_unix(cast("grpc.aio.Server", server), socket_folder / "s")

@@ -5,7 +5,6 @@ from clipwarden.tuning.metrics import (
     auroc,
     auroc_interval,
     balanced_weights,
-    brier_skill,
     calibration_error,
     ranks_of_truth,
     recall_at,
@@ -18,24 +17,8 @@ def chance() -> np.random.Generator:
     return np.random.default_rng(3)
 
 
-def test_auroc_agrees_with_scikit_learn_ties_included(chance: np.random.Generator) -> None:
-    sklearn = pytest.importorskip("sklearn.metrics")
-    positives, negatives = chance.integers(0, 9, 40) / 4, chance.integers(-3, 7, 300) / 4
-    labels = np.r_[np.ones(40), np.zeros(300)]
-    expected = sklearn.roc_auc_score(labels, np.r_[positives, negatives])
-    assert auroc(positives, negatives) == pytest.approx(expected, abs=1e-12)
-
-
 def test_auroc_of_nothing_is_no_number() -> None:
     assert np.isnan(auroc(np.array([]), np.array([1.0])))
-
-
-def test_brier_skill_agrees_with_scikit_learn(chance: np.random.Generator) -> None:
-    sklearn = pytest.importorskip("sklearn.metrics")
-    labels, probability = chance.random(200) < 0.3, chance.random(200)
-    weights = balanced_weights(labels)
-    score = sklearn.brier_score_loss(labels, probability, sample_weight=weights)
-    assert brier_skill(probability, labels, weights) == pytest.approx(1 - score / 0.25)
 
 
 def test_bootstrap_by_family_is_wider_than_by_drawing(chance: np.random.Generator) -> None:

@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -24,10 +26,16 @@ def tower() -> ImageTower:
     return tower.eval()
 
 
-# torch's exporter warns of itself: `isinstance(treespec, LeafSpec)` is deprecated.
-@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
-def test_an_exported_embedding_is_the_towers_and_ignores_its_batch(tower: ImageTower) -> None:
-    session = onnxruntime.InferenceSession(image_graph(tower), providers=["CPUExecutionProvider"])
+@pytest.fixture(scope="module")
+def graph(tower: ImageTower) -> bytes:
+    """The exported tower."""
+    with warnings.catch_warnings():  # torch's exporter warns of itself: `isinstance(treespec, LeafSpec)` is deprecated
+        warnings.simplefilter("ignore")
+        return image_graph(tower)
+
+
+def test_an_exported_embedding_is_the_towers_and_ignores_its_batch(tower: ImageTower, graph: bytes) -> None:
+    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
     pixels = np.random.default_rng(0).integers(0, 256, (5, SIDE, SIDE, 3), dtype=np.uint8)
     pixels[3:] = 255
     pixels[3, 20:40, 50:80] = (200, 30, 60)  # one with margins to cut, one blank
@@ -39,10 +47,8 @@ def test_an_exported_embedding_is_the_towers_and_ignores_its_batch(tower: ImageT
     assert np.abs(together - expected).max() < 2e-3  # weights are stored as fp16
 
 
-# As above.
-@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
-def test_a_further_round_begins_from_the_exported_weights(tower: ImageTower) -> None:
-    again = read_image_tower(image_graph(tower))
+def test_a_further_round_begins_from_the_exported_weights(tower: ImageTower, graph: bytes) -> None:
+    again = read_image_tower(graph)
     pixels = torch.rand(2, 3, 48, 48, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         assert torch.allclose(again.eval()(pixels), tower(pixels), atol=2e-3)
