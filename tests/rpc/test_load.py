@@ -5,12 +5,12 @@ import threading
 
 import grpc
 import pytest
-from clipwarden.engine.decoding import DecodeThreads
 from google.rpc import code_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from clipwarden.engine import batching, pipeline
 from clipwarden.engine.batching import Batcher
+from clipwarden.engine.threads import WorkThreads
 from clipwarden.modelfolder.load import Model
 from clipwarden.v1 import moderation_pb2 as pb
 from kit.serving import Rig, eventually, picture, refused, serving
@@ -19,7 +19,7 @@ SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
-def stall_after(seconds: float, stage: Batcher | DecodeThreads) -> None:
+def stall_after(seconds: float, stage: Batcher | WorkThreads) -> None:
     """Say when a stage counts as stuck: soon while the test holds it, and never by a busy machine alone."""
     stage._stall_seconds = seconds
 
