@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from clipwarden.policy.language.learned import BundleTensors, bundle_tensors
+from clipwarden.policy.methods import METHODS
 from clipwarden.policy.schema import (
     Adjustment,
     Attribute,
@@ -30,7 +31,6 @@ from clipwarden.policy.schema import (
     Pool,
     Prompt,
     Thresholds,
-    Unit,
     Verdict,
 )
 
@@ -179,7 +179,8 @@ def _concept_parts(draw: st.DrawFn, name: str) -> dict[str, object]:
     pool = draw(st.sampled_from(Pool))
     phrases = st.one_of(TEXTS, learned_vectors())
     texts = draw(st.lists(phrases, min_size=1, max_size=5, unique_by=_meaning))
-    split = len(texts) if method is Method.COSINE else draw(st.integers(1, len(texts)))
+    takes = METHODS[method].takes
+    split = draw(st.integers(1, len(texts))) if "negatives" in takes else len(texts)
     weights = st.just(1.0) if pool is Pool.MAX else st.floats(0.001, 999)
     calibration = st.builds(
         Calibration,
@@ -197,7 +198,7 @@ def _concept_parts(draw: st.DrawFn, name: str) -> dict[str, object]:
         "templates": draw(TEMPLATES),
         "method": method,
         "pool": pool,
-        "calibration": None if method is Method.COSINE else draw(st.none() | calibration),
+        "calibration": draw(st.none() | calibration) if "calibration" in takes else None,
     }
 
 
@@ -213,7 +214,8 @@ def _bounds(draw: st.DrawFn, low: float) -> Bounds:
 @st.composite
 def _category(draw: st.DrawFn, name: str, attributes: Sequence[Attribute], contexts: Sequence[Context]) -> Category:
     parts = draw(_concept_parts(name))
-    low, unit = (-1.0, Unit.COSINE) if parts["method"] is Method.COSINE else (0.0, Unit.SCORE)
+    facts = METHODS[parts["method"]]
+    low, unit = facts.lowest, facts.unit
     bounds = draw(st.none() | _bounds(low))
     overrides = {}
     if bounds is not None:

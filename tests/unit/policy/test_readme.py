@@ -1,6 +1,7 @@
 """The policy language's page says what the code does."""
 
 import copy
+import dataclasses
 import json
 import re
 from datetime import date
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from clipwarden.policy import schema
 from clipwarden.policy.language import concept_keys, keys
 from clipwarden.policy.language.load import parse_policy
 from clipwarden.policy.language.pages import keys_table, methods_table, words_table
@@ -35,7 +37,7 @@ def test_worked_example_is_a_clean_policy() -> None:
 
 @pytest.mark.parametrize("table", [keys.POLICY, *TABLES.values()], ids=lambda table: table.names[0])
 def test_every_table_of_keys_is_the_one_that_the_reader_uses(table: Keys) -> None:
-    assert keys_table(table) in PAGE
+    assert keys_table(table) in PAGE, f"write into policies/README.md:\n{keys_table(table)}"
 
 
 def test_attributes_are_told_apart() -> None:
@@ -47,6 +49,17 @@ def test_words_are_the_ones_in_the_code() -> None:
     pool = next(key for key in concept_keys.SCORING if key.name == "pool")
     assert methods_table() in PAGE
     assert words_table(pool, "several prompts become one number by") in PAGE
+
+
+def test_the_page_names_the_fields_that_came_after_digests() -> None:
+    paragraph = PAGE.partition("came after digests were in use (")[2].partition(")")[0]
+    later = {
+        field.name
+        for kind in (schema.Category, schema.Attribute, schema.Policy)
+        for field in dataclasses.fields(kind)
+        if field.metadata.get("added_later")
+    }
+    assert later == set(re.findall(r"`(\w+)`", paragraph))
 
 
 def test_keys_of_later_are_announced() -> None:

@@ -127,7 +127,11 @@ SCORING = Keys(
             ),
             help="how several prompts become one number",
             default="max",
-            misuse=Misuse(code="pool-under-head", message="A head has no prompts to pool.", fix="Delete the pool."),
+            misuse=Misuse(
+                code="pool-under-{method}",
+                message="Under `method: {method}` there are no prompts to pool.",
+                fix="Delete the pool.",
+            ),
         ),
         Key(
             name="file",
@@ -178,7 +182,9 @@ SHARED = (
         ),
         help="what it looks like: texts, weighted texts or learned vectors",
         required=True,
-        misuse=Misuse(code="prompts-under-head", message="Prompts do nothing under `method: head`.", fix=_NO_TEXTS),
+        misuse=Misuse(
+            code="prompts-under-{method}", message="Prompts do nothing under `method: {method}`.", fix=_NO_TEXTS
+        ),
     ),
     Key(
         name="negatives",
@@ -200,7 +206,9 @@ SHARED = (
         help="in place of `defaults.templates`",
         inherited=True,
         misuse=Misuse(
-            code="templates-under-head", message="Templates do nothing under `method: head`.", fix="Delete them."
+            code="templates-under-{method}",
+            message="Templates do nothing under `method: {method}`.",
+            fix="Delete them.",
         ),
     ),
     Key(
@@ -215,7 +223,7 @@ SHARED = (
         help="what makes scores probabilities; fitted on labelled images",
         misuse=Misuse(
             code="calibration-under-{method}",
-            message="A calibration does nothing under `method: {method}`, which compares the cosine as it is.",
+            message="A calibration does nothing under `method: {method}`, whose number is compared as it is.",
             fix="Delete it, or write `scoring: {{method: margin}}`.",
         ),
     ),
