@@ -24,7 +24,17 @@ from enum import StrEnum
 
 
 class ClipwardenError(Exception):
-    """Base of every error that clipwarden raises on purpose."""
+    """Base of every error that clipwarden raises on purpose; they may cross from process to process."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Say how to make it again: Python's own way calls the class with nothing but the message."""
+        return _rebuild, (type(self), self.args), self.__dict__
+
+
+def _rebuild(kind: type[ClipwardenError], args: tuple[object, ...]) -> ClipwardenError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    return error
 
 
 class Reason(StrEnum):

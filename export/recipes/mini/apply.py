@@ -12,9 +12,6 @@ from clipwarden.policy.digest import fit_digest
 from clipwarden.policy.language.load import load_policy, parse_policy
 from clipwarden.scoring.score import sigmoid
 from clipwarden.tuning.fitting import (
-    BLOCK_FALSE_POSITIVES,
-    PREVALENCE,
-    REVIEW_FALSE_POSITIVES,
     bias_at,
     fit_platt,
     threshold_for,
@@ -23,6 +20,11 @@ from recipes.mini.heldout import HeldOut
 from recipes.mini.labels import read_labels
 from recipes.mini.moderation import gather_cases, score_cases
 from recipes.mini.sets import SELECTION_SETS
+
+# Prior of one offending sticker in fifty; thresholds come from rates, so it only shapes how scores read.
+PREVALENCE: Final = 0.02
+REVIEW_FALSE_POSITIVES: Final = 0.015
+BLOCK_FALSE_POSITIVES: Final = 0.002
 
 _OWNED: Final = ("  mode:", "  calibration:", "  thresholds:")
 
@@ -68,7 +70,7 @@ def fit_policy(path: Path, model: Model, held: HeldOut, shadow: frozenset[str]) 
     slope = float(f"{fit.slope:.4g}")
     settings = {}
     for index, (category, truth) in enumerate(zip(scores.categories, truths, strict=True)):
-        bias = round(bias_at(fit.biases[index]), 3)
+        bias = round(bias_at(fit.biases[index], PREVALENCE), 3)
         negatives = sigmoid(slope * scores.margin[(truth != "positive") & (truth != "ambiguous"), index] + bias)
         settings[category.id] = Setting(
             mode="shadow" if category.id in shadow else "enforce",

@@ -127,7 +127,7 @@ def _check(options: JudgeOptions) -> None:
 
 def _is_address(server: str) -> bool:
     # Names in a scheme of gRPC's own, such as dns:///host, are left to it. To a host alone it would add port 443.
-    if "://" in server or server.startswith(("unix:", "unix-abstract:")):
+    if server.startswith(("dns:", "ipv4:", "ipv6:", "unix:", "unix-abstract:", "vsock:", "xds:")):
         return True
     try:
         return address(server) is not None

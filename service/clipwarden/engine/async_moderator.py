@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from clipwarden.engine.images import ImageSource, name_of, read_source
+from clipwarden.engine.images import ImageSource, name_of, read_source, require_several
 from clipwarden.engine.in_order import in_order
 from clipwarden.engine.pipeline import Pipeline
 from clipwarden.engine.results import EmbeddedImage, Judged
@@ -38,6 +38,10 @@ class ImageResult:
     source: ImageSource
     judged: Judged | None = None
     error: ClipwardenError | OSError | None = None
+
+    def __repr__(self) -> str:
+        """Say it in a line, whatever the source holds."""
+        return f"<ImageResult {self.name}: {self.judged or self.error!r}>"
 
     @property
     def name(self) -> str:
@@ -199,7 +203,9 @@ class AsyncModerator:
         Raises:
             RequestError: No such policy or context.
             ClipwardenError: The model or a policy cannot be loaded.
+            TypeError: It is one image, or the path of a folder, in the place of several images.
         """
+        require_several(images)
         (await self.snapshot()).select(policy, context)
         one = partial(self.result, policy=policy, context=context)
         async with aclosing(in_order(images, one, width=at_once)) as results:

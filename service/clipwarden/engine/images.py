@@ -44,6 +44,16 @@ def read_source(source: ImageSource, *, limit: int) -> bytes:
     return data
 
 
+def require_several(images: object) -> None:
+    """Refuse what can be iterated over and was not meant to be: the letters of a path, the numbers of bytes.
+
+    Raises:
+        TypeError: It is one image, or the path of a folder.
+    """
+    if isinstance(images, str | os.PathLike | bytes | bytearray | memoryview):
+        raise TypeError("several images are an iterable of images; for a folder, give Path(folder).iterdir()")
+
+
 def name_of(source: ImageSource) -> str:
     """Name an image for people: its path, or what it is."""
     if isinstance(source, str | os.PathLike):

@@ -13,11 +13,12 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from functools import cache
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from clipwarden.engine.async_moderator import AsyncModerator, ImageResult
-from clipwarden.engine.images import ImageSource
+from clipwarden.engine.images import ImageSource, require_several
 from clipwarden.engine.results import EmbeddedImage, Judged
 from clipwarden.engine.settings import AT_ONCE, EngineSettings
 from clipwarden.engine.snapshot import Snapshot
@@ -108,7 +109,13 @@ class Moderator:
 
         The images are taken in the thread that takes the results.
         """
+        require_several(images)
         self.snapshot().select(policy, context)
+        return self._results(images, policy, context, at_once)
+
+    def _results(
+        self, images: Iterable[ImageSource], policy: str | None, context: str | None, at_once: int
+    ) -> Iterator[ImageResult]:
         thread = self._own_thread()
         window: deque[Future[ImageResult]] = deque()
         try:
@@ -151,6 +158,7 @@ class _LoopThread:
         thread = threading.Thread(target=self._loop.run_forever, name="clipwarden-moderator", daemon=True)
         thread.start()
         self.stop = weakref.finalize(self, _stop, self._loop, thread, os.getpid())
+        _end_with_the_program(self)
 
     def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         return asyncio.run_coroutine_threadsafe(work, self._loop)
@@ -161,6 +169,28 @@ class _LoopThread:
             return future.result()
         finally:
             future.cancel()  # Ctrl-C: nobody waits for it any more
+
+
+_RUNNING: "weakref.WeakSet[_LoopThread]" = weakref.WeakSet()
+
+
+def _end_with_the_program(thread: _LoopThread) -> None:
+    _watch_the_end()
+    _RUNNING.add(thread)
+
+
+@cache
+def _watch_the_end() -> None:
+    # Before the interpreter shuts the pools of threads, which `atexit` comes after: an image that is at work then would
+    # look like a broken encoder. What pools themselves use; where Python no longer has it, `finalize` has to do.
+    register = getattr(threading, "_register_atexit", None)
+    if register is not None:
+        register(_stop_all)
+
+
+def _stop_all() -> None:
+    for thread in list(_RUNNING):
+        thread.stop()
 
 
 def _stop(loop: asyncio.AbstractEventLoop, thread: threading.Thread, process: int) -> None:

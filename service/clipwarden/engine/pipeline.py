@@ -234,7 +234,9 @@ class Pipeline:
         total = time.perf_counter() - started + (image.timings.total if image.timings else 0.0)
         self._observer.note_stage("judge", seconds)
         self._observer.note_stage("total", total)
-        return Judged(judgement=judgement, image=image, selection=selection, judge_seconds=seconds, total_seconds=total)
+        return Judged(
+            judgement=judgement, image=image, model=self._model.identity, judge_seconds=seconds, total_seconds=total
+        )
 
     def require_model(self, fingerprint: str) -> None:
         """Insist that embeddings or policies come from the model that is loaded.

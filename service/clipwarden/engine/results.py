@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from clipwarden.engine.snapshot import Selection
+from clipwarden.modelfolder.load import ModelIdentity
 from clipwarden.policy.schema import Verdict
 from clipwarden.scoring.verdict import CategoryResult, Judgement, ViewRef
 from clipwarden.vision.facts import ImageFacts
@@ -51,18 +51,23 @@ class Judged:
     """A verdict and what it was made from.
 
     Attributes:
-        judgement: The verdict and its numbers.
+        judgement: The verdict and its numbers, and the policy that gave it, by id and digest.
         image: What was judged.
-        selection: What it was judged with.
+        model: What saw it, and where that ran.
         judge_seconds: Time of judging alone.
         total_seconds: From admission to verdict.
     """
 
     judgement: Judgement
     image: EmbeddedImage
-    selection: Selection
+    model: ModelIdentity
     judge_seconds: float
     total_seconds: float
+
+    def __repr__(self) -> str:
+        """Say it in a line; the parts say the rest."""
+        by = f" by {', '.join(self.decided_by)}" if self.decided_by else ""
+        return f"<Judged {self.verdict.name}{by}, policy {self.judgement.policy_id}, model {self.model.name}>"
 
     @property
     def verdict(self) -> Verdict:

@@ -33,6 +33,7 @@ __all__ = [
     "GoldenImage",
     "GoldenText",
     "Model",
+    "ModelIdentity",
     "ModelManifest",
     "Preprocessing",
     "Runtime",
@@ -63,6 +64,21 @@ class Runtime:
     golden_drift: float | None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelIdentity:
+    """Which model saw an image, and how it ran: what results carry in the place of the model itself.
+
+    Attributes:
+        name: For people.
+        fingerprint: `sha256:...` of everything that shapes a judgement.
+        runtime: Provider, version, measured drift.
+    """
+
+    name: str
+    fingerprint: str
+    runtime: Runtime
+
+
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Model:
     """A loaded model; immutable and safe to share between threads.
@@ -82,6 +98,11 @@ class Model:
     text: TextEncoder | None
     background: NDArray[np.float32] | None
     runtime: Runtime
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """What results say of it."""
+        return ModelIdentity(name=self.manifest.name, fingerprint=self.fingerprint, runtime=self.runtime)
 
 
 def load_model(

@@ -156,14 +156,14 @@ def _exempt(scores: ConceptScores, tables: Tables, context: str | None) -> tuple
         chosen[rule.index] = view
         if not strict[view]:
             exempted[rule.category.id] = next(
-                exemption.attribute for exemption, each in zip(rule.exemptions, holds, strict=True) if each[view]
+                each.exemption.attribute for each, held in zip(rule.exemptions, holds, strict=True) if held[view]
             )
     return chosen, exempted
 
 
-def _holds(exemption: ExemptionRule, scores: ConceptScores) -> NDArray[np.bool_]:
+def _holds(rule: ExemptionRule, scores: ConceptScores) -> NDArray[np.bool_]:
     """Find the views `[V]` where an exemption holds: none where its attribute could not be scored on all of them."""
-    return (scores.score[:, exemption.index] >= exemption.gte) & scores.finite[:, exemption.index].all()
+    return (scores.score[:, rule.index] >= rule.exemption.gte) & scores.finite[:, rule.index].all()
 
 
 def _category_result(

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from clipwarden.policy.language.bounds import merge_bounds
-from clipwarden.policy.schema import Bounds, Category, Mode
+from clipwarden.policy.schema import Bounds, Category, Exemption, Mode
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -12,14 +12,12 @@ class ExemptionRule:
     """An exemption with its attribute already found.
 
     Attributes:
-        attribute: Id, for the report.
+        exemption: As the policy wrote it.
         index: Of the attribute among the concepts.
-        gte: Inclusive, compared with the attribute's own score.
     """
 
-    attribute: str
+    exemption: Exemption
     index: int
-    gte: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,9 +53,7 @@ def category_rule(category: Category, contexts: Sequence[str], indexes: Mapping[
         category=category,
         index=indexes.get(category.id),
         bounds={name: _bounds_in(category, name) for name in (None, *contexts)},
-        exemptions=tuple(
-            ExemptionRule(attribute=item.attribute, index=indexes[item.attribute], gte=item.gte) for item in exemptions
-        ),
+        exemptions=tuple(ExemptionRule(exemption=item, index=indexes[item.attribute]) for item in exemptions),
     )
 
 

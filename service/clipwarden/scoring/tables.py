@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.bundle.vectors import scored_concepts
 from clipwarden.policy.methods import METHODS
-from clipwarden.policy.schema import Attribute, Category, Concept, Mode, Phrase, Pool, Unit
+from clipwarden.policy.schema import Attribute, Category, Concept, Method, Mode, Phrase, Pool, Unit
 from clipwarden.scoring.rules import CategoryRule, category_rule, in_modes
 from clipwarden.scoring.verdict import Adjusted, ScoreKind
 
@@ -19,6 +19,9 @@ NEGATIVE_PENALTY = 0.5
 this capped penalty, 0.659 with the plain difference to the best negative, which lets one benign look-alike veto.
 No digest covers it, so changing it means changing `policy.schema.SCHEMA_VERSION`: old calibrations no longer hold."""
 
+
+SCORED_METHODS = frozenset({Method.MARGIN, Method.COSINE, Method.HEAD})
+"""What `score.score_rows` has a formula for; a method that the policy language gains has to be added to both."""
 
 _ONE_ZERO = np.zeros(1, dtype=np.intp)
 
@@ -218,8 +221,10 @@ def _method_table(concepts: Sequence[Concept], compiled: CompiledPolicy) -> Meth
     columns = {head: column for column, head in enumerate(compiled.heads)}
     calibrations = [compiled.calibration(concept) for concept in concepts]
     pools = [concept.pool for concept in concepts]
-    is_margin = np.array([METHODS[concept.method].needs_background for concept in concepts], dtype=np.bool_)
-    is_head = np.array([bool(concept.head) for concept in concepts], dtype=np.bool_)
+    if unknown := {concept.method for concept in concepts} - SCORED_METHODS:
+        raise ValueError(f"there is no formula for the method {unknown.pop()}")
+    is_margin = np.array([concept.method is Method.MARGIN for concept in concepts], dtype=np.bool_)
+    is_head = np.array([concept.method is Method.HEAD for concept in concepts], dtype=np.bool_)
     return MethodTable(
         kinds=tuple(score_kind(concept, compiled) for concept in concepts),
         is_margin=is_margin,

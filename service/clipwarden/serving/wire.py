@@ -3,7 +3,7 @@
 from google.protobuf.duration_pb2 import Duration
 
 from clipwarden.engine.results import EmbeddedImage, Judged
-from clipwarden.modelfolder.load import Model
+from clipwarden.modelfolder.load import ModelIdentity
 from clipwarden.policy.schema import LearnedVector, Phrase, Verdict
 from clipwarden.scoring.verdict import AttributeResult, CategoryResult, Judgement, Match, Scored, ViewRef
 from clipwarden.v1 import moderation_pb2 as pb
@@ -44,7 +44,7 @@ def moderation(judged: Judged, *, request_id: str, return_embeddings: bool = Fal
         attributes=[_attribute(result) for result in judgement.attributes],
         policy=_policy_ref(judgement),
         context=judgement.context or "",
-        model=model_ref(judged.selection.snapshot.model),
+        model=model_ref(judged.model),
         image=_image_facts(judged.image.facts),
         embeddings=_embeddings(judged.image) if return_embeddings else [],
         timings=_timings(judged),
@@ -57,11 +57,11 @@ def verdict(value: Verdict | None) -> pb.Verdict.ValueType:
     return pb.VERDICT_UNSPECIFIED if value is None else pb.Verdict.Value(f"VERDICT_{value.name}")
 
 
-def model_ref(model: Model) -> pb.ModelRef:
+def model_ref(model: ModelIdentity) -> pb.ModelRef:
     """Render which model saw, and how it ran."""
     return pb.ModelRef(
         fingerprint=model.fingerprint,
-        name=model.manifest.name,
+        name=model.name,
         runtime=pb.Runtime(
             provider=model.runtime.provider,
             onnxruntime_version=model.runtime.onnxruntime,

@@ -45,7 +45,7 @@ def policy(selection: Selection) -> pb.Policy:
         owner=loaded.metadata.owner or "",
         reason=loaded.metadata.reason or "",
         review_by=loaded.metadata.review_by.isoformat() if loaded.metadata.review_by else "",
-        model=model_ref(selection.snapshot.model),
+        model=model_ref(selection.snapshot.model.identity),
         on_error=verdict(loaded.on_error),
         on_partial=verdict(loaded.on_partial),
         contexts=[pb.PolicyContext(name=item.name, description=item.description) for item in contexts],

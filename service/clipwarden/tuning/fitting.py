@@ -1,4 +1,4 @@
-"""Set a policy's biases and thresholds by the selection sets, and nothing else."""
+"""Labelled margins and scores in; calibrations, and thresholds that keep to a rate of false positives, out."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -8,15 +8,11 @@ import numpy.typing as npt
 
 from clipwarden.tuning.metrics import Floats
 
-# Prior of one offending sticker in fifty; thresholds come from rates, so it only shapes how scores read.
-PREVALENCE: Final = 0.02
-REVIEW_FALSE_POSITIVES: Final = 0.015
-BLOCK_FALSE_POSITIVES: Final = 0.002
 _L2: Final = 1e-4
 _STEPS: Final = 60
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Fit:
     """A slope shared by all categories and a bias for each, at even odds.
 
@@ -61,7 +57,7 @@ def fit_platt(margins: list[tuple[Floats, npt.NDArray[np.bool_]]]) -> Fit:
     return Fit(slope=float(theta[0] / scale), biases=tuple(float(b) for b in theta[1:]))
 
 
-def bias_at(bias: float, prevalence: float = PREVALENCE) -> float:
+def bias_at(bias: float, prevalence: float) -> float:
     """Move a bias fitted at even odds to a prevalence.
 
     Args:

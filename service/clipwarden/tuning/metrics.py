@@ -12,7 +12,7 @@ _Z_95: Final = 1.959963984540054  # two-sided 95 % quantile of the normal distri
 _EXTREME: Final = 1e-12
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Interval:
     """A figure between bounds.
 

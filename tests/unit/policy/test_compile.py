@@ -196,7 +196,13 @@ def test_vectors_that_do_not_fit_the_policy_are_a_fault_of_the_caller() -> None:
     with pytest.raises(ValueError, match="8 numbers where the model has 16"):
         bind_policy(policy, vectors, background, facts(dim=16))
     with pytest.raises(ValueError, match="same shape"):
-        bind_policy(policy, vectors, np.ones((1, 4), dtype=np.float32), facts())
+        bind_policy(policy, vectors, np.full((1, 4), 0.5, dtype=np.float32), facts())
+    broken = [np.ones((3, 8)) * 100, np.zeros((3, 8)), np.full((3, 8), np.nan)]
+    for wrong in broken:
+        with pytest.raises(ValueError, match="the background must be finite vectors of unit length"):
+            bind_policy(policy, vectors, wrong.astype(np.float32), facts())
+    with pytest.raises(ValueError, match="the background has no vector"):
+        bind_policy(policy, vectors, np.ones((0, 8), dtype=np.float32), facts())
     vectors["a rifle"] = vectors["a rifle"] * np.nan
     with pytest.raises(EncoderError, match="not finite"):
         bind_policy(policy, vectors, background, facts())

@@ -290,3 +290,21 @@ class TestTables:
     def test_a_policy_that_scores_nothing_is_still_judged(self) -> None:
         policy = make_policy([make_category("off", mode=Mode.DISABLED)])
         assert judge_cosines(policy).categories[0].scored is None
+
+
+def test_a_calibration_that_was_dropped_scores_nothing() -> None:
+    fitted = make_category(negatives=["toy"], method=Method.MARGIN, bias=4.0, review=0.5, mode=Mode.SHADOW)
+    calibrated = compile_with_random_vectors(make_policy(fitted))
+    stale = replace(calibrated, dropped_calibrations=frozenset({fitted.id}))
+    without = compile_with_random_vectors(make_policy(replace(fitted, calibration=None)))
+    view = unit_vectors(1, 32, seed=5)
+    scores = {}
+    for name, compiled in (("calibrated", calibrated), ("stale", stale), ("without", without)):
+        tables = prepare(compiled)
+        scored = best_views(score_rows(cosines(view, compiled), tables), [ViewRef(name="full")], tables)[0]
+        assert scored is not None
+        scores[name] = scored
+    assert scores["stale"] == scores["without"]
+    assert scores["stale"].kind is ScoreKind.UNCALIBRATED
+    assert scores["calibrated"].kind is ScoreKind.CALIBRATED
+    assert scores["calibrated"].score > scores["stale"].score

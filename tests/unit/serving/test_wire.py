@@ -41,7 +41,7 @@ def judge_vector(snapshot: Snapshot, vector: Vectors) -> Judged:
         image=EmbeddedImage(
             embeddings=vector, views=(FULL,), facts=ImageFacts(), fingerprint=snapshot.model.fingerprint
         ),
-        selection=selection,
+        model=snapshot.model.identity,
         judge_seconds=1.25,
         total_seconds=2.0,
     )

@@ -15,6 +15,7 @@ from clipwarden.policy.calibrations import stale_calibrations
 from clipwarden.policy.digest import policy_digest
 from clipwarden.policy.schema import Policy
 from clipwarden.textfiles.findings import Findings, Positions
+from clipwarden.unitvectors import require_unit
 
 
 def compile_policy(
@@ -53,7 +54,7 @@ def compile_policy(
     check_binding(policy, model, findings)
     findings.raise_if_failed()
     vectors = embed_texts(policy, model=model, cache=cache, progress=progress)
-    return bind_policy(policy, vectors, model.background, facts)
+    return _join(policy, vectors, model.background, facts)
 
 
 def bind_policy(
@@ -79,12 +80,31 @@ def bind_policy(
         PolicyError: It scores margins and there is no background, a learned vector or head reads another width, or an
             enforced category's calibration was fitted on something else.
         EncoderError: A text's templates cancel out, or its vectors are not finite.
-        ValueError: A text has no vector, or vectors or background are of another width.
+        ValueError: A text has no vector, or vectors or background are of another width, or the background is empty or
+            of another length than 1.
     """
     check_fingerprint(policy, facts)
     findings = Findings(Positions().file)
     check_facts(policy, facts, findings, has_background=background is not None)
     findings.raise_if_failed()
+    if background is not None:
+        _check_background(background)
+    return _join(policy, vectors, background, facts)
+
+
+def _check_background(background: NDArray[np.float32]) -> None:
+    if not len(background):
+        raise ValueError("the background has no vector; give None where there is none")
+    require_unit(background, ValueError("the background must be finite vectors of unit length"))
+
+
+def _join(
+    policy: Policy,
+    vectors: Mapping[str, NDArray[np.float32]],
+    background: NDArray[np.float32] | None,
+    facts: ModelFacts,
+) -> CompiledPolicy:
+    """Join what belongs together."""
     if missing := [text for text in embedded_texts(policy) if text not in vectors]:
         raise ValueError(f"{len(missing)} texts of the policy have no vector, such as {missing[0]!r}")
     rows = policy_rows(policy, vectors, background, dim=facts.dim)

@@ -1,6 +1,7 @@
 """A policy joined to one model's vectors: everything judging needs, immutable, no text encoder."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +10,7 @@ from clipwarden.policy.bundle.vectors import scored_concepts
 from clipwarden.policy.schema import Calibration, Concept, Head, Policy
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class CompiledPolicy:
     """A policy with the vector of each of its texts.
 
@@ -24,8 +25,6 @@ class CompiledPolicy:
             negatives. The last row is the mean of the background vectors (not unit), so that one matmul
             also yields `B`.
         dropped_calibrations: Ids of concepts whose calibration was fitted on something else, and is not used.
-        heads: Those of the scored concepts, in their order, each once, however many concepts share it; their logits
-            follow the cosines.
     """
 
     policy: Policy
@@ -35,12 +34,11 @@ class CompiledPolicy:
     logit_bias: float | None
     vectors: NDArray[np.float32]
     dropped_calibrations: frozenset[str]
-    heads: tuple[Head, ...] = field(init=False, repr=False)
 
-    def __post_init__(self) -> None:
-        # Kept, since every image asks for them.
-        heads = dict.fromkeys(concept.head for concept in scored_concepts(self.policy) if concept.head)
-        object.__setattr__(self, "heads", tuple(heads))
+    @cached_property  # every image asks for them
+    def heads(self) -> tuple[Head, ...]:
+        """Those of the scored concepts, in their order, each once, however many share it; logits follow the cosines."""
+        return tuple(dict.fromkeys(concept.head for concept in scored_concepts(self.policy) if concept.head))
 
     def calibration(self, concept: Concept) -> Calibration | None:
         """Return the calibration that a concept of the policy is scored with; None where none was fitted, or holds."""

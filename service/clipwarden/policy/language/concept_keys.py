@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 
 from clipwarden.policy.language.kinds import Choice, Number, Shape, Text, Texts
+from clipwarden.policy.language.learned import MAX_FILE_BYTES, MAX_HEAD_BYTES
 from clipwarden.policy.language.tables import Key, Keys, ListOf, Map, Misuse, TextOrMap
 from clipwarden.policy.methods import METHODS
 from clipwarden.policy.schema import (
@@ -72,7 +73,8 @@ VECTOR = Keys(
         Key(
             name="file",
             kind=Text(example="concepts.safetensors"),
-            help="a safetensors file beside the policy or in a folder below it, at most 64 MiB; the path starts at "
+            help="a safetensors file beside the policy or in a folder below it, at most "
+            f"{MAX_FILE_BYTES >> 20} MiB; the path starts at "
             "the policy's folder",
             required=True,
         ),
@@ -136,7 +138,8 @@ SCORING = Keys(
         Key(
             name="file",
             kind=Text(example="nsfw-head.safetensors"),
-            help="the trained network: a safetensors file beside the policy or in a folder below it, at most 64 MiB",
+            help="the trained network: a safetensors file beside the policy or in a folder below it, at most "
+            f"{MAX_HEAD_BYTES >> 20} MiB as float32",
             required=True,
             misuse=Misuse(
                 code="file-without-head",

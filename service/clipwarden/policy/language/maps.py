@@ -5,8 +5,8 @@ from functools import cache
 from typing import Any, cast
 
 from clipwarden.policy.language.keys import LATER, POLICY
-from clipwarden.policy.language.kinds import Kind, Plain
-from clipwarden.policy.language.tables import Key, Keys, ListOf, Map, chains, is_plain
+from clipwarden.policy.language.kinds import Plain
+from clipwarden.policy.language.tables import Key, Keys, ListOf, Map, MapOf, chains, is_plain
 from clipwarden.policy.methods import METHODS
 from clipwarden.policy.schema import Method
 from clipwarden.textfiles.tree import TextNode
@@ -149,6 +149,9 @@ def _stand_in(key: Key) -> object:
 
 
 def _hint(name: str, keys: Keys) -> str:
+    # The beginning of a key here, as `reason` in a category, is more likely that key than one of its name elsewhere.
+    if longer := next((key for key in keys.names if key.startswith(f"{name}_")), None):
+        return f"Did you mean `{longer}`?"
     # A word that is right elsewhere is no misspelling: `mode` at the top is not meant to be `model`.
     if home := _homes_below(keys).get(name) or _only_homes().get(name):
         return f"It belongs under `{home}`."
@@ -170,8 +173,14 @@ def _homes_below(keys: Keys) -> Mapping[str, str]:
 
 @cache
 def _only_homes() -> Mapping[str, str]:
-    """Name the map that a key stands in, where that is the only place for it in all the language."""
-    homes: dict[str, dict[str, Kind]] = {}
-    for *_, parent, key in (chain for chain in chains(POLICY) if len(chain) > 1):
-        homes.setdefault(key.name, {})[parent.name] = parent.kind
-    return {name: home for name, (home, *others) in homes.items() if not others and isinstance(homes[name][home], Map)}
+    """Name the map or list that a key stands in, where that is the only place for it in all the language.
+
+    Categories and attributes are no homes: a key of theirs would be at home in each of them. Nor are overrides, which
+    repeat the keys that they override.
+    """
+    homes: dict[str, dict[str, bool]] = {}
+    for *above, parent, key in (chain for chain in chains(POLICY) if len(chain) > 1):
+        if not isinstance(parent.kind, MapOf):
+            in_list = above and isinstance(parent.kind, ListOf) and isinstance(parent.kind.item, Map)
+            homes.setdefault(key.name, {})[parent.name] = bool(in_list) or isinstance(parent.kind, Map)
+    return {name: next(iter(found)) for name, found in homes.items() if [*found.values()] == [True]}
