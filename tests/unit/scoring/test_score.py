@@ -294,9 +294,9 @@ class TestTables:
 
 def test_a_calibration_that_was_dropped_scores_nothing() -> None:
     fitted = make_category(negatives=["toy"], method=Method.MARGIN, bias=4.0, review=0.5, mode=Mode.SHADOW)
-    calibrated = compile_with_random_vectors(make_policy(fitted))
+    calibrated = compile_with_random_vectors(make_policy([fitted]))
     stale = replace(calibrated, dropped_calibrations=frozenset({fitted.id}))
-    without = compile_with_random_vectors(make_policy(replace(fitted, calibration=None)))
+    without = compile_with_random_vectors(make_policy([replace(fitted, calibration=None)]))
     view = unit_vectors(1, 32, seed=5)
     scores = {}
     for name, compiled in (("calibrated", calibrated), ("stale", stale), ("without", without)):
