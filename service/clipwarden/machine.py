@@ -124,6 +124,15 @@ def prepare_process() -> None:
     Not done at import: a program that merely imports clipwarden keeps its own settings.
     """
     limit_blas_threads()
+    quiet_pillow()
+
+
+@cache
+def quiet_pillow() -> None:
+    """Have Pillow decode each image in one thread, and keep what it says about images to itself.
+
+    A program whose warnings are errors would otherwise refuse images that others judge.
+    """
     # Images are decoded side by side in a pool as wide as the CPUs; more threads inside one image only contend.
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1
     # A hostile file can make Pillow warn in ever new words, each remembered for ever by the warnings registry.

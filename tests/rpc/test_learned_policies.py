@@ -1,7 +1,6 @@
 """Policies of learned vectors, adjustments and heads: from their files to the answer on the wire, and loaded again."""
 
 import math
-import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,18 +8,13 @@ from pathlib import Path
 import grpc
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from clipwarden.engine import pipeline
-from clipwarden.engine import threads as threads_module
 from clipwarden.engine.snapshot import make_snapshot
 from clipwarden.errors import PolicyError
 from clipwarden.modelfolder.load import Model
-from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.bundle.file import write_bundle
 from clipwarden.policy.bundle.load import load_compiled
 from clipwarden.policy.tensors import dump_tensors
-from clipwarden.scoring.score import cosines
 from clipwarden.serving.server import running_server
 from clipwarden.v1 import moderation_pb2 as pb
 from clipwarden.v1 import moderation_pb2_grpc
@@ -143,37 +137,6 @@ def write_head(folder: Path, model: Model) -> Path:
     path = folder / "policy.yaml"
     path.write_text(HEAD_POLICY.format(fingerprint=model.fingerprint))
     return path
-
-
-@pytest.mark.parametrize("long", [True, False])
-async def test_judging_leaves_the_event_loop_when_it_is_long(
-    toy_model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, long: bool
-) -> None:
-    path = write_head(tmp_path, toy_model)
-    threads = []
-    if long:
-        monkeypatch.setattr(threads_module, "LOOP_BUDGET_MICROSECONDS", 0.0)
-
-    def noting(embeddings: NDArray[np.float32], compiled: CompiledPolicy) -> NDArray[np.float32]:
-        threads.append(threading.current_thread())
-        return cosines(embeddings, compiled)
-
-    monkeypatch.setattr(pipeline, "cosines", noting)
-    async with connected(toy_model, path) as stub:
-        options = pb.ModerationOptions(return_embeddings=True)
-        request = pb.ModerateRequest(image=pb.ImageSource(data=picture("red")), options=options)
-        first = (await stub.Moderate(request, timeout=60)).moderation
-        again = await stub.ModerateEmbedding(
-            pb.ModerateEmbeddingRequest(
-                embeddings=first.embeddings,
-                model_fingerprint=first.model.fingerprint,
-                frames_total=first.image.frames_total,
-                frames_judged=first.image.frames_judged,
-            ),
-            timeout=60,
-        )
-    assert again.moderation.categories == first.categories
-    assert [thread is not threading.current_thread() for thread in threads] == [long, long]
 
 
 async def test_head_judges_and_is_told(toy_model: Model, tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ async def open_judge(options: JudgeOptions, snapshot: Snapshot | None, *, images
             yield ServerJudge(client, options)
     else:
         # Warming up larger batches takes longer than a few images do one by one.
-        settings = EngineSettings.with_room_for(options.concurrency, max_batch=1 if images < WORTH_BATCHING else 0)
+        settings = EngineSettings(max_batch=1 if images < WORTH_BATCHING else 0).without_queue_limits()
         async with Pipeline(snapshot.model, settings) as pipeline:
             yield LocalJudge(pipeline, settings, snapshot.select(None, options.context), options)
 

@@ -5,10 +5,11 @@ import os
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Protocol, Self
+from weakref import WeakSet
 
 from clipwarden.engine.images import ImageSource, name_of, read_source, require_several
 from clipwarden.engine.in_order import in_order
@@ -16,13 +17,12 @@ from clipwarden.engine.pipeline import Pipeline
 from clipwarden.engine.results import EmbeddedImage, Judged
 from clipwarden.engine.settings import AT_ONCE, EngineSettings
 from clipwarden.engine.snapshot import Snapshot, load_snapshot, user_cache_folder
-from clipwarden.errors import ClipwardenError, RequestError
+from clipwarden.errors import ClipwardenError, RequestError, ShuttingDownError
+from clipwarden.machine import quiet_pillow
 from clipwarden.modelfolder.load import EMBEDDED_MODEL
 from clipwarden.modelfolder.runtime import CPU_PROVIDER
 from clipwarden.policy.bundle.cache import VectorCache
 from clipwarden.vision.plan import WHOLE, ViewPlan
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -60,13 +60,18 @@ class ImageResult:
         return self.judged
 
 
-_INHERITED: list[object] = []
-"""What a forked child has of its parent's moderators, and must neither use nor let go."""
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Loading:
-    """What a moderator judges with; all of it is plain, so that a moderator may be sent to another process."""
+class ModeratorOptions:
+    """What a moderator is made with; all of it is plain, so that a moderator may be sent to another process.
+
+    Attributes:
+        model: Model folder, or "mini" for the embedded model.
+        policies: Policy files, bundles, or names of shipped policies; the first is the default.
+        provider: onnxruntime execution provider.
+        encoder_threads: For the encoder; None takes all CPUs that the process may use.
+        vector_cache: Whether to keep the vectors of policy texts in the user's cache folder, as servers do.
+        settings: Limits and threads. Not its queue: what waits here is the caller's to bound.
+    """
 
     model: str
     policies: tuple[str, ...]
@@ -76,6 +81,9 @@ class _Loading:
     settings: EngineSettings
 
     def load(self) -> Snapshot:
+        """Load the model and the policies; takes seconds."""
+        # Not all of `prepare_process`: threads of BLAS are the program's business, but warnings would decide verdicts.
+        quiet_pillow()
         return load_snapshot(
             self.model,
             self.policies,
@@ -85,11 +93,33 @@ class _Loading:
         )
 
 
+def moderator_options(
+    model: str | os.PathLike[str],
+    policies: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    *,
+    provider: str,
+    encoder_threads: int | None,
+    vector_cache: bool,
+    settings: EngineSettings | None,
+) -> ModeratorOptions:
+    """Tidy what the makers of moderators accept; see `AsyncModerator`."""
+    listed = [policies] if isinstance(policies, str | os.PathLike) else policies
+    return ModeratorOptions(
+        # A path object is a folder even when it is called "mini".
+        model=model if isinstance(model, str) else str(Path(model).absolute()),
+        policies=tuple(os.fspath(policy) for policy in listed),
+        provider=provider,
+        encoder_threads=encoder_threads,
+        vector_cache=vector_cache,
+        settings=(settings or EngineSettings()).without_queue_limits(),
+    )
+
+
 class AsyncModerator:
-    """Judges images in this process, on the event loop that uses it first.
+    """Judges images in this process, on one event loop.
 
     The model is loaded at first use, or by `async with`; a copy in another process, forked or unpickled, loads its own.
-    Safe to share between tasks of one loop; another loop needs a moderator of its own.
+    Safe to share between tasks of the loop that used it first; while that loop lives, another one needs its own.
 
     Args:
         model: Model folder, or "mini" for the embedded model.
@@ -98,7 +128,7 @@ class AsyncModerator:
         provider: onnxruntime execution provider.
         encoder_threads: For the encoder; None takes all CPUs that the process may use.
         vector_cache: Whether to keep the vectors of policy texts in the user's cache folder, as servers do.
-        settings: Limits and bounds; None has room for `AT_ONCE` images of the largest size.
+        settings: Limits and threads; its queue bounds are not used, since nothing waits here but what the caller gave.
     """
 
     def __init__(
@@ -111,31 +141,33 @@ class AsyncModerator:
         vector_cache: bool = True,
         settings: EngineSettings | None = None,
     ) -> None:
-        listed = [policies] if isinstance(policies, str | os.PathLike) else policies
-        self._loading = _Loading(
-            # A path object is a folder even when it is called "mini".
-            model=model if isinstance(model, str) else str(Path(model).absolute()),
-            policies=tuple(os.fspath(policy) for policy in listed),
-            provider=provider,
-            encoder_threads=encoder_threads,
-            vector_cache=vector_cache,
-            settings=settings or EngineSettings.with_room_for(AT_ONCE),
+        self.__setstate__(
+            moderator_options(
+                model,
+                policies,
+                provider=provider,
+                encoder_threads=encoder_threads,
+                vector_cache=vector_cache,
+                settings=settings,
+            )
         )
-        self._forget()
 
-    def _forget(self) -> None:
-        self._process = os.getpid()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._opened: asyncio.Task[tuple[Snapshot, Pipeline]] | None = None
-
-    def __getstate__(self) -> _Loading:
+    def __getstate__(self) -> ModeratorOptions:
         """Leave sessions and threads behind; they belong to this process."""
-        return self._loading
+        return self._options
 
-    def __setstate__(self, loading: _Loading) -> None:
+    def __setstate__(self, options: ModeratorOptions) -> None:
         """Start unopened."""
-        self._loading = loading
-        self._forget()
+        self._options = options
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._opening: asyncio.Task[tuple[Snapshot, Pipeline]] | None = None
+        forget_in_children(self)
+
+    def forget(self) -> None:
+        """Start unopened in a forked child, where the threads behind it are missing."""
+        # Kept for ever: tasks that nobody can end would complain.
+        _INHERITED.append((self._loop, self._opening))
+        self._loop = self._opening = None
 
     async def __aenter__(self) -> Self:
         """Load the model and the policies now."""
@@ -149,12 +181,15 @@ class AsyncModerator:
         await self.close()
 
     async def close(self) -> None:
-        """Stop; images at work fail with ShuttingDownError. The next use opens it again."""
-        opened = self._opened if self._process == os.getpid() else None
-        self._forget()
-        if opened is not None:
-            _, pipeline = await opened
-            await pipeline.close()
+        """Stop; what is at work, or loading, fails with ShuttingDownError. The next use opens it again."""
+        self._take_loop()
+        opening, self._opening = self._opening, None
+        if opening is None:
+            return
+        opening.cancel()
+        await asyncio.wait({opening})
+        if not opening.cancelled() and opening.exception() is None:
+            await opening.result()[1].close()
 
     async def snapshot(self) -> Snapshot:
         """Return the model and the policies, loading them if need be."""
@@ -174,8 +209,10 @@ class AsyncModerator:
         Raises:
             ImageError: It cannot be judged as an image.
             RequestError: No such policy or context.
+            ShuttingDownError: It was closed meanwhile.
             ClipwardenError: The model or a policy cannot be loaded, or the encoder failed.
             OSError: The path cannot be read.
+            TypeError: It is none of the things that an image may be.
         """
         snapshot, pipeline = await self._open()
         selection = snapshot.select(policy, context)
@@ -195,7 +232,7 @@ class AsyncModerator:
             images: Any number, even endless.
             policy: As for `moderate`.
             context: As for `moderate`.
-            at_once: Most images at work or waiting to be taken from here.
+            at_once: Most images at work or waiting to be taken from here; at least 1.
 
         Yields:
             A result an image, in the order of the images.
@@ -203,7 +240,8 @@ class AsyncModerator:
         Raises:
             RequestError: No such policy or context.
             ClipwardenError: The model or a policy cannot be loaded.
-            TypeError: It is one image, or the path of a folder, in the place of several images.
+            TypeError: It is one image, or the path of a folder, in the place of several images; or one of them is no
+                image at all, which is the program's fault and no image's.
         """
         require_several(images)
         (await self.snapshot()).select(policy, context)
@@ -217,10 +255,11 @@ class AsyncModerator:
 
         Raises:
             RequestError: No such policy or context, which spoils every image.
+            ShuttingDownError: Likewise, it was closed.
         """
         try:
             return ImageResult(source=image, judged=await self.moderate(image, policy=policy, context=context))
-        except RequestError:
+        except (RequestError, ShuttingDownError):
             raise
         except (ClipwardenError, OSError) as error:
             return ImageResult(source=image, error=error)
@@ -249,28 +288,74 @@ class AsyncModerator:
         return await pipeline.judge(image, snapshot.select(policy, context))
 
     async def _read(self, image: ImageSource) -> bytes:
-        return await asyncio.to_thread(read_source, image, limit=self._loading.settings.limits.max_bytes)
+        return await asyncio.to_thread(read_source, image, limit=self._options.settings.limits.max_bytes)
 
     async def _open(self) -> tuple[Snapshot, Pipeline]:
         """Load and start what this process and loop have not yet; callers that come meanwhile wait for the same."""
-        if self._process != os.getpid():
-            # Forked: the threads behind it stayed in the parent. Kept, since tasks that nobody can end would complain.
-            _INHERITED.append(self._opened)
-            self._forget()
+        self._take_loop()
+        if self._opening is None:
+            self._opening = asyncio.create_task(self._start())
+            self._opening.add_done_callback(self._note_opened)
+        opening = self._opening
+        try:
+            # Shielded: a caller that gives up must not take the others' model with it.
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            if opening.cancelled():
+                raise ShuttingDownError("the moderator was closed while it was loading") from None
+            raise
+
+    def _take_loop(self) -> None:
+        """Belong to the running loop, unless another one that lives has opened it."""
         loop = asyncio.get_running_loop()
-        if self._loop not in (None, loop):
-            raise RuntimeError("an AsyncModerator belongs to the event loop that used it first; make one for each loop")
-        if self._opened is None:
-            self._loop, self._opened = loop, asyncio.create_task(self._start())
-        # Shielded: a caller that gives up must not take the others' model with it.
-        return await asyncio.shield(self._opened)
+        if self._opening is not None and self._loop is not None and self._loop is not loop:
+            if not self._loop.is_closed():
+                raise RuntimeError(
+                    "an AsyncModerator belongs to the event loop that used it first; make one for each loop"
+                )
+            self._opening = None
+        self._loop = loop
 
     async def _start(self) -> tuple[Snapshot, Pipeline]:
+        snapshot = await asyncio.to_thread(self._options.load)
+        pipeline = Pipeline(snapshot.model, self._options.settings)
         try:
-            snapshot = await asyncio.to_thread(self._loading.load)
-            pipeline = Pipeline(snapshot.model, self._loading.settings)
             await pipeline.start()
         except BaseException:
-            self._opened = None  # the next use tries again
+            await pipeline.close()
             raise
         return snapshot, pipeline
+
+    def _note_opened(self, opening: asyncio.Task[tuple[Snapshot, Pipeline]]) -> None:
+        # Asked for here too, since whoever asked for it may have left.
+        failed = opening.cancelled() or opening.exception() is not None
+        if failed and self._opening is opening:
+            self._opening = None  # the next use tries again
+
+
+class Forgetful(Protocol):
+    """What has to begin anew in a forked child."""
+
+    def forget(self) -> None:
+        """Start unopened; only one thread runs then."""
+
+
+_INHERITED: list[object] = []
+"""What a forked child has of its parent's moderators, and must neither use nor let go."""
+_FORGETFUL: "WeakSet[Forgetful]" = WeakSet()
+
+
+def forget_in_children(moderator: Forgetful) -> None:
+    """Have a moderator's `forget` called in each forked child, before anything else runs there."""
+    _watch_forks()
+    _FORGETFUL.add(moderator)
+
+
+@cache
+def _watch_forks() -> None:
+    os.register_at_fork(after_in_child=_forget_all)
+
+
+def _forget_all() -> None:
+    for moderator in list(_FORGETFUL):
+        moderator.forget()

@@ -120,7 +120,7 @@ class Batcher:
     async def close(self) -> None:
         """Stop; calls still waiting fail with ShuttingDownError."""
         self._set_state(State.CLOSED)
-        self._fail_all(ShuttingDownError("the server shuts down"))
+        self._fail_all(ShuttingDownError("judging was shut down"))
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})
@@ -303,7 +303,7 @@ class Batcher:
 
     def _require_running(self) -> None:
         if self._state is State.CLOSED:
-            raise ShuttingDownError("the server shuts down")
+            raise ShuttingDownError("judging was shut down")
         if self._state is not State.RUNNING:
             raise EncoderError(f"the encoder {self._state.value}")
 

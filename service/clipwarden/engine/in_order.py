@@ -17,11 +17,13 @@ async def in_order(
     Args:
         items: Taken one by one, as there is room.
         work: What it raises ends the whole; so does leaving the generator, and then what is at work is cancelled.
-        width: Most items at work, or done and not yet taken.
+        width: Most items at work, or done and not yet taken; at least 1.
 
     Yields:
         One result an item.
     """
+    if width < 1:
+        raise ValueError("at least one item has to be at work")
     window: deque[asyncio.Task[U]] = deque()
     try:
         async for item in _asynchronous(items):

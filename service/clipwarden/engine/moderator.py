@@ -7,21 +7,29 @@
 """
 
 import asyncio
+import concurrent.futures
 import os
 import threading
-import weakref
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from functools import cache
 from types import TracebackType
 from typing import Any, Self, TypeVar
+from weakref import WeakSet, finalize
 
-from clipwarden.engine.async_moderator import AsyncModerator, ImageResult
+from clipwarden.engine.async_moderator import (
+    AsyncModerator,
+    ImageResult,
+    ModeratorOptions,
+    forget_in_children,
+    moderator_options,
+)
 from clipwarden.engine.images import ImageSource, require_several
 from clipwarden.engine.results import EmbeddedImage, Judged
 from clipwarden.engine.settings import AT_ONCE, EngineSettings
 from clipwarden.engine.snapshot import Snapshot
+from clipwarden.errors import ShuttingDownError
 from clipwarden.modelfolder.load import EMBEDDED_MODEL
 from clipwarden.modelfolder.runtime import CPU_PROVIDER
 from clipwarden.vision.plan import WHOLE, ViewPlan
@@ -46,29 +54,32 @@ class Moderator:
         vector_cache: bool = True,
         settings: EngineSettings | None = None,
     ) -> None:
-        self._inner = AsyncModerator(
-            model,
-            policies,
-            provider=provider,
-            encoder_threads=encoder_threads,
-            vector_cache=vector_cache,
-            settings=settings,
+        self.__setstate__(
+            moderator_options(
+                model,
+                policies,
+                provider=provider,
+                encoder_threads=encoder_threads,
+                vector_cache=vector_cache,
+                settings=settings,
+            )
         )
-        self._forget()
 
-    def _forget(self) -> None:
-        self._process = os.getpid()
-        self._lock = threading.Lock()
-        self._thread: _LoopThread | None = None
+    def __getstate__(self) -> ModeratorOptions:
+        """Leave the thread and all that it has opened behind; they belong to this process."""
+        return self._options
 
-    def __getstate__(self) -> AsyncModerator:
-        """Leave the thread behind; it belongs to this process."""
-        return self._inner
-
-    def __setstate__(self, inner: AsyncModerator) -> None:
+    def __setstate__(self, options: ModeratorOptions) -> None:
         """Start unopened."""
-        self._inner = inner
-        self._forget()
+        self._options = options
+        self._lock = threading.Lock()
+        self._running: _LoopThread | None = None
+        forget_in_children(self)
+
+    def forget(self) -> None:
+        """Start unopened in a forked child, where the thread is missing and nobody would ever free the lock."""
+        self._lock = threading.Lock()
+        self._running = None
 
     def __enter__(self) -> Self:
         """Load the model and the policies now."""
@@ -82,20 +93,19 @@ class Moderator:
         self.close()
 
     def close(self) -> None:
-        """Stop, and end the thread; the next use opens it again."""
-        thread = self._thread if self._process == os.getpid() else None
-        self._forget()
-        if thread is not None:
-            thread.run(self._inner.close())
-            thread.stop()
+        """Stop; what is at work, or loading, fails with ShuttingDownError. The next use opens it again."""
+        with self._lock:
+            running, self._running = self._running, None
+        if running is not None:
+            running.stop()
 
     def snapshot(self) -> Snapshot:
         """Return the model and the policies, loading them if need be."""
-        return self._run(self._inner.snapshot)
+        return self._run(lambda inner: inner.snapshot())
 
     def moderate(self, image: ImageSource, *, policy: str | None = None, context: str | None = None) -> Judged:
         """Judge one image; see `AsyncModerator.moderate`."""
-        return self._run(lambda: self._inner.moderate(image, policy=policy, context=context))
+        return self._run(lambda inner: inner.moderate(image, policy=policy, context=context))
 
     def moderate_many(
         self,
@@ -110,73 +120,127 @@ class Moderator:
         The images are taken in the thread that takes the results.
         """
         require_several(images)
+        if at_once < 1:
+            raise ValueError("at_once must be at least 1")
         self.snapshot().select(policy, context)
         return self._results(images, policy, context, at_once)
 
     def _results(
         self, images: Iterable[ImageSource], policy: str | None, context: str | None, at_once: int
     ) -> Iterator[ImageResult]:
-        thread = self._own_thread()
+        running = self._open()
         window: deque[Future[ImageResult]] = deque()
         try:
             for image in images:
                 if len(window) >= at_once:
-                    yield window.popleft().result()
-                window.append(thread.submit(self._inner.result(image, policy=policy, context=context)))
+                    yield running.wait(window[0])
+                    window.popleft()
+                window.append(running.submit(running.inner.result(image, policy=policy, context=context)))
             while window:
-                yield window.popleft().result()
+                yield running.wait(window[0])
+                window.popleft()
         finally:
             for future in window:
                 future.cancel()
 
     def embed(self, image: ImageSource, *, plan: ViewPlan = WHOLE) -> EmbeddedImage:
         """Embed one image, to be judged later; see `AsyncModerator.embed`."""
-        return self._run(lambda: self._inner.embed(image, plan=plan))
+        return self._run(lambda inner: inner.embed(image, plan=plan))
 
     def judge(self, image: EmbeddedImage, *, policy: str | None = None, context: str | None = None) -> Judged:
         """Judge an image that was embedded before; see `AsyncModerator.judge`."""
-        return self._run(lambda: self._inner.judge(image, policy=policy, context=context))
+        return self._run(lambda inner: inner.judge(image, policy=policy, context=context))
 
-    def _run(self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        return self._own_thread().run(call())
-
-    def _own_thread(self) -> "_LoopThread":
-        if self._process != os.getpid():
-            self._forget()  # forked: the thread stayed in the parent
-        with self._lock:
-            if self._thread is None:
-                self._thread = _LoopThread()
-            return self._thread
-
-
-class _LoopThread:
-    """An event loop in a thread of its own, which ends with the program or with whoever forgot to close it."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        # A daemon, since the interpreter waits for others before it lets us stop them.
-        thread = threading.Thread(target=self._loop.run_forever, name="clipwarden-moderator", daemon=True)
-        thread.start()
-        self.stop = weakref.finalize(self, _stop, self._loop, thread, os.getpid())
-        _end_with_the_program(self)
-
-    def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
-
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        future = self.submit(work)
+    def _run(self, call: Callable[[AsyncModerator], Coroutine[Any, Any, T]]) -> T:
+        running = self._open()
+        future = running.submit(call(running.inner))
         try:
-            return future.result()
+            return running.wait(future)
         finally:
             future.cancel()  # Ctrl-C: nobody waits for it any more
 
+    def _open(self) -> "_LoopThread":
+        with self._lock:
+            if self._running is None:
+                self._running = _LoopThread(self._options)
+            return self._running
 
-_RUNNING: "weakref.WeakSet[_LoopThread]" = weakref.WeakSet()
+
+class _LoopThread:
+    """An event loop in a thread of its own, and what judges on it; ends with `stop`, its owner, or the program."""
+
+    def __init__(self, options: ModeratorOptions) -> None:
+        self.inner = AsyncModerator.__new__(AsyncModerator)
+        self.inner.__setstate__(options)
+        self._end = _End(self.inner)
+        self.stop = finalize(self, self._end.stop)
+        _end_with_the_program(self._end)
+
+    def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Start some work on the loop.
+
+        Raises:
+            ShuttingDownError: It has been stopped.
+        """
+        return self._end.submit(work)
+
+    def wait(self, future: Future[T]) -> T:
+        """Wait for some work; what `stop` cut off fails with ShuttingDownError."""
+        try:
+            return future.result()
+        except concurrent.futures.CancelledError:
+            raise ShuttingDownError("the moderator was closed") from None
 
 
-def _end_with_the_program(thread: _LoopThread) -> None:
+class _End:
+    """The thread and its loop, without the owner that they must not keep alive."""
+
+    def __init__(self, inner: AsyncModerator) -> None:
+        self._inner = inner
+        self._process = os.getpid()
+        self._lock = threading.Lock()
+        self._stopped = False
+        self._loop = asyncio.new_event_loop()
+        # A daemon, since the interpreter waits for others before it lets us stop them.
+        self._thread = threading.Thread(target=self._loop.run_forever, name="clipwarden-moderator", daemon=True)
+        self._thread.start()
+
+    def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        with self._lock:
+            if self._stopped:
+                work.close()
+                raise ShuttingDownError("the moderator was closed")
+            return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def stop(self) -> None:
+        if self._process != os.getpid():
+            return  # forked: the thread is the parent's
+        with self._lock:
+            if self._stopped:
+                return
+            self._stopped = True
+        asyncio.run_coroutine_threadsafe(self._wind_up(), self._loop)
+        if threading.current_thread() is not self._thread:  # as it is when the garbage collector happens to run there
+            self._thread.join()
+            self._loop.close()
+
+    async def _wind_up(self) -> None:
+        try:
+            await self._inner.close()
+        finally:
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
+            self._loop.stop()
+
+
+_ENDS: "WeakSet[_End]" = WeakSet()
+
+
+def _end_with_the_program(end: _End) -> None:
     _watch_the_end()
-    _RUNNING.add(thread)
+    _ENDS.add(end)
 
 
 @cache
@@ -189,22 +253,5 @@ def _watch_the_end() -> None:
 
 
 def _stop_all() -> None:
-    for thread in list(_RUNNING):
-        thread.stop()
-
-
-def _stop(loop: asyncio.AbstractEventLoop, thread: threading.Thread, process: int) -> None:
-    if process != os.getpid():
-        return  # forked: the thread is the parent's
-
-    async def cancel_all() -> None:
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
-        loop.stop()
-
-    asyncio.run_coroutine_threadsafe(cancel_all(), loop)
-    if threading.current_thread() is not thread:  # as it is when the garbage collector happens to run there
-        thread.join()
-        loop.close()
+    for end in list(_ENDS):
+        end.stop()

@@ -9,12 +9,10 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
 
 from clipwarden.engine.admission import Admission
 from clipwarden.engine.batching import Batcher, BatcherStatistics
@@ -27,6 +25,7 @@ from clipwarden.errors import DeadlineError, EmbeddingError, FingerprintMismatch
 from clipwarden.machine import available_cpus
 from clipwarden.modelfolder.load import Model
 from clipwarden.policy.bundle.compiled import CompiledPolicy
+from clipwarden.policy.schema import FLOAT_BYTES
 from clipwarden.scoring.decide import judge
 from clipwarden.scoring.score import cosines
 from clipwarden.scoring.verdict import Judgement, ViewRef
@@ -34,15 +33,27 @@ from clipwarden.unitvectors import require_unit
 from clipwarden.vision.decode import decode_file, read_header
 from clipwarden.vision.plan import ViewPlan
 
-UNIT_NORM_TOLERANCE = 1e-3
-"""How far from 1 the norm of a stored embedding may be. Source: the proto's promise for `Embedding.values`."""
-
 JUDGING_MICROSECONDS = (60.0, 3.0, 0.00025)
 """What judging takes: in any case, for each concept, and for each number of each text or head compared with each view.
 Measured: 199 at 1,000 texts of 512 numbers and one view, 706 at 8 views, 41,000 at 5,000 texts and 64 views (13
 categories, pool lse, one core of a Xeon)."""
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """An image whose embeddings a caller has, but has not read yet.
+
+    Attributes:
+        image: Reads them.
+        numbers: How many there are, V times D.
+        microseconds: What reading them takes.
+    """
+
+    image: Callable[[], EmbeddedImage]
+    numbers: int
+    microseconds: float
 
 
 class Pipeline:
@@ -70,9 +81,11 @@ class Pipeline:
         self._on_health = on_health
         stall = settings.stall_seconds
         # A thread of its own: a bomb is refused for the price of its header, however busy the decoders are.
-        self._headers = WorkThreads("header", threads=1, stall_seconds=stall, on_health=self._note_health)
+        self._headers = WorkThreads("read", threads=1, stall_seconds=stall, on_health=self._note_health)
         threads = settings.decode_threads or available_cpus()
         self._decoders = WorkThreads("decode", threads=threads, stall_seconds=stall, on_health=self._note_health)
+        # And one for what is long to judge or to render: it must not stand behind every image that waits to be decoded.
+        self._judges = WorkThreads("judge", threads=1, stall_seconds=stall, on_health=self._note_health)
         self._batcher = Batcher(
             model.image.encode,
             side=model.manifest.image.side,
@@ -108,18 +121,22 @@ class Pipeline:
     async def close(self) -> None:
         """Stop; images still at work fail with ShuttingDownError."""
         await self._batcher.close()
-        self._headers.close()
-        self._decoders.close()
+        for pool in self._pools:
+            pool.close()
 
     @property
     def healthy(self) -> bool:
         """Whether an image that comes now can expect an answer."""
-        return self._batcher.healthy and self._headers.healthy and self._decoders.healthy
+        return self._batcher.healthy and all(pool.healthy for pool in self._pools)
 
     @property
     def stuck(self) -> bool:
         """Whether some thread of ours may never come back, for which the interpreter would wait at its end."""
-        return self._batcher.stuck or self._headers.stuck or self._decoders.stuck
+        return self._batcher.stuck or any(pool.stuck for pool in self._pools)
+
+    @property
+    def _pools(self) -> tuple[WorkThreads, ...]:
+        return self._headers, self._decoders, self._judges
 
     def encoder_statistics(self) -> BatcherStatistics:
         """Describe what waits for the encoder, and what it did."""
@@ -148,7 +165,8 @@ class Pipeline:
         with self.admission.admit(len(data)):
             async with _until(deadline):
                 image = await self._embed(data, selection.plan, deadline)
-                return await self._judge(image, selection)
+                assert image.timings is not None  # noqa: S101  it was embedded here
+                return await self._judge(image, selection, embed_seconds=image.timings.total)
 
     async def embed(self, data: bytes, plan: ViewPlan, *, deadline: float | None = None) -> EmbeddedImage:
         """Embed one image, whatever policies are to judge it.
@@ -187,18 +205,22 @@ class Pipeline:
             DeadlineError: The deadline passed.
             EncoderError: A fault of ours.
         """
+        read = Reading(image=lambda: image, numbers=image.embeddings.size, microseconds=0.0)
+        return await self.judge_read(read, selection, deadline=deadline)
+
+    async def judge_read(self, reading: "Reading", selection: Selection, *, deadline: float | None = None) -> Judged:
+        """Judge an image whose embeddings are still to be read; as `judge`, which they then are admitted as."""
         self.require_model(selection.compiled.fingerprint)
-        self.require_model(image.fingerprint)
-        if image.plan != selection.plan:
-            raise EmbeddingError(f"the embeddings are of the view plan {image.plan.name}, not {selection.plan.name}")
-        with self.admission.admit(image.embeddings.nbytes):
+        with self.admission.admit(reading.numbers * FLOAT_BYTES):
             async with _until(deadline):
-                _require_unit_vectors(image.embeddings, width=self._model.manifest.dim)
+                image = await self._judges.run_if_long(reading.image, microseconds=reading.microseconds)
+                self.require_model(image.fingerprint)
+                _require_judgeable(image, selection.plan, width=self._model.manifest.dim)
                 return await self._judge(image, selection)
 
     async def run_if_long(self, work: Callable[[], T], *, microseconds: float) -> T:
         """Do work that belongs to a request within the event loop's budget; see `threads`."""
-        return await self._decoders.run_if_long(work, microseconds=microseconds)
+        return await self._judges.run_if_long(work, microseconds=microseconds)
 
     async def _embed(self, data: bytes, plan: ViewPlan, deadline: float | None) -> EmbeddedImage:
         started = time.perf_counter()
@@ -226,12 +248,12 @@ class Pipeline:
             timings=timings,
         )
 
-    async def _judge(self, image: EmbeddedImage, selection: Selection) -> Judged:
+    async def _judge(self, image: EmbeddedImage, selection: Selection, *, embed_seconds: float = 0.0) -> Judged:
         started = time.perf_counter()
         work = partial(_judgement, image, selection)
         cost = judging_microseconds(len(image.views), selection.compiled)
-        judgement, seconds = await self._decoders.run_if_long(work, microseconds=cost)
-        total = time.perf_counter() - started + (image.timings.total if image.timings else 0.0)
+        judgement, seconds = await self._judges.run_if_long(work, microseconds=cost)
+        total = embed_seconds + time.perf_counter() - started
         self._observer.note_stage("judge", seconds)
         self._observer.note_stage("total", total)
         return Judged(
@@ -294,8 +316,14 @@ def _judgement(image: EmbeddedImage, selection: Selection) -> tuple[Judgement, f
     return judgement, time.perf_counter() - started
 
 
-def _require_unit_vectors(embeddings: NDArray[np.float32], *, width: int) -> None:
-    if embeddings.ndim != 2 or embeddings.shape[1] != width:  # noqa: PLR2004  [V,D]
-        raise EmbeddingError(f"embeddings must be vectors of {width} numbers, the width of the loaded model")
-    error = EmbeddingError("embeddings must be finite vectors of unit norm (within 0.001)")
-    require_unit(embeddings, error, tolerance=UNIT_NORM_TOLERANCE)
+def _require_judgeable(image: EmbeddedImage, plan: ViewPlan, *, width: int) -> None:
+    """Refuse embeddings that no verdict can rest on."""
+    if image.plan != plan:
+        raise EmbeddingError(f"the embeddings are of the view plan {image.plan.name}, not {plan.name}")
+    shape = image.embeddings.shape  # [V,D]
+    if shape != (len(image.views), width) or not shape[0]:
+        raise EmbeddingError(
+            f"embeddings must be a vector of {width} numbers, the width of the loaded model, for each of their views"
+        )
+    # Within the tolerance that the proto promises for `Embedding.values`.
+    require_unit(image.embeddings, EmbeddingError("embeddings must be finite vectors of unit norm (within 0.001)"))

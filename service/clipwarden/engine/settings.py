@@ -1,6 +1,7 @@
 """What an engine is told: bounds and threads in, and whom it reports its timings to."""
 
-from dataclasses import dataclass, field
+import sys
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol, Self
 
 from clipwarden.vision.limits import DEFAULT_LIMITS, DecodeLimits
@@ -26,27 +27,16 @@ class EngineSettings:
         stall_seconds: Time after which one decode or one batch counts as stuck.
     """
 
-    limits: DecodeLimits = field(default=DEFAULT_LIMITS)
+    limits: DecodeLimits = DEFAULT_LIMITS
     decode_threads: int = 0
     max_batch: int = 0
     queue_items: int = 256
     queue_bytes: int = 256 * 2**20
     stall_seconds: float = 30.0
 
-    @classmethod
-    def with_room_for(cls, images: int, *, max_batch: int = 0) -> Self:
-        """Make room for so many images of the largest size: what a caller itself bounds must never be refused.
-
-        Args:
-            images: At work at the same time.
-            max_batch: Most views encoded at once; 0 has it chosen at warm-up.
-        """
-        usual = cls()
-        return cls(
-            max_batch=max_batch,
-            queue_items=max(usual.queue_items, images),
-            queue_bytes=max(usual.queue_bytes, images * usual.limits.max_bytes),
-        )
+    def without_queue_limits(self) -> Self:
+        """Never refuse for want of room: for callers in this process, who bound what is at work themselves."""
+        return replace(self, queue_items=sys.maxsize, queue_bytes=sys.maxsize)
 
 
 class Observer(Protocol):

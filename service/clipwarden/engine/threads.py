@@ -19,7 +19,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from clipwarden.errors import EncoderError
+from clipwarden.errors import EncoderError, ShuttingDownError
 
 LOOP_BUDGET_MICROSECONDS = 1000.0
 """Longest piece of work on the event loop. Handing it to a thread and back takes some 100 (CPython 3.11, a Xeon), so
@@ -41,7 +41,7 @@ class WorkThreads:
     """A pool of threads. Lives on one event loop.
 
     Args:
-        name: What they do, for whoever looks at the process.
+        name: What they do, as a verb.
         threads: Pieces of work at the same time.
         stall_seconds: Work longer than this counts as stuck.
         on_health: Told True or False whenever that changes.
@@ -56,6 +56,7 @@ class WorkThreads:
         self._on_health = on_health
         self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix=f"clipwarden-{name}")
         self._free = asyncio.Semaphore(threads)
+        self._closed = False
         self._stuck: set[int] = set()  # identities: futures of different results share no type
 
     @property
@@ -69,7 +70,9 @@ class WorkThreads:
         return bool(self._stuck)
 
     def close(self) -> None:
-        """Stop taking work; stuck threads are left behind."""
+        """Stop; waiting and new calls fail with ShuttingDownError, and stuck threads are left behind."""
+        self._closed = True
+        self._free.release()  # wakes the first waiting call, which passes it on and fails; and so down the line
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def run_if_long(self, work: Callable[[], T], *, microseconds: float) -> T:
@@ -97,9 +100,13 @@ class WorkThreads:
 
         Raises:
             EncoderError: The work, or every thread, is stuck.
+            ShuttingDownError: The pool was closed.
         """
         arrived = time.perf_counter()
         await self._free.acquire()
+        if self._closed:
+            self._free.release()
+            raise ShuttingDownError("judging was shut down")
         if not self.healthy:
             self._free.release()
             raise EncoderError(f"all {self._name} threads are stuck")
@@ -128,7 +135,7 @@ class WorkThreads:
         finally:
             answer.cancel()  # does nothing once done; otherwise nobody is left to hear the outcome
         self._note_stuck(work)
-        raise EncoderError("decoding or judging this image takes too long")
+        raise EncoderError(f"this takes too long to {self._name}")
 
     def _note_stuck(self, work: Future[T]) -> None:
         self._stuck.add(id(work))

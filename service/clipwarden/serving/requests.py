@@ -113,6 +113,10 @@ def read_embedded_image(request: pb.ModerateEmbeddingRequest, *, width: int) -> 
     # Before they become an array: a message full of numbers would hold up the event loop for seconds.
     if any(len(embedding.values) != width for embedding in request.embeddings):
         raise EmbeddingError(f"embeddings must be vectors of {width} numbers, the width of the loaded model")
+    if len(request.degradations) > len(_DEGRADATIONS):
+        raise RequestError(
+            f"{len(request.degradations)} degradations are given; there are {len(_DEGRADATIONS)} at most"
+        )
     total, judged = request.frames_total or 1, request.frames_judged or 1
     if judged > total:
         raise RequestError(f"frames_judged is {judged} and frames_total {total}; no more can be judged than there are")
@@ -162,19 +166,22 @@ MAX_PAGE = 1000
 MAX_TOKEN_DIGITS = 10
 
 
+_DEGRADATIONS = frozenset(pb.Degradation.values()) - {pb.DEGRADATION_UNSPECIFIED}
+
+
 def _view(view: pb.View) -> ViewRef:
     return ViewRef(name=_bounded(view.name, "view.name") or "full", frame=view.frame)
 
 
 def _degradation(value: pb.Degradation.ValueType) -> str:
-    known = set(pb.Degradation.values()) - {pb.DEGRADATION_UNSPECIFIED}
-    if value not in known:
+    if value not in _DEGRADATIONS:
         raise RequestError(f"degradations holds {value}, which is none that this server knows")
     return pb.Degradation.Name(value).removeprefix("DEGRADATION_")
 
 
 def _bounded(text: str, name: str) -> str:
-    size = len(text.encode())
+    # A text has no fewer bytes than characters, and a message full of them need not be encoded to be refused.
+    size = len(text) if len(text) > MAX_ID_BYTES else len(text.encode())
     if size > MAX_ID_BYTES:
-        raise RequestError(f"{name} has {size} bytes; at most {MAX_ID_BYTES} are allowed")
+        raise RequestError(f"{name} has {size} bytes or more; at most {MAX_ID_BYTES} are allowed")
     return text

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from functools import partial
 
-from clipwarden.engine.pipeline import Pipeline
+from clipwarden.engine.pipeline import Pipeline, Reading
 from clipwarden.engine.results import Judged
 from clipwarden.engine.snapshot import Snapshot
 from clipwarden.errors import RequestError
@@ -67,7 +67,10 @@ class ModerationService(moderation_pb2_grpc.ModerationServiceServicer):
 
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(one(index, image)) for index, image in enumerate(request.images)]
-            return pb.BatchModerateResponse(results=[task.result() for task in tasks])
+            results = [task.result() for task in tasks]
+            cost = wire.A_COPY_MICROSECONDS * sum(len(result.moderation.categories) for result in results)
+            wrap = partial(pb.BatchModerateResponse, results=results)
+            return await self._pipeline.run_if_long(wrap, microseconds=cost)
 
         return await self._calls.answer("BatchModerate", request.request_id, context, work)
 
@@ -95,8 +98,8 @@ class ModerationService(moderation_pb2_grpc.ModerationServiceServicer):
             width = selection.snapshot.model.manifest.dim
             read = partial(requests.read_embedded_image, request, width=width)
             cost = requests.A_NUMBER_MICROSECONDS * width * len(request.embeddings)
-            image = await self._pipeline.run_if_long(read, microseconds=cost)
-            judged = await self._pipeline.judge(image, selection, deadline=call.deadline)
+            reading = Reading(image=read, numbers=width * len(request.embeddings), microseconds=cost)
+            judged = await self._pipeline.judge_read(reading, selection, deadline=call.deadline)
             return pb.ModerateEmbeddingResponse(moderation=await self._answer(judged, options, call))
 
         return await self._calls.answer("ModerateEmbedding", request.request_id, context, work)
@@ -135,12 +138,13 @@ class ModerationService(moderation_pb2_grpc.ModerationServiceServicer):
         return await self._answer(judged, wanted, call)
 
     async def _answer(self, judged: Judged, wanted: requests.Options, call: Call) -> pb.Moderation:
-        """Account for a verdict, and render it."""
-        self._calls.note_judged(judged, call)
+        """Render a verdict, and account for it."""
         embeddings = wanted.return_embeddings
         render = partial(wire.moderation, judged, request_id=call.request_id, return_embeddings=embeddings)
         cost = wire.microseconds(judged, return_embeddings=embeddings)
-        return await self._pipeline.run_if_long(render, microseconds=cost)
+        message = await self._pipeline.run_if_long(render, microseconds=cost)
+        self._calls.note_judged(judged, call)  # last: what is counted was answered
+        return message
 
     async def _result(self, image: pb.ImageSource, options: pb.ModerationOptions, call: Call) -> pb.ModerationResult:
         """Judge one image of several: an error is its result, not the call's."""
