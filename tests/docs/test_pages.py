@@ -25,6 +25,8 @@ from clipwarden.v1.moderation_pb2 import Timings
 from kit.pages import PAGES, ROOT, blocks, read_page
 
 CODE = ("service", "export", "bench", "tests")
+# A file, or a design that is none: the page of that name is called a page.
+_CITED = r"\b[\w-]+\.md\b|\b[Tt]he (?:\w+ )?design\b(?! page)"
 SCORING = read_page("docs/scoring.md")
 OPERATE = read_page("docs/operate.md")
 CLI = read_page("docs/cli.md")
@@ -118,7 +120,7 @@ def _cited_documents() -> Iterator[tuple[str, str]]:
             comment = re.search(
                 r"(?:#|\"\"\"|^\s*[A-Z`]).*", line
             )  # comments and docstrings, not the names of test files
-            for cited in re.findall(r"\b([\w-]+\.md)\b", comment[0] if comment else ""):
+            for cited in re.findall(_CITED, comment[0] if comment else ""):
                 yield f"{file.relative_to(ROOT)}: {line.strip()}", cited
 
 
