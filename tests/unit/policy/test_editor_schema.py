@@ -14,7 +14,7 @@ from clipwarden.policy.language.dump import policy_document
 from clipwarden.policy.language.editor_schema import policy_schema
 from clipwarden.policy.language.keys import POLICY
 from clipwarden.policy.language.kinds import Plain
-from clipwarden.policy.language.load import load_policy
+from clipwarden.policy.language.load import load_policy, parse_policy
 from clipwarden.policy.language.tables import Key, chains
 from clipwarden.policy.schema import Policy
 from clipwarden.policy.shipped import shipped_policies
@@ -104,6 +104,14 @@ def test_full_policy_is_right() -> None:
 @settings(deadline=None, max_examples=60)
 def test_any_policy_is_right(policy: Policy) -> None:
     assert list(SCHEMA.iter_errors(policy_document(policy))) == []
+
+
+@pytest.mark.parametrize(("right", "untidy"), [("id: weapons", 'id: " weapons "'), ("a rifle", f"a{' ' * 1000}rifle")])
+def test_white_space_that_lint_tidies_is_refused(right: str, untidy: str) -> None:
+    text = FULL_POLICY.replace(right, untidy, 1)
+    (document,) = documents(text.encode())
+    assert parse_policy(text).policy == parse_policy(FULL_POLICY).policy
+    assert not SCHEMA.is_valid(document)
 
 
 @pytest.mark.parametrize("path", sorted(BAD.glob("*.yaml")), ids=lambda path: path.stem)
