@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import clipwarden
-from kit.pages import blocks, missing_lines
+from kit.pages import CUT, blocks, is_shown
 
 IMAGES = Path(clipwarden.__path__[0]) / "demo" / "images"
 PROGRAM = [sys.executable, "-m", "clipwarden.cli.main"]
@@ -41,7 +41,7 @@ def test_every_image_and_verdict_is_shown(demo: subprocess.CompletedProcess[str]
 
 def test_the_readme_shows_what_it_prints(demo: subprocess.CompletedProcess[str]) -> None:
     (shown,) = (block.text for block in blocks("README.md", "text"))
-    assert missing_lines(shown, demo.stdout) == []
+    assert is_shown(f"{CUT}\n{shown}{CUT}\n", demo.stdout), demo.stdout
 
 
 def test_the_images_show_all_three_verdicts_far_from_any_threshold(tmp_path: Path) -> None:

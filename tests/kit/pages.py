@@ -29,7 +29,7 @@ LEFT_OUT = "no-test"
 """After a fence's language: this block is not run."""
 
 CUT = "..."
-"""A line of shown output that stands for any number of lines."""
+"""In shown output: any number of lines, or within a line any part of it."""
 
 _FENCE = re.compile(r"^```(\w*)([^\n]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _EXITS = re.compile(r"# exits with (\d+)")
@@ -111,11 +111,15 @@ def run_python(text: str) -> str:
     return printed.getvalue()
 
 
-def missing_lines(shown: str, printed: str) -> list[str]:
-    """List the shown lines that were not printed in this order; a shown line may be the beginning of a printed one."""
-    rest = iter(line.rstrip() for line in printed.splitlines())
-    return [
-        line
-        for line in shown.splitlines()
-        if line.strip() not in ("", CUT) and not any(each.startswith(line.rstrip()) for each in rest)
-    ]
+def is_shown(shown: str, printed: str) -> bool:
+    """Tell whether a page shows what is printed: line by line, blank lines aside, but for what `...` leaves out."""
+    pattern = "".join(r"(?:.*\n)*" if line == CUT else _line_pattern(line) for line in _filled_lines(shown))
+    return re.fullmatch(pattern, "".join(f"{line}\n" for line in _filled_lines(printed))) is not None
+
+
+def _line_pattern(line: str) -> str:
+    return re.escape(line).replace(re.escape(CUT), ".*") + r"\n"
+
+
+def _filled_lines(text: str) -> list[str]:
+    return [line.rstrip() for line in text.splitlines() if line.strip()]

@@ -18,8 +18,9 @@ from clipwarden.modelfolder.runtime import CPU_PROVIDER, import_onnxruntime
 # onnxruntime places arithmetic on shapes on the CPU on purpose (fallback_cpu_capability.cc); it moves a few
 # integers, so it does not make a graph slow or leave the device in any way that matters.
 SHAPE_OPS = frozenset({"Shape", "Gather", "Concat", "Unsqueeze", "Squeeze", "Slice", "Cast"})
-# EXHAUSTIVE, onnxruntime's default, tunes convolutions again for every new batch size; DEFAULT is slow since 1.20
-# (onnxruntime issue 22705).
+# EXHAUSTIVE, onnxruntime's default, tuned convolutions for every new batch size (onnxruntime issue 709). Since 1.20 it
+# asks cuDNN's slower heuristic, HEURISTIC the light one, and DEFAULT the slow fallback (a maintainer in issue 22705,
+# whose title says 1.12).
 PROVIDER_OPTIONS = {"CUDAExecutionProvider": {"cudnn_conv_algo_search": "HEURISTIC"}}
 _ERRORS_ONLY = 3  # onnxruntime's severity scale: 0 verbose, 2 warning, 3 error
 

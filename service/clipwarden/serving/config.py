@@ -154,7 +154,7 @@ class Settings:
         read=values.integer(low=1, high=178_956_970),  # Pillow opens no larger image
         help=(
             "Most pixels of an image by its header; more is IMAGE_TOO_MANY_PIXELS. "
-            "Each decode thread may need 27 bytes of memory a pixel; most images need far less (docs/operate.md)."
+            "Each decode thread may need 27 bytes of memory a pixel; most images need far less."
         ),
     )
     max_message_bytes: int = _setting(

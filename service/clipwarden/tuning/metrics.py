@@ -162,6 +162,6 @@ def calibration_error(probability: Floats, labels: npt.NDArray[np.bool_], weight
     Returns:
         The mean absolute gap between probability and rate, 0..1.
     """
-    place = np.minimum((probability * bins).astype(np.int64), bins - 1)
-    gap = np.bincount(place, weights * (probability - labels), bins)
+    bin_of_case = np.minimum((probability * bins).astype(np.int64), bins - 1)
+    gap = np.bincount(bin_of_case, weights * (probability - labels), bins)
     return float(np.abs(gap).sum())

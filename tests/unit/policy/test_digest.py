@@ -206,14 +206,13 @@ def test_every_permutation_keeps_the_digest(policy: Policy, rng: random.Random) 
     assert policy_digest(shuffled) == policy_digest(policy)
 
 
-@given(policies(), st.data())
+@given(policies())
 @settings(deadline=None, max_examples=40)
-def test_any_change_of_any_policy_moves_the_digest(policy: Policy, data: st.DataObject) -> None:
-    changes = [changed for _, _, changed in dataclass_variants_of_any(policy)]
-    changed = data.draw(st.sampled_from(changes))
-    assert isinstance(changed, Policy)
-    same = policy_digest(changed) == policy_digest(policy)
-    assert same == (only_metadata_differs(changed, policy) or canonical(changed) == canonical(policy))
+def test_any_change_of_any_policy_moves_the_digest(policy: Policy) -> None:
+    for _, field, changed in dataclass_variants_of_any(policy):
+        assert isinstance(changed, Policy)
+        same = policy_digest(changed) == policy_digest(policy)
+        assert same == only_metadata_differs(changed, policy), field
 
 
 def dataclass_variants_of_any(policy: Policy) -> list[tuple[type, str, object]]:

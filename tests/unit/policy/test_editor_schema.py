@@ -14,7 +14,7 @@ from clipwarden.policy.language.dump import policy_document
 from clipwarden.policy.language.editor_schema import policy_schema
 from clipwarden.policy.language.keys import POLICY
 from clipwarden.policy.language.kinds import Plain
-from clipwarden.policy.language.load import load_policy
+from clipwarden.policy.language.load import load_policy, parse_policy
 from clipwarden.policy.language.tables import Key, chains
 from clipwarden.policy.schema import Policy
 from clipwarden.policy.shipped import shipped_policies
@@ -106,6 +106,14 @@ def test_any_policy_is_right(policy: Policy) -> None:
     assert list(SCHEMA.iter_errors(policy_document(policy))) == []
 
 
+@pytest.mark.parametrize(("right", "untidy"), [("id: weapons", 'id: " weapons "'), ("a rifle", f"a{' ' * 1000}rifle")])
+def test_white_space_that_lint_tidies_is_refused(right: str, untidy: str) -> None:
+    text = FULL_POLICY.replace(right, untidy, 1)
+    (document,) = documents(text.encode())
+    assert parse_policy(text).policy == parse_policy(FULL_POLICY).policy
+    assert not SCHEMA.is_valid(document)
+
+
 @pytest.mark.parametrize("path", sorted(BAD.glob("*.yaml")), ids=lambda path: path.stem)
 def test_bad_file_is_refused_or_left_to_lint(path: Path) -> None:
     code = rule_of(path)
@@ -125,10 +133,9 @@ def test_every_key_tells_what_it_is_for() -> None:
         assert json.dumps(chain[-1].sentences)[1:-1] in told
 
 
-@pytest.mark.parametrize(
-    "key", {chain[-1].name: chain[-1] for chain in chains(POLICY)}.values(), ids=lambda key: key.name
-)
-def test_every_example_is_right(key: Key) -> None:
+@pytest.mark.parametrize("chain", list(chains(POLICY)), ids=lambda chain: ".".join(key.name for key in chain))
+def test_every_example_is_right(chain: tuple[Key, ...]) -> None:
+    key = chain[-1]
     (value,) = documents(key.kind.example.replace("sha256:...", FINGERPRINT).encode())
     if "..." not in key.kind.example.replace("sha256:...", ""):
         Draft202012Validator(key.kind.json_schema()).validate(value)

@@ -52,7 +52,7 @@ def test_words_are_the_ones_in_the_code() -> None:
 
 
 def test_the_page_names_the_fields_that_came_after_digests() -> None:
-    paragraph = PAGE.partition("came after digests were in use (")[2].partition(")")[0]
+    paragraph = PAGE.partition("Fields that came after digests were in use (")[2].partition(")")[0]
     later = {
         field.name
         for kind in (schema.Category, schema.Attribute, schema.Policy)

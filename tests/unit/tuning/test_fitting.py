@@ -22,7 +22,10 @@ def test_a_bias_moves_with_the_log_odds_of_prevalence() -> None:
     assert bias_at(0.0, 0.01) == pytest.approx(np.log(0.01 / 0.99))
 
 
-def test_a_threshold_lets_no_more_negatives_pass_than_asked() -> None:
-    negatives = np.random.default_rng(1).random(1000)
-    for rate in (0.0, 0.002, 0.015, 0.5):
-        assert (negatives >= threshold_for(negatives, rate)).mean() <= rate + 1e-9 or rate == 0.0
+@pytest.mark.parametrize("rate", [0.0, 0.002, 0.015, 0.5])
+def test_a_threshold_is_the_least_that_lets_no_more_negatives_pass_than_asked(rate: float) -> None:
+    negatives = np.random.default_rng(1).uniform(0.0, 0.9, 1000)
+    threshold = threshold_for(negatives, rate)
+    assert (negatives >= threshold).mean() <= rate
+    assert (negatives >= threshold - 0.001).mean() > rate
+    assert threshold == round(threshold, 3)

@@ -31,6 +31,14 @@ def test_bootstrap_by_family_is_wider_than_by_drawing(chance: np.random.Generato
     assert together.high - together.low > apart.high - apart.low
 
 
+def test_bootstrap_bounds_hold_95_percent() -> None:
+    # 400 positives, half of them above every negative: shares of 1 spread by 0.5 / sqrt(400) about one half.
+    positives = np.repeat([2.0, 0.0], 200)
+    interval = auroc_interval(positives, [str(i) for i in range(400)], np.array([1.0]))
+    reach = 1.96 * 0.5 / np.sqrt(400)
+    assert (interval.low, interval.value, interval.high) == pytest.approx((0.5 - reach, 0.5, 0.5 + reach), abs=0.005)
+
+
 @pytest.mark.parametrize(
     ("hits", "total", "low", "high"), [(0, 10, 0.0, 0.2775), (8, 10, 0.4902, 0.9433), (10, 10, 0.7225, 1.0)]
 )

@@ -23,7 +23,7 @@ from clipwarden.policy.schema import Category, Concept, LearnedVector, Mode, Pol
 from clipwarden.textfiles.findings import Findings, Path, Positions
 
 LOOK_ALIKE_COSINE = 0.95
-"""Text cosine from which a prompt and a negative say the same thing. Source: the policy design."""
+"""Text cosine from which a prompt and a negative say the same thing. Chosen, not measured: it only warns."""
 
 
 def lint_with_model(

@@ -167,8 +167,9 @@ CALIBRATION = Keys(
         Key(
             name="fitted_on",
             kind=DIGEST_TEXT,
-            help="digest of what the fit depended on: model, calibration scale (but for a head), prompts, negatives, "
-            "templates (where there are texts), method, pool, head; of learned vectors their numbers, not their names",
+            help="digest of what the fit depended on: model, calibration scale (but for a head), views, prompts, "
+            "negatives, templates (where there are texts), method, pool, head; of learned vectors their numbers, not "
+            "their names",
             required=True,
         ),
     )

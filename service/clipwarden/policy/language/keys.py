@@ -10,7 +10,7 @@ from clipwarden.policy.language.tables import Key, Keys, ListOf, Map, MapOf
 from clipwarden.policy.schema import SCHEMA_VERSION, Metadata, Mode, ModelBinding, Verdict
 
 LATER = frozenset({"references", "lists", "views"})
-"""Keys that the design reserves. Refused with their own sentence: a key that does nothing would mislead."""
+"""Keys kept free for later. Refused with their own sentence: a key that does nothing would mislead."""
 
 MAX_CONCEPTS = 512
 """Most categories, or attributes, of one policy."""
