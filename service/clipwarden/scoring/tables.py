@@ -15,7 +15,7 @@ from clipwarden.scoring.rules import CategoryRule, category_rule, in_modes
 from clipwarden.scoring.verdict import Adjusted, ScoreKind
 
 NEGATIVE_PENALTY = 0.5
-"""`lambda` of the margin. Source: mean AUROC over 14 category and set cells of the feasibility model was 0.892 with
+"""`lambda` of the margin. Source: mean AUROC over 14 category and set cells of an early trial model was 0.892 with
 this capped penalty, 0.659 with the plain difference to the best negative, which lets one benign look-alike veto.
 No digest covers it, so changing it means changing `policy.schema.SCHEMA_VERSION`: old calibrations no longer hold."""
 

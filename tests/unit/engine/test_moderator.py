@@ -11,11 +11,21 @@ from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from clipwarden import AsyncModerator, EngineSettings, ImageResult, Moderator
+from clipwarden import AsyncModerator, EngineSettings, ImageResult, Judged, Moderator
 from clipwarden.engine.in_order import in_order
-from clipwarden.errors import ContextUnknownError, FingerprintMismatchError, ImageError, ModelError, PolicyUnknownError
+from clipwarden.errors import (
+    ContextUnknownError,
+    FingerprintMismatchError,
+    ImageError,
+    ModelError,
+    PolicyUnknownError,
+    Reason,
+    ShuttingDownError,
+)
 from clipwarden.modelfolder.load import Model
 from clipwarden.policy.schema import Verdict
 from clipwarden.vision.limits import DecodeLimits
@@ -134,6 +144,37 @@ def test_images_are_taken_as_there_is_room_and_results_come_in_their_order(moder
     assert verdicts == [Verdict.BLOCK if number % 3 == 0 else Verdict.ALLOW for number in range(1, 20)]
 
 
+@pytest.mark.parametrize("images", ["uploads", b"bytes", Path("uploads")])
+def test_one_image_is_not_taken_for_several(moderator: Moderator, images: object) -> None:
+    with pytest.raises(TypeError, match="for a folder, give"):
+        moderator.moderate_many(images)  # type: ignore[arg-type]
+
+
+def test_whoever_bounds_what_is_at_work_is_never_refused(toy_folder: Path, policy: Path, moderator: Moderator) -> None:
+    with Moderator(toy_folder, policy, vector_cache=False, settings=EngineSettings(queue_items=2)) as small:
+        results = list(small.moderate_many([picture("red")] * 40, at_once=40))
+    assert [result.error for result in results] == [None] * 40
+    with pytest.raises(ValueError, match="at least 1"):
+        moderator.moderate_many([picture("red")], at_once=0)
+
+
+def test_verdicts_travel_and_say_what_they_are_in_a_line(moderator: Moderator) -> None:
+    judged = moderator.moderate(picture("red"))
+    there = pickle.loads(pickle.dumps(judged))  # noqa: S301  our own bytes
+    assert (there.judgement, there.model) == (judged.judgement, judged.model)
+    assert np.array_equal(there.image.embeddings, judged.image.embeddings)
+    assert repr(judged) == "<Judged BLOCK by red, policy colours, model toy>"
+    (result,) = moderator.moderate_many([picture("blue")])
+    assert repr(result) == "<ImageResult <bytes>: <Judged ALLOW, policy colours, model toy>>"
+
+
+def test_judging_again_later_counts_no_time_before(moderator: Moderator) -> None:
+    image = moderator.embed(picture("red"))
+    assert image.timings is not None
+    first, second = moderator.judge(image), moderator.judge(image)
+    assert min(first.total_seconds, second.total_seconds) < image.timings.total
+
+
 def test_an_image_is_embedded_once_and_judged_again(moderator: Moderator) -> None:
     image = moderator.embed(picture("red"))
     assert moderator.judge(image).judgement == moderator.moderate(picture("red")).judgement
@@ -145,10 +186,14 @@ def test_many_threads_share_one(moderator: Moderator) -> None:
     assert verdicts == [*COLOURS.values()] * 8
 
 
+def moderator_threads() -> int:
+    return sum(thread.name == "clipwarden-moderator" for thread in threading.enumerate())
+
+
 def test_it_opens_at_first_use_and_again_after_close(toy_folder: Path, policy: Path) -> None:
-    before = threading.active_count()
+    before = moderator_threads()
     moderator = Moderator(toy_folder, policy, vector_cache=False)
-    assert threading.active_count() == before
+    assert moderator_threads() == before
     assert moderator.moderate(picture("red")).verdict is Verdict.BLOCK
     moderator.close()
     moderator.close()
@@ -180,6 +225,69 @@ async def test_tasks_of_one_loop_share_the_asynchronous_twin(toy_folder: Path, p
         assert (await moderator.judge(image)).verdict is Verdict.BLOCK
 
 
+async def test_a_caller_that_leaves_does_not_take_the_others_model_along(toy_folder: Path, policy: Path) -> None:
+    moderator = AsyncModerator(toy_folder, policy, vector_cache=False)
+    leaving, staying = (asyncio.create_task(moderator.moderate(picture("red"))) for _ in range(2))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    assert (await staying).verdict is Verdict.BLOCK
+    await moderator.close()
+
+
+async def test_closing_while_it_loads_tells_the_callers(toy_folder: Path, policy: Path) -> None:
+    moderator = AsyncModerator(toy_folder, policy, vector_cache=False)
+    waiting = asyncio.create_task(moderator.moderate(picture("red")))
+    await asyncio.sleep(0)
+    await moderator.close()
+    with pytest.raises(ShuttingDownError):
+        await waiting
+    assert (await moderator.moderate(picture("red"))).verdict is Verdict.BLOCK
+    await moderator.close()
+
+
+def test_one_loop_after_another_may_use_it(toy_folder: Path, policy: Path) -> None:
+    moderator = AsyncModerator(toy_folder, policy, vector_cache=False)
+    for _ in range(2):
+        assert asyncio.run(moderator.moderate(picture("red"))).verdict is Verdict.BLOCK
+
+
+def test_use_beside_close_gives_verdicts_or_says_that_it_was_closed(toy_folder: Path, policy: Path) -> None:
+    moderator, stop, strange = Moderator(toy_folder, policy, vector_cache=False), threading.Event(), []
+
+    def use() -> None:
+        while not stop.is_set():
+            try:
+                assert moderator.moderate(picture("red")).verdict is Verdict.BLOCK
+                for result in moderator.moderate_many([picture("red")] * 3):
+                    result.unwrap()
+            except ShuttingDownError:
+                continue
+            except BaseException as error:  # noqa: BLE001  what else there may be is what this looks for
+                strange.append(repr(error))
+                return
+
+    users = [threading.Thread(target=use) for _ in range(4)]
+    for user in users:
+        user.start()
+    for _ in range(10):
+        moderator.snapshot()
+        moderator.close()
+    stop.set()
+    for user in users:
+        user.join(60)
+    moderator.close()
+    assert strange == []
+
+
+def test_results_asked_for_after_close_say_so(toy_folder: Path, policy: Path) -> None:
+    moderator = Moderator(toy_folder, policy, vector_cache=False)
+    results = moderator.moderate_many([picture("red")] * 10, at_once=2)
+    assert next(results).unwrap().verdict is Verdict.BLOCK
+    moderator.close()
+    with pytest.raises(ShuttingDownError):
+        list(results)
+
+
 async def test_another_loop_is_refused_with_a_sentence(toy_folder: Path, policy: Path) -> None:
     async with AsyncModerator(toy_folder, policy, vector_cache=False) as moderator:
 
@@ -208,16 +316,20 @@ async def test_leaving_early_cancels_what_is_at_work() -> None:
     assert cancelled == [1, 2]
 
 
-def test_a_program_that_forgets_to_close_ends_in_silence() -> None:
+@pytest.mark.parametrize("ending", ["", "Moderator(vector_cache=False)._open().inner", "results.close()"])
+def test_a_program_that_forgets_to_close_ends_in_silence(ending: str) -> None:
     program = f"""
 from clipwarden import Moderator
-first, second = Moderator(vector_cache=False), Moderator(vector_cache=False)
+first, second, third = (Moderator(vector_cache=False) for _ in range(3))
 print(first.moderate({str(DEMO / "beer-mug.png")!r}).verdict.name)
 print(second.moderate({str(DEMO / "beer-mug.png")!r}).verdict.name)
 del second
+results = third.moderate_many([{str(DEMO / "beer-mug.png")!r}] * 100)
+print(next(results).judged.verdict.name)
+{ending}
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
-    assert (done.stdout, done.stderr) == ("BLOCK\nBLOCK\n", "")
+    assert (done.stdout, done.stderr) == ("BLOCK\n" * 3, "")
 
 
 def test_a_fork_of_a_moderator_in_use_opens_its_own(toy_folder: Path, policy: Path, folder: Path) -> None:
@@ -251,6 +363,66 @@ moderator.close()
     command = [sys.executable, *options, "-c", program]
     done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
     assert (done.stdout.split(), done.stderr) == (["REVIEW", "BLOCK", "0", "ALLOW"], "")
+
+
+def test_threads_of_a_fork_open_one_and_the_same(toy_folder: Path, policy: Path, folder: Path) -> None:
+    program = f"""
+import os, sys, threading
+from clipwarden import Moderator
+
+moderator = Moderator({str(toy_folder)!r}, {str(policy)!r}, vector_cache=False)
+moderator.moderate({str(folder / "red.png")!r})
+child = os.fork()
+if child:
+    _, status = os.waitpid(child, 0)
+    moderator.close()
+    print(os.waitstatus_to_exitcode(status))
+    sys.exit()
+sys.setswitchinterval(1e-6)
+verdicts = []
+threads = [
+    threading.Thread(target=lambda: verdicts.append(moderator.moderate({str(folder / "red.png")!r}).verdict.name))
+    for _ in range(8)
+]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+moderator.close()
+print(verdicts == ["BLOCK"] * 8, flush=True)
+os._exit(0)
+"""
+    command = [sys.executable, "-W", "ignore:This process:DeprecationWarning", "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
+    assert (done.stdout.split(), done.stderr) == (["True", "0"], "")
+
+
+def test_warnings_that_are_errors_change_no_verdict(folder: Path) -> None:
+    program = f"""
+from clipwarden import Moderator
+with Moderator(vector_cache=False) as moderator:
+    print(moderator.moderate({str(folder / "odd.jpg")!r}).image.facts.file.format)
+"""
+    odd = Image.new("RGB", (64, 64), "red")
+    odd.save(folder / "odd.jpg", exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff" + b"\x12\x01\x03\0" * 3)
+    command = [sys.executable, "-W", "error", "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
+    (folder / "odd.jpg").unlink()
+    assert done.stdout == "JPEG\n", done.stderr
+
+
+def _judge_for_pool(moderator: Moderator, data: bytes) -> Judged:
+    return moderator.moderate(data)
+
+
+def test_a_pool_of_workers_gives_verdicts_and_errors_back(moderator: Moderator) -> None:
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        good = pool.submit(_judge_for_pool, moderator, picture("yellow"))
+        bad = pool.submit(_judge_for_pool, moderator, b"no image")
+        assert good.result(timeout=60).verdict is Verdict.REVIEW
+        with pytest.raises(ImageError) as caught:
+            bad.result(timeout=60)
+    assert caught.value.reason is Reason.IMAGE_FORMAT_UNSUPPORTED
 
 
 def _judge_in_child(moderator: Moderator, data: bytes) -> str:
