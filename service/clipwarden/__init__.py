@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from clipwarden.engine.results import EmbeddedImage as EmbeddedImage
     from clipwarden.engine.results import Judged as Judged
     from clipwarden.engine.settings import EngineSettings as EngineSettings
+    from clipwarden.vision.limits import DecodeLimits as DecodeLimits
 
     __version__: str
 
@@ -42,6 +43,7 @@ _HOMES = {
     "Moderator": "clipwarden.engine.moderator",
     "EmbeddedImage": "clipwarden.engine.results",
     "Judged": "clipwarden.engine.results",
+    "DecodeLimits": "clipwarden.vision.limits",
     "EngineSettings": "clipwarden.engine.settings",
 }
 

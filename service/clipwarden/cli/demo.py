@@ -109,8 +109,8 @@ def _cut_in_half(path: Path) -> bytes:
 
 
 def _judge(client: "Client", name: str, image: "Image") -> "Outcome":
-    from clipwarden.cli.judges import not_judged
     from clipwarden.cli.outcome import Outcome
+    from clipwarden.cli.serverjudge import not_judged
     from clipwarden.client import ClientError
 
     try:

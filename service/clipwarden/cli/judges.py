@@ -1,27 +1,19 @@
 """Two ways to a verdict, one interface: a server over gRPC, or the same pipeline inside this process."""
 
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Protocol
 
-import grpc
-
 from clipwarden.cli.loading import load_model_and_policies
 from clipwarden.cli.options import JudgeOptions
 from clipwarden.cli.outcome import NotJudgedError
-from clipwarden.client import AsyncClient, ClientError
-from clipwarden.client.channel import MAX_MESSAGE_BYTES
-from clipwarden.client.messages import new_request_id
 from clipwarden.engine.pipeline import Pipeline
 from clipwarden.engine.settings import EngineSettings
 from clipwarden.engine.snapshot import Selection, Snapshot
 from clipwarden.errors import EncoderError, ImageError
-from clipwarden.serving.status import code_of, reason_of
 from clipwarden.serving.wire import moderation, verdict
 from clipwarden.v1 import moderation_pb2 as v1
-
-READY_SECONDS = 10.0
-"""How long a server may still warm up before we give up on it; a wrong address should not take long to notice."""
 
 WORTH_BATCHING = 16
 """Images from which trying out batch sizes pays: the warm-up encodes about as many (1, 2, 4 and 8)."""
@@ -64,9 +56,11 @@ async def open_judge(options: JudgeOptions, snapshot: Snapshot | None, *, images
         EncoderError: The encoder fails on a plain image.
     """
     if snapshot is None:
-        async with _connect(options) as client:
-            await client.wait_until_ready(READY_SECONDS)
-            yield ServerJudge(client, options)
+        # Late: a process that judges by itself never waits for gRPC to be imported.
+        from clipwarden.cli.serverjudge import connected
+
+        async with connected(options) as judge:
+            yield judge
     else:
         # Warming up larger batches takes longer than a few images do one by one.
         settings = EngineSettings(max_batch=1 if images < WORTH_BATCHING else 0).without_queue_limits()
@@ -87,37 +81,6 @@ def load_for(options: JudgeOptions) -> Snapshot | None:
     snapshot = load_model_and_policies(options.model, [options.policy] if options.policy else [])
     snapshot.select(None, options.context)
     return snapshot
-
-
-class ServerJudge:
-    """Judges over gRPC.
-
-    Args:
-        client: Connected.
-        options: How to judge.
-    """
-
-    max_bytes = MAX_MESSAGE_BYTES
-
-    def __init__(self, client: AsyncClient, options: JudgeOptions) -> None:
-        self._client = client
-        self._options = options
-        self.width = options.concurrency
-
-    async def judge(self, data: bytes) -> v1.Moderation:
-        """Judge one image."""
-        try:
-            return await self._client.moderate(
-                data,
-                policy=self._options.policy,
-                context=self._options.context,
-                return_embeddings=self._options.return_embeddings,
-                timeout=self._options.timeout_seconds,
-            )
-        except ClientError as error:
-            if _fails_alone(error):
-                raise not_judged(error) from error
-            raise
 
 
 class LocalJudge:
@@ -141,11 +104,13 @@ class LocalJudge:
 
     async def judge(self, data: bytes) -> v1.Moderation:
         """Judge one image."""
-        request_id = new_request_id()
+        request_id = uuid.uuid4().hex
         try:
             # No deadline: nobody else waits for this process, and a slow machine should finish all the same.
             judged = await self._pipeline.moderate(data, self._selection)
         except (ImageError, EncoderError) as error:
+            from clipwarden.serving.status import code_of, reason_of
+
             on_error = self._selection.compiled.policy.on_error if isinstance(error, ImageError) else None
             raise NotJudgedError(
                 str(error),
@@ -155,34 +120,3 @@ class LocalJudge:
                 request_id=request_id,
             ) from error
         return moderation(judged, request_id=request_id, return_embeddings=self._options.return_embeddings)
-
-
-def not_judged(error: ClientError) -> NotJudgedError:
-    """Say of a failed call what any image without a verdict has to say for itself."""
-    own = NotJudgedError(
-        str(error),
-        code=error.code.name,
-        reason=error.reason,
-        policy_verdict=error.image_fault.policy_verdict if error.image_fault else None,
-        request_id=error.request_id,
-    )
-    own.__cause__ = error
-    return own
-
-
-def _fails_alone(error: ClientError) -> bool:
-    """Tell whether an error is about one image, so that the next may still be judged."""
-    # An encoder's fault, a deadline or an overload may be this image's bad luck; a server that is gone, or that
-    # refuses the request whatever the image, answers the next one alike.
-    return error.image_fault is not None or error.code in (
-        grpc.StatusCode.INTERNAL,
-        grpc.StatusCode.DEADLINE_EXCEEDED,
-        grpc.StatusCode.RESOURCE_EXHAUSTED,
-    )
-
-
-def _connect(options: JudgeOptions) -> AsyncClient:
-    if options.root_certificates is None:
-        return AsyncClient(options.server or "")
-    roots = options.root_certificates.read_bytes()
-    return AsyncClient(options.server or "", credentials=grpc.ssl_channel_credentials(roots))

@@ -22,20 +22,6 @@ from clipwarden.vision.plan import WHOLE, ViewPlan
 from clipwarden.vision.preprocess import Box, draft_size, fit_to_side
 from clipwarden.vision.quality import degraded_flags
 
-__all__ = [
-    "DEFAULT_LIMITS",
-    "MAX_FRAMES_COUNTED",
-    "DecodeLimits",
-    "DecodedImage",
-    "FileFacts",
-    "ImageFacts",
-    "ImageHeader",
-    "View",
-    "decode_file",
-    "decode_image",
-    "read_header",
-]
-
 # EXIF orientation -> what turns the stored image upright; the same table as Pillow's ImageOps.exif_transpose.
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,

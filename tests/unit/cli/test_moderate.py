@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import cast
@@ -234,7 +236,7 @@ def test_wrong_usage_ends_with_2_and_a_sentence(
 def test_every_kind_of_address_is_asked(
     run: Run, pictures: Path, monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
-    monkeypatch.setattr("clipwarden.cli.judges.READY_SECONDS", 0.01)
+    monkeypatch.setattr("clipwarden.cli.serverjudge.READY_SECONDS", 0.01)
     result = run("moderate", pictures / "red.png", "--server", address)
     assert result.exit_code == 1
     assert "HOST:PORT" not in result.stderr
@@ -318,7 +320,7 @@ def test_a_policy_the_server_does_not_know_is_wrong_usage(run: Run, server: Faul
 def test_a_certificate_file_makes_the_connection_tls(
     run: Run, server: FaultServer, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("clipwarden.cli.judges.READY_SECONDS", 0.5)
+    monkeypatch.setattr("clipwarden.cli.serverjudge.READY_SECONDS", 0.5)
     roots = pictures / "ca.pem"
     roots.write_text("no certificate")
     result = run("moderate", pictures / "red.png", "--server", server.address, "--tls-ca", roots)
@@ -326,3 +328,16 @@ def test_a_certificate_file_makes_the_connection_tls(
     missing = run("moderate", pictures / "red.png", "--server", server.address, "--tls-ca", pictures / "none")
     assert missing.exit_code == 1
     assert "No such file or directory" in missing.stderr
+
+
+def test_judging_here_imports_no_grpc(pictures: Path, toy_folder: Path, policy_file: Path) -> None:
+    program = (
+        "import sys; sys.argv[0] = 'clipwarden'\n"
+        "from clipwarden.cli.main import main\n"
+        "try: main()\n"
+        "finally: print([name for name in ('grpc', 'prometheus_client') if name in sys.modules], file=sys.stderr)"
+    )
+    arguments = ["moderate", str(pictures), "--model", str(toy_folder), "--policy", str(policy_file), "--json"]
+    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False)
+    assert "[]" in done.stderr.splitlines()
+    assert '"error"' in done.stdout  # also where an image could not be judged

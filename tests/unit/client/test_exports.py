@@ -28,6 +28,7 @@ def test_names_that_callers_rely_on() -> None:
         "AsyncModerator",
         "Client",
         "ClientError",
+        "DecodeLimits",
         "EmbeddedImage",
         "EngineSettings",
         "ImageResult",

@@ -1,13 +1,19 @@
 """Small parts of the engine, each by itself."""
 
 import asyncio
+import io
 import threading
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
+from PIL import Image
 
+from clipwarden.engine import pipeline as pipeline_module
 from clipwarden.engine.admission import MIN_RETRY_SECONDS, Admission
 from clipwarden.engine.pipeline import JUDGING_MICROSECONDS, Pipeline, judging_microseconds
 from clipwarden.engine.settings import EngineSettings
@@ -26,8 +32,14 @@ from clipwarden.errors import (
 )
 from clipwarden.modelfolder.load import Model
 from clipwarden.policy.schema import Verdict
+from clipwarden.vision.decode import decode_file
+from clipwarden.vision.facts import DecodedImage
 from clipwarden.vision.plan import WHOLE, ViewPlan
 from kit.serving import colours_snapshot, colours_yaml, picture
+
+
+def plain_image(*, see_through: bool) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(3).integers(0, 255, (40, 40, 4 if see_through else 3), np.uint8))
 
 
 def test_retry_hint_is_when_half_of_the_work_should_be_done() -> None:
@@ -83,6 +95,39 @@ async def test_image_is_embedded_once_and_judged_as_often_as_wanted(toy_model: M
         assert later.judgement == at_once.judgement
         assert (await pipeline.judge(image, snapshot.select(context="poppies"))).verdict is Verdict.ALLOW
         assert (image.fingerprint, image.plan, pipeline.admission.items) == (toy_model.fingerprint, WHOLE, 0)
+
+
+async def test_policy_of_another_model_is_refused_before_anything_is_decoded(toy_model: Model) -> None:
+    selection = colours_snapshot(replace(toy_model, fingerprint="sha256:" + "0" * 64)).select()
+    async with Pipeline(toy_model) as pipeline:
+        with pytest.raises(FingerprintMismatchError):
+            await pipeline.moderate(b"no image", selection)
+
+
+@pytest.mark.parametrize("views", [1, 2], ids=["opaque", "see-through"])
+async def test_pixels_reach_the_encoder_as_the_decoder_laid_them(
+    toy_model: Model, monkeypatch: pytest.MonkeyPatch, views: int
+) -> None:
+    decoded, encoded = [], []
+
+    def noting(*arguments: object, **settings: object) -> DecodedImage:
+        decoded.append(decode_file(*arguments, **settings))  # type: ignore[arg-type]
+        return decoded[-1]
+
+    def encode(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        encoded.append(pixels)
+        return toy_model.image.encode(pixels)
+
+    monkeypatch.setattr(pipeline_module, "decode_file", noting)
+    model = replace(toy_model, image=SimpleNamespace(encode=encode))
+    data = io.BytesIO()
+    plain_image(see_through=views == 2).save(data, "PNG")
+    async with Pipeline(model) as pipeline:
+        await pipeline.embed(data.getvalue(), WHOLE)
+    (image,) = decoded
+    assert len(image.pixels) == views
+    assert np.shares_memory(image.pixels, encoded[-1])
+    assert all(np.shares_memory(image.pixels, view.pixels) for view in image.views)
 
 
 async def test_embeddings_of_another_model_or_plan_are_refused(toy_model: Model) -> None:

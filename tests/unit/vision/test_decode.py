@@ -11,8 +11,11 @@ from PIL import Image
 
 from clipwarden.errors import ImageError, Reason
 from clipwarden.modelfolder.manifest import Preprocessing
+from clipwarden.vision import decode as decode_module
 from clipwarden.vision.colour import to_views
-from clipwarden.vision.decode import DecodedImage, DecodeLimits, decode_image, read_header
+from clipwarden.vision.decode import decode_image, read_header
+from clipwarden.vision.facts import DecodedImage
+from clipwarden.vision.limits import DecodeLimits
 from kit.pictures import FORMATS, drawing, encode, natural_picture
 
 SQUASH = Preprocessing(side=64, fit="squash", decode_scale=0)
@@ -340,3 +343,21 @@ def raw_png(
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, depth, colour_type, 0, 0, 0))
     data = chunk(b"IDAT", zlib.compress(filtered))
     return b"\x89PNG\r\n\x1a\n" + header + before_data + data + chunk(b"IEND", b"")
+
+
+def test_a_file_is_hashed_once_and_before_anything_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    order = []
+
+    def hashed(data: bytes) -> object:
+        order.append("hash")
+        return sha256(data)
+
+    def opened(*arguments: object, **settings: object) -> Image.Image:
+        order.append("open")
+        return real_open(*arguments, **settings)  # type: ignore[arg-type]
+
+    real_open = Image.open
+    monkeypatch.setattr(decode_module.hashlib, "sha256", hashed)
+    monkeypatch.setattr(decode_module.Image, "open", opened)
+    assert decode(encode(natural_picture(1), "PNG")).facts.file is not None
+    assert order == ["hash", "open"]

@@ -15,7 +15,8 @@ from PIL import Image, ImageFile
 from clipwarden.errors import ImageError, Reason
 from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision import decode as decode_module
-from clipwarden.vision.decode import DecodeLimits, decode_image, read_header
+from clipwarden.vision.decode import decode_image, read_header
+from clipwarden.vision.limits import DecodeLimits
 from kit.pictures import FORMATS, drawing, encode, natural_picture
 
 MODEL = Preprocessing(side=32)

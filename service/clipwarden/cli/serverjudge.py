@@ -1,0 +1,89 @@
+"""Images in, verdicts of a server over gRPC out; see `judges`."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import grpc
+
+from clipwarden.cli.options import JudgeOptions
+from clipwarden.cli.outcome import NotJudgedError
+from clipwarden.client import AsyncClient, ClientError
+from clipwarden.client.channel import MAX_MESSAGE_BYTES
+from clipwarden.v1 import moderation_pb2 as v1
+
+READY_SECONDS = 10.0
+"""How long a server may still warm up before we give up on it; a wrong address should not take long to notice."""
+
+
+@asynccontextmanager
+async def connected(options: JudgeOptions) -> "AsyncIterator[ServerJudge]":
+    """Connect to the server that the options name, once it is ready.
+
+    Raises:
+        ClientError: The server does not answer.
+    """
+    async with _client(options) as client:
+        await client.wait_until_ready(READY_SECONDS)
+        yield ServerJudge(client, options)
+
+
+class ServerJudge:
+    """Judges over gRPC.
+
+    Args:
+        client: Connected.
+        options: How to judge.
+    """
+
+    max_bytes = MAX_MESSAGE_BYTES
+
+    def __init__(self, client: AsyncClient, options: JudgeOptions) -> None:
+        self._client = client
+        self._options = options
+        self.width = options.concurrency
+
+    async def judge(self, data: bytes) -> v1.Moderation:
+        """Judge one image."""
+        try:
+            return await self._client.moderate(
+                data,
+                policy=self._options.policy,
+                context=self._options.context,
+                return_embeddings=self._options.return_embeddings,
+                timeout=self._options.timeout_seconds,
+            )
+        except ClientError as error:
+            if _fails_alone(error):
+                raise not_judged(error) from error
+            raise
+
+
+def not_judged(error: ClientError) -> NotJudgedError:
+    """Say of a failed call what any image without a verdict has to say for itself."""
+    own = NotJudgedError(
+        str(error),
+        code=error.code.name,
+        reason=error.reason,
+        policy_verdict=error.image_fault.policy_verdict if error.image_fault else None,
+        request_id=error.request_id,
+    )
+    own.__cause__ = error
+    return own
+
+
+def _fails_alone(error: ClientError) -> bool:
+    """Tell whether an error is about one image, so that the next may still be judged."""
+    # An encoder's fault, a deadline or an overload may be this image's bad luck; a server that is gone, or that
+    # refuses the request whatever the image, answers the next one alike.
+    return error.image_fault is not None or error.code in (
+        grpc.StatusCode.INTERNAL,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+    )
+
+
+def _client(options: JudgeOptions) -> AsyncClient:
+    if options.root_certificates is None:
+        return AsyncClient(options.server or "")
+    roots = options.root_certificates.read_bytes()
+    return AsyncClient(options.server or "", credentials=grpc.ssl_channel_credentials(roots))
