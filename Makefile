@@ -37,6 +37,7 @@ $(VENV)/lint: $(VENV)/test-export
 
 demo: $(VENV)/cpu  ## Judge real images over real gRPC with the embedded model
 	$(BIN)/clipwarden demo
+	@echo && echo 'Here, "source $(BIN)/activate" puts clipwarden on the path.'
 
 # A file's tests run in one process, so that its fixtures are made once.
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
