@@ -127,7 +127,6 @@ def prepare_process() -> None:
     quiet_pillow()
 
 
-@cache
 def quiet_pillow() -> None:
     """Have Pillow decode each image in one thread, and keep what it says about images to itself.
 
