@@ -16,7 +16,7 @@ from types import CodeType, FrameType
 from typing import Any
 
 import clipwarden.vision
-from clipwarden.engine import pipeline, threads
+from clipwarden.engine import judging, threads
 from clipwarden.serving import requests, wire, wire_policy
 
 _VISION = tuple(str(Path(path)) for path in clipwarden.vision.__path__)
@@ -25,7 +25,7 @@ _RECORDS = ("facts.py", "plan.py", "limits.py")
 
 # What may be long: its code, and what it will take in microseconds by its own estimate, from its arguments.
 _ESTIMATES: dict[CodeType, Callable[[dict[str, Any]], float]] = {
-    pipeline._judgement.__code__: lambda given: pipeline.judging_microseconds(
+    judging.judge_image.__code__: lambda given: judging.judging_microseconds(
         len(given["image"].views), given["selection"].compiled
     ),
     requests.read_embedded_image.__code__: lambda given: (

@@ -5,23 +5,21 @@ import os
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from functools import cache, partial
-from pathlib import Path
+from functools import partial
 from types import TracebackType
-from typing import Protocol, Self
-from weakref import WeakSet
+from typing import Self
 
+from clipwarden.engine.forks import forget_in_children, keep_for_ever
 from clipwarden.engine.images import ImageSource, name_of, read_source, require_several
 from clipwarden.engine.in_order import in_order
+from clipwarden.engine.moderator_options import ModeratorOptions, moderator_options
 from clipwarden.engine.pipeline import Pipeline
 from clipwarden.engine.results import EmbeddedImage, Judged
 from clipwarden.engine.settings import AT_ONCE, EngineSettings
-from clipwarden.engine.snapshot import Snapshot, load_snapshot, user_cache_folder
+from clipwarden.engine.snapshot import Snapshot
 from clipwarden.errors import ClipwardenError, RequestError, ShuttingDownError
-from clipwarden.machine import quiet_pillow
 from clipwarden.modelfolder.load import EMBEDDED_MODEL
 from clipwarden.modelfolder.runtime import CPU_PROVIDER
-from clipwarden.policy.bundle.cache import VectorCache
 from clipwarden.vision.plan import WHOLE, ViewPlan
 
 
@@ -58,61 +56,6 @@ class ImageResult:
         if self.judged is None:
             raise self.error or ClipwardenError("there is no result")
         return self.judged
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ModeratorOptions:
-    """What a moderator is made with; all of it is plain, so that a moderator may be sent to another process.
-
-    Attributes:
-        model: Model folder, or "mini" for the embedded model.
-        policies: Policy files, bundles, or names of shipped policies; the first is the default.
-        provider: onnxruntime execution provider.
-        encoder_threads: For the encoder; None takes all CPUs that the process may use.
-        vector_cache: Whether to keep the vectors of policy texts in the user's cache folder, as servers do.
-        settings: Limits and threads. Not its queue: what waits here is the caller's to bound.
-    """
-
-    model: str
-    policies: tuple[str, ...]
-    provider: str
-    encoder_threads: int | None
-    vector_cache: bool
-    settings: EngineSettings
-
-    def load(self) -> Snapshot:
-        """Load the model and the policies; takes seconds."""
-        # Not all of `prepare_process`: threads of BLAS are the program's business, but warnings would decide verdicts.
-        quiet_pillow()
-        return load_snapshot(
-            self.model,
-            self.policies,
-            provider=self.provider,
-            threads=self.encoder_threads,
-            cache=VectorCache(user_cache_folder() if self.vector_cache else None),
-        )
-
-
-def moderator_options(
-    model: str | os.PathLike[str],
-    policies: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
-    *,
-    provider: str,
-    encoder_threads: int | None,
-    vector_cache: bool,
-    settings: EngineSettings | None,
-) -> ModeratorOptions:
-    """Tidy what the makers of moderators accept; see `AsyncModerator`."""
-    listed = [policies] if isinstance(policies, str | os.PathLike) else policies
-    return ModeratorOptions(
-        # A path object is a folder even when it is called "mini".
-        model=model if isinstance(model, str) else str(Path(model).absolute()),
-        policies=tuple(os.fspath(policy) for policy in listed),
-        provider=provider,
-        encoder_threads=encoder_threads,
-        vector_cache=vector_cache,
-        settings=(settings or EngineSettings()).without_queue_limits(),
-    )
 
 
 class AsyncModerator:
@@ -165,8 +108,8 @@ class AsyncModerator:
 
     def forget(self) -> None:
         """Start unopened in a forked child, where the threads behind it are missing."""
-        # Kept for ever: tasks that nobody can end would complain.
-        _INHERITED.append((self._loop, self._opening))
+        # Tasks that nobody can end would complain if they were let go.
+        keep_for_ever((self._loop, self._opening))
         self._loop = self._opening = None
 
     async def __aenter__(self) -> Self:
@@ -331,31 +274,3 @@ class AsyncModerator:
         failed = opening.cancelled() or opening.exception() is not None
         if failed and self._opening is opening:
             self._opening = None  # the next use tries again
-
-
-class Forgetful(Protocol):
-    """What has to begin anew in a forked child."""
-
-    def forget(self) -> None:
-        """Start unopened; only one thread runs then."""
-
-
-_INHERITED: list[object] = []
-"""What a forked child has of its parent's moderators, and must neither use nor let go."""
-_FORGETFUL: "WeakSet[Forgetful]" = WeakSet()
-
-
-def forget_in_children(moderator: Forgetful) -> None:
-    """Have a moderator's `forget` called in each forked child, before anything else runs there."""
-    _watch_forks()
-    _FORGETFUL.add(moderator)
-
-
-@cache
-def _watch_forks() -> None:
-    os.register_at_fork(after_in_child=_forget_all)
-
-
-def _forget_all() -> None:
-    for moderator in list(_FORGETFUL):
-        moderator.forget()

@@ -18,14 +18,10 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 from weakref import WeakSet, finalize
 
-from clipwarden.engine.async_moderator import (
-    AsyncModerator,
-    ImageResult,
-    ModeratorOptions,
-    forget_in_children,
-    moderator_options,
-)
+from clipwarden.engine.async_moderator import AsyncModerator, ImageResult
+from clipwarden.engine.forks import forget_in_children
 from clipwarden.engine.images import ImageSource, require_several
+from clipwarden.engine.moderator_options import ModeratorOptions, moderator_options
 from clipwarden.engine.results import EmbeddedImage, Judged
 from clipwarden.engine.settings import AT_ONCE, EngineSettings
 from clipwarden.engine.snapshot import Snapshot

@@ -16,27 +16,19 @@ from typing import Self, TypeVar
 
 from clipwarden.engine.admission import Admission
 from clipwarden.engine.batching import Batcher, BatcherStatistics
+from clipwarden.engine.judging import judge_image, judging_microseconds, require_judgeable
 from clipwarden.engine.results import EmbeddedImage, EmbedTimings, Judged
 from clipwarden.engine.settings import EngineSettings, Observer, Unobserved
 from clipwarden.engine.snapshot import Selection
 from clipwarden.engine.threads import WorkThreads
 from clipwarden.engine.warmup import warm_up
-from clipwarden.errors import DeadlineError, EmbeddingError, FingerprintMismatchError
+from clipwarden.errors import DeadlineError, FingerprintMismatchError
 from clipwarden.machine import available_cpus
 from clipwarden.modelfolder.load import Model
-from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.schema import FLOAT_BYTES
-from clipwarden.scoring.decide import judge
-from clipwarden.scoring.score import cosines
-from clipwarden.scoring.verdict import Judgement, ViewRef
-from clipwarden.unitvectors import require_unit
+from clipwarden.scoring.verdict import ViewRef
 from clipwarden.vision.decode import decode_file, read_header
 from clipwarden.vision.plan import ViewPlan
-
-JUDGING_MICROSECONDS = (60.0, 3.0, 0.00025)
-"""What judging takes: in any case, for each concept, and for each number of each text or head compared with each view.
-Measured: 199 at 1,000 texts of 512 numbers and one view, 706 at 8 views, 41,000 at 5,000 texts and 64 views (13
-categories, pool lse, one core of a Xeon)."""
 
 T = TypeVar("T")
 
@@ -215,7 +207,7 @@ class Pipeline:
             async with _until(deadline):
                 image = await self._judges.run_if_long(reading.image, microseconds=reading.microseconds)
                 self.require_model(image.fingerprint)
-                _require_judgeable(image, selection.plan, width=self._model.manifest.dim)
+                require_judgeable(image, selection.plan, width=self._model.manifest.dim)
                 return await self._judge(image, selection)
 
     async def run_if_long(self, work: Callable[[], T], *, microseconds: float) -> T:
@@ -250,7 +242,7 @@ class Pipeline:
 
     async def _judge(self, image: EmbeddedImage, selection: Selection, *, embed_seconds: float = 0.0) -> Judged:
         started = time.perf_counter()
-        work = partial(_judgement, image, selection)
+        work = partial(judge_image, image, selection)
         cost = judging_microseconds(len(image.views), selection.compiled)
         judgement, seconds = await self._judges.run_if_long(work, microseconds=cost)
         total = embed_seconds + time.perf_counter() - started
@@ -275,22 +267,6 @@ class Pipeline:
         self._on_health(self.healthy)
 
 
-def judging_microseconds(views: int, compiled: CompiledPolicy) -> float:
-    """Estimate what judging an image takes.
-
-    Args:
-        views: V.
-        compiled: The policy: its texts, heads and concepts count.
-
-    Returns:
-        Microseconds; see `JUDGING_MICROSECONDS`.
-    """
-    always, a_concept, a_number = JUDGING_MICROSECONDS
-    heads = sum(layer.inputs * layer.outputs for head in compiled.heads for layer in head)
-    concepts = len(compiled.policy.categories) + len(compiled.policy.attributes)
-    return always + a_concept * concepts + a_number * views * (compiled.vectors.size + heads)
-
-
 @asynccontextmanager
 async def _until(deadline: float | None) -> AsyncIterator[None]:
     """Give up at a deadline. The event loop's clock is `time.monotonic`."""
@@ -299,31 +275,3 @@ async def _until(deadline: float | None) -> AsyncIterator[None]:
             yield
     except TimeoutError as exc:
         raise DeadlineError("the deadline passed before the verdict was ready") from exc
-
-
-def _judgement(image: EmbeddedImage, selection: Selection) -> tuple[Judgement, float]:
-    """Judge one image's embeddings; also return the seconds it took."""
-    started = time.perf_counter()
-    judgement = judge(
-        cosines(image.embeddings, selection.compiled),
-        image.views,
-        selection.tables,
-        context=selection.context,
-        frames_total=image.facts.frames_total,
-        frames_judged=image.facts.frames_judged,
-        degraded=bool(image.facts.degraded),
-    )
-    return judgement, time.perf_counter() - started
-
-
-def _require_judgeable(image: EmbeddedImage, plan: ViewPlan, *, width: int) -> None:
-    """Refuse embeddings that no verdict can rest on."""
-    if image.plan != plan:
-        raise EmbeddingError(f"the embeddings are of the view plan {image.plan.name}, not {plan.name}")
-    shape = image.embeddings.shape  # [V,D]
-    if shape != (len(image.views), width) or not shape[0]:
-        raise EmbeddingError(
-            f"embeddings must be a vector of {width} numbers, the width of the loaded model, for each of their views"
-        )
-    # Within the tolerance that the proto promises for `Embedding.values`.
-    require_unit(image.embeddings, EmbeddingError("embeddings must be finite vectors of unit norm (within 0.001)"))

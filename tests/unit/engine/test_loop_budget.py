@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from bench.scoring import make_compiled
 
-from clipwarden.engine import pipeline
-from clipwarden.engine.pipeline import judging_microseconds
+from clipwarden.engine.judging import judging_microseconds
 from clipwarden.engine.results import EmbeddedImage
 from clipwarden.engine.snapshot import Snapshot
 from clipwarden.engine.threads import LOOP_BUDGET_MICROSECONDS
@@ -52,11 +51,11 @@ async def test_guard_refuses_long_judging_on_the_loop(toy_model: Model) -> None:
             facts=ImageFacts(),
             fingerprint=compiled.fingerprint,
         )
-        pipeline._judgement(image, selection)
+        judging.judge_image(image, selection)
 
     with guarded_loops():
         judging(2)
-    with pytest.raises(LoopBudgetError, match="_judgement"), guarded_loops():
+    with pytest.raises(LoopBudgetError, match="judge_image"), guarded_loops():
         judging(8)
 
 

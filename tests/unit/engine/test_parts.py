@@ -15,7 +15,8 @@ from PIL import Image
 
 from clipwarden.engine import pipeline as pipeline_module
 from clipwarden.engine.admission import MIN_RETRY_SECONDS, Admission
-from clipwarden.engine.pipeline import JUDGING_MICROSECONDS, Pipeline, judging_microseconds
+from clipwarden.engine.judging import JUDGING_MICROSECONDS, judging_microseconds
+from clipwarden.engine.pipeline import Pipeline
 from clipwarden.engine.settings import EngineSettings
 from clipwarden.engine.snapshot import find_policy, load_snapshot, make_snapshot
 from clipwarden.engine.threads import LOOP_BUDGET_MICROSECONDS, WorkThreads
