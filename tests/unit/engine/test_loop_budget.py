@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from bench.scoring import make_compiled
 
-from clipwarden.engine.judging import judging_microseconds
+from clipwarden.engine.judging import judge_image, judging_microseconds
 from clipwarden.engine.results import EmbeddedImage
 from clipwarden.engine.snapshot import Snapshot
 from clipwarden.engine.threads import LOOP_BUDGET_MICROSECONDS
@@ -51,7 +51,7 @@ async def test_guard_refuses_long_judging_on_the_loop(toy_model: Model) -> None:
             facts=ImageFacts(),
             fingerprint=compiled.fingerprint,
         )
-        judging.judge_image(image, selection)
+        judge_image(image, selection)
 
     with guarded_loops():
         judging(2)
