@@ -153,7 +153,7 @@ class Pipeline:
             EncoderError: A fault of ours.
             ShuttingDownError: The pipeline was closed.
         """
-        self.require_model(selection.compiled.fingerprint)
+        self.require_model(selection.compiled.fingerprint, what="the policy is")
         with self.admission.admit(len(data)):
             async with _until(deadline):
                 image = await self._embed(data, selection.plan, deadline)
@@ -202,7 +202,7 @@ class Pipeline:
 
     async def judge_read(self, reading: "Reading", selection: Selection, *, deadline: float | None = None) -> Judged:
         """Judge an image whose embeddings are still to be read; as `judge`, which they then are admitted as."""
-        self.require_model(selection.compiled.fingerprint)
+        self.require_model(selection.compiled.fingerprint, what="the policy is")
         with self.admission.admit(reading.numbers * FLOAT_BYTES):
             async with _until(deadline):
                 image = await self._judges.run_if_long(reading.image, microseconds=reading.microseconds)
@@ -252,15 +252,15 @@ class Pipeline:
             judgement=judgement, image=image, model=self._model.identity, judge_seconds=seconds, total_seconds=total
         )
 
-    def require_model(self, fingerprint: str) -> None:
-        """Insist that embeddings or policies come from the model that is loaded.
+    def require_model(self, fingerprint: str, *, what: str = "the embeddings are") -> None:
+        """Insist that embeddings or policies belong to the model that is loaded.
 
         Raises:
-            FingerprintMismatchError: They come from another.
+            FingerprintMismatchError: They belong to another.
         """
         if fingerprint != self._model.fingerprint:
             raise FingerprintMismatchError(
-                f"the embeddings come from {fingerprint}; the loaded model is {self._model.fingerprint}"
+                f"{what} of model {fingerprint}; the loaded model is {self._model.fingerprint}"
             )
 
     def _note_health(self, _: bool) -> None:  # noqa: FBT001  the callback's one argument

@@ -101,7 +101,7 @@ async def test_image_is_embedded_once_and_judged_as_often_as_wanted(toy_model: M
 async def test_policy_of_another_model_is_refused_before_anything_is_decoded(toy_model: Model) -> None:
     selection = colours_snapshot(replace(toy_model, fingerprint="sha256:" + "0" * 64)).select()
     async with Pipeline(toy_model) as pipeline:
-        with pytest.raises(FingerprintMismatchError):
+        with pytest.raises(FingerprintMismatchError, match="the policy is of model sha256:00"):
             await pipeline.moderate(b"no image", selection)
 
 
@@ -135,7 +135,7 @@ async def test_embeddings_of_another_model_or_plan_are_refused(toy_model: Model)
     selection = colours_snapshot(toy_model).select()
     async with Pipeline(toy_model) as pipeline:
         image = await pipeline.embed(picture("red"), WHOLE)
-        with pytest.raises(FingerprintMismatchError, match="the embeddings come from sha256:00"):
+        with pytest.raises(FingerprintMismatchError, match="the embeddings are of model sha256:00"):
             await pipeline.judge(replace(image, fingerprint="sha256:00"), selection)
         with pytest.raises(EmbeddingError, match="view plan tiles, not whole"):
             await pipeline.judge(replace(image, plan=ViewPlan(name="tiles", views=("a", "b"))), selection)
