@@ -1,10 +1,11 @@
 """What is long leaves the event loop: under a budget of nothing all of it does, and the guard lets none of it stay."""
 
 import asyncio
+import threading
 
 import pytest
 
-from clipwarden.engine import threads
+from clipwarden.engine import pipeline, threads
 from clipwarden.modelfolder.load import Model
 from clipwarden.v1 import moderation_pb2 as pb
 from kit.serving import eventually, picture, refused, serving
@@ -37,16 +38,34 @@ async def test_reading_judging_and_rendering_leave_the_loop_when_they_are_long(t
 
 
 @pytest.mark.usefixtures("_no_budget")
-async def test_what_is_long_to_judge_does_not_wait_for_decoders(toy_model: Model) -> None:
+async def test_what_is_long_to_judge_does_not_wait_for_decoders(
+    toy_model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release, decode = threading.Event(), pipeline.decode_file
+
+    def held(data: bytes, header: object, **settings: object) -> object:
+        release.wait(timeout=60)
+        return decode(data, header, **settings)  # type: ignore[arg-type]
+
     async with serving(toy_model, decode_threads=1) as rig:
         judged = await rig.moderate(picture("red"), return_embeddings=True)
-        with rig.encoder.held():
-            busy = [asyncio.create_task(rig.moderate(picture("red"))) for _ in range(3)]
-            await eventually(lambda: rig.server.pipeline.admission.items == 3)
-            kept = (await rig.stub.ModerateEmbedding(again(judged), timeout=60)).moderation
-            assert not any(call.done() for call in busy)
+        monkeypatch.setattr(pipeline, "decode_file", held)
+        busy = [asyncio.create_task(rig.moderate(picture("red"))) for _ in range(3)]
+        await eventually(lambda: rig.server.pipeline.admission.items == 3)
+        kept = (await rig.stub.ModerateEmbedding(again(judged), timeout=60)).moderation
+        assert not any(call.done() for call in busy)
+        release.set()
         await asyncio.gather(*busy)
     assert kept.categories == judged.categories
+
+
+async def test_more_embeddings_than_an_image_has_are_no_overload(toy_model: Model) -> None:
+    async with serving(toy_model) as rig:
+        judged = await rig.moderate(picture("red"), return_embeddings=True)
+        request = again(judged)
+        request.embeddings.extend([pb.Embedding()] * 300_000)
+        answer = await refused(rig.stub.ModerateEmbedding(request))
+    assert (answer.reason, answer.retry_seconds) == ("REQUEST_INVALID", None)
 
 
 @pytest.mark.usefixtures("_no_budget")

@@ -58,6 +58,13 @@ class ImageResult:
         return self.judged
 
 
+async def _close(opening: asyncio.Task[tuple[Snapshot, Pipeline]]) -> None:
+    opening.cancel()
+    await asyncio.wait({opening})
+    if not opening.cancelled() and opening.exception() is None:
+        await opening.result()[1].close()
+
+
 class AsyncModerator:
     """Judges images in this process, on one event loop.
 
@@ -127,12 +134,9 @@ class AsyncModerator:
         """Stop; what is at work, or loading, fails with ShuttingDownError. The next use opens it again."""
         self._take_loop()
         opening, self._opening = self._opening, None
-        if opening is None:
-            return
-        opening.cancel()
-        await asyncio.wait({opening})
-        if not opening.cancelled() and opening.exception() is None:
-            await opening.result()[1].close()
+        if opening is not None:
+            # A task of its own, which goes on when whoever closes is cancelled.
+            await asyncio.shield(asyncio.create_task(_close(opening)))
 
     async def snapshot(self) -> Snapshot:
         """Return the model and the policies, loading them if need be."""
@@ -244,7 +248,8 @@ class AsyncModerator:
             # Shielded: a caller that gives up must not take the others' model with it.
             return await asyncio.shield(opening)
         except asyncio.CancelledError:
-            if opening.cancelled():
+            own = asyncio.current_task()
+            if opening.cancelled() and not (own and own.cancelling()):
                 raise ShuttingDownError("the moderator was closed while it was loading") from None
             raise
 

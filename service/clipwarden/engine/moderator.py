@@ -7,6 +7,7 @@
 """
 
 import asyncio
+import atexit
 import concurrent.futures
 import os
 import threading
@@ -89,7 +90,10 @@ class Moderator:
         self.close()
 
     def close(self) -> None:
-        """Stop; what is at work, or loading, fails with ShuttingDownError. The next use opens it again."""
+        """Stop; what is at work, or loading, fails with ShuttingDownError. The next use opens it again.
+
+        Not for handlers of signals, which interrupt who holds the locks that this takes.
+        """
         with self._lock:
             running, self._running = self._running, None
         if running is not None:
@@ -169,23 +173,29 @@ class _LoopThread:
         self.inner = AsyncModerator.__new__(AsyncModerator)
         self.inner.__setstate__(options)
         self._end = _End(self.inner)
-        self.stop = finalize(self, self._end.stop)
-        _end_with_the_program(self._end)
+        # Signals only: whatever thread the garbage collector runs in, under whatever locks, must not wait for another.
+        finalize(self, self._end.begin)
 
     def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         """Start some work on the loop.
 
         Raises:
-            ShuttingDownError: It has been stopped.
+            ShuttingDownError: It has been stopped, or stayed in the process that this one was forked from.
         """
         return self._end.submit(work)
 
     def wait(self, future: Future[T]) -> T:
         """Wait for some work; what `stop` cut off fails with ShuttingDownError."""
+        self._end.require_own_process()
         try:
             return future.result()
         except concurrent.futures.CancelledError:
             raise ShuttingDownError("the moderator was closed") from None
+
+    def stop(self) -> None:
+        """End the thread, and wait until it has ended."""
+        self._end.begin()
+        self._end.join()
 
 
 class _End:
@@ -195,30 +205,48 @@ class _End:
         self._inner = inner
         self._process = os.getpid()
         self._lock = threading.Lock()
-        self._stopped = False
+        self._begun = False
+        _remember(self)
         self._loop = asyncio.new_event_loop()
         # A daemon, since the interpreter waits for others before it lets us stop them.
-        self._thread = threading.Thread(target=self._loop.run_forever, name="clipwarden-moderator", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="clipwarden-moderator", daemon=True)
         self._thread.start()
 
     def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        with self._lock:
-            if self._stopped:
-                work.close()
-                raise ShuttingDownError("the moderator was closed")
-            return asyncio.run_coroutine_threadsafe(work, self._loop)
+        refusal = self._why_not_here()
+        if refusal is None:  # else the lock may be held by a thread that is not here
+            with self._lock:
+                if not self._begun:
+                    return asyncio.run_coroutine_threadsafe(work, self._loop)
+        work.close()
+        raise ShuttingDownError(refusal or "the moderator was closed")
 
-    def stop(self) -> None:
+    def require_own_process(self) -> None:
+        if refusal := self._why_not_here():
+            raise ShuttingDownError(refusal)
+
+    def _why_not_here(self) -> str | None:
+        if self._process == os.getpid():
+            return None
+        return "the moderator's thread stayed in the process that this one was forked from"
+
+    def begin(self) -> None:
+        """Have everything fail and the loop stop; returns at once."""
         if self._process != os.getpid():
-            return  # forked: the thread is the parent's
+            return
         with self._lock:
-            if self._stopped:
-                return
-            self._stopped = True
-        asyncio.run_coroutine_threadsafe(self._wind_up(), self._loop)
-        if threading.current_thread() is not self._thread:  # as it is when the garbage collector happens to run there
+            if not self._begun:
+                self._begun = True
+                asyncio.run_coroutine_threadsafe(self._wind_up(), self._loop)
+
+    def join(self) -> None:
+        """Wait until the thread has ended; does nothing on that thread, or in another process."""
+        if self._process == os.getpid() and threading.current_thread() is not self._thread:
             self._thread.join()
-            self._loop.close()
+
+    def _run(self) -> None:
+        self._loop.run_forever()
+        self._loop.close()
 
     async def _wind_up(self) -> None:
         try:
@@ -228,26 +256,48 @@ class _End:
             for task in others:
                 task.cancel()
             await asyncio.gather(*others, return_exceptions=True)
-            self._loop.stop()
+            # One turn later: whoever ended in this one has yet to tell its caller.
+            self._loop.call_soon(self._loop.stop)
 
 
 _ENDS: "WeakSet[_End]" = WeakSet()
+_ENDS_LOCK = threading.Lock()
+_program_ends = threading.Event()
 
 
-def _end_with_the_program(end: _End) -> None:
-    _watch_the_end()
-    _ENDS.add(end)
+def _remember(end: _End) -> None:
+    """Have a thread end with the program.
+
+    Raises:
+        ShuttingDownError: The program ends already.
+    """
+    try:
+        _watch_the_end()
+    except RuntimeError as exc:
+        raise ShuttingDownError("the program ends") from exc
+    with _ENDS_LOCK:
+        if _program_ends.is_set():
+            raise ShuttingDownError("the program ends")
+        _ENDS.add(end)
 
 
 @cache
 def _watch_the_end() -> None:
     # Before the interpreter shuts the pools of threads, which `atexit` comes after: an image that is at work then would
-    # look like a broken encoder. What pools themselves use; where Python no longer has it, `finalize` has to do.
-    register = getattr(threading, "_register_atexit", None)
-    if register is not None:
-        register(_stop_all)
+    # look like a broken encoder. What pools themselves use; where Python no longer has it, `atexit` has to do.
+    getattr(threading, "_register_atexit", atexit.register)(_stop_all)
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
+def _renew_lock() -> None:
+    global _ENDS_LOCK  # noqa: PLW0603  whoever held it stayed in the parent
+    _ENDS_LOCK = threading.Lock()
 
 
 def _stop_all() -> None:
-    for end in list(_ENDS):
-        end.stop()
+    with _ENDS_LOCK:
+        _program_ends.set()
+        ends = list(_ENDS)
+    for end in ends:
+        end.begin()
+        end.join()

@@ -153,12 +153,12 @@ class Pipeline:
             EncoderError: A fault of ours.
             ShuttingDownError: The pipeline was closed.
         """
+        started = time.perf_counter()
         self.require_model(selection.compiled.fingerprint, what="the policy is")
         with self.admission.admit(len(data)):
             async with _until(deadline):
                 image = await self._embed(data, selection.plan, deadline)
-                assert image.timings is not None  # noqa: S101  it was embedded here
-                return await self._judge(image, selection, embed_seconds=image.timings.total)
+                return await self._judge(image, selection, started=started)
 
     async def embed(self, data: bytes, plan: ViewPlan, *, deadline: float | None = None) -> EmbeddedImage:
         """Embed one image, whatever policies are to judge it.
@@ -202,13 +202,14 @@ class Pipeline:
 
     async def judge_read(self, reading: "Reading", selection: Selection, *, deadline: float | None = None) -> Judged:
         """Judge an image whose embeddings are still to be read; as `judge`, which they then are admitted as."""
+        started = time.perf_counter()
         self.require_model(selection.compiled.fingerprint, what="the policy is")
         with self.admission.admit(reading.numbers * FLOAT_BYTES):
             async with _until(deadline):
                 image = await self._judges.run_if_long(reading.image, microseconds=reading.microseconds)
                 self.require_model(image.fingerprint)
                 require_judgeable(image, selection.plan, width=self._model.manifest.dim)
-                return await self._judge(image, selection)
+                return await self._judge(image, selection, started=started)
 
     async def run_if_long(self, work: Callable[[], T], *, microseconds: float) -> T:
         """Do work that belongs to a request within the event loop's budget; see `threads`."""
@@ -240,12 +241,11 @@ class Pipeline:
             timings=timings,
         )
 
-    async def _judge(self, image: EmbeddedImage, selection: Selection, *, embed_seconds: float = 0.0) -> Judged:
-        started = time.perf_counter()
+    async def _judge(self, image: EmbeddedImage, selection: Selection, *, started: float) -> Judged:
         work = partial(judge_image, image, selection)
         cost = judging_microseconds(len(image.views), selection.compiled)
         judgement, seconds = await self._judges.run_if_long(work, microseconds=cost)
-        total = embed_seconds + time.perf_counter() - started
+        total = time.perf_counter() - started
         self._observer.note_stage("judge", seconds)
         self._observer.note_stage("total", total)
         return Judged(

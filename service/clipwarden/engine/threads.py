@@ -16,6 +16,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -73,7 +74,8 @@ class WorkThreads:
         """Stop; waiting and new calls fail with ShuttingDownError, and stuck threads are left behind."""
         self._closed = True
         self._free.release()  # wakes the first waiting call, which passes it on and fails; and so down the line
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        # What a thread has not picked up yet is not cancelled: there is a thread for each piece, and it will be soon.
+        self._pool.shutdown(wait=False)
 
     async def run_if_long(self, work: Callable[[], T], *, microseconds: float) -> T:
         """Run a function here if it is short, and in a thread if it is not.
@@ -116,11 +118,15 @@ class WorkThreads:
 
     def _submit(self, call: Callable[[], T]) -> Future[T]:
         loop = asyncio.get_running_loop()
-        work = self._pool.submit(call)
+        try:
+            work = self._pool.submit(call)
+        except BaseException:  # no thread could be started
+            self._free.release()
+            raise
 
         def give_back(done: Future[T]) -> None:
             # The loop is gone when a stuck thread outlives the server; nobody waits for it then.
-            if not loop.is_closed():
+            with suppress(RuntimeError):
                 loop.call_soon_threadsafe(self._give_back, done)
 
         work.add_done_callback(give_back)

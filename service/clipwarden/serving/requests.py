@@ -97,6 +97,18 @@ def read_timeout(request: pb.StreamModerateRequest) -> float | None:
     return seconds
 
 
+def count_embeddings(request: pb.ModerateEmbeddingRequest) -> int:
+    """Count the embeddings of an image.
+
+    Raises:
+        RequestError: There is none, or there are more than any image has.
+    """
+    count = len(request.embeddings)
+    if not 1 <= count <= MAX_EMBEDDINGS:
+        raise RequestError(f"{count} embeddings are given; 1 to {MAX_EMBEDDINGS} belong to one image")
+    return count
+
+
 def read_embedded_image(request: pb.ModerateEmbeddingRequest, *, width: int) -> EmbeddedImage:
     """Read stored embeddings; whether they are unit vectors is the pipeline's to check.
 
@@ -108,8 +120,6 @@ def read_embedded_image(request: pb.ModerateEmbeddingRequest, *, width: int) -> 
         RequestError: Their number or the frames make no sense.
         EmbeddingError: A vector is not `width` numbers wide.
     """
-    if not 1 <= len(request.embeddings) <= MAX_EMBEDDINGS:
-        raise RequestError(f"{len(request.embeddings)} embeddings are given; 1 to {MAX_EMBEDDINGS} belong to one image")
     # Before they become an array: a message full of numbers would hold up the event loop for seconds.
     if any(len(embedding.values) != width for embedding in request.embeddings):
         raise EmbeddingError(f"embeddings must be vectors of {width} numbers, the width of the loaded model")

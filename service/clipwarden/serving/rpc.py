@@ -97,8 +97,9 @@ class ModerationService(moderation_pb2_grpc.ModerationServiceServicer):
             self._pipeline.require_model(requests.read_fingerprint(request.model_fingerprint))
             width = selection.snapshot.model.manifest.dim
             read = partial(requests.read_embedded_image, request, width=width)
-            cost = requests.A_NUMBER_MICROSECONDS * width * len(request.embeddings)
-            reading = Reading(image=read, numbers=width * len(request.embeddings), microseconds=cost)
+            numbers = width * requests.count_embeddings(request)
+            cost = requests.A_NUMBER_MICROSECONDS * numbers
+            reading = Reading(image=read, numbers=numbers, microseconds=cost)
             judged = await self._pipeline.judge_read(reading, selection, deadline=call.deadline)
             return pb.ModerateEmbeddingResponse(moderation=await self._answer(judged, options, call))
 

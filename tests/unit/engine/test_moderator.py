@@ -1,6 +1,7 @@
 """Judging in this process: what a notebook, a script or a worker does with `Moderator`."""
 
 import asyncio
+import gc
 import io
 import multiprocessing
 import pickle
@@ -234,6 +235,27 @@ async def test_a_caller_that_leaves_does_not_take_the_others_model_along(toy_fol
     await moderator.close()
 
 
+async def test_a_caller_that_is_cancelled_while_it_loads_is_cancelled(toy_folder: Path, policy: Path) -> None:
+    moderator = AsyncModerator(toy_folder, policy, vector_cache=False)
+    waiting = asyncio.create_task(moderator.moderate(picture("red")))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await moderator.close()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+
+async def test_closing_fails_what_is_at_work_with_an_error_of_ours(toy_folder: Path, policy: Path) -> None:
+    for _ in range(10):
+        moderator = AsyncModerator(toy_folder, policy, vector_cache=False)
+        await moderator.snapshot()
+        calls = [asyncio.create_task(moderator.moderate(picture("red"))) for _ in range(8)]
+        await asyncio.sleep(0.001)
+        await moderator.close()
+        answers = await asyncio.gather(*calls, return_exceptions=True)
+        assert {type(answer) for answer in answers} <= {Judged, ShuttingDownError}
+
+
 async def test_closing_while_it_loads_tells_the_callers(toy_folder: Path, policy: Path) -> None:
     moderator = AsyncModerator(toy_folder, policy, vector_cache=False)
     waiting = asyncio.create_task(moderator.moderate(picture("red")))
@@ -266,7 +288,7 @@ def test_use_beside_close_gives_verdicts_or_says_that_it_was_closed(toy_folder: 
                 strange.append(repr(error))
                 return
 
-    users = [threading.Thread(target=use) for _ in range(4)]
+    users = [threading.Thread(target=use, daemon=True) for _ in range(4)]
     for user in users:
         user.start()
     for _ in range(10):
@@ -275,8 +297,46 @@ def test_use_beside_close_gives_verdicts_or_says_that_it_was_closed(toy_folder: 
     stop.set()
     for user in users:
         user.join(60)
+    assert not any(user.is_alive() for user in users)
     moderator.close()
     assert strange == []
+
+
+def test_a_moderator_that_the_garbage_collector_finds_ends_its_thread(toy_folder: Path, policy: Path) -> None:
+    before = moderator_threads()
+    moderator = Moderator(toy_folder, policy, vector_cache=False)
+    moderator.snapshot()
+    cycle: list[object] = [moderator]
+    cycle.append(cycle)
+    (thread,) = [thread for thread in threading.enumerate() if thread is moderator._open()._end._thread]
+    del moderator, cycle
+    gc.collect()
+    thread.join(60)
+    assert moderator_threads() <= before
+
+
+def test_results_carried_over_a_fork_say_so(toy_folder: Path, policy: Path, folder: Path) -> None:
+    program = f"""
+import os
+from clipwarden import Moderator
+from clipwarden.errors import ShuttingDownError
+
+moderator = Moderator({str(toy_folder)!r}, {str(policy)!r}, vector_cache=False)
+results = moderator.moderate_many([{str(folder / "red.png")!r}] * 50, at_once=2)
+next(results)
+child = os.fork()
+if child:
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), len(list(results)))
+    moderator.close()
+else:
+    try:
+        next(results)
+    except ShuttingDownError:
+        os._exit(7)
+"""
+    command = [sys.executable, "-W", "ignore:This process:DeprecationWarning", "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
+    assert (done.stdout, done.stderr) == ("7 49\n", "")
 
 
 def test_results_asked_for_after_close_say_so(toy_folder: Path, policy: Path) -> None:
@@ -336,10 +396,10 @@ print(next(results).judged.verdict.name)
 
 def test_an_interrupt_while_it_loads_leaves_one_traceback() -> None:
     program = """
-import _thread, threading, time
+import os, signal, threading, time
 from clipwarden import Moderator
 moderator = Moderator(vector_cache=False)
-threading.Timer(0.2, _thread.interrupt_main).start()
+threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
 moderator.snapshot()
 time.sleep(600)  # where it was loaded by then
 """
