@@ -19,6 +19,7 @@ from google.rpc import error_details_pb2, status_pb2
 from numpy.typing import NDArray
 from PIL import Image
 
+from clipwarden.engine import pipeline
 from clipwarden.engine.snapshot import Snapshot, make_snapshot
 from clipwarden.modelfolder.encoder import ImageEncoder
 from clipwarden.modelfolder.load import Model
@@ -28,6 +29,7 @@ from clipwarden.serving.config import Settings
 from clipwarden.serving.server import Server, running_server
 from clipwarden.v1 import moderation_pb2 as pb
 from clipwarden.v1 import moderation_pb2_grpc
+from clipwarden.vision.facts import ImageHeader
 from kit.toymodel import plain_picture
 
 Pixels = NDArray[np.uint8]
@@ -162,6 +164,23 @@ def tapped(model: Model) -> tuple[Model, TappedEncoder]:
     """Put taps on a model's image encoder."""
     encoder = TappedEncoder(model.image.encode)
     return replace(model, image=cast("ImageEncoder", encoder)), encoder
+
+
+@contextmanager
+def held_decoding() -> Iterator[threading.Event]:
+    """Hold every decode that starts inside this block, until its end or until the event is set."""
+    release, decode = threading.Event(), pipeline.decode_file
+
+    def hold(data: bytes, header: ImageHeader, **settings: object) -> object:
+        assert release.wait(timeout=60), "the test never let go of the decoders"
+        return decode(data, header, **settings)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "decode_file", hold)
+        try:
+            yield release
+        finally:
+            release.set()
 
 
 async def eventually(condition: Callable[[], bool], seconds: float = 60) -> None:

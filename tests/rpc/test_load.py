@@ -1,19 +1,18 @@
 """Many callers at once, callers that leave, and stages that fail: nothing hangs, nothing leaks."""
 
 import asyncio
-import threading
 
 import grpc
 import pytest
 from google.rpc import code_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from clipwarden.engine import batching, pipeline
+from clipwarden.engine import batching
 from clipwarden.engine.batching import Batcher
 from clipwarden.engine.threads import WorkThreads
 from clipwarden.modelfolder.load import Model
 from clipwarden.v1 import moderation_pb2 as pb
-from kit.serving import Rig, eventually, picture, refused, serving
+from kit.serving import Rig, eventually, held_decoding, picture, refused, serving
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -163,42 +162,26 @@ async def test_broken_encoder_turns_health_off_until_a_probe_passes(
         assert (await rig.moderate(picture("red"))).verdict == pb.VERDICT_BLOCK
 
 
-async def test_image_refused_by_its_header_takes_no_decode_thread(
-    toy_model: Model, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    release, decode = threading.Event(), pipeline.decode_file
-
-    def wait(data: bytes, header: object, **settings: object) -> object:
-        release.wait(timeout=60)
-        return decode(data, header, **settings)  # type: ignore[arg-type]
-
+async def test_image_refused_by_its_header_takes_no_decode_thread(toy_model: Model) -> None:
     async with serving(toy_model, decode_threads=1) as rig:
-        monkeypatch.setattr(pipeline, "decode_file", wait)
-        busy = asyncio.create_task(rig.moderate(picture("red")))
-        await eventually(lambda: rig.server.pipeline.admission.items == 1)
-        assert (await refused(rig.moderate(b"not an image at all", timeout=60))).reason == "IMAGE_FORMAT_UNSUPPORTED"
-        release.set()
+        with held_decoding():
+            busy = asyncio.create_task(rig.moderate(picture("red")))
+            await eventually(lambda: rig.server.pipeline.admission.items == 1)
+            answer = await refused(rig.moderate(b"not an image at all", timeout=60))
+            assert answer.reason == "IMAGE_FORMAT_UNSUPPORTED"
         assert (await busy).verdict == pb.VERDICT_BLOCK
 
 
-async def test_stuck_decoders_fail_calls_and_turn_health_off_until_one_is_back(
-    toy_model: Model, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    release, decode = threading.Event(), pipeline.decode_file
-
-    def hang(data: bytes, header: object, **settings: object) -> object:
-        release.wait(timeout=60)
-        return decode(data, header, **settings)  # type: ignore[arg-type]
-
+async def test_stuck_decoders_fail_calls_and_turn_health_off_until_one_is_back(toy_model: Model) -> None:
     async with serving(toy_model, decode_threads=2) as rig:
         stall_after(0.05, rig.server.pipeline._decoders)
-        monkeypatch.setattr(pipeline, "decode_file", hang)
-        calls = [asyncio.create_task(refused(rig.moderate(picture("red")))) for _ in range(5)]
-        assert {answer.reason for answer in await asyncio.gather(*calls)} == {"ENCODER_FAILED"}
-        assert await health_of(rig) == NOT_SERVING
-        assert (await refused(rig.moderate(picture("red")))).reason == "ENCODER_FAILED"
-        stall_after(60, rig.server.pipeline._decoders)
-        release.set()
-        await eventually(lambda: rig.server.health.serving)
-        assert (await rig.moderate(picture("red"))).verdict == pb.VERDICT_BLOCK
+        with held_decoding() as release:
+            calls = [asyncio.create_task(refused(rig.moderate(picture("red")))) for _ in range(5)]
+            assert {answer.reason for answer in await asyncio.gather(*calls)} == {"ENCODER_FAILED"}
+            assert await health_of(rig) == NOT_SERVING
+            assert (await refused(rig.moderate(picture("red")))).reason == "ENCODER_FAILED"
+            stall_after(60, rig.server.pipeline._decoders)
+            release.set()
+            await eventually(lambda: rig.server.health.serving)
+            assert (await rig.moderate(picture("red"))).verdict == pb.VERDICT_BLOCK
         assert rig.server.pipeline.admission.items == 0

@@ -1,14 +1,13 @@
 """What is long leaves the event loop: under a budget of nothing all of it does, and the guard lets none of it stay."""
 
 import asyncio
-import threading
 
 import pytest
 
-from clipwarden.engine import pipeline, threads
+from clipwarden.engine import threads
 from clipwarden.modelfolder.load import Model
 from clipwarden.v1 import moderation_pb2 as pb
-from kit.serving import eventually, picture, refused, serving
+from kit.serving import eventually, held_decoding, picture, refused, serving
 
 
 @pytest.fixture
@@ -38,23 +37,14 @@ async def test_reading_judging_and_rendering_leave_the_loop_when_they_are_long(t
 
 
 @pytest.mark.usefixtures("_no_budget")
-async def test_what_is_long_to_judge_does_not_wait_for_decoders(
-    toy_model: Model, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    release, decode = threading.Event(), pipeline.decode_file
-
-    def held(data: bytes, header: object, **settings: object) -> object:
-        release.wait(timeout=60)
-        return decode(data, header, **settings)  # type: ignore[arg-type]
-
+async def test_what_is_long_to_judge_does_not_wait_for_decoders(toy_model: Model) -> None:
     async with serving(toy_model, decode_threads=1) as rig:
         judged = await rig.moderate(picture("red"), return_embeddings=True)
-        monkeypatch.setattr(pipeline, "decode_file", held)
-        busy = [asyncio.create_task(rig.moderate(picture("red"))) for _ in range(3)]
-        await eventually(lambda: rig.server.pipeline.admission.items == 3)
-        kept = (await rig.stub.ModerateEmbedding(again(judged), timeout=60)).moderation
-        assert not any(call.done() for call in busy)
-        release.set()
+        with held_decoding():
+            busy = [asyncio.create_task(rig.moderate(picture("red"))) for _ in range(3)]
+            await eventually(lambda: rig.server.pipeline.admission.items == 3)
+            kept = (await rig.stub.ModerateEmbedding(again(judged), timeout=60)).moderation
+            assert not any(call.done() for call in busy)
         await asyncio.gather(*busy)
     assert kept.categories == judged.categories
 
