@@ -102,6 +102,13 @@ class AsyncModerator:
             )
         )
 
+    @classmethod
+    def made_with(cls, options: ModeratorOptions) -> Self:
+        """Make one as another moderator was made, unopened."""
+        moderator = cls.__new__(cls)
+        moderator.__setstate__(options)
+        return moderator
+
     def __getstate__(self) -> ModeratorOptions:
         """Leave sessions and threads behind; they belong to this process."""
         return self._options

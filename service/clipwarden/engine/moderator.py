@@ -170,8 +170,7 @@ class _LoopThread:
     """An event loop in a thread of its own, and what judges on it; ends with `stop`, its owner, or the program."""
 
     def __init__(self, options: ModeratorOptions) -> None:
-        self.inner = AsyncModerator.__new__(AsyncModerator)
-        self.inner.__setstate__(options)
+        self.inner = AsyncModerator.made_with(options)
         self._end = _End(self.inner)
         # Signals only: whatever thread the garbage collector runs in, under whatever locks, must not wait for another.
         finalize(self, self._end.begin)

@@ -113,11 +113,11 @@ def read_embedded_image(request: pb.ModerateEmbeddingRequest, *, width: int) -> 
     """Read stored embeddings; whether they are unit vectors is the pipeline's to check.
 
     Args:
-        request: Untrusted.
+        request: Untrusted, but for its `count_embeddings`.
         width: D of the loaded model.
 
     Raises:
-        RequestError: Their number or the frames make no sense.
+        RequestError: The frames or degradations make no sense.
         EmbeddingError: A vector is not `width` numbers wide.
     """
     # Before they become an array: a message full of numbers would hold up the event loop for seconds.
