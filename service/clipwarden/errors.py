@@ -109,6 +109,8 @@ class Severity(StrEnum):
 
     ERROR = "error"
     WARNING = "warning"
+    NOTE = "note"
+    """Nothing to mend: what somebody approved, shown as long as it stands."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,8 +123,10 @@ class Problem:
         column: 1-based; 0 when the finding is about the whole file.
         message: What is wrong.
         fix: What to write instead.
-        severity: Error (refused) or warning (reported).
+        severity: Error (refused), warning or note (reported).
         code: Stable short name of the rule, such as `unknown-key`.
+        strict: Whether `lint` refuses what loads with this warning: a running service need not stop for it, a new
+            version of the policy should.
     """
 
     file: str
@@ -132,6 +136,7 @@ class Problem:
     fix: str
     severity: Severity = Severity.ERROR
     code: str
+    strict: bool = False
 
     def __str__(self) -> str:
         """Render as `file:line:column: severity: message. fix [code]`, as compilers do."""

@@ -2,8 +2,8 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,7 +36,8 @@ def lint(
 ) -> Exit:
     """Check policy files and say what to mend.
 
-    Every finding comes as `FILE:LINE:COLUMN: error|warning: MESSAGE MEND [RULE]`, which editors and CI can read.
+    Every finding comes as `FILE:LINE:COLUMN: error|warning|note: MESSAGE MEND [RULE]`, which editors and CI can read.
+    Notes tell what somebody waived, and are nothing to mend.
 
     With --model the policy is also checked against that model: texts that its tokenizer would cut off, prompts and
     negatives that it can hardly tell apart, another fingerprint, stale calibrations.
@@ -67,13 +68,18 @@ def _lint(files: Sequence[str], *, model: str | None, strict: bool, as_json: boo
 
     paths = [find_policy(name) for name in files]
     loaded = None if model is None else load_named_model(model)
-    problems = [problem for path in paths for problem in _check(path, loaded)]
+    problems = [_raised(problem) for path in paths for problem in _check(path, loaded)]
     for problem in problems:
         _show(problem, as_json=as_json)
     counts = Counter(problem.severity for problem in problems)
     notice(_summary(len(paths), counts), style=_style(counts))
     refused = counts[Severity.ERROR] or (strict and counts[Severity.WARNING])
     return Exit.POLICY if refused else Exit.OK
+
+
+def _raised(problem: Problem) -> Problem:
+    """Make an error of a warning that only what runs already may pass over."""
+    return replace(problem, severity=Severity.ERROR) if problem.strict else problem
 
 
 def _explain(path: str, *, as_json: bool) -> Exit:
@@ -102,6 +108,7 @@ def _check(path: Path, model: "Model | None") -> Sequence[Problem]:
     from clipwarden.policy.bundle.lint import lint_with_model
     from clipwarden.policy.bundle.load import is_bundle
     from clipwarden.policy.language.load import load_policy
+    from clipwarden.policy.language.subjects import waived
 
     if is_bundle(path):
         return _check_bundle(path)
@@ -109,22 +116,29 @@ def _check(path: Path, model: "Model | None") -> Sequence[Problem]:
         loaded = load_policy(path)
     except PolicyError as error:
         return error.problems
+    found: Iterable[Problem] = waived(loaded.policy, loaded.positions)
     if model is None:
-        return loaded.warnings
+        return _in_file_order((*loaded.warnings, *found))
     with progress_bar(f"Embedding the texts of {path.name}") as advance:
-        found = lint_with_model(loaded.policy, model, loaded.positions, cache=vector_cache(), progress=advance)
-    return sorted({*loaded.warnings, *found}, key=lambda problem: (problem.line, problem.column, problem.code))
+        with_model = lint_with_model(loaded.policy, model, loaded.positions, cache=vector_cache(), progress=advance)
+    return _in_file_order((*loaded.warnings, *found, *with_model))
+
+
+def _in_file_order(problems: Iterable[Problem]) -> Sequence[Problem]:
+    return sorted(set(problems), key=lambda problem: (problem.line, problem.column, problem.code))
 
 
 def _check_bundle(path: Path) -> Sequence[Problem]:
     from clipwarden.policy.bundle.file import read_bundle
+    from clipwarden.policy.language.subjects import waived
+    from clipwarden.textfiles.findings import Positions
 
     warnings: list[Problem] = []
     try:
-        read_bundle(path, on_warning=warnings.append)
+        compiled = read_bundle(path, on_warning=warnings.append)
     except PolicyError as error:
         return error.problems
-    return warnings
+    return [*warnings, *waived(compiled.policy, Positions(file=str(path)))]
 
 
 def _show(problem: Problem, *, as_json: bool) -> None:
@@ -132,19 +146,21 @@ def _show(problem: Problem, *, as_json: bool) -> None:
         print(json.dumps(asdict(problem)))  # noqa: T201  results go to stdout
         return
     place, _, rest = str(problem).partition(f" {problem.severity}: ")
-    style = "bold red" if problem.severity is Severity.ERROR else "yellow"
+    style = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}[problem.severity]
     line = Text.assemble((printable(place), "bold"), " ", (f"{problem.severity}:", style), " ", printable(rest))
     # One finding is one line, however long: editors and grep read it.
     stdout().print(line, soft_wrap=True)
 
 
 def _summary(files: int, counts: Counter[Severity]) -> str:
-    found = ", ".join(
+    found = [
         f"{counts[severity]} {severity}{'' if counts[severity] == 1 else 's'}"
         for severity in Severity
         if counts[severity]
-    )
-    return f"{files} polic{'y' if files == 1 else 'ies'} checked: {found or 'nothing to mend'}."
+    ]
+    if not (counts[Severity.ERROR] or counts[Severity.WARNING]):
+        found.insert(0, "nothing to mend")
+    return f"{files} polic{'y' if files == 1 else 'ies'} checked: {', '.join(found)}."
 
 
 def _style(counts: Counter[Severity]) -> str:

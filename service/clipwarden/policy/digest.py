@@ -14,6 +14,7 @@ from clipwarden.policy.schema import (
     ADDED_LATER,
     ANY_ORDER,
     SCHEMA_VERSION,
+    Attribute,
     Category,
     ChosenOn,
     Concept,
@@ -27,8 +28,10 @@ from clipwarden.vision.plan import WHOLE
 _NOT_JUDGING: Mapping[type, frozenset[str]] = {
     Metadata: frozenset({"version", "owner", "reason", "review_by"}),
     ChosenOn: frozenset({"by", "reason", "approved_by"}),
+    Category: frozenset({"waive"}),
+    Attribute: frozenset({"waive"}),
 }
-_NOT_FITTED = frozenset({"id", "calibration"})
+_NOT_FITTED = frozenset({"id", "calibration", "waive"})
 # A fit depends on the numbers of a vector alone, so that renaming a tensor undoes no calibration.
 _NOT_FITTED_WITHIN: Mapping[type, frozenset[str]] = {LearnedVector: frozenset({"name"})}
 

@@ -77,6 +77,13 @@ class By(StrEnum):
     """A person, who says why."""
 
 
+class Waivable(StrEnum):
+    """The rules of lint that somebody may waive for a concept."""
+
+    IDENTITY = "identity"
+    """A prompt names who somebody is."""
+
+
 class Effect(StrEnum):
     """What an exemption does. The only effect there is can never turn a block into an allow."""
 
@@ -270,6 +277,15 @@ class Adjustment:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Waiver:
+    """Somebody's approval of what a rule would refuse in a concept; judges nothing."""
+
+    rule: Waivable
+    reason: str
+    approved_by: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Concept:
     """What categories and attributes share: phrases, and the way to a number.
 
@@ -280,6 +296,7 @@ class Concept:
         templates: Each holds `{}` once; none under Method.HEAD.
         calibration: None when not fitted.
         head: Empty but under Method.HEAD.
+        waive: For the next reviewer.
     """
 
     id: str
@@ -290,6 +307,7 @@ class Concept:
     pool: Pool = Pool.MAX
     calibration: Calibration | None = None
     head: Head = field(default=(), metadata=ANY_ORDER | ADDED_LATER)
+    waive: tuple[Waiver, ...] = ()
 
     @property
     def phrases(self) -> tuple[Phrase, ...]:

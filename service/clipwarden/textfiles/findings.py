@@ -83,9 +83,13 @@ class Findings:
         """Add a finding that stops the file from loading."""
         self._add(place, code, message, fix, Severity.ERROR)
 
-    def warn(self, place: Place, code: str, message: str, fix: str) -> None:
-        """Add a finding that is reported and nothing more."""
-        self._add(place, code, message, fix, Severity.WARNING)
+    def warn(self, place: Place, code: str, message: str, fix: str, *, strict: bool = False) -> None:
+        """Add a finding that stops no file from loading; a `strict` one is an error to `lint` all the same."""
+        self._add(place, code, message, fix, Severity.WARNING, strict=strict)
+
+    def note(self, place: Place, code: str, message: str, fix: str) -> None:
+        """Add what there is nothing to mend about."""
+        self._add(place, code, message, fix, Severity.NOTE)
 
     def raise_if_failed(self) -> None:
         """Stop here if there is any error.
@@ -96,7 +100,9 @@ class Findings:
         if self.failed:
             raise PolicyError(self.problems)
 
-    def _add(self, place: Place, code: str, message: str, fix: str, severity: Severity) -> None:
+    def _add(
+        self, place: Place, code: str, message: str, fix: str, severity: Severity, *, strict: bool = False
+    ) -> None:
         if severity is Severity.ERROR:
             self._failed = True
             self._refused.add(place)
@@ -110,5 +116,6 @@ class Findings:
             fix=fix,
             severity=severity,
             code=code,
+            strict=strict,
         )
         self._problems[problem] = None

@@ -10,6 +10,7 @@ from clipwarden.policy.methods import METHODS
 from clipwarden.policy.schema import (
     Calibration,
     Pool,
+    Waivable,
 )
 
 MAX_PROMPTS = 256
@@ -175,6 +176,28 @@ CALIBRATION = Keys(
     )
 )
 
+WAIVER = Keys(
+    keys=(
+        Key(
+            name="rule",
+            kind=Choice(
+                example="identity",
+                words={rule.value: rule for rule in Waivable},
+                help={"identity": "a prompt names who somebody is"},
+            ),
+            help="the rule that is waived here; `minors` never is",
+            required=True,
+        ),
+        Key(
+            name="reason",
+            kind=Text(example='"a history archive; counsel asked"'),
+            help="why it may stand all the same",
+            required=True,
+        ),
+        Key(name="approved_by", kind=Text(example="legal@example.com"), help="who answers for it", required=True),
+    )
+)
+
 SHARED = (
     Key(
         name="prompts",
@@ -230,6 +253,15 @@ SHARED = (
             message="A calibration does nothing under `method: {method}`, whose number is compared as it is.",
             fix="Delete it, or write `scoring: {{method: margin}}`.",
         ),
+    ),
+    Key(
+        name="waive",
+        kind=ListOf(
+            example='[{rule: identity, reason: "a history archive", approved_by: legal@example.com}]',
+            item=Map(example="{rule: identity, reason: ..., approved_by: legal@example.com}", keys=WAIVER),
+            most=len(Waivable),
+        ),
+        help="rules of lint that do not hold here, by somebody's approval",
     ),
 )
 ID = Key(

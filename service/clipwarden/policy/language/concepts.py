@@ -5,7 +5,7 @@ from typing import Any
 
 from clipwarden.policy.language.bounds import check_order, merge_bounds, read_bounds
 from clipwarden.policy.language.category_keys import CATEGORY, CHOSEN_ON, OVERRIDE
-from clipwarden.policy.language.concept_keys import ATTRIBUTE, DIGEST_TEXT, PROMPT, PROMPT_TEXT, VECTOR
+from clipwarden.policy.language.concept_keys import ATTRIBUTE, DIGEST_TEXT, PROMPT, PROMPT_TEXT, VECTOR, WAIVER
 from clipwarden.policy.language.conditions import read_adjustments, read_exemptions
 from clipwarden.policy.language.keys import Defaults
 from clipwarden.policy.language.learned import LearnedError, LearnedSource
@@ -24,6 +24,7 @@ from clipwarden.policy.schema import (
     Pool,
     Prompt,
     Thresholds,
+    Waiver,
 )
 from clipwarden.textfiles.values import Value
 
@@ -76,6 +77,7 @@ class ConceptReader:
             "method": scoring.method or Method.MARGIN,
             "pool": scoring.pool or Pool.MAX,
             "head": scoring.head,
+            "waive": tuple(Waiver(**MapReader(item, WAIVER).plain()) for item in fields.items("waive")),
         }
         return shared | fields.plain(self._defaults)
 

@@ -3,7 +3,7 @@
 import json
 
 from clipwarden.policy.language.category_keys import CATEGORY, CHOSEN_ON, OVERRIDE
-from clipwarden.policy.language.concept_keys import ATTRIBUTE
+from clipwarden.policy.language.concept_keys import ATTRIBUTE, WAIVER
 from clipwarden.policy.language.keys import METADATA, MODEL
 from clipwarden.policy.language.kinds import Json
 from clipwarden.policy.language.learned import head_content
@@ -83,6 +83,7 @@ def _concept(concept: Concept, keys: Keys) -> Json:
         prompts=[_prompt(prompt, concept.pool) for prompt in concept.prompts],
         negatives=[_phrase(negative) for negative in concept.negatives],
         scoring=_scoring(concept),
+        waive=[write_plain(WAIVER, waiver) for waiver in concept.waive],
     )
 
 

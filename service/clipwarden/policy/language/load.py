@@ -12,6 +12,7 @@ from clipwarden.policy.language.keys import CONTEXT, POLICY, Defaults
 from clipwarden.policy.language.learned import LearnedSource, NoFolder, PolicyFolder
 from clipwarden.policy.language.maps import MapReader
 from clipwarden.policy.language.rules import check_rules
+from clipwarden.policy.language.subjects import check_subjects
 from clipwarden.policy.schema import SCHEMA_VERSION, Context, ModelBinding, Policy
 from clipwarden.textfiles.findings import Findings, Place, Positions
 from clipwarden.textfiles.reading import read_file
@@ -84,6 +85,7 @@ def _parse(text: str, findings: Findings, today: date | None, learned: LearnedSo
         raise PolicyError(findings.problems)
     policy = _read_policy(root, findings, learned)
     check_rules(policy, findings, today=today or datetime.now(tz=UTC).date())
+    check_subjects(policy, findings)
     findings.raise_if_failed()
     return LoadedPolicy(policy=policy, warnings=findings.problems, positions=findings.positions)
 

@@ -261,7 +261,9 @@ def _read(name: str) -> dict[str, Any]:
 def _entries(groups: Mapping[str, Iterable[Mapping[str, Any]]]) -> Iterator[Entry]:
     for group, entries in groups.items():
         for entry in entries:
-            told = {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
+            told: dict[str, Any] = {
+                key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()
+            }
             uses = told.pop("as", ("{}",))
             phrases = tuple(phrase for use in uses for phrase in _USES.get(use, (use,)))
             yield Entry(group=group, phrases=phrases, **told)
