@@ -34,7 +34,10 @@ from clipwarden.policy.schema import (
     Prompt,
     Thresholds,
     Verdict,
+    Waivable,
+    Waiver,
 )
+from clipwarden.policy.subjects.wordlist import word_list
 
 FINGERPRINT = "sha256:" + "ab" * 32
 DIM = 8
@@ -132,7 +135,9 @@ def unit_vector(text: str, dim: int = DIM) -> NDArray[np.float32]:
 
 WORDS = st.text(alphabet="abcdefghijklmnopqrstuvwxyzäß'\"\\:#{}&*!%@éΩ猫🐈-,[]", min_size=1, max_size=12)
 TEXTS = (
-    st.lists(WORDS, min_size=1, max_size=4).map(" ".join).filter(lambda text: "{}" not in text and text == text.strip())
+    st.lists(WORDS, min_size=1, max_size=4)
+    .map(" ".join)
+    .filter(lambda text: "{}" not in text and text == text.strip() and not word_list("minors").find(text))
 )
 IDS = st.from_regex(r"[a-z][a-z0-9_]{0,6}(\.[a-z0-9_]{1,5})?", fullmatch=True)
 NAMES = st.from_regex(r"[a-z][a-z0-9_.-]{0,10}", fullmatch=True)
@@ -149,7 +154,8 @@ def _meaning(phrase: Phrase) -> str | bytes:
 @st.composite
 def learned_vectors(draw: st.DrawFn, dim: int = DIM) -> LearnedVector:
     """Draw a vector as a file would have given it: of unit length, without -0.0."""
-    return LearnedVector(name=draw(NAMES), values=unit_vector(draw(st.text(max_size=3)), dim).astype("<f4").tobytes())
+    name = draw(NAMES.filter(lambda name: not word_list("minors").find(name)))
+    return LearnedVector(name=name, values=unit_vector(draw(st.text(max_size=3)), dim).astype("<f4").tobytes())
 
 
 @st.composite
@@ -190,8 +196,10 @@ def _concept_parts(draw: st.DrawFn, name: str) -> dict[str, object]:
         prevalence=st.floats(0, 1, exclude_min=True, exclude_max=True),
         fitted_on=DIGESTS,
     )
+    waivers = st.builds(Waiver, rule=st.sampled_from(Waivable), reason=TEXTS, approved_by=TEXTS)
+    waive = tuple(draw(st.lists(waivers, max_size=1)))
     if method is Method.HEAD:
-        bare = {"id": name, "prompts": (), "templates": (), "method": method}
+        bare = {"id": name, "prompts": (), "templates": (), "method": method, "waive": waive}
         return {**bare, "head": draw(heads()), "calibration": draw(st.none() | calibration)}
     return {
         "id": name,
@@ -201,6 +209,7 @@ def _concept_parts(draw: st.DrawFn, name: str) -> dict[str, object]:
         "method": method,
         "pool": pool,
         "calibration": draw(st.none() | calibration) if "calibration" in takes else None,
+        "waive": waive,
     }
 
 

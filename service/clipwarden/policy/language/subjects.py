@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from clipwarden.errors import Problem
 from clipwarden.policy.language.rules import concepts_with_paths, phrases_with_paths
 from clipwarden.policy.schema import Adjustment, Category, Concept, Exemption, Policy, Waivable, Waiver
+from clipwarden.policy.subjects.rephrasing import about_anybody
 from clipwarden.policy.subjects.wordlist import Hit, word_list
 from clipwarden.textfiles.findings import Findings, Path, Positions
 
@@ -26,12 +27,19 @@ class _Named:
 
     @property
     def words(self) -> str:
-        return ", ".join(f'"{hit.words}"' for hit in self.hits)
+        return ", ".join(dict.fromkeys(f'"{hit.words}"' for hit in self.hits))
 
     @property
     def identity(self) -> str:
         groups = ", ".join(dict.fromkeys(hit.group for hit in self.hits))
         return f'"{self.text}" names who somebody is, by {self.words} ({groups}); {_KIND}'
+
+    @property
+    def mend(self) -> str:
+        plain = about_anybody(self.text, self.hits, word_list("identity"))
+        write = f'Write "{plain}"' if plain else 'Say what anybody does there, or what is shown: "a person ..."'
+        waiver = f'`waive: [{{rule: {Waivable.IDENTITY}, reason: "...", approved_by: "..."}}]`'
+        return f"{write}; or, if somebody answers for it, add {waiver} beside the id."
 
 
 def check_subjects(policy: Policy, findings: Findings) -> None:
@@ -47,11 +55,7 @@ def check_subjects(policy: Policy, findings: Findings) -> None:
         identities = list(_identities(path, concept, asked, findings.positions))
         _check_waivers(path, concept, findings, needed=bool(identities))
         for named in [] if _waiver(concept) else identities:
-            fix = (
-                'Say what is done or shown, such as "a person" with it, or have it waived beside the id: '
-                f'`waive: [{{rule: {Waivable.IDENTITY}, reason: "...", approved_by: "..."}}]`.'
-            )
-            findings.warn(findings.positions.find(*named.path), "identity", named.identity, fix, strict=True)
+            findings.warn(findings.positions.find(*named.path), "identity", named.identity, named.mend, strict=True)
 
 
 def waived(policy: Policy, positions: Positions) -> tuple[Problem, ...]:
