@@ -12,6 +12,9 @@ worst of any view. So one view never excuses another, and a score that rises nev
 All three raises act through categories that count: enforced ones for `verdict`, enforced and shadow ones for
 `shadow_verdict`. A policy that enforces nothing therefore answers ALLOW to everything, says `enforced_categories = 0`,
 and changes no caller's traffic while it is being watched. Disabled categories never count.
+
+A category whose thresholds were chosen on something else than the policy holds gets no band, and `shadow_incomplete`
+names it: what it would say nobody knows. It is never enforced, since such a policy is refused when it is loaded.
 """
 
 from collections.abc import Mapping, Sequence
@@ -81,6 +84,7 @@ def judge(
     return Judgement(
         verdict=verdict,
         shadow_verdict=_verdict(counted, floors, on_error)[0],
+        shadow_incomplete=tables.shadow_incomplete,
         enforced_categories=len(enforced),
         decided_by=_decided_by(enforced, verdict),
         raised_by=raised_by,
@@ -173,12 +177,19 @@ def _category_result(
     numbers = None if rule.index is None else scored[rule.index]
     band: Verdict | None = None
     exempted_by: str | None = None
-    if numbers is not None and rule.category.thresholds is not None:
+    if numbers is not None and rule.no_band is None:
         band = band_of(numbers.score, bounds)
         if band is _BLOCK:
             exempted_by = exempted.get(rule.category.id)
             band = _BLOCK if exempted_by is None else _REVIEW
-    return CategoryResult(category=rule.category, scored=numbers, bounds=bounds, band=band, exempted_by=exempted_by)
+    return CategoryResult(
+        category=rule.category,
+        scored=numbers,
+        bounds=bounds,
+        band=band,
+        exempted_by=exempted_by,
+        no_band=rule.no_band,
+    )
 
 
 def _floors(tables: Tables, *, partial: bool, degraded: bool) -> Mapping[Raise, Verdict]:

@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.language.bounds import merge_bounds
 from clipwarden.policy.schema import Bounds, Category, Exemption, Mode
+from clipwarden.scoring.verdict import NoBand
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,34 +29,50 @@ class CategoryRule:
     Attributes:
         category: As the policy wrote it.
         index: Among the concepts; None for a disabled category, which has no rows.
-        bounds: Those in force in each declared context, and under None without a context.
-        exemptions: By attribute id, so that policies with one digest name the same exemption.
+        no_band: Why the category gets none, whatever the image; None where it gets one.
+        bounds: Those in force in each declared context, and under None without a context; empty without a band.
+        exemptions: By attribute id, so that policies with one digest name the same exemption. Without those by an
+            attribute whose calibration was dropped: its number is not the one that `gte` was chosen on.
     """
 
     category: Category
     index: int | None
+    no_band: NoBand | None
     bounds: Mapping[str | None, Bounds]
     exemptions: tuple[ExemptionRule, ...]
 
 
-def category_rule(category: Category, contexts: Sequence[str], indexes: Mapping[str, int]) -> CategoryRule:
+def category_rule(
+    category: Category, contexts: Sequence[str], indexes: Mapping[str, int], compiled: CompiledPolicy
+) -> CategoryRule:
     """Make the rule of one category.
 
     Args:
         category: Of the policy.
         contexts: Names of all that the policy declares.
         indexes: Of the scored concepts, by id.
+        compiled: Knows which thresholds and calibrations hold.
 
     Returns:
         The rule.
     """
-    exemptions = sorted(category.exemptions, key=lambda exemption: (exemption.attribute, exemption.gte))
+    no_band = _no_band(category, compiled)
+    held = (each for each in category.exemptions if each.attribute not in compiled.dropped_calibrations)
+    exemptions = sorted(held, key=lambda exemption: (exemption.attribute, exemption.gte))
     return CategoryRule(
         category=category,
         index=indexes.get(category.id),
-        bounds={name: _bounds_in(category, name) for name in (None, *contexts)},
+        no_band=no_band,
+        bounds={name: Bounds() if no_band else _bounds_in(category, name) for name in (None, *contexts)},
         exemptions=tuple(ExemptionRule(exemption=item, index=indexes[item.attribute]) for item in exemptions),
     )
+
+
+def _no_band(category: Category, compiled: CompiledPolicy) -> NoBand | None:
+    if category.thresholds is None:
+        return NoBand.NO_THRESHOLDS
+    unbound = compiled.unbound.get(category.id)
+    return NoBand[unbound.name] if unbound else None
 
 
 def in_modes(categories: Sequence[Category], *modes: Mode) -> tuple[int, ...]:

@@ -136,6 +136,7 @@ class Tables:
         enforced: Indexes among `categories` that count in `verdict`, most severe first, then by id, so that file
             order changes nothing.
         counted: Likewise for `shadow_verdict`: enforced and shadow.
+        shadow_incomplete: Ids of those of them that have thresholds that do not hold.
     """
 
     compiled: CompiledPolicy
@@ -147,6 +148,7 @@ class Tables:
     attributes: tuple[tuple[Attribute, int], ...]
     enforced: tuple[int, ...]
     counted: tuple[int, ...]
+    shadow_incomplete: tuple[str, ...]
 
 
 def prepare(compiled: CompiledPolicy) -> Tables:
@@ -168,7 +170,8 @@ def prepare(compiled: CompiledPolicy) -> Tables:
     if len(compiled.vectors) != rows.count + 1:
         raise ValueError(f"{rows.count} texts and a background need as many vectors, not {len(compiled.vectors)}")
     names = [context.name for context in policy.contexts]
-    rules = tuple(category_rule(category, names, indexes) for category in policy.categories)
+    rules = tuple(category_rule(category, names, indexes, compiled) for category in policy.categories)
+    counted = in_modes(policy.categories, Mode.ENFORCE, Mode.SHADOW)
     return Tables(
         compiled=compiled,
         rows=rows,
@@ -178,7 +181,10 @@ def prepare(compiled: CompiledPolicy) -> Tables:
         exemptible=tuple(rule for rule in rules if rule.exemptions),
         attributes=tuple((attribute, indexes[attribute.id]) for attribute in policy.attributes),
         enforced=in_modes(policy.categories, Mode.ENFORCE),
-        counted=in_modes(policy.categories, Mode.ENFORCE, Mode.SHADOW),
+        counted=counted,
+        shadow_incomplete=tuple(
+            rules[each].category.id for each in counted if rules[each].category.id in compiled.unbound
+        ),
     )
 
 

@@ -19,6 +19,7 @@ from clipwarden.policy.bundle.load import is_bundle, load_compiled
 from clipwarden.policy.language.dump import dump_policy
 from clipwarden.policy.language.load import parse_policy
 from clipwarden.policy.tensors import dump_tensors, parse_metadata
+from kit.lines import chosen_text
 from kit.policies import DIM, FINGERPRINT, FULL_POLICY, FakeManifest, FakeModel, unit_vector
 
 OTHER = "sha256:" + "cd" * 32
@@ -27,7 +28,7 @@ Fields = dict[str, object]
 
 
 def compiled(text: str = FULL_POLICY, model: FakeModel | None = None) -> CompiledPolicy:
-    return compile_policy(parse_policy(text).policy, model=model or FakeModel())
+    return compile_policy(parse_policy(chosen_text(text)).policy, model=model or FakeModel())
 
 
 def same(left: CompiledPolicy, right: CompiledPolicy) -> bool:
