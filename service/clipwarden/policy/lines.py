@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from clipwarden.policy.calibrations import is_stale
 from clipwarden.policy.digest import lines_digests
-from clipwarden.policy.schema import ChosenOn, Policy
+from clipwarden.policy.schema import Category, ChosenOn, Policy
 
 
 class Unbound(StrEnum):
@@ -52,8 +52,10 @@ def choose_lines(policy: Policy, fingerprint: str) -> Policy:
         The policy, in which every `chosen_on` holds; a category whose calibration is stale stays unbound all the same.
     """
     now = lines_digests(policy.categories, policy, fingerprint=fingerprint)
-    categories = (
-        replace(each, thresholds=each.thresholds and replace(each.thresholds, chosen_on=ChosenOn(digest=now[each.id])))
-        for each in policy.categories
-    )
-    return replace(policy, categories=tuple(categories))
+    return replace(policy, categories=tuple(_chosen(category, now[category.id]) for category in policy.categories))
+
+
+def _chosen(category: Category, digest: str) -> Category:
+    if category.thresholds is None:
+        return category
+    return replace(category, thresholds=replace(category.thresholds, chosen_on=ChosenOn(digest=digest)))
