@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from clipwarden.policy.language.bounds import merge_bounds
+from clipwarden.policy.contexts import bounds_in, mode_in
 from clipwarden.policy.schema import Bounds, Category, Exemption, Mode
 
 
@@ -26,13 +26,15 @@ class CategoryRule:
 
     Attributes:
         category: As the policy wrote it.
-        index: Among the concepts; None for a disabled category, which has no rows.
-        bounds: Those in force in each declared context, and under None without a context.
+        index: Among the concepts; None for a category that is disabled everywhere, which has no rows.
+        modes: In force in each declared context, and under None without a context.
+        bounds: Likewise.
         exemptions: By attribute id, so that policies with one digest name the same exemption.
     """
 
     category: Category
     index: int | None
+    modes: Mapping[str | None, Mode]
     bounds: Mapping[str | None, Bounds]
     exemptions: tuple[ExemptionRule, ...]
 
@@ -52,21 +54,14 @@ def category_rule(category: Category, contexts: Sequence[str], indexes: Mapping[
     return CategoryRule(
         category=category,
         index=indexes.get(category.id),
-        bounds={name: _bounds_in(category, name) for name in (None, *contexts)},
+        modes={name: mode_in(category, name) for name in (None, *contexts)},
+        bounds={name: bounds_in(category, name) for name in (None, *contexts)},
         exemptions=tuple(ExemptionRule(exemption=item, index=indexes[item.attribute]) for item in exemptions),
     )
 
 
-def in_modes(categories: Sequence[Category], *modes: Mode) -> tuple[int, ...]:
-    """Find the categories in these modes: their indexes, most severe first, then by id."""
-    found = [index for index, category in enumerate(categories) if category.mode in modes]
+def in_modes(rules: Sequence[CategoryRule], context: str | None, *modes: Mode) -> tuple[int, ...]:
+    """Find the categories that have one of these modes in a context: their indexes, most severe first, then by id."""
+    categories = [rule.category for rule in rules]
+    found = [index for index, rule in enumerate(rules) if rule.modes[context] in modes]
     return tuple(sorted(found, key=lambda index: (-categories[index].severity, categories[index].id)))
-
-
-def _bounds_in(category: Category, context: str | None) -> Bounds:
-    """Put a context's bounds over the category's own, as the rules saw them when they checked their order."""
-    base = category.thresholds.bounds if category.thresholds else Bounds()
-    override = category.contexts.get(context) if context is not None else None
-    if override is None:
-        return base
-    return merge_bounds(base, override)

@@ -133,8 +133,8 @@ class Tables:
         categories: One rule a category, disabled ones among them, in file order.
         exemptible: The rules with exemptions, so that the others do not pay for them.
         attributes: Each attribute and its index among the concepts, in file order.
-        enforced: Indexes among `categories` that count in `verdict`, most severe first, then by id, so that file
-            order changes nothing.
+        enforced: By context, and under None without one: indexes among `categories` that count in `verdict`, most
+            severe first, then by id, so that file order changes nothing.
         counted: Likewise for `shadow_verdict`: enforced and shadow.
     """
 
@@ -145,8 +145,8 @@ class Tables:
     categories: tuple[CategoryRule, ...]
     exemptible: tuple[CategoryRule, ...]
     attributes: tuple[tuple[Attribute, int], ...]
-    enforced: tuple[int, ...]
-    counted: tuple[int, ...]
+    enforced: Mapping[str | None, tuple[int, ...]]
+    counted: Mapping[str | None, tuple[int, ...]]
 
 
 def prepare(compiled: CompiledPolicy) -> Tables:
@@ -177,8 +177,8 @@ def prepare(compiled: CompiledPolicy) -> Tables:
         categories=rules,
         exemptible=tuple(rule for rule in rules if rule.exemptions),
         attributes=tuple((attribute, indexes[attribute.id]) for attribute in policy.attributes),
-        enforced=in_modes(policy.categories, Mode.ENFORCE),
-        counted=in_modes(policy.categories, Mode.ENFORCE, Mode.SHADOW),
+        enforced={name: in_modes(rules, name, Mode.ENFORCE) for name in (None, *names)},
+        counted={name: in_modes(rules, name, Mode.ENFORCE, Mode.SHADOW) for name in (None, *names)},
     )
 
 
@@ -249,7 +249,7 @@ def score_kind(concept: Concept, compiled: CompiledPolicy) -> ScoreKind:
 
 
 def _adjustment_table(categories: Iterable[Category], indexes: Mapping[str, int]) -> AdjustmentTable | None:
-    # Disabled categories are no concepts.
+    # Categories that are disabled everywhere are no concepts.
     adjusted = [category for category in categories if category.adjustments and category.id in indexes]
     if not adjusted:
         return None

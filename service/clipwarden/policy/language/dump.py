@@ -2,7 +2,7 @@
 
 import json
 
-from clipwarden.policy.language.category_keys import CATEGORY, OVERRIDE
+from clipwarden.policy.language.category_keys import BOUNDS, CATEGORY, OVERRIDE
 from clipwarden.policy.language.concept_keys import ATTRIBUTE
 from clipwarden.policy.language.keys import METADATA, MODEL
 from clipwarden.policy.language.kinds import Json
@@ -58,10 +58,10 @@ def policy_document(policy: Policy) -> Json:
 def _category(category: Category) -> Json:
     thresholds = category.thresholds
     return _concept(category, CATEGORY) | _given(
-        thresholds=thresholds and {"unit": thresholds.unit.value, **write_plain(OVERRIDE, thresholds.bounds)},
+        thresholds=thresholds and {"unit": thresholds.unit.value, **write_plain(BOUNDS, thresholds.bounds)},
         exemptions=[_exemption(exemption) for exemption in category.exemptions],
         # Sorted: mappings compare equal in any order, and equal policies must give equal bundles.
-        contexts={name: write_plain(OVERRIDE, bounds) for name, bounds in sorted(category.contexts.items())},
+        contexts={name: write_plain(OVERRIDE, override) for name, override in sorted(category.contexts.items())},
         adjustments=[_adjustment(adjustment) for adjustment in category.adjustments],
     )
 
