@@ -78,12 +78,20 @@ def test_a_mode_alone_needs_no_thresholds() -> None:
     assert loaded.policy.categories[2].contexts == {"kids": Override(mode=Mode.SHADOW)}
 
 
-def test_the_category_s_own_mode_said_again_is_a_warning() -> None:
-    text = with_kids(FULL_POLICY, "{mode: enforce}")
+@pytest.mark.parametrize(
+    ("override", "code", "mode"),
+    [
+        ("{mode: enforce}", "idle-mode", "enforce"),
+        ("{mode: enforce, review: 0.3}", "idle-mode", "enforce"),
+        ("{review: 0.3, mode: disabled}", "idle-bounds", "disabled"),
+    ],
+)
+def test_what_does_nothing_in_a_context_is_a_warning(override: str, code: str, mode: str) -> None:
+    text = with_kids(FULL_POLICY, override)
     (problem,) = parse_policy(text).warnings
-    assert (problem.severity, problem.code) == (Severity.WARNING, "idle-mode")
+    assert (problem.severity, problem.code) == (Severity.WARNING, code)
     line = text.splitlines()[problem.line - 1]
-    assert line[problem.column - 1 :].startswith("enforce")
+    assert line[problem.column - 1 :].startswith(mode)
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,9 @@ def policy_schema() -> Json:
 def _add_method_rules(concept: Json, keys: Keys) -> None:
     scoring = cast("dict[str, Json]", concept["properties"])["scoring"]
     scoring["allOf"] = [{"if": _is("method", method), "then": _ruled_out(SCORING, method)} for method in METHODS]
-    rules = [{"if": _scoring(_is("method", method)), "then": _concept_rules(keys, method)} for method in METHODS]
+    rules: list[Json] = [
+        {"if": _scoring(_is("method", method)), "then": _concept_rules(keys, method)} for method in METHODS
+    ]
     unweighted = {"properties": {"prompts": {"items": {"properties": {"weight": False}}}}}
     rules.append({"if": _scoring(_is("pool", Pool.MAX)), "then": unweighted})
     if "thresholds" in keys.names:

@@ -7,7 +7,7 @@ from datetime import date
 from clipwarden.policy.contexts import enforced_anywhere, enforced_in
 from clipwarden.policy.language.conditions import check_conditions
 from clipwarden.policy.methods import METHODS
-from clipwarden.policy.schema import Category, Concept, LearnedVector, Phrase, Policy
+from clipwarden.policy.schema import Category, Concept, LearnedVector, Mode, Override, Phrase, Policy
 from clipwarden.textfiles.findings import Findings, Path, Place
 from clipwarden.textfiles.values import closest
 
@@ -66,9 +66,8 @@ def _check_contexts(policy: Policy, findings: Findings) -> None:
         used |= set(category.contexts)
         for name, override in category.contexts.items():
             here = ("categories", index, "contexts", name)
-            if override.mode is category.mode and not findings.refused("categories", index, "mode"):
-                message = f"`mode: {category.mode}` is the category's own mode, so it changes nothing here."
-                findings.warn(findings.positions.find(*here, "mode"), "idle-mode", message, "Delete it.")
+            if not findings.refused("categories", index, "mode"):
+                _check_mode(here, override, category.mode, findings)
             # A declaration that was refused for its name is still written: one finding for it is enough.
             if name not in declared and ("contexts", name) not in findings.places:
                 place = findings.positions.find(*here)
@@ -78,6 +77,16 @@ def _check_contexts(policy: Policy, findings: Findings) -> None:
         place = findings.positions.find("contexts", name)
         message = f'The context "{name}" is declared, but no category overrides anything there.'
         findings.warn(place, "unused-context", message, "Delete it, or add an override.")
+
+
+def _check_mode(path: Path, override: Override, own: Mode, findings: Findings) -> None:
+    place = findings.positions.find(*path, "mode")
+    if override.mode is own:
+        message = f"`mode: {own}` is the category's own mode, so it changes nothing here."
+        findings.warn(place, "idle-mode", message, "Delete it.")
+    elif override.mode is Mode.DISABLED and override != Override(mode=Mode.DISABLED):
+        message = "A category that is disabled here has no band, so the bounds beside it do nothing."
+        findings.warn(place, "idle-bounds", message, "Delete the bounds, or write `mode: shadow`.")
 
 
 def _declare(name: str, declared: Iterable[str]) -> str:
