@@ -31,6 +31,7 @@ from clipwarden.policy.schema import (
     Method,
     Mode,
     ModelBinding,
+    Override,
     Policy,
     Pool,
     Prompt,
@@ -80,7 +81,7 @@ def make_category(
     block: float | None = None,
     bias: float | None = None,
     exemptions: Iterable[Exemption] = (),
-    contexts: Mapping[str, Bounds] | None = None,
+    contexts: Mapping[str, Override] | None = None,
     adjustments: Iterable[Adjustment] = (),
     head: Head = (),
 ) -> Category:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from clipwarden.policy.bundle.compiled import CompiledPolicy
-from clipwarden.policy.language.bounds import merge_bounds
+from clipwarden.policy.contexts import bounds_in, mode_in
 from clipwarden.policy.schema import Bounds, Category, Exemption, Mode
 from clipwarden.scoring.verdict import NoBand
 
@@ -28,9 +28,10 @@ class CategoryRule:
 
     Attributes:
         category: As the policy wrote it.
-        index: Among the concepts; None for a disabled category, which has no rows.
+        index: Among the concepts; None for a category that is disabled everywhere, which has no rows.
         no_band: Why the category gets none, whatever the image; None where it gets one.
-        bounds: Those in force in each declared context, and under None without a context; empty without a band.
+        modes: In force in each declared context, and under None without a context.
+        bounds: Likewise; empty without a band.
         exemptions: By attribute id, so that policies with one digest name the same exemption. Without those by an
             attribute whose calibration was dropped: its number is not the one that `gte` was chosen on.
     """
@@ -38,6 +39,7 @@ class CategoryRule:
     category: Category
     index: int | None
     no_band: NoBand | None
+    modes: Mapping[str | None, Mode]
     bounds: Mapping[str | None, Bounds]
     exemptions: tuple[ExemptionRule, ...]
 
@@ -63,7 +65,8 @@ def category_rule(
         category=category,
         index=indexes.get(category.id),
         no_band=no_band,
-        bounds={name: Bounds() if no_band else _bounds_in(category, name) for name in (None, *contexts)},
+        modes={name: mode_in(category, name) for name in (None, *contexts)},
+        bounds={name: Bounds() if no_band else bounds_in(category, name) for name in (None, *contexts)},
         exemptions=tuple(ExemptionRule(exemption=item, index=indexes[item.attribute]) for item in exemptions),
     )
 
@@ -75,16 +78,8 @@ def _no_band(category: Category, compiled: CompiledPolicy) -> NoBand | None:
     return NoBand[unbound.name] if unbound else None
 
 
-def in_modes(categories: Sequence[Category], *modes: Mode) -> tuple[int, ...]:
-    """Find the categories in these modes: their indexes, most severe first, then by id."""
-    found = [index for index, category in enumerate(categories) if category.mode in modes]
+def in_modes(rules: Sequence[CategoryRule], context: str | None, *modes: Mode) -> tuple[int, ...]:
+    """Find the categories that have one of these modes in a context: their indexes, most severe first, then by id."""
+    categories = [rule.category for rule in rules]
+    found = [index for index, rule in enumerate(rules) if rule.modes[context] in modes]
     return tuple(sorted(found, key=lambda index: (-categories[index].severity, categories[index].id)))
-
-
-def _bounds_in(category: Category, context: str | None) -> Bounds:
-    """Put a context's bounds over the category's own, as the rules saw them when they checked their order."""
-    base = category.thresholds.bounds if category.thresholds else Bounds()
-    override = category.contexts.get(context) if context is not None else None
-    if override is None:
-        return base
-    return merge_bounds(base, override)

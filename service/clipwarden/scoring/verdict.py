@@ -110,6 +110,7 @@ class CategoryResult(NamedTuple):
 
     Attributes:
         category: As the policy wrote it.
+        mode: In force here, after context overrides.
         scored: None when not evaluated.
         bounds: The thresholds in force here, after context overrides; none where `no_band` says why.
         band: None where `no_band` says why, or when not evaluated.
@@ -118,6 +119,7 @@ class CategoryResult(NamedTuple):
     """
 
     category: Category
+    mode: Mode
     scored: Scored | None
     bounds: Bounds
     band: Verdict | None
@@ -134,7 +136,7 @@ class CategoryResult(NamedTuple):
         """Why it was not evaluated; None when it was."""
         if self.scored is not None:
             return None
-        return Unevaluated.DISABLED if self.category.mode is Mode.DISABLED else Unevaluated.NON_FINITE
+        return Unevaluated.DISABLED if self.mode is Mode.DISABLED else Unevaluated.NON_FINITE
 
 
 class AttributeResult(NamedTuple):
@@ -165,7 +167,7 @@ class Judgement:
             on ALLOW.
         raised_by: Why the verdict is stricter than the bands alone: each reason that by itself would have given
             it. Never together with `decided_by`.
-        context: The context that selected thresholds, or None.
+        context: The context that selected thresholds and modes, or None.
     """
 
     verdict: Verdict

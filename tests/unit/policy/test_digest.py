@@ -123,7 +123,14 @@ def variants(value: object, hint: object) -> Iterator[object]:
 
 def example(kind: object) -> object:
     """Return some value of an optional field's type."""
-    simple = {str: "x", float: 0.25, date: date(2030, 1, 1), Calibration: CALIBRATION, ChosenOn: CHOSEN_ON}
+    simple = {
+        str: "x",
+        float: 0.25,
+        date: date(2030, 1, 1),
+        Calibration: CALIBRATION,
+        ChosenOn: CHOSEN_ON,
+        schema.Mode: schema.Mode.SHADOW,
+    }
     if kind in simple:
         return simple[kind]  # type: ignore[index]
     assert kind is schema.Thresholds, f"no example of {kind}: add one"

@@ -10,13 +10,14 @@ from typing import TypeVar
 
 from clipwarden.errors import Problem
 from clipwarden.policy.calibrations import calibrations_enforced, is_stale
+from clipwarden.policy.contexts import scored_anywhere
 from clipwarden.policy.digest import lines_digest
 from clipwarden.policy.language.rules import concepts_with_paths
 from clipwarden.policy.lines import Unbound, unbound_lines
-from clipwarden.policy.schema import Bounds, Calibration, Category, Concept, Mode, Policy, Thresholds
+from clipwarden.policy.schema import Bounds, Calibration, Category, Concept, Override, Policy, Thresholds
 from clipwarden.textfiles.findings import Findings, Path, Positions
 
-AnyBounds = TypeVar("AnyBounds", bound=Bounds)
+AnyBounds = TypeVar("AnyBounds", Bounds, Override)
 
 _TOLERANCE = 0.001
 """Logits by which a bound may move when it is written without its calibration: 0.025 % of a score at most."""
@@ -39,7 +40,7 @@ def check_bindings(policy: Policy, fingerprint: str, findings: Findings) -> None
     enforced = calibrations_enforced(policy)
     unbound = unbound_lines(policy, fingerprint)
     for path, concept in concepts_with_paths(policy):
-        if isinstance(concept, Category) and concept.mode is Mode.DISABLED:
+        if isinstance(concept, Category) and not scored_anywhere(concept):
             continue
         report = findings.error if concept.id in enforced else findings.warn
         if is_stale(concept, policy, fingerprint):
@@ -144,10 +145,11 @@ def _uncalibrated(category: Category, thresholds: Thresholds) -> Category:
 
 
 def _bare_bounds(bounds: AnyBounds, calibration: Calibration | None) -> AnyBounds:
-    return replace(bounds, **{name: _bare(value, calibration) for name, value in _written(bounds)})
+    bare = {name: _bare(value, calibration) for name, value in _written(bounds)}
+    return replace(bounds, review=bare.get("review"), block=bare.get("block"))
 
 
-def _written(bounds: Bounds) -> Iterator[tuple[str, float]]:
+def _written(bounds: Bounds | Override) -> Iterator[tuple[str, float]]:
     pairs = (("review", bounds.review), ("block", bounds.block))
     return ((name, value) for name, value in pairs if value is not None)
 

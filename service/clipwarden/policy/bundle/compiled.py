@@ -23,7 +23,7 @@ class CompiledPolicy:
         logit_scale: `s`; dimensionless.
         logit_bias: SigLIP's bias, or None.
         vectors: `[P+1,D]` float32, read-only. Rows 0..P-1 are the unit vectors `t_p`, concept by concept
-            (categories that are not disabled in file order, then attributes), each concept's prompts before its
+            (categories that some context scores, in file order, then attributes), each concept's prompts before its
             negatives. The last row is the mean of the background vectors (not unit), so that one matmul
             also yields `B`.
         dropped_calibrations: Ids of concepts whose calibration was fitted on something else, and is not used.

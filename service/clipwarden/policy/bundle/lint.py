@@ -17,9 +17,10 @@ from clipwarden.policy.bundle.vectors import (
     policy_rows,
     scored_concepts,
 )
+from clipwarden.policy.contexts import enforced_anywhere, enforced_where, scored_anywhere
 from clipwarden.policy.language.rules import concepts_with_paths, phrases_with_paths
 from clipwarden.policy.methods import METHODS
-from clipwarden.policy.schema import Category, Concept, LearnedVector, Mode, Policy
+from clipwarden.policy.schema import Category, Concept, LearnedVector, Policy
 from clipwarden.textfiles.findings import Findings, Path, Positions
 
 LOOK_ALIKE_COSINE = 0.95
@@ -108,7 +109,7 @@ def _check_model(policy: Policy, model: EmbeddingModel, findings: Findings) -> N
 
 def _scored_with_paths(policy: Policy) -> Iterator[tuple[Path, Concept]]:
     for path, concept in concepts_with_paths(policy):
-        if not (isinstance(concept, Category) and concept.mode is Mode.DISABLED):
+        if not isinstance(concept, Category) or scored_anywhere(concept):
             yield path, concept
 
 
@@ -162,10 +163,13 @@ def check_truncation(policy: Policy, tokenizer: Tokens, findings: Findings) -> N
 def _check_uncalibrated(policy: Policy, findings: Findings) -> None:
     """Warn where a verdict rests on scores whose scale nothing has fixed: on some models every image passes 0.9."""
     for path, category in concepts_with_paths(policy):
-        if not isinstance(category, Category) or category.mode is not Mode.ENFORCE:
+        if not isinstance(category, Category) or not enforced_anywhere(category):
             continue
         if METHODS[category.method].scale_is_open and category.thresholds and not category.calibration:
-            message = f'"{category.id}" is enforced by thresholds on scores that no calibration has given a scale.'
+            where = enforced_where(category)
+            message = (
+                f'"{category.id}" is enforced{where} by thresholds on scores that no calibration has given a scale.'
+            )
             fix = (
                 "Judge images that should pass (`clipwarden moderate --explain`) and choose thresholds above their "
                 "scores, or write `mode: shadow`."
