@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -39,8 +39,9 @@ def lint(
     Every finding comes as `FILE:LINE:COLUMN: error|warning|note: MESSAGE MEND [RULE]`, which editors and CI can read.
     Notes tell what somebody waived, and are nothing to mend.
 
-    With --model the policy is also checked against that model: texts that its tokenizer would cut off, prompts and
-    negatives that it can hardly tell apart, another fingerprint, stale calibrations.
+    Thresholds and calibrations that no longer hold are found where the policy names its model's fingerprint. With
+    --model the policy is also checked against that model: texts that its tokenizer would cut off, prompts and
+    negatives that it can hardly tell apart, another fingerprint.
 
     With --explain no file is read: it tells what a key of the policy language is for, what may stand behind it, and
     what holds without it.
@@ -105,6 +106,7 @@ def _lines(fact: object) -> list[str]:
 
 def _check(path: Path, model: "Model | None") -> Sequence[Problem]:
     from clipwarden.cli.loading import progress_bar, vector_cache
+    from clipwarden.policy.bundle.bindings import lint_without_model
     from clipwarden.policy.bundle.lint import lint_with_model
     from clipwarden.policy.bundle.load import is_bundle
     from clipwarden.policy.language.load import load_policy
@@ -116,16 +118,16 @@ def _check(path: Path, model: "Model | None") -> Sequence[Problem]:
         loaded = load_policy(path)
     except PolicyError as error:
         return error.problems
-    found: Iterable[Problem] = waived(loaded.policy, loaded.positions)
+    known = {*loaded.warnings, *waived(loaded.policy, loaded.positions)}
     if model is None:
-        return _in_file_order((*loaded.warnings, *found))
+        return _in_order({*known, *lint_without_model(loaded.policy, loaded.positions)})
     with progress_bar(f"Embedding the texts of {path.name}") as advance:
-        with_model = lint_with_model(loaded.policy, model, loaded.positions, cache=vector_cache(), progress=advance)
-    return _in_file_order((*loaded.warnings, *found, *with_model))
+        found = lint_with_model(loaded.policy, model, loaded.positions, cache=vector_cache(), progress=advance)
+    return _in_order({*known, *found})
 
 
-def _in_file_order(problems: Iterable[Problem]) -> Sequence[Problem]:
-    return sorted(set(problems), key=lambda problem: (problem.line, problem.column, problem.code))
+def _in_order(problems: Collection[Problem]) -> Sequence[Problem]:
+    return sorted(problems, key=lambda problem: (problem.line, problem.column, problem.code))
 
 
 def _check_bundle(path: Path) -> Sequence[Problem]:
