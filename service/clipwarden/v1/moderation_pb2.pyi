@@ -1714,6 +1714,7 @@ class Scoring(_message.Message):
     CALIBRATION_DROPPED_FIELD_NUMBER: _builtins.int
     HEAD_DIGEST_FIELD_NUMBER: _builtins.int
     NEGATIVE_VECTOR_DIGESTS_FIELD_NUMBER: _builtins.int
+    WAIVERS_FIELD_NUMBER: _builtins.int
     method: _builtins.str
     """"cosine", "margin" or "head"."""
     pool: _builtins.str
@@ -1744,6 +1745,10 @@ class Scoring(_message.Message):
     def negative_vector_digests(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """As many as negatives: what each learned vector holds, as in WeightedText; empty for a text."""
 
+    @_builtins.property
+    def waivers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Waiver]:
+        """What its texts are let pass by somebody's approval, against a rule of lint; judges nothing. Usually empty."""
+
     def __init__(
         self,
         *,
@@ -1758,10 +1763,11 @@ class Scoring(_message.Message):
         calibration_dropped: _builtins.bool = ...,
         head_digest: _builtins.str = ...,
         negative_vector_digests: _abc.Iterable[_builtins.str] | None = ...,
+        waivers: _abc.Iterable[Global___Waiver] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_calibration_bias", b"_calibration_bias", "_calibration_prevalence", b"_calibration_prevalence", "calibration_bias", b"calibration_bias", "calibration_prevalence", b"calibration_prevalence"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_calibration_bias", b"_calibration_bias", "_calibration_prevalence", b"_calibration_prevalence", "calibration_bias", b"calibration_bias", "calibration_dropped", b"calibration_dropped", "calibration_prevalence", b"calibration_prevalence", "head_digest", b"head_digest", "method", b"method", "negative_vector_digests", b"negative_vector_digests", "negatives", b"negatives", "pool", b"pool", "prompts", b"prompts", "score_kind", b"score_kind", "templates", b"templates"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_calibration_bias", b"_calibration_bias", "_calibration_prevalence", b"_calibration_prevalence", "calibration_bias", b"calibration_bias", "calibration_dropped", b"calibration_dropped", "calibration_prevalence", b"calibration_prevalence", "head_digest", b"head_digest", "method", b"method", "negative_vector_digests", b"negative_vector_digests", "negatives", b"negatives", "pool", b"pool", "prompts", b"prompts", "score_kind", b"score_kind", "templates", b"templates", "waivers", b"waivers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__calibration_bias: _TypeAlias = _typing.Literal["calibration_bias"]  # noqa: Y015
     _WhichOneofArgType__calibration_bias: _TypeAlias = _typing.Literal["_calibration_bias", b"_calibration_bias"]  # noqa: Y015
@@ -1773,6 +1779,36 @@ class Scoring(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__calibration_prevalence) -> _WhichOneofReturnType__calibration_prevalence | None: ...
 
 Global___Scoring: _TypeAlias = Scoring  # noqa: Y015
+
+@_typing.final
+class Waiver(_message.Message):
+    """Somebody's approval of texts that a rule of lint would refuse."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    APPROVED_BY_FIELD_NUMBER: _builtins.int
+    rule: _builtins.str
+    """The rule: "identity"."""
+    reason: _builtins.str
+    """Why the texts may stand."""
+    approved_by: _builtins.str
+    """Who answers for it."""
+    def __init__(
+        self,
+        *,
+        rule: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        approved_by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approved_by", b"approved_by", "reason", b"reason", "rule", b"rule"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Waiver: _TypeAlias = Waiver  # noqa: Y015
 
 @_typing.final
 class WeightedText(_message.Message):
