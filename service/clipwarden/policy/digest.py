@@ -14,7 +14,6 @@ from clipwarden.policy.schema import (
     ADDED_LATER,
     ANY_ORDER,
     SCHEMA_VERSION,
-    Attribute,
     Category,
     ChosenOn,
     Concept,
@@ -28,8 +27,7 @@ from clipwarden.vision.plan import WHOLE
 _NOT_JUDGING: Mapping[type, frozenset[str]] = {
     Metadata: frozenset({"version", "owner", "reason", "review_by"}),
     ChosenOn: frozenset({"by", "reason", "approved_by"}),
-    Category: frozenset({"waive"}),
-    Attribute: frozenset({"waive"}),
+    Concept: frozenset({"waive"}),
 }
 _NOT_FITTED = frozenset({"id", "calibration", "waive"})
 # A fit depends on the numbers of a vector alone, so that renaming a tensor undoes no calibration.
@@ -154,7 +152,7 @@ def canonical(value: object, *, left_out: Mapping[type, frozenset[str]] = _NOT_J
         TypeError: A type that the schema does not have; a programming error.
     """
     if dataclasses.is_dataclass(value):
-        skipped = left_out.get(type(value), frozenset())
+        skipped = frozenset[str]().union(*(left_out.get(kind, ()) for kind in type(value).__mro__))
         fields = [field for field in dataclasses.fields(value) if field.name not in skipped]
         return _canonical_fields(value, fields, left_out)
     if isinstance(value, Mapping):

@@ -30,6 +30,8 @@ from clipwarden.policy.schema import (
     LearnedVector,
     Metadata,
     Policy,
+    Waivable,
+    Waiver,
 )
 from clipwarden.policy.shipped import shipped_policy
 from kit.policies import FINGERPRINT, FULL_POLICY, policies, unit_vector
@@ -38,6 +40,8 @@ T = TypeVar("T")
 NOT_JUDGING = {
     *((Metadata, name) for name in ("version", "owner", "reason", "review_by")),
     *((ChosenOn, name) for name in ("by", "reason", "approved_by")),
+    *((kind, "waive") for kind in (Category, Attribute)),
+    *((Waiver, name) for name in ("rule", "reason", "approved_by")),
 }
 CALIBRATION = Calibration(bias=-2.0, prevalence=0.01, fitted_on="sha256:" + "1" * 64)
 OLD_DIGEST = "sha256:3d18c7d11acf59886ff470b3651fa6e316448c14d23d39f02f1fd852b987d48c"
@@ -61,6 +65,7 @@ DEEP_HEAD = (
     HeadLayer(place=1, weight=b"weightof", bias=b"last"),
 )
 CHOSEN_ON = ChosenOn(digest="sha256:" + "4" * 64, by=By.HAND, reason="seen", approved_by="m.okafor")
+WAIVE = (Waiver(rule=Waivable.IDENTITY, reason="an archive", approved_by="m.okafor"),)
 VECTOR = LearnedVector(name="learned", values=unit_vector("learned").tobytes())
 
 
@@ -69,10 +74,13 @@ def rich_policy() -> Policy:
     policy = parse_policy(FULL_POLICY).policy
     first, second, *rest = policy.categories
     second = dataclasses.replace(second, adjustments=(Adjustment(attribute="museum", gte=0.15, add=0.01),))
-    attribute = dataclasses.replace(policy.attributes[0], calibration=CALIBRATION, negatives=("a bedroom", VECTOR))
+    attribute = dataclasses.replace(
+        policy.attributes[0], calibration=CALIBRATION, negatives=("a bedroom", VECTOR), waive=WAIVE
+    )
     assert first.thresholds is not None
     thresholds = dataclasses.replace(first.thresholds, chosen_on=CHOSEN_ON)
-    categories = (dataclasses.replace(first, calibration=CALIBRATION, thresholds=thresholds), second, *rest)
+    first = dataclasses.replace(first, calibration=CALIBRATION, thresholds=thresholds, waive=WAIVE)
+    categories = (first, second, *rest)
     headed = dataclasses.replace(policy.attributes[0], id="headed", head=HEAD)
     return dataclasses.replace(policy, categories=categories, attributes=(attribute, headed))
 
@@ -162,8 +170,8 @@ def dataclass_variants(value: object) -> Iterator[tuple[type, str, object]]:
     hints = get_type_hints(type(value))
     for field in dataclasses.fields(value):
         found = list(variants(getattr(value, field.name), hints[field.name]))
-        # `Exemption.effect` has one value so far; a second one will be tried by itself.
-        lonely = isinstance(getattr(value, field.name), schema.Effect) and len(schema.Effect) == 1
+        # `Exemption.effect` and `Waiver.rule` have one value so far; a second one will be tried by itself.
+        lonely = isinstance(now := getattr(value, field.name), Enum) and len(type(now)) == 1
         empty = getattr(value, field.name) in ((), {})  # filled in another category of the same policy
         assert found or lonely or empty, f"no variant of {type(value).__name__}.{field.name}"
         for changed in found:
@@ -190,9 +198,11 @@ def judges_alike(left: Policy, right: Policy) -> bool:
 
 def _judging(policy: Policy) -> Policy:
     categories = tuple(
-        dataclasses.replace(each, thresholds=_without_names(each.thresholds)) for each in policy.categories
+        dataclasses.replace(each, thresholds=_without_names(each.thresholds), waive=()) for each in policy.categories
     )
-    return dataclasses.replace(policy, metadata=schema.Metadata(id=policy.metadata.id), categories=categories)
+    attributes = tuple(dataclasses.replace(each, waive=()) for each in policy.attributes)
+    metadata = schema.Metadata(id=policy.metadata.id)
+    return dataclasses.replace(policy, metadata=metadata, categories=categories, attributes=attributes)
 
 
 def _without_names(thresholds: schema.Thresholds | None) -> schema.Thresholds | None:
@@ -424,7 +434,7 @@ def test_fit_digest_ignores_thresholds_names_and_the_calibration_itself() -> Non
 def test_fit_digest_decides_on_every_field_that_concepts_share() -> None:
     # A field added to Concept is part of every fit until somebody decides otherwise.
     names = {field.name for field in dataclasses.fields(Concept)}
-    assert names == {"id", "calibration", "prompts", "negatives", "templates", "method", "pool", "head"}
+    assert names == {"id", "calibration", "prompts", "negatives", "templates", "method", "pool", "head", "waive"}
 
 
 def test_a_type_the_schema_does_not_have_is_a_programming_error() -> None:

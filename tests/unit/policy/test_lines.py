@@ -28,12 +28,15 @@ from clipwarden.policy.schema import (
     Prompt,
     Thresholds,
     Unit,
+    Waivable,
+    Waiver,
 )
 from kit.builders import make_attribute, make_category, make_policy
 from kit.policies import FINGERPRINT, FULL_POLICY
 
 # What moves no band. A field added to Category is among what bands rest on until somebody decides otherwise.
-NOT_RESTED_ON = {"id", "severity", "definition", "mode", "reason_code"}
+NOT_RESTED_ON = {"id", "severity", "definition", "mode", "reason_code", "waive"}
+WAIVER = Waiver(rule=Waivable.IDENTITY, reason="an archive", approved_by="m.okafor")
 FITTED = Calibration(bias=-1.0, prevalence=0.02, fitted_on="sha256:" + "1" * 64)
 
 
@@ -137,7 +140,7 @@ def test_the_digest_of_an_adjusted_cosine_moves_with_its_attribute_and_numbers()
 
 def test_the_digest_ignores_what_moves_no_band() -> None:
     policy = rested_on()
-    told = {"id": "x", "severity": 0, "definition": "x", "mode": Mode.SHADOW, "reason_code": "x"}
+    told = {"id": "x", "severity": 0, "definition": "x", "mode": Mode.SHADOW, "reason_code": "x", "waive": (WAIVER,)}
     assert set(told) == NOT_RESTED_ON
     assert digest(changed(policy, **told)) == digest(policy)
     renamed = changed_attribute(policy, 0, id="gallery")
