@@ -111,7 +111,8 @@ def _check_minors(path: Path, concept: Concept, findings: Findings) -> None:
 
 def _check_waivers(path: Path, concept: Concept, findings: Findings, *, needed: bool) -> None:
     for index, waiver in enumerate(concept.waive):
-        if needed and waiver is _waiver(concept):
+        acts = needed and waiver is _waiver(concept)
+        if acts or findings.refused(*path, "waive", index, "rule"):
             continue
         place = findings.positions.find(*path, "waive", index)
         message = f'Nothing is left here for which "{waiver.rule}" would have to be waived.'

@@ -222,6 +222,8 @@ class _Rule:
             if part in ("{}", "{s}"):
                 place = slice(len(items), len(items) + len(made))
             items += made
+        if "_numbers>" in phrase:
+            place = slice(None)  # "15 year old": the age is what names somebody
         followers = self._sets["end"] if phrase.endswith("<end>") else None
         return _Phrase(items=tuple(items), word=place, followers=followers)
 
