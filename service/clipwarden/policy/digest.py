@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from enum import IntEnum, StrEnum
 from functools import cache, partial
@@ -152,7 +153,7 @@ def canonical(value: object, *, left_out: Mapping[type, frozenset[str]] = _NOT_J
         TypeError: A type that the schema does not have; a programming error.
     """
     if dataclasses.is_dataclass(value):
-        skipped = frozenset[str]().union(*(left_out.get(kind, ()) for kind in type(value).__mro__))
+        skipped = frozenset[str]().union(*(left_out.get(kind, ()) for kind in inspect.getmro(type(value))))
         fields = [field for field in dataclasses.fields(value) if field.name not in skipped]
         return _canonical_fields(value, fields, left_out)
     if isinstance(value, Mapping):

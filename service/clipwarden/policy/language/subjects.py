@@ -9,6 +9,7 @@ from clipwarden.policy.schema import Adjustment, Category, Concept, Exemption, P
 from clipwarden.policy.subjects.rephrasing import about_anybody
 from clipwarden.policy.subjects.wordlist import Hit, word_list
 from clipwarden.textfiles.findings import Findings, Path, Positions
+from clipwarden.textfiles.values import shown
 
 _SEXUAL = "sexual"
 """Id, or its first part, of concepts whose negatives may name no minors either."""
@@ -32,7 +33,7 @@ class _Named:
     @property
     def identity(self) -> str:
         groups = ", ".join(dict.fromkeys(hit.group for hit in self.hits))
-        return f'"{self.text}" names who somebody is, by {self.words} ({groups}); {_KIND}'
+        return f'"{shown(self.text)}" names who somebody is, by {self.words} ({groups}); {_KIND}'
 
     @property
     def mend(self) -> str:
@@ -98,13 +99,13 @@ def _identities(path: Path, concept: Concept, asked: frozenset[str], positions: 
 
 def _check_minors(path: Path, concept: Concept, findings: Findings) -> None:
     for named in _named("minors", _looked_for(path, concept, findings.positions)):
-        message = f'"{named.text}" is about minors, by {named.words}, whom no prompt may name. {_NO_SAFEGUARD}'
+        message = f'"{shown(named.text)}" is about minors, by {named.words}, whom no prompt may name. {_NO_SAFEGUARD}'
         findings.error(findings.positions.find(*named.path), "minors", message, f"Delete it; {_HASHES}")
     if concept.id.partition(".")[0] == _SEXUAL:
         for named in _named("minors", _phrases(path, concept, "negatives")):
             message = (
-                f'"{named.text}" is about minors, by {named.words}: as a negative of "{concept.id}" it would hide what '
-                f"a person must see. {_NO_SAFEGUARD}"
+                f'"{shown(named.text)}" is about minors, by {named.words}: as a negative of "{concept.id}" it would '
+                f"hide what a person must see. {_NO_SAFEGUARD}"
             )
             findings.error(findings.positions.find(*named.path), "minors", message, f"Delete it; {_HASHES}")
 

@@ -133,7 +133,9 @@ def word_list(name: str) -> WordList:
 
 def normalised(text: str) -> list[str]:
     """Split a text into words without case, accents, possessives, hyphens and punctuation."""
-    bare = "".join(char for char in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(char))
+    bare = text.casefold()
+    if not bare.isascii():
+        bare = "".join(char for char in unicodedata.normalize("NFKD", bare) if not unicodedata.combining(char))
     return _TOKEN.findall(_POSSESSIVE.sub("", bare))
 
 
