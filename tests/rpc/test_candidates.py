@@ -54,10 +54,10 @@ def _no_budget(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def lines(caplog: pytest.LogCaptureFixture) -> Callable[[], list[dict[str, Any]]]:
-    """The access log's lines of judged images."""
+def lines(caplog: pytest.LogCaptureFixture) -> Callable[..., list[dict[str, Any]]]:
+    """The log's lines of one message; those of judged images, unless another is asked for."""
     caplog.set_level(logging.INFO, logger="clipwarden.access")
-    return lambda: [vars(record) for record in caplog.records if record.message == "judged"]
+    return lambda message="judged": [vars(record) for record in caplog.records if record.message == message]
 
 
 def two_coloured_pictures() -> list[bytes]:
@@ -127,7 +127,7 @@ async def test_counts_are_those_of_servers_run_apart(toy_model: Model, milder: s
 
 
 async def test_every_way_of_judging_is_watched(
-    toy_model: Model, milder: str, lines: Callable[[], list[dict[str, Any]]]
+    toy_model: Model, milder: str, lines: Callable[..., list[dict[str, Any]]]
 ) -> None:
     image = pb.ImageSource(data=picture("red"))
 
@@ -153,7 +153,7 @@ async def test_every_way_of_judging_is_watched(
 
 
 async def test_only_the_policy_that_has_its_id_is_watched(
-    toy_model: Model, milder: str, lines: Callable[[], list[dict[str, Any]]]
+    toy_model: Model, milder: str, lines: Callable[..., list[dict[str, Any]]]
 ) -> None:
     async with serving(toy_model, "colours", "others", watched_by=[milder]) as rig:
         await rig.moderate(picture("blue"), policy_id="others")
@@ -219,8 +219,7 @@ async def test_a_fault_in_one_candidate_is_logged_and_counted_and_stops_no_other
     milder: str,
     unenforced: str,
     monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    lines: Callable[[], list[dict[str, Any]]],
+    lines: Callable[..., list[dict[str, Any]]],
 ) -> None:
     monkeypatch.setattr(candidates, "judge_image", broken_for("2"))
     async with serving(toy_model, watched_by=[milder, unenforced]) as rig:
@@ -228,15 +227,15 @@ async def test_a_fault_in_one_candidate_is_logged_and_counted_and_stops_no_other
         await rig.server.drain()
         assert counts(rig, "not_compared") == {("colours", "2", "failed"): 1}
         assert counts(rig, "verdicts") == {("colours", "3", "block", "allow", "false"): 1}
-    (fault,) = [record for record in caplog.records if record.message == "candidate failed"]
-    assert (fault.policy, fault.version, fault.levelname) == ("colours", "2", "ERROR")  # type: ignore[attr-defined]
-    assert fault.exc_info
+    (fault,) = lines("candidate failed")
+    assert (fault["policy"], fault["version"], fault["levelname"]) == ("colours", "2", "ERROR")
+    assert fault["exc_info"]
     (line,) = lines()
     assert [each.get("not_compared") for each in line["candidates"]] == ["failed", None]
 
 
 async def test_images_of_a_context_that_a_candidate_lacks_are_counted_as_not_compared(
-    toy_model: Model, milder: str, unenforced: str, lines: Callable[[], list[dict[str, Any]]]
+    toy_model: Model, milder: str, unenforced: str, lines: Callable[..., list[dict[str, Any]]]
 ) -> None:
     async with serving(toy_model, watched_by=[milder, unenforced]) as rig:
         assert (await rig.moderate(picture("red"), context="poppies")).verdict == pb.VERDICT_ALLOW
@@ -266,7 +265,7 @@ def held_candidates() -> Iterator[threading.Event]:
 
 @pytest.mark.usefixtures("_no_budget")
 async def test_a_stuck_candidate_costs_no_answer_and_no_health(
-    toy_model: Model, milder: str, lines: Callable[[], list[dict[str, Any]]]
+    toy_model: Model, milder: str, lines: Callable[..., list[dict[str, Any]]]
 ) -> None:
     async with serving(toy_model, watched_by=[milder]) as rig:
         rig.server.candidates._threads._stall_seconds = 0.05
@@ -298,7 +297,7 @@ async def test_images_that_would_wait_too_long_are_counted_as_not_compared(toy_m
 
 @pytest.mark.usefixtures("_no_budget")
 async def test_a_server_that_drains_waits_for_candidates_and_one_that_hurries_says_so(
-    toy_model: Model, milder: str, lines: Callable[[], list[dict[str, Any]]]
+    toy_model: Model, milder: str, lines: Callable[..., list[dict[str, Any]]]
 ) -> None:
     async with serving(toy_model, watched_by=[milder]) as rig:
         with held_candidates() as release:
