@@ -65,6 +65,7 @@ def time_together(
     rounds: int,
     calls: Mapping[str, int] | None = None,
     clock: Callable[[], float] = time.process_time,
+    settle: Callable[[], object] = lambda: None,
 ) -> dict[str, Timing]:
     """Time several pieces of work in turn, so that a busy machine disturbs them alike.
 
@@ -74,6 +75,7 @@ def time_together(
         calls: Calls in one timing, for work too short for the clock; 1 where left out.
         clock: Processor time of all our threads, unless it is about waiting: other programs may share the core, and
             would weigh on long work, which they interrupt, more than on short.
+        settle: Called after each timing and not timed: waits for what a work leaves behind, or the next would pay.
 
     Returns:
         Name to the time of one call.
@@ -82,6 +84,7 @@ def time_together(
     for round_ in range(rounds + 1):
         for name, work in works.items():
             taken = _seconds_per_call(work, (calls or {}).get(name, 1), clock)
+            settle()
             if round_ > 0:  # The first fills caches.
                 seconds[name].append(taken)
     return {

@@ -50,8 +50,8 @@ def run(*, rounds: int = 8, geometry: Geometry = VIT_B_32, folder: Path | None =
     with ServerLoop(make_snapshot(model, [make_compiled(Pool.MAX)])) as server:
         works: dict[str, Callable[[], object]] = {
             "encode": lambda: model.image.encode(pixels),
-            f"{geometry.side}x{geometry.side} JPEG": lambda: server.moderate_at_once(small),
-            f"{PHOTO[0]}x{PHOTO[1]} JPEG": lambda: server.moderate_at_once(photo),
+            f"{geometry.side}x{geometry.side} JPEG": lambda: server.moderate(small, at_once=BATCH),
+            f"{PHOTO[0]}x{PHOTO[1]} JPEG": lambda: server.moderate(photo, at_once=BATCH),
         }
         timings = time_together(works, rounds=rounds)
     encode = timings.pop("encode")
@@ -117,24 +117,21 @@ class ServerLoop:
         channel = await self._stack.enter_async_context(grpc.aio.insecure_channel(str(self._server.address)))
         self._stub = moderation_pb2_grpc.ModerationServiceStub(channel)
 
-    def moderate_at_once(self, data: bytes) -> None:
-        """Judge one image BATCH times at once."""
-        asyncio.run_coroutine_threadsafe(self._moderate_at_once(data), self._loop).result()
+    def moderate(self, data: bytes, *, at_once: int = 1) -> None:
+        """Judge one image, or the same one several times at once."""
+        asyncio.run_coroutine_threadsafe(self._moderate(data, at_once), self._loop).result()
 
-    async def _moderate_at_once(self, data: bytes) -> None:
-        await asyncio.gather(*(self._moderate(data) for _ in range(BATCH)))
+    async def _moderate(self, data: bytes, at_once: int) -> None:
+        request = pb.ModerateRequest(image=pb.ImageSource(data=data))
 
-    def moderate_in_turn(self, data: bytes, *, times: int) -> None:
-        """Judge one image several times, one after another, and let all candidates come to their end."""
-        asyncio.run_coroutine_threadsafe(self._moderate_in_turn(data, times), self._loop).result()
+        async def one() -> None:
+            await self._stub.Moderate(request)
 
-    async def _moderate_in_turn(self, data: bytes, times: int) -> None:
-        for _ in range(times):
-            await self._moderate(data)
-        await self._server.candidates.wait_idle()
+        await asyncio.gather(*(one() for _ in range(at_once)))
 
-    async def _moderate(self, data: bytes) -> None:
-        await self._stub.Moderate(pb.ModerateRequest(image=pb.ImageSource(data=data)))
+    def settle(self) -> None:
+        """Wait until all candidates have judged what was answered."""
+        asyncio.run_coroutine_threadsafe(self._server.candidates.wait_idle(), self._loop).result()
 
 
 def jpeg(width: int, height: int) -> bytes:

@@ -16,6 +16,7 @@ from google.rpc import code_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from PIL import Image
 
+from clipwarden import Client
 from clipwarden.engine import threads
 from clipwarden.engine.judging import judge_image, judging_microseconds
 from clipwarden.engine.results import EmbeddedImage
@@ -261,6 +262,27 @@ def held_candidates() -> Iterator[threading.Event]:
             yield release
         finally:
             release.set()
+
+
+async def test_an_answer_is_on_its_way_before_its_candidates_judge(
+    toy_model: Model, milder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered, in_time = threading.Event(), list[bool]()
+
+    def judge(image: EmbeddedImage, selection: Selection) -> tuple[Judgement, float]:
+        in_time.append(answered.wait(timeout=60))  # the server's loop stands still meanwhile
+        return judge_image(image, selection)
+
+    def ask(target: str) -> None:
+        with Client(target) as client:
+            assert client.moderate(picture("red"), timeout=60).verdict == pb.VERDICT_BLOCK
+        answered.set()
+
+    monkeypatch.setattr(candidates, "judge_image", judge)
+    async with serving(toy_model, watched_by=[milder]) as rig:
+        await asyncio.to_thread(ask, str(rig.server.address))
+        await rig.server.drain()
+    assert in_time == [True]
 
 
 @pytest.mark.usefixtures("_no_budget")
