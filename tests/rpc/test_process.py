@@ -149,7 +149,8 @@ async def test_withdrawing_a_candidate_by_a_restart_loses_no_request_of_a_client
             assert await server.end() == 0
         return [line for line in server.lines() if line["message"] == "judged"]
 
-    async with AsyncClient(f"unix:{socket_folder}/s", retry=patient, timeout=120) as client:
+    target = f"unix:{socket_folder}/s"
+    async with AsyncClient(target, retry=patient, timeout=120, channel_options=_EAGER) as client:
         callers = [asyncio.create_task(caller(client, f"c{index}")) for index in range(8)]
         watched = await judged_by(candidate=candidate)
         assert not any(task.done() for task in callers)
