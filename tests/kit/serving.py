@@ -32,6 +32,7 @@ from clipwarden.serving.server import Server, running_server
 from clipwarden.v1 import moderation_pb2 as pb
 from clipwarden.v1 import moderation_pb2_grpc
 from clipwarden.vision.facts import ImageHeader
+from kit.lines import chosen_text
 from kit.toymodel import plain_picture
 
 Pixels = NDArray[np.uint8]
@@ -80,7 +81,7 @@ attributes:
 
 def colours_yaml(model: Model, policy_id: str = "colours") -> str:
     """Write the policy about colours for a model."""
-    return COLOURS.format(id=policy_id, fingerprint=model.fingerprint)
+    return chosen_text(COLOURS.format(id=policy_id, fingerprint=model.fingerprint))
 
 
 def colours_snapshot(
@@ -104,12 +105,13 @@ def compile_text(text: str, model: Model) -> CompiledPolicy:
     return compile_policy(parse_policy(text, file="policy.yaml").policy, model=model)
 
 
-def next_version(text: str, *edits: tuple[str, str], version: str = "2") -> str:
-    """Write another version of a policy: its text with some of it replaced, all of which it must hold."""
+def next_version(model: Model, *edits: tuple[str, str], policy_id: str = "colours", version: str = "2") -> str:
+    """Write another version of the policy about colours: some of its text replaced, all of which it must hold."""
+    text = COLOURS.format(id=policy_id, fingerprint=model.fingerprint)
     for old, new in (('version: "1.0"', f'version: "{version}"'), *edits):
         assert old in text
         text = text.replace(old, new)
-    return text
+    return chosen_text(text)
 
 
 def picture(colour: str, kind: str = "PNG", side: int = 64) -> bytes:

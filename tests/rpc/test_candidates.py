@@ -25,7 +25,7 @@ from clipwarden.modelfolder.load import Model
 from clipwarden.scoring.verdict import Judgement
 from clipwarden.serving import candidates
 from clipwarden.v1 import moderation_pb2 as pb
-from kit.serving import Rig, colours_yaml, eventually, next_version, picture, refused, serving
+from kit.serving import Rig, eventually, next_version, picture, refused, serving
 from kit.toymodel import COLOURS
 
 CONTEXTS = ("contexts:\n  poppies: {description: a field of poppies}\n", "")
@@ -37,7 +37,7 @@ def milder(toy_model: Model) -> str:
     """Version 2: reviews much, blocks no red, enforces green."""
     red = ("thresholds: {unit: cosine, review: 0.8, block: 0.9}", "thresholds: {unit: cosine, review: 0.5}")
     context = ("{review: 0.999, block: 1.0}", "{review: 0.999}")
-    return next_version(colours_yaml(toy_model), red, context, ("  mode: shadow\n", ""))
+    return next_version(toy_model, red, context, ("  mode: shadow\n", ""))
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def unenforced(toy_model: Model) -> str:
     """Version 3: blocks much, but all in shadow; declares no context."""
     yellow = ("review: 0.9}", "block: 0.4}")
     shadow = ("mode: enforce", "mode: shadow")
-    return next_version(colours_yaml(toy_model), CONTEXTS, RED_IN_CONTEXT, yellow, shadow, version="3")
+    return next_version(toy_model, CONTEXTS, RED_IN_CONTEXT, yellow, shadow, version="3")
 
 
 @pytest.fixture
@@ -148,6 +148,7 @@ async def test_every_way_of_judging_is_watched(
         assert counts(rig, "verdicts") == {("colours", "2", "block", "review", "false"): 4}
     assert [line["method"] for line in lines()] == ["Moderate", "BatchModerate", "StreamModerate", "ModerateEmbedding"]
     review = {"verdict": "REVIEW", "shadow_verdict": "REVIEW", "decided_by": ("red",), "agrees": False}
+    review["shadow_incomplete"] = ()
     for line in lines():
         assert line["verdict"] == "BLOCK"
         assert line["candidates"] == [{"version": "2", "digest": digest, **review}]

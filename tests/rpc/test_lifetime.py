@@ -80,7 +80,7 @@ def test_check_tells_what_would_be_served(settings: Settings, toy_model: Model) 
 @pytest.fixture
 def watched(settings: Settings, toy_model: Model, tmp_path: Path) -> Settings:
     candidate = tmp_path / "colours-2.yaml"
-    candidate.write_text(next_version(colours_yaml(toy_model), ("block: 0.9}", "block: 0.95}")))
+    candidate.write_text(next_version(toy_model, ("block: 0.9}", "block: 0.95}")))
     return replace(settings, candidates=(str(candidate),))
 
 

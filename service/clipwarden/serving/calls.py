@@ -235,6 +235,7 @@ def _logged(opinion: Opinion, live: Judgement) -> dict[str, object]:
         **named,
         "verdict": outcome.verdict.name,
         "shadow_verdict": outcome.shadow_verdict.name,
+        "shadow_incomplete": outcome.shadow_incomplete,
         "decided_by": outcome.decided_by,
         "agrees": outcome.verdict is live.verdict,
     }

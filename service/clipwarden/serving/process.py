@@ -9,9 +9,8 @@ import sys
 from datetime import UTC, datetime
 from typing import TextIO
 
-from clipwarden.engine.snapshot import mode_counts
 from clipwarden.machine import prepare_process
-from clipwarden.policy.bundle.compiled import CompiledPolicy
+from clipwarden.policy.contexts import modes_line
 from clipwarden.serving.config import Settings
 from clipwarden.serving.server import load, running_server
 
@@ -53,15 +52,10 @@ def check_loads(settings: Settings) -> str:
     lines = [f"model {model.manifest.name} {model.fingerprint} on {model.runtime.provider}"]
     for policy_id, tables in snapshot.tables.items():
         default = " (default)" if policy_id == snapshot.default_policy_id else ""
-        lines.append(f"policy {policy_id}{default} {_digest_and_modes(tables.compiled)}")
+        lines.append(f"policy {policy_id}{default} {tables.compiled.digest}: {modes_line(tables.compiled.policy)}")
     for name, tables in snapshot.candidates.items():
-        lines.append(f"candidate {name} {_digest_and_modes(tables.compiled)}")
+        lines.append(f"candidate {name} {tables.compiled.digest}: {modes_line(tables.compiled.policy)}")
     return "\n".join(lines)
-
-
-def _digest_and_modes(compiled: CompiledPolicy) -> str:
-    counts = ", ".join(f"{count} {mode.value}" for mode, count in mode_counts(compiled).items())
-    return f"{compiled.digest}: {counts}"
 
 
 async def _serve(settings: Settings) -> bool:

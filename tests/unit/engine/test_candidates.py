@@ -12,7 +12,7 @@ from clipwarden.modelfolder.load import Model
 from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.bundle.file import write_bundle
 from clipwarden.vision.plan import WHOLE, ViewPlan
-from kit.serving import colours_snapshot, colours_yaml, compile_text, next_version
+from kit.serving import colours_snapshot, compile_text, next_version
 
 BLOCKS_LATER = ("block: 0.9}", "block: 0.95}")
 
@@ -24,7 +24,7 @@ def live(toy_model: Model) -> Snapshot:
 
 @pytest.fixture
 def text(toy_model: Model) -> str:
-    return next_version(colours_yaml(toy_model), BLOCKS_LATER)
+    return next_version(toy_model, BLOCKS_LATER)
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def loaded(live: Snapshot, folder: Path, *texts: str) -> tuple[Snapshot, list[Pr
 def test_two_versions_of_one_id_stand_side_by_side_under_digests_of_their_own(
     live: Snapshot, toy_model: Model, text: str, tmp_path: Path
 ) -> None:
-    third = next_version(colours_yaml(toy_model), ("block: 0.9}", "block: 0.97}"), version="10")
+    third = next_version(toy_model, ("block: 0.9}", "block: 0.97}"), version="10")
     snapshot, warnings = loaded(live, tmp_path, text, third)
     assert not warnings
     assert list(snapshot.candidates) == ["colours@10", "colours@2"]
@@ -60,7 +60,7 @@ def test_two_versions_of_one_id_stand_side_by_side_under_digests_of_their_own(
 
 
 def test_a_version_alone_moves_no_digest_and_can_only_agree(live: Snapshot, toy_model: Model, tmp_path: Path) -> None:
-    snapshot, (warning,) = loaded(live, tmp_path, next_version(colours_yaml(toy_model)))
+    snapshot, (warning,) = loaded(live, tmp_path, next_version(toy_model))
     assert snapshot.candidates["colours@2"].compiled.digest == live.tables["colours"].compiled.digest
     assert (warning.code, warning.severity) == ("same-digest", Severity.WARNING)
     assert "it can only agree" in str(warning)
@@ -74,9 +74,10 @@ def test_a_version_that_stands_for_two_digests_is_warned_of(live: Snapshot, text
     assert warning.file == str(tmp_path / "0.yaml")
 
 
-def test_contexts_that_only_the_live_policy_declares_are_warned_of(live: Snapshot, text: str, tmp_path: Path) -> None:
-    other = text.replace("poppies", "roses")
-    _, (warning,) = loaded(live, tmp_path, other)
+def test_contexts_that_only_the_live_policy_declares_are_warned_of(
+    live: Snapshot, toy_model: Model, tmp_path: Path
+) -> None:
+    _, (warning,) = loaded(live, tmp_path, next_version(toy_model, ("poppies", "roses")))
     assert warning.code == "context-not-in-candidate"
     assert "(poppies): images that are judged in them are not compared" in str(warning)
 
@@ -88,9 +89,17 @@ def test_what_lint_warns_of_in_a_live_policy_it_warns_of_in_a_candidate(
     assert "2020-06-01" in str(warning)
 
 
-def test_what_no_live_policy_may_have_no_candidate_may_have(live: Snapshot, text: str, tmp_path: Path) -> None:
-    with pytest.raises(PolicyError, match="severity"):
-        loaded(live, tmp_path, text.replace("severity: 3", "severity: 9"))
+@pytest.mark.parametrize(
+    ("edit", "rule"),
+    [(("severity: 3", "severity: 9"), "severity"), (("block: 0.9,", "block: 0.95,"), "unbound-thresholds")],
+)
+def test_what_no_live_policy_may_have_no_candidate_may_have(
+    live: Snapshot, toy_model: Model, tmp_path: Path, edit: tuple[str, str], rule: str
+) -> None:
+    text = next_version(toy_model)
+    assert edit[0] in text
+    with pytest.raises(PolicyError, match=rule):
+        loaded(live, tmp_path, text.replace(*edit))
 
 
 def test_a_bundle_may_be_a_candidate(live: Snapshot, candidate: CompiledPolicy, tmp_path: Path) -> None:
@@ -102,7 +111,7 @@ def test_a_bundle_may_be_a_candidate(live: Snapshot, candidate: CompiledPolicy, 
 def test_warnings_are_logged_unless_somebody_else_is_told(
     live: Snapshot, toy_model: Model, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (tmp_path / "c.yaml").write_text(next_version(colours_yaml(toy_model)))
+    (tmp_path / "c.yaml").write_text(next_version(toy_model))
     load_candidates(live, [tmp_path / "c.yaml"])
     assert "[same-digest]" in caplog.text
 
@@ -114,7 +123,7 @@ def test_a_candidate_without_a_version_is_refused(live: Snapshot, text: str, toy
 
 
 def test_a_candidate_that_watches_beside_nothing_is_refused(live: Snapshot, toy_model: Model) -> None:
-    stranger = compile_text(next_version(colours_yaml(toy_model, "typo")), toy_model)
+    stranger = compile_text(next_version(toy_model, policy_id="typo"), toy_model)
     words = "typo@2 watches beside no policy: none of that id is loaded, only colours, others. Give it the metadata.id"
     with pytest.raises(ConfigError, match=words):
         with_candidates(live, [stranger])
