@@ -120,7 +120,7 @@ async def test_counts_are_those_of_servers_run_apart(toy_model: Model, milder: s
         assert not counts(rig, "not_compared")
     assert [each.verdict for each in together] == [each.verdict for each in apart["1"]]
     assert found == paired(apart, lambda each: each.verdict)
-    assert shadow == paired(apart, lambda each: each.shadow_verdict)
+    assert shadow == {(*pair, "false"): n for pair, n in paired(apart, lambda each: each.shadow_verdict).items()}
     # The pictures tell the versions apart, in verdicts or, where nothing is enforced, in shadow verdicts.
     assert len([pair for pair in found if pair[1] == "2"]) >= 5
     assert {pair[3] for pair in found if pair[1] == "3"} == {"allow"}
@@ -246,6 +246,19 @@ async def test_images_of_a_context_that_a_candidate_lacks_are_counted_as_not_com
         assert counts(rig, "verdicts") == {("colours", "2", "allow", "allow", "true"): 1}
     (line,) = lines()
     assert line["candidates"][1]["not_compared"] == "context_unknown"
+
+
+async def test_a_candidate_whose_thresholds_do_not_hold_agrees_in_shadow_only_as_incomplete(
+    toy_model: Model, lines: Callable[..., list[dict[str, Any]]]
+) -> None:
+    edited = next_version(toy_model).replace('negatives: ["blue"]', 'negatives: ["black"]')
+    async with serving(toy_model, watched_by=[edited]) as rig:
+        await rig.moderate(picture("green"))
+        await rig.server.drain()
+        pair = ("colours", "2", "block", "allow", "false", "true")
+        assert counts(rig, "shadow_verdicts") == {pair: 1}
+    (line,) = lines()
+    assert (line["candidates"][0]["shadow_incomplete"], line["candidates"][0]["agrees"]) == (("green",), True)
 
 
 @contextmanager

@@ -219,6 +219,7 @@ def log_loaded(snapshot: Snapshot) -> None:
             **{mode.value: count for mode, count in counts[None].items()},
             "contexts": {name: by_mode for name, by_mode in counts.items() if name},
             "dropped_calibrations": sorted(tables.compiled.dropped_calibrations),
+            "unbound": tables.unbound,
         }
         log.info("policy loaded", extra=extra)
         idle = [context for context, by_mode in counts.items() if not by_mode[Mode.ENFORCE]]
@@ -232,7 +233,8 @@ def log_loaded(snapshot: Snapshot) -> None:
                 )
     for name, tables in snapshot.candidates.items():
         modes = {mode.value: count for mode, count in mode_counts(tables.compiled.policy).items()}
-        log.info("candidate loaded", extra={"candidate": name, "digest": tables.compiled.digest, **modes})
+        extra = {"candidate": name, "digest": tables.compiled.digest, **modes, "unbound": tables.unbound}
+        log.info("candidate loaded", extra=extra)
 
 
 def _options(settings: Settings) -> list[tuple[str, int]]:
