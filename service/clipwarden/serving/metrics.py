@@ -64,7 +64,7 @@ class Metrics:
         self.candidate_shadow_verdicts = Counter(
             "clipwarden_candidate_shadow_verdicts",
             "Images that a candidate judged, by the live shadow verdict and its own; incomplete where one of them is.",
-            ["policy", "version", "shadow_verdict", "candidate_shadow_verdict", "agrees", "incomplete"],
+            ["policy", "version", "shadow_verdict", "candidate_shadow_verdict", "agrees", "shadow_incomplete"],
             registry=registry,
         )
         self.not_compared = Counter(
