@@ -101,8 +101,8 @@ def _require_comparable(snapshot: Snapshot, tables: Tables, name: str) -> None:
     if live is None:
         raise ConfigError(
             f"The candidate {name} watches beside no policy: none of that id is loaded, only "
-            f"{', '.join(snapshot.tables)}. Give it the metadata.id of the policy that it may replace, or load it "
-            "with --policy."
+            f"{', '.join(snapshot.tables)}. Give it the metadata.id of the policy that it may replace, or load "
+            "a policy of its id with --policy."
         )
     if candidate.fingerprint != live.compiled.fingerprint:
         raise FingerprintMismatchError(
