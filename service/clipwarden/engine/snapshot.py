@@ -4,7 +4,7 @@ import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from clipwarden.errors import ConfigError, PolicyUnknownError, Problem
@@ -30,11 +30,13 @@ class Snapshot:
         model: Sees.
         tables: Prepared policies by id, ordered by id.
         default_policy_id: For requests that name none.
+        candidates: Prepared policies that only watch, by `id@version`, ordered by that; see `candidates`.
     """
 
     model: Model
     tables: Mapping[str, Tables]
     default_policy_id: str
+    candidates: Mapping[str, Tables] = field(default_factory=dict)
 
     def select(self, policy_id: str | None = None, context: str | None = None) -> "Selection":
         """Choose what one request is judged with.
@@ -47,14 +49,24 @@ class Snapshot:
             The selection, which keeps this snapshot alive.
 
         Raises:
-            PolicyUnknownError: No such policy is loaded.
+            PolicyUnknownError: No such policy is loaded, or it is a candidate.
             ContextUnknownError: The policy declares no such context.
         """
+        if candidate := self.candidates.get(policy_id or ""):
+            live = candidate.compiled.policy.metadata.id
+            raise PolicyUnknownError(
+                f"{policy_id!r} is a candidate, which only watches; {live!r} is the policy to name"
+            )
         tables = self.tables.get(policy_id or self.default_policy_id)
         if tables is None:
             raise PolicyUnknownError(f"no policy {policy_id!r} is loaded; loaded are: {', '.join(self.tables)}")
         require_context(tables, context)
         return Selection(snapshot=self, tables=tables, context=context)
+
+    def show(self, policy_id: str | None) -> "Selection":
+        """Choose a policy to tell about: as `select`, or a candidate, by `id@version`."""
+        candidate = self.candidates.get(policy_id or "")
+        return Selection(snapshot=self, tables=candidate, context=None) if candidate else self.select(policy_id)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -69,6 +81,12 @@ class Selection:
     def compiled(self) -> CompiledPolicy:
         """The policy with its vectors."""
         return self.tables.compiled
+
+    @property
+    def candidates(self) -> tuple["Selection", ...]:
+        """The same for what watches beside the policy, which may not declare the context."""
+        mine, watching = self.compiled.policy.metadata.id, self.snapshot.candidates.values()
+        return tuple(replace(self, tables=each) for each in watching if each.compiled.policy.metadata.id == mine)
 
     @property
     def plan(self) -> ViewPlan:

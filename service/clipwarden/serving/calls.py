@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +17,8 @@ from clipwarden.engine.results import Judged
 from clipwarden.engine.snapshot import Selection
 from clipwarden.errors import ClipwardenError, EncoderError, ShuttingDownError
 from clipwarden.policy.schema import Verdict
+from clipwarden.scoring.verdict import Judgement
+from clipwarden.serving.candidates import Candidates, NotCompared, Opinion
 from clipwarden.serving.metrics import Metrics
 from clipwarden.serving.requests import read_request_id
 from clipwarden.serving.status import reason_of, status_of
@@ -104,11 +106,13 @@ class Calls:
     Args:
         metrics: Counts.
         gate: Closed when the server drains.
+        candidates: Judge what was answered once more.
     """
 
-    def __init__(self, metrics: Metrics, gate: Gate) -> None:
+    def __init__(self, metrics: Metrics, gate: Gate, candidates: Candidates) -> None:
         self._metrics = metrics
         self.gate = gate
+        self._candidates = candidates
 
     async def answer(self, method: str, request_id: str, context: Context, work: Callable[[Call], Awaitable[R]]) -> R:
         """Run one unary call.
@@ -176,9 +180,14 @@ class Calls:
         exc.__traceback__ = None
         return status
 
-    def note_judged(self, judged: Judged, call: Call) -> None:
-        """Count and log a verdict."""
+    def note_judged(self, judged: Judged, selection: Selection, call: Call) -> None:
+        """Count a verdict; log it, and what the policy's candidates say, once they have judged the image too."""
         self._metrics.note_judgement(call.method, judged.judgement)
+        self._candidates.judge(judged, selection, partial(self._note_opinions, judged, call))
+
+    def _note_opinions(self, judged: Judged, call: Call, opinions: Sequence[Opinion]) -> None:
+        for opinion in opinions:
+            self._metrics.note_opinion(judged.judgement, opinion)
         judgement, facts, timings = judged.judgement, judged.image.facts, judged.image.timings
         log.info(
             "judged",
@@ -206,6 +215,7 @@ class Calls:
                 "encode_ms": _milliseconds(timings.encode if timings else None),
                 "total_ms": _milliseconds(judged.total_seconds),
                 "batch_size": timings.batch_size if timings else 0,
+                "candidates": [_logged(opinion, judgement) for opinion in opinions],
             },
         )
 
@@ -215,6 +225,21 @@ class Calls:
         code = "DEADLINE_EXCEEDED" if left is not None and left <= 0 else "CANCELLED"
         self._metrics.requests.labels(call.method, code).inc()
         log.info("cancelled", extra={"request_id": call.request_id, "method": call.method, "code": code})
+
+
+def _logged(opinion: Opinion, live: Judgement) -> dict[str, object]:
+    candidate, outcome = opinion.candidate, opinion.outcome
+    named: dict[str, object] = {"version": candidate.policy.metadata.version, "digest": candidate.digest}
+    if isinstance(outcome, NotCompared):
+        return {**named, "not_compared": outcome}
+    return {
+        **named,
+        "verdict": outcome.verdict.name,
+        "shadow_verdict": outcome.shadow_verdict.name,
+        "shadow_incomplete": outcome.shadow_incomplete,
+        "decided_by": outcome.decided_by,
+        "agrees": outcome.verdict is live.verdict,
+    }
 
 
 def open_call(method: str, request_id: str, context: Context) -> Call:

@@ -11,6 +11,7 @@ from typing import TextIO
 
 from clipwarden.machine import prepare_process
 from clipwarden.policy.contexts import modes_line
+from clipwarden.scoring.tables import Tables
 from clipwarden.serving.config import Settings
 from clipwarden.serving.server import load, running_server
 
@@ -52,10 +53,15 @@ def check_loads(settings: Settings) -> str:
     lines = [f"model {model.manifest.name} {model.fingerprint} on {model.runtime.provider}"]
     for policy_id, tables in snapshot.tables.items():
         default = " (default)" if policy_id == snapshot.default_policy_id else ""
-        unbound = f"; without a band: {', '.join(tables.unbound)}" if tables.unbound else ""
-        modes = modes_line(tables.compiled.policy)
-        lines.append(f"policy {policy_id}{default} {tables.compiled.digest}: {modes}{unbound}")
+        lines.append(f"policy {policy_id}{default} {_digest_and_modes(tables)}")
+    for name, tables in snapshot.candidates.items():
+        lines.append(f"candidate {name} {_digest_and_modes(tables)}")
     return "\n".join(lines)
+
+
+def _digest_and_modes(tables: Tables) -> str:
+    unbound = f"; without a band: {', '.join(tables.unbound)}" if tables.unbound else ""
+    return f"{tables.compiled.digest}: {modes_line(tables.compiled.policy)}{unbound}"
 
 
 async def _serve(settings: Settings) -> bool:
@@ -71,7 +77,7 @@ async def _serve(settings: Settings) -> bool:
     async with running_server(settings) as server:
         await leave.wait()
         await server.drain(hurry)
-    return server.pipeline.stuck
+    return server.stuck
 
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}

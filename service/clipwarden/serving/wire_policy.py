@@ -65,7 +65,8 @@ def _ref(selection: Selection) -> pb.PolicyRef:
 
 
 def _is_default(selection: Selection) -> bool:
-    return selection.compiled.policy.metadata.id == selection.snapshot.default_policy_id
+    # By what is loaded under the id: a candidate has the id of its live policy.
+    return selection.tables is selection.snapshot.tables[selection.snapshot.default_policy_id]
 
 
 def _category(rule: CategoryRule, compiled: CompiledPolicy) -> pb.PolicyCategory:

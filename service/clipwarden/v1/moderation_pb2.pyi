@@ -350,7 +350,9 @@ class ModerationOptions(_message.Message):
     CONTEXT_FIELD_NUMBER: _builtins.int
     RETURN_EMBEDDINGS_FIELD_NUMBER: _builtins.int
     policy_id: _builtins.str
-    """Id of a loaded policy, at most 128 bytes. Default: the server's default policy. Unknown: POLICY_UNKNOWN."""
+    """Id of a loaded policy, at most 128 bytes. Default: the server's default policy. Unknown, or "id@version" of a
+    candidate, which only watches: POLICY_UNKNOWN.
+    """
     context: _builtins.str
     """A context the policy declares, which may override thresholds and modes, at most 128 bytes. Default: none.
     Undeclared: CONTEXT_UNKNOWN.
@@ -1366,21 +1368,29 @@ class ListPoliciesResponse(_message.Message):
 
     POLICIES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    CANDIDATES_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """For the next page; empty on the last."""
     @_builtins.property
     def policies(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicySummary]:
         """Ordered by id."""
 
+    @_builtins.property
+    def candidates(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicySummary]:
+        """What watches beside this page's policies: other versions of them that are judged on the same images, logged and
+        counted, never returned. Ordered by id and version; is_default is false. Usually empty.
+        """
+
     def __init__(
         self,
         *,
         policies: _abc.Iterable[Global___PolicySummary] | None = ...,
         next_page_token: _builtins.str = ...,
+        candidates: _abc.Iterable[Global___PolicySummary] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "policies", b"policies"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates", "next_page_token", b"next_page_token", "policies", b"policies"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1456,7 +1466,9 @@ class GetPolicyRequest(_message.Message):
 
     POLICY_ID_FIELD_NUMBER: _builtins.int
     policy_id: _builtins.str
-    """Id of a loaded policy. Default: the server's default policy. Unknown: POLICY_UNKNOWN."""
+    """Id of a loaded policy, or "id@version" of a candidate, at most 128 bytes. Default: the server's default policy.
+    Unknown: POLICY_UNKNOWN.
+    """
     def __init__(
         self,
         *,
