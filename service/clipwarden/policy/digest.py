@@ -44,6 +44,16 @@ def policy_digest(policy: Policy) -> str:
     return _hash({"schema": SCHEMA_VERSION, "policy": canonical(policy)})
 
 
+def counts(record: type, field: str) -> bool:
+    """Tell whether a field of the schema is part of a policy's digest.
+
+    Args:
+        record: The dataclass.
+        field: Its field's name.
+    """
+    return field not in _NOT_JUDGING.get(record, frozenset())
+
+
 def fit_digest(concept: Concept, *, fingerprint: str, calibration_scale: float) -> str:
     """Name everything that a calibration of this concept depends on; written as `fitted_on`.
 
