@@ -52,6 +52,10 @@ COMMANDS = {
         "clipwarden.cli.policies:policies",
         "List the policies that ship with clipwarden, or print one to start your own from.",
     ),
+    "diff": (
+        "clipwarden.cli.diff:diff",
+        "Say in words what changed from one policy to another, category by category.",
+    ),
     "models": (
         "clipwarden.cli.models:models",
         "Show what a model folder holds: without a name, the small model that ships with clipwarden.",

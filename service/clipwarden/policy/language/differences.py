@@ -21,7 +21,7 @@ from clipwarden.policy.language.learned import head_content
 from clipwarden.policy.language.tables import Keys, inside
 from clipwarden.policy.schema import ANY_ORDER, Category, Context, Head, LearnedVector, Metadata, Policy, Prompt
 
-SAME_TEXT = 0.6
+SAME_TEXT = 0.7
 """Similarity (difflib's ratio) from which a text that went and one that came are one text in other words. Chosen."""
 
 
