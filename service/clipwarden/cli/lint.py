@@ -97,6 +97,11 @@ def _lines(fact: object) -> list[str]:
     return [", ".join(fact) if isinstance(fact, list) else str(fact)]
 
 
+def findings_of(path: Path) -> Sequence[Problem]:
+    """Return what lint says about a file without a model, for commands that put policies in force."""
+    return _check(path, None)
+
+
 def _check(path: Path, model: "Model | None") -> Sequence[Problem]:
     from clipwarden.cli.loading import progress_bar, vector_cache
     from clipwarden.policy.bundle.lint import lint_with_model

@@ -56,6 +56,10 @@ COMMANDS = {
         "clipwarden.cli.diff:diff",
         "Say in words what changed from one policy to another, category by category.",
     ),
+    "restore": (
+        "clipwarden.cli.restore:restore",
+        "Make a version of a policy live again, and keep the one that was.",
+    ),
     "models": (
         "clipwarden.cli.models:models",
         "Show what a model folder holds: without a name, the small model that ships with clipwarden.",

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from clipwarden.cli.main import COMMANDS
 from clipwarden.modelfolder.load import load_manifest
 from clipwarden.modelfolder.modeljson import dump_manifest
 from clipwarden.policy.language.editor_schema import policy_schema
@@ -233,7 +234,7 @@ def test_policies_prints_the_schema_for_editors(run: Run) -> None:
     assert run("policies", "default", "--schema").exit_code == 2
 
 
-@pytest.mark.parametrize("command", ["demo", "moderate", "serve", "lint", "compile", "policies", "models"])
+@pytest.mark.parametrize("command", list(COMMANDS))
 def test_every_command_has_help(run: Run, command: str) -> None:
     for flag in ("-h", "--help"):
         result = run(command, flag, columns=80)
