@@ -15,8 +15,10 @@ from clipwarden.policy.schema import (
     Adjustment,
     Attribute,
     Bounds,
+    By,
     Calibration,
     Category,
+    ChosenOn,
     Context,
     Exemption,
     Head,
@@ -212,6 +214,14 @@ def _bounds(draw: st.DrawFn, low: float) -> Bounds:
 
 
 @st.composite
+def _chosen_on(draw: st.DrawFn) -> ChosenOn | None:
+    texts = TEXTS if draw(st.booleans()) else st.none()
+    by = draw(st.sampled_from(By))
+    told = {"reason": draw(TEXTS), "approved_by": draw(TEXTS)} if by is By.HAND else {"reason": draw(texts)}
+    return draw(st.sampled_from([None, ChosenOn(digest=draw(DIGESTS), by=by, **told)]))
+
+
+@st.composite
 def _category(draw: st.DrawFn, name: str, attributes: Sequence[Attribute], contexts: Sequence[Context]) -> Category:
     parts = draw(_concept_parts(name))
     facts = METHODS[parts["method"]]
@@ -228,7 +238,7 @@ def _category(draw: st.DrawFn, name: str, attributes: Sequence[Attribute], conte
         severity=draw(st.integers(0, 4)),
         definition=draw(TEXTS),
         mode=draw(st.sampled_from(Mode if bounds else [Mode.SHADOW, Mode.DISABLED])),
-        thresholds=bounds and Thresholds(unit=unit, bounds=bounds),
+        thresholds=bounds and Thresholds(unit=unit, bounds=bounds, chosen_on=draw(_chosen_on())),
         reason_code=draw(st.none() | TEXTS),
         exemptions=tuple(Exemption(attribute=each.id, gte=draw(st.floats(0, 1)) + 0.0) for each in chosen),
         contexts=overrides,

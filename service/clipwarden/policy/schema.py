@@ -68,6 +68,15 @@ class Unit(StrEnum):
     SCORE = "score"
 
 
+class By(StrEnum):
+    """Who chose a category's thresholds."""
+
+    FIT = "fit"
+    """A tool, on images."""
+    HAND = "hand"
+    """A person, who says why."""
+
+
 class Effect(StrEnum):
     """What an exemption does. The only effect there is can never turn a block into an allow."""
 
@@ -207,11 +216,33 @@ class Bounds:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ChosenOn:
+    """What thresholds were chosen on, and by whom. Only `digest` is part of the policy's digest.
+
+    Attributes:
+        digest: Of everything that the bands rest on (`policy.digest.lines_digest`), the numbers themselves included;
+            on a mismatch the category has no band.
+        reason: Why these numbers; there when a person chose them.
+        approved_by: Who else stands for them; there when a person chose them and they are enforced.
+    """
+
+    digest: str
+    by: By = By.FIT
+    reason: str | None = None
+    approved_by: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Thresholds:
-    """The bands of one category, and the unit of their numbers."""
+    """The bands of one category, and the unit of their numbers.
+
+    Attributes:
+        chosen_on: None: nobody says what the numbers were chosen on, so there is no band.
+    """
 
     unit: Unit
     bounds: Bounds
+    chosen_on: ChosenOn | None = field(default=None, metadata=ADDED_LATER)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from clipwarden.policy.language.bounds import check_order, merge_bounds, read_bounds
-from clipwarden.policy.language.category_keys import CATEGORY, OVERRIDE
-from clipwarden.policy.language.concept_keys import ATTRIBUTE, PROMPT, PROMPT_TEXT, VECTOR
+from clipwarden.policy.language.category_keys import CATEGORY, CHOSEN_ON, OVERRIDE
+from clipwarden.policy.language.concept_keys import ATTRIBUTE, DIGEST_TEXT, PROMPT, PROMPT_TEXT, VECTOR
 from clipwarden.policy.language.conditions import read_adjustments, read_exemptions
 from clipwarden.policy.language.keys import Defaults
 from clipwarden.policy.language.learned import LearnedError, LearnedSource
@@ -14,7 +14,9 @@ from clipwarden.policy.methods import METHODS
 from clipwarden.policy.schema import (
     Attribute,
     Bounds,
+    By,
     Category,
+    ChosenOn,
     Head,
     LearnedVector,
     Method,
@@ -155,7 +157,20 @@ def _thresholds(concept: MapReader, method: Method | None) -> Thresholds | None:
         fields.value.error("no-bound", "These thresholds hold no bound.", "Add `review:` or `block:`, or delete them.")
     bounds = read_bounds(fields, unit)
     check_order(fields.value, bounds)
-    return Thresholds(unit=unit or due, bounds=bounds)
+    return Thresholds(unit=unit or due, bounds=bounds, chosen_on=_chosen_on(fields))
+
+
+def _chosen_on(thresholds: MapReader) -> ChosenOn | None:
+    value = thresholds.get("chosen_on")
+    if value is None:
+        return None
+    if not value.is_map:
+        return ChosenOn(digest=DIGEST_TEXT.read(value) or DIGEST_TEXT.stand_in)
+    fields = MapReader(value, CHOSEN_ON)
+    chosen = ChosenOn(**fields.plain())
+    if chosen.by is By.HAND:
+        fields.need("reason")
+    return chosen
 
 
 def _overrides(concept: MapReader, thresholds: Thresholds | None) -> dict[str, Bounds]:

@@ -5,7 +5,7 @@ with another, or looks at the characters of the file, is left to lint. Since it 
 it refuses two that lint takes: an id with spaces around it, and a text over the limit by runs of white space alone.
 """
 
-from typing import cast
+from typing import Any, cast
 
 from clipwarden.policy.language.category_keys import CATEGORY, OVERRIDE
 from clipwarden.policy.language.concept_keys import ATTRIBUTE, SCORING
@@ -13,9 +13,15 @@ from clipwarden.policy.language.keys import POLICY
 from clipwarden.policy.language.kinds import Json
 from clipwarden.policy.language.tables import Keys
 from clipwarden.policy.methods import METHODS
-from clipwarden.policy.schema import SCHEMA_VERSION, Method, Pool
+from clipwarden.policy.schema import SCHEMA_VERSION, By, Method, Pool
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+_REASONED: Json = {
+    "if": {"properties": {"by": {"const": By.HAND}}, "required": ["by"]},
+    "then": {"required": ["reason"]},
+}
 
 
 def policy_schema() -> Json:
@@ -39,6 +45,8 @@ def _add_method_rules(concept: Json, keys: Keys) -> None:
     concept["allOf"] = [*rules, {"if": _scoring(_is("pool", Pool.MAX)), "then": unweighted}]
     if "thresholds" in keys.names:
         concept["dependentRequired"] = {"contexts": ["thresholds"]}
+        thresholds = cast("dict[str, dict[str, Any]]", concept["properties"])["thresholds"]
+        thresholds["properties"]["chosen_on"]["anyOf"][1] |= _REASONED
 
 
 def _is(name: str, value: str) -> Json:

@@ -6,7 +6,7 @@ from datetime import date
 
 from clipwarden.policy.language.conditions import check_conditions
 from clipwarden.policy.methods import METHODS
-from clipwarden.policy.schema import Category, Concept, LearnedVector, Mode, Phrase, Policy
+from clipwarden.policy.schema import By, Category, Concept, LearnedVector, Mode, Phrase, Policy
 from clipwarden.textfiles.findings import Findings, Path, Place
 from clipwarden.textfiles.values import closest
 
@@ -178,6 +178,11 @@ def _check_enforcement(path: Path, category: Category, findings: Findings) -> No
         unit = METHODS[category.method].unit
         fix = f"Add `thresholds: {{unit: {unit}, review: ..., block: ...}}`, or write `mode: shadow`."
         findings.error(place, "enforce-without-thresholds", message, fix)
+    chosen = category.thresholds and category.thresholds.chosen_on
+    if chosen and chosen.by is By.HAND and (*path, "thresholds", "chosen_on", "approved_by") not in findings.places:
+        message = f"{name} is enforced by thresholds that one person chose by hand."
+        fix = 'Add `approved_by: "..."`, the name of a second person who looked at them, or write `mode: shadow`.'
+        findings.error(findings.positions.find(*path, "thresholds", "chosen_on"), "hand-without-approval", message, fix)
 
 
 def _check_size(policy: Policy, findings: Findings) -> None:
