@@ -64,9 +64,9 @@ def conclusions(comparison: Comparison) -> Iterator[str]:
         alike[voided.part, voided.because].append(voided.concept)
     for (part, causes), concepts in alike.items():
         because = f", because of {', '.join(causes)}" if causes else ""
-        yield f"No longer holds: the {part} of {', '.join(concepts)}{because}."
+        yield f"No longer {'holds' if part == 'calibration' else 'hold'}: the {part} of {', '.join(concepts)}{because}."
     if comparison.voided is None and not comparison.same_verdicts:
-        yield "Whether calibrations still hold is not known: neither policy names a model."
+        yield "Whether calibrations and thresholds still hold is not known: neither policy names a model."
     yield _verdict(comparison)
 
 

@@ -1,13 +1,14 @@
 """Two policies with their digests in, what changed and what no longer holds after it out."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 
 from clipwarden.cli.policyfile import PolicyFile
 from clipwarden.policy.calibrations import stale_calibrations
 from clipwarden.policy.language.concept_keys import ATTRIBUTE
-from clipwarden.policy.language.differences import Change, Reach, differences
-from clipwarden.policy.schema import Policy
+from clipwarden.policy.language.differences import Change, Item, Reach, differences
+from clipwarden.policy.lines import unbound_lines
+from clipwarden.policy.schema import Category, Policy
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -16,7 +17,7 @@ class Voided:
 
     Attributes:
         concept: Id of the category or attribute.
-        part: Which: `calibration`.
+        part: `calibration`, or the `thresholds` that were chosen on something else.
         because: Keys that changed, on which it rests.
     """
 
@@ -93,15 +94,42 @@ def compare(old: PolicyFile, new: PolicyFile) -> Comparison:
 
 def _voided(old: Policy, new: Policy, before: str, after: str, changes: tuple[Change, ...]) -> Iterator[Voided]:
     there = {concept.id for concept in (*old.categories, *old.attributes)}
-    fresh = stale_calibrations(new, after) - stale_calibrations(old, before)
+    stale = (stale_calibrations(new, after) - stale_calibrations(old, before)) & there
+    unbound = (unbound_lines(new, after).keys() - unbound_lines(old, before).keys()) & there
     for concept in (*new.categories, *new.attributes):
-        if concept.id in fresh & there:
-            because = _causes(concept.id, changes, frozenset(ATTRIBUTE.names))
-            yield Voided(concept=concept.id, part="calibration", because=because)
+        if concept.id in stale:
+            causes = (change for change in _of(concept.id, changes) if change.path[2] in ATTRIBUTE.names)
+            yield Voided(concept=concept.id, part="calibration", because=_keys((*_of_model(changes), *causes)))
+        if concept.id in unbound and isinstance(concept, Category):
+            yield Voided(concept=concept.id, part="thresholds", because=_keys(_under_lines(concept, changes)))
 
 
-def _causes(concept: str, changes: tuple[Change, ...], keys: frozenset[str]) -> tuple[str, ...]:
-    """Name the keys that changed among those that something of a concept rests on; the model is one of all."""
-    of_model = [change.where for change in changes if change.path[0] == "model"]
-    own = [change.path[2] for change in changes if change.concept == concept and len(change.path) > len(("in", "it"))]
-    return tuple(dict.fromkeys((*of_model, *(key for key in own if key in keys))))
+def _under_lines(category: Category, changes: tuple[Change, ...]) -> Iterator[Change]:
+    """Yield the changes that can move a category's band: its own, those of attributes it asks for, and the model's."""
+    yield from _of_model(changes)
+    yield from (change for change in _of(category.id, changes) if change.path[2] != "mode")
+    exempting = [each.attribute for each in category.exemptions]
+    raising = [each.attribute for each in category.adjustments]
+    for attribute in dict.fromkeys((*exempting, *raising)):
+        yield from _of(attribute, changes)
+
+
+def _of(concept: str, changes: tuple[Change, ...]) -> Iterator[Change]:
+    judging = (change for change in changes if change.concept == concept and change.reach is Reach.VERDICTS)
+    return (change for change in judging if len(change.path) > len(("categories", "id")))
+
+
+def _of_model(changes: tuple[Change, ...]) -> Iterator[Change]:
+    return (change for change in changes if change.path[0] == "model")
+
+
+def _keys(changes: Iterable[Change]) -> tuple[str, ...]:
+    """Name what changed, each once: `negatives`, `thresholds.block`, `museum's prompts`, `model.fingerprint`."""
+    return tuple(dict.fromkeys(map(_key, changes)))
+
+
+def _key(change: Change) -> str:
+    if change.concept is None:
+        return change.where
+    key = ".".join(part for part in change.path[2:4] if not isinstance(part, Item))
+    return f"{change.concept}'s {key}" if change.path[0] == "attributes" else key

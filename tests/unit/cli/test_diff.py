@@ -11,7 +11,7 @@ from clipwarden.cli.changes import groups, line_of
 from clipwarden.cli.comparison import compare
 from clipwarden.cli.policyfile import read_policy
 from clipwarden.modelfolder.load import load_manifest
-from clipwarden.policy.digest import fit_digest, policy_digest
+from clipwarden.policy.digest import fit_digest, lines_digest, policy_digest
 from clipwarden.policy.language.load import load_policy
 from clipwarden.policy.tensors import dump_tensors
 from kit.cli import Run
@@ -126,12 +126,31 @@ def test_a_calibration_that_falls_is_named_with_the_cause(run: Run, policy_file:
     assert "No longer holds" not in run("diff", other, policy_file).stdout
 
 
+def test_thresholds_that_fall_are_named_with_the_cause(run: Run, policy_file: Path, other: Path) -> None:
+    policy = load_policy(policy_file).policy
+    red, blue = policy.categories[:2]
+    for path in (policy_file, other):
+        for category in (red, blue):
+            bounds = "block: 0.9}\n  contexts" if category is red else "block: 0.9}\n- id: colour.green"
+            chosen = lines_digest(category, policy, fingerprint=policy.model.fingerprint or "")
+            edit(path, old=bounds, new=bounds.replace("0.9}", f'0.9, chosen_on: "{chosen}"}}'))
+    edit(other, old="review: 0.5, block|mode: shadow", new="review: 0.6, block|mode: enforce")
+    result = run("diff", policy_file, other)
+    assert "No longer hold: the thresholds of colour.red, colour.blue, because of thresholds.review." in result.stdout
+    edit(other, old="review: 0.6", new="review: 0.5")
+    assert "No longer" not in run("diff", policy_file, other).stdout
+    edit(other, old='["yellow"]', new='["orange"]')
+    assert (
+        "No longer hold: the thresholds of colour.red, because of negatives." in run("diff", policy_file, other).stdout
+    )
+
+
 def test_without_a_model_nobody_knows_what_still_holds(run: Run, policy_file: Path, other: Path) -> None:
     for path in (policy_file, other):
         path.write_text(re.sub(r"model: .*\n", "", path.read_text()).replace("mode: enforce", "mode: shadow"))
     edit(other, old='["red"]', new='["crimson"]')
     assert (
-        "Whether calibrations still hold is not known: neither policy names a model."
+        "Whether calibrations and thresholds still hold is not known: neither policy names a model."
         in run("diff", policy_file, other).stdout
     )
     assert json.loads(run("diff", policy_file, other, "--json").stdout)["voided"] is None

@@ -36,7 +36,7 @@ from kit.policies import FINGERPRINT, FULL_POLICY, policies, unit_vector
 
 T = TypeVar("T")
 NOT_JUDGING = {
-    *((Metadata, name) for name in ("version", "owner", "reason", "review_by")),
+    *((Metadata, name) for name in ("version", "owner", "reason", "author", "approved_by", "review_by")),
     *((ChosenOn, name) for name in ("by", "reason", "approved_by")),
 }
 CALIBRATION = Calibration(bias=-2.0, prevalence=0.01, fitted_on="sha256:" + "1" * 64)
