@@ -44,17 +44,18 @@ def _verdict_line(moderation: v1.Moderation) -> Text:
         line.append(f", decided by {', '.join(moderation.decided_by)}")
     if reasons := raises(moderation):
         line.append(f", raised because {', '.join(reasons)}")
-    line.append(f". {_enforced(moderation.enforced_categories)}")
+    line.append(f". {_enforced(moderation.enforced_categories, moderation.context)}")
     if moderation.shadow_verdict != moderation.verdict:
         line.append(" With shadow categories enforced it would be ").append(verdict_text(moderation.shadow_verdict))
         line.append(".")
     return line
 
 
-def _enforced(count: int) -> str:
+def _enforced(count: int, context: str) -> str:
+    where = f" in the context {context}" if context else ""
     if count == 0:
-        return "No category is enforced, so nothing could have changed it."
-    return "1 category is enforced." if count == 1 else f"{count} categories are enforced."
+        return f"No category is enforced{where}, so nothing could have changed it."
+    return f"1 category is enforced{where}." if count == 1 else f"{count} categories are enforced{where}."
 
 
 def _categories(moderation: v1.Moderation) -> Table:

@@ -2,7 +2,6 @@
 
 import json
 import sys
-from collections import Counter
 from typing import Annotated
 
 import typer
@@ -78,16 +77,17 @@ def _print_schema() -> None:
 def _list_shipped(*, as_json: bool) -> None:
     from clipwarden.cli.policyfile import read_policy
     from clipwarden.cli.table import new_table
+    from clipwarden.policy.contexts import modes_line
 
     table = new_table("Policy", "Version", "Categories", "Bound to model", "File", unbroken=("Policy",))
     for path in shipped_policies():
         read = read_policy(str(path))
-        modes = Counter(category.mode.value for category in read.policy.categories)
         if as_json:
+            modes = Counter(category.mode.value for category in read.policy.categories)
             print(json.dumps({**read.facts, "categories": modes}))  # noqa: T201  results go to stdout
             continue
-        counts = ", ".join(f"{count} {mode}" for mode, count in modes.items())
         metadata, bound = read.policy.metadata, (read.fingerprint or "any")[:23]
-        table.add_row(metadata.id, metadata.version or "", counts, bound, printable(str(path)))
+        row = (metadata.id, metadata.version or "", modes_line(read.policy), bound, printable(str(path)))
+        table.add_row(*row)
     if not as_json:
         stdout().print(table)

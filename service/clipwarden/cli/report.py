@@ -14,7 +14,7 @@ from clipwarden.terminal import notice, stdout
 from clipwarden.v1 import moderation_pb2 as v1
 
 NOTHING_ENFORCED = (
-    "No category of this policy is enforced, so every image is ALLOW whatever it shows: this is no clean bill. "
+    "No category was enforced, so every image is ALLOW whatever it shows: this is no clean bill. "
     "The shadow verdict is what enforcing its shadow categories would give."
 )
 

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from clipwarden.engine.settings import Stage
-from clipwarden.engine.snapshot import Snapshot, mode_counts
+from clipwarden.engine.snapshot import Snapshot
+from clipwarden.policy.contexts import contexts_with_modes, mode_counts
 from clipwarden.policy.schema import Mode
 from clipwarden.scoring.verdict import CategoryResult, Judgement
 
@@ -80,8 +81,9 @@ class Metrics:
         )
         self._categories = Gauge(
             "clipwarden_policy_categories",
-            "Categories of a policy by mode. None enforced: ALLOW is no clean bill.",
-            ["policy", "mode"],
+            "Categories of a policy by mode, without a context and in each that changes modes. None enforced: ALLOW is "
+            "no clean bill.",
+            ["policy", "context", "mode"],
             registry=registry,
         )
 
@@ -105,8 +107,9 @@ class Metrics:
             is_default = str(policy_id == snapshot.default_policy_id).lower()
             metadata = tables.compiled.policy.metadata
             self._policy.labels(policy_id, metadata.version or "", tables.compiled.digest, is_default).set(1)
-            for mode, count in mode_counts(tables.compiled).items():
-                self._categories.labels(policy_id, mode).set(count)
+            for context in (None, *contexts_with_modes(tables.compiled.policy)):
+                for mode, count in mode_counts(tables.compiled.policy, context).items():
+                    self._categories.labels(policy_id, context or "", mode).set(count)
 
     def note_stage(self, stage: Stage, seconds: float) -> None:
         """Record one image's time in one stage."""
@@ -122,9 +125,8 @@ class Metrics:
         verdict, shadow = judgement.verdict.name.lower(), judgement.shadow_verdict.name.lower()
         self.verdicts.labels(method, judgement.policy_id, verdict, shadow).inc()
         for result in judgement.categories:
-            mode = result.category.mode
-            if mode is not Mode.DISABLED:
-                self.bands.labels(judgement.policy_id, result.id, _band_name(result), mode).inc()
+            if result.mode is not Mode.DISABLED:
+                self.bands.labels(judgement.policy_id, result.id, _band_name(result), result.mode).inc()
 
     def note_error(self, method: str, reason: str) -> None:
         """Count an image or call without a verdict."""

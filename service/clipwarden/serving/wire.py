@@ -81,7 +81,7 @@ def _category(result: CategoryResult) -> pb.CategoryResult:
     category = result.category
     message = pb.CategoryResult(
         id=category.id,
-        mode=pb.Mode.Value(f"MODE_{category.mode.name}"),
+        mode=pb.Mode.Value(f"MODE_{result.mode.name}"),
         severity=category.severity,
         reason_code=category.reason_code or "",
         review_threshold=result.bounds.review,

@@ -1,7 +1,8 @@
 """Turn loaded policies into the messages of ListPolicies and GetPolicy."""
 
-from clipwarden.engine.snapshot import Selection, mode_counts
+from clipwarden.engine.snapshot import Selection
 from clipwarden.policy.bundle.compiled import CompiledPolicy
+from clipwarden.policy.contexts import contexts_with_modes, mode_counts
 from clipwarden.policy.language.learned import head_content
 from clipwarden.policy.schema import Attribute, Bounds, Concept, Mode, Prompt
 from clipwarden.scoring.rules import CategoryRule
@@ -25,12 +26,15 @@ def microseconds(selection: Selection) -> float:
 
 def policy_summary(selection: Selection) -> pb.PolicySummary:
     """Render a loaded policy in short."""
-    compiled = selection.compiled
+    loaded = selection.compiled.policy
     return pb.PolicySummary(
         policy=_ref(selection),
         is_default=_is_default(selection),
-        categories=len(compiled.policy.categories),
-        enforced_categories=mode_counts(compiled)[Mode.ENFORCE],
+        categories=len(loaded.categories),
+        enforced_categories=mode_counts(loaded)[Mode.ENFORCE],
+        context_enforced_categories={
+            name: mode_counts(loaded, name)[Mode.ENFORCE] for name in contexts_with_modes(loaded)
+        },
     )
 
 
@@ -83,7 +87,9 @@ def _category(rule: CategoryRule, compiled: CompiledPolicy) -> pb.PolicyCategory
         message.bounds.CopyFrom(_bounds(category.thresholds.bounds))
     for name in category.contexts:
         # In full, as judging has them: the tables have already filled in what the context leaves out.
-        message.context_bounds[name].CopyFrom(_bounds(rule.bounds[name]))
+        message.context_modes[name] = pb.Mode.Value(f"MODE_{rule.modes[name].name}")
+        if category.thresholds is not None:
+            message.context_bounds[name].CopyFrom(_bounds(rule.bounds[name]))
     return message
 
 

@@ -115,7 +115,7 @@ class _NotEvaluatedReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_No
     NOT_EVALUATED_REASON_UNSPECIFIED: _NotEvaluatedReason.ValueType  # 0
     """The category was judged."""
     NOT_EVALUATED_REASON_DISABLED: _NotEvaluatedReason.ValueType  # 1
-    """Its mode is disabled."""
+    """Its mode, which is that of the context if it gives one, is disabled."""
     NOT_EVALUATED_REASON_NON_FINITE: _NotEvaluatedReason.ValueType  # 2
     """Its numbers were not finite."""
 
@@ -125,7 +125,7 @@ class NotEvaluatedReason(_NotEvaluatedReason, metaclass=_NotEvaluatedReasonEnumT
 NOT_EVALUATED_REASON_UNSPECIFIED: NotEvaluatedReason.ValueType  # 0
 """The category was judged."""
 NOT_EVALUATED_REASON_DISABLED: NotEvaluatedReason.ValueType  # 1
-"""Its mode is disabled."""
+"""Its mode, which is that of the context if it gives one, is disabled."""
 NOT_EVALUATED_REASON_NON_FINITE: NotEvaluatedReason.ValueType  # 2
 """Its numbers were not finite."""
 Global___NotEvaluatedReason: _TypeAlias = NotEvaluatedReason  # noqa: Y015
@@ -320,7 +320,7 @@ class ModerationOptions(_message.Message):
     policy_id: _builtins.str
     """Id of a loaded policy, at most 128 bytes. Default: the server's default policy. Unknown: POLICY_UNKNOWN."""
     context: _builtins.str
-    """A context the policy declares, which may override thresholds, at most 128 bytes. Default: none.
+    """A context the policy declares, which may override thresholds and modes, at most 128 bytes. Default: none.
     Undeclared: CONTEXT_UNKNOWN.
     """
     return_embeddings: _builtins.bool
@@ -666,7 +666,7 @@ class Moderation(_message.Message):
     enforced_categories: _builtins.int
     """How many categories could have changed verdict. 0: nothing is enforced, and ALLOW is no clean bill."""
     context: _builtins.str
-    """The context that selected thresholds; empty for none."""
+    """The context that selected thresholds and modes; empty for none."""
     from_cache: _builtins.bool
     """Whether the embeddings came from a cache rather than from running the encoder for this request."""
     request_id: _builtins.str
@@ -788,7 +788,7 @@ class CategoryResult(_message.Message):
     band: Global___Verdict.ValueType
     """The verdict of this category alone, after exemptions. Unspecified without thresholds or when not evaluated."""
     mode: Global___Mode.ValueType
-    """Whether it counts."""
+    """Whether it counts, after context overrides."""
     severity: _builtins.int
     """Harm, 0 to 4; not certainty."""
     reason_code: _builtins.str
@@ -1344,19 +1344,44 @@ class PolicySummary(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class ContextEnforcedCategoriesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     POLICY_FIELD_NUMBER: _builtins.int
     IS_DEFAULT_FIELD_NUMBER: _builtins.int
     CATEGORIES_FIELD_NUMBER: _builtins.int
     ENFORCED_CATEGORIES_FIELD_NUMBER: _builtins.int
+    CONTEXT_ENFORCED_CATEGORIES_FIELD_NUMBER: _builtins.int
     is_default: _builtins.bool
     """Whether requests that name no policy get this one."""
     categories: _builtins.int
     """Categories in all, disabled ones included."""
     enforced_categories: _builtins.int
-    """Categories whose mode is enforce."""
+    """Categories whose mode is enforce without a context."""
     @_builtins.property
     def policy(self) -> Global___PolicyRef:
         """Which policy."""
+
+    @_builtins.property
+    def context_enforced_categories(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Categories whose mode is enforce in each context that changes any mode, by its name; usually empty."""
 
     def __init__(
         self,
@@ -1365,10 +1390,11 @@ class PolicySummary(_message.Message):
         is_default: _builtins.bool = ...,
         categories: _builtins.int = ...,
         enforced_categories: _builtins.int = ...,
+        context_enforced_categories: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["categories", b"categories", "enforced_categories", b"enforced_categories", "is_default", b"is_default", "policy", b"policy"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["categories", b"categories", "context_enforced_categories", b"context_enforced_categories", "enforced_categories", b"enforced_categories", "is_default", b"is_default", "policy", b"policy"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1551,6 +1577,26 @@ class PolicyCategory(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class ContextModesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: Global___Mode.ValueType
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: Global___Mode.ValueType = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     ID_FIELD_NUMBER: _builtins.int
     DEFINITION_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
@@ -1562,12 +1608,13 @@ class PolicyCategory(_message.Message):
     CONTEXT_BOUNDS_FIELD_NUMBER: _builtins.int
     EXEMPTIONS_FIELD_NUMBER: _builtins.int
     ADJUSTMENTS_FIELD_NUMBER: _builtins.int
+    CONTEXT_MODES_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Its id."""
     definition: _builtins.str
     """What it covers, for reviewers."""
     mode: Global___Mode.ValueType
-    """Whether it counts."""
+    """Whether it counts without a context."""
     severity: _builtins.int
     """Harm, 0 to 4; not certainty."""
     reason_code: _builtins.str
@@ -1584,7 +1631,7 @@ class PolicyCategory(_message.Message):
 
     @_builtins.property
     def context_bounds(self) -> _containers.MessageMap[_builtins.str, Global___Bounds]:
-        """Thresholds by context name, in full: what a context leaves out is filled from bounds."""
+        """Thresholds by context name, in full: what a context leaves out is filled from bounds. Empty without thresholds."""
 
     @_builtins.property
     def exemptions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Exemption]:
@@ -1593,6 +1640,10 @@ class PolicyCategory(_message.Message):
     @_builtins.property
     def adjustments(self) -> _containers.RepeatedCompositeFieldContainer[Global___Adjustment]:
         """What raises its score. Only under cosine scoring; usually empty."""
+
+    @_builtins.property
+    def context_modes(self) -> _containers.ScalarMap[_builtins.str, Global___Mode.ValueType]:
+        """Whether it counts by context name, for each context in which it overrides anything."""
 
     def __init__(
         self,
@@ -1608,10 +1659,11 @@ class PolicyCategory(_message.Message):
         context_bounds: _abc.Mapping[_builtins.str, Global___Bounds] | None = ...,
         exemptions: _abc.Iterable[Global___Exemption] | None = ...,
         adjustments: _abc.Iterable[Global___Adjustment] | None = ...,
+        context_modes: _abc.Mapping[_builtins.str, Global___Mode.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["bounds", b"bounds", "scoring", b"scoring"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustments", b"adjustments", "bounds", b"bounds", "context_bounds", b"context_bounds", "definition", b"definition", "exemptions", b"exemptions", "id", b"id", "mode", b"mode", "reason_code", b"reason_code", "scoring", b"scoring", "severity", b"severity", "threshold_unit", b"threshold_unit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustments", b"adjustments", "bounds", b"bounds", "context_bounds", b"context_bounds", "context_modes", b"context_modes", "definition", b"definition", "exemptions", b"exemptions", "id", b"id", "mode", b"mode", "reason_code", b"reason_code", "scoring", b"scoring", "severity", b"severity", "threshold_unit", b"threshold_unit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
