@@ -60,9 +60,7 @@ def edit_maps(text: str, entries: Sequence[Entry]) -> str:
     by_map: dict[Path, list[Entry]] = {}
     for entry in entries:
         by_map.setdefault(entry.path, []).append(entry)
-    splices = [
-        splice for path, each in by_map.items() for splice in _Map(text, _find(root, path)).splices(each)
-    ]
+    splices = [splice for path, each in by_map.items() for splice in _Map(text, _find(root, path)).splices(each)]
     pieces, done = [], 0
     for splice in sorted(splices, key=lambda each: each.start):  # stable: what is put in at one place keeps its order
         pieces += [text[done : splice.start], splice.text]

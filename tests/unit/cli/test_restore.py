@@ -3,11 +3,13 @@
 import errno
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
 
 from kit.cli import Run
+from kit.lines import chosen_text
 
 
 @pytest.fixture
@@ -15,9 +17,8 @@ def live(policy_file: Path) -> Path:
     """Keep version 1.0 beside a live 1.1, which blocks later."""
     text = policy_file.read_text()
     policy_file.with_name("colours-1.0.yaml").write_text(text)
-    policy_file.write_text(
-        text.replace('"1.0"', '"1.1"').replace("block: 0.9}\n  contexts", "block: 0.95}\n  contexts")
-    )
+    later = re.sub(r', chosen_on: "[^"]*"', "", text).replace('"1.0"', '"1.1"')
+    policy_file.write_text(chosen_text(later.replace("block: 0.9}\n  contexts", "block: 0.95}\n  contexts")))
     return policy_file
 
 
@@ -216,5 +217,9 @@ def test_json_tells_what_was_done(run: Run, live: Path) -> None:
     assert (planned["written"], done["written"]) == (False, True)
     assert done["kept"] == str(live.with_name("colours-1.1.yaml"))
     assert done["source"] == str(live.with_name("colours-1.0.yaml"))
-    assert [change["kind"] for change in done["comparison"]["changes"]] == ["changed", "changed"]
+    assert [change["path"][-1] for change in done["comparison"]["changes"]] == [
+        "version",
+        "block",
+        "digest",
+    ]
     assert json.loads(run("restore", live, "1.0", "--json").stdout)["written"] is False
