@@ -33,6 +33,21 @@ def lint(
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="End with 3 on warnings too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line a finding, or a key.")] = False,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Write a mended version beside the file, NAME-VERSION.yaml, then check that.")
+    ] = False,
+    version: Annotated[
+        str | None, typer.Option(metavar="VERSION", help="With --fix: the new version. Default: the next free one.")
+    ] = None,
+    author: Annotated[
+        str | None, typer.Option(metavar="NAME", help="With --fix: who writes it. Default: the login name.")
+    ] = None,
+    reason: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="With --fix: why. Default: what was mended.")
+    ] = None,
+    approved_by: Annotated[
+        str | None, typer.Option(metavar="NAME", help="With --fix: who else stands for it. Default: nobody.")
+    ] = None,
 ) -> Exit:
     """Check policy files and say what to mend.
 
@@ -45,6 +60,11 @@ def lint(
     With --explain no file is read: it tells what a key of the policy language is for, what may stand behind it, and
     what holds without it.
 
+    With --fix thresholds of old policies get a `chosen_on` where the category's `fitted_on` still holds, and those of
+    the attributes it asks for. That takes the numbers on trust, since nobody can know whether they were chosen after
+    the fit. Nothing else is mended, and no file is changed: NAME-VERSION.yaml is new, NAME.yaml stays live until
+    `clipwarden restore`. It needs the model's fingerprint, from the policy or --model.
+
     **Examples**
 
     - `clipwarden lint policies/*.yaml`
@@ -53,10 +73,19 @@ def lint(
 
     - `clipwarden lint --explain thresholds.review`
 
+    - `clipwarden lint mine.yaml --fix --approved-by kim@example.com`
+
     **Exit codes**: 0 no errors (with --strict: no warnings either) · 3 errors · 2 wrong usage · 4 unusable model.
     """
-    if explain and not files:
+    if explain and not (files or fix):
         return _explain(explain, as_json=as_json)
+    notes = {"version": version, "author": author, "reason": reason, "approved_by": approved_by}
+    if not fix and any(notes.values()):
+        raise ConfigError("--version, --author, --reason and --approved-by are about the version that --fix writes.")
+    if fix and files and not explain:
+        from clipwarden.cli.fixing import VersionNotes, fix_policy
+
+        files = [fix_policy(files, VersionNotes(**notes), model=model, as_json=as_json)]
     if files and not explain:
         return _lint(files, model=model, strict=strict, as_json=as_json)
     raise ConfigError("Name policies to check, or a key to --explain.")

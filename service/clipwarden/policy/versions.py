@@ -101,8 +101,9 @@ def files_around(path: Path, version: str | None) -> VersionFiles:
         version: That it holds.
     """
     end = f"-{version}{path.suffix}"
-    is_version = version is not None and path.name.endswith(end) and path.name != end
-    return VersionFiles(live=path.with_name(f"{path.name.removesuffix(end)}{path.suffix}") if is_version else path)
+    live = path.with_name(f"{path.name.removesuffix(end)}{path.suffix}")
+    # A policy may be called `shop-2` and be at version 2.
+    return VersionFiles(live=live if version is not None and live.is_file() else path)
 
 
 def read_live(path: Path) -> bytes | None:

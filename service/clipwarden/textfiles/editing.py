@@ -125,7 +125,8 @@ class _Map:
 
     def _written_key(self, key: str) -> str:
         # JSON is YAML too, and stays JSON.
-        return json.dumps(key) if self._entries[0][0].style == '"' else key
+        first = self._entries[0][0]
+        return json.dumps(key) if isinstance(first, yaml.ScalarNode) and first.style == '"' else key
 
 
 def _written(value: str | dict[str, str]) -> str:

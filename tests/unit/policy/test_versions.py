@@ -88,11 +88,14 @@ def test_a_version_without_a_number_has_no_next_one() -> None:
         files_of("a").next_version("final")
 
 
-def test_the_file_of_a_version_leads_back_to_the_live_one() -> None:
-    assert files_around(Path("p/a-1.yaml"), "1").live == Path("p/a.yaml")
-    assert files_around(Path("p/a-1.yaml"), "2").live == Path("p/a-1.yaml")
-    assert files_around(Path("p/a.yaml"), None).live == Path("p/a.yaml")
-    assert files_around(Path("p/-1.yaml"), "1").live == Path("p/-1.yaml")
+def test_the_file_of_a_version_leads_back_to_the_live_one(tmp_path: Path) -> None:
+    live, version = tmp_path / "a.yaml", tmp_path / "a-1.yaml"
+    assert files_around(version, "1").live == version
+    live.write_bytes(b"")
+    assert files_around(version, "1").live == live
+    assert files_around(version, "2").live == version
+    assert files_around(live, None).live == files_around(live, "1").live == live
+    assert files_around(tmp_path / "-1.yaml", "1").live == tmp_path / "-1.yaml"
 
 
 @pytest.mark.parametrize(
