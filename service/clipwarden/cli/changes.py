@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
-from clipwarden.cli.comparison import Comparison
+from clipwarden.cli.comparison import Comparison, Holding
 from clipwarden.policy.language.differences import Change, Item, Kind, Path
 from clipwarden.terminal import printable, stdout
 
@@ -59,15 +59,21 @@ def _words(change: Change) -> str:
 
 def conclusions(comparison: Comparison) -> Iterator[str]:
     """Say what the changes mean: for calibrations, for verdicts, for the digest."""
-    alike: dict[tuple[str, Path], list[str]] = defaultdict(list)
-    for voided in comparison.voided or ():
-        alike[voided.part, voided.because].append(voided.concept)
-    for (part, causes), concepts in alike.items():
-        because = f", because of {', '.join(causes)}" if causes else ""
-        yield f"No longer {'holds' if part == 'calibration' else 'hold'}: the {part} of {', '.join(concepts)}{because}."
+    yield from _said_of("Holds no longer", comparison.voided)
+    yield from _said_of("Holds now, and did not before", comparison.regained)
     if comparison.voided is None and not comparison.same_verdicts:
         yield "Whether calibrations and thresholds still hold is not known: neither policy names a model."
     yield _verdict(comparison)
+
+
+def _said_of(what: str, parts: Sequence[Holding] | None) -> Iterator[str]:
+    alike: dict[tuple[str, Path], list[str]] = defaultdict(list)
+    for each in parts or ():
+        alike[each.part, each.because].append(each.concept)
+    for (part, causes), concepts in alike.items():
+        because = f", because of {', '.join(causes)}" if causes else ""
+        those = "s" if part == "calibration" and len(concepts) > 1 else ""
+        yield f"{what}: the {part}{those} of {', '.join(concepts)}{because}."
 
 
 def _verdict(comparison: Comparison) -> str:

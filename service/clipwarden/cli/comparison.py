@@ -10,14 +10,17 @@ from clipwarden.policy.language.differences import Change, Item, Reach, differen
 from clipwarden.policy.lines import unbound_lines
 from clipwarden.policy.schema import Category, Policy
 
+_Side = tuple[Policy, str]
+"""A policy, and the fingerprint of the model that judges with it."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Voided:
-    """A part of a concept that held before and holds no longer.
+class Holding:
+    """A part of a concept that holds in one policy and not in the other.
 
     Attributes:
         concept: Id of the category or attribute.
-        part: `calibration`, or the `thresholds` that were chosen on something else.
+        part: `calibration`, or the `thresholds`, which do not hold where they were chosen on something else.
         because: Keys that changed, on which it rests.
     """
 
@@ -35,12 +38,14 @@ class Comparison:
         new: The other.
         changes: What differs, in the order of the page that explains the keys.
         voided: What held and does not any more; None where that is not known, since neither names a model.
+        regained: What did not hold, and does now; None likewise.
     """
 
     old: PolicyFile
     new: PolicyFile
     changes: tuple[Change, ...]
-    voided: tuple[Voided, ...] | None
+    voided: tuple[Holding, ...] | None
+    regained: tuple[Holding, ...] | None
 
     @property
     def same_digest(self) -> bool:
@@ -80,6 +85,7 @@ class Comparison:
                 for change in self.changes
             ],
             "voided": None if self.voided is None else [asdict(each) for each in self.voided],
+            "regained": None if self.regained is None else [asdict(each) for each in self.regained],
         }
 
 
@@ -88,20 +94,32 @@ def compare(old: PolicyFile, new: PolicyFile) -> Comparison:
     changes = differences(old.policy, new.policy)
     # A bundle knows its model although its policy may name none; then the other side means that one too.
     before, after = old.fingerprint or new.fingerprint, new.fingerprint or old.fingerprint
-    voided = tuple(_voided(old.policy, new.policy, before, after, changes)) if before and after else None
-    return Comparison(old=old, new=new, changes=changes, voided=voided)
+    if before is None or after is None:
+        return Comparison(old=old, new=new, changes=changes, voided=None, regained=None)
+    there, here = (old.policy, before), (new.policy, after)
+    voided, regained = tuple(_fallen(there, here, changes)), tuple(_fallen(here, there, changes))
+    return Comparison(old=old, new=new, changes=changes, voided=voided, regained=regained)
 
 
-def _voided(old: Policy, new: Policy, before: str, after: str, changes: tuple[Change, ...]) -> Iterator[Voided]:
-    there = {concept.id for concept in (*old.categories, *old.attributes)}
-    stale = (stale_calibrations(new, after) - stale_calibrations(old, before)) & there
-    unbound = (unbound_lines(new, after).keys() - unbound_lines(old, before).keys()) & there
-    for concept in (*new.categories, *new.attributes):
+def _fallen(good: _Side, bad: _Side, changes: tuple[Change, ...]) -> Iterator[Holding]:
+    """Yield what holds on one side and not on the other, of what both have."""
+    stale, unbound = _calibrated(good[0]) & stale_calibrations(*bad), _bounded(good[0]) & unbound_lines(*bad).keys()
+    stale, unbound = stale - stale_calibrations(*good), unbound - unbound_lines(*good).keys()
+    for concept in (*bad[0].categories, *bad[0].attributes):
         if concept.id in stale:
             causes = (change for change in _of(concept.id, changes) if change.path[2] in ATTRIBUTE.names)
-            yield Voided(concept=concept.id, part="calibration", because=_keys((*_of_model(changes), *causes)))
+            yield Holding(concept=concept.id, part="calibration", because=_keys((*_of_model(changes), *causes)))
         if concept.id in unbound and isinstance(concept, Category):
-            yield Voided(concept=concept.id, part="thresholds", because=_keys(_under_lines(concept, changes)))
+            yield Holding(concept=concept.id, part="thresholds", because=_keys(_under_lines(concept, changes)))
+
+
+def _calibrated(policy: Policy) -> frozenset[str]:
+    concepts = (*policy.categories, *policy.attributes)
+    return frozenset(concept.id for concept in concepts if concept.calibration)
+
+
+def _bounded(policy: Policy) -> frozenset[str]:
+    return frozenset(category.id for category in policy.categories if category.thresholds)
 
 
 def _under_lines(category: Category, changes: tuple[Change, ...]) -> Iterator[Change]:

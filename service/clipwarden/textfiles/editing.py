@@ -24,12 +24,12 @@ class Entry:
     Attributes:
         path: Keys and indices that lead to the map, which is there and holds a key that stays.
         key: Its name.
-        value: A text, or texts by key; None takes the key out.
+        value: A text; None takes the key out.
     """
 
     path: Path
     key: str
-    value: str | dict[str, str] | None
+    value: str | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -129,10 +129,8 @@ class _Map:
         return json.dumps(key) if isinstance(first, yaml.ScalarNode) and first.style == '"' else key
 
 
-def _written(value: str | dict[str, str]) -> str:
+def _written(value: str) -> str:
     """Write a text in double quotes, which YAML reads as JSON does."""
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {_written(inner)}" for key, inner in value.items()) + "}"
     return json.dumps(value, ensure_ascii=False)
 
 

@@ -173,6 +173,8 @@ def test_compile_refuses_what_it_cannot_do(run: Run, policy_file: Path, toy_fold
     run("compile", policy_file, "--model", toy_folder, "-o", bundle)
     refused = run("compile", bundle, "--model", toy_folder, "-o", tmp_path / "c")
     assert (refused.exit_code, "is a bundle already" in refused.stderr) == (2, True)
+    over = run("compile", policy_file, "--model", toy_folder, "-o", policy_file)
+    assert (over.exit_code, "is not overwritten" in over.stderr) == (2, True)
     nowhere = run("compile", policy_file, "--model", toy_folder, "-o", tmp_path / "none" / "c")
     assert (nowhere.exit_code, "There is no folder" in nowhere.stderr) == (2, True)
     policy_file.write_text(policy_file.read_text().replace("sha256:", "sha256:0000"))

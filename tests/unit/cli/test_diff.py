@@ -128,11 +128,13 @@ def test_a_calibration_that_falls_is_named_with_the_cause(run: Run, policy_file:
     text = policy_file.read_text().replace("  thresholds: {unit: score", f"{calibration}  thresholds: {{unit: score")
     policy_file.write_text(text)
     other.write_text(text.replace('["yellow"]', '["yellow", "orange"]').replace("severity: 3", "severity: 2"))
-    said = "No longer holds: the calibration of colour.red, because of negatives."
+    said = "Holds no longer: the calibration of colour.red, because of negatives."
     assert said in run("diff", policy_file, other).stdout.splitlines()
     facts = json.loads(run("diff", policy_file, other, "--json").stdout)
     assert facts["voided"] == [{"concept": "colour.red", "part": "calibration", "because": ["negatives"]}]
-    assert "No longer holds" not in run("diff", other, policy_file).stdout
+    back = run("diff", other, policy_file).stdout
+    assert "no longer" not in back
+    assert "Holds now, and did not before: the calibration of colour.red, because of negatives.\n" in back
 
 
 def test_thresholds_that_fall_are_named_with_the_cause(run: Run, policy_file: Path, other: Path) -> None:
@@ -145,12 +147,12 @@ def test_thresholds_that_fall_are_named_with_the_cause(run: Run, policy_file: Pa
             edit(path, old=bounds, new=bounds.replace("0.9}", f'0.9, chosen_on: "{chosen}"}}'))
     edit(other, old="review: 0.5, block|mode: shadow", new="review: 0.6, block|mode: enforce")
     result = run("diff", policy_file, other)
-    assert "No longer hold: the thresholds of colour.red, colour.blue, because of thresholds.review." in result.stdout
+    assert "Holds no longer: the thresholds of colour.red, colour.blue, because of thresholds.review." in result.stdout
     edit(other, old="review: 0.6", new="review: 0.5")
-    assert "No longer" not in run("diff", policy_file, other).stdout
+    assert "no longer" not in run("diff", policy_file, other).stdout
     edit(other, old='["yellow"]', new='["orange"]')
     assert (
-        "No longer hold: the thresholds of colour.red, because of negatives." in run("diff", policy_file, other).stdout
+        "Holds no longer: the thresholds of colour.red, because of negatives." in run("diff", policy_file, other).stdout
     )
 
 

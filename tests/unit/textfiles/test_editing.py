@@ -99,11 +99,6 @@ def test_any_text_is_read_back(value: str) -> None:
         assert yaml.safe_load(put(text, b=value)) == {"m": {"a": 1, "b": value}}
 
 
-def test_a_map_can_be_a_value() -> None:
-    text = edit_maps("m: {a: 1}\n", [Entry(path=M, key="b", value={"c": "x", "d": "y"})])
-    assert text == 'm: {a: 1, b: {c: "x", d: "y"}}\n'
-
-
 def test_a_path_that_leads_to_no_map_is_an_error() -> None:
     for path in (("n",), ("m", "a"), ("l", 0)):
         with pytest.raises(KeyError):
