@@ -13,7 +13,8 @@ from clipwarden.policy.language.load import parse_policy
 from clipwarden.serving.server import Server, log_loaded, running_server
 from clipwarden.v1 import moderation_pb2 as pb
 from clipwarden.v1 import moderation_pb2_grpc
-from kit.serving import colours_yaml, picture, settings_for_test
+from kit.lines import chosen_text
+from kit.serving import COLOURS, picture, settings_for_test
 
 CONTEXTS = "contexts:\n  shop: {description: red is sold here}\n  night: {description: what is black is dangerous}\n"
 RED = "contexts: {shop: {mode: disabled}, night: {mode: shadow}, poppies: {review: 0.999, block: 1.0}}"
@@ -28,7 +29,7 @@ ALLOW, BLOCK = pb.VERDICT_ALLOW, pb.VERDICT_BLOCK
 
 def contexts_yaml(model: Model) -> str:
     """Write the policy about colours with modes in contexts: the shop sells red, black is stopped by night."""
-    text = colours_yaml(model).replace("contexts:\n", CONTEXTS, 1)
+    text = COLOURS.format(id="colours", fingerprint=model.fingerprint).replace("contexts:\n", CONTEXTS, 1)
     for old, new in (
         ("contexts: {poppies: {review: 0.999, block: 1.0}}", RED),
         ("thresholds: {unit: cosine, review: 0.9}", YELLOW),
@@ -36,7 +37,7 @@ def contexts_yaml(model: Model) -> str:
     ):
         assert old in text
         text = text.replace(old, new)
-    return text
+    return chosen_text(text)
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from clipwarden.cli.table import WIDE, evidence_text, match_text, new_table, verdict_text
+from clipwarden.cli.table import WIDE, evidence_text, match_text, new_table, shadow_text, verdict_text
 from clipwarden.cli.wording import mode_name, oddities, raises, score_lines
 from clipwarden.terminal import printable
 from clipwarden.v1 import moderation_pb2 as v1
@@ -45,9 +45,8 @@ def _verdict_line(moderation: v1.Moderation) -> Text:
     if reasons := raises(moderation):
         line.append(f", raised because {', '.join(reasons)}")
     line.append(f". {_enforced(moderation.enforced_categories, moderation.context)}")
-    if moderation.shadow_verdict != moderation.verdict:
-        line.append(" With shadow categories enforced it would be ").append(verdict_text(moderation.shadow_verdict))
-        line.append(".")
+    if moderation.shadow_verdict != moderation.verdict or moderation.shadow_incomplete:
+        line.append(" With shadow categories enforced it would be ").append(shadow_text(moderation)).append(".")
     return line
 
 

@@ -150,6 +150,12 @@ class Tables:
     counted: Mapping[str | None, tuple[int, ...]]
     shadow_incomplete: Mapping[str | None, tuple[str, ...]]
 
+    @property
+    def unbound(self) -> tuple[str, ...]:
+        """Ids of the categories that are scored and whose thresholds do not hold, in file order."""
+        ids = (rule.category.id for rule in self.categories if rule.index is not None)
+        return tuple(name for name in ids if name in self.compiled.unbound)
+
 
 def prepare(compiled: CompiledPolicy) -> Tables:
     """Make the tables of a compiled policy; milliseconds, once per policy.

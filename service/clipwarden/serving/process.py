@@ -52,7 +52,9 @@ def check_loads(settings: Settings) -> str:
     lines = [f"model {model.manifest.name} {model.fingerprint} on {model.runtime.provider}"]
     for policy_id, tables in snapshot.tables.items():
         default = " (default)" if policy_id == snapshot.default_policy_id else ""
-        lines.append(f"policy {policy_id}{default} {tables.compiled.digest}: {modes_line(tables.compiled.policy)}")
+        unbound = f"; without a band: {', '.join(tables.unbound)}" if tables.unbound else ""
+        modes = modes_line(tables.compiled.policy)
+        lines.append(f"policy {policy_id}{default} {tables.compiled.digest}: {modes}{unbound}")
     return "\n".join(lines)
 
 

@@ -198,6 +198,7 @@ def log_loaded(snapshot: Snapshot) -> None:
             **{mode.value: count for mode, count in counts[None].items()},
             "contexts": {name: by_mode for name, by_mode in counts.items() if name},
             "dropped_calibrations": sorted(tables.compiled.dropped_calibrations),
+            "unbound": tables.unbound,
         }
         log.info("policy loaded", extra=extra)
         idle = [context for context, by_mode in counts.items() if not by_mode[Mode.ENFORCE]]

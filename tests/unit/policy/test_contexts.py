@@ -25,6 +25,7 @@ from clipwarden.policy.digest import canonical, policy_digest
 from clipwarden.policy.language.load import load_policy, parse_policy
 from clipwarden.policy.schema import Bounds, Mode, Override
 from kit.builders import make_category, make_policy
+from kit.lines import chosen_text
 from kit.policies import FULL_POLICY, FakeModel
 
 BAD = Path(__file__).parent / "bad"
@@ -40,7 +41,7 @@ def with_kids(text: str, override: str) -> str:
 
 
 def findings(text: str) -> list[tuple[str, str, int]]:
-    loaded = parse_policy(text)
+    loaded = parse_policy(chosen_text(text))
     return [
         (each.severity.value, each.code, each.line)
         for each in lint_with_model(loaded.policy, FakeModel(), loaded.positions)
@@ -215,20 +216,21 @@ def test_what_a_context_enforces_rests_on_the_attributes_of_its_exemptions() -> 
     text = with_kids(IN_SHADOW, "{mode: enforce}").replace(
         'negatives: ["a bedroom"]', f'negatives: ["a bedroom"], calibration: {STALE}'
     )
-    stale = parse_policy(text).policy
+    stale = parse_policy(chosen_text(text)).policy
     with pytest.raises(PolicyError) as caught:
         compile_policy(stale, model=FakeModel())
     assert [(problem.code, problem.severity) for problem in caught.value.problems] == [
         ("stale-calibration", Severity.ERROR)
     ]
-    shadow = dataclasses.replace(stale, categories=parse_policy(IN_SHADOW).policy.categories)
+    shadow = dataclasses.replace(stale, categories=parse_policy(chosen_text(IN_SHADOW)).policy.categories)
     assert compile_policy(shadow, model=FakeModel()).dropped_calibrations == {"museum"}
 
 
 def test_a_bundle_keeps_modes_and_the_vectors_of_what_a_context_alone_scores(tmp_path: Path) -> None:
     text = FULL_POLICY.replace("  mode: disabled\n", "  mode: disabled\n  contexts: {kids: {mode: shadow}}\n")
-    compiled = compile_policy(parse_policy(text).policy, model=FakeModel())
-    assert len(compiled.vectors) == len(compile_policy(parse_policy(FULL_POLICY).policy, model=FakeModel()).vectors) + 1
+    compiled = compile_policy(parse_policy(chosen_text(text)).policy, model=FakeModel())
+    plain = compile_policy(parse_policy(chosen_text(FULL_POLICY)).policy, model=FakeModel())
+    assert len(compiled.vectors) == len(plain.vectors) + 1
     write_bundle(compiled, tmp_path / "policy.bundle")
     again = read_bundle(tmp_path / "policy.bundle")
     assert again.policy == compiled.policy
