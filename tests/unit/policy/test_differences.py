@@ -291,3 +291,12 @@ def test_a_field_may_come_to_a_record_that_was_not_there() -> None:
     (change,) = differences(FULL, with_bound)
     assert (change.kind, change.concept) == (Kind.ADDED, "retired")
     assert isinstance(bound, Category)
+
+
+def test_lists_that_share_nothing_are_not_taken_for_reworded_ones() -> None:
+    def texts(word: str) -> Policy:
+        prompts = tuple(Prompt(text=f"{word} number {place}") for place in range(40))
+        return dataclasses.replace(FULL, categories=(dataclasses.replace(FULL.categories[0], prompts=prompts),))
+
+    kinds = [change.kind for change in differences(texts("a rifle"), texts("the rifle"))]
+    assert sorted(kinds) == [Kind.ADDED] * 40 + [Kind.REMOVED] * 40

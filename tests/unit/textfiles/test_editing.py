@@ -170,7 +170,7 @@ def files(draw: st.DrawFn) -> tuple[Policy, str]:
 
 
 @given(files(), st.sampled_from([None, 'kim: "é" # 🐈']))
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 def test_a_policy_laid_out_in_any_way_is_edited_and_nothing_else(
     drawn: tuple[Policy, str], approved_by: str | None
 ) -> None:
