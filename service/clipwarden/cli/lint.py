@@ -94,10 +94,12 @@ def lint(
 def _lint(files: Sequence[str], *, model: str | None, strict: bool, as_json: bool) -> Exit:
     from clipwarden.cli.loading import load_named_model
     from clipwarden.engine.snapshot import find_policy
+    from clipwarden.policy.versions import reused_version
 
     paths = [find_policy(name) for name in files]
     loaded = None if model is None else load_named_model(model)
     problems = [problem for path in paths for problem in _check(path, loaded)]
+    problems += [found for path in paths if (found := reused_version(path))]
     for problem in problems:
         _show(problem, as_json=as_json)
     counts = Counter(problem.severity for problem in problems)

@@ -4,10 +4,13 @@
 """
 
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from clipwarden.errors import ConfigError
+from clipwarden.errors import ConfigError, PolicyError, Problem, Severity
+from clipwarden.policy.digest import policy_digest
+from clipwarden.policy.language.load import load_policy
 from clipwarden.textfiles.atomic import write_atomically, write_new
 from clipwarden.textfiles.findings import Findings
 from clipwarden.textfiles.reading import MAX_BYTES, decode
@@ -145,6 +148,44 @@ def written_version(data: bytes) -> str | None:
     return (" ".join(node.text.split()) or None) if isinstance(node, TextNode) else None
 
 
+def reused_version(path: Path) -> Problem | None:
+    """Look whether the live file and the file of its version judge differently: one version then names two policies.
+
+    Args:
+        path: Either of them.
+
+    Returns:
+        A warning at the version; None where there is only one of them, they judge alike, or one is no usable policy.
+    """
+    if path.suffix not in SUFFIXES:
+        return None
+    try:
+        version = written_version(path.read_bytes())
+        if version is None or not VERSION.fullmatch(version):
+            return None
+        files = files_around(path, version)
+        other = files.of(version) if files.live == path else files.live
+        if not other.is_file() or other.read_bytes() == path.read_bytes():
+            return None
+        ours, theirs = load_policy(path), load_policy(other).policy
+    except (OSError, PolicyError):  # which lint says of each file for itself
+        return None
+    named = (ours.policy.metadata.id, ours.policy.metadata.version)
+    if named != (theirs.metadata.id, theirs.metadata.version) or policy_digest(ours.policy) == policy_digest(theirs):
+        return None
+    place = ours.positions.find("metadata", "version")
+    compare = shlex.join(("clipwarden", "diff", str(other), str(path)))
+    return Problem(
+        file=str(path),
+        line=place.line,
+        column=place.column,
+        message=f'{other} is version "{version}" too, and judges differently: logs cannot tell which judged.',
+        fix=f"Give one of them a version of its own; `{compare}` says how they differ.",
+        severity=Severity.WARNING,
+        code="version-reused",
+    )
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Restoration:
     """One version that is to become live.
@@ -225,7 +266,9 @@ def _place_for(files: VersionFiles, before: bytes) -> Path | None:
     if version is None:
         aside = live.with_name(f"{files.name}-unnamed{live.suffix}")
         message = f"{live} has no `metadata.version`, so that no file can be named after it."
-        raise ConfigError(f"{message} Give it one, or move it out of the way: mv {live} {aside}")
+        raise ConfigError(
+            f"{message} Give it one, or move it out of the way: {shlex.join(('mv', str(live), str(aside)))}"
+        )
     keep = files.of(version)
     if not _is_there(keep):
         return keep

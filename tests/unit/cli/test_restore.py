@@ -223,3 +223,22 @@ def test_json_tells_what_was_done(run: Run, live: Path) -> None:
         "digest",
     ]
     assert json.loads(run("restore", live, "1.0", "--json").stdout)["written"] is False
+
+
+def test_lint_warns_where_one_version_judges_in_two_ways(run: Run, live: Path) -> None:
+    version = live.with_name("colours-1.0.yaml")
+    assert run("lint", live, version).stderr.endswith("nothing to mend.\n")
+    live.write_text(live.read_text().replace('"1.1"', '"1.0"'))
+    for path, other in ((live, version), (version, live)):
+        result = run("lint", path)
+        assert (result.exit_code, result.stdout.startswith(f'{path}:2:34: warning: {other} is version "1.0" too')) == (
+            0,
+            True,
+        )
+        assert f"`clipwarden diff {other} {path}`" in result.stdout
+        assert result.stdout.endswith("[version-reused]\n")
+    # Notes judge nothing.
+    live.write_text(version.read_text().replace('"1.0"', '"1.0", owner: me'))
+    assert run("lint", live).stdout == ""
+    version.write_text("[")
+    assert "version-reused" not in run("lint", live).stdout
