@@ -177,7 +177,14 @@ def test_a_change_beyond_notes_is_found_exactly_when_digests_differ(
         assert (found == ()) == (differences(new, old) == ())
 
 
-SCALARS: dict[object, object] = {str: "another", float: 0.125, int: 4, bytes: b"\0\0\0?", date: date(2001, 1, 1)}
+SCALARS: dict[object, object] = {
+    str: "another",
+    bool: True,
+    float: 0.125,
+    int: 4,
+    bytes: b"\0\0\0?",
+    date: date(2001, 1, 1),
+}
 
 
 def another(kind: object, value: object) -> object:
@@ -215,7 +222,9 @@ def filled(kind: object) -> object:
         return next(iter(kind))
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         return made(kind)
-    return {str: "text", float: 0.5, int: 1, bytes: b"\0\0\x80?", date: date(2000, 1, 1)}[typing.cast("type", kind)]
+    return {str: "text", bool: False, float: 0.5, int: 1, bytes: b"\0\0\x80?", date: date(2000, 1, 1)}[
+        typing.cast("type", kind)
+    ]
 
 
 def variants(record: object) -> Iterator[tuple[str, object]]:
