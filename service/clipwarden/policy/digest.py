@@ -57,7 +57,7 @@ def counts(record: type, field: str) -> bool:
         record: The dataclass.
         field: Its field's name.
     """
-    return field not in _NOT_JUDGING.get(record, frozenset())
+    return all(field not in _NOT_JUDGING.get(kind, ()) for kind in record.__mro__)
 
 
 def fit_digest(concept: Concept, *, fingerprint: str, calibration_scale: float) -> str:

@@ -227,13 +227,18 @@ def filled(kind: object) -> object:
     ]
 
 
+def is_only_word(kind: object) -> bool:
+    """Tell a type of one value, such as the only effect of exemptions."""
+    return isinstance(kind, type) and issubclass(kind, Enum) and len(kind) == 1
+
+
 def variants(record: object) -> Iterator[tuple[str, object]]:
     """Yield a record changed in one field, for each field at or below it, and the field's name."""
     hints = typing.get_type_hints(type(record))
     for field in dataclasses.fields(typing.cast("Policy", record)):
         value = getattr(record, field.name)
         where = f"{type(record).__name__}.{field.name}"
-        if hints[field.name] is not schema.Effect:  # there is no other
+        if not is_only_word(hints[field.name]):
             yield where, dataclasses.replace(record, **{field.name: another(hints[field.name], value)})  # type: ignore[type-var]
         inner = value[0] if isinstance(value, tuple) and value else value
         inner = next(iter(inner.values())) if isinstance(inner, dict) else inner

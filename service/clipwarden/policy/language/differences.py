@@ -198,8 +198,10 @@ class _Walk:
         for field in sorted(fields, key=lambda each: self._rank(_KEYS.get(each.name, (each.name,)))):
             if field.name != but:
                 there = self._into(type(old), field.name)
-                any_order = ANY_ORDER.items() <= field.metadata.items() and field.name != "head"
                 before, after = getattr(old, field.name), getattr(new, field.name)
+                # No order judges in what does not judge at all.
+                free = ANY_ORDER.items() <= field.metadata.items() or there.reach is Reach.NOTES
+                any_order = free and isinstance(before, tuple) and field.name != "head"
                 yield from there.value(before, after, field.name, any_order)
 
     def value(self, old: object, new: object, name: str, any_order: bool) -> Iterator[Change]:  # noqa: FBT001
