@@ -272,6 +272,8 @@ def policies(draw: st.DrawFn) -> Policy:
             version=draw(st.none() | TEXTS),
             owner=draw(st.none() | TEXTS),
             reason=draw(st.none() | TEXTS),
+            author=draw(st.none() | TEXTS),
+            approved_by=draw(st.none() | TEXTS),
             review_by=draw(st.none() | st.dates()),
         ),
         model=ModelBinding(

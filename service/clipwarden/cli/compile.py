@@ -49,6 +49,8 @@ def compile_(
         raise ConfigError(f"{path} is a bundle already; compile the policy file that it was made from.")
     if not output.absolute().parent.is_dir():
         raise ConfigError(f"There is no folder {output.absolute().parent} to write the bundle into.")
+    if output.is_file() and output.stat().st_size and not is_bundle(output):
+        raise ConfigError(f"{output} is there and no bundle; it is not overwritten. Name another file with -o.")
     loaded = load_policy(path)
     with_model = load_named_model(model)
     vectors = vector_cache() if cache else VectorCache()

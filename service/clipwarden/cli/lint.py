@@ -33,6 +33,21 @@ def lint(
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="End with 3 on warnings too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line a finding, or a key.")] = False,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Write a mended version beside the file, NAME-VERSION.yaml, then check that.")
+    ] = False,
+    version: Annotated[
+        str | None, typer.Option(metavar="VERSION", help="With --fix: the new version. Default: the next free one.")
+    ] = None,
+    author: Annotated[
+        str | None, typer.Option(metavar="NAME", help="With --fix: who writes it. Default: the login name.")
+    ] = None,
+    reason: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="With --fix: why. Default: what was mended.")
+    ] = None,
+    approved_by: Annotated[
+        str | None, typer.Option(metavar="NAME", help="With --fix: who else stands for it. Default: nobody.")
+    ] = None,
 ) -> Exit:
     """Check policy files and say what to mend.
 
@@ -46,6 +61,11 @@ def lint(
     With --explain no file is read: it tells what a key of the policy language is for, what may stand behind it, and
     what holds without it.
 
+    With --fix thresholds of old policies get a `chosen_on` where the category's `fitted_on` still holds, and those of
+    the attributes it asks for. That takes the numbers on trust, since nobody can know whether they were chosen after
+    the fit. Nothing else is mended, and no file is changed: NAME-VERSION.yaml is new, NAME.yaml stays live until
+    `clipwarden restore`. It needs the model's fingerprint, from the policy or --model.
+
     **Examples**
 
     - `clipwarden lint policies/*.yaml`
@@ -54,10 +74,19 @@ def lint(
 
     - `clipwarden lint --explain thresholds.review`
 
+    - `clipwarden lint mine.yaml --fix --approved-by kim@example.com`
+
     **Exit codes**: 0 no errors (with --strict: no warnings either) · 3 errors · 2 wrong usage · 4 unusable model.
     """
-    if explain and not files:
+    if explain and not (files or fix):
         return _explain(explain, as_json=as_json)
+    notes = {"version": version, "author": author, "reason": reason, "approved_by": approved_by}
+    if not fix and any(notes.values()):
+        raise ConfigError("--version, --author, --reason and --approved-by are about the version that --fix writes.")
+    if fix and files and not explain:
+        from clipwarden.cli.fixing import VersionNotes, fix_policy
+
+        files = [fix_policy(files, VersionNotes(**notes), model=model, as_json=as_json)]
     if files and not explain:
         return _lint(files, model=model, strict=strict, as_json=as_json)
     raise ConfigError("Name policies to check, or a key to --explain.")
@@ -66,10 +95,12 @@ def lint(
 def _lint(files: Sequence[str], *, model: str | None, strict: bool, as_json: bool) -> Exit:
     from clipwarden.cli.loading import load_named_model
     from clipwarden.engine.snapshot import find_policy
+    from clipwarden.policy.versions import reused_version
 
     paths = [find_policy(name) for name in files]
     loaded = None if model is None else load_named_model(model)
-    problems = [_raised(problem) for path in paths for problem in _check(path, loaded)]
+    problems = [problem for path in paths for problem in findings_of(path, loaded)]
+    problems += [found for path in paths if (found := reused_version(path))]
     for problem in problems:
         _show(problem, as_json=as_json)
     counts = Counter(problem.severity for problem in problems)
@@ -102,6 +133,11 @@ def _lines(fact: object) -> list[str]:
     if isinstance(fact, dict):
         return [f"{word}: {meaning}" for word, meaning in fact.items()]
     return [", ".join(fact) if isinstance(fact, list) else str(fact)]
+
+
+def findings_of(path: Path, model: "Model | None" = None) -> Sequence[Problem]:
+    """Return what lint says about a file, for commands that put policies in force too."""
+    return [_raised(problem) for problem in _check(path, model)]
 
 
 def _check(path: Path, model: "Model | None") -> Sequence[Problem]:

@@ -26,7 +26,7 @@ from clipwarden.vision.plan import WHOLE
 
 # Whatever is not listed counts: a field added to the schema moves digests until somebody decides otherwise.
 _NOT_JUDGING: Mapping[type, frozenset[str]] = {
-    Metadata: frozenset({"version", "owner", "reason", "review_by"}),
+    Metadata: frozenset({"version", "owner", "reason", "author", "approved_by", "review_by"}),
     ChosenOn: frozenset({"by", "reason", "approved_by"}),
     Concept: frozenset({"waive"}),
 }
@@ -50,6 +50,16 @@ def policy_digest(policy: Policy) -> str:
     Source: SHA-256 of RFC 8785 (canonical JSON), so that any language can recompute it.
     """
     return _hash({"schema": SCHEMA_VERSION, "policy": canonical(policy)})
+
+
+def counts(record: type, field: str) -> bool:
+    """Tell whether a field of the schema is part of a policy's digest.
+
+    Args:
+        record: The dataclass.
+        field: Its field's name.
+    """
+    return all(field not in _NOT_JUDGING.get(kind, ()) for kind in record.__mro__)
 
 
 def fit_digest(concept: Concept, *, fingerprint: str, calibration_scale: float) -> str:

@@ -98,6 +98,8 @@ class Metadata:
     version: str | None = None
     owner: str | None = None
     reason: str | None = None
+    author: str | None = None
+    approved_by: str | None = None
     review_by: date | None = None
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from clipwarden.cli.main import COMMANDS
 from clipwarden.modelfolder.load import load_manifest
 from clipwarden.modelfolder.modeljson import dump_manifest
 from clipwarden.policy.language.editor_schema import policy_schema
@@ -172,6 +173,8 @@ def test_compile_refuses_what_it_cannot_do(run: Run, policy_file: Path, toy_fold
     run("compile", policy_file, "--model", toy_folder, "-o", bundle)
     refused = run("compile", bundle, "--model", toy_folder, "-o", tmp_path / "c")
     assert (refused.exit_code, "is a bundle already" in refused.stderr) == (2, True)
+    over = run("compile", policy_file, "--model", toy_folder, "-o", policy_file)
+    assert (over.exit_code, "is not overwritten" in over.stderr) == (2, True)
     nowhere = run("compile", policy_file, "--model", toy_folder, "-o", tmp_path / "none" / "c")
     assert (nowhere.exit_code, "There is no folder" in nowhere.stderr) == (2, True)
     policy_file.write_text(policy_file.read_text().replace("sha256:", "sha256:0000"))
@@ -233,7 +236,7 @@ def test_policies_prints_the_schema_for_editors(run: Run) -> None:
     assert run("policies", "default", "--schema").exit_code == 2
 
 
-@pytest.mark.parametrize("command", ["demo", "moderate", "serve", "lint", "compile", "policies", "models"])
+@pytest.mark.parametrize("command", list(COMMANDS))
 def test_every_command_has_help(run: Run, command: str) -> None:
     for flag in ("-h", "--help"):
         result = run(command, flag, columns=80)

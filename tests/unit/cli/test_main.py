@@ -169,7 +169,14 @@ def test_moderate_tells_its_exit_codes(run: Run) -> None:
     assert " ".join(EXIT_CODES_HELP.replace("**", "").split()) in helped
 
 
-COMPLETIONS = [("clipwarden mode", "moderate\nmodels\n"), ("clipwarden moderate --exp", "--explain\n")]
+COMPLETIONS = [
+    ("clipwarden mode", "moderate\nmodels\n"),
+    ("clipwarden moderate --exp", "--explain\n"),
+    ("clipwarden di", "diff\n"),
+    ("clipwarden res", "restore\n"),
+    ("clipwarden restore --dry", "--dry-run\n"),
+    ("clipwarden lint --appr", "--approved-by\n"),
+]
 """What is typed, and what pressing Tab offers for its last word."""
 
 

@@ -38,7 +38,7 @@ from kit.policies import FINGERPRINT, FULL_POLICY, policies, unit_vector
 
 T = TypeVar("T")
 NOT_JUDGING = {
-    *((Metadata, name) for name in ("version", "owner", "reason", "review_by")),
+    *((Metadata, name) for name in ("version", "owner", "reason", "author", "approved_by", "review_by")),
     *((ChosenOn, name) for name in ("by", "reason", "approved_by")),
     *((kind, "waive") for kind in (Category, Attribute)),
     *((Waiver, name) for name in ("rule", "reason", "approved_by")),
