@@ -94,6 +94,9 @@ class FakeTokenizer:
     def content_tokens(self, text: str) -> int:
         return len(text.split())
 
+    def pieces(self, text: str) -> Sequence[str | None]:
+        return text.split()
+
 
 @dataclass
 class FakeText:

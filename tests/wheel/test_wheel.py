@@ -77,6 +77,7 @@ def test_it_carries_policies_model_images_types_and_licence(wheel: Path) -> None
         "clipwarden/policies/stickers.yaml",
         *(f"clipwarden/policy/subjects/{name}.yaml" for name in ("identity", "minors", "sets")),
         "clipwarden/demo/images/ATTRIBUTION.md",
+        "clipwarden/models/mini.references.safetensors",
         *(f"clipwarden/models/mini/{name}" for name in ("model.json", "image.onnx", "text.onnx", "tokenizer.json")),
         "clipwarden/v1/moderation_pb2.pyi",
         "clipwarden_export/__init__.py",

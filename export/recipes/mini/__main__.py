@@ -8,7 +8,8 @@ import typer
 from rich.console import Console
 
 from clipwarden.modelfolder.load import load_model
-from recipes.mini import apply, card, demo, export, fetch, latency, prepare, render, report, train
+from clipwarden.modelfolder.references import references_path
+from recipes.mini import apply, card, demo, export, fetch, latency, prepare, references, render, report, train
 from recipes.mini.graphs import read_image_tower
 from recipes.mini.heldout import HeldOut
 
@@ -16,6 +17,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 _REPOSITORY = Path(__file__).resolve().parents[3]
 _MODEL = _REPOSITORY / "service" / "clipwarden" / "models" / "mini"
 _POLICY = _REPOSITORY / "policies" / "stickers.yaml"
+_REFERENCES = references_path()
 _DEMO = _REPOSITORY / "service" / "clipwarden" / "demo" / "images"
 
 Work = Annotated[Path, typer.Option("--work", help="Folder for data, checkpoints and figures; several GB.")]
@@ -78,6 +80,21 @@ def fit_command(
     names = frozenset(name for name in shadow.split(",") if name)
     for name, setting in apply.fit_policy(policy, loaded, HeldOut(work, loaded), names).items():
         Console().print(name, setting)
+
+
+@app.command("references")
+def references_command(
+    work: Work,
+    model: ModelFolder = _MODEL,
+    output: Annotated[Path, typer.Option(help="The file that ships beside the model.")] = _REFERENCES,
+    threads: Threads = 1,
+) -> None:
+    """Embed drawings of the selection sets for lint; to be repeated once the model is exported again."""
+    loaded = load_model(model, threads=threads)
+    written = references.write(HeldOut(work, loaded), loaded, output)
+    neutral = sum(drawing.neutral for drawing in written.drawings)
+    size = output.stat().st_size
+    typer.echo(f"{output}: {neutral} neutral, {len(written.drawings) - neutral} others, {size:,} bytes")
 
 
 @app.command("evaluate")

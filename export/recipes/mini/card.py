@@ -7,9 +7,10 @@ from pathlib import Path
 
 import torch
 
+from clipwarden.modelfolder.references import references_path
 from recipes.mini.fetch import collections
 from recipes.mini.report import Record, tables
-from recipes.mini.sets import ALL_SETS, role_of
+from recipes.mini.sets import ALL_SETS, SELECTION_SETS, role_of
 
 _TEXT = "card_text.md"
 ENOUGH_POSITIVES = 30  # below, a category's AUROC says too little to enforce by
@@ -106,6 +107,8 @@ def _attribution(work: Path) -> str:
         "The image tower was trained on, and measured with, drawings of these icon sets, from npm `@iconify/json`.\n"
         "No drawing is contained in this folder but four noto-v1 renders among the golden images of `model.json`.\n\n"
         + attribution_table(work, ALL_SETS)
+        + f"\nBeside it, `{references_path().name}` holds embeddings and names of drawings of "
+        f"{' and '.join(SELECTION_SETS)}, made with this model for `clipwarden lint`; not the drawings themselves.\n"
         + "\nThe text tower is all-MiniLM-L6-v2 (Apache-2.0, by the Sentence-Transformers project), its weights stored "
         "as int8, its output centred.\nThe words for emoji come from emojibase-data (MIT) and @mdi/svg (Apache-2.0).\n"
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clipwarden.errors import ConfigError
-from clipwarden.terminal import notice, print_facts, printable
+from clipwarden.terminal import print_facts
 
 if TYPE_CHECKING:
     from clipwarden.policy.bundle.compiled import CompiledPolicy
@@ -34,7 +34,8 @@ def compile_(
 
     - `clipwarden serve --model ./clip-b32 --policy default.bundle`
     """
-    from clipwarden.cli.loading import load_named_model, progress_bar, vector_cache
+    from clipwarden.cli.loading import load_named_model, notice_findings, progress_bar, vector_cache
+    from clipwarden.engine.scale import scale_look
     from clipwarden.engine.snapshot import find_policy
     from clipwarden.policy.bundle.cache import VectorCache
     from clipwarden.policy.bundle.compile import compile_policy
@@ -43,6 +44,7 @@ def compile_(
     from clipwarden.policy.bundle.load import is_bundle
     from clipwarden.policy.bundle.vectors import embedded_texts
     from clipwarden.policy.language.load import load_policy
+    from clipwarden.textfiles.findings import in_file_order
 
     path = find_policy(policy)
     if is_bundle(path):
@@ -65,8 +67,9 @@ def compile_(
         compiled = compile_policy(
             loaded.policy, model=with_model, cache=vectors, progress=count, positions=loaded.positions
         )
-    for warning in (*loaded.warnings, *lint_with_model(loaded.policy, with_model, loaded.positions, cache=vectors)):
-        notice(printable(str(warning)))
+    look = scale_look(with_model) or (lambda _compiled, _positions: ())
+    found = (*loaded.warnings, *lint_with_model(loaded.policy, with_model, loaded.positions, cache=vectors))
+    notice_findings(in_file_order((*found, *look(compiled, loaded.positions))))
     write_bundle(compiled, output)
     texts, learned = len(embedded_texts(loaded.policy)), _learned(compiled)
     rows = {

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,8 +13,10 @@ from rich.text import Text
 from clipwarden.cli.exits import Exit
 from clipwarden.errors import ConfigError, PolicyError, Problem, Severity
 from clipwarden.terminal import notice, printable, stdout
+from clipwarden.textfiles.findings import Positions, in_file_order
 
 if TYPE_CHECKING:
+    from clipwarden.cli.lintscale import ScaleNotes
     from clipwarden.modelfolder.load import Model
 
 
@@ -30,6 +32,10 @@ def lint(
     ] = None,
     model: Annotated[
         str | None, typer.Option(metavar="MODEL", help='Check against this model folder too, or "mini".')
+    ] = None,
+    on: Annotated[
+        str | None,
+        typer.Option("--on", metavar="FOLDER", help="Say what each line would do to these pictures, with --model."),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="End with 3 on warnings too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line a finding, or a key.")] = False,
@@ -56,7 +62,10 @@ def lint(
 
     Thresholds and calibrations that no longer hold are found where the policy names its model's fingerprint. With
     --model the policy is also checked against that model: texts that its tokenizer would cut off, prompts and
-    negatives that it can hardly tell apart, another fingerprint.
+    negatives that it can hardly tell apart, words that it does not know, another fingerprint.
+
+    With --on it also says how many of a folder's pictures each line would stop, and warns of lines that fire on most
+    of them or that none reaches; for the embedded model it says so of drawings that ship with it.
 
     With --explain no file is read: it tells what a key of the policy language is for, what may stand behind it, and
     what holds without it.
@@ -72,12 +81,16 @@ def lint(
 
     - `clipwarden lint mine.yaml --model ./clip-b32 --strict`
 
+    - `clipwarden lint mine.yaml --model ./clip-b32 --on uploads/`
+
     - `clipwarden lint --explain thresholds.review`
 
     - `clipwarden lint mine.yaml --fix --approved-by kim@example.com`
 
     **Exit codes**: 0 no errors (with --strict: no warnings either) · 3 errors · 2 wrong usage · 4 unusable model.
     """
+    if on and not model:
+        raise ConfigError('--on needs --model, which is to see the pictures: a model folder, or "mini".')
     if explain and not (files or fix):
         return _explain(explain, as_json=as_json)
     notes = {"version": version, "author": author, "reason": reason, "approved_by": approved_by}
@@ -88,21 +101,24 @@ def lint(
 
         files = [fix_policy(files, VersionNotes(**notes), model=model, as_json=as_json)]
     if files and not explain:
-        return _lint(files, model=model, strict=strict, as_json=as_json)
+        return _lint(files, model=model, on=on, strict=strict, as_json=as_json)
     raise ConfigError("Name policies to check, or a key to --explain.")
 
 
-def _lint(files: Sequence[str], *, model: str | None, strict: bool, as_json: bool) -> Exit:
+def _lint(files: Sequence[str], *, model: str | None, on: str | None, strict: bool, as_json: bool) -> Exit:
     from clipwarden.cli.loading import load_named_model
     from clipwarden.engine.snapshot import find_policy
     from clipwarden.policy.versions import reused_version
 
     paths = [find_policy(name) for name in files]
     loaded = None if model is None else load_named_model(model)
-    problems = [problem for path in paths for problem in findings_of(path, loaded)]
+    notes = None if loaded is None else _notes(loaded, on, as_json=as_json)
+    problems = [problem for path in paths for problem in findings_of(path, loaded, notes)]
     problems += [found for path in paths if (found := reused_version(path))]
     for problem in problems:
         _show(problem, as_json=as_json)
+    if notes is not None:
+        notes.show(as_json=as_json)
     counts = Counter(problem.severity for problem in problems)
     notice(_summary(len(paths), counts), style=_style(counts))
     refused = counts[Severity.ERROR] or (strict and counts[Severity.WARNING])
@@ -112,6 +128,12 @@ def _lint(files: Sequence[str], *, model: str | None, strict: bool, as_json: boo
 def _raised(problem: Problem) -> Problem:
     """Make an error of a warning that only what runs already may pass over."""
     return replace(problem, severity=Severity.ERROR) if problem.strict else problem
+
+
+def _notes(model: "Model", folder: str | None, *, as_json: bool) -> "ScaleNotes | None":
+    from clipwarden.cli.lintscale import scale_notes
+
+    return scale_notes(model, folder, as_json=as_json)
 
 
 def _explain(path: str, *, as_json: bool) -> Exit:
@@ -135,48 +157,48 @@ def _lines(fact: object) -> list[str]:
     return [", ".join(fact) if isinstance(fact, list) else str(fact)]
 
 
-def findings_of(path: Path, model: "Model | None" = None) -> Sequence[Problem]:
+def findings_of(path: Path, model: "Model | None" = None, notes: "ScaleNotes | None" = None) -> Sequence[Problem]:
     """Return what lint says about a file, for commands that put policies in force too."""
-    return [_raised(problem) for problem in _check(path, model)]
+    return [_raised(problem) for problem in _check(path, model, notes)]
 
 
-def _check(path: Path, model: "Model | None") -> Sequence[Problem]:
+def _check(path: Path, model: "Model | None", notes: "ScaleNotes | None") -> Sequence[Problem]:
     from clipwarden.cli.loading import progress_bar, vector_cache
     from clipwarden.policy.bundle.bindings import lint_without_model
+    from clipwarden.policy.bundle.compile import compile_to_measure
     from clipwarden.policy.bundle.lint import lint_with_model
     from clipwarden.policy.bundle.load import is_bundle
     from clipwarden.policy.language.load import load_policy
     from clipwarden.policy.language.subjects import waived
 
     if is_bundle(path):
-        return _check_bundle(path)
+        return _check_bundle(path, notes)
     try:
         loaded = load_policy(path)
     except PolicyError as error:
         return error.problems
     known = {*loaded.warnings, *waived(loaded.policy, loaded.positions)}
     if model is None:
-        return _in_order({*known, *lint_without_model(loaded.policy, loaded.positions)})
+        return in_file_order({*known, *lint_without_model(loaded.policy, loaded.positions)})
+    cache = vector_cache()
     with progress_bar(f"Embedding the texts of {path.name}") as advance:
-        found = lint_with_model(loaded.policy, model, loaded.positions, cache=vector_cache(), progress=advance)
-    return _in_order({*known, *found})
+        found = lint_with_model(loaded.policy, model, loaded.positions, cache=cache, progress=advance)
+    if notes is not None and (compiled := compile_to_measure(loaded.policy, model=model, cache=cache)):
+        found = (*found, *notes.look(compiled, loaded.positions))
+    return in_file_order({*known, *found})
 
 
-def _in_order(problems: Collection[Problem]) -> Sequence[Problem]:
-    return sorted(problems, key=lambda problem: (problem.line, problem.column, problem.code))
-
-
-def _check_bundle(path: Path) -> Sequence[Problem]:
+def _check_bundle(path: Path, notes: "ScaleNotes | None") -> Sequence[Problem]:
     from clipwarden.policy.bundle.file import read_bundle
     from clipwarden.policy.language.subjects import waived
-    from clipwarden.textfiles.findings import Positions
 
     warnings: list[Problem] = []
     try:
         compiled = read_bundle(path, on_warning=warnings.append)
     except PolicyError as error:
         return error.problems
-    return [*warnings, *waived(compiled.policy, Positions(file=str(path)))]
+    found = [*warnings, *waived(compiled.policy, Positions(file=str(path)))]
+    return found if notes is None else [*found, *notes.look(compiled, Positions(file=str(path)))]
 
 
 def _show(problem: Problem, *, as_json: bool) -> None:

@@ -5,23 +5,15 @@ when it goes live, and is told apart by its version, as `id@version`. It is judg
 on, from the same embedding, which is why its model and its views have to be the same.
 """
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from clipwarden.engine.snapshot import Selection, Snapshot
+from clipwarden.engine.snapshot import Selection, Snapshot, load_with_findings, log_findings
 from clipwarden.errors import ConfigError, FingerprintMismatchError, Problem, Severity
 from clipwarden.policy.bundle.cache import VectorCache
 from clipwarden.policy.bundle.compiled import CompiledPolicy
-from clipwarden.policy.bundle.load import load_compiled
 from clipwarden.scoring.tables import Tables, prepare
-
-log = logging.getLogger(__name__)
-
-
-def _log_warning(problem: Problem) -> None:
-    log.warning("%s", problem)
 
 
 def load_candidates(
@@ -29,7 +21,7 @@ def load_candidates(
     paths: Sequence[Path],
     *,
     cache: VectorCache | None = None,
-    on_warning: Callable[[Problem], None] = _log_warning,
+    on_findings: Callable[[Sequence[Problem]], None] = log_findings,
 ) -> Snapshot:
     """Load candidates beside a snapshot's policies. Texts may have to be embedded: keep it off the event loop.
 
@@ -37,7 +29,7 @@ def load_candidates(
         snapshot: Of the live policies.
         paths: YAML files or bundles.
         cache: Vectors of texts embedded before; None embeds all.
-        on_warning: Told of what deserves a look and stops nothing; logs it by default.
+        on_findings: Told once a candidate what deserves a look and stops nothing, if anything; logs it by default.
 
     Returns:
         A snapshot that has them as well.
@@ -47,11 +39,12 @@ def load_candidates(
         FingerprintMismatchError: It belongs to another model.
         ConfigError: As `with_candidates`.
     """
-    loaded = [load_compiled(path, model=snapshot.model, cache=cache, on_warning=on_warning) for path in paths]
-    watched = with_candidates(snapshot, loaded)
-    for path, candidate in zip(paths, loaded, strict=True):
-        for warning in _warnings(candidate, snapshot.tables[candidate.policy.metadata.id].compiled, str(path)):
-            on_warning(warning)
+    loaded = [load_with_findings(path, model=snapshot.model, cache=cache) for path in paths]
+    watched = with_candidates(snapshot, [candidate for candidate, _ in loaded])
+    for path, (candidate, found) in zip(paths, loaded, strict=True):
+        live = snapshot.tables[candidate.policy.metadata.id].compiled
+        if said := [*found, *_warnings(candidate, live, str(path))]:
+            on_findings(said)
     return watched
 
 

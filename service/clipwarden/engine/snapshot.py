@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from clipwarden.engine.scale import scale_look
 from clipwarden.errors import ConfigError, PolicyUnknownError, Problem
 from clipwarden.modelfolder.load import EMBEDDED_MODEL, Model, load_model, resolve_model
 from clipwarden.policy.bundle.cache import VectorCache
@@ -16,8 +17,12 @@ from clipwarden.policy.bundle.vectors import Progress
 from clipwarden.policy.shipped import shipped_policies, shipped_policy
 from clipwarden.scoring.decide import require_context
 from clipwarden.scoring.tables import Tables, prepare
+from clipwarden.textfiles.findings import in_file_order
 from clipwarden.textfiles.values import closest
 from clipwarden.vision.plan import WHOLE, ViewPlan
+
+LINES_SAID = 10
+"""Further lines of a policy named beside the first finding of a rule; lint itself says all of them in full."""
 
 log = logging.getLogger(__name__)
 
@@ -94,8 +99,33 @@ class Selection:
         return WHOLE
 
 
-def _log_warning(problem: Problem) -> None:
-    log.warning("%s", problem)
+def log_findings(findings: Sequence[Problem]) -> None:
+    """Log what lint warns of in a policy that was loaded, in brief.
+
+    By logging and not by `warnings`: what is to be mended is a file that staff keep, not the program that loads it.
+    """
+    for line in in_brief(findings):
+        log.warning("%s", line)
+
+
+def in_brief(findings: Sequence[Problem]) -> list[str]:
+    """Say what lint warns of in a line a rule: the first finding in full, and where there are more.
+
+    Args:
+        findings: Of one file.
+    """
+    by_rule: dict[str, list[Problem]] = {}
+    for finding in findings:
+        by_rule.setdefault(finding.code, []).append(finding)
+    return [f"{first}{_and_more(others)}" for first, *others in by_rule.values()]
+
+
+def _and_more(others: Sequence[Problem]) -> str:
+    if not others:
+        return ""
+    lines = list(dict.fromkeys(str(each.line) for each in others if each.line))
+    shown = f": {'line' if len(lines) == 1 else 'lines'} {', '.join(lines[:LINES_SAID])}" if lines else ""
+    return f" And {len(others)} more such{shown}{' and so on' if len(lines) > LINES_SAID else ''}."
 
 
 def load_snapshot(
@@ -107,7 +137,7 @@ def load_snapshot(
     threads: int | None = None,
     cache: VectorCache | None = None,
     progress: Callable[[str], AbstractContextManager[Progress | None]] = lambda _label: nullcontext(),
-    on_warning: Callable[[Problem], None] = _log_warning,
+    on_findings: Callable[[Sequence[Problem]], None] = log_findings,
 ) -> Snapshot:
     """Load a model and its policies. Takes seconds: keep it off the event loop.
 
@@ -119,7 +149,7 @@ def load_snapshot(
         threads: For the encoder; None takes all CPUs that the process may use.
         cache: Vectors of texts embedded before; None embeds all.
         progress: Makes a progress bar of a label.
-        on_warning: Told of what deserves a look and stops nothing; logs it by default.
+        on_findings: Told once a policy what lint warns of in it, if anything, in file order; logs it by default.
 
     Returns:
         The snapshot.
@@ -137,8 +167,22 @@ def load_snapshot(
     compiled = []
     for path in paths:
         with progress(f"Embedding the texts of {path.name}") as advance:
-            compiled.append(load_compiled(path, model=loaded, cache=cache, progress=advance, on_warning=on_warning))
+            policy, found = load_with_findings(path, model=loaded, cache=cache, progress=advance)
+        compiled.append(policy)
+        if found:
+            on_findings(found)
     return make_snapshot(loaded, compiled, default_policy_id)
+
+
+def load_with_findings(
+    path: Path, *, model: Model, cache: VectorCache | None = None, progress: Progress | None = None
+) -> tuple[CompiledPolicy, Sequence[Problem]]:
+    """Load one policy and what lint warns of in it, in file order; raises as `load_compiled` does."""
+    found: list[Problem] = []
+    compiled = load_compiled(
+        path, model=model, cache=cache, progress=progress, on_warning=found.append, look=scale_look(model)
+    )
+    return compiled, in_file_order(found)
 
 
 def make_snapshot(model: Model, policies: Sequence[CompiledPolicy], default_policy_id: str | None = None) -> Snapshot:

@@ -1,6 +1,6 @@
 """Collect every finding about a file, each with its line and column, in one pass."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from clipwarden.errors import PolicyError, Problem, Severity
@@ -42,6 +42,11 @@ class Positions:
             if place is not None:
                 return place
         return WHOLE_FILE
+
+
+def in_file_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Sort findings of several checks by where they are, and then by rule."""
+    return tuple(sorted(problems, key=lambda problem: (problem.line, problem.column, problem.code)))
 
 
 class Findings:

@@ -38,7 +38,7 @@ def loaded(live: Snapshot, folder: Path, *texts: str) -> tuple[Snapshot, list[Pr
     for path, text in zip(paths, texts, strict=True):
         path.write_text(text)
     warnings: list[Problem] = []
-    return load_candidates(live, paths, on_warning=warnings.append), warnings
+    return load_candidates(live, paths, on_findings=warnings.extend), warnings
 
 
 def test_two_versions_of_one_id_stand_side_by_side_under_digests_of_their_own(

@@ -5,6 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from clipwarden.errors import Problem, Severity
+from clipwarden.policy.bundle import lint as lint_module
 from clipwarden.policy.bundle.cache import VectorCache
 from clipwarden.policy.bundle.compile import compile_policy
 from clipwarden.policy.bundle.lint import lint_with_model
@@ -83,13 +84,56 @@ class OneVector(FakeText):
 
 
 def test_look_alikes_are_warned_about_at_the_negative() -> None:
-    found = lint(IN_SHADOW, FakeModel(text=OneVector()))
+    found = [each for each in lint(IN_SHADOW, FakeModel(text=OneVector())) if each[1] == "look-alike"]
     negative = line_of(IN_SHADOW, '"a toy water gun"')
     assert found == [
         ("warning", "look-alike", *negative),
         ("warning", "look-alike", *negative),
         ("warning", "look-alike", *line_of(IN_SHADOW, '"a bedroom"')),
     ]
+
+
+TWINS = """\
+api: clipwarden/v1
+metadata: {id: twins}
+categories:
+- {id: weapons, severity: 3, definition: "Arms.", prompts: ["a gun", "a knife", "a firearm"]}
+- {id: toys, severity: 1, definition: "Toys.", prompts: ["a toy", "one gun"], negatives: ["the knife"]}
+"""
+
+
+class SameThings(FakeText):
+    """Hears the same in texts of the same thing."""
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        things = {"a firearm": "gun", "a gun": "gun", "one gun": "gun", "a knife": "knife", "the knife": "knife"}
+        return np.stack([unit_vector(things.get(text, text)) for text in texts])
+
+
+def test_prompts_that_say_the_same_are_warned_about_once_each_within_a_category_and_across() -> None:
+    loaded = parse_policy(TWINS, file="p.yaml")
+    found = lint_with_model(loaded.policy, FakeModel(text=SameThings()), loaded.positions)
+    # A negative may well be what another category looks for.
+    assert [short(problem) for problem in found] == [
+        ("warning", "same-prompt", *line_of(TWINS, '"a firearm"')),
+        ("warning", "same-prompt", *line_of(TWINS, '"one gun"')),
+    ]
+    assert "it adds nothing" in found[0].message
+    assert '"a gun" of "weapons"' in found[1].message
+    assert '"toys" fires wherever that does' in found[1].message
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3, 7, 8, 256])
+def test_twins_are_found_however_many_prompts_are_compared_at_once(
+    at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lint_module, "_ROWS_AT_ONCE", at_once)
+    things = ["a gun", "x", "a firearm", "y", "one gun", "a knife", "z", "the knife"]
+    text = TWINS.replace('["a gun", "a knife", "a firearm"]', str(things)).replace('"one gun"', '"w"')
+    loaded = parse_policy(text)
+    found = lint_with_model(loaded.policy, FakeModel(text=SameThings()), loaded.positions)
+    named = [problem.message.split(" is nearly ")[0] for problem in found if problem.code == "same-prompt"]
+    assert named == ['"a firearm"', '"one gun"', '"the knife"']
 
 
 @pytest.mark.parametrize(("mode", "severity"), [("enforce", "error"), ("shadow", "warning")])

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from clipwarden.errors import FingerprintMismatchError
+from clipwarden.errors import FingerprintMismatchError, Severity
 from clipwarden.policy.bundle.cache import VectorCache
 from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.bundle.embedding import EmbeddingModel, ModelFacts
@@ -17,6 +17,9 @@ from clipwarden.policy.lines import unbound_lines
 from clipwarden.policy.schema import Policy
 from clipwarden.textfiles.findings import Findings, Positions
 from clipwarden.unitvectors import require_unit
+
+NUMBERS = frozenset({"stale-calibration", "unbound-thresholds"})
+"""Rules that an enforced category breaks when its numbers were chosen on something else."""
 
 
 def compile_policy(
@@ -57,6 +60,31 @@ def compile_policy(
     findings.raise_if_failed()
     vectors = embed_texts(policy, model=model, cache=cache, progress=progress)
     return _join(policy, vectors, model.background, facts)
+
+
+def compile_to_measure(
+    policy: Policy, *, model: EmbeddingModel, cache: VectorCache | None = None
+) -> CompiledPolicy | None:
+    """Join a policy with its vectors even where an enforced category's numbers do not hold: to measure, not to judge.
+
+    Args:
+        policy: As parsed.
+        model: As for `compile_policy`.
+        cache: As for `compile_policy`.
+
+    Returns:
+        The compiled policy; None where anything else is wrong with it.
+
+    Raises:
+        EncoderError: The text encoder failed.
+    """
+    facts = ModelFacts.of(model.manifest, model.fingerprint)
+    findings = Findings(Positions().file)
+    check_usable(policy, model, findings)
+    errors = {problem.code for problem in findings.problems if problem.severity is Severity.ERROR}
+    if errors - NUMBERS or policy.model.fingerprint not in (None, facts.fingerprint):
+        return None
+    return _join(policy, embed_texts(policy, model=model, cache=cache, progress=None), model.background, facts)
 
 
 def bind_policy(

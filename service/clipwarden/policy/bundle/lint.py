@@ -1,6 +1,7 @@
-"""What only a model can tell about a policy: truncation, look-alikes, another model, numbers that do not hold."""
+"""What only a model can tell about a policy: truncation, look-alikes, another model, odd words, stale numbers."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +10,7 @@ from clipwarden.errors import Problem
 from clipwarden.policy.bundle.bindings import check_bindings
 from clipwarden.policy.bundle.cache import VectorCache
 from clipwarden.policy.bundle.embedding import EmbeddingModel, ModelFacts, Tokens
+from clipwarden.policy.bundle.reading import check_reading
 from clipwarden.policy.bundle.vectors import (
     Progress,
     embed_texts,
@@ -20,11 +22,27 @@ from clipwarden.policy.bundle.vectors import (
 from clipwarden.policy.contexts import enforced_anywhere, enforced_where, scored_anywhere
 from clipwarden.policy.language.rules import concepts_with_paths, phrases_with_paths
 from clipwarden.policy.methods import METHODS
-from clipwarden.policy.schema import Category, Concept, LearnedVector, Policy
+from clipwarden.policy.schema import Category, Concept, LearnedVector, Phrase, Policy
 from clipwarden.textfiles.findings import Findings, Path, Positions
 
 LOOK_ALIKE_COSINE = 0.95
-"""Text cosine from which a prompt and a negative say the same thing. Chosen, not measured: it only warns."""
+"""Text cosine from which two texts say the same thing. Chosen: it only warns. Of the shipped policies' prompts no two
+come above 0.86 with the embedded model."""
+
+MOST_COMPARED = 5000
+"""Prompts compared with each other, the first of the file; the time grows by their square."""
+_ROWS_AT_ONCE = 256
+"""Prompts compared in one product: 5,000 take 0.16 s so, and 1.6 s one by one (D = 384, one core)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Prompt:
+    """One prompt of a policy: where it is written, whose it is, and its row among the vectors."""
+
+    path: Path
+    concept: Concept
+    text: Phrase
+    row: int
 
 
 def lint_with_model(
@@ -54,10 +72,13 @@ def lint_with_model(
     _check_model(policy, model, findings)
     check_usable(policy, model, findings)
     _check_uncalibrated(policy, findings)
+    if model.text is not None:
+        check_reading(_scored_with_paths(policy), model.text.tokenizer.pieces, findings)
     if _can_embed(policy, model):
         embedded = embed_texts(policy, model=model, cache=cache, progress=progress)
         rows = policy_rows(policy, embedded, model.background, dim=model.manifest.dim)
         _check_look_alikes(policy, rows, findings)
+        _check_twins(policy, rows, findings)
     return findings.problems
 
 
@@ -196,3 +217,36 @@ def _warn_look_alike(path: Path, concept: Concept, prompt: int, negative: int, f
     )
     fix = "Delete one, or make them differ: a negative must exclude the harm."
     findings.warn(findings.positions.find(*path, "negatives", negative), "look-alike", message, fix)
+
+
+def _check_twins(policy: Policy, vectors: NDArray[np.float32], findings: Findings) -> None:
+    """Warn of prompts that say the same: in one concept the second adds nothing, in two both always fire together."""
+    paths = {id(concept): path for path, concept in concepts_with_paths(policy)}
+    prompts: list[_Prompt] = []
+    start = 0
+    for concept in scored_concepts(policy):
+        here = (*paths[id(concept)], "prompts")
+        prompts += [
+            _Prompt(path=(*here, index), concept=concept, text=prompt.text, row=start + index)
+            for index, prompt in enumerate(concept.prompts)
+        ]
+        start += len(concept.phrases)
+    prompts = prompts[:MOST_COMPARED]
+    rows = vectors[[prompt.row for prompt in prompts]]
+    for start in range(0, len(prompts), _ROWS_AT_ONCE):
+        end = min(start + _ROWS_AT_ONCE, len(prompts))
+        alike = rows[start:end] @ rows[:end].T > LOOK_ALIKE_COSINE
+        alike &= np.tri(end - start, end, start - 1, dtype=np.bool_)  # with those before it alone
+        for second in np.flatnonzero(alike.any(axis=1)):
+            _warn_twin(prompts[int(alike[second].argmax())], prompts[start + int(second)], findings)
+
+
+def _warn_twin(first: _Prompt, second: _Prompt, findings: Findings) -> None:
+    same = first.concept is second.concept
+    whose = "" if same else f' of "{first.concept.id}"'
+    what = "it adds nothing" if same else f'"{second.concept.id}" fires wherever that does'
+    message = (
+        f'"{second.text}" is nearly "{first.text}"{whose} to this model (cosine above {LOOK_ALIKE_COSINE}): {what}.'
+    )
+    fix = "Delete one of the two, or make them differ."
+    findings.warn(findings.positions.find(*second.path), "same-prompt", message, fix)

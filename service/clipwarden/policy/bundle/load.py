@@ -1,5 +1,6 @@
 """A path in, a compiled policy that belongs to the given model out: what server and commands call."""
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,10 @@ from clipwarden.policy.bundle.file import OnWarning, read_bundle
 from clipwarden.policy.bundle.lint import lint_with_model
 from clipwarden.policy.bundle.vectors import Progress, background_mean
 from clipwarden.policy.language.load import load_policy
+from clipwarden.textfiles.findings import Positions
+
+Look = Callable[[CompiledPolicy, Positions], Iterable[Problem]]
+"""Finds what deserves a look in a policy that was loaded, written at these positions."""
 
 BACKGROUND_TOLERANCE = 1e-4
 """How far a bundle's mean background may lie from the model's: both are float32 means of the same unit rows."""
@@ -25,6 +30,7 @@ def load_compiled(
     cache: VectorCache | None = None,
     progress: Progress | None = None,
     on_warning: OnWarning | None = None,
+    look: Look | None = None,
 ) -> CompiledPolicy:
     """Load a policy for a model, from YAML or from a bundle; the content decides which, not the name.
 
@@ -36,6 +42,7 @@ def load_compiled(
         cache: Vectors of texts embedded before.
         progress: For a progress bar; a bundle embeds nothing.
         on_warning: Told of what deserves a look and stops nothing.
+        look: Looks for more of that in what was loaded, where layers above know more; asked if there is `on_warning`.
 
     Returns:
         The compiled policy.
@@ -46,12 +53,16 @@ def load_compiled(
         EncoderError: The text encoder failed.
     """
     if is_bundle(path):
-        return _load_bundle(path, model, on_warning)
-    loaded = load_policy(path)
-    cache = cache or VectorCache()
-    compiled = compile_policy(loaded.policy, model=model, cache=cache, progress=progress, positions=loaded.positions)
-    if on_warning:
-        for warning in (*loaded.warnings, *lint_with_model(loaded.policy, model, loaded.positions, cache=cache)):
+        compiled, positions = _load_bundle(path, model, on_warning), Positions(file=str(path))
+    else:
+        loaded = load_policy(path)
+        positions, cache = loaded.positions, cache or VectorCache()
+        compiled = compile_policy(loaded.policy, model=model, cache=cache, progress=progress, positions=positions)
+        if on_warning:
+            for warning in (*loaded.warnings, *lint_with_model(loaded.policy, model, positions, cache=cache)):
+                on_warning(warning)
+    if on_warning and look:
+        for warning in look(compiled, positions):
             on_warning(warning)
     return compiled
 

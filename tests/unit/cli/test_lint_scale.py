@@ -1,0 +1,289 @@
+"""Lint that knows the scale: the embedded model and its drawings, and the real pictures of the demo."""
+
+import json
+import logging
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageOps
+from typer.testing import CliRunner, Result
+
+from clipwarden import Moderator
+from clipwarden.cli.demo import DEMO_IMAGES, show_demo
+from clipwarden.cli.main import app
+from clipwarden.modelfolder import references
+from clipwarden.modelfolder.load import load_model, resolve_model
+from clipwarden.modelfolder.references import load_references, references_path
+from clipwarden.policy.bundle.cache import VectorCache
+from clipwarden.policy.bundle.compiled import CompiledPolicy
+from clipwarden.policy.bundle.load import load_compiled
+from clipwarden.policy.digest import lines_digests
+from clipwarden.policy.language.load import load_policy
+from clipwarden.policy.shipped import shipped_policy
+from clipwarden.scoring.scale import Pictures, measure
+from clipwarden.scoring.scalewords import scale_problems
+from clipwarden.scoring.tables import prepare
+from clipwarden.textfiles.findings import Positions
+from kit.cli import Run
+
+STICKERS = shipped_policy("stickers").read_text(encoding="utf-8")
+FINGERPRINT = load_policy(shipped_policy("stickers")).policy.model.fingerprint
+CATEGORIES = len(load_policy(shipped_policy("stickers")).policy.categories)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, cache: Path, tmp_path: Path) -> Run:
+    """Run `clipwarden ARGS` in a folder of its own; the texts are embedded once for all tests."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    monkeypatch.setenv("COLUMNS", "400")
+    monkeypatch.chdir(tmp_path)
+    return lambda *args: CliRunner().invoke(app, [str(arg) for arg in args])
+
+
+def bound(text: str) -> str:
+    """Say of every category's lines that they were chosen on what the text holds now."""
+    Path("unbound.yaml").write_text(text)
+    policy = load_policy(Path("unbound.yaml")).policy
+    digests = iter(lines_digests(policy.categories, policy, fingerprint=FINGERPRINT or "").values())
+    return re.sub(r'chosen_on: "[^"]*"', lambda _: f'chosen_on: "{next(digests)}"', text)
+
+
+def at_lines(text: str, review: float, block: float) -> str:
+    return re.sub(r"review: [\d.]+, block: [\d.]+,", f"review: {review}, block: {block},", text)
+
+
+def with_bias_moved(text: str, logits: float) -> str:
+    return re.sub(r"bias: (-[\d.]+)", lambda found: f"bias: {float(found[1]) + logits:.3f}", text)
+
+
+def codes(result: Result) -> list[str]:
+    return re.findall(r"\[([a-z-]+)\]$", result.stdout, re.MULTILINE)
+
+
+def facts(result: Result) -> list[dict[str, object]]:
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_the_shipped_policy_is_told_what_it_stops_and_warned_of_nothing(run: Run) -> None:
+    result = run("lint", "stickers", "--model", "mini", "--strict")
+    assert (result.exit_code, codes(result)) == (0, [])
+    lines = result.stdout.splitlines()
+    assert len(lines) == CATEGORIES
+    shape = (
+        r'.*stickers\.yaml:\d+:\d+: note: "[a-z._]+"( \(shadow\))?: review [\d.]+ would send [\d,]+ of 1,600 neutral '
+        r"drawings \(\d+\.\d %\) to a person, block [\d.]+ would block \d+ \(\d+\.\d %\); of \d+ drawings? of "
+        r"it, \d+ to a person and \d+ blocked; the highest score is [\d.]+ \((noto-v1|fa7-solid)/[a-z0-9-]+\)\."
+    )
+    assert [line for line in lines if not re.fullmatch(shape, line)] == []
+    assert "the very ones that the shipped policy's lines were chosen on" in result.stderr.replace("\n", " ")
+
+
+def test_numbers_of_another_scale_are_named(run: Run) -> None:
+    Path("trap.yaml").write_text(bound(at_lines(STICKERS, 0.6, 0.9)))
+    result = run("lint", "trap.yaml", "--model", "mini")
+    assert result.exit_code == 0  # warnings
+    assert codes(result) == ["out-of-reach"] * CATEGORIES
+    assert result.stdout.count("comes to review 0.6 or block 0.9; the highest was 0.") == CATEGORIES
+    assert run("lint", "trap.yaml", "--model", "mini", "--strict").exit_code == 3
+
+
+@pytest.mark.parametrize("holds", [True, False])
+def test_a_bias_moved_by_4_is_named_whether_or_not_its_lines_are_void(run: Run, *, holds: bool) -> None:
+    moved = with_bias_moved(STICKERS, 4.0)
+    Path("moved.yaml").write_text(bound(moved) if holds else moved)
+    result = run("lint", "moved.yaml", "--model", "mini")
+    assert codes(result).count("fires-on-most") == CATEGORIES
+    assert ("unbound-thresholds" in codes(result)) == (not holds)
+    assert result.stdout.count("no band now") == (0 if holds else 2 * CATEGORIES)
+    assert result.exit_code == (0 if holds else 3)
+
+
+def test_a_bundle_is_told_the_same(run: Run) -> None:
+    Path("trap.yaml").write_text(bound(at_lines(STICKERS, 0.6, 0.9)))
+    compiled = run("compile", "trap.yaml", "-o", "trap.bundle")
+    assert compiled.stderr.count("[out-of-reach]") == 1
+    assert f"And {CATEGORIES - 1} more such: lines " in compiled.stderr
+    result = run("lint", "trap.bundle", "--model", "mini")
+    assert codes(result) == ["out-of-reach"] * CATEGORIES
+    assert result.stdout.count("trap.bundle: note: ") == CATEGORIES
+
+
+def test_pictures_of_ones_own_are_counted(run: Run) -> None:
+    result = run("lint", "stickers", "--model", "mini", "--on", DEMO_IMAGES)
+    assert (result.exit_code, codes(result)) == (0, [])
+    count = len(list(DEMO_IMAGES.glob("*.png")))
+    assert result.stdout.count(f" of {count} pictures (") == CATEGORIES
+    assert "neutral drawings" not in result.stdout
+    judged = run("moderate", DEMO_IMAGES, "--json")
+    moderations = [json.loads(line)["moderation"] for line in judged.stdout.splitlines()]
+    for note in facts(run("lint", "stickers", "--model", "mini", "--on", DEMO_IMAGES, "--json")):
+        results = {
+            name: next(item for item in moderation["categories"] if item["id"] == note["category"])
+            for name, moderation in zip(sorted(DEMO_IMAGES.glob("*.png")), moderations, strict=True)
+        }
+        bands = [item["band"] for item in results.values()]
+        assert note["neutral"] == {
+            "pictures": count,
+            "review": bands.count("VERDICT_REVIEW"),
+            "block": bands.count("VERDICT_BLOCK"),
+        }
+        by_score = sorted(results, key=lambda name: -results[name]["score"])[:5]
+        assert [top["name"] for top in note["top"]] == [str(name) for name in by_score]  # type: ignore[attr-defined]
+        assert note["highest"] == results[by_score[0]]["score"]
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo's drawings turned and mirrored, ten times each, some in a folder inside."""
+    folder = tmp_path_factory.mktemp("many")
+    (folder / "inside").mkdir()
+    for path in DEMO_IMAGES.glob("*.png"):
+        with Image.open(path) as opened:
+            drawing = opened.convert("RGB")
+        for turn in range(10):
+            turned = (ImageOps.mirror(drawing) if turn % 2 else drawing).rotate(turn * 9, fillcolor="white")
+            turned.save(folder / ("inside" if turn > 7 else "") / f"{path.stem}-{turn}.png")
+    return folder
+
+
+def test_the_trap_and_the_moved_bias_are_named_on_pictures_of_ones_own(run: Run, many: Path) -> None:
+    Path("trap.yaml").write_text(bound(at_lines(STICKERS, 0.6, 0.9)))
+    Path("moved.yaml").write_text(bound(with_bias_moved(STICKERS, 4.0)))
+    result = run("lint", "trap.yaml", "moved.yaml", "--model", "mini", "--on", many)
+    found = [
+        (line.partition(":")[0], code) for line, code in zip(result.stdout.splitlines(), codes(result), strict=False)
+    ]
+    assert found == [("trap.yaml", "out-of-reach")] * CATEGORIES + [("moved.yaml", "fires-on-most")] * CATEGORIES
+    assert "none of 110 pictures comes to review 0.6 or block 0.9; the highest was 0." in result.stdout
+
+
+def test_broken_pictures_are_counted_and_named_and_spoil_nothing(run: Run) -> None:
+    shutil.copytree(DEMO_IMAGES, "own")
+    whole = next(Path("own").glob("*.png")).read_bytes()
+    for number in range(7):
+        Path("own", f"broken-{number}.png").write_bytes(whole[:200])
+    result = run("lint", "stickers", "--model", "mini", "--on", "own")
+    count = len(list(DEMO_IMAGES.glob("*.png")))
+    assert result.exit_code == 0
+    assert f" of {count} pictures (" in result.stdout
+    assert f"7 of {count + 7} pictures cannot be read and are left out: own/broken-0.png (" in result.stderr
+    assert "own/broken-4.png" in result.stderr
+    assert "own/broken-5.png" not in result.stderr
+    assert ", and 2 more." in result.stderr
+    first = facts(run("lint", "stickers", "--model", "mini", "--on", "own", "--json"))[0]
+    assert (first["code"], len(first["left_out"])) == ("pictures-left-out", 7)  # type: ignore[arg-type]
+
+
+def test_a_folder_without_a_picture_that_can_be_read_is_refused(run: Run) -> None:
+    Path("none").mkdir()
+    Path("none", "broken.png").write_bytes(b"\x89PNG")
+    for folder, message in (("none", "No picture in none can be read"), ("nowhere", "no file or folder")):
+        result = run("lint", "stickers", "--model", "mini", "--on", folder)
+        assert result.exit_code == 2
+        assert message in result.stderr
+
+
+def test_pictures_need_a_model_to_see_them(run: Run) -> None:
+    result = run("lint", "stickers", "--on", DEMO_IMAGES)
+    assert result.exit_code == 2
+    assert "--on needs --model" in result.stderr
+
+
+def test_a_model_without_drawings_says_nothing_of_scale_unless_it_is_given_pictures(
+    run: Run, policy_file: Path, toy_folder: Path, pictures: Path
+) -> None:
+    result = run("lint", policy_file, "--model", toy_folder)
+    assert "note:" not in result.stdout
+    result = run("lint", policy_file, "--model", toy_folder, "--on", pictures)
+    # Three pictures and one in a folder inside; a context of other bounds has a note of its own.
+    assert re.findall(r'note: ("\S+"(?: in the context shop)?).*? of (\d) pictures', result.stdout) == [
+        ('"colour.red"', "4"),
+        ('"colour.red" in the context shop', "4"),
+        ('"colour.blue"', "4"),
+    ]
+    assert "1 of 5 pictures cannot be read" in result.stderr
+
+
+def test_moderate_says_warnings_once_on_stderr_and_never_in_json(run: Run) -> None:
+    Path("trap.yaml").write_text(bound(at_lines(STICKERS, 0.6, 0.9)))
+    result = run("moderate", DEMO_IMAGES, "--policy", "trap.yaml", "--json")
+    assert result.stderr.count("[out-of-reach]") == 1
+    assert f"And {CATEGORIES - 1} more such: lines " in result.stderr
+    assert all("moderation" in line for line in facts(result))
+    assert "out-of-reach" not in result.stdout
+
+
+@pytest.mark.usefixtures("run")
+def test_a_moderator_logs_warnings_once_a_load(caplog: pytest.LogCaptureFixture) -> None:
+    Path("trap.yaml").write_text(bound(at_lines(STICKERS, 0.6, 0.9)))
+    picture = next(DEMO_IMAGES.glob("*.png"))
+    with caplog.at_level(logging.WARNING), Moderator(policies="trap.yaml") as moderator:
+        for _ in range(3):
+            moderator.moderate(picture)
+    records = [record for record in caplog.records if record.name == "clipwarden.engine.snapshot"]
+    assert len(records) == 1
+    assert records[0].levelno == logging.WARNING
+    assert records[0].getMessage().startswith("trap.yaml:")
+    assert f"[out-of-reach] And {CATEGORIES - 1} more such: lines " in records[0].getMessage()
+
+
+@pytest.mark.usefixtures("run")
+def test_a_damaged_file_of_drawings_stops_no_judging(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    damaged = tmp_path / "mini.references.safetensors"
+    damaged.write_bytes(references_path().read_bytes()[:1000])
+    monkeypatch.setattr(references, "references_path", lambda: damaged)
+    with caplog.at_level(logging.WARNING), Moderator() as moderator:
+        moderator.moderate(next(DEMO_IMAGES.glob("*.png")))
+    assert [record.getMessage().partition(" cannot")[0] for record in caplog.records] == [damaged.name]
+
+
+@pytest.mark.usefixtures("run")
+def test_serve_and_the_demo_say_warnings_once(capfd: pytest.CaptureFixture[str]) -> None:
+    Path("trap.yaml").write_text(bound(at_lines(STICKERS, 0.6, 0.9)))
+    picture = next(DEMO_IMAGES.glob("*.png"))
+    assert show_demo([picture], model="mini", policy="trap.yaml") == []
+    captured = capfd.readouterr()
+    assert captured.err.count("[out-of-reach]") == 1
+    assert "out-of-reach" not in captured.out
+
+
+@pytest.fixture(scope="module")
+def compiled(cache: Path) -> CompiledPolicy:
+    model = load_model(resolve_model("mini"), threads=1)
+    return load_compiled(shipped_policy("stickers"), model=model, cache=VectorCache(cache))
+
+
+@pytest.fixture(scope="module")
+def drawings(compiled: CompiledPolicy) -> Pictures:
+    found = load_references(compiled.fingerprint)
+    assert found is not None
+    return Pictures.shipped_with(found)
+
+
+@settings(max_examples=40)
+@given(logits=st.floats(3.0, 8.0), index=st.integers(0, CATEGORIES - 1), sign=st.sampled_from([1.0, -2.0]))
+def test_whichever_bias_moves_far_its_category_is_named_and_no_other(
+    compiled: CompiledPolicy, drawings: Pictures, logits: float, index: int, sign: float
+) -> None:
+    category = compiled.policy.categories[index]
+    assert category.calibration is not None
+    moved = replace(category.calibration, bias=category.calibration.bias + sign * logits)
+    categories = [*compiled.policy.categories]
+    categories[index] = replace(category, calibration=moved)
+    policy = replace(compiled.policy, categories=tuple(categories))
+    scale = measure(prepare(replace(compiled, policy=policy)), drawings)
+    (problem,) = scale_problems(scale, Positions())
+    assert problem.code == ("fires-on-most" if sign > 0 else "out-of-reach")
+    assert problem.message.startswith(f'"{category.id}"')
