@@ -11,12 +11,18 @@ from typing import Protocol
 import yaml
 
 from clipwarden.textfiles.findings import WHOLE_FILE, Findings, Place
-from clipwarden.textfiles.reading import check_characters
+from clipwarden.textfiles.reading import check_characters, split_lines
+from clipwarden.textfiles.slips import Lines, mend_items, mend_line, mend_tabs
 
 MAX_NODES = 100_000
 """Most values. The default policy has 400; parsing this many takes about 5 s on a core (measured)."""
 MAX_DEPTH = 16
 """Deepest nesting. The deepest value that anybody reads (an exemption's `gte` in a policy) sits at depth 6."""
+
+MAX_MENDED = 100_000
+"""Characters of the largest file whose slips are looked for: after each it is parsed again, in 0.8 s at this size."""
+MAX_SLIPS = 20
+"""Most slips of the hand in one file; whoever has more will run lint again."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,21 +86,45 @@ def parse_tree(text: str, findings: Findings) -> Node | None:
     check_characters(text, findings)
     if findings.failed:
         return None
-    loader = yaml.SafeLoader(text)
+    mends = len(text) <= MAX_MENDED
+    lines = mend_tabs(split_lines(text), findings, mends=mends)
+    if not mends:
+        return None if findings.failed else _parse(lines, findings, mends=False).root
+    lines = mend_items(lines, findings)
+    for _ in range(MAX_SLIPS):
+        parsed = _parse(lines, findings, mends=True)
+        if parsed.mended is None:
+            return parsed.root
+        lines = parsed.mended
+    return None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Parsed:
+    """What came of one try: a root, or None after findings, or the lines to try next."""
+
+    root: Node | None = None
+    mended: Lines | None = None
+
+
+def _parse(lines: Lines, findings: Findings, *, mends: bool) -> _Parsed:
+    loader = yaml.SafeLoader("\n".join(lines))
     try:
-        return _Builder(loader, findings).document()
+        return _Parsed(root=_Builder(loader, findings).document())
     except _StopReadingError:
-        return None
+        return _Parsed()
     except (yaml.YAMLError, ValueError, OverflowError) as exc:
         # ValueError and OverflowError: PyYAML calls chr() and int() on escapes and %YAML versions unchecked.
-        _report_syntax(exc, loader, findings)
-        return None
+        mark = getattr(exc, "problem_mark", None) or loader.get_mark()
+        if mends and (mended := mend_line(lines, mark.line, findings)):
+            return _Parsed(mended=mended)
+        _report_syntax(exc, mark, findings)
+        return _Parsed()
     finally:
         loader.dispose()
 
 
-def _report_syntax(exc: Exception, loader: yaml.SafeLoader, findings: Findings) -> None:
-    mark = getattr(exc, "problem_mark", None) or loader.get_mark()
+def _report_syntax(exc: Exception, mark: _Mark, findings: Findings) -> None:
     # Only PyYAML's own errors carry a problem; ValueError and OverflowError come from a chr() or int() inside it.
     problem = getattr(exc, "problem", None) or "a number in an escape or directive is out of range"
     message = f"This is not valid YAML: {problem}."
