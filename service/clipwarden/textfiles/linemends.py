@@ -217,7 +217,7 @@ def _special(spot: Spot) -> Iterator[Mend]:
 
 def _quote_whole(spot: Spot, fits: Callable[[str], bool]) -> Iterator[Mend]:
     match = _HEAD.fullmatch(spot.line)
-    if match and fits(match[2]) and match[2][0] not in "[{\"'":
+    if match and match[1].strip() and fits(match[2]) and match[2][0] not in "[{\"'":
         yield (match[1] + straight(match[2]),)
 
 

@@ -5,6 +5,7 @@ bounded, and no scalar is turned into a number or a boolean behind the author's 
 used on purpose: the C one differs in messages and columns, and the default policy takes a tenth of a second.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,6 +24,7 @@ MAX_MENDED = 100_000
 """Characters of the largest file whose slips are looked for: after each it is parsed again, in 0.8 s at this size."""
 MAX_SLIPS = 20
 """Most slips of the hand in one file; whoever has more will run lint again."""
+_TIGHT_COMMENT = re.compile(r"\s+(#[^\s#].*?)\s*")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,19 +34,22 @@ class TextNode:
     Attributes:
         text: As written, escapes resolved.
         plain: Without quotes, so that YAML may read it as something other than text.
+        cut: What follows on its line and counts as a comment although no space is behind the #: `#1 fan`.
     """
 
     text: str
     plain: bool
     place: Place
+    cut: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ListNode:
-    """A sequence."""
+    """A sequence; `dashed` where each item has a line of its own, behind a dash."""
 
     items: tuple["Node", ...]
     place: Place
+    dashed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,7 +115,7 @@ class _Parsed:
 def _parse(lines: Lines, findings: Findings, *, mends: bool) -> _Parsed:
     loader = yaml.SafeLoader("\n".join(lines))
     try:
-        return _Parsed(root=_Builder(loader, findings).document())
+        return _Parsed(root=_Builder(loader, lines, findings).document())
     except _StopReadingError:
         return _Parsed()
     except (yaml.YAMLError, ValueError, OverflowError) as exc:
@@ -160,8 +165,9 @@ class _StopReadingError(Exception):
 class _Builder:
     """Builds the tree from PyYAML's events, one document, no anchors, no tags."""
 
-    def __init__(self, loader: yaml.SafeLoader, findings: Findings) -> None:
+    def __init__(self, loader: yaml.SafeLoader, lines: Lines, findings: Findings) -> None:
         self._loader = loader
+        self._lines = lines
         self._findings = findings
         self._nodes = 0
 
@@ -205,12 +211,20 @@ class _Builder:
     def _content(self, event: yaml.Event, depth: int) -> Node:
         place = _place(event.start_mark)
         if isinstance(event, yaml.ScalarEvent):
-            return TextNode(text=event.value, plain=event.style is None, place=place)
+            plain = event.style is None
+            return TextNode(text=event.value, plain=plain, place=place, cut=self._cut(event) if plain else "")
         if isinstance(event, yaml.SequenceStartEvent):
-            return ListNode(items=self._items(depth), place=place)
+            return ListNode(items=self._items(depth), place=place, dashed=not event.flow_style)
         if isinstance(event, yaml.MappingStartEvent):
             return MapNode(entries=self._entries(depth), place=place)
         return BrokenNode(place=place)  # an alias: already reported
+
+    def _cut(self, event: yaml.Event) -> str:
+        mark = event.end_mark
+        if mark is None or mark.line >= len(self._lines):
+            return ""
+        match = _TIGHT_COMMENT.fullmatch(self._lines[mark.line], mark.column)
+        return match[1] if match else ""
 
     def _items(self, depth: int) -> tuple[Node, ...]:
         items: list[Node] = []

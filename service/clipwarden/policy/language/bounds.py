@@ -30,4 +30,6 @@ def check_order(value: Value, bounds: Bounds) -> None:
         return
     message = f"review ({bounds.review:g}) must lie below block ({bounds.block:g}) in {value.name}."
     fix = "Lower review or raise block; to block without a review band, leave review out."
+    if bounds.review > bounds.block and {"review", "block"} <= set(value.keys):
+        fix = f"If they changed places, write `review: {bounds.block:g}, block: {bounds.review:g}`. {fix}"
     value.error("review-not-below-block", message, fix)
