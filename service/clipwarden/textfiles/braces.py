@@ -3,12 +3,13 @@
 import re
 
 from clipwarden.textfiles.findings import Findings, Place
-from clipwarden.textfiles.traps import NUMBER
+from clipwarden.textfiles.meant import meant_number
 from clipwarden.textfiles.tree import MapNode, Node, TextNode
 
 Entry = tuple[TextNode, Node]
 
-_TIGHT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*):\s*(\S+)")
+_TIGHT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\s*([:=])\s*(\S+)")
+_DECIMALS = re.compile(r"[0-9]+\s*%?")
 
 
 def is_empty(node: Node) -> bool:
@@ -47,19 +48,20 @@ def _spaced(entry: Entry, findings: Findings) -> Entry:
     match = _TIGHT.fullmatch(key.text) if key.plain and is_empty(value) else None
     if match is None:
         return entry
-    fix = f"Write `{match[1]}: {match[2]}`."
-    findings.error(key.place, "space-missing", f"A space is missing behind the colon of `{match[0]}`.", fix)
+    lacks = "A space is missing behind the colon of" if match[2] == ":" else "A colon and a space are missing in"
+    fix = f"Write `{match[1]}: {match[3]}`."
+    findings.error(key.place, "space-missing", f"{lacks} `{match[0]}`.", fix)
     # As far as readers are concerned the value stands behind its colon.
-    place = Place(line=key.place.line, column=key.place.column + match.start(2))
-    return TextNode(text=match[1], plain=True, place=key.place), TextNode(text=match[2], plain=True, place=place)
+    place = Place(line=key.place.line, column=key.place.column + match.start(3))
+    return TextNode(text=match[1], plain=True, place=key.place), TextNode(text=match[3], plain=True, place=place)
 
 
 def _with_decimals(value: Node, decimals: TextNode, rest: Node) -> TextNode | None:
     """Return the number that its comma split into the value of one key and a key without a value."""
     if not (isinstance(value, TextNode) and value.plain and decimals.plain and is_empty(rest)):
         return None
-    number = f"{value.text}.{decimals.text}"
-    touching = decimals.place == Place(line=value.place.line, column=value.place.column + len(value.text) + 1)
-    if not (touching and decimals.text.isdecimal() and NUMBER.fullmatch(number)):
+    number = f"{value.text},{decimals.text}"
+    meant = meant_number(number) if _DECIMALS.fullmatch(decimals.text) else None
+    if meant is None or decimals.place.line != value.place.line:
         return None
-    return TextNode(text=number, plain=True, place=value.place)
+    return TextNode(text=meant, plain=True, place=value.place)

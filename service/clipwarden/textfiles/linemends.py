@@ -4,78 +4,23 @@ Nothing here knows whether a mend is right: `slips` offers one only where the fi
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from itertools import takewhile
+
+from clipwarden.textfiles.indents import INDENTS, SOFT_SPACES
+from clipwarden.textfiles.spots import Mend, Slip, Spot, indent_of, says_something
 
 QUOTED = r'"(?:[^"\\]|\\.)*"' + r"|'(?:[^']|'')*'"
 CURLY = "“”„‟«»‘’‚‹›"  # noqa: RUF001  what Word and web pages put for quotes
 BULLETS = "–—―‒−•·‣▪●○◦*"  # noqa: RUF001  what they put for the dash of a list
-SOFT_BLANKS = re.compile("[\u00a0\u2007\u202f\u2002-\u2006\u2009\u3000]")
 
 _HEAD = re.compile(r"(\s*(?:- +)*(?:[A-Za-z_][\w.-]*\s*:\s+)?)(\S.*?)\s*")
 _KEY_LINE = re.compile(r"\s*(?:- +)*[A-Za-z_][\w.-]*\s*:(\s|$)")
 _BULLET = re.compile(rf"(\s*)[{re.escape(BULLETS)}]\s*(\S.*)")
-_TIGHT_DASH = re.compile(r"(\s*)-(?=[^\s\d.-])(.*)")
-_ROW = re.compile(rf"\[?((?:{QUOTED})(?:\s*,\s*(?:{QUOTED}))*)\s*,?\s*\]?")
+_TIGHT_DASH = re.compile(r"(\s*)(?:-(?=[^\s\d.-])|--\s*(?=[^\s-]))(.*)")
+_NUMBERED = re.compile(r"(\s*)[0-9]{1,2}[.)]\s+(\S.*)")
+_ROW = re.compile(rf"\[?((?:{QUOTED})(?:\s*,?\s*(?:{QUOTED}))*)\s*,?\s*\]?")
 _SPECIAL = "@`%&*!|>#,]}?"
-_MAX_SHIFTED = 60
-"""Lines that are moved together; a category has about 20."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Spot:
-    """A line among the lines of its file; both count from 0."""
-
-    lines: Sequence[str]
-    index: int
-
-    @property
-    def line(self) -> str:
-        """The line itself, without its end."""
-        return self.lines[self.index]
-
-    @property
-    def indent(self) -> int:
-        """How many blanks it begins with."""
-        return indent_of(self.line)
-
-    @property
-    def above(self) -> str:
-        """The nearest line above that says something; empty where none does."""
-        return next((line for line in reversed(self.lines[: self.index]) if says_something(line)), "")
-
-
-Mend = tuple[str, ...]
-"""Lines: as many as they replace, from the slip's own on; or several for one, where a line has to be split."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Slip:
-    """A slip of the hand.
-
-    Attributes:
-        message: What is wrong, in the author's words.
-        mends: Yields what may have been meant, the likeliest first; nothing where the line does not look like it.
-        splits: Whether a mend makes several lines of one.
-        reach: How many lines above the one where reading failed the slip may be.
-        code: Rule name of the finding.
-    """
-
-    message: str
-    mends: Callable[[Spot], Iterator[Mend]]
-    splits: bool = False
-    reach: int = 3
-    code: str = "yaml-syntax"
-
-
-def says_something(line: str) -> bool:
-    """Tell whether a line is neither blank nor a comment."""
-    return bool(line.strip()) and not line.lstrip().startswith("#")
-
-
-def indent_of(line: str) -> int:
-    """Count the blanks that a line begins with."""
-    return len(line) - len(line.lstrip(" "))
 
 
 def straight(text: str) -> str:
@@ -84,27 +29,13 @@ def straight(text: str) -> str:
     return f"'{inner}'" if '"' in inner and "'" not in inner else f'"{inner.replace(chr(34), "")}"'
 
 
-def _soft_blanks(spot: Spot) -> Iterator[Mend]:
-    if SOFT_BLANKS.search(spot.line):
-        plain = SOFT_BLANKS.sub(" ", spot.line)
-        yield (plain,)
-        yield from ((" " * width + plain.lstrip(" "),) for width in _widths(spot))
-
-
-def _tabs(spot: Spot) -> Iterator[Mend]:
-    if "\t" in spot.line:
-        body = spot.line.lstrip(" \t")
-        yield from ((" " * width + body,) for width in _widths(spot))
-        yield (spot.line.replace("\t", " "),)
-
-
 def _slashes(spot: Spot) -> Iterator[Mend]:
-    if match := re.fullmatch(r"(\s*)(?://|--|;|/\*)\s*(.*?)\s*(?:\*/)?", spot.line):
+    if match := re.fullmatch(r"(\s*)(?://|;|/\*)\s*(.*?)\s*(?:\*/)?", spot.line):
         yield (f"{match[1]}# {match[2]}",)
 
 
 def _pasted_dash(spot: Spot) -> Iterator[Mend]:
-    if match := _BULLET.fullmatch(spot.line):
+    if match := _BULLET.fullmatch(spot.line) or _NUMBERED.fullmatch(spot.line):
         yield (f"{match[1]}- {match[2]}",)
 
 
@@ -132,9 +63,12 @@ def _tight_colon(spot: Spot) -> Iterator[Mend]:
 
 
 def _no_colon(spot: Spot) -> Iterator[Mend]:
-    # Only a word that is a key elsewhere in the file is taken for one.
+    # Only a word that is a key, or is one elsewhere in the file, is taken for one.
     match = re.fullmatch(r"(\s*(?:- +)?)([A-Za-z_]\w*)(?:\s+(\S.*))?", spot.line)
-    if match and any(re.match(rf"\s*(?:- +)?{match[2]}:(\s|$)", line) for line in spot.lines):
+    if match is None:
+        return
+    key = re.compile(rf"\s*(?:- +)?{match[2]}:(\s|$)")
+    if match[2] in spot.keys or any(key.match(line) for line in spot.lines):
         yield (f"{match[1]}{match[2]}: {match[3] or ''}".rstrip(),)
 
 
@@ -153,23 +87,44 @@ def _row_behind_dash(spot: Spot) -> Iterator[Mend]:
 
 def _no_brackets(spot: Spot) -> Iterator[Mend]:
     match = _HEAD.fullmatch(spot.line)
-    if match and ":" in match[1] and (row := _ROW.fullmatch(match[2])):
-        yield (f"{match[1]}[{row[1]}]",)
+    row = _ROW.fullmatch(match[2]) if match and ":" in match[1] else None
+    items = re.findall(QUOTED, row[1]) if row else []
+    if match and match[2][0] != "[" and (len(items) > 1 or (items and match[2][-1] == "]")):
+        yield (f"{match[1]}[{', '.join(items)}]",)
 
 
-def _open_bracket(spot: Spot) -> Iterator[Mend]:
+def _brackets(spot: Spot) -> Iterator[Mend]:
     closers = {"[": "]", "{": "}"}
     due: list[str] = []
-    for mark in re.sub(QUOTED, "", spot.line):
-        if mark in closers:
-            due.append(closers[mark])
-        elif due and mark == due[-1]:
-            due.pop()
-    if due:
-        yield (spot.line.rstrip().removesuffix(",") + "".join(reversed(due)),)
+    parts: list[str] = []
+    line = spot.line.rstrip()
+    for part in re.findall(rf"{QUOTED}|.", line):
+        if part in closers:
+            due.append(closers[part])
+        elif part in closers.values():
+            # The bracket that is due, whichever was typed; none where none is.
+            parts.append(due.pop() if due else "")
+            continue
+        parts.append(part)
+    mended = "".join(parts).removesuffix("," if due else "") + "".join(reversed(due))
+    if mended != line:
+        yield (mended,)
+    elif not due:
+        # What an earlier line opened ends here.
+        yield from ((line.removesuffix(",") + closer,) for closer in closers.values())
+
+
+def _remark(spot: Spot) -> Iterator[Mend]:
+    if match := re.fullmatch(r"(.*[\]}])\s+([^#\s\"':][^\"':]*)", spot.line):
+        yield (f"{match[1]}  # {match[2]}",)
 
 
 def _no_comma(spot: Spot) -> Iterator[Mend]:
+    if re.match(r"\s*[\"']", "".join(spot.lines[spot.index + 1 : spot.index + 2])):
+        yield (f"{spot.line.rstrip()},",)
+    semicolons = re.sub(rf"({QUOTED})|;", lambda match: match[1] or ",", spot.line)
+    if semicolons != spot.line and re.search(r"[\[{]", spot.line):
+        yield (semicolons,)
     for pattern in (rf"({QUOTED})\s+(?={QUOTED})", r"((?<=[{,])[^{},:]*:\s+[^\s,:{}]+)\s+(?=[A-Za-z_]\w*:\s)"):
         mended = re.sub(pattern, r"\1, ", spot.line)
         if mended != spot.line:
@@ -189,9 +144,17 @@ def _open_quote(spot: Spot) -> Iterator[Mend]:
     for quote in ('"', "'"):
         if line.count(quote) % 2 == 0:
             continue
-        ends = [match.start() for match in re.finditer(rf",\s*(?={quote})|\s*[\]}}]+\s*,?$|,\s+|,?\s*$", line)]
-        starts = [match.end() for match in re.finditer(r"[\[,]\s*|- +|:\s+", line)]
-        yield from ((line[:at] + quote + line[at:],) for at in (*dict.fromkeys(ends), *starts))
+        if line[-1] in "\"'":
+            yield (line[:-1] + quote,)
+        # Before the next quoted item or the end first: a comma may well be part of the text.
+        for ends in (rf",\s*(?={quote})", r"\s*[\]}]+\s*,?$", r",?\s*$", r",\s+"):
+            yield from ((line[: at.start()] + quote + line[at.start() :],) for at in re.finditer(ends, line))
+        yield from ((line[: at.end()] + quote + line[at.end() :],) for at in re.finditer(r"[\[,]\s*|- +|:\s+", line))
+
+
+def _open_quote_above(spot: Spot) -> Iterator[Mend]:
+    if re.match(r"\s+[^\s\"'-][^\"']*$", spot.line) and not _KEY_LINE.match(spot.line):
+        yield from ((spot.line.rstrip() + quote,) for quote in "\"'")
 
 
 def _curly(spot: Spot) -> Iterator[Mend]:
@@ -215,6 +178,15 @@ def _special(spot: Spot) -> Iterator[Mend]:
     yield from _quote_whole(spot, lambda text: text[0] in _SPECIAL)
 
 
+def _bare_items(spot: Spot) -> Iterator[Mend]:
+    bare = re.compile(r"(?<=[\[,])(\s*)([^\"'\s\[\]{},][^\"\[\]{},]*?)(?=\s*[,\]])")
+    odd = [match for match in bare.finditer(spot.line) if re.search(rf"^[{re.escape(_SPECIAL)}]|\s#|\?", match[2])]
+    for match in odd:
+        yield (f"{spot.line[: match.start()]}{match[1]}{straight(match[2])}{spot.line[match.end() :]}",)
+    if len(odd) > 1:
+        yield (bare.sub(lambda match: match[1] + straight(match[2]), spot.line),)
+
+
 def _quote_whole(spot: Spot, fits: Callable[[str], bool]) -> Iterator[Mend]:
     match = _HEAD.fullmatch(spot.line)
     if match and match[1].strip() and fits(match[2]) and match[2][0] not in "[{\"'":
@@ -223,65 +195,55 @@ def _quote_whole(spot: Spot, fits: Callable[[str], bool]) -> Iterator[Mend]:
 
 def _no_dash(spot: Spot) -> Iterator[Mend]:
     item = re.match(r"(\s*)- ", spot.above)
-    if item and not _KEY_LINE.match(spot.line) and says_something(spot.line):
+    if _BULLET.match(spot.line):
+        return
+    if item and not _KEY_LINE.match(spot.above) and not _KEY_LINE.match(spot.line) and says_something(spot.line):
         yield (f"{item[1]}- {spot.line.strip()}",)
 
 
-def _indent(spot: Spot) -> Iterator[Mend]:
-    if not says_something(spot.line):
+def _no_dashes(spot: Spot) -> Iterator[Mend]:
+    if not spot.above.rstrip().endswith(":"):
         return
-    for width in _widths(spot):
-        yield (" " * width + spot.line.lstrip(" "),)
-    # A section that was pasted moves as a whole: every line below that is not further left.
-    rest = spot.lines[spot.index :]
-    size = next((count for count, line in enumerate(rest) if line.strip() and indent_of(line) < spot.indent), len(rest))
-    if 1 < size <= _MAX_SHIFTED:
-        for width in _widths(spot):
-            yield tuple(_moved(line, width - spot.indent) for line in rest[:size])
+    run = list(takewhile(re.compile(rf"\s*(?:{QUOTED})\s*").fullmatch, spot.lines[spot.index :]))
+    if run:
+        yield tuple(" " * indent_of(line) + f"- {line.strip()}" for line in run)
 
 
-def _moved(line: str, by: int) -> str:
-    return line if not line.strip() else " " * max(0, indent_of(line) + by) + line.lstrip(" ")
+def _no_dash_before_key(spot: Spot) -> Iterator[Mend]:
+    match = re.fullmatch(r"( *)  (([A-Za-z_]\w*):(?:\s.*)?)", spot.line)
+    if match and any(re.match(rf" *- +{match[3]}:", line) for line in spot.lines):
+        yield (f"{match[1]}- {match[2]}",)
 
 
-def _widths(spot: Spot) -> list[int]:
-    """Return the indentations that lines around have, the nearest to this line's own first."""
-    near = [line for line in spot.lines[max(0, spot.index - 12) : spot.index + 3] if says_something(line)]
-    plain = [line.lstrip(" \t") for line in near]
-    found = {indent_of(line) for line in near if not line.startswith("\t")}
-    found |= {indent_of(line) + 2 for line, body in zip(near, plain, strict=True) if body.startswith("- ")}
-    if spot.above.rstrip().endswith(":"):
-        found.add(indent_of(spot.above) + 2)
-    own = indent_of(spot.above) if spot.line.startswith("\t") else spot.indent
-    widths = sorted(found, key=lambda width: (abs(width - own), -width))
-    return [width for width in widths if width != spot.indent or spot.line.startswith("\t")]
-
-
-TABS = Slip(message="This line is indented with a tab, which YAML forbids.", mends=_tabs, code="tab")
 DASHES = (
     Slip(message="A space is missing behind the dash.", mends=_tight_dash),
-    Slip(message="This is not the dash that YAML knows, the one on the keyboard.", mends=_pasted_dash),
+    Slip(message="An item of a list begins with the dash of the keyboard and a space.", mends=_pasted_dash),
 )
 SLIPS = (
-    Slip(message="This line holds a non-breaking space, which YAML takes for a letter.", mends=_soft_blanks),
+    SOFT_SPACES,
     Slip(message="A comment begins with #.", mends=_slashes),
     Slip(message="A number stands alone, without a sign of comparison.", mends=_comparison),
     Slip(message="A colon belongs behind the key, not an equals sign.", mends=_equals),
     Slip(message="A space is missing behind the colon.", mends=_tight_colon),
     Slip(message="An apostrophe ends a text in single quotes; double quotes hold it.", mends=_apostrophe),
     Slip(message="A quote is missing here.", mends=_open_quote, reach=40),
+    Slip(message="A quote that was opened above is not closed.", mends=_open_quote_above, reach=12, surely=True),
     Slip(message="These are not the quotes that YAML knows.", mends=_curly),
-    Slip(message="Only a part of this text stands in quotes.", mends=_partly_quoted),
+    Slip(message="A bracket is missing, or one too many.", mends=_brackets, reach=12, surely=True),
     Slip(message="Each item of a list has a dash, and a line of its own.", mends=_row_behind_dash, splits=True),
     Slip(message="Several texts need square brackets around them.", mends=_no_brackets),
-    Slip(message="A bracket is not closed.", mends=_open_bracket, reach=12),
+    Slip(message="Only a part of this text stands in quotes.", mends=_partly_quoted),
     Slip(message="A comma is missing between two items.", mends=_no_comma),
+    Slip(message="A remark begins with #.", mends=_remark),
     Slip(message="There is a comma too many at the end of the line.", mends=_last_comma),
     Slip(message="A text that holds a colon needs quotes around it.", mends=_colon),
     Slip(message="A text that begins with a special character needs quotes around it.", mends=_special),
+    Slip(message="This text needs quotes around it.", mends=_bare_items),
     *DASHES,
-    Slip(message="The dash before this item is missing.", mends=_no_dash),
     Slip(message="A colon is missing behind the key.", mends=_no_colon),
-    Slip(message="This line is indented unlike those that it belongs with.", mends=_indent),
+    Slip(message="The dash before each of these items is missing.", mends=_no_dashes),
+    Slip(message="The dash before this item is missing.", mends=_no_dash),
+    Slip(message="The dash before the first key of this item is missing.", mends=_no_dash_before_key, reach=40),
+    *INDENTS,
 )
 """In the order in which they are tried: what says more about the line comes first."""

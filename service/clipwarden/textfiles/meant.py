@@ -46,7 +46,7 @@ def meant_day(text: str) -> str | None:
 
 def meant_texts(text: str) -> str:
     """Return a list of the texts that commas or semicolons part, in brackets and straight quotes."""
-    inner = text.strip().removeprefix("(").removesuffix(")")
+    inner = text.strip().removeprefix("(").removesuffix(")").removeprefix("[").removesuffix("]")
     parts = re.findall(rf"\s*({QUOTED}|[^,;]+)\s*[,;]?", inner[:_LONGEST])
     return in_brackets(part for part in map(str.strip, parts) if part) if parts else in_brackets([inner])
 
@@ -61,7 +61,7 @@ def meant_quotes(text: str) -> str | None:
     first, last, inner = text[:1], text[-1:], text[1:-1]
     pasted = first in CURLY and last in CURLY and not re.search(f"[{_DOUBLE_CURLY}]", inner)
     # A comma inside pasted quotes parts them; a quote behind a digit stands for inches.
-    half = first in _DOUBLE_CURLY and not re.search(f"[{_DOUBLE_CURLY}]", text[1:])
+    half = len(re.findall(f"[{_DOUBLE_CURLY}]", text)) == 1 and (first in _DOUBLE_CURLY or last in _DOUBLE_CURLY)
     stray = last == '"' and text.count('"') == 1 and not re.search(r'[0-9]"$', text)
     return straight(text) if inner.strip() and (pasted or half or stray) else None
 

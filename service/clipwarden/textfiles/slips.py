@@ -1,171 +1,125 @@
 """Lines that YAML cannot read in; the slip of the hand that explains it out, with the author's own line corrected."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator
 from itertools import islice, takewhile
 
-import yaml
-
 from clipwarden.textfiles.findings import Findings, Place
-from clipwarden.textfiles.linemends import (
-    DASHES,
-    SLIPS,
-    TABS,
-    Mend,
-    Slip,
-    Spot,
-    indent_of,
-    says_something,
-)
+from clipwarden.textfiles.indents import TABS
+from clipwarden.textfiles.linemends import DASHES, SLIPS
+from clipwarden.textfiles.sections import MAX_SECTION, Lines, pieces, shape_of
+from clipwarden.textfiles.spots import Mend, Slip, Spot, indent_of
 
 MAX_TAB_FINDINGS = 10
 """A file indented with tabs throughout needs no finding for each line."""
-MAX_CHUNK = 300
-"""Lines that are parsed to try a mend: about 10 ms. A category has about 20."""
+MAX_TRIED = 1_000_000
+"""Characters that are parsed to try mends of one file: 8 s for whoever tries to make it slow, else some 100,000."""
+MAX_LINE = 5000
+"""Characters of the longest line that is looked at; some patterns take the square of its length."""
+_MOST_RUNS = 50
 _LONGEST_SHOWN = 120
 """Characters of a mended line that a message shows; of a longer one, those around the mend."""
 _AROUND = 40
-
-Lines = tuple[str, ...]
-_Shape = tuple[str, ...]
 _TAB_INDENT = re.compile(r" *\t")
 
 
-def mend_line(lines: Lines, failed: int, findings: Findings) -> Lines | None:
-    """Find and report the slip at or above the line where reading failed.
+class Mender:
+    """Finds the slips in one file, reports each, and returns the lines as they were meant, as many.
 
     Args:
-        lines: The file's, without their ends.
-        failed: Index of the line where the parser gave up; may lie behind the last.
-        findings: Receives the slip.
-
-    Returns:
-        The lines, as many, as they were meant; None, without a finding, where no mend makes them readable.
+        findings: Receives the slips.
+        keys: Words that the file's language knows as keys.
     """
-    for whole in (True, False):
-        for slip in SLIPS:
-            last = min(failed, len(lines) - 1)
-            for index in range(last, max(-1, last - slip.reach - 1), -1):
-                if (mended := _try(slip, lines, index, findings, whole=whole)) is not None:
-                    return mended
-    return None
 
+    def __init__(self, findings: Findings, keys: Collection[str]) -> None:
+        self._findings = findings
+        self._keys = keys
+        self._left = MAX_TRIED
 
-def _try(slip: Slip, lines: Lines, index: int, findings: Findings, *, whole: bool) -> Lines | None:
-    for mend in slip.mends(Spot(lines=lines, index=index)):
-        mended = (*lines[:index], *mend, *lines[index + (1 if slip.splits else len(mend)) :])
-        if _helps(lines, mended, index, len(mend), whole=whole):
-            _report(findings, slip, lines, index, mend)
-            # What lies below keeps its line number: of a line that was split the first part stands for all.
-            return (*lines[:index], mend[0], *lines[index + 1 :]) if slip.splits else mended
-    return None
+    def mend_line(self, lines: Lines, failed: int) -> Lines | None:
+        """Mend the slip at or above the line where reading failed.
 
+        Args:
+            lines: The file's, without their ends.
+            failed: Index of the line where the parser gave up; may lie behind the last.
 
-def mend_tabs(lines: Lines, findings: Findings, *, mends: bool) -> Lines:
-    """Report lines that are indented with tabs.
-
-    Args:
-        lines: The file's, without their ends.
-        findings: Receives a finding for each of the first such lines, with its mend where one is sure.
-        mends: Whether to look for mends.
-
-    Returns:
-        The lines, mended.
-    """
-    indented = ((index, match) for index, line in enumerate(lines) if (match := _TAB_INDENT.match(line)))
-    for index, match in islice(indented, MAX_TAB_FINDINGS):
-        if mends and (mended := _mend_tab(lines, index, findings)):
-            lines = mended
-        else:
-            findings.error(Place(line=index + 1, column=match.end()), TABS.code, TABS.message, "Indent with spaces.")
-    return lines
-
-
-def _mend_tab(lines: Lines, index: int, findings: Findings) -> Lines | None:
-    return _try(TABS, lines, index, findings, whole=True) or _try(TABS, lines, index, findings, whole=False)
-
-
-def mend_items(lines: Lines, findings: Findings) -> Lines:
-    """Report pasted bullets and dashes that touch their text, where YAML reads several items as one text.
-
-    Args:
-        lines: The file's, without their ends.
-        findings: Receives a finding for each such line.
-
-    Returns:
-        The lines, mended.
-    """
-    found = {index: found for index in range(len(lines)) if (found := _as_item(lines, index))}
-    for index in found:
-        if index - 1 in found or not Spot(lines=lines, index=index).above.rstrip().endswith(":"):
-            continue
-        run = list(takewhile(lambda at: at in found, range(index, len(lines))))
-        mended = (*lines[:index], *(found[at][1] for at in run), *lines[run[-1] + 1 :])
-        before, after = _shape(_chunk(lines, index)), _shape(_chunk(mended, index))
-        if before and after and before != after:
-            for at in run:
-                _report(findings, found[at][0], lines, at, (found[at][1],))
-            lines = mended
-    return lines
-
-
-def _as_item(lines: Lines, index: int) -> tuple[Slip, str] | None:
-    """Return a line that begins with something like a dash as the item of a list, and the slip in it."""
-    spot = Spot(lines=lines, index=index)
-    return next(((slip, mend[0]) for slip in DASHES for mend in slip.mends(spot)), None)
-
-
-def _helps(lines: Lines, mended: Lines, index: int, size: int, *, whole: bool) -> bool:
-    """Tell whether a mend makes readable what was not: all of the section around it, or that up to the mend."""
-    if whole:
-        return _shape(_chunk(mended, index)) is not None and _shape(_chunk(lines, index)) is None
-    here = index - _start(mended, index)
-    upto = _chunk(mended, index)[: here + size]
-    return _shape(upto) is not None and _shape(_chunk(lines, index)[: here + 1]) is None
-
-
-def _chunk(lines: Lines, index: int) -> Lines:
-    """Return the section that a line stands in: a top-level key, or an item of the outermost lists."""
-    start = _start(lines, index)
-    width = _item_width(lines)
-    end = next((at for at in range(index + 1, len(lines)) if _opens(lines[at], width)), len(lines))
-    return lines[start : min(end, start + MAX_CHUNK)]
-
-
-def _start(lines: Lines, index: int) -> int:
-    width = _item_width(lines)
-    return next((at for at in range(index, -1, -1) if _opens(lines[at], width)), 0)
-
-
-def _opens(line: str, item_width: int) -> bool:
-    return says_something(line) and (indent_of(line) == 0 or (indent_of(line) == item_width and _is_item(line)))
-
-
-def _item_width(lines: Lines) -> int:
-    return min((indent_of(line) for line in lines if _is_item(line)), default=0)
-
-
-def _is_item(line: str) -> bool:
-    return re.match(r" *- +\w+:", line) is not None
-
-
-def _shape(lines: Sequence[str]) -> _Shape | None:
-    """Return the kinds of events in a piece of YAML; None where it cannot be read."""
-    try:
-        # Two documents, a directive or a lone text are readable, and never what a section was meant to be.
-        events = tuple(type(event).__name__ for event in yaml.parse("\n".join(lines), Loader=yaml.SafeLoader))
-    except (yaml.YAMLError, ValueError, OverflowError):
+        Returns:
+            The lines; None, without a finding, where no mend makes them readable.
+        """
+        last = min(failed, len(lines) - 1)
+        for whole in (True, False):
+            for slip in (slip for slip in SLIPS if whole or not slip.surely):
+                for index in range(last, max(-1, last - slip.reach - 1), -1):
+                    if (mended := self._try(slip, lines, index, whole=whole)) is not None:
+                        return mended
         return None
-    return events if events.count("DocumentStartEvent") <= 1 else None
+
+    def mend_tabs(self, lines: Lines) -> Lines:
+        """Mend lines that are indented with tabs; beyond the first such lines they are left to the parser."""
+        for index, match in tabs(lines):
+            mended = self._try(TABS, lines, index, whole=True) or self._try(TABS, lines, index, whole=False)
+            if mended is None:
+                report_tab(index, match.end(), self._findings)
+            lines = mended or lines
+        return lines
+
+    def mend_items(self, lines: Lines) -> Lines:
+        """Mend pasted bullets and dashes that touch their text, where YAML reads several items as one text."""
+        found = {index: found for index in range(len(lines)) if (found := self._as_item(lines, index))}
+        first = (index for index in found if index - 1 not in found)
+        opening = (index for index in first if Spot(lines=lines, index=index).above.rstrip().endswith(":"))
+        for index in islice(opening, _MOST_RUNS):
+            run = list(takewhile(found.__contains__, range(index, len(lines))))
+            mended = (*lines[:index], *(found[at][1] for at in run), *lines[run[-1] + 1 :])
+            before, after = map(shape_of, pieces(lines, mended, index, len(run), whole=True))
+            if before and after and before != after:
+                for at in run:
+                    self._report(found[at][0], lines, at, (found[at][1],))
+                lines = mended
+        return lines
+
+    def _as_item(self, lines: Lines, index: int) -> tuple[Slip, str] | None:
+        """Return a line that begins with something like a dash as the item of a list, and the slip in it."""
+        spot = Spot(lines=lines, index=index)
+        return next(((slip, mend[0]) for slip in DASHES for mend in slip.mends(spot)), None)
+
+    def _try(self, slip: Slip, lines: Lines, index: int, *, whole: bool) -> Lines | None:
+        if len(lines[index]) > MAX_LINE or self._left < 0:
+            return None
+        for mend in slip.mends(Spot(lines=lines, index=index, keys=self._keys)):
+            mended = (*lines[:index], *mend, *lines[index + (1 if slip.splits else len(mend)) :])
+            if self._helps(lines, mended, index, len(mend), whole=whole):
+                self._report(slip, lines, index, mend)
+                # What lies below keeps its line number: of a line that was split the first part stands for all.
+                return (*lines[:index], mend[0], *lines[index + 1 :]) if slip.splits else mended
+        return None
+
+    def _helps(self, lines: Lines, mended: Lines, index: int, size: int, *, whole: bool) -> bool:
+        """Tell whether a mend makes readable what was not: all of the section around it, or that up to the mend."""
+        before, after = pieces(lines, mended, index, size, whole=whole)
+        length = sum(map(len, after))
+        self._left -= length + len(lines)
+        if self._left < 0 or length > MAX_SECTION:
+            return False
+        return shape_of(after) is not None and shape_of(before) is None
+
+    def _report(self, slip: Slip, lines: Lines, index: int, mend: Mend) -> None:
+        old, new = lines[index], mend[0]
+        pairs = enumerate(zip(old, new, strict=False))
+        column = next((at for at, (was, becomes) in pairs if was != becomes), min(len(old), len(new)))
+        fix = _split_fix(mend) if slip.splits else _fix(old, new, column, len(mend), index)
+        self._findings.error(Place(line=index + 1, column=column + 1), slip.code, slip.message, fix)
 
 
-def _report(findings: Findings, slip: Slip, lines: Lines, index: int, mend: Mend) -> None:
-    old, new = lines[index], mend[0]
-    column = next(
-        (at for at, pair in enumerate(zip(old, new, strict=False)) if pair[0] != pair[1]), min(len(old), len(new))
-    )
-    fix = _split_fix(mend) if slip.splits else _fix(old, new, column, len(mend), index)
-    findings.error(Place(line=index + 1, column=column + 1), slip.code, slip.message, fix)
+def report_tab(index: int, column: int, findings: Findings) -> None:
+    """Report a tab where nobody can know how many spaces it stands for."""
+    findings.error(Place(line=index + 1, column=column), TABS.code, TABS.message, "Indent with spaces.")
+
+
+def tabs(lines: Lines) -> Iterator[tuple[int, re.Match[str]]]:
+    """Yield the first lines that are indented with a tab, and what indents them."""
+    found = ((index, match) for index, line in enumerate(lines) if (match := _TAB_INDENT.match(line)))
+    return islice(found, MAX_TAB_FINDINGS)
 
 
 def _split_fix(mend: Mend) -> str:
@@ -173,9 +127,10 @@ def _split_fix(mend: Mend) -> str:
 
 
 def _fix(old: str, new: str, column: int, size: int, index: int) -> str:
+    shown = f"`{_excerpt(new, column)}`"
     if new.strip() != old.strip() or new == old:
-        return f"Write `{_excerpt(new, column)}`."
-    begin = f"with {indent_of(new) or 'no'} space{'' if indent_of(new) == 1 else 's'}: `{_excerpt(new, column)}`."
+        return f"Write {shown}{', and the lines below likewise' if size > 1 else ''}."
+    begin = f"with {indent_of(new) or 'no'} space{'' if indent_of(new) == 1 else 's'}: {shown}."
     if size > 1:
         return f"Move lines {index + 1} to {index + size} so that the first of them begins {begin}"
     return f"Begin the line {begin}"
@@ -184,4 +139,6 @@ def _fix(old: str, new: str, column: int, size: int, index: int) -> str:
 def _excerpt(line: str, column: int) -> str:
     if len(line.strip()) <= _LONGEST_SHOWN:
         return line.strip()
-    return line[max(0, column - _AROUND) : column + _AROUND].strip()
+    start = line.rfind(", ", 0, max(0, column - _AROUND)) + 2 if column > _AROUND else 0
+    end = line.find(", ", column + _AROUND)
+    return line[start : end if end > 0 else len(line)].strip()[: 2 * _LONGEST_SHOWN]

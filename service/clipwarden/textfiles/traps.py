@@ -18,8 +18,6 @@ _READ_AS = {
     "value": "YAML reads {} as a default value",
 }
 _SEXAGESIMAL = re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?")
-NUMBER = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
-"""What is read as one."""
 _LONGEST_NUMBER = 100
 """Characters. No trap is longer, and a megabyte of digits is not worth matching."""
 

@@ -6,6 +6,7 @@ used on purpose: the C one differs in messages and columns, and the default poli
 """
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,7 +14,8 @@ import yaml
 
 from clipwarden.textfiles.findings import WHOLE_FILE, Findings, Place
 from clipwarden.textfiles.reading import check_characters, split_lines
-from clipwarden.textfiles.slips import Lines, mend_items, mend_line, mend_tabs
+from clipwarden.textfiles.sections import Lines
+from clipwarden.textfiles.slips import Mender, report_tab, tabs
 
 MAX_NODES = 100_000
 """Most values. The default policy has 400; parsing this many takes about 5 s on a core (measured)."""
@@ -34,12 +36,14 @@ class TextNode:
     Attributes:
         text: As written, escapes resolved.
         plain: Without quotes, so that YAML may read it as something other than text.
+        rows: Its lines, where it is plain and has several; YAML reads them as one.
         cut: What follows on its line and counts as a comment although no space is behind the #: `#1 fan`.
     """
 
     text: str
     plain: bool
     place: Place
+    rows: tuple[str, ...] = ()
     cut: str = ""
 
 
@@ -77,12 +81,13 @@ class _Mark(Protocol):
 Node = TextNode | ListNode | MapNode | BrokenNode
 
 
-def parse_tree(text: str, findings: Findings) -> Node | None:
+def parse_tree(text: str, findings: Findings, *, keys: Collection[str] = ()) -> Node | None:
     """Parse one YAML document.
 
     Args:
         text: The file's text.
         findings: Receives every problem of the YAML itself.
+        keys: Words that the file's language knows as keys: `mode shadow` lacks a colon.
 
     Returns:
         The root node, or None when there is nothing to go on with: after a finding, or where the file is empty or
@@ -91,13 +96,15 @@ def parse_tree(text: str, findings: Findings) -> Node | None:
     check_characters(text, findings)
     if findings.failed:
         return None
-    mends = len(text) <= MAX_MENDED
-    lines = mend_tabs(split_lines(text), findings, mends=mends)
-    if not mends:
-        return None if findings.failed else _parse(lines, findings, mends=False).root
-    lines = mend_items(lines, findings)
+    lines = split_lines(text)
+    if len(text) > MAX_MENDED:
+        for index, match in tabs(lines):
+            report_tab(index, match.end(), findings)
+        return None if findings.failed else _parse(lines, findings, None).root
+    mender = Mender(findings, keys)
+    lines = mender.mend_items(mender.mend_tabs(lines))
     for _ in range(MAX_SLIPS):
-        parsed = _parse(lines, findings, mends=True)
+        parsed = _parse(lines, findings, mender)
         if parsed.mended is None:
             return parsed.root
         lines = parsed.mended
@@ -112,7 +119,7 @@ class _Parsed:
     mended: Lines | None = None
 
 
-def _parse(lines: Lines, findings: Findings, *, mends: bool) -> _Parsed:
+def _parse(lines: Lines, findings: Findings, mender: Mender | None) -> _Parsed:
     loader = yaml.SafeLoader("\n".join(lines))
     try:
         return _Parsed(root=_Builder(loader, lines, findings).document())
@@ -121,7 +128,7 @@ def _parse(lines: Lines, findings: Findings, *, mends: bool) -> _Parsed:
     except (yaml.YAMLError, ValueError, OverflowError) as exc:
         # ValueError and OverflowError: PyYAML calls chr() and int() on escapes and %YAML versions unchecked.
         mark = getattr(exc, "problem_mark", None) or loader.get_mark()
-        if mends and (mended := mend_line(lines, mark.line, findings)):
+        if mender and (mended := mender.mend_line(lines, mark.line)):
             return _Parsed(mended=mended)
         _report_syntax(exc, mark, findings)
         return _Parsed()
@@ -212,12 +219,20 @@ class _Builder:
         place = _place(event.start_mark)
         if isinstance(event, yaml.ScalarEvent):
             plain = event.style is None
-            return TextNode(text=event.value, plain=plain, place=place, cut=self._cut(event) if plain else "")
+            rows, cut = (self._rows(event), self._cut(event)) if plain else ((), "")
+            return TextNode(text=event.value, plain=plain, place=place, rows=rows, cut=cut)
         if isinstance(event, yaml.SequenceStartEvent):
             return ListNode(items=self._items(depth), place=place, dashed=not event.flow_style)
         if isinstance(event, yaml.MappingStartEvent):
             return MapNode(entries=self._entries(depth), place=place)
         return BrokenNode(place=place)  # an alias: already reported
+
+    def _rows(self, event: yaml.Event) -> tuple[str, ...]:
+        start, end = event.start_mark, event.end_mark
+        if start is None or end is None or start.line == end.line:
+            return ()
+        first, *rest = self._lines[start.line : end.line + 1]
+        return tuple(row.strip() for row in (first[start.column :], *rest) if row.strip())
 
     def _cut(self, event: yaml.Event) -> str:
         mark = event.end_mark
@@ -246,13 +261,25 @@ class _Builder:
     def _refuse_extras(self, event: yaml.Event) -> bool:
         if isinstance(event, yaml.AliasEvent):
             message = f"Aliases (*{event.anchor}) are not allowed: a file says everything where it applies."
-            self._error(event, "alias", message, "Write the values out here.")
+            self._error(
+                event, "alias", message, "Write the values out here; put quotes around a text that begins with *."
+            )
             return True
         if anchor := getattr(event, "anchor", None):
-            self._error(event, "anchor", f"Anchors (&{anchor}) are not allowed.", f"Delete &{anchor}.")
+            self._error(
+                event,
+                "anchor",
+                f"Anchors (&{anchor}) are not allowed.",
+                f"Delete &{anchor}, or put quotes around a text that begins with it.",
+            )
         # "!" alone is YAML's non-specific tag, which changes how a scalar is read: refused like any other.
         if (tag := getattr(event, "tag", None)) is not None:
-            self._error(event, "tag", f"YAML tags ({tag}) are not allowed.", "Delete the tag; values need none.")
+            self._error(
+                event,
+                "tag",
+                f"YAML tags ({tag}) are not allowed.",
+                "Delete the tag; put quotes around a text that begins with !.",
+            )
             return True
         return False
 

@@ -10,8 +10,9 @@ from typing import TypeVar
 from clipwarden.textfiles.braces import is_empty, mend_entries
 from clipwarden.textfiles.findings import Findings, Path, Place
 from clipwarden.textfiles.linemends import straight
-from clipwarden.textfiles.meant import in_brackets, meant_day, meant_number, meant_quotes, meant_texts
-from clipwarden.textfiles.traps import NUMBER, forbidden_character, number_trap, text_trap
+from clipwarden.textfiles.lists import dashed, meant_items, meant_row
+from clipwarden.textfiles.meant import meant_day, meant_number, meant_quotes
+from clipwarden.textfiles.traps import forbidden_character, number_trap, text_trap
 from clipwarden.textfiles.tree import BrokenNode, ListNode, MapNode, Node, TextNode
 
 T = TypeVar("T")
@@ -19,9 +20,9 @@ T = TypeVar("T")
 MAX_TEXT = 1000
 """Longest text, in characters, unless a reader says otherwise: CLIP reads 75 tokens, a definition is one sentence."""
 
+_NUMBER = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
 _LONGEST_QUOTE = 80
 """Characters of the file's own text that a message repeats."""
-
 _PERCENT = 100
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
@@ -171,9 +172,13 @@ class Value:
             self.error("yaml-trap", f"{self.name}: {trap}.", f'Put it in quotes: "{shown(node.text)}".')
             return None
         if node.plain and (meant := meant_quotes(node.text)):
-            message = f"The quotes of {self.name} are not the two straight ones that YAML knows."
+            message = f"{self.name} needs straight quotes, one at each end."
             self.error("pasted-quotes", message, f"Write {self.rewritten(meant)}.")
             return None
+        if node.rows and self._head == "- ":
+            message = f"These {len(node.rows)} lines count as one text, {self.name}."
+            fix = f"For a text a line, write {dashed(node.rows)}; for one text, put quotes around it."
+            self.findings.warn(self.place, "wrapped-text", message, fix)
         if node.cut:
             message = f'"{shown(node.cut)}" counts as a comment here, so {self.name} is "{shown(node.text)}".'
             fix = (
@@ -264,9 +269,9 @@ class Value:
             self._wrong_kind(kind, f"Write {kind}, such as {example}.")
             return None
         if self._node.plain and self._node.text in ("", "~", "null", "Null", "NULL"):
-            self.error(
-                "empty-value", f"{self.name} has no value.", f"Write {kind}, such as {example}, or leave the key out."
-            )
+            leave = "delete the line" if self._head == "- " else "leave the key out"
+            fix = f"Write {kind}, such as {example}, or {leave}."
+            self.error("empty-value", f"{self.name} has no value.", fix)
             return None
         return self._node
 
@@ -293,10 +298,10 @@ class Value:
             fix = f"Write a plain decimal number, such as {self.rewritten(example)}."
             self.error(trap.code, f"{self.name}: {trap.message}.", fix)
             return None
-        if not NUMBER.fullmatch(node.text):
+        if not _NUMBER.fullmatch(node.text):
             meant = meant_number(node.text)
             fix = f"Write {self.rewritten(meant) if meant else wanted}."
-            self.error("wrong-type", f'{self.name} is "{shown(node.text)}", which is no number.', fix)
+            self.error("wrong-type", f'{self.name} is "{shown(node.text)}"; {_lacking(node.text, meant)}.', fix)
             return None
         if not node.plain:
             message = f"{self.name} is a text because of its quotes."
@@ -310,19 +315,16 @@ class Value:
         return value
 
     def _no_list(self, example: str, least: int) -> None:
-        node, texts = self._node, example.startswith('["')
-        if isinstance(node, TextNode) and node.plain and not node.text:
+        if is_empty(self._node):
             fix = f"Write at least one item: {self.rewritten(example)}."
             if least == 0:
                 fix = f"Write {self.rewritten('[]')}, or delete the line; to fill it: {self.rewritten(example)}."
             self.error("empty-value", f"{self.name} has nothing in it.", fix)
-        elif isinstance(node, TextNode) and texts:
-            meant = meant_texts(node.text) if node.plain else in_brackets([node.text])
-            self._wrong_kind("a list", f"Write {self.rewritten(meant)}.")
-        elif isinstance(node, MapNode) and texts and all(is_empty(value) for _, value in node.entries):
-            self._wrong_kind("a list", f"Write {self.rewritten(in_brackets(self.keys))}.")
+        elif items := meant_items(self._node, example):
+            self._wrong_kind("a list", items)
         else:
-            self._wrong_kind("a list", f"Write it as a list: {self.rewritten(example)}.")
+            row = meant_row(self._node, example) or example
+            self._wrong_kind("a list", f"Write {self.rewritten(row)}.")
 
     def _begins_again(self, key: TextNode, seen: Mapping[str, Place], rest: Iterable[TextNode]) -> bool:
         """Tell whether a repeated key begins a new item of a list, whose dash is missing."""
@@ -353,6 +355,12 @@ def closest(word: str, candidates: Collection[str]) -> str | None:
         return None
     tidy = word.casefold().replace("-", "_").strip()
     return next(iter(difflib.get_close_matches(tidy, candidates, n=1, cutoff=0.6)), None)
+
+
+def _lacking(text: str, meant: str | None) -> str:
+    if meant and "%" in text:
+        return "a number has no percent sign"
+    return "a number has a decimal point, not a comma" if meant and "," in text[:-1] else "that is no number"
 
 
 def _range(low: float, high: float, *, open_low: bool, open_high: bool) -> str:

@@ -23,6 +23,7 @@ from clipwarden.policy.schema import (
     Prompt,
     Thresholds,
 )
+from clipwarden.textfiles.linemends import straight
 from clipwarden.textfiles.values import Value
 
 
@@ -114,6 +115,10 @@ class ConceptReader:
     def _negative(self, value: Value) -> Phrase:
         if not value.is_map or _refuse_colon(value):
             return _text(value)
+        if value.keys and set(value.keys) <= {"text", "weight"}:
+            message = f"{value.name} is a map; a negative is a text alone, without a weight."
+            value.error("wrong-type", message, f"Write {value.rewritten(straight(value.peek('text')))}.")
+            return ""
         return self._vector(MapReader(value, VECTOR))
 
     def _phrase(self, fields: MapReader) -> Phrase:
