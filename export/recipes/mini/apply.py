@@ -8,7 +8,7 @@ from typing import Final
 
 from clipwarden.modelfolder.load import Model
 from clipwarden.policy.bundle.compile import compile_policy
-from clipwarden.policy.digest import fit_digest
+from clipwarden.policy.digest import fit_digest, lines_digest
 from clipwarden.policy.language.load import load_policy, parse_policy
 from clipwarden.scoring.score import sigmoid
 from clipwarden.tuning.fitting import (
@@ -94,6 +94,10 @@ def _write(path: Path, bare: str, fingerprint: str, slope: float, settings: Mapp
             f"  thresholds: {{unit: score, review: {setting.review}, block: {setting.block}}}",
         ]
     model_line = f'model: {{fingerprint: "{fingerprint}", calibration_scale: {slope}}}'
+    fitted = parse_policy(_rewrite(bare, lines, model_line), file=str(path)).policy
+    for category in fitted.categories:
+        chosen = lines_digest(category, fitted, fingerprint=fingerprint)
+        lines[category.id][-1] = lines[category.id][-1].removesuffix("}") + f', chosen_on: "{chosen}"}}'
     path.write_text(_rewrite(bare, lines, model_line))
     load_policy(path)  # a file that does not load is found here, not by its reader
 

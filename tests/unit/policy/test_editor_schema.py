@@ -27,7 +27,8 @@ SCHEMA = Draft202012Validator(policy_schema(), format_checker=Draft202012Validat
 LEFT_TO_LINT = {
     "compares one part of the file with another": {
         "adjusted-by-score", "both-sides", "duplicate-exemption", "duplicate-id", "duplicate-text",
-        "enforce-without-fingerprint", "enforce-without-thresholds", "idle-adjustment", "review-not-below-block",
+        "enforce-without-fingerprint", "enforce-without-thresholds", "hand-without-approval", "idle-adjustment",
+        "review-not-below-block",
         "unknown-attribute", "unknown-context", "vector-like-text",
     },
     "looks into the files that the policy names": {
