@@ -78,7 +78,7 @@ def _refuse_misspelt(environ: Mapping[str, str]) -> None:
 def _from_file(file: Path) -> dict[str, object]:
     findings = Findings(str(file))
     text = read_file(file, findings)
-    root = parse_tree(text, findings) if text is not None else None
+    root = parse_tree(text, findings, keys=SETTING_DOCS) if text is not None else None
     if findings.failed:
         raise ConfigError("\n".join(str(problem) for problem in findings.problems))
     if root is None:  # a file of comments sets nothing, which for settings is no fault

@@ -3,21 +3,19 @@
 import codecs
 import re
 import unicodedata
-from itertools import islice
 from pathlib import Path
 
 from clipwarden.textfiles.findings import WHOLE_FILE, Findings, Place
 
 MAX_BYTES = 1024 * 1024
 """Largest file; the default policy has 12 KB."""
-MAX_TAB_FINDINGS = 10
 
 # Bidirectional controls make a text look different from what it is (CVE-2021-42574); policies are read by auditors.
 _BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 FORBIDDEN = re.compile(
     rf"[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]|[\u2028\u2029{_BIDI}]"
 )
-_TAB_INDENT = re.compile(r"^ *\t", re.MULTILINE)
+_LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 def read_file(path: Path, findings: Findings) -> str | None:
@@ -71,7 +69,7 @@ def check_characters(text: str, findings: Findings) -> None:
 
     Args:
         text: The file's text.
-        findings: Receives the first forbidden character and the first tabs that indent a line.
+        findings: Receives the first forbidden character.
     """
     for match in FORBIDDEN.finditer(text):
         name = unicodedata.name(match[0], "control character")
@@ -80,10 +78,11 @@ def check_characters(text: str, findings: Findings) -> None:
             _place_in(text, match.start()), "bad-character", message, "Delete it; retype the line if need be."
         )
         return  # a binary file would otherwise yield a finding for each byte
-    # A file indented with tabs throughout needs no finding for each line, and each place costs a scan.
-    for match in islice(_TAB_INDENT.finditer(text), MAX_TAB_FINDINGS):
-        place = _place_in(text, match.end() - 1)
-        findings.error(place, "tab", "This line is indented with a tab, which YAML forbids.", "Indent with spaces.")
+
+
+def split_lines(text: str) -> tuple[str, ...]:
+    """Return a text's lines without their ends, as YAML counts them."""
+    return tuple(_LINE_END.split(text))
 
 
 def _place_in(text: str, offset: int) -> Place:

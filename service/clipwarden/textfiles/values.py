@@ -3,11 +3,15 @@
 import difflib
 import math
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import date
 from typing import TypeVar
 
+from clipwarden.textfiles.braces import is_empty, mend_entries
 from clipwarden.textfiles.findings import Findings, Path, Place
+from clipwarden.textfiles.linemends import straight
+from clipwarden.textfiles.lists import dashed, meant_items, meant_row
+from clipwarden.textfiles.meant import meant_day, meant_number, meant_quotes
 from clipwarden.textfiles.traps import forbidden_character, number_trap, text_trap
 from clipwarden.textfiles.tree import BrokenNode, ListNode, MapNode, Node, TextNode
 
@@ -16,10 +20,10 @@ T = TypeVar("T")
 MAX_TEXT = 1000
 """Longest text, in characters, unless a reader says otherwise: CLIP reads 75 tokens, a definition is one sentence."""
 
+_NUMBER = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
 _LONGEST_QUOTE = 80
 """Characters of the file's own text that a message repeats."""
-
-_NUMBER = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
+_PERCENT = 100
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
@@ -30,10 +34,12 @@ class Value:
         node: The node of the tree.
         path: Keys and indices that lead to it.
         findings: Receives what is wrong; learns the value's place.
+        dashed: Whether it stands behind the dash of a list.
     """
 
-    def __init__(self, node: Node, path: Path, findings: Findings) -> None:
+    def __init__(self, node: Node, path: Path, findings: Findings, *, dashed: bool = False) -> None:
         self._node = node
+        self._head = f"{shown(path[-1])}: " if path and isinstance(path[-1], str) else "- " if dashed else ""
         self.path = path
         self.findings = findings
         findings.places[path] = node.place
@@ -53,6 +59,41 @@ class Value:
         """Whether the value is a mapping."""
         return isinstance(self._node, MapNode)
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of a map, as written; none of anything else."""
+        return tuple(key.text for key, _ in self._node.entries) if isinstance(self._node, MapNode) else ()
+
+    @property
+    def written(self) -> str:
+        """A single value as messages show it, with its key or its dash; empty for a list or a map."""
+        return self.rewritten(shown(self._node.text)) if isinstance(self._node, TextNode) else ""
+
+    def peek(self, key: str) -> str:
+        """Return the single value behind a key of a map, unread; empty where there is none."""
+        entries = self._node.entries if isinstance(self._node, MapNode) else ()
+        return next((shown(node.text) for name, node in entries if name.text == key and isinstance(node, TextNode)), "")
+
+    def text_with_colon(self, known: Collection[str]) -> str | None:
+        """Return the text that a colon outside quotes turned into a map of one entry.
+
+        Args:
+            known: Keys that such a map may have.
+
+        Returns:
+            The text in quotes; None where a map was meant.
+        """
+        if not isinstance(self._node, MapNode) or len(self._node.entries) != 1:
+            return None
+        key, value = self._node.entries[0]
+        if not isinstance(value, TextNode) or closest(key.text, known):
+            return None
+        return straight(f"{key.text}: {value.text}")
+
+    def rewritten(self, text: str) -> str:
+        """Return what the author would write for this value to be another: with its key, or with its dash."""
+        return f"`{self._head}{text}`"
+
     def error(self, code: str, message: str, fix: str) -> None:
         """Report an error at this value."""
         self.findings.error(self.place, code, message, fix)
@@ -69,9 +110,13 @@ class Value:
             Its items; empty after a finding.
         """
         if not isinstance(self._node, ListNode):
-            self._wrong_kind("a list", f"Write it as a list: {example}.")
+            self._no_list(example, least)
             return []
-        values = [Value(item, (*self.path, index), self.findings) for index, item in enumerate(self._node.items)]
+        dashed = self._node.dashed
+        values = [
+            Value(item, (*self.path, index), self.findings, dashed=dashed)
+            for index, item in enumerate(self._node.items)
+        ]
         if len(values) < least:
             self.error("empty-value", f"{self.name} is empty.", f"Write at least one item: {example}.")
         if len(values) > most:
@@ -92,11 +137,17 @@ class Value:
             self._wrong_kind("a map of keys and values", f"Write it as a map: {example}.")
             return
         seen: dict[str, Place] = {}
-        for key, node in self._node.entries:
+        entries = mend_entries(self._node, self.name, self.findings)
+        for index, (key, node) in enumerate(entries):
             if key.plain and key.text == "<<":
                 self.findings.error(
                     key.place, "merge-key", "Merge keys (<<) are not allowed.", "Write the keys out here."
                 )
+            elif key.text in seen and self._begins_again(key, seen, (each for each, _ in entries[index + 1 :])):
+                message = f"A second `{key.text}` in one item, the first being on line {seen[key.text].line}."
+                value = f"{key.text}: {node.text if isinstance(node, TextNode) else '...'}"
+                self.findings.error(key.place, "duplicate-key", message, f"Begin a new item with a dash: `- {value}`.")
+                return
             elif key.text in seen:
                 message = f'The key "{shown(key.text)}" was already given on line {seen[key.text].line}.'
                 self.findings.error(key.place, "duplicate-key", message, "Keep one of the two.")
@@ -120,6 +171,20 @@ class Value:
         if node.plain and (trap := text_trap(node.text)):
             self.error("yaml-trap", f"{self.name}: {trap}.", f'Put it in quotes: "{shown(node.text)}".')
             return None
+        if node.plain and (meant := meant_quotes(node.text)):
+            message = f"{self.name} needs straight quotes, one at each end."
+            self.error("pasted-quotes", message, f"Write {self.rewritten(meant)}.")
+            return None
+        if node.rows and self._head == "- ":
+            message = f"These {len(node.rows)} lines count as one text, {self.name}."
+            fix = f"For a text a line, write {dashed(node.rows)}; for one text, put quotes around it."
+            self.findings.warn(self.place, "wrapped-text", message, fix)
+        if node.cut:
+            message = f'"{shown(node.cut)}" counts as a comment here, so {self.name} is "{shown(node.text)}".'
+            fix = (
+                f"Write {self.rewritten(straight(f'{node.text} {node.cut}'))}; in a comment, put a space behind the #."
+            )
+            self.findings.warn(self.place, "comment-in-text", message, fix)
         return self._tidy(node, limit, example)
 
     def choice(self, choices: Mapping[str, T], *, habits: Mapping[str, str] | None = None) -> T | None:
@@ -138,14 +203,18 @@ class Value:
             return None
         if node.text in choices:
             return choices[node.text]
-        guess = (habits or {}).get(node.text.casefold()) or closest(node.text, choices)
+        habits = habits or {}
+        word = closest(node.text, [*choices, *habits])
+        guess = habits.get(node.text.casefold()) or habits.get(word or "", word)
         fix = f'Did you mean "{guess}"?' if guess else f"Write one of: {allowed}."
         trap = text_trap(node.text) if node.plain else None
         message = f'{self.name} is "{shown(node.text)}"{f" ({trap})" if trap else ""}; it must be one of {allowed}.'
         self.error("unknown-value", message, fix)
         return None
 
-    def number(self, *, low: float, high: float, open_low: bool = False, open_high: bool = False) -> float | None:
+    def number(
+        self, *, low: float, high: float, open_low: bool = False, open_high: bool = False, example: str = "0.5"
+    ) -> float | None:
         """Read a finite number.
 
         Args:
@@ -153,29 +222,31 @@ class Value:
             high: Largest value allowed.
             open_low: Whether `low` itself is refused.
             open_high: Whether `high` itself is refused.
+            example: A right one.
 
         Returns:
             The number; None after a finding.
         """
-        node = self._scalar("a number", "0.5")
-        if node is None:
-            return None
-        value = self._parse_number(node)
+        value = self._read_number(f"a number, such as {self.rewritten(example)}", example)
         if value is None:
             return None
         if not low <= value <= high or (open_low and value == low) or (open_high and value == high):
             wanted = _range(low, high, open_low=open_low, open_high=open_high)
-            self.error("out-of-range", f"{self.name} is {shown(node.text)}.", f"Write a number {wanted}.")
+            # A share is at most 1; what lies above was likely meant in percent.
+            share = high == 1 < value < _PERCENT
+            percent = f" For {value:g} %, write {self.rewritten(f'{value / _PERCENT:g}')}." if share else ""
+            self.error("out-of-range", f"{self.name} is {value:g}.", f"Write a number {wanted}.{percent}")
             return None
         return value + 0.0  # -0.0 becomes 0.0: they compare equal, so they must render and digest equal
 
-    def integer(self, *, low: int, high: int) -> int | None:
+    def integer(self, *, low: int, high: int, example: str) -> int | None:
         """Read a whole number within `[low, high]`; None after a finding."""
-        value = self.number(low=low, high=high)
+        wanted = f"a whole number from {low} to {high}, such as {self.rewritten(example)}"
+        value = self._read_number(wanted, example)
         if value is None:
             return None
-        if not value.is_integer():
-            self.error("out-of-range", f"{self.name} must be a whole number.", f"Write one of {low} to {high}.")
+        if not (low <= value <= high and value.is_integer()):
+            self.error("out-of-range", f"{self.name} is {value:g}.", f"Write {wanted}.")
             return None
         return int(value)
 
@@ -189,9 +260,8 @@ class Value:
                 return date.fromisoformat(node.text)
         except ValueError:
             pass  # a date that no calendar has, such as 2027-02-30
-        self.error(
-            "bad-date", f'{self.name} is "{shown(node.text)}", which is no date.', "Write year-month-day: 2027-06-01."
-        )
+        fix = f"Write year-month-day: {self.rewritten(meant_day(node.text) or '2027-06-01')}."
+        self.error("bad-date", f'{self.name} is "{shown(node.text)}", which is no date.', fix)
         return None
 
     def _scalar(self, kind: str, example: str) -> TextNode | None:
@@ -199,9 +269,9 @@ class Value:
             self._wrong_kind(kind, f"Write {kind}, such as {example}.")
             return None
         if self._node.plain and self._node.text in ("", "~", "null", "Null", "NULL"):
-            self.error(
-                "empty-value", f"{self.name} has no value.", f"Write {kind}, such as {example}, or leave the key out."
-            )
+            leave = "delete the line" if self._head == "- " else "leave the key out"
+            fix = f"Write {kind}, such as {example}, or {leave}."
+            self.error("empty-value", f"{self.name} has no value.", fix)
             return None
         return self._node
 
@@ -220,26 +290,46 @@ class Value:
             return None
         return text
 
-    def _parse_number(self, node: TextNode) -> float | None:
+    def _read_number(self, wanted: str, example: str) -> float | None:
+        node = self._scalar("a number", example)
+        if node is None:
+            return None
         if trap := number_trap(node.text):
-            self.error(trap.code, f"{self.name}: {trap.message}.", trap.fix)
+            fix = f"Write a plain decimal number, such as {self.rewritten(example)}."
+            self.error(trap.code, f"{self.name}: {trap.message}.", fix)
             return None
         if not _NUMBER.fullmatch(node.text):
-            self.error(
-                "wrong-type",
-                f'{self.name} is "{shown(node.text)}", which is no number.',
-                "Write a number, such as 0.5.",
-            )
+            meant = meant_number(node.text)
+            fix = f"Write {self.rewritten(meant) if meant else wanted}."
+            self.error("wrong-type", f'{self.name} is "{shown(node.text)}"; {_lacking(node.text, meant)}.', fix)
             return None
         if not node.plain:
             message = f"{self.name} is a text because of its quotes."
-            self.error("wrong-type", message, f"Remove the quotes: {shown(node.text)}.")
+            self.error("wrong-type", message, f"Remove the quotes: {self.rewritten(shown(node.text))}.")
             return None
         value = float(node.text)
         if not math.isfinite(value):
-            self.error("not-finite", f"{self.name} is too large for a number.", "Write a finite number, such as 0.5.")
+            fix = f"Write a finite number, such as {self.rewritten(example)}."
+            self.error("not-finite", f"{self.name} is too large for a number.", fix)
             return None
         return value
+
+    def _no_list(self, example: str, least: int) -> None:
+        if is_empty(self._node):
+            fix = f"Write at least one item: {self.rewritten(example)}."
+            if least == 0:
+                fix = f"Write {self.rewritten('[]')}, or delete the line; to fill it: {self.rewritten(example)}."
+            self.error("empty-value", f"{self.name} has nothing in it.", fix)
+        elif items := meant_items(self._node, example):
+            self._wrong_kind("a list", items)
+        else:
+            row = meant_row(self._node, example) or example
+            self._wrong_kind("a list", f"Write {self.rewritten(row)}.")
+
+    def _begins_again(self, key: TextNode, seen: Mapping[str, Place], rest: Iterable[TextNode]) -> bool:
+        """Tell whether a repeated key begins a new item of a list, whose dash is missing."""
+        in_list = bool(self.path) and isinstance(self.path[-1], int)
+        return in_list and key.text == next(iter(seen)) and any(each.text in seen for each in rest)
 
     def _wrong_kind(self, wanted: str, fix: str) -> None:
         if isinstance(self._node, BrokenNode):
@@ -265,6 +355,12 @@ def closest(word: str, candidates: Collection[str]) -> str | None:
         return None
     tidy = word.casefold().replace("-", "_").strip()
     return next(iter(difflib.get_close_matches(tidy, candidates, n=1, cutoff=0.6)), None)
+
+
+def _lacking(text: str, meant: str | None) -> str:
+    if meant and "%" in text:
+        return "a number has no percent sign"
+    return "a number has a decimal point, not a comma" if meant and "," in text[:-1] else "that is no number"
 
 
 def _range(low: float, high: float, *, open_low: bool, open_high: bool) -> str:

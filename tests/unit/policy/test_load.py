@@ -22,7 +22,7 @@ from clipwarden.policy.schema import (
     Unit,
     Verdict,
 )
-from clipwarden.textfiles import findings
+from clipwarden.textfiles import findings, slips
 from clipwarden.textfiles import reading as textfile
 from clipwarden.textfiles import tree as yamltree
 from clipwarden.textfiles.findings import Positions
@@ -97,7 +97,7 @@ api: clipwarden/v9
 metadata: {id: "no spaces", version: 1.10}
 model: {fingerprint: abc}
 defaults: {mode: on, on_error: maybe, templates: ["photo"]}
-contexts: {kids: {description: ""}}
+contexts: {kids: {description: ""}, forum: {description: x}}
 categories:
 - id: Weapons
   severity: 9
@@ -190,7 +190,8 @@ def test_value_of_the_wrong_kind_is_one_problem(line: str, code: str) -> None:
 )
 def test_misplaced_key_is_told_where_it_belongs(line: str, home: str) -> None:
     (problem,) = refused(MINIMAL + line + "\n")
-    assert (problem.code, problem.fix) == ("unknown-key", f"It belongs under `{home}`.")
+    move = "" if "[" in line else f": move `{line.strip()}` there"
+    assert (problem.code, problem.fix) == ("unknown-key", f"It belongs under `{home}`{move}.")
 
 
 def test_refused_numbers_of_adjustments_are_not_compared() -> None:
@@ -294,7 +295,7 @@ def test_findings_are_bounded() -> None:
 
 
 def test_tabs_throughout_are_a_few_findings() -> None:
-    assert codes(refused("\t\n" * 300_000)) == ["tab"] * textfile.MAX_TAB_FINDINGS
+    assert codes(refused("\t\n" * 300_000)) == ["tab"] * slips.MAX_TAB_FINDINGS
 
 
 def test_values_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:

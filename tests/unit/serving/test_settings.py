@@ -84,6 +84,10 @@ def test_empty_file_says_nothing(file: Path, text: str) -> None:
         ("policies: [[a]]", "policies must be a list of values"),
         ("- listen", "must be a map"),
         ("listen: [", "settings.yaml:"),
+        (
+            "max_pixels 5\nlisten: 127.0.0.1:1",
+            "settings.yaml:1:11: error: A colon is missing behind the key. Write `max_p",
+        ),
         ("zzz: 1", "zzz is no setting."),
     ],
 )

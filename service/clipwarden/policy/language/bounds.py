@@ -19,10 +19,13 @@ def read_bounds(fields: MapReader, unit: Unit | None) -> Bounds:
 
 def check_order(value: Value, bounds: Bounds) -> None:
     """Report a review band that the block band leaves no room for."""
-    if _in_order(bounds):
+    review, block = bounds.review, bounds.block
+    if review is None or block is None or review < block:
         return
-    message = f"review ({bounds.review:g}) must lie below block ({bounds.block:g}) in {value.name}."
+    message = f"review ({review:g}) must lie below block ({block:g}) in {value.name}."
     fix = "Lower review or raise block; to block without a review band, leave review out."
+    if review > block:
+        fix = f"If they changed places, write `review: {block:g}, block: {review:g}`. {fix}"
     value.error("review-not-below-block", message, fix)
 
 

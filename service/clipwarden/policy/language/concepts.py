@@ -26,6 +26,7 @@ from clipwarden.policy.schema import (
     Thresholds,
     Waiver,
 )
+from clipwarden.textfiles.linemends import straight
 from clipwarden.textfiles.values import Value
 
 
@@ -52,8 +53,9 @@ class ConceptReader:
 
     def attribute(self, value: Value) -> Attribute:
         """Read an item of `attributes`."""
-        fields = MapReader(value, ATTRIBUTE)
-        return Attribute(**self._concept(fields, self._scoring(fields)))
+        fields = MapReader(value, CATEGORY if _refuse_category(value) else ATTRIBUTE)
+        concept = self._concept(fields, self._scoring(fields))
+        return Attribute(**{name: concept[name] for name in concept if name not in _CATEGORY_ALONE})
 
     def category(self, value: Value) -> Category:
         """Read an item of `categories`."""
@@ -106,7 +108,7 @@ class ConceptReader:
             return ()
 
     def _prompt(self, value: Value, pool: Pool | None) -> Prompt:
-        if not value.is_map:
+        if not value.is_map or _refuse_colon(value):
             return Prompt(text=_text(value))
         fields = MapReader(value, PROMPT)
         if pool is Pool.MAX and (weight := fields.get("weight")):
@@ -115,7 +117,13 @@ class ConceptReader:
         return Prompt(text=self._phrase(fields), weight=fields.read("weight") or 1.0)
 
     def _negative(self, value: Value) -> Phrase:
-        return self._vector(MapReader(value, VECTOR)) if value.is_map else _text(value)
+        if not value.is_map or _refuse_colon(value):
+            return _text(value)
+        if value.keys and set(value.keys) <= {"text", "weight"}:
+            message = f"{value.name} is a map; a negative is a text alone, without a weight."
+            value.error("wrong-type", message, f"Write {value.rewritten(straight(value.peek('text')))}.")
+            return ""
+        return self._vector(MapReader(value, VECTOR))
 
     def _phrase(self, fields: MapReader) -> Phrase:
         vector = fields.get("vector") or fields.get("file")
@@ -144,7 +152,29 @@ class ConceptReader:
 
 
 def _text(value: Value) -> str:
-    return PROMPT_TEXT.read(value) or ""
+    return "" if value.is_map else PROMPT_TEXT.read(value) or ""
+
+
+def _refuse_colon(value: Value) -> bool:
+    """Report a text that a colon made a map, and tell whether this is one."""
+    meant = value.text_with_colon(PROMPT.names)
+    if meant:
+        message = f"YAML reads {value.name} as a key and a value, because of its colon."
+        value.error("yaml-trap", message, f"Put it in quotes: {value.rewritten(meant)}.")
+    return meant is not None
+
+
+_CATEGORY_ALONE = frozenset(CATEGORY.names) - frozenset(ATTRIBUTE.names)
+
+
+def _refuse_category(value: Value) -> bool:
+    """Report an attribute that reads like a category pasted below the others, and tell whether this is one."""
+    keys = [name for name in value.keys if name in ("severity", "definition")]
+    if keys:
+        message = f'{value.name}, "{value.peek("id")}", reads like a category: it has `{keys[0]}`.'
+        fix = "Move it above the line `attributes:`, to the end of `categories`."
+        value.error("misplaced-category", message, fix)
+    return bool(keys)
 
 
 def _thresholds(concept: MapReader, method: Method | None) -> Thresholds | None:

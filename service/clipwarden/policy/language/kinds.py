@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Generic, TypeVar
 
+from clipwarden.textfiles.meant import meant_name
 from clipwarden.textfiles.values import MAX_TEXT, Value, shown
 
 T = TypeVar("T")
@@ -98,8 +99,13 @@ class Text(Plain[str]):
         if text is None or self.shape is None or self.shape.pattern.fullmatch(text):
             return text
         message = f'{value.name} is "{shown(text)}"; it must be {self.shape.rule}.'
-        value.error(self.shape.code, message, self.shape.fix or f"Write, for example, {self.example}.")
+        value.error(self.shape.code, message, self.shape.fix or self._mend(value, text, self.shape))
         return None
+
+    def _mend(self, value: Value, text: str, shape: Shape) -> str:
+        name = meant_name(text)
+        meant = shape.code == "bad-id" and shape.pattern.fullmatch(name)
+        return f"Write {value.rewritten(name)}." if meant else f"Write, for example, {value.rewritten(self.example)}."
 
     def json_schema(self) -> Json:
         """Return a string; one of white space alone is empty."""
@@ -138,7 +144,9 @@ class Number(Plain[float]):
 
     def read(self, value: Value) -> float | None:
         """Read a number within the range."""
-        return value.number(low=self.low, high=self.high, open_low=self.open_low, open_high=self.open_high)
+        return value.number(
+            low=self.low, high=self.high, open_low=self.open_low, open_high=self.open_high, example=self.example
+        )
 
     def json_schema(self) -> Json:
         """Return a number with both ends."""
@@ -166,7 +174,7 @@ class Whole(Plain[int]):
 
     def read(self, value: Value) -> int | None:
         """Read a whole number within the range."""
-        return value.integer(low=self.low, high=self.high)
+        return value.integer(low=self.low, high=self.high, example=self.example)
 
     def json_schema(self) -> Json:
         """Return an integer with both ends."""

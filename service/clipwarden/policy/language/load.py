@@ -13,12 +13,15 @@ from clipwarden.policy.language.learned import LearnedSource, NoFolder, PolicyFo
 from clipwarden.policy.language.maps import MapReader
 from clipwarden.policy.language.rules import check_rules
 from clipwarden.policy.language.subjects import check_subjects
+from clipwarden.policy.language.tables import chains
 from clipwarden.policy.schema import SCHEMA_VERSION, Context, ModelBinding, Policy
 from clipwarden.textfiles.findings import Findings, Place, Positions
 from clipwarden.textfiles.reading import read_file
 from clipwarden.textfiles.traps import text_trap
 from clipwarden.textfiles.tree import Node, TextNode, parse_tree
 from clipwarden.textfiles.values import Value
+
+_KEYS = frozenset(key.name for chain in chains(POLICY) for key in chain)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,7 +80,7 @@ def parse_policy(
 
 
 def _parse(text: str, findings: Findings, today: date | None, learned: LearnedSource) -> LoadedPolicy:
-    root = parse_tree(text, findings)
+    root = parse_tree(text, findings, keys=_KEYS)
     if root is None:
         if not findings.failed:
             fix = f"Start with `api: {SCHEMA_VERSION}`."

@@ -35,7 +35,7 @@ class MapReader:
             if name.text in self._keys:
                 self._values[name.text] = inner
             else:
-                self._refuse(name)
+                self._refuse(name, inner)
 
     def apply_method(self, method: Method | None) -> None:
         """Refuse the keys that do nothing under the concept's method; without a method nobody knows which are due."""
@@ -127,13 +127,22 @@ class MapReader:
             return getattr(inherited, key.name)
         return read
 
-    def _refuse(self, name: TextNode) -> None:
+    def _refuse(self, name: TextNode, value: Value) -> None:
         if name.text in LATER:
             message = f"The key `{name.text}` is not supported yet; nothing would read it."
             self.value.findings.error(name.place, "not-supported-yet", message, "Delete it.")
             return
         message = f"{self.value.name} has the unknown key `{shown(name.text)}`."
-        self.value.findings.error(name.place, "unknown-key", message, _hint(name.text, self._table))
+        home, guess = _home(name.text, self._table), _guess(name.text, self._table)
+        if guess:
+            fix = f"Did you mean `{guess}`?"
+            # Read as what was meant, so that nothing is said to lack it.
+            self._values.setdefault(guess, value)
+        elif home:
+            fix = f"It belongs under `{home}`{f': move {text} there' if (text := value.written) else ''}."
+        else:
+            fix = f"Delete it; the keys here are {', '.join(self._table.names)}."
+        self.value.findings.error(name.place, "unknown-key", message, fix)
 
 
 def _read(key: Key, value: Value) -> object:
@@ -148,16 +157,18 @@ def _stand_in(key: Key) -> object:
     return cast("Plain[object]", key.kind).stand_in
 
 
-def _hint(name: str, keys: Keys) -> str:
+def _guess(name: str, keys: Keys) -> str | None:
+    """Return the key of this map that was meant, or None."""
     # The beginning of a key here, as `reason` in a category, is more likely that key than one of its name elsewhere.
     if longer := next((key for key in keys.names if key.startswith(f"{name}_")), None):
-        return f"Did you mean `{longer}`?"
+        return longer
     # A word that is right elsewhere is no misspelling: `mode` at the top is not meant to be `model`.
-    if home := _homes_below(keys).get(name) or _only_homes().get(name):
-        return f"It belongs under `{home}`."
-    if guess := closest(name, keys.names):
-        return f"Did you mean `{guess}`?"
-    return f"Delete it; the keys here are {', '.join(keys.names)}."
+    return None if _home(name, keys) else closest(name, keys.names)
+
+
+def _home(name: str, keys: Keys) -> str | None:
+    """Return the key under which this one belongs, or None."""
+    return _homes_below(keys).get(name) or _only_homes().get(name)
 
 
 # Cached: a file may hold a hundred thousand unknown keys.

@@ -61,7 +61,7 @@ def _check_ids(policy: Policy, findings: Findings) -> None:
 
 def _check_contexts(policy: Policy, findings: Findings) -> None:
     declared = {context.name for context in policy.contexts}
-    used: set[str] = set()
+    used: set[str | None] = set()
     for index, category in enumerate(policy.categories):
         used |= set(category.contexts)
         for name, override in category.contexts.items():
@@ -73,6 +73,7 @@ def _check_contexts(policy: Policy, findings: Findings) -> None:
                 place = findings.positions.find(*here)
                 message = f'The context "{name}" is not declared.'
                 findings.error(place, "unknown-context", message, _declare(name, declared))
+                used |= {closest(name, sorted(declared))}  # the one that was meant is not left unused
     for name in sorted(declared - used):
         place = findings.positions.find("contexts", name)
         message = f'The context "{name}" is declared, but no category overrides anything there.'

@@ -1,0 +1,95 @@
+"""A line that stands too far left or right in; where it may have been meant to stand out."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+from clipwarden.textfiles.spots import Mend, Slip, Spot, indent_of, says_something
+
+_SOFT_SPACES = re.compile("[\u00a0\u2007\u202f\u2002-\u2006\u2009\u3000]")
+_KEY_LINE = re.compile(r"\s*(?:- +)*[A-Za-z_][\w.-]*\s*:(\s|$)")
+_MERGE = re.compile(r"<{7}|={7}|>{7}")
+"""What version control leaves where two edits met."""
+_MAX_SHIFTED = 60
+"""Lines that are moved together; a category has about 20."""
+
+
+def _soft_spaces(spot: Spot) -> Iterator[Mend]:
+    if _SOFT_SPACES.search(spot.line):
+        plain = _SOFT_SPACES.sub(" ", spot.line)
+        yield (plain,)
+        yield from ((" " * width + plain.lstrip(" "),) for width in _widths(spot))
+
+
+def _tabs(spot: Spot) -> Iterator[Mend]:
+    if "\t" in spot.line:
+        body = spot.line.lstrip(" \t")
+        yield from ((" " * width + body,) for width in _widths(spot))
+
+
+def _odd_indent(spot: Spot) -> Iterator[Mend]:
+    if spot.indent not in _used(spot):
+        yield from _indent(spot)
+
+
+def _indent(spot: Spot) -> Iterator[Mend]:
+    if not says_something(spot.line) or _MERGE.match(spot.line):
+        return
+    for width in _widths(spot):
+        yield (" " * width + spot.line.lstrip(" "),)
+    # A section that was pasted moves as a whole: every line below that is not further left.
+    rest = spot.lines[spot.index :]
+    size = next((count for count, line in enumerate(rest) if line.strip() and indent_of(line) < spot.indent), len(rest))
+    size = next((count for count in range(size, 0, -1) if says_something(rest[count - 1])), 0)
+    if 1 < size <= _MAX_SHIFTED:
+        for width in _widths(spot):
+            yield tuple(_moved(line, width - spot.indent) for line in rest[:size])
+
+
+def _moved(line: str, by: int) -> str:
+    return line if not line.strip() else " " * max(0, indent_of(line) + by) + line.lstrip(" ")
+
+
+def _widths(spot: Spot) -> list[int]:
+    """Return the indentations that lines around have: where the same key stands elsewhere, then the nearest."""
+    own = spot.indent
+    if spot.line.startswith("\t"):
+        own = _inner(spot.above) if spot.above.rstrip().endswith(":") else indent_of(spot.above)
+    near = [line for line in spot.lines[max(0, spot.index - _MAX_SHIFTED) : spot.index + 3] if says_something(line)]
+    found = {width for line in near for width in (indent_of(line), _inner(line))}
+    used, above = _used(spot), _key_widths(spot, spot.above)
+    same = _key_widths(spot, spot.line)
+    if spot.line.startswith("\t") and above & same:
+        same = {own}  # elsewhere the two stand beside each other
+    widths = [width for width in found if used[width] > 1 and (width != spot.indent or "\t" in spot.line)]
+    return sorted(widths, key=lambda width: (width not in same, abs(width - own), -width))
+
+
+def _others(spot: Spot) -> list[str]:
+    return [line for index, line in enumerate(spot.lines) if index != spot.index and says_something(line)]
+
+
+def _used(spot: Spot) -> Counter[int]:
+    """Count the indentations of the other lines, and those that could stand below them."""
+    return Counter(width for line in _others(spot) for width in {indent_of(line), _inner(line)})
+
+
+def _key_widths(spot: Spot, line: str) -> set[int]:
+    """Return how far in the key of a line stands elsewhere."""
+    key = _KEY_LINE.match(line)
+    return {indent_of(each) for each in _others(spot) if key and each.lstrip().startswith(key[0].strip())}
+
+
+def _inner(line: str) -> int:
+    """Return where what stands inside an item begins, or inside a key."""
+    return indent_of(line) + 2
+
+
+TABS = Slip(message="This line is indented with a tab, which YAML forbids.", mends=_tabs, code="tab")
+SOFT_SPACES = Slip(message="This line holds a non-breaking space, which YAML takes for a letter.", mends=_soft_spaces)
+_INDENTED = "This line is indented unlike those that it belongs with."
+INDENTS = (
+    Slip(message=_INDENTED, mends=_odd_indent, surely=True),
+    Slip(message=_INDENTED, mends=_indent, surely=True),
+)
+"""The odd one out before the line where reading failed."""
