@@ -1,5 +1,6 @@
 """Run the recipe: `python -m recipes.mini STEP --work DIR`, each step resumable."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +9,22 @@ import typer
 from rich.console import Console
 
 from clipwarden.modelfolder.load import load_model
-from recipes.mini import apply, card, demo, export, fetch, latency, prepare, render, report, train
+from recipes.mini import (
+    apply,
+    card,
+    compare,
+    decide,
+    demo,
+    export,
+    fetch,
+    judged,
+    latency,
+    prepare,
+    render,
+    report,
+    train,
+)
+from recipes.mini.comparison import compare_tables, gate_tables
 from recipes.mini.graphs import read_image_tower
 from recipes.mini.heldout import HeldOut
 
@@ -68,16 +84,46 @@ def export_command(work: Work, revision: str = "1", model: ModelFolder = _MODEL)
 @app.command("fit")
 def fit_command(
     work: Work,
-    shadow: Annotated[str, typer.Option(help="Categories that stay in shadow, parted by commas.")] = "",
     model: ModelFolder = _MODEL,
     policy: PolicyFile = _POLICY,
     threads: Threads = 1,
 ) -> None:
-    """Set the policy's biases and thresholds on the selection sets."""
+    """Set the policy's biases and thresholds, without the report sets; every category goes to shadow."""
     loaded = load_model(model, threads=threads)
-    names = frozenset(name for name in shadow.split(",") if name)
-    for name, setting in apply.fit_policy(policy, loaded, HeldOut(work, loaded), names).items():
+    for name, setting in apply.fit_policy(policy, loaded, HeldOut(work, loaded)).items():
         Console().print(name, setting)
+
+
+@app.command("decide")
+def decide_command(
+    work: Work,
+    model: ModelFolder = _MODEL,
+    policy: PolicyFile = _POLICY,
+    threads: Threads = 1,
+) -> None:
+    """Enforce the categories of a fitted policy that pass the slice gate; opens the report sets, so only once."""
+    record = decide.decide(report.load_subject(work, model, policy, threads))
+    (work / "gate.json").write_text(json.dumps(record, indent=1))
+    apply.set_modes(policy, frozenset(name for name, found in record.items() if found["decision"]["enforce"]))
+    typer.echo(gate_tables(record))
+
+
+@app.command("compare")
+def compare_command(
+    work: Work,
+    before: Annotated[str, typer.Option(help="The git revision whose policy is measured beside the current one.")],
+    role: Annotated[str, typer.Option(help="`selection`, or `report` once everything is chosen.")] = "report",
+    model: ModelFolder = _MODEL,
+    policy: PolicyFile = _POLICY,
+) -> None:
+    """Measure the policy and an older version on the same drawings: found, wrongly stopped, slices, twins."""
+    subject = report.load_subject(work, model, policy, 1)
+    trial = compare.gather_trial(subject.held, role, tuple(c.id for c in subject.compiled.policy.categories))
+    vectors = subject.held.vectors(trial.evidence.rows, "clean")
+    texts = (judged.policy_at(before, policy), policy.read_text())
+    record = compare.compare(trial, [judged.judge_text(text, subject.model, vectors) for text in texts])
+    (work / f"compare-{role}.json").write_text(json.dumps(record, indent=1))
+    typer.echo(compare_tables(record))
 
 
 @app.command("evaluate")
