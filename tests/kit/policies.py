@@ -28,6 +28,7 @@ from clipwarden.policy.schema import (
     Method,
     Mode,
     ModelBinding,
+    Override,
     Phrase,
     Policy,
     Pool,
@@ -227,21 +228,22 @@ def _category(draw: st.DrawFn, name: str, attributes: Sequence[Attribute], conte
     facts = METHODS[parts["method"]]
     low, unit = facts.lowest, facts.unit
     bounds = draw(st.none() | _bounds(low))
-    overrides = {}
-    if bounds is not None:
-        # The same ends again never cross the base's; what matters here is the shape.
-        overrides = {each.name: bounds for each in contexts if draw(st.booleans())}
+    modes = Mode if bounds else [Mode.SHADOW, Mode.DISABLED]
+    # The same ends again never cross the base's; what matters here is the shape.
+    ends = {"review": bounds.review, "block": bounds.block} if bounds else {}
+    overrides = [Override(mode=draw(st.sampled_from(modes))), Override(**ends, mode=draw(st.sampled_from(modes)))]
+    overrides += [Override(**ends)] if bounds else []
     chosen = [each for each in attributes if draw(st.booleans())]
     plain = [each for each in attributes if each.method is parts["method"] is Method.COSINE and draw(st.booleans())]
     return Category(
         **parts,  # type: ignore[arg-type]
         severity=draw(st.integers(0, 4)),
         definition=draw(TEXTS),
-        mode=draw(st.sampled_from(Mode if bounds else [Mode.SHADOW, Mode.DISABLED])),
+        mode=draw(st.sampled_from(modes)),
         thresholds=bounds and Thresholds(unit=unit, bounds=bounds, chosen_on=draw(_chosen_on())),
         reason_code=draw(st.none() | TEXTS),
         exemptions=tuple(Exemption(attribute=each.id, gte=draw(st.floats(0, 1)) + 0.0) for each in chosen),
-        contexts=overrides,
+        contexts={each.name: draw(st.sampled_from(overrides)) for each in contexts if draw(st.booleans())},
         adjustments=tuple(Adjustment(attribute=each.id, gte=draw(st.floats(-1, 1)) + 0.0, add=0.01) for each in plain),
     )
 

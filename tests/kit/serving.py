@@ -30,6 +30,7 @@ from clipwarden.serving.server import Server, running_server
 from clipwarden.v1 import moderation_pb2 as pb
 from clipwarden.v1 import moderation_pb2_grpc
 from clipwarden.vision.facts import ImageHeader
+from kit.lines import chosen_text
 from kit.toymodel import plain_picture
 
 Pixels = NDArray[np.uint8]
@@ -78,7 +79,7 @@ attributes:
 
 def colours_yaml(model: Model, policy_id: str = "colours") -> str:
     """Write the policy about colours for a model."""
-    return COLOURS.format(id=policy_id, fingerprint=model.fingerprint)
+    return chosen_text(COLOURS.format(id=policy_id, fingerprint=model.fingerprint))
 
 
 def colours_snapshot(model: Model, *policy_ids: str) -> Snapshot:

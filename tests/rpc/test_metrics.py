@@ -56,7 +56,7 @@ async def test_scrape_tells_what_happened(toy_model: Model) -> None:
     assert value(samples, "batch_views_sum") == 5
     assert value(samples, "batch_seconds_count") == value(samples, "batch_views_count")
     assert value(samples, "ready") == 1
-    assert value(samples, "policy_categories", policy="colours", mode="enforce") == 2
+    assert value(samples, "policy_categories", policy="colours", context="", mode="enforce") == 2
     info = {name: dict(labels) for name, labels in samples if name.endswith("_info")}
     assert info["clipwarden_model_info"]["fingerprint"] == toy_model.fingerprint
     assert info["clipwarden_policy_info"]["default"] == "true"

@@ -12,6 +12,7 @@ from clipwarden.policy.bundle.embedding import Facts, ModelFacts, Tokens
 from clipwarden.policy.bundle.lint import check_truncation
 from clipwarden.policy.bundle.vectors import embedded_texts
 from clipwarden.policy.language.load import load_policy
+from clipwarden.policy.lines import choose_lines
 from clipwarden.policy.schema import Policy, Verdict
 from clipwarden.scoring.decide import judge
 from clipwarden.scoring.score import cosines
@@ -58,13 +59,18 @@ def load_unbound(path: Path) -> Policy:
         path: A policy in YAML.
 
     Returns:
-        The policy, calibrations dropped as for any other model.
+        The policy, without calibrations, as for any other model.
 
     Raises:
         PolicyError: The file is not a valid policy.
     """
     policy = load_policy(path).policy
-    return replace(policy, model=replace(policy.model, fingerprint=None))
+    return replace(
+        policy,
+        model=replace(policy.model, fingerprint=None),
+        categories=tuple(replace(each, calibration=None) for each in policy.categories),
+        attributes=tuple(replace(each, calibration=None) for each in policy.attributes),
+    )
 
 
 def policy_texts(policy: Policy) -> tuple[str, ...]:
@@ -123,7 +129,9 @@ def _judgements(policy: Policy, side: TextVectors, images: NDArray[np.float32]) 
     check_truncation(policy, side.tokenizer, findings)
     findings.raise_if_failed()
     vectors = dict(zip(side.texts, side.vectors, strict=True))
-    compiled = bind_policy(policy, vectors, side.background, ModelFacts.of(side.facts, _FINGERPRINT))
+    # Both sides are compared at the thresholds that are written, whatever they were chosen on.
+    chosen = choose_lines(policy, _FINGERPRINT)
+    compiled = bind_policy(chosen, vectors, side.background, ModelFacts.of(side.facts, _FINGERPRINT))
     tables, rows = prepare(compiled), cosines(images, compiled)
     view = (ViewRef(name="full"),)
     return [

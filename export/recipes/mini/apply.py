@@ -117,10 +117,10 @@ def _write(path: Path, bare: str, fingerprint: str, slope: float, settings: Mapp
             f'  calibration: {{bias: {setting.bias}, prevalence: {PREVALENCE}, fitted_on: "{digest}"}}',
             f"  thresholds: {{unit: score, review: {setting.review}, block: {setting.block}}}",
         ]
-    numbered = parse_policy(_rewrite(bare, lines, model_line), file=str(path)).policy
-    for category in numbered.categories:
-        digest = lines_digest(category, numbered, fingerprint=fingerprint)
-        lines[category.id][-1] = f'{lines[category.id][-1][:-1]}, chosen_on: "{digest}"}}'
+    fitted = parse_policy(_rewrite(bare, lines, model_line), file=str(path)).policy
+    for category in fitted.categories:
+        chosen = lines_digest(category, fitted, fingerprint=fingerprint)
+        lines[category.id][-1] = lines[category.id][-1].removesuffix("}") + f', chosen_on: "{chosen}"}}'
     path.write_text(_rewrite(bare, lines, model_line))
     load_policy(path)  # a file that does not load is found here, not by its reader
 

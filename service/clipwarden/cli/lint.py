@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -38,8 +38,9 @@ def lint(
 
     Every finding comes as `FILE:LINE:COLUMN: error|warning: MESSAGE MEND [RULE]`, which editors and CI can read.
 
-    With --model the policy is also checked against that model: texts that its tokenizer would cut off, prompts and
-    negatives that it can hardly tell apart, another fingerprint, stale calibrations.
+    Thresholds and calibrations that no longer hold are found where the policy names its model's fingerprint. With
+    --model the policy is also checked against that model: texts that its tokenizer would cut off, prompts and
+    negatives that it can hardly tell apart, another fingerprint.
 
     With --explain no file is read: it tells what a key of the policy language is for, what may stand behind it, and
     what holds without it.
@@ -99,6 +100,7 @@ def _lines(fact: object) -> list[str]:
 
 def _check(path: Path, model: "Model | None") -> Sequence[Problem]:
     from clipwarden.cli.loading import progress_bar, vector_cache
+    from clipwarden.policy.bundle.bindings import lint_without_model
     from clipwarden.policy.bundle.lint import lint_with_model
     from clipwarden.policy.bundle.load import is_bundle
     from clipwarden.policy.language.load import load_policy
@@ -110,10 +112,14 @@ def _check(path: Path, model: "Model | None") -> Sequence[Problem]:
     except PolicyError as error:
         return error.problems
     if model is None:
-        return loaded.warnings
+        return _in_order({*loaded.warnings, *lint_without_model(loaded.policy, loaded.positions)})
     with progress_bar(f"Embedding the texts of {path.name}") as advance:
         found = lint_with_model(loaded.policy, model, loaded.positions, cache=vector_cache(), progress=advance)
-    return sorted({*loaded.warnings, *found}, key=lambda problem: (problem.line, problem.column, problem.code))
+    return _in_order({*loaded.warnings, *found})
+
+
+def _in_order(problems: Collection[Problem]) -> Sequence[Problem]:
+    return sorted(problems, key=lambda problem: (problem.line, problem.column, problem.code))
 
 
 def _check_bundle(path: Path) -> Sequence[Problem]:

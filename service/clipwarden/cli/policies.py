@@ -2,7 +2,6 @@
 
 import json
 import sys
-from collections import Counter
 from typing import Annotated
 
 import typer
@@ -55,13 +54,14 @@ def _print_schema() -> None:
 
 def _list_shipped() -> None:
     from clipwarden.cli.table import new_table
+    from clipwarden.policy.contexts import modes_line
     from clipwarden.policy.language.load import load_policy
 
     table = new_table("Policy", "Version", "Categories", "Bound to model", "File", unbroken=("Policy",))
     for path in shipped_policies():
         policy = load_policy(path).policy
-        modes = Counter(category.mode for category in policy.categories)
-        counts = ", ".join(f"{count} {mode.value}" for mode, count in modes.items())
         bound = (policy.model.fingerprint or "any")[:23]
-        table.add_row(policy.metadata.id, policy.metadata.version or "", counts, bound, printable(str(path)))
+        table.add_row(
+            policy.metadata.id, policy.metadata.version or "", modes_line(policy), bound, printable(str(path))
+        )
     stdout().print(table)

@@ -14,8 +14,14 @@ from clipwarden.terminal import notice, stdout
 from clipwarden.v1 import moderation_pb2 as v1
 
 NOTHING_ENFORCED = (
-    "No category of this policy is enforced, so every image is ALLOW whatever it shows: this is no clean bill. "
+    "No category was enforced, so every image is ALLOW whatever it shows: this is no clean bill. "
     "The shadow verdict is what enforcing its shadow categories would give."
+)
+
+
+SHADOW_INCOMPLETE = (
+    "Shadow verdicts are incomplete: the thresholds of {} were not chosen on what the policy holds now, so nobody "
+    "knows what those would say. `clipwarden lint` tells what to do."
 )
 
 
@@ -31,11 +37,13 @@ class Report(ABC):
         self._show(outcome)
 
     def finish(self) -> None:
-        """Show what is left to show, and warn on stderr when nothing was enforced."""
+        """Show what is left to show; warn on stderr when nothing was enforced, or shadow verdicts lack something."""
         if self.tally.counts:
             self._end()
         if self.tally.nothing_enforced:
             notice(NOTHING_ENFORCED, style="bold yellow")
+        if self.tally.incomplete:
+            notice(SHADOW_INCOMPLETE.format(", ".join(self.tally.incomplete)), style="bold yellow")
 
     @abstractmethod
     def _show(self, outcome: Outcome) -> None: ...

@@ -13,7 +13,6 @@ from clipwarden.policy.bundle.cache import VectorCache
 from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.bundle.load import load_compiled
 from clipwarden.policy.bundle.vectors import Progress
-from clipwarden.policy.schema import Mode
 from clipwarden.policy.shipped import shipped_policies, shipped_policy
 from clipwarden.scoring.decide import require_context
 from clipwarden.scoring.tables import Tables, prepare
@@ -179,9 +178,3 @@ def find_policy(name: str) -> Path:
     meant = closest(Path(name).stem, [path.stem for path in shipped_policies()])
     hint = f' Did you mean "{meant}"?' if meant else ""
     raise ConfigError(f"There is no policy file {name}, and no shipped policy of that name.{hint}")
-
-
-def mode_counts(compiled: CompiledPolicy) -> dict[Mode, int]:
-    """Count a policy's categories by mode."""
-    modes = [category.mode for category in compiled.policy.categories]
-    return {mode: modes.count(mode) for mode in Mode}

@@ -2,9 +2,9 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import IntEnum, StrEnum
-from functools import partial
+from functools import cache, partial
 from typing import cast
 
 import rfc8785
@@ -95,30 +95,37 @@ def lines_digest(category: Category, policy: Policy, *, fingerprint: str) -> str
     Returns:
         `sha256:` and 64 hexadecimal digits.
     """
+    return lines_digests((category,), policy, fingerprint=fingerprint)[category.id]
+
+
+def lines_digests(categories: Iterable[Category], policy: Policy, *, fingerprint: str) -> Mapping[str, str]:
+    """Name what the bands of several categories rest on, as `lines_digest`; attributes are looked at once.
+
+    Returns:
+        By category id.
+    """
     number = partial(_number, fingerprint=fingerprint, calibration_scale=policy.model.calibration_scale)
-    attributes = {attribute.id: number(attribute) for attribute in policy.attributes}
+    attributes = {attribute.id: attribute for attribute in policy.attributes}
+
+    @cache
+    def asked(attribute: str) -> object:
+        return number(attributes[attribute])
+
+    return {each.id: _hash({"schema": SCHEMA_VERSION, **number(each), **_lines(each, asked)}) for each in categories}
+
+
+def _lines(category: Category, asked: Callable[[str], object]) -> dict[str, object]:
     thresholds = category.thresholds
-    return _hash(
-        {
-            "schema": SCHEMA_VERSION,
-            **number(category),
-            "unit": canonical(thresholds and thresholds.unit),
-            "bounds": canonical(thresholds and thresholds.bounds),
-            "contexts": {
-                name: [canonical(bounds.review), canonical(bounds.block)]
-                for name, bounds in category.contexts.items()
-                if (bounds.review, bounds.block) != (None, None)
-            },
-            "exemptions": _in_one_order(
-                {"attribute": attributes[item.attribute], "gte": canonical(item.gte), "effect": canonical(item.effect)}
-                for item in category.exemptions
-            ),
-            "adjustments": _in_one_order(
-                {"attribute": attributes[item.attribute], "gte": canonical(item.gte), "add": canonical(item.add)}
-                for item in category.adjustments
-            ),
-        }
-    )
+    exemptions = ((each.attribute, each.gte, each.effect) for each in category.exemptions)
+    adjustments = ((each.attribute, each.gte, each.add) for each in category.adjustments)
+    overrides = {name: (bounds.review, bounds.block) for name, bounds in category.contexts.items()}
+    return {
+        "unit": canonical(thresholds and thresholds.unit),
+        "bounds": canonical(thresholds and thresholds.bounds),
+        "contexts": {name: canonical(bounds) for name, bounds in overrides.items() if bounds != (None, None)},
+        "exemptions": _in_one_order([asked(name), *map(canonical, rest)] for name, *rest in exemptions),
+        "adjustments": _in_one_order([asked(name), *map(canonical, rest)] for name, *rest in adjustments),
+    }
 
 
 def _number(concept: Concept, *, fingerprint: str, calibration_scale: float) -> dict[str, object]:

@@ -109,7 +109,7 @@ class ModelBinding:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Context:
-    """A declared surface or tenant that may override thresholds."""
+    """A declared surface or tenant that may override thresholds and modes."""
 
     name: str
     description: str
@@ -246,6 +246,21 @@ class Thresholds:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Override:
+    """What one context changes of a category; what is None stays as the category has it.
+
+    Attributes:
+        review: Lower end of the review band, in the unit of the category's thresholds.
+        block: Lower end of the block band, likewise.
+        mode: The mode in force there.
+    """
+
+    review: float | None = None
+    block: float | None = None
+    mode: Mode | None = field(default=None, metadata=ADDED_LATER)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Exemption:
     """Turn a block into a review while an attribute's number is at least `gte`."""
 
@@ -305,8 +320,8 @@ class Category(Concept):
         severity: Harm from 0 to 4; not certainty.
         definition: One sentence for reviewers.
         thresholds: None: scored, no band.
-        contexts: Context name to the bounds that replace those of `thresholds` there, same unit; a bound
-            left out is inherited.
+        mode: Where no context says otherwise; `policy.contexts` tells what holds where.
+        contexts: Context name to what is changed there. Bounds need `thresholds`, whose unit they have.
         adjustments: Empty but under Method.COSINE.
     """
 
@@ -316,7 +331,7 @@ class Category(Concept):
     thresholds: Thresholds | None = None
     reason_code: str | None = None
     exemptions: tuple[Exemption, ...] = field(default=(), metadata=ANY_ORDER)
-    contexts: Mapping[str, Bounds] = field(default_factory=dict)
+    contexts: Mapping[str, Override] = field(default_factory=dict)
     adjustments: tuple[Adjustment, ...] = field(default=(), metadata=ANY_ORDER | ADDED_LATER)
 
 

@@ -191,6 +191,7 @@ class Calls:
                 "context": judgement.context,
                 "verdict": judgement.verdict.name,
                 "shadow_verdict": judgement.shadow_verdict.name,
+                "shadow_incomplete": judgement.shadow_incomplete,
                 "enforced_categories": judgement.enforced_categories,
                 "decided_by": judgement.decided_by,
                 "raised_by": judgement.raised_by,

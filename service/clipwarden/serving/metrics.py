@@ -6,9 +6,10 @@ from contextlib import contextmanager
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from clipwarden.engine.settings import Stage
-from clipwarden.engine.snapshot import Snapshot, mode_counts
+from clipwarden.engine.snapshot import Snapshot
+from clipwarden.policy.contexts import contexts_with_modes, mode_counts
 from clipwarden.policy.schema import Mode
-from clipwarden.scoring.verdict import CategoryResult, Judgement
+from clipwarden.scoring.verdict import CategoryResult, Judgement, NoBand
 
 # From 0.5 ms (judging one image takes less) to 30 s (the usual longest deadline), about doubling.
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -31,7 +32,7 @@ class Metrics:
         self.verdicts = Counter(
             "clipwarden_verdicts",
             "Images judged, by verdict and by what it would be were every shadow category enforced.",
-            ["method", "policy", "verdict", "shadow_verdict"],
+            ["method", "policy", "verdict", "shadow_verdict", "shadow_incomplete"],
             registry=registry,
         )
         self.errors = Counter(
@@ -45,7 +46,8 @@ class Metrics:
         )
         self.bands = Counter(
             "clipwarden_category_bands",
-            "Categories judged, by band: allow, review, block, none (no thresholds) or not_evaluated.",
+            "Categories judged, by band: allow, review, block, none (no thresholds), unbound (thresholds that do not "
+            "hold) or not_evaluated.",
             ["policy", "category", "band", "mode"],
             registry=registry,
         )
@@ -80,8 +82,16 @@ class Metrics:
         )
         self._categories = Gauge(
             "clipwarden_policy_categories",
-            "Categories of a policy by mode. None enforced: ALLOW is no clean bill.",
-            ["policy", "mode"],
+            "Categories of a policy by mode, without a context and in each that changes modes. None enforced: ALLOW is "
+            "no clean bill.",
+            ["policy", "context", "mode"],
+            registry=registry,
+        )
+        self._unbound = Gauge(
+            "clipwarden_policy_unbound_categories",
+            "Categories of a policy that have no band because their thresholds do not hold. Above 0: shadow verdicts "
+            "are incomplete.",
+            ["policy"],
             registry=registry,
         )
 
@@ -96,7 +106,7 @@ class Metrics:
     def describe(self, snapshot: Snapshot, *, version: str) -> None:
         """Say what is loaded, in place of what was before."""
         self._build.labels(version).set(1)
-        for gauge in (self._model, self._policy, self._categories):
+        for gauge in (self._model, self._policy, self._categories, self._unbound):
             gauge.clear()
         runtime = snapshot.model.runtime
         name = snapshot.model.manifest.name
@@ -105,8 +115,10 @@ class Metrics:
             is_default = str(policy_id == snapshot.default_policy_id).lower()
             metadata = tables.compiled.policy.metadata
             self._policy.labels(policy_id, metadata.version or "", tables.compiled.digest, is_default).set(1)
-            for mode, count in mode_counts(tables.compiled).items():
-                self._categories.labels(policy_id, mode).set(count)
+            self._unbound.labels(policy_id).set(len(tables.unbound))
+            for context in (None, *contexts_with_modes(tables.compiled.policy)):
+                for mode, count in mode_counts(tables.compiled.policy, context).items():
+                    self._categories.labels(policy_id, context or "", mode).set(count)
 
     def note_stage(self, stage: Stage, seconds: float) -> None:
         """Record one image's time in one stage."""
@@ -120,11 +132,11 @@ class Metrics:
     def note_judgement(self, method: str, judgement: Judgement) -> None:
         """Count a verdict and the bands behind it."""
         verdict, shadow = judgement.verdict.name.lower(), judgement.shadow_verdict.name.lower()
-        self.verdicts.labels(method, judgement.policy_id, verdict, shadow).inc()
+        incomplete = str(bool(judgement.shadow_incomplete)).lower()
+        self.verdicts.labels(method, judgement.policy_id, verdict, shadow, incomplete).inc()
         for result in judgement.categories:
-            mode = result.category.mode
-            if mode is not Mode.DISABLED:
-                self.bands.labels(judgement.policy_id, result.id, _band_name(result), mode).inc()
+            if result.mode is not Mode.DISABLED:
+                self.bands.labels(judgement.policy_id, result.id, _band_name(result), result.mode).inc()
 
     def note_error(self, method: str, reason: str) -> None:
         """Count an image or call without a verdict."""
@@ -146,4 +158,6 @@ class Metrics:
 def _band_name(result: CategoryResult) -> str:
     if result.unevaluated is not None:
         return "not_evaluated"
-    return "none" if result.band is None else result.band.name.lower()
+    if result.band is None:
+        return "none" if result.no_band is NoBand.NO_THRESHOLDS else "unbound"
+    return result.band.name.lower()

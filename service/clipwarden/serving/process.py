@@ -9,8 +9,8 @@ import sys
 from datetime import UTC, datetime
 from typing import TextIO
 
-from clipwarden.engine.snapshot import mode_counts
 from clipwarden.machine import prepare_process
+from clipwarden.policy.contexts import modes_line
 from clipwarden.serving.config import Settings
 from clipwarden.serving.server import load, running_server
 
@@ -51,9 +51,10 @@ def check_loads(settings: Settings) -> str:
     model = snapshot.model
     lines = [f"model {model.manifest.name} {model.fingerprint} on {model.runtime.provider}"]
     for policy_id, tables in snapshot.tables.items():
-        counts = ", ".join(f"{count} {mode.value}" for mode, count in mode_counts(tables.compiled).items())
         default = " (default)" if policy_id == snapshot.default_policy_id else ""
-        lines.append(f"policy {policy_id}{default} {tables.compiled.digest}: {counts}")
+        unbound = f"; without a band: {', '.join(tables.unbound)}" if tables.unbound else ""
+        modes = modes_line(tables.compiled.policy)
+        lines.append(f"policy {policy_id}{default} {tables.compiled.digest}: {modes}{unbound}")
     return "\n".join(lines)
 
 

@@ -19,9 +19,10 @@ from grpc_reflection.v1alpha import reflection
 from prometheus_client import CollectorRegistry, start_http_server
 
 from clipwarden.engine.pipeline import Pipeline
-from clipwarden.engine.snapshot import Snapshot, load_snapshot, mode_counts, user_cache_folder
+from clipwarden.engine.snapshot import Snapshot, load_snapshot, user_cache_folder
 from clipwarden.errors import ConfigError
 from clipwarden.policy.bundle.cache import VectorCache
+from clipwarden.policy.contexts import contexts_with_modes, mode_counts
 from clipwarden.policy.schema import Mode
 from clipwarden.serving.calls import Calls, Gate
 from clipwarden.serving.config import AUTO, Settings
@@ -188,17 +189,27 @@ def log_loaded(snapshot: Snapshot) -> None:
     model = snapshot.model
     log.info("model loaded", extra={"model": model.manifest.name, "fingerprint": model.fingerprint})
     for policy_id, tables in snapshot.tables.items():
-        counts = mode_counts(tables.compiled)
+        policy = tables.compiled.policy
+        counts = {context: mode_counts(policy, context) for context in (None, *contexts_with_modes(policy))}
         extra = {
             "policy": policy_id,
             "digest": tables.compiled.digest,
             "default": policy_id == snapshot.default_policy_id,
-            **{mode.value: count for mode, count in counts.items()},
+            **{mode.value: count for mode, count in counts[None].items()},
+            "contexts": {name: by_mode for name, by_mode in counts.items() if name},
             "dropped_calibrations": sorted(tables.compiled.dropped_calibrations),
+            "unbound": tables.unbound,
         }
         log.info("policy loaded", extra=extra)
-        if not counts[Mode.ENFORCE]:
+        idle = [context for context, by_mode in counts.items() if not by_mode[Mode.ENFORCE]]
+        if len(idle) == len(counts):
             log.warning("policy %s enforces nothing: every verdict of it is ALLOW", policy_id, extra=extra)
+        else:
+            for context in idle:
+                where = f"in the context {context}" if context else "without a context"
+                log.warning(
+                    "policy %s enforces nothing %s: every verdict there is ALLOW", policy_id, where, extra=extra
+                )
 
 
 def _options(settings: Settings) -> list[tuple[str, int]]:

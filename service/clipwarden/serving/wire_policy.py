@@ -1,12 +1,13 @@
 """Turn loaded policies into the messages of ListPolicies and GetPolicy."""
 
-from clipwarden.engine.snapshot import Selection, mode_counts
+from clipwarden.engine.snapshot import Selection
 from clipwarden.policy.bundle.compiled import CompiledPolicy
+from clipwarden.policy.contexts import bounds_in, contexts_with_modes, mode_counts
 from clipwarden.policy.language.learned import head_content
-from clipwarden.policy.schema import Attribute, Bounds, Concept, Mode, Prompt
+from clipwarden.policy.schema import Attribute, Bounds, ChosenOn, Concept, Mode, Prompt
 from clipwarden.scoring.rules import CategoryRule
 from clipwarden.scoring.tables import score_kind
-from clipwarden.serving.wire import model_ref, vector_digest, verdict
+from clipwarden.serving.wire import model_ref, no_band_reason, vector_digest, verdict
 from clipwarden.v1 import moderation_pb2 as pb
 
 A_TEXT_MICROSECONDS = 0.7
@@ -25,12 +26,15 @@ def microseconds(selection: Selection) -> float:
 
 def policy_summary(selection: Selection) -> pb.PolicySummary:
     """Render a loaded policy in short."""
-    compiled = selection.compiled
+    loaded = selection.compiled.policy
     return pb.PolicySummary(
         policy=_ref(selection),
         is_default=_is_default(selection),
-        categories=len(compiled.policy.categories),
-        enforced_categories=mode_counts(compiled)[Mode.ENFORCE],
+        categories=len(loaded.categories),
+        enforced_categories=mode_counts(loaded)[Mode.ENFORCE],
+        context_enforced_categories={
+            name: mode_counts(loaded, name)[Mode.ENFORCE] for name in contexts_with_modes(loaded)
+        },
     )
 
 
@@ -78,13 +82,24 @@ def _category(rule: CategoryRule, compiled: CompiledPolicy) -> pb.PolicyCategory
             pb.Adjustment(attribute=item.attribute, gte=item.gte, add=item.add) for item in category.adjustments
         ],
     )
+    message.no_band_reason = no_band_reason(rule.no_band)
     if category.thresholds is not None:
         message.threshold_unit = pb.ThresholdUnit.Value(f"THRESHOLD_UNIT_{category.thresholds.unit.name}")
         message.bounds.CopyFrom(_bounds(category.thresholds.bounds))
+        if category.thresholds.chosen_on is not None:
+            message.chosen_on.CopyFrom(_chosen_on(category.thresholds.chosen_on))
     for name in category.contexts:
-        # In full, as judging has them: the tables have already filled in what the context leaves out.
-        message.context_bounds[name].CopyFrom(_bounds(rule.bounds[name]))
+        # In full: what the context leaves out is filled in, as judging does where the thresholds hold.
+        message.context_modes[name] = pb.Mode.Value(f"MODE_{rule.modes[name].name}")
+        if category.thresholds is not None:
+            message.context_bounds[name].CopyFrom(_bounds(bounds_in(category, name)))
     return message
+
+
+def _chosen_on(chosen: ChosenOn) -> pb.ChosenOn:
+    return pb.ChosenOn(
+        digest=chosen.digest, by=chosen.by.value, reason=chosen.reason or "", approved_by=chosen.approved_by or ""
+    )
 
 
 def _attribute(attribute: Attribute, compiled: CompiledPolicy) -> pb.PolicyAttribute:

@@ -46,7 +46,7 @@ def test_lint_gives_json_lines(run: Run, policy_file: Path) -> None:
 def test_lint_explains_a_key_at_each_place_where_it_may_stand(run: Run) -> None:
     result = run("lint", "--explain", "mode")
     assert result.exit_code == 0
-    assert result.stdout.splitlines()[::5] == ["defaults.mode", "categories[].mode"]
+    assert result.stdout.splitlines()[::5] == ["defaults.mode", "categories[].mode", "categories[].contexts.NAME.mode"]
     assert "`shadow`, `enforce` or `disabled`" in result.stdout
 
 

@@ -44,7 +44,7 @@ OLD_DIGEST = "sha256:3d18c7d11acf59886ff470b3651fa6e316448c14d23d39f02f1fd852b98
 OLD_FIT = "sha256:7f2b55213241e1d28740c302b12d3644a590028e4f091f6089d9a7bea2735e7b"
 SHIPPED = {
     "default": "sha256:7b2e05f60c8e1fe5201f05a16890de63340aafe624eb2a47bcca998612acbd89",
-    "stickers": "sha256:ee468c14ced130764e144268b9d67003b20bf958ba078f06a5935d017c5b5ea6",
+    "stickers": "sha256:38cb745a16384e1a635bfe4b1842a3187d03f80c2b00c4705120807984429ebe",
 }
 DEEP_DIGEST = "sha256:5d54b546b2a97b385451de15724b44c3a1df46363862a23cfe310824863491a4"
 DEEP_FITS = {
@@ -123,7 +123,14 @@ def variants(value: object, hint: object) -> Iterator[object]:
 
 def example(kind: object) -> object:
     """Return some value of an optional field's type."""
-    simple = {str: "x", float: 0.25, date: date(2030, 1, 1), Calibration: CALIBRATION, ChosenOn: CHOSEN_ON}
+    simple = {
+        str: "x",
+        float: 0.25,
+        date: date(2030, 1, 1),
+        Calibration: CALIBRATION,
+        ChosenOn: CHOSEN_ON,
+        schema.Mode: schema.Mode.SHADOW,
+    }
     if kind in simple:
         return simple[kind]  # type: ignore[index]
     assert kind is schema.Thresholds, f"no example of {kind}: add one"

@@ -22,6 +22,7 @@ from clipwarden.policy.schema import (
     Method,
     Mode,
     ModelBinding,
+    Override,
     Policy,
     Pool,
     Prompt,
@@ -47,7 +48,7 @@ def rested_on() -> Policy:
         review=0.4,
         block=0.9,
         exemptions=[Exemption(attribute="museum", gte=0.8)],
-        contexts={"shop": Bounds(review=0.5)},
+        contexts={"shop": Override(review=0.5)},
     )
     cosine = make_category(
         "cosine", review=0.2, block=0.3, adjustments=[Adjustment(attribute="swimwear", gte=0.1, add=0.01)]
@@ -86,7 +87,12 @@ def moves_of_the_score() -> Iterator[tuple[str, Policy]]:
             Thresholds(unit=Unit.COSINE, bounds=Bounds(review=0.4, block=0.9)),
             *(Thresholds(unit=Unit.SCORE, bounds=each) for each in (Bounds(review=0.41, block=0.9), Bounds(block=0.9))),
         ],
-        "contexts": [{}, {"shop": Bounds(review=0.6)}, {"shop": Bounds(block=0.5)}, {"other": Bounds(review=0.5)}],
+        "contexts": [
+            {},
+            {"shop": Override(review=0.6)},
+            {"shop": Override(block=0.5)},
+            {"other": Override(review=0.5)},
+        ],
         "exemptions": [
             (),
             (Exemption(attribute="museum", gte=0.7),),
@@ -136,7 +142,7 @@ def test_the_digest_ignores_what_moves_no_band() -> None:
     assert digest(changed(policy, **told)) == digest(policy)
     renamed = changed_attribute(policy, 0, id="gallery")
     assert digest(changed(renamed, exemptions=(Exemption(attribute="gallery", gte=0.8),))) == digest(policy)
-    idle = {"shop": Bounds(review=0.5), "kids": Bounds()}
+    idle = {"shop": Override(review=0.5), "kids": Override(mode=Mode.SHADOW)}
     assert digest(changed(policy, contexts=idle)) == digest(policy)
     # The scale is that of margins: a cosine does not know it.
     scaled = replace(policy, model=ModelBinding(fingerprint=FINGERPRINT, calibration_scale=0.5))

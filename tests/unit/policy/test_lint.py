@@ -11,6 +11,7 @@ from clipwarden.policy.bundle.lint import lint_with_model
 from clipwarden.policy.digest import fit_digest
 from clipwarden.policy.language.load import parse_policy
 from clipwarden.textfiles.findings import Positions
+from kit.lines import chosen_text
 from kit.policies import FINGERPRINT, FULL_POLICY, FakeModel, FakeText, FakeTokenizer, unit_vector
 
 # Enforced without a calibration, the full policy is warned about.
@@ -20,7 +21,7 @@ STALE = '{bias: 1.0, prevalence: 0.1, fitted_on: "sha256:' + "1" * 64 + '"}'
 
 
 def lint(text: str, model: FakeModel, cache: VectorCache | None = None) -> list[tuple[str, str, int, int]]:
-    loaded = parse_policy(text, file="p.yaml")
+    loaded = parse_policy(chosen_text(text, fingerprint=FINGERPRINT), file="p.yaml")
     problems = lint_with_model(loaded.policy, model, loaded.positions, cache=cache)
     assert all(problem.file == "p.yaml" for problem in problems)
     return [short(problem) for problem in problems]
@@ -46,7 +47,7 @@ def test_thresholds_on_scores_without_a_scale_are_warned_about_once_they_are_enf
 
 def test_linting_first_makes_compiling_free() -> None:
     cache, model = VectorCache(), FakeModel()
-    loaded = parse_policy(FULL_POLICY)
+    loaded = parse_policy(chosen_text(FULL_POLICY))
     lint_with_model(loaded.policy, model, loaded.positions, cache=cache)
     assert model.text is not None
     model.text.seen.clear()
@@ -116,6 +117,6 @@ def test_model_without_text_or_background() -> None:
 
 
 def test_findings_of_a_policy_without_a_file_have_no_place() -> None:
-    policy = parse_policy(FULL_POLICY).policy
+    policy = parse_policy(chosen_text(FULL_POLICY)).policy
     problems = lint_with_model(policy, FakeModel(text=OneVector()), Positions())
     assert {(problem.line, problem.severity) for problem in problems} == {(0, Severity.WARNING)}

@@ -15,6 +15,7 @@ from clipwarden.policy.schema import (
     Method,
     Mode,
     ModelBinding,
+    Override,
     Pool,
     Prompt,
     Thresholds,
@@ -59,7 +60,7 @@ def test_full_policy_is_read_field_by_field() -> None:
     weapons, drugs, retired = policy.categories
     assert weapons.thresholds == Thresholds(unit=Unit.SCORE, bounds=Bounds(review=0.55, block=0.92))
     assert weapons.exemptions == (Exemption(attribute="museum", gte=0.8),)
-    assert weapons.contexts == {"hunting-shop": Bounds(review=0.8, block=0.99), "kids": Bounds(review=0.3)}
+    assert weapons.contexts == {"hunting-shop": Override(review=0.8, block=0.99), "kids": Override(review=0.3)}
     assert (weapons.mode, drugs.mode, retired.mode) == (Mode.ENFORCE, Mode.SHADOW, Mode.DISABLED)
     assert weapons.templates == ("{}", "a photo of {}")
     assert drugs.templates == ("a screenshot of {}",)

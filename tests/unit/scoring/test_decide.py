@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import replace
-from typing import TypedDict
+from typing import ClassVar, TypedDict
 
 import numpy as np
 import pytest
@@ -12,7 +12,18 @@ from hypothesis import strategies as st
 from clipwarden.errors import ContextUnknownError
 from clipwarden.policy.bundle.vectors import scored_concepts
 from clipwarden.policy.digest import policy_digest
-from clipwarden.policy.schema import Bounds, Category, Exemption, Method, Mode, Policy, Thresholds, Unit, Verdict
+from clipwarden.policy.schema import (
+    Bounds,
+    Category,
+    Exemption,
+    Method,
+    Mode,
+    Override,
+    Policy,
+    Thresholds,
+    Unit,
+    Verdict,
+)
 from clipwarden.scoring.decide import band_of, require_context
 from clipwarden.scoring.tables import prepare
 from clipwarden.scoring.verdict import AttributeResult, CategoryResult, Judgement, Raise, Scored, Unevaluated, ViewRef
@@ -27,7 +38,7 @@ from kit.builders import (
     make_category,
     make_policy,
 )
-from kit.reference_scorer import slow_verdict
+from kit.reference_scorer import slow_bounds, slow_mode, slow_verdict
 from kit.strategies import CONTEXTS, Case, cases, cosine
 
 ALLOW, REVIEW, BLOCK = Verdict.ALLOW, Verdict.REVIEW, Verdict.BLOCK
@@ -61,6 +72,28 @@ def judge_case(
 
 def with_categories(policy: Policy, *categories: Category) -> Policy:
     return replace(policy, categories=tuple(categories))
+
+
+def without_context(case: Case, context: str | None) -> Case:
+    """Write what holds in a context into the categories themselves; texts that nothing scores then have no rows."""
+    written = [
+        replace(
+            item,
+            contexts={},
+            mode=slow_mode(item, context),
+            thresholds=item.thresholds and replace(item.thresholds, bounds=slow_bounds(item, context)),
+        )
+        for item in case.policy.categories
+    ]
+    return with_rows_of(case, with_categories(case.policy, *written))
+
+
+def with_rows_of(case: Case, policy: Policy) -> Case:
+    """Give a case another policy, which scores some of the concepts of the first."""
+    scored = {item.id for item in scored_concepts(policy)}
+    owners = [item.id for item in scored_concepts(case.policy) for _ in item.phrases]
+    kept = [number for number, owner in enumerate(owners) if owner in scored]
+    return replace(case, policy=policy, rows=case.rows[:, [*kept, -1]])
 
 
 class TestBands:
@@ -274,7 +307,11 @@ class TestNotEvaluated:
 
 class TestContexts:
     def policy(self) -> Policy:
-        overrides = {"shop": Bounds(review=0.4, block=0.8), "half": Bounds(block=0.9), "late": Bounds(review=0.4)}
+        overrides = {
+            "shop": Override(review=0.4, block=0.8),
+            "half": Override(block=0.9),
+            "late": Override(review=0.4),
+        }
         return make_policy(
             [make_category("c", review=0.2, block=0.5, contexts=overrides)], contexts=["shop", "half", "late", "plain"]
         )
@@ -306,14 +343,69 @@ class TestContexts:
         with pytest.raises(ContextUnknownError, match="it declares: none"):
             require_context(tables, "shop")
 
-    @given(case=cases(), context=contexts)
-    def test_equal_a_policy_with_those_bounds_written_in(self, case: Case, context: str | None) -> None:
-        judgement = judge_case(case, context=context)
-        written = [
-            replace(item, contexts={}, thresholds=item.thresholds and replace(item.thresholds, bounds=result.bounds))
-            for item, result in zip(case.policy.categories, judgement.categories, strict=True)
-        ]
-        plain = judge_case(case, with_categories(case.policy, *written))
+    MODES: ClassVar = {
+        "open": Override(mode=Mode.DISABLED),
+        "watched": Override(mode=Mode.SHADOW),
+        "strict": Override(mode=Mode.ENFORCE, block=0.4),
+    }
+    NAMES = ("open", "watched", "strict", "plain")
+
+    @pytest.mark.parametrize(
+        ("own", "context", "mode", "verdict", "shadow"),
+        [
+            (Mode.ENFORCE, None, Mode.ENFORCE, BLOCK, BLOCK),
+            (Mode.ENFORCE, "open", Mode.DISABLED, ALLOW, ALLOW),
+            (Mode.ENFORCE, "watched", Mode.SHADOW, ALLOW, BLOCK),
+            (Mode.ENFORCE, "plain", Mode.ENFORCE, BLOCK, BLOCK),
+            (Mode.SHADOW, None, Mode.SHADOW, ALLOW, BLOCK),
+            (Mode.SHADOW, "strict", Mode.ENFORCE, BLOCK, BLOCK),
+            (Mode.DISABLED, None, Mode.DISABLED, ALLOW, ALLOW),
+            (Mode.DISABLED, "watched", Mode.SHADOW, ALLOW, BLOCK),
+            (Mode.DISABLED, "strict", Mode.ENFORCE, BLOCK, BLOCK),
+        ],
+    )
+    def test_choose_the_mode(
+        self, own: Mode, context: str | None, mode: Mode, verdict: Verdict, shadow: Verdict
+    ) -> None:
+        category = make_category("c", mode=own, review=0.2, block=0.5, contexts=self.MODES)
+        judgement = judge_cosines(make_policy([category], contexts=self.NAMES), {"c": 0.6}, context=context)
+        result = judgement.categories[0]
+        assert (result.mode, judgement.verdict, judgement.shadow_verdict) == (mode, verdict, shadow)
+        assert judgement.enforced_categories == (mode is Mode.ENFORCE)
+        assert judgement.decided_by == (("c",) if mode is Mode.ENFORCE else ())
+        disabled = mode is Mode.DISABLED
+        assert result.unevaluated is (Unevaluated.DISABLED if disabled else None)
+        assert (result.scored is None, result.band) == (disabled, None if disabled else BLOCK)
+
+    def test_let_a_score_pass_that_is_blocked_elsewhere_even_where_it_is_not_finite(self) -> None:
+        category = make_category("c", block=0.5, contexts=self.MODES)
+        policy = make_policy([category, make_category("d", review=0.5)], contexts=self.NAMES, on_error=BLOCK)
+        assert judge_cosines(policy, {"c": math.nan}).raised_by == (Raise.NOT_EVALUATED,)
+        there = judge_cosines(policy, {"c": math.nan}, context="open")
+        assert (there.verdict, there.raised_by, there.enforced_categories) == (ALLOW, (), 1)
+        assert there.categories[0].unevaluated is Unevaluated.DISABLED
+
+    def test_order_what_decides_by_severity_among_what_is_enforced_there(self) -> None:
+        strict = {"strict": Override(mode=Mode.ENFORCE)}
+        policy = make_policy(
+            [
+                make_category("mild", severity=1, block=0.5),
+                make_category("grave", severity=4, block=0.5, mode=Mode.DISABLED, contexts=strict),
+            ],
+            contexts=["strict"],
+        )
+        seen = {"mild": 0.6, "grave": 0.6}
+        assert judge_cosines(policy, seen).decided_by == ("mild",)
+        assert judge_cosines(policy, seen, context="strict").decided_by == ("grave", "mild")
+
+    @settings(max_examples=150)
+    @given(case=cases(), given_=circumstances)
+    def test_equal_a_policy_with_the_overrides_written_into_its_categories(
+        self, case: Case, given_: Circumstances
+    ) -> None:
+        judgement = judge_case(case, **given_)
+        context = given_.pop("context", None)
+        plain = judge_case(without_context(case, context), **given_)
         same = [
             found._replace(category=other.category)
             for found, other in zip(judgement.categories, plain.categories, strict=True)
@@ -381,7 +473,7 @@ class TestExemptions:
             "c",
             block=0.75,
             exemptions=[Exemption(attribute="museum", gte=0.25)],
-            contexts={"shop": Bounds(block=0.5)},
+            contexts={"shop": Override(block=0.5)},
         )
         policy = make_policy([category], attributes=[make_attribute("museum")], contexts=["shop"])
         views = {"c": 0.55}, {"c": 0.8, "museum": 0.5}
@@ -421,7 +513,10 @@ class TestProperties:
     @given(case=cases(), given_=circumstances)
     def test_verdicts_equal_the_slow_reference(self, case: Case, given_: Circumstances) -> None:
         judgement = judge_case(case, **given_)
-        views = [self.scored_by_id(judge_case(replace(case, rows=row[np.newaxis]))) for row in case.rows]
+        views = [
+            self.scored_by_id(judge_case(replace(case, rows=row[np.newaxis]), context=given_["context"]))
+            for row in case.rows
+        ]
         for verdict, modes in (
             (judgement.verdict, {Mode.ENFORCE}),
             (judgement.shadow_verdict, {Mode.ENFORCE, Mode.SHADOW}),
@@ -437,7 +532,8 @@ class TestProperties:
         judgement = judge_case(case, context=context)
         for result in judgement.categories:
             assert result.band is self.band_from_report(result)
-        bands = [result.band for result in judgement.categories if result.category.mode is Mode.ENFORCE and result.band]
+        enforced = [each for each in judgement.categories if slow_mode(each.category, context) is Mode.ENFORCE]
+        bands = [result.band for result in enforced if result.band]
         assert judgement.verdict is max(bands, default=ALLOW)
 
     def band_from_report(self, result: CategoryResult) -> Verdict | None:
@@ -455,34 +551,30 @@ class TestProperties:
 
     @given(case=cases(), given_=circumstances)
     def test_shadow_never_changes_the_verdict(self, case: Case, given_: Circumstances) -> None:
-        without = judge_case(self.without_shadow(case), **given_)
+        without = judge_case(self.without_shadow(case, given_["context"]), **given_)
         judgement = judge_case(case, **given_)
         assert judgement.verdict is without.verdict
         assert judgement.decided_by == without.decided_by
         assert judgement.raised_by == without.raised_by
 
-    def without_shadow(self, case: Case) -> Case:
-        """Disable every shadow category; its texts then have no rows."""
-        shadow = {item.id for item in case.policy.categories if item.mode is Mode.SHADOW}
-        kept = [number for number, owner in enumerate(self.owners(case.policy)) if owner not in shadow]
-        modes = [Mode.DISABLED if item.id in shadow else item.mode for item in case.policy.categories]
-        categories = [replace(item, mode=mode) for item, mode in zip(case.policy.categories, modes, strict=True)]
-        return replace(case, policy=with_categories(case.policy, *categories), rows=case.rows[:, [*kept, -1]])
-
-    def owners(self, policy: Policy) -> list[str]:
-        """Name the concept of each row."""
-        return [item.id for item in scored_concepts(policy) for _ in item.phrases]
+    def without_shadow(self, case: Case, context: str | None) -> Case:
+        """Disable every category that is in shadow in a context; its texts then have no rows."""
+        plain = without_context(case, context)
+        categories = [
+            replace(item, mode=Mode.DISABLED) if item.mode is Mode.SHADOW else item for item in plain.policy.categories
+        ]
+        return with_rows_of(plain, with_categories(plain.policy, *categories))
 
     @given(case=cases(), given_=circumstances)
     def test_enforcing_shadow_makes_the_verdict_what_the_shadow_verdict_said(
         self, case: Case, given_: Circumstances
     ) -> None:
+        plain = without_context(case, given_["context"])
         enforced = [
-            replace(item, mode=Mode.ENFORCE) if item.mode is Mode.SHADOW else item for item in case.policy.categories
+            replace(item, mode=Mode.ENFORCE) if item.mode is Mode.SHADOW else item for item in plain.policy.categories
         ]
         promised = judge_case(case, **given_).shadow_verdict
-        policy = with_categories(case.policy, *enforced)
-        judgement = judge_case(case, policy, **given_)
+        judgement = judge_case(plain, with_categories(plain.policy, *enforced), **given_)
         assert judgement.verdict is promised is judgement.shadow_verdict
 
     @given(case=cases(), lower=cosine)

@@ -12,6 +12,7 @@ import rfc8785
 from numpy.typing import NDArray
 
 from clipwarden.errors import PolicyError, Problem
+from clipwarden.policy.bundle.bindings import check_bindings
 from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.bundle.vectors import scored_concepts
 from clipwarden.policy.calibrations import calibrations_enforced, stale_calibrations
@@ -20,10 +21,12 @@ from clipwarden.policy.language.concept_keys import DIGEST
 from clipwarden.policy.language.dump import dump_policy
 from clipwarden.policy.language.learned import BundleTensors, bundle_tensors
 from clipwarden.policy.language.load import LoadedPolicy, parse_policy
+from clipwarden.policy.lines import unbound_lines
 from clipwarden.policy.methods import METHODS
 from clipwarden.policy.schema import Concept, LearnedVector, Phrase, Policy
 from clipwarden.policy.tensors import Tensors, dump_tensors, parse_metadata, parse_tensors, read_bounded
 from clipwarden.textfiles.atomic import write_atomically
+from clipwarden.textfiles.findings import Findings
 from clipwarden.unitvectors import UNIT_TOLERANCE, require_unit, row_lengths
 
 FORMAT = "clipwarden-bundle/1"
@@ -127,7 +130,9 @@ def read_bundle(path: Path, *, on_warning: OnWarning | None = None) -> CompiledP
     except (ValueError, RecursionError, _BundleError) as exc:
         raise _refusal(path, str(exc), "Compile the policy again with `clipwarden compile`.") from exc
     if on_warning is not None:
-        for warning in loaded.warnings:
+        findings = Findings(str(path))
+        check_bindings(loaded.policy, header.fingerprint, findings)
+        for warning in (*loaded.warnings, *findings.problems):
             on_warning(warning)
     return CompiledPolicy(
         policy=loaded.policy,
@@ -137,6 +142,7 @@ def read_bundle(path: Path, *, on_warning: OnWarning | None = None) -> CompiledP
         logit_bias=header.logit_bias,
         vectors=vectors,
         dropped_calibrations=stale_calibrations(loaded.policy, header.fingerprint),
+        unbound=unbound_lines(loaded.policy, header.fingerprint),
     )
 
 
@@ -195,6 +201,8 @@ def _check_rows(header: _Header, policy: Policy) -> None:
         raise _BundleError("its vectors belong to other texts than the policy inside")
     if stale_calibrations(policy, header.fingerprint) & calibrations_enforced(policy):
         raise _BundleError("a calibration that an enforced verdict rests on was fitted on something else")
+    if unbound := sorted(set(unbound_lines(policy, header.fingerprint)) & calibrations_enforced(policy)):
+        raise _BundleError(f'"{unbound[0]}" is enforced by thresholds that were not chosen on what it holds')
 
 
 def _check_vectors(tensors: dict[str, NDArray[np.generic]]) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""What only a model can tell about a policy: truncation, look-alikes, another model, stale calibrations."""
+"""What only a model can tell about a policy: truncation, look-alikes, another model, numbers that do not hold."""
 
 from collections.abc import Iterator
 
@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipwarden.errors import Problem
+from clipwarden.policy.bundle.bindings import check_bindings
 from clipwarden.policy.bundle.cache import VectorCache
 from clipwarden.policy.bundle.embedding import EmbeddingModel, ModelFacts, Tokens
 from clipwarden.policy.bundle.vectors import (
@@ -16,10 +17,10 @@ from clipwarden.policy.bundle.vectors import (
     policy_rows,
     scored_concepts,
 )
-from clipwarden.policy.calibrations import calibrations_enforced, is_stale
+from clipwarden.policy.contexts import enforced_anywhere, enforced_where, scored_anywhere
 from clipwarden.policy.language.rules import concepts_with_paths, phrases_with_paths
 from clipwarden.policy.methods import METHODS
-from clipwarden.policy.schema import Category, Concept, LearnedVector, Mode, Policy
+from clipwarden.policy.schema import Category, Concept, LearnedVector, Policy
 from clipwarden.textfiles.findings import Findings, Path, Positions
 
 LOOK_ALIKE_COSINE = 0.95
@@ -51,7 +52,7 @@ def lint_with_model(
     """
     findings = Findings(positions.file, positions.places)
     _check_model(policy, model, findings)
-    check_binding(policy, model, findings)
+    check_usable(policy, model, findings)
     _check_uncalibrated(policy, findings)
     if _can_embed(policy, model):
         embedded = embed_texts(policy, model=model, cache=cache, progress=progress)
@@ -60,7 +61,7 @@ def lint_with_model(
     return findings.problems
 
 
-def check_binding(policy: Policy, model: EmbeddingModel, findings: Findings) -> None:
+def check_usable(policy: Policy, model: EmbeddingModel, findings: Findings) -> None:
     """Report what would make judging with this model impossible or wrong; embeds nothing.
 
     Args:
@@ -93,9 +94,9 @@ def check_facts(policy: Policy, facts: ModelFacts, findings: Findings, *, has_ba
             message = f'"{concept.id}" needs a background, which the model "{facts.name}" lacks.'
             fix = "Export the model again with background texts, or write `scoring: {method: cosine}`."
             findings.error(findings.positions.find(*path), "no-background", message, fix)
-    # Another model makes every calibration stale, and that is reported as what it is.
+    # Another model makes every calibration stale and unbinds all thresholds, and that is reported as what it is.
     if policy.model.fingerprint in (None, facts.fingerprint):
-        _check_calibrations(policy, facts.fingerprint, findings)
+        check_bindings(policy, facts.fingerprint, findings)
 
 
 def _check_model(policy: Policy, model: EmbeddingModel, findings: Findings) -> None:
@@ -108,7 +109,7 @@ def _check_model(policy: Policy, model: EmbeddingModel, findings: Findings) -> N
 
 def _scored_with_paths(policy: Policy) -> Iterator[tuple[Path, Concept]]:
     for path, concept in concepts_with_paths(policy):
-        if not (isinstance(concept, Category) and concept.mode is Mode.DISABLED):
+        if not isinstance(concept, Category) or scored_anywhere(concept):
             yield path, concept
 
 
@@ -159,27 +160,16 @@ def check_truncation(policy: Policy, tokenizer: Tokens, findings: Findings) -> N
                 )
 
 
-def _check_calibrations(policy: Policy, fingerprint: str, findings: Findings) -> None:
-    enforced = calibrations_enforced(policy)
-    for path, concept in concepts_with_paths(policy):
-        if not is_stale(concept, policy, fingerprint):
-            continue
-        place = findings.positions.find(*path, "calibration", "fitted_on")
-        message = f'The calibration of "{concept.id}" was fitted on other texts, templates, scoring or another model'
-        fix = "Fit it again on this model and these texts, or delete it together with the thresholds chosen on it."
-        if concept.id in enforced:
-            findings.error(place, "stale-calibration", f"{message}, and an enforced verdict rests on it.", fix)
-        else:
-            findings.warn(place, "stale-calibration", f"{message}; it is not used.", fix)
-
-
 def _check_uncalibrated(policy: Policy, findings: Findings) -> None:
     """Warn where a verdict rests on scores whose scale nothing has fixed: on some models every image passes 0.9."""
     for path, category in concepts_with_paths(policy):
-        if not isinstance(category, Category) or category.mode is not Mode.ENFORCE:
+        if not isinstance(category, Category) or not enforced_anywhere(category):
             continue
         if METHODS[category.method].scale_is_open and category.thresholds and not category.calibration:
-            message = f'"{category.id}" is enforced by thresholds on scores that no calibration has given a scale.'
+            where = enforced_where(category)
+            message = (
+                f'"{category.id}" is enforced{where} by thresholds on scores that no calibration has given a scale.'
+            )
             fix = (
                 "Judge images that should pass (`clipwarden moderate --explain`) and choose thresholds above their "
                 "scores, or write `mode: shadow`."

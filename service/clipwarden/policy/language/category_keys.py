@@ -90,9 +90,18 @@ THRESHOLDS = Keys(
     ),
     any_of=(("review",), ("block",)),
 )
+BOUNDS = Keys(keys=tuple(key for key in THRESHOLDS if key.name in ("review", "block")))
 OVERRIDE = Keys(
-    keys=tuple(replace(key, absent="as in `thresholds`") for key in THRESHOLDS if key.name in ("review", "block")),
-    any_of=THRESHOLDS.any_of,
+    keys=(
+        *(replace(key, absent="as in `thresholds`") for key in BOUNDS),
+        Key(
+            name="mode",
+            kind=MODE,
+            help="what holds here in place of the category's own `mode`",
+            absent="as the category's own",
+        ),
+    ),
+    any_of=(*THRESHOLDS.any_of, ("mode",)),
 )
 
 WHEN = Keys(
@@ -185,7 +194,7 @@ CATEGORY = Keys(
                 names=NAME,
                 most=MAX_CONTEXTS,
             ),
-            help="bounds that hold instead in a context, which the policy declares; needs `thresholds`",
+            help="bounds and modes that hold instead in a context, which the policy declares; bounds need `thresholds`",
         ),
         Key(
             name="adjustments",

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from clipwarden.policy.language.bounds import check_order, merge_bounds, read_bounds
+from clipwarden.policy.language.bounds import check_order, check_override, read_bounds
 from clipwarden.policy.language.category_keys import CATEGORY, CHOSEN_ON, OVERRIDE
 from clipwarden.policy.language.concept_keys import ATTRIBUTE, DIGEST_TEXT, PROMPT, PROMPT_TEXT, VECTOR
 from clipwarden.policy.language.conditions import read_adjustments, read_exemptions
@@ -13,13 +13,13 @@ from clipwarden.policy.language.maps import MapReader
 from clipwarden.policy.methods import METHODS
 from clipwarden.policy.schema import (
     Attribute,
-    Bounds,
     By,
     Category,
     ChosenOn,
     Head,
     LearnedVector,
     Method,
+    Override,
     Phrase,
     Pool,
     Prompt,
@@ -173,19 +173,21 @@ def _chosen_on(thresholds: MapReader) -> ChosenOn | None:
     return chosen
 
 
-def _overrides(concept: MapReader, thresholds: Thresholds | None) -> dict[str, Bounds]:
+def _overrides(concept: MapReader, thresholds: Thresholds | None) -> dict[str, Override]:
+    overrides = {name.text: _override(inner, thresholds) for name, inner in concept.entries("contexts")}
     value = concept.get("contexts")
-    if value and thresholds is None:
-        message = "Context overrides need thresholds to override, and a unit."
+    if value and thresholds is None and any(each != Override(mode=each.mode) for each in overrides.values()):
+        message = "Bounds of a context need thresholds to override, and a unit."
         value.error("context-without-thresholds", message, f"Add `thresholds: {concept.example('thresholds')}`.")
-    return {name.text: _override(inner, thresholds) for name, inner in concept.entries("contexts")}
+    return overrides
 
 
-def _override(value: Value, thresholds: Thresholds | None) -> Bounds:
+def _override(value: Value, thresholds: Thresholds | None) -> Override:
     fields = MapReader(value, OVERRIDE)
     if not fields.complete:
-        value.error("no-bound", "This override changes nothing.", "Add `review:` or `block:`, or delete it.")
+        value.error("no-bound", "This override changes nothing.", "Add `review:`, `block:` or `mode:`, or delete it.")
     bounds = read_bounds(fields, thresholds.unit if thresholds else None)
+    override = Override(review=bounds.review, block=bounds.block, mode=fields.read("mode"))
     if thresholds:
-        check_order(value, merge_bounds(thresholds.bounds, bounds))
-    return bounds
+        check_override(value, thresholds.bounds, override)
+    return override

@@ -2,7 +2,7 @@
 
 import json
 
-from clipwarden.policy.language.category_keys import CATEGORY, CHOSEN_ON, OVERRIDE
+from clipwarden.policy.language.category_keys import BOUNDS, CATEGORY, CHOSEN_ON, OVERRIDE
 from clipwarden.policy.language.concept_keys import ATTRIBUTE
 from clipwarden.policy.language.keys import METADATA, MODEL
 from clipwarden.policy.language.kinds import Json
@@ -62,13 +62,13 @@ def _category(category: Category) -> Json:
         thresholds=category.thresholds and _thresholds(category.thresholds),
         exemptions=[_exemption(exemption) for exemption in category.exemptions],
         # Sorted: mappings compare equal in any order, and equal policies must give equal bundles.
-        contexts={name: write_plain(OVERRIDE, bounds) for name, bounds in sorted(category.contexts.items())},
+        contexts={name: write_plain(OVERRIDE, override) for name, override in sorted(category.contexts.items())},
         adjustments=[_adjustment(adjustment) for adjustment in category.adjustments],
     )
 
 
 def _thresholds(thresholds: Thresholds) -> Json:
-    bounds = write_plain(OVERRIDE, thresholds.bounds)
+    bounds = write_plain(BOUNDS, thresholds.bounds)
     return {"unit": thresholds.unit.value, **bounds, **_given(chosen_on=_chosen_on(thresholds.chosen_on))}
 
 

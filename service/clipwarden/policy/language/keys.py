@@ -131,7 +131,7 @@ POLICY = Keys(
                 names=NAME,
                 most=MAX_CONTEXTS,
             ),
-            help="surfaces or tenants that may override thresholds",
+            help="surfaces or tenants that may override thresholds and modes",
         ),
         Key(
             name="categories",

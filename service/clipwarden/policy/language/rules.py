@@ -4,9 +4,10 @@ import re
 from collections.abc import Iterable, Iterator
 from datetime import date
 
+from clipwarden.policy.contexts import enforced_anywhere, enforced_in
 from clipwarden.policy.language.conditions import check_conditions
 from clipwarden.policy.methods import METHODS
-from clipwarden.policy.schema import By, Category, Concept, LearnedVector, Mode, Phrase, Policy
+from clipwarden.policy.schema import By, Category, Concept, LearnedVector, Mode, Override, Phrase, Policy
 from clipwarden.textfiles.findings import Findings, Path, Place
 from clipwarden.textfiles.values import closest
 
@@ -32,8 +33,8 @@ def check_rules(policy: Policy, findings: Findings, *, today: date) -> None:
     _check_learned(policy, findings)
     for index, category in enumerate(policy.categories):
         check_conditions(("categories", index), category, policy, findings)
-        if category.mode is Mode.ENFORCE:
-            _check_enforcement(("categories", index), category, findings)
+        for context in enforced_in(category):
+            _check_enforcement(("categories", index), category, context, findings)
     _check_size(policy, findings)
     _check_review_by(policy, findings, today)
 
@@ -63,16 +64,29 @@ def _check_contexts(policy: Policy, findings: Findings) -> None:
     used: set[str] = set()
     for index, category in enumerate(policy.categories):
         used |= set(category.contexts)
-        for name in category.contexts:
+        for name, override in category.contexts.items():
+            here = ("categories", index, "contexts", name)
+            if not findings.refused("categories", index, "mode"):
+                _check_mode(here, override, category.mode, findings)
             # A declaration that was refused for its name is still written: one finding for it is enough.
             if name not in declared and ("contexts", name) not in findings.places:
-                place = findings.positions.find("categories", index, "contexts", name)
+                place = findings.positions.find(*here)
                 message = f'The context "{name}" is not declared.'
                 findings.error(place, "unknown-context", message, _declare(name, declared))
     for name in sorted(declared - used):
         place = findings.positions.find("contexts", name)
         message = f'The context "{name}" is declared, but no category overrides anything there.'
         findings.warn(place, "unused-context", message, "Delete it, or add an override.")
+
+
+def _check_mode(path: Path, override: Override, own: Mode, findings: Findings) -> None:
+    place = findings.positions.find(*path, "mode")
+    if override.mode is own:
+        message = f"`mode: {own}` is the category's own mode, so it changes nothing here."
+        findings.warn(place, "idle-mode", message, "Delete it.")
+    elif override.mode is Mode.DISABLED and override != Override(mode=Mode.DISABLED):
+        message = "A category that is disabled here has no band, so the bounds beside it do nothing."
+        findings.warn(place, "idle-bounds", message, "Delete the bounds, or write `mode: shadow`.")
 
 
 def _declare(name: str, declared: Iterable[str]) -> str:
@@ -146,7 +160,7 @@ def _check_learned(policy: Policy, findings: Findings) -> None:
                 message = f'The text "{phrase}" reads like the learned vector of that name, in answers too.'
                 findings.error(findings.positions.find(*here), "vector-like-text", message, "Word it another way.")
     learned = [path for path, concept in concepts if _is_learned(concept)]
-    enforced = any(category.mode is Mode.ENFORCE for category in policy.categories)  # then it is an error already
+    enforced = any(enforced_anywhere(category) for category in policy.categories)  # then it is an error already
     if learned and not enforced and ("model", "fingerprint") not in findings.places:
         message = "Learned vectors and heads mean something to one model alone, but this policy is bound to none."
         fix = 'Add `model: {fingerprint: "sha256:..."}` of the model that they were made for (`clipwarden models`).'
@@ -165,16 +179,17 @@ def phrases_with_paths(path: Path, concept: Concept) -> Iterator[tuple[Path, Phr
         yield (*path, "negatives", index), negative
 
 
-def _check_enforcement(path: Path, category: Category, findings: Findings) -> None:
-    own = (*path, "mode")
+def _check_enforcement(path: Path, category: Category, context: str | None, findings: Findings) -> None:
+    own = (*path, "mode") if context is None else (*path, "contexts", context, "mode")
     place = findings.positions.find(*own) if own in findings.places else findings.positions.find("defaults", "mode")
     name = f'"{category.id}"' if category.id else "A category"
+    where = f' in the context "{context}"' if context else ""
     if ("model", "fingerprint") not in findings.places:
-        message = f"{name} is enforced, but its numbers are bound to no model."
+        message = f"{name} is enforced{where}, but its numbers are bound to no model."
         fix = 'Add `model: {fingerprint: "sha256:..."}` (`clipwarden models` prints it), or write `mode: shadow`.'
         findings.error(place, "enforce-without-fingerprint", message, fix)
     if (*path, "thresholds") not in findings.places:
-        message = f"{name} is enforced, but has no thresholds."
+        message = f"{name} is enforced{where}, but has no thresholds."
         unit = METHODS[category.method].unit
         fix = f"Add `thresholds: {{unit: {unit}, review: ..., block: ...}}`, or write `mode: shadow`."
         findings.error(place, "enforce-without-thresholds", message, fix)
