@@ -33,6 +33,7 @@ _REPOSITORY = Path(__file__).resolve().parents[3]
 _MODEL = _REPOSITORY / "service" / "clipwarden" / "models" / "mini"
 _POLICY = _REPOSITORY / "policies" / "stickers.yaml"
 _DEMO = _REPOSITORY / "service" / "clipwarden" / "demo" / "images"
+_FIXTURES = _REPOSITORY / "tests" / "demo" / "identity"
 
 Work = Annotated[Path, typer.Option("--work", help="Folder for data, checkpoints and figures; several GB.")]
 ModelFolder = Annotated[Path, typer.Option("--model", help="The model folder.")]
@@ -157,6 +158,12 @@ def card_command(work: Work, model: ModelFolder = _MODEL) -> None:
 def demo_command(work: Work, model: ModelFolder = _MODEL, policy: PolicyFile = _POLICY, images: Path = _DEMO) -> None:
     """Choose the demo's images from the report sets by a seeded rule."""
     demo.write_demo(report.load_subject(work, model, policy, 1), images)
+
+
+@app.command("fixtures")
+def fixtures_command(work: Work, folder: Annotated[Path, typer.Option(help="Holds fixtures.csv.")] = _FIXTURES) -> None:
+    """Draw the fixtures that the tests judge."""
+    demo.write_fixtures(work, folder)
 
 
 if __name__ == "__main__":

@@ -5,11 +5,10 @@ from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
 
-import torch
-
 from recipes.mini.fetch import collections
 from recipes.mini.report import Record, tables
 from recipes.mini.sets import ALL_SETS, role_of
+from recipes.mini.trained import read_trained
 
 _TEXT = "card_text.md"
 ENOUGH_POSITIVES = 30  # below, a category's AUROC says too little to enforce by
@@ -24,10 +23,10 @@ def write_card(work: Path, folder: Path) -> None:
     """
     report, selection = (json.loads((work / f"{role}.json").read_text()) for role in ("report", "selection"))
     text = files("recipes.mini").joinpath(_TEXT).read_text(encoding="utf-8")
-    names, _ = json.loads((work / "classes.json").read_text())
+    trained = read_trained()
     fillings = {
-        "{NAMES}": f"{len(names):,}",
-        "{TRAINED}": _trained(work),
+        "{NAMES}": f"{trained['names']:,}",
+        "{TRAINED}": _trained(trained),
         "{SUMMARY}": summary(report),
         "{REPORT}": tables(report),
         "{SELECTION}": tables(selection).replace("### ", "#### "),
@@ -73,9 +72,9 @@ def _line(wanted: str, value: float, goal: float) -> str:
     return f"| {wanted} | {value:.3f} | {'reached' if value >= goal else 'not reached'} |"
 
 
-def _trained(work: Path) -> str:
-    elapsed, step, samples = torch.load(work / "checkpoint.pt", weights_only=True)["clock"]
-    return f"{elapsed / 60:.0f} minutes of wall clock beside other work, {step:,} steps, {samples:,} samples"
+def _trained(facts: Record) -> str:
+    clock = f"{facts['minutes']} minutes of wall clock beside other work"
+    return f"{clock}, {facts['steps']:,} steps, {facts['samples']:,} samples"
 
 
 def attribution_table(work: Path, sets: Iterable[str]) -> str:

@@ -15,9 +15,11 @@ from recipes.mini.heldout import HeldOut
 from recipes.mini.identity import read_fixtures, twin_name, uri_of
 from recipes.mini.judged import Judged
 from recipes.mini.lines import BLOCK, REVIEW, Bands
+from recipes.mini.names import tone_of
 from recipes.mini.rules import count_slice
 
 _DETAILS: Final = ("people", "dress", "religion", "flags", "disability")
+_TONES: Final = ("none", "light", "medium-light", "medium", "medium-dark", "dark")
 Record = dict[str, Any]
 
 
@@ -87,10 +89,8 @@ def _measure(trial: Trial, judged: Judged) -> Record:
             for detail in _DETAILS
         },
         "fixtures": hold_fixtures(read_fixtures(), _bands_by_uri(trial, judged), enforced),
-        "twins": {
-            "verdict": differing_twins(_twin_names(trial), _own_names(trial), verdicts),
-            **{n: differing_twins(_twin_names(trial), _own_names(trial), b) for n, b in judged.bands.items()},
-        },
+        "twins": _twins(trial, judged),
+        "tones": _tones(trial, judged.verdicts),
     }
 
 
@@ -134,9 +134,27 @@ def _bands_by_uri(trial: Trial, judged: Judged) -> dict[str, dict[str, list[int]
     return found
 
 
-def _twin_names(trial: Trial) -> list[str]:
-    return [twin_name(d.icon_set, d.icon) for d in map(trial.held.drawing, trial.evidence.rows.tolist())]
+def _tones(trial: Trial, verdicts: Bands) -> Record:
+    """Count what is stopped by skin tone, among the clean drawings that are drawn in all of them."""
+    drawings = [trial.held.drawing(row) for row in trial.evidence.rows.tolist()]
+    uris = np.array([uri_of(d) for d in drawings])
+    toned = np.isin(uris, uris[[d.toned for d in drawings]]) & trial.clean
+    tones = np.array([tone_of(d.icon) for d in drawings])
+    return {
+        tone: {
+            "of": int((own := toned & (tones == tone)).sum()),
+            **{b: int((verdicts[own] >= level).sum()) for b, level in (("review", REVIEW), ("block", BLOCK))},
+        }
+        for tone in _TONES
+    }
 
 
-def _own_names(trial: Trial) -> list[str]:
-    return [trial.held.drawing(row).icon for row in trial.evidence.rows.tolist()]
+def _twins(trial: Trial, judged: Judged) -> Record:
+    """Find the twins that differ, of people and of whatever is drawn in skin tones: `cookie-man` is no twin."""
+    drawings = [trial.held.drawing(row) for row in trial.evidence.rows.tolist()]
+    shared = np.array([twin_name(d.icon_set, d.icon) for d in drawings])
+    toned = np.unique(shared[[d.toned for d in drawings]])
+    places = np.flatnonzero(np.isin(shared, toned) | (trial.evidence.detail != ""))
+    names = [drawings[place].icon for place in places]
+    kinds = {"verdict": judged.verdicts, **judged.bands}
+    return {kind: differing_twins(shared[places].tolist(), names, bands[places]) for kind, bands in kinds.items()}

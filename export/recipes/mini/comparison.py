@@ -61,6 +61,8 @@ def compare_tables(versions: Sequence[Record]) -> str:
         _fixtures(versions),
         "\n#### Twins\n",
         _twins(versions),
+        "\n#### Wrongly stopped, by skin tone (reviewed or blocked / blocked)\n",
+        _tones(versions),
     ]
     return "\n".join(parts)
 
@@ -143,10 +145,26 @@ def _twins(versions: Sequence[Record]) -> str:
         twins = version["twins"]
         counts = [str(len(twins[name]["differing"])) for name in ("verdict", *version["categories"])]
         lines.append(f"| {version['version']} | {twins['verdict']['sets']} | {' | '.join(counts)} |")
-    latest = versions[-1]["twins"]["verdict"]["differing"]
+    latest = versions[-1]["twins"]
     lines += ["", f"Twins that differ under {versions[-1]['version']}:", ""]
-    lines += [f"- {name}: {_by_verdict(words)}" for name, words in latest.items()] or ["- none"]
+    enforced = [n for n, found in versions[-1]["categories"].items() if found["mode"] == "enforce"]
+    for name, words in latest["verdict"]["differing"].items():
+        why = ", ".join(n for n in enforced if name in latest[n]["differing"])
+        lines.append(f"- {name} ({why}): {_by_verdict(words)}")
     return "\n".join(lines)
+
+
+def _tones(versions: Sequence[Record]) -> str:
+    """Write what was stopped by skin tone."""
+    tones = versions[-1]["tones"]
+    head = ["| version | " + " | ".join(tones) + " |", "|---" * (len(tones) + 1) + "|"]
+    rows = [
+        f"| {v['version']} | "
+        + " | ".join(f"{c['review']} / {c['block']} of {c['of']}" for c in v["tones"].values())
+        + " |"
+        for v in versions
+    ]
+    return "\n".join([*head, *rows])
 
 
 def _by_verdict(words: Mapping[str, list[str]]) -> str:
