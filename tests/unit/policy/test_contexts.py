@@ -226,6 +226,15 @@ def test_what_a_context_enforces_rests_on_the_attributes_of_its_exemptions() -> 
     assert compile_policy(shadow, model=FakeModel()).dropped_calibrations == {"museum"}
 
 
+@pytest.mark.parametrize(("override", "severity"), [("{mode: enforce}", "error"), ("{mode: disabled}", "warning")])
+def test_thresholds_that_do_not_hold_weigh_by_the_strictest_context(override: str, severity: str) -> None:
+    text = chosen_text(with_kids(IN_SHADOW, override)).replace("review: 0.55", "review: 0.56")
+    loaded = parse_policy(text)
+    found = lint_with_model(loaded.policy, FakeModel(), loaded.positions)
+    (problem,) = (each for each in found if each.code == "unbound-thresholds")
+    assert (problem.severity.value, problem.line) == (severity, line_of(text, "review: 0.56"))
+
+
 def test_a_bundle_keeps_modes_and_the_vectors_of_what_a_context_alone_scores(tmp_path: Path) -> None:
     text = FULL_POLICY.replace("  mode: disabled\n", "  mode: disabled\n  contexts: {kids: {mode: shadow}}\n")
     compiled = compile_policy(parse_policy(chosen_text(text)).policy, model=FakeModel())

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from clipwarden.errors import ContextUnknownError
 from clipwarden.policy.bundle.vectors import scored_concepts
 from clipwarden.policy.digest import policy_digest
+from clipwarden.policy.lines import Unbound
 from clipwarden.policy.schema import (
     Bounds,
     Category,
@@ -384,6 +385,14 @@ class TestContexts:
         there = judge_cosines(policy, {"c": math.nan}, context="open")
         assert (there.verdict, there.raised_by, there.enforced_categories) == (ALLOW, (), 1)
         assert there.categories[0].unevaluated is Unevaluated.DISABLED
+
+    def test_leave_the_shadow_verdict_incomplete_only_where_the_category_counts(self) -> None:
+        category = make_category("c", mode=Mode.SHADOW, block=0.5, contexts={"open": Override(mode=Mode.DISABLED)})
+        compiled = compile_with_random_vectors(make_policy([category], contexts=self.NAMES))
+        unbound = replace(compiled, unbound={"c": Unbound.NOT_CHOSEN})
+        rows = cosine_rows(compiled.policy, [{"c": 0.6}])
+        found = {name: judge_rows(unbound, rows, context=name).shadow_incomplete for name in (None, "plain", "open")}
+        assert found == {None: ("c",), "plain": ("c",), "open": ()}
 
     def test_order_what_decides_by_severity_among_what_is_enforced_there(self) -> None:
         strict = {"strict": Override(mode=Mode.ENFORCE)}

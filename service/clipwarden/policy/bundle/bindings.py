@@ -108,7 +108,7 @@ def _by_hand(digest: str, *, enforced: bool) -> str:
 def _stale(concept: Concept, policy: Policy, fingerprint: str, *, enforced: bool) -> tuple[str, str]:
     """Say that a calibration fell, and with it what was chosen on it; offer the same numbers for the scores left."""
     message = f'The calibration of "{concept.id}" was fitted on other texts, templates, scoring or another model'
-    fix = f"{_PUT_BACK}; or delete it"
+    fix = f"{_PUT_BACK}; or delete the calibration"
     if not isinstance(concept, Category):
         asked = (each for category in policy.categories for each in category.exemptions)
         numbers = sorted({each.gte for each in asked if each.attribute == concept.id})
@@ -131,7 +131,7 @@ def _stale(concept: Concept, policy: Policy, fingerprint: str, *, enforced: bool
 def _instead(key: str, numbers: list[float], calibration: Calibration | None) -> str:
     if not (numbers and calibration):
         return ""
-    return f", and under `{key}` {', '.join(f'{_bare(each, calibration)!r} for {each!r}' for each in numbers)}"
+    return f", and under `{key}` write {', '.join(f'{_bare(each, calibration)!r} for {each!r}' for each in numbers)}"
 
 
 def _uncalibrated(category: Category, thresholds: Thresholds) -> Category:

@@ -1,0 +1,133 @@
+"""Edits that once moved most verdicts without a word, on the shipped policy, model and drawings."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import clipwarden
+from clipwarden import Moderator
+from clipwarden.engine.results import Judged
+from clipwarden.errors import PolicyError
+from clipwarden.policy.bundle.bindings import lint_without_model
+from clipwarden.policy.language.load import LoadedPolicy, parse_policy
+from clipwarden.policy.schema import Mode
+from clipwarden.policy.shipped import shipped_policy
+from clipwarden.scoring.verdict import NoBand, ScoreKind
+
+IMAGES = sorted((Path(clipwarden.__path__[0]) / "demo" / "images").glob("*.png"))
+SHIPPED = shipped_policy("stickers").read_text(encoding="utf-8")
+IN_SHADOW = SHIPPED.replace("mode: enforce", "mode: shadow")
+EDITED = next(category.id for category in parse_policy(SHIPPED).policy.categories if category.mode is Mode.ENFORCE)
+"""Enforced as shipped, so that each edit can be tried in either mode."""
+
+
+def edited(text: str, key: str, change: Callable[[str], str]) -> str:
+    """Change one line of the category."""
+    head, begin, rest = text.partition(f"- id: {EDITED}\n")
+    body, end, tail = rest.partition("\n- id: ")
+    line = next(line for line in body.splitlines() if line.startswith(f"  {key}: "))
+    changed = change(line)
+    assert changed != line
+    return head + begin + body.replace(line, changed) + end + tail
+
+
+def one_more_negative(text: str) -> str:
+    return edited(text, "negatives", lambda line: line.replace("[", '["a cup of coffee", ', 1))
+
+
+def numbers_of_the_readme(text: str) -> str:
+    def paste(line: str) -> str:
+        return re.sub(r"review: [\d.]+, block: [\d.]+", "review: 0.6, block: 0.9", line)
+
+    return edited(text, "thresholds", paste)
+
+
+def bias_moved_by_4(text: str) -> str:
+    def move(line: str) -> str:
+        return re.sub(r"bias: (-?[\d.]+)", lambda found: f"bias: {float(found[1]) + 4:g}", line)
+
+    return edited(text, "calibration", move)
+
+
+CATASTROPHES = [one_more_negative, numbers_of_the_readme, bias_moved_by_4]
+every = pytest.mark.parametrize("edit", CATASTROPHES, ids=lambda edit: edit.__name__)
+
+
+def judged(text: str, folder: Path) -> list[Judged]:
+    path = folder / "mine.yaml"
+    path.write_text(text, encoding="utf-8")
+    with Moderator(policies=path) as moderator:
+        return [moderator.moderate(image) for image in IMAGES]
+
+
+@pytest.fixture(scope="module")
+def before(tmp_path_factory: pytest.TempPathFactory) -> list[Judged]:
+    found = judged(IN_SHADOW, tmp_path_factory.mktemp("before"))
+    assert {each.judgement.shadow_verdict.name for each in found} == {"ALLOW", "REVIEW", "BLOCK"}
+    assert not any(each.judgement.shadow_incomplete for each in found)
+    return found
+
+
+@every
+def test_in_shadow_the_category_has_no_band_and_is_named(
+    edit: Callable[[str], str], before: list[Judged], tmp_path: Path
+) -> None:
+    for old, new in zip(before, judged(edit(IN_SHADOW), tmp_path), strict=True):
+        assert new.judgement.shadow_incomplete == (EDITED,)
+        (mine,) = (result for result in new.categories if result.id == EDITED)
+        assert (mine.band, mine.no_band) == (None, NoBand.CHOSEN_ON_OTHER)
+        assert mine.scored is not None
+        assert (mine.scored.kind is ScoreKind.UNCALIBRATED) == (edit is one_more_negative)
+        others = [(result.id, result.band) for result in old.categories if result.id != EDITED]
+        assert [(result.id, result.band) for result in new.categories if result.id != EDITED] == others
+        assert new.judgement.shadow_verdict == max(band for _, band in others if band)
+
+
+@every
+def test_where_it_is_enforced_the_policy_is_refused_by_lint_and_at_load_alike(
+    edit: Callable[[str], str], tmp_path: Path
+) -> None:
+    text = edit(SHIPPED)
+    loaded = parse_policy(text, file=str(tmp_path / "mine.yaml"))
+    (problem,) = lint_without_model(loaded.policy, loaded.positions)
+    assert problem.severity == "error"
+    with pytest.raises(PolicyError) as caught:
+        judged(text, tmp_path)
+    assert caught.value.problems == (problem,)
+
+
+@every
+def test_the_line_that_the_refusal_offers_is_the_way_out(
+    edit: Callable[[str], str], before: list[Judged], tmp_path: Path
+) -> None:
+    text = edit(SHIPPED)
+    loaded = parse_policy(text)
+    (problem,) = lint_without_model(loaded.policy, loaded.positions)
+    assert "; or write `mode: shadow`" in problem.fix
+    text = pasted(text, problem.fix)
+    mended = parse_policy(text)
+    assert lint_without_model(mended.policy, mended.positions) == ()
+    assert enforced(mended) == enforced(loaded)
+    after = judged(text, tmp_path)
+    if edit is one_more_negative:  # the same lines for other scores: a coffee cup more moves none of these drawings
+        assert [band(each) for each in after] == [band(each) for each in before]
+
+
+def enforced(loaded: LoadedPolicy) -> list[str]:
+    return [each.id for each in loaded.policy.categories if each.mode is Mode.ENFORCE]
+
+
+def band(found: Judged) -> object:
+    return next(result.band for result in found.categories if result.id == EDITED)
+
+
+def pasted(text: str, fix: str) -> str:
+    """Do what the message says."""
+    if line := re.search(r"`(thresholds: \{.*?\}\})`", fix):
+        text = edited(text, "calibration", lambda _: "")
+        return edited(text, "thresholds", lambda _: f"  {line[1]}")
+    chosen = re.search(r"`(chosen_on: \{.*?\})`", fix)
+    assert chosen is not None
+    return edited(text, "thresholds", lambda own: re.sub(r'chosen_on: "[^"]*"', lambda _: chosen[1], own))
