@@ -5,16 +5,26 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
 
 import clipwarden
 from clipwarden import Moderator
-from clipwarden.engine.results import Judged
+from clipwarden.engine.results import EmbeddedImage, Judged
+from clipwarden.engine.snapshot import EMBEDDED_MODEL, resolve_model
 from clipwarden.errors import PolicyError
+from clipwarden.modelfolder.load import Model, load_model
 from clipwarden.policy.bundle.bindings import lint_without_model
+from clipwarden.policy.bundle.cache import VectorCache
+from clipwarden.policy.bundle.compile import compile_policy
+from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.language.load import LoadedPolicy, parse_policy
 from clipwarden.policy.schema import Mode
 from clipwarden.policy.shipped import shipped_policy
-from clipwarden.scoring.verdict import NoBand, ScoreKind
+from clipwarden.scoring.decide import judge
+from clipwarden.scoring.score import cosines
+from clipwarden.scoring.tables import prepare
+from clipwarden.scoring.verdict import Judgement, NoBand, ScoreKind
+from kit.edits import EDITS, FREE, Step, applied, in_mode, steps
 
 IMAGES = sorted((Path(clipwarden.__path__[0]) / "demo" / "images").glob("*.png"))
 SHIPPED = shipped_policy("stickers").read_text(encoding="utf-8")
@@ -131,3 +141,51 @@ def pasted(text: str, fix: str) -> str:
     chosen = re.search(r"`(chosen_on: \{.*?\})`", fix)
     assert chosen is not None
     return edited(text, "thresholds", lambda own: re.sub(r'chosen_on: "[^"]*"', lambda _: chosen[1], own))
+
+
+# Random edits of the shipped policy, judged by the shipped model.
+
+EDITED_HERE = {name: edit for name, edit in EDITS.items() if name != "an exemption more"}  # there is no attribute
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return load_model(resolve_model(EMBEDDED_MODEL))
+
+
+@pytest.fixture(scope="module")
+def embedded() -> list[EmbeddedImage]:
+    with Moderator() as moderator:
+        return [moderator.embed(image) for image in IMAGES]
+
+
+def bands(compiled: CompiledPolicy, images: list[EmbeddedImage]) -> tuple[dict[str, list[object]], list[Judgement]]:
+    """Judge the drawings: each category's bands, and the judgements."""
+    tables = prepare(compiled)
+    whole = {"context": None, "frames_total": 1, "frames_judged": 1, "degraded": False}
+    found = [judge(cosines(each.embeddings, compiled), each.views, tables, **whole) for each in images]  # type: ignore[arg-type]
+    return {
+        category.id: [judgement.categories[index].band for judgement in found]
+        for index, category in enumerate(compiled.policy.categories)
+    }, found
+
+
+CACHE = VectorCache()
+
+
+@given(edits=steps(EDITED_HERE), free=steps(FREE, least=0))
+@settings(deadline=None, max_examples=40)
+def test_no_edit_of_the_shipped_policy_moves_a_band_silently(
+    edits: list[Step], free: list[Step], model: Model, embedded: list[EmbeddedImage]
+) -> None:
+    shipped = in_mode(parse_policy(SHIPPED).policy, Mode.SHADOW)
+    edited = in_mode(applied(free, FREE, applied(edits, EDITED_HERE, shipped)), Mode.SHADOW)
+    old, before = bands(compile_policy(shipped, model=model, cache=CACHE), embedded)
+    compiled = compile_policy(edited, model=model, cache=CACHE)
+    new, after = bands(compiled, embedded)
+    for name, found in new.items():
+        assert found == ([None] * len(found) if name in compiled.unbound else old[name])
+    for judgement, earlier in zip(after, before, strict=True):
+        assert set(judgement.shadow_incomplete) == set(compiled.unbound)
+        if not compiled.unbound:
+            assert judgement.shadow_verdict is earlier.shadow_verdict

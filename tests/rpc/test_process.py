@@ -149,6 +149,7 @@ async def test_log_says_what_is_loaded_and_what_was_judged_as_json(
     assert lines["policy colours enforces nothing: every verdict of it is ALLOW"]["level"] == "warning"
     judged = lines["judged"]
     assert (judged["request_id"], judged["verdict"], judged["shadow_verdict"]) == ("r1", "ALLOW", "BLOCK")
+    assert (judged["shadow_incomplete"], lines["policy loaded"]["unbound"]) == ([], [])
     assert judged["digest"] == lines["policy loaded"]["digest"]
     assert judged["total_ms"]
 

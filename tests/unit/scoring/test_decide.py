@@ -27,7 +27,16 @@ from clipwarden.policy.schema import (
 )
 from clipwarden.scoring.decide import band_of, require_context
 from clipwarden.scoring.tables import prepare
-from clipwarden.scoring.verdict import AttributeResult, CategoryResult, Judgement, Raise, Scored, Unevaluated, ViewRef
+from clipwarden.scoring.verdict import (
+    AttributeResult,
+    CategoryResult,
+    Judgement,
+    NoBand,
+    Raise,
+    Scored,
+    Unevaluated,
+    ViewRef,
+)
 from kit.builders import (
     FINGERPRINT,
     FULL,
@@ -36,6 +45,7 @@ from kit.builders import (
     judge_cosines,
     judge_rows,
     make_attribute,
+    make_calibration,
     make_category,
     make_policy,
 )
@@ -423,6 +433,48 @@ class TestContexts:
         assert replace(judgement, **changes) == plain
 
 
+class TestUnbound:
+    """Thresholds that do not hold."""
+
+    def judged(self, why: Unbound, *, score: float = 0.9) -> Judgement:
+        policy = make_policy(
+            [
+                make_category("b", mode=Mode.SHADOW, severity=1, block=0.5),
+                make_category("a", mode=Mode.SHADOW, severity=1, review=0.1, contexts={"shop": Override(block=0.2)}),
+                make_category("worse", mode=Mode.SHADOW, severity=3, review=0.1),
+                make_category("off", mode=Mode.DISABLED, review=0.1),
+                make_category("holds", review=0.5),
+                make_category("bare", mode=Mode.SHADOW),
+            ],
+            contexts=["shop"],
+        )
+        compiled = compile_with_random_vectors(policy)
+        unbound = replace(compiled, unbound=dict.fromkeys(("a", "b", "worse", "off"), why))
+        rows = cosine_rows(policy, [{"a": score, "b": score, "worse": score, "holds": 0.4}])
+        return judge_rows(unbound, rows, context="shop")
+
+    @pytest.mark.parametrize("why", Unbound)
+    def test_give_no_band_and_say_why(self, why: Unbound) -> None:
+        results = {result.id: result for result in self.judged(why).categories}
+        for name in ("a", "b", "worse"):
+            result = results[name]
+            assert (result.band, result.no_band, result.bounds) == (None, NoBand[why.name], Bounds())
+            assert result.scored is not None
+            assert result.scored.score == pytest.approx(0.9)
+        assert (results["holds"].band, results["holds"].no_band) == (ALLOW, None)
+        assert (results["bare"].band, results["bare"].no_band) == (None, NoBand.NO_THRESHOLDS)
+
+    def test_are_named_beside_the_shadow_verdict_the_most_severe_first(self) -> None:
+        judgement = self.judged(Unbound.NOT_CHOSEN)
+        assert (judgement.verdict, judgement.shadow_verdict) == (ALLOW, ALLOW)
+        assert judgement.shadow_incomplete == ("worse", "a", "b")
+
+    def test_do_not_hide_what_cannot_be_evaluated(self) -> None:
+        judgement = self.judged(Unbound.CHOSEN_ON_OTHER, score=math.nan)
+        assert judgement.shadow_verdict is REVIEW  # on_error
+        assert judgement.shadow_incomplete == ("worse", "a", "b")
+
+
 class TestExemptions:
     def policy(self, *, mode: Mode = Mode.ENFORCE, gte: float = 0.25) -> Policy:
         exemptions = [Exemption(attribute="museum", gte=gte), Exemption(attribute="archive", gte=gte)]
@@ -442,6 +494,17 @@ class TestExemptions:
         judgement = judge_cosines(self.policy(), {"c": 0.6, "museum": museum})
         assert judgement.verdict is BLOCK
         assert judgement.categories[0].exempted_by is None
+
+    def test_do_not_hold_by_an_attribute_whose_calibration_was_dropped(self) -> None:
+        museum = replace(make_attribute("museum", method=Method.MARGIN), calibration=make_calibration(0.0))
+        exemptions = [Exemption(attribute="museum", gte=0.25), Exemption(attribute="archive", gte=0.25)]
+        category = make_category("c", mode=Mode.SHADOW, review=0.2, block=0.5, exemptions=exemptions)
+        policy = make_policy([category], attributes=[museum, make_attribute("archive")])
+        assert compile_with_random_vectors(policy).dropped_calibrations == {"museum"}
+        judgement = judge_cosines(policy, {"c": 0.6, "museum": 0.9})
+        assert judgement.shadow_verdict is BLOCK
+        assert judgement.categories[0].exempted_by is None
+        assert judge_cosines(policy, {"c": 0.6, "museum": 0.9, "archive": 0.25}).shadow_verdict is REVIEW
 
     @pytest.mark.parametrize("score", [0.1, 0.3])
     def test_leave_lesser_bands_alone(self, score: float) -> None:

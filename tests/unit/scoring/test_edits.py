@@ -1,13 +1,12 @@
 """No edit makes a band stricter or milder silently: it moves nothing, or the category has no band and is named."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from clipwarden.errors import PolicyError
 from clipwarden.policy import digest as digest_module
@@ -15,7 +14,7 @@ from clipwarden.policy.bundle.compile import compile_policy
 from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.calibrations import calibrations_enforced, stale_calibrations
 from clipwarden.policy.contexts import bounds_in
-from clipwarden.policy.digest import fit_digest, policy_digest
+from clipwarden.policy.digest import policy_digest
 from clipwarden.policy.lines import choose_lines
 from clipwarden.policy.methods import METHODS
 from clipwarden.policy.schema import (
@@ -29,19 +28,16 @@ from clipwarden.policy.schema import (
     Override,
     Policy,
     Pool,
-    Prompt,
-    Unit,
 )
 from clipwarden.scoring.decide import judge
 from clipwarden.scoring.score import cosines
 from clipwarden.scoring.tables import prepare
 from clipwarden.scoring.verdict import Judgement, ViewRef
 from kit.builders import make_attribute, make_calibration, make_category, make_head, make_policy, unit_vectors
+from kit.edits import EDITS, FREE, Step, applied, fitted, in_mode, steps
 from kit.policies import DIM, FINGERPRINT, FakeModel
 
 VIEWS = (ViewRef(name="on_white"), ViewRef(name="on_black"))
-Edit = Callable[[Policy, int, float], Policy]
-"""Given a policy, a number that chooses what to edit, and one in (0, 1) that chooses the new value."""
 
 
 @cache
@@ -64,214 +60,6 @@ def base() -> Policy:
     bare = make_policy(categories, attributes=attributes, contexts=["shop", "kids"], calibration_scale=0.05)
     policy = replace(bare, model=replace(bare.model, fingerprint=FINGERPRINT))
     return choose_lines(fitted(policy), FINGERPRINT)
-
-
-def fitted(policy: Policy) -> Policy:
-    scale = policy.model.calibration_scale
-
-    def fit(concept: Concept) -> dict[str, object]:
-        right = fit_digest(concept, fingerprint=FINGERPRINT, calibration_scale=scale)
-        return {"calibration": concept.calibration and replace(concept.calibration, fitted_on=right)}
-
-    return replace(
-        policy,
-        categories=tuple(replace(each, **fit(each)) for each in policy.categories),  # type: ignore[arg-type]
-        attributes=tuple(replace(each, **fit(each)) for each in policy.attributes),  # type: ignore[arg-type]
-    )
-
-
-# Edits. Each gives a policy that the language could hold; what was chosen on is never written anew.
-
-
-def edit_concept(policy: Policy, which: int, change: Callable[[Concept], Mapping[str, object]]) -> Policy:
-    concepts: list[Concept] = [*policy.categories, *policy.attributes]
-    index = which % len(concepts)
-    concepts[index] = replace(concepts[index], **change(concepts[index]))  # type: ignore[arg-type]
-    split = len(policy.categories)
-    return replace(policy, categories=tuple(concepts[:split]), attributes=tuple(concepts[split:]))  # type: ignore[arg-type]
-
-
-def edit_category(policy: Policy, which: int, change: Callable[[Category], Mapping[str, object]]) -> Policy:
-    index = which % len(policy.categories)
-    category = policy.categories[index]
-    edited = replace(category, **change(category))  # type: ignore[arg-type]
-    return replace(policy, categories=(*policy.categories[:index], edited, *policy.categories[index + 1 :]))
-
-
-def _texts(change: Callable[[tuple[Prompt, ...], float], tuple[Prompt, ...]]) -> Edit:
-    def edit(policy: Policy, which: int, value: float) -> Policy:
-        return edit_concept(
-            policy, which, lambda each: {} if each.head else {"prompts": change(each.prompts, value) or each.prompts}
-        )
-
-    return edit
-
-
-def _negatives(change: Callable[[tuple[str, ...], float], tuple[str, ...]]) -> Edit:
-    def edit(policy: Policy, which: int, value: float) -> Policy:
-        return edit_concept(
-            policy,
-            which,
-            lambda each: {"negatives": change(each.negatives, value)} if each.method is Method.MARGIN else {},  # type: ignore[arg-type]
-        )
-
-    return edit
-
-
-def _templates(*templates: str) -> Edit:
-    return lambda policy, which, _: edit_concept(policy, which, lambda c: {} if c.head else {"templates": templates})
-
-
-def _pool(policy: Policy, which: int, value: float) -> Policy:
-    pool = [*Pool][int(value * len(Pool))]
-    return edit_concept(policy, which, lambda each: {} if each.head else {"pool": pool})
-
-
-def _weight(policy: Policy, which: int, value: float) -> Policy:
-    def change(concept: Concept) -> Mapping[str, object]:
-        if concept.pool is Pool.MAX or concept.head:
-            return {}
-        return {"prompts": (replace(concept.prompts[0], weight=value + 0.5), *concept.prompts[1:])}
-
-    return edit_concept(policy, which, change)
-
-
-def _to_cosine(policy: Policy, which: int, _: float) -> Policy:
-    def change(category: Category) -> Mapping[str, object]:
-        if category.method is not Method.MARGIN or category.thresholds is None:
-            return {}
-        thresholds = replace(category.thresholds, unit=Unit.COSINE)
-        return {"method": Method.COSINE, "negatives": (), "calibration": None, "thresholds": thresholds}
-
-    return edit_category(policy, which, change)
-
-
-def _head(policy: Policy, which: int, value: float) -> Policy:
-    return edit_concept(policy, which, lambda each: {"head": make_head(([[value] * DIM], [0.0]))} if each.head else {})
-
-
-def _calibration(**changes: Callable[[float, float], float]) -> Edit:
-    def edit(policy: Policy, which: int, value: float) -> Policy:
-        def change(concept: Concept) -> Mapping[str, object]:
-            own = concept.calibration
-            new = {name: make(getattr(own, name), value) for name, make in changes.items()} if own else {}
-            return {"calibration": own and replace(own, **new)}  # type: ignore[arg-type]
-
-        return edit_concept(policy, which, change)
-
-    return edit
-
-
-def _drop_calibration(policy: Policy, which: int, _: float) -> Policy:
-    return edit_concept(policy, which, lambda _: {"calibration": None})
-
-
-def _scale(policy: Policy, _: int, value: float) -> Policy:
-    return replace(policy, model=replace(policy.model, calibration_scale=value))
-
-
-def _thresholds(change: Callable[[Bounds, float], Bounds]) -> Edit:
-    def edit(policy: Policy, which: int, value: float) -> Policy:
-        def new(category: Category) -> Mapping[str, object]:
-            own = category.thresholds
-            return {"thresholds": own and replace(own, bounds=change(own.bounds, value))}
-
-        return edit_category(policy, which, new)
-
-    return edit
-
-
-def _contexts(change: Callable[[Mapping[str, Override], float], Mapping[str, Override]]) -> Edit:
-    return lambda policy, which, value: edit_category(
-        policy, which, lambda each: {"contexts": change(each.contexts, value)}
-    )
-
-
-def _exemptions(change: Callable[[tuple[Exemption, ...], float], tuple[Exemption, ...]]) -> Edit:
-    return lambda policy, which, value: edit_category(
-        policy, which, lambda each: {"exemptions": change(each.exemptions, value)}
-    )
-
-
-def _adjustments(change: Callable[[tuple[Adjustment, ...], float], tuple[Adjustment, ...]]) -> Edit:
-    return lambda policy, which, value: edit_category(
-        policy, which, lambda c: {"adjustments": change(c.adjustments, value)} if c.method is Method.COSINE else {}
-    )
-
-
-EDITS: Mapping[str, Edit] = {
-    "a prompt more": _texts(lambda prompts, value: (*prompts, Prompt(text=f"p{value}"))),
-    "a prompt less": _texts(lambda prompts, _: prompts[1:]),
-    "another prompt": _texts(lambda prompts, value: (replace(prompts[0], text=f"p{value}"), *prompts[1:])),
-    "a negative more": _negatives(lambda negatives, value: (*negatives, f"n{value}")),
-    "a negative less": _negatives(lambda negatives, _: negatives[1:]),
-    "another negative": _negatives(lambda negatives, value: (f"n{value}", *negatives[1:])),
-    "a template more": _templates("{}", "a photo of {}"),
-    "another template": _templates("a drawing of {}"),
-    "the pool": _pool,
-    "a weight": _weight,
-    "the method": _to_cosine,
-    "the head": _head,
-    "the bias": _calibration(bias=lambda own, value: own + 8 * value - 4),
-    "the prevalence": _calibration(prevalence=lambda _, value: value),
-    "no calibration": _drop_calibration,
-    "the scale": _scale,
-    "a threshold": _thresholds(lambda own, value: replace(own, block=value) if own.block else Bounds(review=value)),
-    "README's thresholds": _thresholds(lambda *_: Bounds(review=0.6, block=0.9)),
-    "a bound less": _thresholds(lambda own, value: Bounds(block=own.block or value)),
-    "a context's bound": _contexts(lambda own, value: {**own, "shop": Override(block=value)}),
-    "a context less": _contexts(lambda own, _: {name: each for name, each in own.items() if name != "shop"}),
-    "an exemption's bound": _exemptions(lambda own, value: tuple(replace(each, gte=value) for each in own)),
-    "an exemption more": _exemptions(lambda own, value: (*own, Exemption(attribute="swimwear", gte=value))),
-    "an exemption less": _exemptions(lambda *_: ()),
-    "an adjustment's bound": _adjustments(lambda own, value: tuple(replace(each, gte=value) for each in own)),
-    "an adjustment's rise": _adjustments(lambda own, value: tuple(replace(each, add=value) for each in own)),
-    "an adjustment less": _adjustments(lambda *_: ()),
-    "claimed to be fitted": lambda policy, *_: fitted(policy),
-}
-
-
-def _people(policy: Policy, which: int, value: float) -> Policy:
-    return edit_category(
-        policy,
-        which,
-        lambda _: {
-            "severity": int(value * 5),
-            "definition": f"d{value}",
-            "reason_code": f"r{value}",
-            "mode": [*Mode][int(value * len(Mode))],
-        },
-    )
-
-
-def _order(policy: Policy, which: int, _: float) -> Policy:
-    turned = edit_concept(
-        policy, which, lambda each: {"prompts": each.prompts[::-1], "negatives": each.negatives[::-1]}
-    )
-    return replace(turned, categories=turned.categories[::-1], attributes=turned.attributes[::-1])
-
-
-def _renamed_attribute(policy: Policy, *_: float) -> Policy:
-    names = {attribute.id: f"new_{attribute.id}"[:60] for attribute in policy.attributes}
-    return replace(
-        policy,
-        attributes=tuple(replace(each, id=names[each.id]) for each in policy.attributes),
-        categories=tuple(
-            replace(
-                each,
-                exemptions=tuple(replace(item, attribute=names[item.attribute]) for item in each.exemptions),
-                adjustments=tuple(replace(item, attribute=names[item.attribute]) for item in each.adjustments),
-            )
-            for each in policy.categories
-        ),
-    )
-
-
-FREE: Mapping[str, Edit] = {"for people": _people, "order": _order, "an attribute's name": _renamed_attribute}
-
-
-def in_mode(policy: Policy, mode: Mode) -> Policy:
-    return replace(policy, categories=tuple(replace(each, mode=mode) for each in policy.categories))
 
 
 # What is judged, and what a band rests on, told without any digest.
@@ -364,18 +152,6 @@ def assert_named(policy: Policy) -> None:
             assert (result.bounds == Bounds()) == (result.id in lacking)
 
 
-def applied(steps: Sequence[tuple[str, int, float]], edits: Mapping[str, Edit], policy: Policy | None = None) -> Policy:
-    policy = policy or base()
-    for name, which, value in steps:
-        policy = edits[name](policy, which, value)
-    return policy
-
-
-def steps(edits: Mapping[str, Edit], least: int = 1) -> st.SearchStrategy[list[tuple[str, int, float]]]:
-    value = st.floats(0.05, 0.95).map(lambda each: round(each, 3))
-    return st.lists(st.tuples(st.sampled_from(sorted(edits)), st.integers(0, 6), value), min_size=least, max_size=4)
-
-
 def test_the_base_policy_shows_every_band() -> None:
     _, old = before()
     assert {band for each in old.values() for band in each} >= {1, 2, 3}
@@ -385,16 +161,16 @@ def test_the_base_policy_shows_every_band() -> None:
 
 @given(steps(EDITS), steps(FREE, least=0))
 @settings(deadline=None, max_examples=150)
-def test_no_edit_moves_a_band_silently(edits: list[tuple[str, int, float]], free: list[tuple[str, int, float]]) -> None:
-    policy = applied(free, FREE, applied(edits, EDITS))
+def test_no_edit_moves_a_band_silently(edits: list[Step], free: list[Step]) -> None:
+    policy = applied(free, FREE, applied(edits, EDITS, base()))
     assert silent_changes(policy) == []
     assert_named(policy)
 
 
 @given(steps(EDITS))
 @settings(deadline=None, max_examples=60)
-def test_what_is_enforced_is_refused_or_judges_as_before(edits: list[tuple[str, int, float]]) -> None:
-    policy = in_mode(applied(edits, EDITS), Mode.ENFORCE)
+def test_what_is_enforced_is_refused_or_judges_as_before(edits: list[Step]) -> None:
+    policy = in_mode(applied(edits, EDITS, base()), Mode.ENFORCE)
     _, old = before()
     try:
         compiled = compile_policy(policy, model=FakeModel())
@@ -411,11 +187,19 @@ def test_what_is_enforced_is_refused_or_judges_as_before(edits: list[tuple[str, 
 
 @given(steps(FREE))
 @settings(deadline=None, max_examples=40)
-def test_what_moves_no_band_leaves_all_of_them(free: list[tuple[str, int, float]]) -> None:
-    policy = in_mode(applied(free, FREE), Mode.SHADOW)
+def test_what_moves_no_band_leaves_all_of_them(free: list[Step]) -> None:
+    policy = in_mode(applied(free, FREE, base()), Mode.SHADOW)
     compiled = compile_policy(policy, model=FakeModel())
     assert compiled.unbound == {}
     assert bands(compiled) == before()[1]
+
+
+def test_another_model_unbinds_all_of_them() -> None:
+    policy = replace(in_mode(base(), Mode.SHADOW), model=replace(base().model, fingerprint=None))
+    assert compile_policy(policy, model=FakeModel()).unbound == {}
+    elsewhere = compile_policy(policy, model=FakeModel(fingerprint="sha256:" + "cd" * 32))
+    assert set(elsewhere.unbound) == {category.id for category in policy.categories}
+    assert all(set(found) == {None} for found in bands(elsewhere).values())
 
 
 def every_edit() -> list[Policy]:
