@@ -67,6 +67,28 @@ def compare_tables(versions: Sequence[Record]) -> str:
     return "\n".join(parts)
 
 
+def slice_tables(versions: Sequence[Record], title: str) -> str:
+    """Write what concerns people alone: slices, fixtures counted, twins counted, skin tones.
+
+    Args:
+        versions: As `compare` returned them.
+        title: Says which drawings.
+
+    Returns:
+        Markdown.
+    """
+    parts = [f"#### {title}\n", _slices(versions), ""]
+    for version in versions:
+        fixtures, twins = version["fixtures"], version["twins"]["verdict"]
+        allow, stop = _holds(fixtures["must_allow"]), _holds(fixtures["must_stop"])
+        parts.append(
+            f"- {version['version']}: {allow} that must be allowed are (blocked: "
+            f"{len(fixtures['must_allow']['blocked'])}), {stop} that must stop do; {len(twins['differing'])} of "
+            f"{twins['sets']} sets of twins differ."
+        )
+    return "\n".join([*parts, "", "Reviewed or blocked / blocked by skin tone:", "", _tones(versions)])
+
+
 def _categories(versions: Sequence[Record]) -> str:
     head = (
         "| category | version | mode | found: review or block | block | wrong: review or block | block |\n"
