@@ -109,12 +109,13 @@ def test_chosen_by_hand_is_accepted_once_somebody_approves(
 ) -> None:
     edit(policy_file, *ENFORCED_EDIT)
     (line,) = run("lint", policy_file).stdout.splitlines()
-    chosen = line.partition("`chosen_on: ")[2].partition("`")[0]
+    pasted = line.partition("`chosen_on: ")[2].partition("`")[0]
+    chosen = pasted.replace('"..."', '"seen"')
     text = policy_file.read_text()
     start = text.index('chosen_on: "')
     end = text.index('"', start + len('chosen_on: "')) + 1
-    alone = chosen.replace(', approved_by: "..."', "")
-    for written, code in ((alone, 3), (chosen, 0)):
+    alone = chosen.replace(', approved_by: "seen"', "")
+    for written, code in ((pasted, 3), (alone, 3), (chosen, 0)):
         policy_file.write_text(f"{text[:start]}chosen_on: {written}{text[end:]}")
         assert run("lint", policy_file).exit_code == code
     judged = run("moderate", pictures / "red.png", "--model", toy_folder, "--policy", policy_file)

@@ -74,6 +74,7 @@ CASES = (
     Case("exemption-by-misspelt-method", "unknown-value", 10, 71, 'Did you mean "cosine"?'),
     Case("exemption-range", "out-of-range", 9, 48, "between 0 and 1"),
     Case("file-without-head", "file-without-head", 8, 35, "method: head"),
+    Case("hand-with-a-placeholder", "placeholder", 8, 154, "Say it in words"),
     Case("hand-without-approval", "hand-without-approval", 10, 52, "a second person"),
     Case("hand-without-reason", "missing-key", 8, 52, "Add `reason:"),
     Case("head-adjusted", "adjustments-without-cosine", 8, 16, "method: cosine"),

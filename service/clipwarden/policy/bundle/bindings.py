@@ -24,6 +24,7 @@ _TOLERANCE = 0.001
 _DIGITS = range(3, 18)
 
 _PUT_BACK = "Put back what changed, or fit and choose again"
+_WITHOUT = f"{_PUT_BACK}; or delete the calibration"
 _OR_SHADOW = "; or write `mode: shadow`"
 _NO_BAND = "it has no band until that is mended, and shadow verdicts say that they are incomplete."
 _ENFORCED = ", and an enforced verdict rests on it."
@@ -94,7 +95,8 @@ def _unbound(category: Category, why: Unbound, *, enforced: bool) -> str:
 
 
 def _choose(why: Unbound, digest: str, *, enforced: bool) -> str:
-    look = "look at what they stop (`clipwarden moderate --explain`), and add to them"
+    where = ", in shadow" if enforced else ""
+    look = f"compare them with the scores of your images (`clipwarden moderate --explain`{where}), and add to them"
     first = look[0].upper() + look[1:] if why is Unbound.NOT_CHOSEN else f"{_PUT_BACK}; or {look}"
     return f"{first} `chosen_on: {_by_hand(digest, enforced=enforced)}`{_OR_SHADOW if enforced else ''}."
 
@@ -108,40 +110,42 @@ def _by_hand(digest: str, *, enforced: bool) -> str:
 def _stale(concept: Concept, policy: Policy, fingerprint: str, *, enforced: bool) -> tuple[str, str]:
     """Say that a calibration fell, and with it what was chosen on it; offer the same numbers for the scores left."""
     message = f'The calibration of "{concept.id}" was fitted on other texts, templates, scoring or another model'
-    fix = f"{_PUT_BACK}; or delete the calibration"
     if not isinstance(concept, Category):
-        asked = (each for category in policy.categories for each in category.exemptions)
-        numbers = sorted({each.gte for each in asked if each.attribute == concept.id})
         end = _ENFORCED if enforced else "; it is not used, and no exemption by it holds."
-        return message + end, f"{fix}{_instead('gte', numbers, concept.calibration)}."
+        return message + end, _without_gte(concept, policy, enforced=enforced)
     if concept.thresholds is None:
-        return f"{message}; it is not used.", f"{fix}."
+        return f"{message}; it is not used.", f"{_WITHOUT}."
     end = _ENFORCED if enforced else f", and its thresholds fall with it: {_NO_BAND}"
-    bare = _uncalibrated(concept, concept.thresholds)
+    return message + end, _without_bounds(concept, concept.thresholds, policy, fingerprint, enforced=enforced)
+
+
+def _without_gte(attribute: Concept, policy: Policy, *, enforced: bool) -> str:
+    """Say what exemptions would ask of an attribute without its calibration."""
+    asked = (each for category in policy.categories for each in category.exemptions)
+    numbers = sorted({each.gte for each in asked if each.attribute == attribute.id})
+    shadow = f"{_OR_SHADOW} where it exempts" if enforced else ""
+    return f"{_WITHOUT}{_instead('gte', numbers, attribute.calibration)}{shadow}."
+
+
+def _without_bounds(
+    category: Category, thresholds: Thresholds, policy: Policy, fingerprint: str, *, enforced: bool
+) -> str:
+    """Write the thresholds that do the same without the calibration."""
+    bounds = _bare_bounds(thresholds.bounds, category.calibration)
+    contexts = {name: _bare_bounds(each, category.calibration) for name, each in category.contexts.items()}
+    bare = replace(category, calibration=None, thresholds=replace(thresholds, bounds=bounds), contexts=contexts)
     chosen = _by_hand(lines_digest(bare, policy, fingerprint=fingerprint), enforced=enforced)
-    own = "".join(
-        f", {name}: {value!r}" for name, value in _written(bare.thresholds.bounds if bare.thresholds else Bounds())
-    )
-    fix += f" and write, for scores without it, `thresholds: {{unit: {concept.thresholds.unit}{own}, "
-    numbers = sorted({value for override in concept.contexts.values() for _, value in _written(override)})
-    fix += f"chosen_on: {chosen}}}`{_instead('contexts', numbers, concept.calibration)}"
-    return message + end, f"{fix}{_OR_SHADOW if enforced else ''}."
+    own = "".join(f"{name}: {value!r}, " for name, value in _written(bounds))
+    lines = f"`thresholds: {{unit: {thresholds.unit}, {own}chosen_on: {chosen}}}`"
+    overridden = sorted({value for override in category.contexts.values() for _, value in _written(override)})
+    others = _instead("contexts", overridden, category.calibration)
+    return f"{_WITHOUT} and write, for scores without it, {lines}{others}{_OR_SHADOW if enforced else ''}."
 
 
 def _instead(key: str, numbers: list[float], calibration: Calibration | None) -> str:
     if not (numbers and calibration):
         return ""
     return f", and under `{key}` write {', '.join(f'{_bare(each, calibration)!r} for {each!r}' for each in numbers)}"
-
-
-def _uncalibrated(category: Category, thresholds: Thresholds) -> Category:
-    """Return a category that judges as this one would have, on scores that no calibration has given a scale."""
-    return replace(
-        category,
-        calibration=None,
-        thresholds=replace(thresholds, bounds=_bare_bounds(thresholds.bounds, category.calibration)),
-        contexts={name: _bare_bounds(each, category.calibration) for name, each in category.contexts.items()},
-    )
 
 
 def _bare_bounds(bounds: AnyBounds, calibration: Calibration | None) -> AnyBounds:
