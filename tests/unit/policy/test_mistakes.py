@@ -201,7 +201,7 @@ HANDS = (
     Hand("equals sign", r"(\s*(?:review|block|severity|mode|unit)): (.+)", r"\1 = \2"),
     Hand("comma at the end", r'(.*["0-9])', r"\1,"),
     Hand("tab", r" +(\w+: .+)", "\t\\1"),
-    Hand("space too many", r"( +(?:severity|definition|mode|unit): .+)", r" \1"),
+    Hand("space too many", r"( {4}(?:severity|definition|mode): .+)", r" \1"),  # a lone key may stand anywhere
     Hand("key without a colon", r"( +(?:severity|mode|definition)): (.+)", r"\1 \2"),
     Hand("brace open", r"( +- \{.*)\}", r"\1"),
     Hand("space missing in braces", r"(.*\{.*(?:gte|weight)): (.*\}.*)", r"\1:\2"),

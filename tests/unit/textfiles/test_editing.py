@@ -120,7 +120,9 @@ def layouts(draw: st.DrawFn, value: object, *, indent: int = 0, flow: bool = Fal
 
 @st.composite
 def _scalar(draw: st.DrawFn, value: object) -> str:
-    style = draw(st.sampled_from(["'", '"', None])) if isinstance(value, str) else None
+    # A text that begins or ends with a quote is taken for a slip where it stands in none.
+    styles = ["'", '"'] if re.search("[\"'\u2018-\u201f]", str(value)) else ["'", '"', None]
+    style = draw(st.sampled_from(styles)) if isinstance(value, str) else None
     # Inside a list, so that what stands without quotes may do so in a flow collection too.
     text: str = yaml.safe_dump([value], default_style=style, default_flow_style=True, allow_unicode=True, width=10**6)
     return text.strip()[1:-1]
