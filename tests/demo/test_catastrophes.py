@@ -175,7 +175,7 @@ CACHE = VectorCache()
 
 
 @given(edits=steps(EDITED_HERE), free=steps(FREE, least=0))
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=15)
 def test_no_edit_of_the_shipped_policy_moves_a_band_silently(
     edits: list[Step], free: list[Step], model: Model, embedded: list[EmbeddedImage]
 ) -> None:

@@ -86,7 +86,7 @@ def test_the_schema_is_json_already(run: Run) -> None:
 
 
 @given(policies())
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 def test_any_policy_is_read_back_from_its_text(policy: Policy) -> None:
     text = policy_text(policy)
     again = parse_policy(text, learned=learned_of(policy)).policy

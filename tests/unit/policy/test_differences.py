@@ -146,7 +146,7 @@ def test_changes_come_in_the_order_of_the_page() -> None:
 
 
 @given(policies())
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 def test_a_policy_does_not_differ_from_itself_in_any_order(policy: Policy) -> None:
     def turned(concept: schema.Concept) -> schema.Concept:
         parts = {name: getattr(concept, name)[::-1] for name in ("prompts", "negatives", "templates")}
@@ -161,7 +161,7 @@ def test_a_policy_does_not_differ_from_itself_in_any_order(policy: Policy) -> No
 
 
 @given(policies(), policies(), st.data())
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 def test_a_change_beyond_notes_is_found_exactly_when_digests_differ(
     old: Policy, other: Policy, data: st.DataObject
 ) -> None:

@@ -46,7 +46,7 @@ def mended(policy: Policy) -> Policy:
 
 
 @given(half_fitted())
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=40)
 def test_what_is_mended_holds_and_what_is_not_has_a_reason(policy: Policy) -> None:
     before, mends = unbound_lines(policy, FINGERPRINT), unbound_mends(policy, FINGERPRINT)
     assert [mend.category for mend in mends] == [each.id for each in policy.categories if each.id in before]

@@ -231,13 +231,13 @@ def slipped(draw: st.DrawFn, *, tamed: bool) -> Slipped:
 
 
 @given(slipped(tamed=True))
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=80)
 def test_a_slip_in_any_policy_is_found_in_its_line_and_nowhere_else(slip: Slipped) -> None:
     problems = [problem for problem in lint(slip.text, slip.policy) if problem.severity is Severity.ERROR]
     assert {problem.line for problem in problems} == {slip.line}, problems
 
 
 @given(slipped(tamed=False))
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=40)
 def test_a_slip_among_any_texts_is_refused_and_nothing_worse(slip: Slipped) -> None:
     assert lint(slip.text, slip.policy)
