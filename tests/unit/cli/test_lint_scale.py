@@ -158,7 +158,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_trap_and_the_moved_bias_are_named_on_pictures_of_ones_own(run: Run, many: Path) -> None:
     Path("trap.yaml").write_text(bound(at_lines(STICKERS, 0.6, 0.9)))
-    Path("moved.yaml").write_text(bound(with_bias_moved(STICKERS, 4.0)))
+    Path("moved.yaml").write_text(bound(with_bias_moved(STICKERS, 4.5)))
     result = run("lint", "trap.yaml", "moved.yaml", "--model", "mini", "--on", many)
     found = [
         (line.partition(":")[0], code) for line, code in zip(result.stdout.splitlines(), codes(result), strict=False)

@@ -40,7 +40,7 @@ def _without_articles(text: str) -> tuple[str, ...]:
 
 @cache
 def _broad_nouns() -> Mapping[tuple[str, ...], Breadth]:
-    found = {}
+    found: dict[tuple[str, ...], Breadth] = {}
     for kind in read_list("broad")["kinds"]:
         breadth = Breadth(may=kind["may"], better=kind["better"])
         for noun in kind["nouns"]:
