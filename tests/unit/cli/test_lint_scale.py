@@ -164,7 +164,7 @@ def test_the_trap_and_the_moved_bias_are_named_on_pictures_of_ones_own(run: Run,
         (line.partition(":")[0], code) for line, code in zip(result.stdout.splitlines(), codes(result), strict=False)
     ]
     assert found == [("trap.yaml", "out-of-reach")] * CATEGORIES + [("moved.yaml", "fires-on-most")] * CATEGORIES
-    assert "none of 110 pictures comes to review 0.6 or block 0.9; the highest was 0." in result.stdout
+    assert "none of 120 pictures comes to review 0.6 or block 0.9; the highest was 0." in result.stdout
 
 
 def test_broken_pictures_are_counted_and_named_and_spoil_nothing(run: Run) -> None:
