@@ -1,6 +1,5 @@
 """A bundle in, its policy as YAML that people can read out, with what YAML cannot say as comments."""
 
-import unicodedata
 from collections.abc import Iterable, Sequence
 
 import yaml
@@ -14,6 +13,7 @@ from clipwarden.policy.language.kinds import Json, Kind
 from clipwarden.policy.language.learned import head_content
 from clipwarden.policy.language.tables import Keys, ListOf, MapOf, inside
 from clipwarden.policy.schema import Concept, LearnedVector, Policy
+from clipwarden.textfiles.linemends import CURLY
 
 WIDTH = 120
 """Columns: as wide as the shipped policies are, their texts aside."""
@@ -24,9 +24,7 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = (
-        '"' if any(unicodedata.name(letter, "").endswith(("QUOTATION MARK", "APOSTROPHE")) for letter in text) else None
-    )
+    style = '"' if set(text) & set(CURLY + "\"'") else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
