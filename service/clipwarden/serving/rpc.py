@@ -8,6 +8,7 @@ counts, log lines and errors are handled for all of them alike in calls.py.
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from functools import partial
 
 from clipwarden.engine.pipeline import Pipeline, Reading
@@ -61,7 +62,7 @@ class ModerationService(moderation_pb2_grpc.ModerationServiceServicer):
             window = asyncio.Semaphore(self._settings.call_in_flight)
 
             async def one(index: int, image: pb.ImageSource) -> pb.ModerationResult:
-                own = Call(method=call.method, request_id=f"{call.request_id}/{index}", deadline=call.deadline)
+                own = replace(call, request_id=f"{call.request_id}/{index}")
                 async with window:
                     return await self._result(image, request.options, own)
 
