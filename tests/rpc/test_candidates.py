@@ -26,6 +26,7 @@ from clipwarden.engine.snapshot import Selection
 from clipwarden.modelfolder.load import Model
 from clipwarden.scoring.verdict import Judgement
 from clipwarden.serving import candidates
+from clipwarden.serving.server import QUIET_SECONDS
 from clipwarden.v1 import moderation_pb2 as pb
 from clipwarden.v1 import moderation_pb2_grpc
 from kit.serving import Rig, eventually, held_decoding, next_version, picture, refused, serving
@@ -157,7 +158,7 @@ async def test_every_way_of_judging_is_watched(
         assert counts(rig, "verdicts") == {("colours", "2", "block", "review", "false"): 4}
     assert [line["method"] for line in lines()] == ["Moderate", "BatchModerate", "StreamModerate", "ModerateEmbedding"]
     review = {"verdict": "REVIEW", "shadow_verdict": "REVIEW", "decided_by": ("red",), "agrees": False}
-    review["shadow_incomplete"] = ()
+    review |= {"shadow_incomplete": (), "shadow_agrees": False}
     for line in lines():
         assert line["verdict"] == "BLOCK"
         assert line["candidates"] == [{"version": "2", "digest": digest, **review}]
@@ -270,7 +271,22 @@ async def test_a_candidate_whose_thresholds_do_not_hold_agrees_in_shadow_only_as
         pair = ("colours", "2", "block", "allow", "false", "true")
         assert counts(rig, "shadow_verdicts") == {pair: 1}
     (line,) = lines()
-    assert (line["candidates"][0]["shadow_incomplete"], line["candidates"][0]["agrees"]) == (("green",), True)
+    (opinion,) = line["candidates"]
+    assert (opinion["shadow_incomplete"], opinion["agrees"], opinion["shadow_agrees"]) == (("green",), True, False)
+    assert line["shadow_incomplete"] == ()
+
+
+async def test_a_live_policy_whose_thresholds_do_not_hold_says_so_in_the_log(
+    toy_model: Model, lines: Callable[..., list[dict[str, Any]]]
+) -> None:
+    edited = next_version(toy_model).replace('negatives: ["blue"]', 'negatives: ["black"]')
+    async with serving(toy_model, live=edited, watched_by=[next_version(toy_model, version="3")]) as rig:
+        await rig.moderate(picture("green"))
+        await rig.server.drain()
+        assert counts(rig, "shadow_verdicts") == {("colours", "3", "allow", "block", "false", "true"): 1}
+    (line,) = lines()
+    assert line["shadow_incomplete"] == ("green",)
+    assert line["candidates"][0]["shadow_incomplete"] == ()
 
 
 @contextmanager
@@ -448,9 +464,13 @@ async def test_a_server_that_drains_waits_for_candidates_and_one_that_hurries_sa
             await rig.moderate(picture("red"))
             draining = asyncio.create_task(rig.server.drain())
             await eventually(rig.server.gate.draining.is_set)
+            # By then no call has come for long enough; all that the drain waits for is the candidate.
+            done, _ = await asyncio.wait({draining}, timeout=3 * QUIET_SECONDS)
+            assert not done
             assert lines() == []
             release.set()
             await draining
+            assert len(lines()) == 1
     async with serving(toy_model, watched_by=[milder]) as rig:
         with held_candidates():
             await rig.moderate(picture("blue"))

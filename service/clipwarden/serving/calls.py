@@ -245,6 +245,7 @@ def _logged(opinion: Opinion, live: Judgement) -> dict[str, object]:
         "shadow_incomplete": outcome.shadow_incomplete,
         "decided_by": outcome.decided_by,
         "agrees": outcome.verdict is live.verdict,
+        "shadow_agrees": outcome.shadow_verdict is live.shadow_verdict,
     }
 
 
