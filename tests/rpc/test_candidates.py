@@ -20,6 +20,7 @@ from PIL import Image
 
 from clipwarden import Client, StreamItem
 from clipwarden.engine import threads
+from clipwarden.engine.candidates import MAX_NAME_BYTES
 from clipwarden.engine.judging import judge_image, judging_microseconds
 from clipwarden.engine.results import EmbeddedImage
 from clipwarden.engine.snapshot import Selection
@@ -266,6 +267,10 @@ async def test_a_candidate_whose_thresholds_do_not_hold_agrees_in_shadow_only_as
 ) -> None:
     edited = next_version(toy_model).replace('negatives: ["blue"]', 'negatives: ["black"]')
     async with serving(toy_model, watched_by=[edited]) as rig:
+        labels = {"policy": "colours", "version": "2"}
+        registry = rig.server.metrics.registry
+        assert registry.get_sample_value("clipwarden_candidate_unbound_categories", labels) == 1
+        assert registry.get_sample_value("clipwarden_policy_unbound_categories", {"policy": "colours"}) == 0
         await rig.moderate(picture("green"))
         await rig.server.drain()
         pair = ("colours", "2", "block", "allow", "false", "true")
@@ -522,6 +527,13 @@ async def test_candidates_are_listed_apart_and_told_in_full(toy_model: Model, mi
     assert unknown.code == code_pb2.NOT_FOUND
 
 
+async def test_the_longest_name_of_a_candidate_may_be_asked_for(toy_model: Model) -> None:
+    longest = "v" * (MAX_NAME_BYTES - len("colours@"))
+    async with serving(toy_model, watched_by=[next_version(toy_model, version=longest)]) as rig:
+        shown = (await rig.stub.GetPolicy(pb.GetPolicyRequest(policy_id=f"colours@{longest}"))).policy
+    assert shown.ref.version == longest
+
+
 async def test_the_candidate_of_a_default_policy_is_no_default(toy_model: Model, milder: str) -> None:
     async with serving(toy_model, watched_by=[milder]) as rig:
         listed = await rig.stub.ListPolicies(pb.ListPoliciesRequest())
@@ -544,5 +556,6 @@ async def test_a_share_of_nothing_is_0_before_any_image(toy_model: Model, milder
         assert registry.get_sample_value("clipwarden_candidate_verdicts_total", pair) == 0
         digest = rig.server.snapshot.candidates["colours@2"].compiled.digest
         assert registry.get_sample_value("clipwarden_candidate_info", {**labels, "digest": digest}) == 1
+        assert registry.get_sample_value("clipwarden_candidate_unbound_categories", labels) == 0
         (family,) = (each for each in registry.collect() if each.name == "clipwarden_candidate_verdicts")
         assert len([sample for sample in family.samples if sample.name.endswith("_total")]) == 9
