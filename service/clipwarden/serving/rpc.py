@@ -113,12 +113,10 @@ class ModerationService(moderation_pb2_grpc.ModerationServiceServicer):
             snapshot = self._snapshot()
             ids = list(snapshot.tables)
             first, end = requests.read_page(request, total=len(ids))
-            page = [snapshot.select(name) for name in ids[first:end]]
-            return pb.ListPoliciesResponse(
-                policies=[wire_policy.policy_summary(selection) for selection in page],
-                next_page_token=str(end) if end < len(ids) else "",
-                candidates=[wire_policy.policy_summary(each) for selection in page for each in selection.candidates],
-            )
+            token = str(end) if end < len(ids) else ""
+            render = partial(wire_policy.policy_list, snapshot, ids[first:end], next_page_token=token)
+            cost = wire_policy.list_microseconds(snapshot, ids[first:end])
+            return await self._pipeline.run_if_long(render, microseconds=cost)
 
         return await self._calls.answer("ListPolicies", "", context, work)
 
