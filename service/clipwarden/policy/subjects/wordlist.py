@@ -123,6 +123,10 @@ class WordList:
         hits = dict.fromkeys(hit for rule in rules for hit in rule.hits(tokens))
         return tuple(sorted(hits, key=lambda hit: (hit.place.start, hit.place.stop)))
 
+    def may_find(self, text: str) -> bool:
+        """Tell whether some word of a text begins one of the list, so that more words around it may name somebody."""
+        return any(True for token in normalised(text) for _ in self._rules(token))
+
     def is_plural(self, token: str) -> bool:
         """Tell whether a word is the plural of another one of the list."""
         singulars = (token[:-1], f"{token[:-3]}y") if token.endswith("ies") else (token[:-1],)
@@ -151,6 +155,25 @@ def normalised(text: str) -> list[str]:
     if not bare.isascii():
         bare = "".join(char for char in unicodedata.normalize("NFKD", bare) if not unicodedata.combining(char))
     return _TOKEN.findall(_POSSESSIVE.sub("", bare))
+
+
+def word_spans(text: str) -> list[tuple[int, int]]:
+    """Return where the words of a text in composed form (NFC) stand, one for each of `normalised`."""
+    return [match.span() for match in _TOKEN.finditer(_POSSESSIVE.sub("  ", text))]
+
+
+def as_written(text: str, place: range) -> str:
+    """Return some words of a text in its author's own spelling.
+
+    Args:
+        text: Any text.
+        place: Which of its words, as in a `Hit`.
+    """
+    composed, tokens = unicodedata.normalize("NFC", text), normalised(text)
+    spans = word_spans(composed)
+    if len(spans) != len(tokens):  # a ligature or a sign that is several letters
+        return " ".join(tokens[place.start : place.stop])
+    return composed[spans[place.start][0] : spans[place.stop - 1][1]]
 
 
 @dataclass(frozen=True, slots=True)
