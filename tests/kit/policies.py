@@ -200,8 +200,14 @@ def _concept_parts(draw: st.DrawFn, name: str) -> dict[str, object]:
         prevalence=st.floats(0, 1, exclude_min=True, exclude_max=True),
         fitted_on=DIGESTS,
     )
-    waivers = st.builds(Waiver, rule=st.sampled_from(Waivable), reason=TEXTS, approved_by=TEXTS)
-    waive = tuple(draw(st.lists(waivers, max_size=1)))
+    waivers = st.builds(
+        Waiver,
+        rule=st.sampled_from(Waivable),
+        texts=st.lists(TEXTS, min_size=1, max_size=3).map(tuple),
+        reason=TEXTS,
+        approved_by=TEXTS,
+    )
+    waive = tuple(draw(st.lists(waivers, max_size=2)))
     if method is Method.HEAD:
         bare = {"id": name, "prompts": (), "templates": (), "method": method, "waive": waive}
         return {**bare, "head": draw(heads()), "calibration": draw(st.none() | calibration)}

@@ -71,7 +71,7 @@ async def test_policy_is_told_in_full(toy_model: Model) -> None:
 
 
 async def test_waivers_are_told_of_categories_and_attributes(toy_model: Model) -> None:
-    waive = 'waive: [{rule: identity, reason: "an archive", approved_by: m.okafor}]'
+    waive = 'waive: [{rule: identity, texts: ["a hijab"], reason: "an archive", approved_by: m.okafor}]'
     text = colours_yaml(toy_model)
     for prompts in ('prompts: ["yellow"]', 'prompts: ["white"]'):
         text = text.replace(prompts, f"{prompts}\n  {waive}")
@@ -81,7 +81,7 @@ async def test_waivers_are_told_of_categories_and_attributes(toy_model: Model) -
         async with grpc.aio.insecure_channel(server.address) as channel:
             stub = moderation_pb2_grpc.ModerationServiceStub(channel)
             policy = (await stub.GetPolicy(pb.GetPolicyRequest())).policy
-    told = pb.Waiver(rule="identity", reason="an archive", approved_by="m.okafor")
+    told = pb.Waiver(rule="identity", texts=["a hijab"], reason="an archive", approved_by="m.okafor")
     assert [list(each.scoring.waivers) for each in policy.categories] == [[], [told], [], []]
     assert list(policy.attributes[0].scoring.waivers) == [told]
 

@@ -1,6 +1,7 @@
 """clipwarden restore: a policy's name and a version in; that version live, and the one that was kept, out."""
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,8 +24,9 @@ def restore(
     """Make a version of a policy live again, and keep the one that was.
 
     NAME.yaml is the live file, which servers load; NAME-VERSION.yaml beside it is one version. The version is checked
-    first, and refused on whatever lint calls an error. Then NAME.yaml is kept as NAME-(its version).yaml, unless it
-    already is, and replaced in one step. No version is ever overwritten. What changes is printed.
+    first, and refused where a server would refuse to load it; what lint alone refuses is a warning here, so that
+    yesterday's version can come back. Then NAME.yaml is kept as NAME-(its version).yaml, unless it already is, and
+    replaced in one step. No version is ever overwritten. What changes is printed.
 
     A server judges by the policy that it started with: restart it afterwards.
 
@@ -55,17 +57,17 @@ def restore(
 
 
 def _check(plan: "Restoration", version: str) -> "Comparison | None":
-    """Refuse what lint calls an error; compare with what is live, if that can be read."""
+    """Refuse what no server loads, and warn of the rest; compare with what is live, if that can be read."""
     from clipwarden.cli.comparison import compare
     from clipwarden.cli.lint import findings_of
     from clipwarden.cli.policyfile import read_policy
 
     source = plan.files.of(version)
     problems = findings_of(source)
-    if any(problem.severity is Severity.ERROR for problem in problems):
+    if any(problem.severity is Severity.ERROR and not problem.strict for problem in problems):
         raise PolicyError(problems)
     for problem in problems:
-        notice(printable(str(problem)))
+        notice(printable(str(replace(problem, severity=Severity.WARNING) if problem.strict else problem)))
     new = read_policy(str(source))
     if plan.before is None:
         return None

@@ -295,9 +295,10 @@ class Adjustment:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Waiver:
-    """Somebody's approval of what a rule would refuse in a concept; judges nothing."""
+    """Somebody's approval of texts that a rule would refuse in a concept; judges nothing."""
 
     rule: Waivable
+    texts: tuple[str, ...]
     reason: str
     approved_by: str
 

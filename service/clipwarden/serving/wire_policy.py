@@ -148,7 +148,8 @@ def _scoring(concept: Concept, compiled: CompiledPolicy) -> pb.Scoring:
         score_kind=pb.ScoreKind.Value(f"SCORE_KIND_{score_kind(concept, compiled).name}"),
         calibration_dropped=concept.id in compiled.dropped_calibrations,
         waivers=[
-            pb.Waiver(rule=item.rule.value, reason=item.reason, approved_by=item.approved_by) for item in concept.waive
+            pb.Waiver(rule=item.rule.value, texts=item.texts, reason=item.reason, approved_by=item.approved_by)
+            for item in concept.waive
         ],
     )
     if calibration is not None:

@@ -10,10 +10,19 @@ from clipwarden.textfiles.findings import WHOLE_FILE, Findings, Place
 MAX_BYTES = 1024 * 1024
 """Largest file; the default policy has 12 KB."""
 
-# Bidirectional controls make a text look different from what it is (CVE-2021-42574); policies are read by auditors.
+# Bidirectional controls make a text look different from what it is (CVE-2021-42574), and so does whatever is not drawn
+# at all: "chi\u00adld" is read as "child" by a model, and not by a search. Policies are read by auditors.
 _BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+_UNSEEN = (
+    "\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u2028\u2029\u2060-\u206f\u3164\ufe00-\ufe0d\uffa0"
+    "\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+# Between emoji, and in scripts that are written with them, joiners are seen by what they do.
+_EMOJI = "\u2190-\u2bff\u3030\u303d\u3297\u3299\ufe0f\U0001f000-\U0001faff"
+_JOINED = "\u0600-\u08ff\u0900-\u0dff"
 FORBIDDEN = re.compile(
-    rf"[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]|[\u2028\u2029{_BIDI}]"
+    r"[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+    rf"|[{_UNSEEN}{_BIDI}]|(?<![{_JOINED}])\u200c|(?<![{_EMOJI}{_JOINED}])\u200d|(?<![{_EMOJI}])[\ufe0e\ufe0f]"
 )
 _LINE_END = re.compile(r"\r\n|\r|\n")
 

@@ -99,7 +99,7 @@ def test_what_the_version_says_about_itself(run: Run, old: Path) -> None:
     assert (metadata.author, metadata.reason, metadata.approved_by) == ("sam", 'issue "9": # on trust', "lee")
 
 
-@pytest.mark.parametrize("text", ["", " ", "x" * 1001, "a\u202eb", "a\x00b"])
+@pytest.mark.parametrize("text", ["", " ", "x" * 1001, "a\u202eb", "a\u00adb", "a\x00b"])
 def test_texts_that_a_policy_cannot_hold_are_wrong_usage(run: Run, old: Path, text: str) -> None:
     for option in ("--reason", "--author", "--approved-by"):
         result = run("lint", old, "--fix", option, text)

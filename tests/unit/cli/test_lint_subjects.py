@@ -19,7 +19,7 @@ categories:
   prompts: ["red", "{prompt}"]
   {waive}
 """
-WAIVE = 'waive: [{rule: identity, reason: "a history archive", approved_by: m.okafor}]'
+WAIVE = 'waive: [{rule: identity, texts: [a muslim smoking], reason: "a history archive", approved_by: m.okafor}]'
 NAMES = 'names who somebody is, by "muslim" (religion)'
 
 

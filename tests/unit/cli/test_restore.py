@@ -86,7 +86,7 @@ def test_a_version_is_never_written_over(run: Run, live: Path) -> None:
     assert contents(live.parent) == before
 
 
-def test_a_version_that_lint_refuses_is_not_restored(run: Run, live: Path) -> None:
+def test_a_version_that_no_server_loads_is_not_restored(run: Run, live: Path) -> None:
     version = live.with_name("colours-1.0.yaml")
     version.write_text(version.read_text().replace("severity: 3", "severity: 9"))
     before = contents(live.parent)
@@ -101,6 +101,15 @@ def test_warnings_are_said_and_stop_nothing(run: Run, live: Path) -> None:
     version.write_text(version.read_text().replace('"a statue"', '"no statue"'))
     result = run("restore", live, "1.0")
     assert (result.exit_code, "[negation]" in result.stderr) == (0, True)
+
+
+def test_what_lint_alone_refuses_is_a_warning_that_stops_nothing(run: Run, live: Path) -> None:
+    version = live.with_name("colours-1.0.yaml")
+    version.write_text(version.read_text().replace('["green"]', '["a muslim"]'))
+    assert run("lint", version).exit_code == 3
+    result = run("restore", live, "1.0")
+    assert (result.exit_code, "[identity]" in result.stderr, "error:" in result.stderr) == (0, True, False)
+    assert live.read_text() == version.read_text()
 
 
 def test_a_broken_live_policy_is_kept_and_replaced(run: Run, live: Path) -> None:

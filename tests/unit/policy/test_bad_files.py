@@ -203,6 +203,7 @@ CASES = (
     Case("waive-without-approval", "missing-key", 8, 11, "Add `approved_by:"),
     Case("waive-without-reason", "missing-key", 8, 11, "Add `reason:"),
     Case("waive-without-rule", "missing-key", 8, 11, "Add `rule: identity`"),
+    Case("waive-without-texts", "missing-key", 8, 11, "Add `texts:"),
     Case("weight-under-max", "weight-under-max", 7, 47, "pool: mean"),
     Case("weight-zero", "out-of-range", 7, 37, "ends excluded"),
     Case("word-for-number", "wrong-type", 5, 13, "from 0 to 4"),

@@ -314,3 +314,21 @@ def test_lists_that_share_nothing_are_not_taken_for_reworded_ones() -> None:
 
     kinds = [change.kind for change in differences(texts("a rifle"), texts("the rifle"))]
     assert sorted(kinds) == [Kind.ADDED] * 40 + [Kind.REMOVED] * 40
+
+
+def test_two_waivers_of_one_rule_are_told_apart_by_their_texts() -> None:
+    text = """\
+api: clipwarden/v1
+metadata: {id: shop}
+categories:
+- id: weapons
+  severity: 1
+  definition: d
+  prompts: [a muslim smoking, a hijab]
+  waive:
+  - {rule: identity, texts: [a muslim smoking], reason: asked, approved_by: kim}
+  - {rule: identity, texts: [a hijab], reason: asked, approved_by: lee}
+"""
+    old, new = (parse_policy(each).policy for each in (text, text.replace("kim", "sam")))
+    (change,) = differences(old, new)
+    assert (change.old, change.new, change.path[-1]) == ("kim", "sam", "approved_by")

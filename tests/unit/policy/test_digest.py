@@ -41,7 +41,7 @@ NOT_JUDGING = {
     *((Metadata, name) for name in ("version", "owner", "reason", "author", "approved_by", "review_by")),
     *((ChosenOn, name) for name in ("by", "reason", "approved_by")),
     *((kind, "waive") for kind in (Category, Attribute)),
-    *((Waiver, name) for name in ("rule", "reason", "approved_by")),
+    *((Waiver, name) for name in ("rule", "texts", "reason", "approved_by")),
 }
 CALIBRATION = Calibration(bias=-2.0, prevalence=0.01, fitted_on="sha256:" + "1" * 64)
 OLD_DIGEST = "sha256:3d18c7d11acf59886ff470b3651fa6e316448c14d23d39f02f1fd852b987d48c"
@@ -65,7 +65,7 @@ DEEP_HEAD = (
     HeadLayer(place=1, weight=b"weightof", bias=b"last"),
 )
 CHOSEN_ON = ChosenOn(digest="sha256:" + "4" * 64, by=By.HAND, reason="seen", approved_by="m.okafor")
-WAIVE = (Waiver(rule=Waivable.IDENTITY, reason="an archive", approved_by="m.okafor"),)
+WAIVE = (Waiver(rule=Waivable.IDENTITY, texts=("a hijab",), reason="an archive", approved_by="m.okafor"),)
 VECTOR = LearnedVector(name="learned", values=unit_vector("learned").tobytes())
 
 

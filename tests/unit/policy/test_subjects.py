@@ -20,9 +20,16 @@ from clipwarden.policy.schema import Waivable, Waiver
 from clipwarden.policy.shipped import shipped_policies
 from kit.policies import FakeModel
 
-WAIVE = 'waive: [{rule: identity, reason: "a history archive", approved_by: m.okafor}]'
 IDENTITY = "a muslim smoking"
 MINORS = "a child smoking"
+
+
+def waive(*texts: str) -> str:
+    quoted = ", ".join(f'"{text}"' for text in texts)
+    return f'waive: [{{rule: identity, texts: [{quoted}], reason: "a history archive", approved_by: m.okafor}}]'
+
+
+WAIVE = waive(IDENTITY)
 
 
 def policy(category: str, attribute: str = "id: plain, prompts: [a tree]", *, name: str = "weapons") -> str:
@@ -94,7 +101,7 @@ def test_an_attribute_that_a_category_asks_for_is_held_to_the_same(asks: str) ->
     if cosine:
         text = text.replace("unit: score", "unit: cosine")
     assert found(text) == [(*WARNED, 6)]
-    assert found(text.replace("id: dress, ", f"id: dress, {WAIVE}, ")) == []
+    assert found(text.replace("id: dress, ", f"id: dress, {waive('a hijab')}, ")) == []
 
 
 def test_minors_are_refused_in_every_prompt_and_template() -> None:
@@ -105,7 +112,14 @@ def test_minors_are_refused_in_every_prompt_and_template() -> None:
 
 @pytest.mark.parametrize(
     ("name", "refused"),
-    [("sexual", True), ("sexual.nudity", True), ("sexuality", False), ("weapons", False), ("art.sexual", False)],
+    [
+        *(
+            (name, True)
+            for name in ("sexual", "sexual.nudity", "sexual_content", "sexuality", "nudity", "nsfw", "porn")
+        ),
+        *((name, True) for name in ("pornography.drawn", "adult", "adult_content", "art.nude", "sex", "explicit_art")),
+        *((name, False) for name in ("weapons", "adulthood", "sexism", "nudge", "sussex", "hate.lewdness")),
+    ],
 )
 def test_minors_are_refused_in_negatives_that_would_hide_them(name: str, refused: bool) -> None:  # noqa: FBT001
     text = policy('prompts: ["a scene"], negatives: ["children in a playground"]', name=name)
@@ -113,7 +127,7 @@ def test_minors_are_refused_in_negatives_that_would_hide_them(name: str, refused
 
 
 def test_minors_cannot_be_waived() -> None:
-    assert found(policy(f'prompts: ["{MINORS}"], {WAIVE}')) == [(*REFUSED, 4), (*IDLE, 4)]
+    assert found(policy(f'prompts: ["{MINORS}"], {waive(MINORS)}')) == [(*REFUSED, 4), (*IDLE, 4)]
     with pytest.raises(PolicyError) as caught:
         parse_policy(policy(f'prompts: ["{MINORS}"], {WAIVE.replace("rule: identity", "rule: minors")}'))
     errors = [each for each in caught.value.problems if each.severity is Severity.ERROR]
@@ -133,8 +147,9 @@ def test_a_learned_vector_is_read_by_its_name(tmp_path: Path) -> None:
 
 def test_the_mend_is_the_author_s_own_text_and_the_way_to_a_waiver() -> None:
     (warning,) = parse_policy(policy('prompts: ["a Black man with a gun"]')).warnings[:1]
-    assert 'by "black", "man" (skin colour, sex and gender)' in warning.message
+    assert 'by "Black", "man" (skin colour, sex and gender)' in warning.message
     assert warning.fix.startswith('Write "a person with a gun"; or, if somebody answers for it, add `waive: [{rule:')
+    assert 'texts: ["a Black man with a gun"], reason: "..."' in warning.fix
 
 
 def test_a_waiver_silences_its_own_concept_alone_and_stays_visible() -> None:
@@ -163,6 +178,85 @@ def test_a_waiver_that_waives_nothing_is_a_warning(text: str) -> None:
     assert waived(loaded.policy, loaded.positions) == ()
 
 
+def test_a_waiver_lets_no_later_text_pass() -> None:
+    text = policy(f'prompts: ["{IDENTITY}"], {WAIVE}')
+    assert found(text) == []
+    assert found(text.replace(f'["{IDENTITY}"]', f'["{IDENTITY}", "a muslim with a gun"]', 1)) == [(*WARNED, 4)]
+    assert found(text.replace(f'["{IDENTITY}"]', '["a muslim with a gun"]', 1)) == [(*WARNED, 4), (*IDLE, 4)]
+
+
+def test_each_text_of_a_waiver_has_to_be_needed_once() -> None:
+    twice = waive(IDENTITY, "A  Muslim smoking", "a gun")
+    assert found(policy(f'prompts: ["{IDENTITY}", "a gun"], {twice}')) == [(*IDLE, 4), (*IDLE, 4)]
+
+
+def test_two_people_may_answer_for_two_texts() -> None:
+    both = f"""{WAIVE[:-1]}, {{rule: identity, texts: ["a gay {{}}"], reason: asked, approved_by: s.lee}}]"""
+    loaded = parse_policy(policy(f"""prompts: ["{IDENTITY}"], templates: ["{{}}", "a gay {{}}"], {both}"""))
+    assert subjects(loaded.warnings) == []
+    assert [note.fix.partition(":")[0] for note in waived(loaded.policy, loaded.positions)] == [
+        "Waived here by m.okafor",
+        "Waived here by s.lee",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "template", "expected", "read"),
+    [
+        ("black", "a {} person", WARNED, '"a black person" ("black" in a template) names who somebody is, by "black"'),
+        ("15", "a {} year old smoking", REFUSED, '"a 15 year old smoking" ("15" in a template) is about minors'),
+        ("chi", "a {}ld", REFUSED, '"a child" ("chi" in a template) is about minors, by "child"'),
+        ("under", "a person {} 18", REFUSED, '"a person under 18"'),
+    ],
+)
+def test_a_text_is_read_as_the_model_reads_it(
+    prompt: str, template: str, expected: tuple[str, Severity, bool], read: str
+) -> None:
+    text = policy(f'prompts: ["a tree", "{prompt}"], templates: ["{{}}", "{template}"]')
+    assert found(text) == [(*expected, 4)]
+    try:
+        problems = parse_policy(text).warnings
+    except PolicyError as error:
+        problems = error.problems
+    assert any(problem.message.startswith(read) for problem in problems)
+
+
+def test_a_waiver_of_a_prompt_holds_in_its_templates() -> None:
+    keys = 'prompts: ["a tree", "black"], templates: ["{}", "a {} person"]'
+    assert found(policy(f"{keys}, {waive('black')}")) == []
+
+
+def test_negatives_are_read_in_their_templates_too() -> None:
+    keys = 'prompts: ["a scene"], negatives: ["15"], templates: ["a {} year old in a room"]'
+    assert found(policy(keys, name="nsfw")) == [(*REFUSED, 4)]
+    assert found(policy(keys)) == []
+
+
+def test_an_author_s_own_spelling_is_quoted() -> None:
+    with pytest.raises(PolicyError, match='by "Minderjährige", whom'):
+        parse_policy(policy('prompts: ["rauchende Minderjährige"]'))
+
+
+def test_the_same_mend_is_offered_once() -> None:
+    loaded = parse_policy(
+        policy(f'prompts: ["{IDENTITY}", "a Hindu smoking", "a gay person with a gun", "a person with a gun"]')
+    )
+    fixes = [warning.fix.partition(";")[0] for warning in loaded.warnings if warning.code == "identity"]
+    assert fixes == [
+        'Write "a person smoking"',
+        'Delete it, since "a person smoking" would stand here twice',
+        'Delete it, since "a person with a gun" would stand here twice',
+    ]
+
+
+def test_texts_that_are_too_many_to_embed_are_not_read_in_templates() -> None:
+    templates = ", ".join(f'"{{}} {number}"' for number in range(64))
+    prompts = ", ".join(f'"muslim x{number}"' for number in range(1600))
+    with pytest.raises(PolicyError) as caught:
+        parse_policy(policy(f"prompts: [{prompts}], templates: [{templates}]"))
+    assert "too-many" in {problem.code for problem in caught.value.problems}
+
+
 def loaded_with_waiver() -> LoadedPolicy:
     return parse_policy(policy(f'prompts: ["{IDENTITY}"], {WAIVE}'))
 
@@ -170,7 +264,9 @@ def loaded_with_waiver() -> LoadedPolicy:
 def test_a_waiver_moves_no_digest() -> None:
     loaded = loaded_with_waiver()
     (category,) = loaded.policy.categories
-    assert category.waive == (Waiver(rule=Waivable.IDENTITY, reason="a history archive", approved_by="m.okafor"),)
+    assert category.waive == (
+        Waiver(rule=Waivable.IDENTITY, texts=(IDENTITY,), reason="a history archive", approved_by="m.okafor"),
+    )
     bare = replace(loaded.policy, categories=(replace(category, waive=()),))
     assert policy_digest(bare) == policy_digest(loaded.policy)
 

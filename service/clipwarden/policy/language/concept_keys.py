@@ -19,6 +19,8 @@ MAX_WEIGHT = 1000.0
 """A weight is a share; three orders of magnitude already drop a prompt."""
 MAX_TEMPLATES = 64
 """Most templates of a category; the largest published CLIP ensemble for photographs is pruned to 7 of 80."""
+MAX_WAIVERS = 16
+"""Most approvals of a category; each may name many texts."""
 MAX_BIAS = 1000.0
 """Logits; a sigmoid is 0 or 1 in double precision beyond 750."""
 
@@ -189,6 +191,14 @@ WAIVER = Keys(
             required=True,
         ),
         Key(
+            name="texts",
+            kind=Texts(
+                example='["a yellow badge on a Jewish coat"]', item=Text(example='"a yellow badge"'), most=MAX_PROMPTS
+            ),
+            help="the prompts and templates that it lets stand, as they are written; a prompt in all of its templates",
+            required=True,
+        ),
+        Key(
             name="reason",
             kind=Text(example='"a history archive; counsel asked"'),
             help="why it may stand all the same",
@@ -257,11 +267,11 @@ SHARED = (
     Key(
         name="waive",
         kind=ListOf(
-            example='[{rule: identity, reason: "a history archive", approved_by: legal@example.com}]',
-            item=Map(example="{rule: identity, reason: ..., approved_by: legal@example.com}", keys=WAIVER),
-            most=len(Waivable),
+            example='[{rule: identity, texts: ["..."], reason: "a history archive", approved_by: legal@example.com}]',
+            item=Map(example="{rule: identity, texts: ..., reason: ..., approved_by: legal@example.com}", keys=WAIVER),
+            most=MAX_WAIVERS,
         ),
-        help="rules of lint that do not hold here, by somebody's approval",
+        help="rules of lint that do not hold for some texts, by somebody's approval",
     ),
 )
 ID = Key(

@@ -286,7 +286,8 @@ def _by_name(items: Sequence[object]) -> dict[_Name, object]:
     return {
         (name, place): item
         for name, same in named.items()
-        for place, item in enumerate(sorted(same, key=lambda each: json.dumps(plain(each), sort_keys=True)))
+        # By their fields in turn, so that two waivers of one rule are told apart by their texts.
+        for place, item in enumerate(sorted(same, key=lambda each: json.dumps(plain(each))))
     }
 
 

@@ -259,6 +259,11 @@ class Texts(Plain[tuple[str, ...]]):
         """How many."""
         return f"1 to {self.most}"
 
+    @property
+    def stand_in(self) -> tuple[str, ...]:
+        """No texts."""
+        return ()
+
     def read(self, value: Value) -> tuple[str, ...] | None:
         """Read a list; broken items are left out after a finding, and None says that none is left."""
         texts = (self.item.read(item) for item in value.items(least=1, most=self.most, example=self.example))

@@ -201,9 +201,14 @@ def _check_enforcement(path: Path, category: Category, context: str | None, find
         findings.error(findings.positions.find(*path, "thresholds", "chosen_on"), "hand-without-approval", message, fix)
 
 
-def _check_size(policy: Policy, findings: Findings) -> None:
+def embedded_texts(policy: Policy) -> int:
+    """Count the texts of a policy after template expansion."""
     concepts = [concept for _, concept in concepts_with_paths(policy)]
-    texts = sum(isinstance(phrase, str) * len(each.templates) for each in concepts for phrase in each.phrases)
+    return sum(isinstance(phrase, str) * len(each.templates) for each in concepts for phrase in each.phrases)
+
+
+def _check_size(policy: Policy, findings: Findings) -> None:
+    texts = embedded_texts(policy)
     if texts > MAX_EMBEDDED_TEXTS:
         message = f"Prompts times templates come to {texts} texts; at most {MAX_EMBEDDED_TEXTS} are embedded."
         findings.error(findings.positions.find("categories"), "too-many", message, "Use fewer templates or prompts.")

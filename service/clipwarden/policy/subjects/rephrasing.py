@@ -1,11 +1,11 @@
 """A text that names somebody in, the same text about anybody out, for messages; None where no rule of thumb does it."""
 
 import re
+import unicodedata
 from collections.abc import Sequence
 
-from clipwarden.policy.subjects.wordlist import Hit, WordList, normalised
+from clipwarden.policy.subjects.wordlist import Hit, WordList, normalised, word_spans
 
-_WORD = re.compile(r"[^\W\d_]+|\d+")
 _LEAST_WORDS = 2
 """Of a text that still says something: "people fighting"."""
 _SEVERAL = frozenset({"men", "women", "two", "three", "four", "five", "several", "some", "many", "these", "those"})
@@ -22,7 +22,8 @@ def about_anybody(text: str, hits: Sequence[Hit], words: WordList) -> str | None
     Returns:
         The text without them, in which the list finds nothing more; None where grammar is beyond this.
     """
-    spans = [match.span() for match in _WORD.finditer(text)]
+    text = unicodedata.normalize("NFC", text)
+    spans = word_spans(text)
     tokens = normalised(text)
     if len(spans) != len(tokens) or any(hit.lang != "en" for hit in hits):
         return None

@@ -4,13 +4,15 @@ A list is YAML: groups of entries, an entry being words that are matched alike. 
 a possessive 's are passed over, and every English plural is understood. A star stands for any letters at that end of a
 word. Without `as` a word counts wherever it stands; with it, in these phrases alone; in no case within a phrase of
 `but`. In phrases `{}` is the word itself, `{s}` its plural alone, `<name>` a word of a set of sets.yaml, `<any>` one
-word of any kind, and `<end>` the place where a noun for people ends; `adjective` and `noun` stand for the phrases of
-`_USES`. `found` and `passed` are texts that the tests hold the entry against, `why` is for reviewers.
+word of any kind, `<doing>` one in -ing, `<worker>` one of `workers` or in -er, -or, -ist, -man, and `<end>` the place
+where a noun for people ends; `adjective`, `noun` and `by birth` stand for the phrases of `_USES`. `found` and `passed`
+are texts that the tests hold the entry against, `why` is for reviewers.
 
 The lists help honest authors. They see no misspelling that was meant to pass, and no picture.
 """
 
 import re
+import sys
 import unicodedata
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,13 +25,26 @@ import yaml
 _FOLDER = Path(__file__).parent
 _POSSESSIVE = re.compile(r"['’]s\b")  # noqa: RUF001  typed apostrophes
 _TOKEN = re.compile(r"[^\W\d_]+|\d+")
+_WORKER = re.compile(r"..(?:er|or|ist)s?$|..m[ae]n$")
 _ADJECTIVE = ("{} <people>", "{} born", "{} looking", "who is {}", "who are {}", "who look {}")
+_BY_BIRTH = (
+    *("of {} descent", "of {} ancestry", "of {} ethnicity", "of {} extraction", "<people> of {} origin"),
+    *("<people> of {} heritage", "<people> of {} background", "<people> with {} roots"),
+)
+_WORKERS = (
+    "{} <worker>",
+    "{} <field> <people>",
+    "{} <field> <worker>",
+    "{} <field> <field> <worker>",
+    "{} <field> star",
+)
 _USES: Mapping[str, tuple[str, ...]] = {
     "adjective": _ADJECTIVE,
     "noun": (*_ADJECTIVE, "{s}", "<article> {} <end>", "<article> <any> {} <end>"),
+    "by birth": (*_BY_BIRTH, *_WORKERS, "{} porn", "{} pornography"),
 }
 """Phrases in which a word that goes with things too is about people."""
-_DIGITS = {"minor_numbers": range(18), "adult_numbers": range(18, 120)}
+_DIGITS = {"minor_numbers": range(18), "limit_numbers": range(6, 19), "adult_numbers": range(18, 120)}
 """Ages in digits that stand beside those in words."""
 
 
@@ -109,6 +124,10 @@ class WordList:
         hits = dict.fromkeys(hit for rule in rules for hit in rule.hits(tokens))
         return tuple(sorted(hits, key=lambda hit: (hit.place.start, hit.place.stop)))
 
+    def may_find(self, text: str) -> bool:
+        """Tell whether some word of a text begins one of the list, so that more words around it may name somebody."""
+        return any(True for token in normalised(text) for _ in self._rules(token))
+
     def is_plural(self, token: str) -> bool:
         """Tell whether a word is the plural of another one of the list."""
         singulars = (token[:-1], f"{token[:-3]}y") if token.endswith("ies") else (token[:-1],)
@@ -139,6 +158,25 @@ def normalised(text: str) -> list[str]:
     return _TOKEN.findall(_POSSESSIVE.sub("", bare))
 
 
+def word_spans(text: str) -> list[tuple[int, int]]:
+    """Return where the words of a text in composed form (NFC) stand, one for each of `normalised`."""
+    return [match.span() for match in _TOKEN.finditer(_POSSESSIVE.sub("  ", text))]
+
+
+def as_written(text: str, place: range) -> str:
+    """Return some words of a text in its author's own spelling.
+
+    Args:
+        text: Any text.
+        place: Which of its words, as in a `Hit`.
+    """
+    composed, tokens = unicodedata.normalize("NFC", text), normalised(text)
+    spans = word_spans(composed)
+    if len(spans) != len(tokens):  # a ligature or a sign that is several letters
+        return " ".join(tokens[place.start : place.stop])
+    return composed[spans[place.start][0] : spans[place.stop - 1][1]]
+
+
 @dataclass(frozen=True, slots=True)
 class _Starred:
     """Every token that begins, or ends, as a starred word does."""
@@ -162,23 +200,40 @@ class _End:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class _Worker:
+    """Every token that names people by what they do."""
+
+    named: Container[str]
+    things: Container[str]
+
+    def __contains__(self, token: object) -> bool:
+        return token in self.named or (_WORKER.search(str(token)) is not None and token not in self.things)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class _Phrase:
     """A row of tokens to look for.
 
     Attributes:
         items: What each token may be.
         word: Where among them the word stands.
+        rarest: Which item is one of the fewest words: the phrase is looked for where that stands.
         followers: What the next token, if there is one, may be; None for anything.
     """
 
     items: tuple[Container[str], ...]
     word: slice
+    rarest: int
     followers: Container[str] | None = None
 
     def spans(self, tokens: Sequence[str]) -> Iterator[range]:
         """Yield where the word stands, each time that the phrase does."""
-        for start in range(len(tokens) - len(self.items) + 1):
+        rarest = self.items[self.rarest]
+        starts = [place - self.rarest for place, token in enumerate(tokens) if token in rarest]
+        for start in starts:
             end = start + len(self.items)
+            if start < 0 or end > len(tokens):
+                continue
             fits = all(token in item for token, item in zip(tokens[start:end], self.items, strict=True))
             if fits and (self.followers is None or end == len(tokens) or tokens[end] in self.followers):
                 yield range(start, end)[self.word]
@@ -200,12 +255,13 @@ class _Rule:
 
     def hits(self, tokens: Sequence[str]) -> Iterator[Hit]:
         """Yield each place where the word names somebody."""
+        if not (found := [span for phrase in self._counting for span in phrase.spans(tokens)]):
+            return
         spared = {place for phrase in self._spared for span in phrase.spans(tokens) for place in span}
-        for phrase in self._counting:
-            for span in phrase.spans(tokens):
-                if spared.isdisjoint(span):
-                    words = " ".join(tokens[span.start : span.stop])
-                    yield Hit(words=words, group=self._entry.group, lang=self._entry.lang, place=span)
+        for span in found:
+            if spared.isdisjoint(span):
+                words = " ".join(tokens[span.start : span.stop])
+                yield Hit(words=words, group=self._entry.group, lang=self._entry.lang, place=span)
 
     @cached_property
     def _counting(self) -> tuple[_Phrase, ...]:
@@ -227,7 +283,9 @@ class _Rule:
         if "_numbers>" in phrase:
             place = slice(None)  # "15 year old": the age is what names somebody
         followers = self._sets["end"] if phrase.endswith("<end>") else None
-        return _Phrase(items=tuple(items), word=place, followers=followers)
+        sizes = [len(item) if isinstance(item, frozenset) else sys.maxsize for item in items]
+        rarest = sizes.index(min(sizes))
+        return _Phrase(items=tuple(items), word=place, rarest=rarest, followers=followers)
 
     def _items(self, part: str) -> list[Container[str]]:
         if part.startswith("<"):
@@ -246,6 +304,8 @@ def _expanded(sets: Mapping[str, Iterable[str]]) -> dict[str, Container[str]]:
         digits = (str(number) for number in _DIGITS.get(name, ()))
         found[name] = frozenset((*digits, *(form for word in words for form in forms(word))))
     found["end"] = _End(after=found["after"], things=found["things_in_ing"])
+    found["doing"] = _End(after=(), things=found["things_in_ing"])
+    found["worker"] = _Worker(named=found["workers"], things=found["things_in_er"])
     return found
 
 
