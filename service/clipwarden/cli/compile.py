@@ -35,7 +35,7 @@ def compile_(
     - `clipwarden serve --model ./clip-b32 --policy default.bundle`
     """
     from clipwarden.cli.loading import load_named_model, notice_findings, progress_bar, vector_cache
-    from clipwarden.engine.scale import scale_look
+    from clipwarden.engine.linefindings import scale_look
     from clipwarden.engine.snapshot import find_policy
     from clipwarden.policy.bundle.cache import VectorCache
     from clipwarden.policy.bundle.compile import compile_policy
@@ -44,6 +44,7 @@ def compile_(
     from clipwarden.policy.bundle.load import is_bundle
     from clipwarden.policy.bundle.vectors import embedded_texts
     from clipwarden.policy.language.load import load_policy
+    from clipwarden.policy.versions import reused_version
     from clipwarden.textfiles.findings import in_file_order
 
     path = find_policy(policy)
@@ -68,8 +69,9 @@ def compile_(
             loaded.policy, model=with_model, cache=vectors, progress=count, positions=loaded.positions
         )
     look = scale_look(with_model) or (lambda _compiled, _positions: ())
-    found = (*loaded.warnings, *lint_with_model(loaded.policy, with_model, loaded.positions, cache=vectors))
-    notice_findings(in_file_order((*found, *look(compiled, loaded.positions))))
+    found = [*loaded.warnings, *lint_with_model(loaded.policy, with_model, loaded.positions, cache=vectors)]
+    found += [*look(compiled, loaded.positions), *filter(None, [reused_version(path)])]
+    notice_findings(in_file_order(found))
     write_bundle(compiled, output)
     texts, learned = len(embedded_texts(loaded.policy)), _learned(compiled)
     rows = {

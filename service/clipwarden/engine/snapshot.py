@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from clipwarden.engine.scale import scale_look
+from clipwarden.engine.linefindings import scale_look
 from clipwarden.errors import ConfigError, PolicyUnknownError, Problem
 from clipwarden.modelfolder.load import EMBEDDED_MODEL, Model, load_model, resolve_model
 from clipwarden.policy.bundle.cache import VectorCache

@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 from clipwarden import Moderator
 from clipwarden.cli.demo import DEMO_IMAGES, show_demo
 from clipwarden.cli.main import app
+from clipwarden.engine.linefindings import scale_problems
 from clipwarden.modelfolder import references
 from clipwarden.modelfolder.load import load_model, resolve_model
 from clipwarden.modelfolder.references import load_references, references_path
@@ -25,8 +26,7 @@ from clipwarden.policy.bundle.load import load_compiled
 from clipwarden.policy.digest import lines_digests
 from clipwarden.policy.language.load import load_policy
 from clipwarden.policy.shipped import shipped_policy
-from clipwarden.scoring.scale import Pictures, measure
-from clipwarden.scoring.scalewords import scale_problems
+from clipwarden.scoring.lineuse import Pictures, measure
 from clipwarden.scoring.tables import prepare
 from clipwarden.textfiles.findings import Positions
 from kit.cli import Run

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from clipwarden.errors import Problem
 from clipwarden.policy.bundle.bindings import check_bindings
 from clipwarden.policy.bundle.cache import VectorCache
+from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.bundle.embedding import EmbeddingModel, ModelFacts, Tokens
 from clipwarden.policy.bundle.reading import check_reading
 from clipwarden.policy.bundle.vectors import (
@@ -76,9 +77,26 @@ def lint_with_model(
         check_reading(_scored_with_paths(policy), model.text.tokenizer.pieces, findings)
     if _can_embed(policy, model):
         embedded = embed_texts(policy, model=model, cache=cache, progress=progress)
-        rows = policy_rows(policy, embedded, model.background, dim=model.manifest.dim)
-        _check_look_alikes(policy, rows, findings)
-        _check_twins(policy, rows, findings)
+        _check_alike(policy, policy_rows(policy, embedded, model.background, dim=model.manifest.dim), findings)
+    return findings.problems
+
+
+def lint_bundle(compiled: CompiledPolicy, model: EmbeddingModel, file: str) -> tuple[Problem, ...]:
+    """Check what a bundle holds against its model, as `lint_with_model` does; embeds nothing.
+
+    Args:
+        compiled: As read; `file.read_bundle` tells of its bindings.
+        model: That embedded it.
+        file: Name that problems repeat.
+
+    Returns:
+        Warnings; what its tokenizer reads only where the model still has one.
+    """
+    findings = Findings(file)
+    _check_uncalibrated(compiled.policy, findings)
+    if model.text is not None:
+        check_reading(_scored_with_paths(compiled.policy), model.text.tokenizer.pieces, findings)
+    _check_alike(compiled.policy, compiled.vectors, findings)
     return findings.problems
 
 
@@ -196,6 +214,11 @@ def _check_uncalibrated(policy: Policy, findings: Findings) -> None:
                 "scores, or write `mode: shadow`."
             )
             findings.warn(findings.positions.find(*path, "thresholds"), "uncalibrated-thresholds", message, fix)
+
+
+def _check_alike(policy: Policy, vectors: NDArray[np.float32], findings: Findings) -> None:
+    _check_look_alikes(policy, vectors, findings)
+    _check_twins(policy, vectors, findings)
 
 
 def _check_look_alikes(policy: Policy, vectors: NDArray[np.float32], findings: Findings) -> None:

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from clipwarden.modelfolder.references import References
 from clipwarden.policy.contexts import bounds_in
-from clipwarden.policy.schema import Adjustment, Bounds, Category, Exemption, Mode
+from clipwarden.policy.methods import METHODS
+from clipwarden.policy.schema import Adjustment, Bounds, Category, Exemption, Mode, Unit
 from clipwarden.scoring.rules import CategoryRule
 from clipwarden.scoring.score import Floats, cosines, score_rows
 from clipwarden.scoring.tables import Tables
@@ -124,6 +125,7 @@ class ConditionUse:
         place: Of the category among the policy's.
         index: Of the condition among the category's, in the file's order.
         condition: As the policy wrote it.
+        unit: Of the attribute's numbers.
         holds: Pictures with a view in which it does.
         pictures: N.
         highest: Of the attribute's numbers.
@@ -133,6 +135,7 @@ class ConditionUse:
     place: int
     index: int
     condition: Exemption | Adjustment
+    unit: Unit
     holds: int
     pictures: int
     highest: float
@@ -250,7 +253,7 @@ def _conditions(tables: Tables, place: int, rule: CategoryRule, scored: _Scored)
     category = rule.category
     if category.thresholds is None:
         return
-    columns = {attribute.id: column for attribute, column in tables.attributes}
+    attributes = {attribute.id: (attribute, column) for attribute, column in tables.attributes}
     conditions: list[tuple[int, Exemption | Adjustment]] = [
         *enumerate(category.exemptions),
         *enumerate(category.adjustments),
@@ -258,12 +261,14 @@ def _conditions(tables: Tables, place: int, rule: CategoryRule, scored: _Scored)
     for index, condition in conditions:
         if condition.attribute in tables.compiled.dropped_calibrations:
             continue  # it does not hold, and lint says so
-        best = scored.best(columns[condition.attribute])
+        attribute, column = attributes[condition.attribute]
+        best = scored.best(column)
         yield ConditionUse(
             category=category,
             place=place,
             index=index,
             condition=condition,
+            unit=METHODS[attribute.method].unit,
             holds=int((best >= condition.gte).sum()),
             pictures=len(best),
             highest=float(best.max()),

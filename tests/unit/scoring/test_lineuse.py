@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from clipwarden.engine.linefindings import describe, scale_problems
 from clipwarden.policy.contexts import bounds_in, mode_in
 from clipwarden.policy.lines import Unbound
 from clipwarden.policy.schema import Bounds, Exemption, Method, Mode, Policy, Verdict
-from clipwarden.scoring import scale as scale_module
+from clipwarden.scoring import lineuse
 from clipwarden.scoring.decide import judge
-from clipwarden.scoring.scale import Pictures, Scale, measure
-from clipwarden.scoring.scalewords import describe, scale_problems
+from clipwarden.scoring.lineuse import Pictures, Scale, measure
 from clipwarden.scoring.score import cosines
 from clipwarden.scoring.tables import Tables, prepare
 from clipwarden.textfiles.findings import Positions
@@ -88,7 +88,7 @@ def test_a_large_table_is_scored_in_parts_that_change_nothing(monkeypatch: pytes
     policy = make_policy([make_category("a", review=0.1, block=0.3), make_category("b", review=0.0)])
     tables, pictures = prepare(compile_with_random_vectors(policy, dim=DIM)), pictures_of([2] * 20)
     whole = measure(tables, pictures)
-    monkeypatch.setattr(scale_module, "_NUMBERS_AT_ONCE", 21)  # seven views of three rows
+    monkeypatch.setattr(lineuse, "_NUMBERS_AT_ONCE", 21)  # seven views of three rows
     parts = measure(tables, pictures)
     assert (parts.lines, parts.conditions) == (whole.lines, whole.conditions)
 
