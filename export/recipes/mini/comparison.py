@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from clipwarden.tuning.gate import Slice, judge_slice
 from recipes.mini.identity import GATED
+from recipes.mini.rules import CEILINGS
 
 Record = Mapping[str, Any]
 _LONGEST_LIST: Final = 8
@@ -27,15 +29,16 @@ def gate_tables(record: Record) -> str:
 
 
 def _gate_cells(slices: Record) -> Iterator[str]:
-    for review, block in zip(slices["review"], slices["block"], strict=True):
-        yield "; ".join(f"{_gate_cell(band)}" for band in (review, block))
+    for of_slice in zip(*(slices[band] for band in CEILINGS), strict=True):
+        yield "; ".join(_gate_cell(each, ceiling) for each, ceiling in zip(of_slice, CEILINGS.values(), strict=True))
 
 
-def _gate_cell(band: Record) -> str:
+def _gate_cell(band: Record, ceiling: float) -> str:
     unseen = band["unseen"]
+    alone = judge_slice(Slice(name="", stopped=unseen["stopped"], groups=unseen["groups"]), ceiling)
     return (
         f"{band['stopped']} of {band['groups']} (at most {100 * band['high']:.1f} %, {band['outcome']}; "
-        f"held out {unseen['stopped']} of {unseen['groups']})"
+        f"held out {unseen['stopped']} of {unseen['groups']}, {alone})"
     )
 
 

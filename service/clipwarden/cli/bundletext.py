@@ -13,9 +13,22 @@ from clipwarden.policy.language.kinds import Json, Kind
 from clipwarden.policy.language.learned import head_content
 from clipwarden.policy.language.tables import Keys, ListOf, MapOf, inside
 from clipwarden.policy.schema import Concept, LearnedVector, Policy
+from clipwarden.textfiles.linemends import CURLY
 
 WIDTH = 120
 """Columns: as wide as the shipped policies are, their texts aside."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Puts texts that hold a quote into straight ones: a quote at the end of a bare text is taken for a slip."""
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = '"' if set(text) & set(CURLY + "\"'") else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)
 
 
 def bundle_text(compiled: CompiledPolicy) -> str:
@@ -34,7 +47,9 @@ def bundle_text(compiled: CompiledPolicy) -> str:
 def policy_text(policy: Policy) -> str:
     """Render a policy as YAML, its defaults written out but for weights of 1; equal policies give equal texts."""
     document = _tidy(policy_document(policy), POLICY)
-    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, default_flow_style=None, width=WIDTH)
+    return yaml.dump(
+        document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=None, width=WIDTH
+    )
 
 
 def _tidy(document: Json, keys: Keys) -> Json:

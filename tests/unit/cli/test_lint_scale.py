@@ -158,13 +158,13 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_trap_and_the_moved_bias_are_named_on_pictures_of_ones_own(run: Run, many: Path) -> None:
     Path("trap.yaml").write_text(bound(at_lines(STICKERS, 0.6, 0.9)))
-    Path("moved.yaml").write_text(bound(with_bias_moved(STICKERS, 4.0)))
+    Path("moved.yaml").write_text(bound(with_bias_moved(STICKERS, 4.5)))
     result = run("lint", "trap.yaml", "moved.yaml", "--model", "mini", "--on", many)
     found = [
         (line.partition(":")[0], code) for line, code in zip(result.stdout.splitlines(), codes(result), strict=False)
     ]
     assert found == [("trap.yaml", "out-of-reach")] * CATEGORIES + [("moved.yaml", "fires-on-most")] * CATEGORIES
-    assert "none of 110 pictures comes to review 0.6 or block 0.9; the highest was 0." in result.stdout
+    assert "none of 120 pictures comes to review 0.6 or block 0.9; the highest was 0." in result.stdout
 
 
 def test_broken_pictures_are_counted_and_named_and_spoil_nothing(run: Run) -> None:

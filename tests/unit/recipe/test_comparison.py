@@ -77,5 +77,5 @@ def test_the_gate_says_what_each_slice_shows_and_why_a_category_is_in_shadow() -
         }
     }
     (row,) = gate_tables(record).splitlines()[2:]
-    assert row.count("1 of 149 (at most 3.1 %, unknown; held out 0 of 58)") == 2 * len(GATED)
+    assert row.count("1 of 149 (at most 3.1 %, unknown; held out 0 of 58, unknown)") == 2 * len(GATED)
     assert row.endswith("| shadow: 1 of 149 of flags reach block: unknown at 2% |")

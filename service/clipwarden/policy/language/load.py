@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from clipwarden.errors import PolicyError, Problem
+from clipwarden.policy.language.breadth import check_breadth
 from clipwarden.policy.language.category_keys import MAX_CONTEXTS
 from clipwarden.policy.language.concept_keys import NAME
 from clipwarden.policy.language.concepts import ConceptReader
@@ -89,6 +90,7 @@ def _parse(text: str, findings: Findings, today: date | None, learned: LearnedSo
     policy = _read_policy(root, findings, learned)
     check_rules(policy, findings, today=today or datetime.now(tz=UTC).date())
     check_subjects(policy, findings)
+    check_breadth(policy, findings)
     findings.raise_if_failed()
     return LoadedPolicy(policy=policy, warnings=findings.problems, positions=findings.positions)
 

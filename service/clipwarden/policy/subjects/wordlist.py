@@ -93,7 +93,7 @@ class WordList:
                 rule, first = _Rule(entry, word, self.sets), _tokens(word)[0]
                 if "*" in first:
                     self._by_stem.setdefault(first, []).append(rule)
-                for form in _forms(first):
+                for form in forms(first):
                     self._by_token.setdefault(form, []).append(rule)
         self._starts = tuple(stem.rstrip("*") for stem in self._by_stem if stem.endswith("*"))
         self._ends = tuple(stem.lstrip("*") for stem in self._by_stem if stem.startswith("*"))
@@ -128,7 +128,7 @@ def word_list(name: str) -> WordList:
     Args:
         name: `identity` or `minors`.
     """
-    return WordList(list(_entries(_read(name)["groups"])), _read("sets"))
+    return WordList(list(_entries(read_list(name)["groups"])), read_list("sets"))
 
 
 def normalised(text: str) -> list[str]:
@@ -234,9 +234,9 @@ class _Rule:
             return [self._sets[part.strip("<>")]]
         if part == "{s}":
             *others, last = _tokens(self._word)
-            return [*map(_forms, others), frozenset({f"{last}s"})]
+            return [*map(forms, others), frozenset({f"{last}s"})]
         words = _tokens(self._word if part == "{}" else part)
-        return [_Starred(each) if "*" in each else _forms(each) for each in words]
+        return [_Starred(each) if "*" in each else forms(each) for each in words]
 
 
 def _expanded(sets: Mapping[str, Iterable[str]]) -> dict[str, Container[str]]:
@@ -244,7 +244,7 @@ def _expanded(sets: Mapping[str, Iterable[str]]) -> dict[str, Container[str]]:
     found: dict[str, Container[str]] = {"any": _Starred("*")}
     for name, words in sets.items():
         digits = (str(number) for number in _DIGITS.get(name, ()))
-        found[name] = frozenset((*digits, *(form for word in words for form in _forms(word))))
+        found[name] = frozenset((*digits, *(form for word in words for form in forms(word))))
     found["end"] = _End(after=found["after"], things=found["things_in_ing"])
     return found
 
@@ -258,13 +258,22 @@ def _tokens(words: str) -> list[str]:
     ]
 
 
-def _forms(token: str) -> frozenset[str]:
-    """Return a word and its English plurals."""
+def forms(token: str) -> frozenset[str]:
+    """Return a word and its English plurals.
+
+    Args:
+        token: In lower case.
+    """
     plurals = {f"{token}s", f"{token}es", f"{token[:-1]}ies" if token.endswith("y") else token}
     return frozenset({token, *plurals})
 
 
-def _read(name: str) -> dict[str, Any]:
+def read_list(name: str) -> dict[str, Any]:
+    """Read a list that comes with the package, every scalar a text.
+
+    Args:
+        name: Of its file, without `.yaml`.
+    """
     # Our own file, so that the C parser's messages do not matter. Base: every scalar is a text ("on" no boolean).
     loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
     data: dict[str, Any] = yaml.load((_FOLDER / f"{name}.yaml").read_text("utf-8"), loader)  # noqa: S506  a safe loader
