@@ -7,7 +7,12 @@ A warning needs evidence. On pictures of the user's own, of which nobody said wh
   That none comes to it says nothing by itself: a block line is meant to be reached by none of a hundred harmless
   pictures, and the note on it says how many did. So far below lie numbers of another scale.
 
-@MEASURED@
+Measured on the 1,600 neutral drawings that ship, a hundred drawn 5,000 times, with the shipped policy's 14 lines: in 2
+draws of 1,000 any of them was called out of reach (at 3 logits it were 85), also where 2 of the hundred show harm; of
+three hundred none. With lines on the prompts' cosines that 2 in 1,000 drawings reach, none was in 1,000 draws (at 0.08
+it were 1). Of lines at 0.6 and 0.9 in place of the shipped ones six categories were always named, and weapons in 94 %
+of the draws (in 82 % of those of three hundred), since one drawing in 1,600 comes near 0.9 there; where two of the
+hundred show harm, and so come nearer, it was 87 to 100 %.
 
 On the neutral drawings that ship with the embedded model one in ten is most: where 2 in 100 uploads are harmful and all
 of them are found, a line that stops a tenth of the others is wrong five times of six. All of the drawings together hold
