@@ -19,7 +19,7 @@ from clipwarden.policy.language.load import parse_policy
 from clipwarden.policy.mending import Mend, unbound_mends
 from clipwarden.policy.schema import ChosenOn, Metadata, Policy
 from clipwarden.policy.shipped import shipped_policies
-from clipwarden.policy.versions import VersionFiles, files_around
+from clipwarden.policy.versions import VersionFiles, files_around, plan_restoration, require_restorable
 from clipwarden.terminal import notice, printable
 from clipwarden.textfiles.atomic import write_new
 from clipwarden.textfiles.editing import Entry, edit_maps
@@ -113,6 +113,7 @@ def _fingerprint(old: PolicyFile, model: str | None) -> str:
 def _write(old: PolicyFile, done: Sequence[Mend], notes: VersionNotes) -> Path:
     metadata = old.policy.metadata
     files = files_around(old.path, metadata.version)
+    require_restorable(files)
     target, version = _target(files, metadata.version, notes.version)
     names = ", ".join(mend.category for mend in done)
     told = replace(
@@ -189,10 +190,17 @@ def _show(old: PolicyFile, target: Path, done: Sequence[Mend]) -> None:
         ),
         style="green",
     )
-    live = files_around(old.path, old.policy.metadata.version).live
-    commands = (["diff", str(old.path), str(target)], ["restore", str(live), str(metadata.version)])
-    for command in commands:
-        notice(printable(f"  clipwarden {shlex.join(command)}"), style="bold")
+    files = files_around(old.path, old.policy.metadata.version)
+    _show_command("diff", str(old.path), str(target))
+    try:
+        plan_restoration(files, str(metadata.version))
+    except ConfigError as error:
+        notice(printable(f"Before it can be made live: {error}"), style="yellow")
+    _show_command("restore", str(files.live), str(metadata.version))
+
+
+def _show_command(*words: str) -> None:
+    notice(printable(f"  clipwarden {shlex.join(words)}"), style="bold")
 
 
 def _facts(old: PolicyFile, target: Path | None, mends: Sequence[Mend]) -> dict[str, object]:

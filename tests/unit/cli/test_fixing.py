@@ -64,6 +64,48 @@ def test_it_says_what_it_took_on_trust_what_it_left_and_what_to_do_next(run: Run
     assert "thresholds: {unit: score, review: 0.5, block: 0.9}\n" in old.with_name("colours-1.0.yaml").read_text()
 
 
+@pytest.mark.parametrize("name", ["policy.json", "policy.txt", "policy"])
+def test_a_file_that_restore_would_not_know_is_refused_before_anything_is_written(
+    run: Run, old: Path, name: str
+) -> None:
+    other = old.with_name(name)
+    other.write_text(old.read_text())
+    there = sorted(old.parent.iterdir())
+    result = run("lint", other, "--fix")
+    assert (result.exit_code, "is not called NAME.yaml" in result.stderr) == (2, True)
+    assert sorted(old.parent.iterdir()) == there
+
+
+def test_a_live_link_is_refused_before_anything_is_written(run: Run, old: Path, tmp_path: Path) -> None:
+    live = tmp_path / "links" / "live.yaml"
+    live.parent.mkdir()
+    live.symlink_to(old)
+    version = live.with_name("live-1.0.yaml")
+    version.write_text(old.read_text())
+    for path in (live, version):
+        result = run("lint", path, "--fix")
+        assert (result.exit_code, "is a link to" in result.stderr) == (2, True)
+    assert sorted(live.parent.iterdir()) == [version, live]
+
+
+@pytest.mark.parametrize(
+    ("written", "more", "first"),
+    [
+        ("", (), "Give it one, or move it out of the way: mv "),
+        (', version: "release 3"', ("--version", "4"), '"release 3" cannot be part of a file name.'),
+    ],
+)
+def test_what_stands_in_the_way_of_restoring_is_said_with_the_command(
+    run: Run, old: Path, written: str, more: tuple[str, ...], first: str
+) -> None:
+    edit(old, ', version: "1.0"', written)
+    result = run("lint", old, "--fix", "--author", "sam", *more)
+    assert result.exit_code == 0
+    assert "Before it can be made live: " in result.stderr
+    assert first in result.stderr
+    assert run("restore", old, more[-1] if more else "1").exit_code == 2
+
+
 def test_nothing_to_mend_writes_nothing(run: Run, old: Path) -> None:
     run("lint", old, "--fix")
     run("restore", old, "1.1")

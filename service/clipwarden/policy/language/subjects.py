@@ -113,7 +113,8 @@ def _check_minors(path: Path, concept: Concept, findings: Findings) -> None:
 def _check_waivers(path: Path, concept: Concept, findings: Findings, *, needed: bool) -> None:
     for index, waiver in enumerate(concept.waive):
         acts = needed and waiver is _waiver(concept)
-        if acts or findings.refused(*path, "waive", index, "rule"):
+        unread = findings.refused(*path, "waive", index) or findings.refused(*path, "waive", index, "rule")
+        if acts or unread:
             continue
         place = findings.positions.find(*path, "waive", index)
         message = f'Nothing is left here for which "{waiver.rule}" would have to be waived.'
