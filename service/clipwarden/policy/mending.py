@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from clipwarden.policy.calibrations import is_stale
+from clipwarden.policy.calibrations import stale_calibrations
 from clipwarden.policy.digest import lines_digests
 from clipwarden.policy.lines import Unbound, unbound_lines
-from clipwarden.policy.schema import Category, Concept, Policy
+from clipwarden.policy.schema import Category, Policy
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,29 +43,45 @@ def unbound_mends(policy: Policy, fingerprint: str) -> tuple[Mend, ...]:
 
 
 def _mends(policy: Policy, fingerprint: str) -> Iterator[Mend]:
-    unbound = unbound_lines(policy, fingerprint)
+    unbound, stale = unbound_lines(policy, fingerprint), stale_calibrations(policy, fingerprint)
+    calibrated = calibrated_concepts(policy)
     digests = lines_digests((each for each in policy.categories if each.id in unbound), policy, fingerprint=fingerprint)
     for index, category in enumerate(policy.categories):
         if category.id not in unbound:
             continue
-        why_not = _why_not(category, policy, fingerprint, unbound[category.id])
+        why_not = why_not_on_trust(category, unbound[category.id], calibrated=calibrated, stale=stale)
         digest = None if why_not else digests[category.id]
         yield Mend(index=index, category=category.id, digest=digest, why_not=why_not)
 
 
-def _why_not(category: Category, policy: Policy, fingerprint: str, unbound: Unbound) -> str:
-    if unbound is Unbound.CHOSEN_ON_OTHER:
+def why_not_on_trust(category: Category, why: Unbound, *, calibrated: frozenset[str], stale: frozenset[str]) -> str:
+    """Say why nothing speaks for the numbers of thresholds that are not bound, as the end of a sentence.
+
+    Args:
+        category: Of the policy.
+        why: They are not bound.
+        calibrated: Ids of the policy's concepts that have a calibration.
+        stale: Of those whose calibration does not hold.
+
+    Returns:
+        Empty where the calibrations do: `unbound_mends` says what that is worth.
+    """
+    if why is Unbound.CHOSEN_ON_OTHER:
         return "its numbers were chosen on something else, as its `chosen_on` says"
-    if doubt := _doubt(category, policy, fingerprint):
+    if doubt := _doubt(category.id, calibrated, stale):
         return f"its calibration {doubt}" if category.calibration else f"it {doubt}"
-    exempting = {exemption.attribute for exemption in category.exemptions}
-    for attribute in policy.attributes:
-        if attribute.id in exempting and (doubt := _doubt(attribute, policy, fingerprint)):
-            return f'it asks for "{attribute.id}", which {doubt}'
+    for name in sorted({exemption.attribute for exemption in category.exemptions}):
+        if doubt := _doubt(name, calibrated, stale):
+            return f'it asks for "{name}", which {doubt}'
     return ""
 
 
-def _doubt(concept: Concept, policy: Policy, fingerprint: str) -> str:
-    if concept.calibration is None:
+def calibrated_concepts(policy: Policy) -> frozenset[str]:
+    """Name the categories and attributes that have a calibration, whether or not it holds."""
+    return frozenset(each.id for each in (*policy.categories, *policy.attributes) if each.calibration)
+
+
+def _doubt(name: str, calibrated: frozenset[str], stale: frozenset[str]) -> str:
+    if name not in calibrated:
         return "has no calibration, and nothing else says what its numbers were chosen on"
-    return "was fitted on something else" if is_stale(concept, policy, fingerprint) else ""
+    return "was fitted on something else" if name in stale else ""

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipwarden.errors import Problem
-from clipwarden.policy.bundle.bindings import check_bindings
+from clipwarden.policy.bundle.bindings import check_bindings, check_scales
 from clipwarden.policy.bundle.cache import VectorCache
 from clipwarden.policy.bundle.embedding import EmbeddingModel, ModelFacts, Tokens
 from clipwarden.policy.bundle.reading import check_reading
@@ -19,7 +19,7 @@ from clipwarden.policy.bundle.vectors import (
     policy_rows,
     scored_concepts,
 )
-from clipwarden.policy.contexts import enforced_anywhere, enforced_where, scored_anywhere
+from clipwarden.policy.contexts import scored_anywhere
 from clipwarden.policy.language.rules import concepts_with_paths, phrases_with_paths
 from clipwarden.policy.methods import METHODS
 from clipwarden.policy.schema import Category, Concept, LearnedVector, Phrase, Policy
@@ -71,7 +71,7 @@ def lint_with_model(
     findings = Findings(positions.file, positions.places)
     _check_model(policy, model, findings)
     check_usable(policy, model, findings)
-    _check_uncalibrated(policy, findings)
+    check_scales(policy, findings)
     if model.text is not None:
         check_reading(_scored_with_paths(policy), model.text.tokenizer.pieces, findings)
     if _can_embed(policy, model):
@@ -179,23 +179,6 @@ def check_truncation(policy: Policy, tokenizer: Tokens, findings: Findings) -> N
                 findings.error(
                     findings.positions.find(*path), "truncated", message, "Shorten the text or its template."
                 )
-
-
-def _check_uncalibrated(policy: Policy, findings: Findings) -> None:
-    """Warn where a verdict rests on scores whose scale nothing has fixed: on some models every image passes 0.9."""
-    for path, category in concepts_with_paths(policy):
-        if not isinstance(category, Category) or not enforced_anywhere(category):
-            continue
-        if METHODS[category.method].scale_is_open and category.thresholds and not category.calibration:
-            where = enforced_where(category)
-            message = (
-                f'"{category.id}" is enforced{where} by thresholds on scores that no calibration has given a scale.'
-            )
-            fix = (
-                "Judge images that should pass (`clipwarden moderate --explain`) and choose thresholds above their "
-                "scores, or write `mode: shadow`."
-            )
-            findings.warn(findings.positions.find(*path, "thresholds"), "uncalibrated-thresholds", message, fix)
 
 
 def _check_look_alikes(policy: Policy, vectors: NDArray[np.float32], findings: Findings) -> None:
