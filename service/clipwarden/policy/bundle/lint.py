@@ -52,6 +52,7 @@ def lint_with_model(
     *,
     cache: VectorCache | None = None,
     progress: Progress | None = None,
+    usable: Findings | None = None,
 ) -> tuple[Problem, ...]:
     """Check a policy against the model that is to judge with it.
 
@@ -61,6 +62,7 @@ def lint_with_model(
         positions: Where the policy was written (`LoadedPolicy.positions`).
         cache: Vectors of texts embedded before; a later `compile_policy` with it embeds nothing.
         progress: For a progress bar.
+        usable: What `check_usable` found before, as `compile_policy` hands it on; None looks itself.
 
     Returns:
         Errors and warnings, in file order; empty when all is well.
@@ -68,9 +70,10 @@ def lint_with_model(
     Raises:
         EncoderError: The text encoder failed.
     """
-    findings = Findings(positions.file, positions.places)
+    findings = usable or Findings(positions.file, positions.places)
     _check_model(policy, model, findings)
-    check_usable(policy, model, findings)
+    if usable is None:
+        check_usable(policy, model, findings)
     check_scales(policy, findings)
     if model.text is not None:
         check_reading(_scored_with_paths(policy), model.text.tokenizer.pieces, findings)
