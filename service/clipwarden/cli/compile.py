@@ -45,7 +45,7 @@ def compile_(
     from clipwarden.policy.bundle.vectors import embedded_texts
     from clipwarden.policy.language.load import load_policy
     from clipwarden.policy.versions import reused_version
-    from clipwarden.textfiles.findings import in_file_order
+    from clipwarden.textfiles.findings import Findings, in_file_order
 
     path = find_policy(policy)
     if is_bundle(path):
@@ -58,6 +58,7 @@ def compile_(
     with_model = load_named_model(model)
     vectors = vector_cache() if cache else VectorCache()
     embedded = 0
+    findings = Findings(loaded.positions.file, loaded.positions.places)
     with progress_bar(f"Embedding the texts of {path.name}") as advance:
 
         def count(done: int, total: int) -> None:
@@ -65,12 +66,10 @@ def compile_(
             embedded = total
             advance(done, total)
 
-        compiled = compile_policy(
-            loaded.policy, model=with_model, cache=vectors, progress=count, positions=loaded.positions
-        )
+        compiled = compile_policy(loaded.policy, model=with_model, cache=vectors, progress=count, findings=findings)
     look = scale_look(with_model) or (lambda _compiled, _positions: ())
-    found = [*loaded.warnings, *lint_with_model(loaded.policy, with_model, loaded.positions, cache=vectors)]
-    found += [*look(compiled, loaded.positions), *filter(None, [reused_version(path)])]
+    noticed = lint_with_model(loaded.policy, with_model, loaded.positions, cache=vectors, usable=findings)
+    found = [*loaded.warnings, *noticed, *look(compiled, loaded.positions), *filter(None, [reused_version(path)])]
     notice_findings(in_file_order(found))
     write_bundle(compiled, output)
     texts, learned = len(embedded_texts(loaded.policy)), _learned(compiled)

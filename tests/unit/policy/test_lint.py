@@ -123,17 +123,15 @@ def test_prompts_that_say_the_same_are_warned_about_once_each_within_a_category_
     assert '"toys" fires wherever that does' in found[1].message
 
 
-@pytest.mark.parametrize(
-    ("text", "heard"), [(TWINS, SameThings()), (FULL_POLICY, OneVector()), (FULL_POLICY, FakeText())]
-)
+@pytest.mark.parametrize(("text", "heard"), [(TWINS, SameThings()), (FULL_POLICY, OneVector())])
 def test_a_bundle_is_warned_of_what_its_policy_was(text: str, heard: FakeText) -> None:
     loaded, model = parse_policy(chosen_text(text, fingerprint=FINGERPRINT)), FakeModel(text=heard)
     found = lint_with_model(loaded.policy, model, loaded.positions)
     again = lint_bundle(compile_policy(loaded.policy, model=model), model, "p.bundle")
-    assert {(each.code, each.message, each.fix) for each in again} == {
-        (each.code, each.message, each.fix) for each in found
-    }
-    assert again
+    told = {(each.code, each.message, each.fix) for each in again}
+    # Of scales reading a bundle warns.
+    assert told == {(each.code, each.message, each.fix) for each in found if each.code != "uncalibrated-thresholds"}
+    assert told
     assert all(str(each).startswith("p.bundle: warning: ") for each in again)
 
 

@@ -12,7 +12,7 @@ import rfc8785
 from numpy.typing import NDArray
 
 from clipwarden.errors import PolicyError, Problem
-from clipwarden.policy.bundle.bindings import check_bindings
+from clipwarden.policy.bundle.bindings import check_bindings, check_scales
 from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.bundle.vectors import scored_concepts
 from clipwarden.policy.calibrations import calibrations_enforced, stale_calibrations
@@ -131,6 +131,7 @@ def read_bundle(path: Path, *, on_warning: OnWarning | None = None) -> CompiledP
         raise _refusal(path, str(exc), "Compile the policy again with `clipwarden compile`.") from exc
     if on_warning is not None:
         findings = Findings(str(path))
+        check_scales(loaded.policy, findings)
         check_bindings(loaded.policy, header.fingerprint, findings)
         for warning in (*loaded.warnings, *findings.problems):
             on_warning(warning)

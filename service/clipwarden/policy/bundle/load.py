@@ -15,7 +15,7 @@ from clipwarden.policy.bundle.lint import lint_bundle, lint_with_model
 from clipwarden.policy.bundle.vectors import Progress, background_mean
 from clipwarden.policy.language.load import load_policy
 from clipwarden.policy.versions import reused_version
-from clipwarden.textfiles.findings import Positions
+from clipwarden.textfiles.findings import Findings, Positions
 
 Look = Callable[[CompiledPolicy, Positions], Iterable[Problem]]
 """Finds what deserves a look in a policy that was loaded, written at these positions."""
@@ -60,9 +60,11 @@ def load_compiled(
     else:
         loaded = load_policy(path)
         positions, cache = loaded.positions, cache or VectorCache()
-        compiled = compile_policy(loaded.policy, model=model, cache=cache, progress=progress, positions=positions)
+        findings = Findings(positions.file, positions.places)
+        compiled = compile_policy(loaded.policy, model=model, cache=cache, progress=progress, findings=findings)
         if on_warning:
-            for warning in (*loaded.warnings, *lint_with_model(loaded.policy, model, positions, cache=cache)):
+            found = lint_with_model(loaded.policy, model, positions, cache=cache, usable=findings)
+            for warning in (*loaded.warnings, *found):
                 on_warning(warning)
     if on_warning:
         for warning in (*(look(compiled, positions) if look else ()), *filter(None, [reused_version(path)])):
