@@ -193,12 +193,13 @@ def tapped(model: Model) -> tuple[Model, TappedEncoder]:
 
 
 @contextmanager
-def held_decoding() -> Iterator[threading.Event]:
-    """Hold every decode that starts inside this block, until its end or until the event is set."""
+def held_decoding(*only: bytes) -> Iterator[threading.Event]:
+    """Hold every decode that starts inside this block, or those of some files, until its end or the event is set."""
     release, decode = threading.Event(), pipeline.decode_file
 
     def hold(data: bytes, header: ImageHeader, **settings: object) -> object:
-        assert release.wait(timeout=60), "the test never let go of the decoders"
+        if not only or data in only:
+            assert release.wait(timeout=60), "the test never let go of the decoders"
         return decode(data, header, **settings)  # type: ignore[arg-type]
 
     with pytest.MonkeyPatch.context() as patch:

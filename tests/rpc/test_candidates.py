@@ -1,31 +1,36 @@
 """Candidates beside the live policy: they say what they would have said, and no caller can tell that they are there."""
 
 import asyncio
+import hashlib
 import io
 import itertools
 import logging
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import grpc
 import numpy as np
 import pytest
 from google.rpc import code_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from PIL import Image
 
-from clipwarden import Client
+from clipwarden import Client, StreamItem
 from clipwarden.engine import threads
+from clipwarden.engine.candidates import MAX_NAME_BYTES
 from clipwarden.engine.judging import judge_image, judging_microseconds
 from clipwarden.engine.results import EmbeddedImage
 from clipwarden.engine.snapshot import Selection
 from clipwarden.modelfolder.load import Model
 from clipwarden.scoring.verdict import Judgement
 from clipwarden.serving import candidates
+from clipwarden.serving.server import QUIET_SECONDS
 from clipwarden.v1 import moderation_pb2 as pb
-from kit.serving import Rig, eventually, next_version, picture, refused, serving
+from clipwarden.v1 import moderation_pb2_grpc
+from kit.serving import Rig, eventually, held_decoding, next_version, picture, refused, serving
 from kit.toymodel import COLOURS
 
 CONTEXTS = ("contexts:\n  poppies: {description: a field of poppies}\n", "")
@@ -89,6 +94,12 @@ def counts(rig: Rig, metric: str) -> Mapping[tuple[str, ...], float]:
     return {tuple(sample.labels.values()): sample.value for sample in samples}
 
 
+def verdicts(rig: Rig) -> float:
+    """Count the live verdicts."""
+    (family,) = (each for each in rig.server.metrics.registry.collect() if each.name == "clipwarden_verdicts")
+    return sum(sample.value for sample in family.samples if sample.name.endswith("_total"))
+
+
 def word(verdict: int) -> str:
     return pb.Verdict.Name(verdict).removeprefix("VERDICT_").lower()  # type: ignore[arg-type]
 
@@ -148,7 +159,7 @@ async def test_every_way_of_judging_is_watched(
         assert counts(rig, "verdicts") == {("colours", "2", "block", "review", "false"): 4}
     assert [line["method"] for line in lines()] == ["Moderate", "BatchModerate", "StreamModerate", "ModerateEmbedding"]
     review = {"verdict": "REVIEW", "shadow_verdict": "REVIEW", "decided_by": ("red",), "agrees": False}
-    review["shadow_incomplete"] = ()
+    review |= {"shadow_incomplete": (), "shadow_agrees": False}
     for line in lines():
         assert line["verdict"] == "BLOCK"
         assert line["candidates"] == [{"version": "2", "digest": digest, **review}]
@@ -216,23 +227,26 @@ def broken_for(*versions: str) -> Callable[[EmbeddedImage, Selection], tuple[Jud
     return judge
 
 
-async def test_a_fault_in_one_candidate_is_logged_and_counted_and_stops_no_other(
+async def test_a_fault_in_one_candidate_is_logged_once_counted_each_time_and_stops_no_other(
     toy_model: Model,
     milder: str,
     unenforced: str,
     monkeypatch: pytest.MonkeyPatch,
-    lines: Callable[..., list[dict[str, Any]]],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level(logging.INFO, logger="clipwarden.access")
     monkeypatch.setattr(candidates, "judge_image", broken_for("2"))
     async with serving(toy_model, watched_by=[milder, unenforced]) as rig:
-        assert (await rig.moderate(picture("red"))).verdict == pb.VERDICT_BLOCK
+        for _ in range(3):
+            assert (await rig.moderate(picture("red"))).verdict == pb.VERDICT_BLOCK
         await rig.server.drain()
-        assert counts(rig, "not_compared") == {("colours", "2", "failed"): 1}
-        assert counts(rig, "verdicts") == {("colours", "3", "block", "allow", "false"): 1}
-    (fault,) = lines("candidate failed")
-    assert (fault["policy"], fault["version"], fault["levelname"]) == ("colours", "2", "ERROR")
+        assert counts(rig, "not_compared") == {("colours", "2", "failed"): 3}
+        assert counts(rig, "verdicts") == {("colours", "3", "block", "allow", "false"): 3}
+    (fault,) = [vars(record) for record in caplog.records if record.levelname == "ERROR"]
+    said = "candidate colours@2 failed: broken by the test; said once, "
+    assert fault["message"] == said + "clipwarden_candidate_not_compared_total counts each image"
     assert fault["exc_info"]
-    (line,) = lines()
+    line, _, _ = [vars(record) for record in caplog.records if record.message == "judged"]
     assert [each.get("not_compared") for each in line["candidates"]] == ["failed", None]
 
 
@@ -253,12 +267,31 @@ async def test_a_candidate_whose_thresholds_do_not_hold_agrees_in_shadow_only_as
 ) -> None:
     edited = next_version(toy_model).replace('negatives: ["blue"]', 'negatives: ["black"]')
     async with serving(toy_model, watched_by=[edited]) as rig:
+        labels = {"policy": "colours", "version": "2"}
+        registry = rig.server.metrics.registry
+        assert registry.get_sample_value("clipwarden_candidate_unbound_categories", labels) == 1
+        assert registry.get_sample_value("clipwarden_policy_unbound_categories", {"policy": "colours"}) == 0
         await rig.moderate(picture("green"))
         await rig.server.drain()
         pair = ("colours", "2", "block", "allow", "false", "true")
         assert counts(rig, "shadow_verdicts") == {pair: 1}
     (line,) = lines()
-    assert (line["candidates"][0]["shadow_incomplete"], line["candidates"][0]["agrees"]) == (("green",), True)
+    (opinion,) = line["candidates"]
+    assert (opinion["shadow_incomplete"], opinion["agrees"], opinion["shadow_agrees"]) == (("green",), True, False)
+    assert line["shadow_incomplete"] == ()
+
+
+async def test_a_live_policy_whose_thresholds_do_not_hold_says_so_in_the_log(
+    toy_model: Model, lines: Callable[..., list[dict[str, Any]]]
+) -> None:
+    edited = next_version(toy_model).replace('negatives: ["blue"]', 'negatives: ["black"]')
+    async with serving(toy_model, live=edited, watched_by=[next_version(toy_model, version="3")]) as rig:
+        await rig.moderate(picture("green"))
+        await rig.server.drain()
+        assert counts(rig, "shadow_verdicts") == {("colours", "3", "allow", "block", "false", "true"): 1}
+    (line,) = lines()
+    assert line["shadow_incomplete"] == ("green",)
+    assert line["candidates"][0]["shadow_incomplete"] == ()
 
 
 @contextmanager
@@ -278,30 +311,121 @@ def held_candidates() -> Iterator[threading.Event]:
             release.set()
 
 
+def ask_for_one(client: Client) -> Iterator[list[str]]:
+    """Ask for pictures and yield, as answers come, the colours that each holds."""
+    for colour in COLOURS:
+        client.moderate(picture(colour), timeout=60)
+        yield [colour]
+
+
+def ask_for_a_batch(client: Client) -> Iterator[list[str]]:
+    client.moderate_batch([picture(colour) for colour in COLOURS], timeout=60)
+    yield list(COLOURS)
+
+
+def ask_for_a_stream(client: Client) -> Iterator[list[str]]:
+    for result in client.moderate_stream(
+        [StreamItem(id=colour, image=picture(colour)) for colour in COLOURS], timeout=60
+    ):
+        yield [str(result.id)]
+
+
+@pytest.mark.parametrize("ask", [ask_for_one, ask_for_a_batch, ask_for_a_stream])
 async def test_an_answer_is_on_its_way_before_its_candidates_judge(
-    toy_model: Model, milder: str, monkeypatch: pytest.MonkeyPatch
+    toy_model: Model, milder: str, monkeypatch: pytest.MonkeyPatch, ask: Callable[[Client], Iterator[list[str]]]
 ) -> None:
-    answered, in_time = threading.Event(), list[bool]()
+    answered = {hashlib.sha256(picture(colour)).hexdigest(): threading.Event() for colour in COLOURS}
+    colours, in_time = dict(zip(COLOURS, answered.values(), strict=True)), list[bool]()
 
     def judge(image: EmbeddedImage, selection: Selection) -> tuple[Judgement, float]:
-        in_time.append(answered.wait(timeout=60))  # the server's loop stands still meanwhile
+        assert image.facts.file
+        # The server's loop stands still meanwhile: an answer that is not on its way yet never comes.
+        in_time.append(answered[image.facts.file.sha256].wait(timeout=5 if all(in_time) else 0))
         return judge_image(image, selection)
 
-    def ask(target: str) -> None:
+    def use(target: str) -> None:
         with Client(target) as client:
-            assert client.moderate(picture("red"), timeout=60).verdict == pb.VERDICT_BLOCK
-        answered.set()
+            for held in ask(client):
+                for colour in held:
+                    colours[colour].set()
 
     monkeypatch.setattr(candidates, "judge_image", judge)
     async with serving(toy_model, watched_by=[milder]) as rig:
-        await asyncio.to_thread(ask, str(rig.server.address))
+        await asyncio.to_thread(use, str(rig.server.address))
         await rig.server.drain()
-    assert in_time == [True]
+    assert in_time == [True] * len(COLOURS)
+
+
+async def test_the_loop_serves_others_between_a_batchs_images(
+    toy_model: Model, milder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop, turns, seen = asyncio.get_running_loop(), itertools.count(), list[int]()
+    turn = next(turns)
+
+    def count() -> None:
+        nonlocal turn
+        turn = next(turns)
+        handle[0] = loop.call_soon(count)
+
+    def judge(image: EmbeddedImage, selection: Selection) -> tuple[Judgement, float]:
+        seen.append(turn)
+        return judge_image(image, selection)
+
+    handle = [loop.call_soon(count)]
+    monkeypatch.setattr(candidates, "judge_image", judge)
+    async with serving(toy_model, watched_by=[milder]) as rig:
+        await judged_by(rig, [picture("red")] * 40)
+        await rig.server.drain()
+    handle[0].cancel()
+    assert len(set(seen)) == len(seen) == 40
+
+
+async def test_what_a_batch_holds_until_its_answer_is_no_overload(toy_model: Model, milder: str) -> None:
+    async with serving(toy_model, watched_by=[milder], queue_items=2, call_in_flight=2) as rig:
+        await judged_by(rig, [picture("red")] * 40)
+        await rig.server.drain()
+        assert counts(rig, "verdicts") == {("colours", "2", "block", "review", "false"): 40}
+
+
+async def test_what_a_batch_judged_for_a_caller_who_left_is_compared(toy_model: Model, milder: str) -> None:
+    async with serving(toy_model, watched_by=[milder]) as rig:
+        with held_decoding(picture("blue")):
+            images = [pb.ImageSource(data=picture(colour)) for colour in ("red", "blue")]
+            call = rig.stub.BatchModerate(pb.BatchModerateRequest(images=images))
+            await eventually(lambda: verdicts(rig) == 1)
+            assert not counts(rig, "verdicts")
+            call.cancel()
+            await eventually(lambda: bool(counts(rig, "verdicts")))
+            assert counts(rig, "verdicts") == {("colours", "2", "block", "review", "false"): 1}
+
+
+async def test_what_a_stream_judged_for_a_caller_who_left_is_compared(toy_model: Model, milder: str) -> None:
+    async def items() -> Any:  # noqa: ANN401  an async generator of requests
+        for number in itertools.count():
+            yield pb.StreamModerateRequest(id=f"{number}", image=pb.ImageSource(data=picture("red", side=8)))
+
+    states = deque([(0.0, 0.0)], maxlen=20)
+
+    def full() -> bool:
+        states.append((verdicts(rig), sum(counts(rig, "verdicts").values())))
+        judged, compared = states[-1]
+        return judged - compared == 4 and states.count(states[-1]) == states.maxlen
+
+    async with serving(toy_model, watched_by=[milder], call_in_flight=4) as rig:
+        # A caller who reads nothing: once the connection is full, all that is at work has been judged and waits.
+        # Probing would make it wider and wider.
+        narrow = [("grpc.http2.bdp_probe", 0)]
+        async with grpc.aio.insecure_channel(str(rig.server.address), options=narrow) as channel:
+            stream = moderation_pb2_grpc.ModerationServiceStub(channel).StreamModerate(items())
+            await eventually(full)
+            stream.cancel()
+        await rig.server.drain()
+        assert sum(counts(rig, "verdicts").values()) == verdicts(rig)
 
 
 @pytest.mark.usefixtures("_no_budget")
 async def test_a_stuck_candidate_costs_no_answer_and_no_health(
-    toy_model: Model, milder: str, lines: Callable[..., list[dict[str, Any]]]
+    toy_model: Model, milder: str, lines: Callable[..., list[dict[str, Any]]], caplog: pytest.LogCaptureFixture
 ) -> None:
     async with serving(toy_model, watched_by=[milder]) as rig:
         rig.server.candidates._threads._stall_seconds = 0.05
@@ -318,10 +442,13 @@ async def test_a_stuck_candidate_costs_no_answer_and_no_health(
         await rig.server.drain()
         assert counts(rig, "verdicts") == {("colours", "2", "block", "review", "false"): 1}
     assert len(lines()) == 4
+    assert len([record for record in caplog.records if record.levelname == "ERROR"]) == 1
 
 
 @pytest.mark.usefixtures("_no_budget")
-async def test_images_that_would_wait_too_long_are_counted_as_not_compared(toy_model: Model, milder: str) -> None:
+async def test_images_that_would_wait_too_long_are_counted_as_not_compared(
+    toy_model: Model, milder: str, caplog: pytest.LogCaptureFixture
+) -> None:
     async with serving(toy_model, watched_by=[milder], queue_items=2) as rig:
         with held_candidates():
             for _ in range(5):
@@ -329,6 +456,8 @@ async def test_images_that_would_wait_too_long_are_counted_as_not_compared(toy_m
             assert counts(rig, "not_compared") == {("colours", "2", "overloaded"): 3}
         await rig.server.drain()
         assert sum(counts(rig, "verdicts").values()) == 2
+    said = "candidate colours@2 overloaded; said once, clipwarden_candidate_not_compared_total counts each image"
+    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == [said]
 
 
 @pytest.mark.usefixtures("_no_budget")
@@ -340,9 +469,13 @@ async def test_a_server_that_drains_waits_for_candidates_and_one_that_hurries_sa
             await rig.moderate(picture("red"))
             draining = asyncio.create_task(rig.server.drain())
             await eventually(rig.server.gate.draining.is_set)
+            # By then no call has come for long enough; all that the drain waits for is the candidate.
+            done, _ = await asyncio.wait({draining}, timeout=3 * QUIET_SECONDS)
+            assert not done
             assert lines() == []
             release.set()
             await draining
+            assert len(lines()) == 1
     async with serving(toy_model, watched_by=[milder]) as rig:
         with held_candidates():
             await rig.moderate(picture("blue"))
@@ -394,6 +527,13 @@ async def test_candidates_are_listed_apart_and_told_in_full(toy_model: Model, mi
     assert unknown.code == code_pb2.NOT_FOUND
 
 
+async def test_the_longest_name_of_a_candidate_may_be_asked_for(toy_model: Model) -> None:
+    longest = "v" * (MAX_NAME_BYTES - len("colours@"))
+    async with serving(toy_model, watched_by=[next_version(toy_model, version=longest)]) as rig:
+        shown = (await rig.stub.GetPolicy(pb.GetPolicyRequest(policy_id=f"colours@{longest}"))).policy
+    assert shown.ref.version == longest
+
+
 async def test_the_candidate_of_a_default_policy_is_no_default(toy_model: Model, milder: str) -> None:
     async with serving(toy_model, watched_by=[milder]) as rig:
         listed = await rig.stub.ListPolicies(pb.ListPoliciesRequest())
@@ -416,5 +556,6 @@ async def test_a_share_of_nothing_is_0_before_any_image(toy_model: Model, milder
         assert registry.get_sample_value("clipwarden_candidate_verdicts_total", pair) == 0
         digest = rig.server.snapshot.candidates["colours@2"].compiled.digest
         assert registry.get_sample_value("clipwarden_candidate_info", {**labels, "digest": digest}) == 1
+        assert registry.get_sample_value("clipwarden_candidate_unbound_categories", labels) == 0
         (family,) = (each for each in registry.collect() if each.name == "clipwarden_candidate_verdicts")
         assert len([sample for sample in family.samples if sample.name.endswith("_total")]) == 9

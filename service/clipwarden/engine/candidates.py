@@ -15,6 +15,9 @@ from clipwarden.policy.bundle.cache import VectorCache
 from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.scoring.tables import Tables, prepare
 
+MAX_NAME_BYTES = 128
+"""Longest name that GetPolicy takes. Source: the proto's comment."""
+
 
 def load_candidates(
     snapshot: Snapshot,
@@ -59,8 +62,8 @@ def with_candidates(snapshot: Snapshot, candidates: Sequence[CompiledPolicy]) ->
         A snapshot that has them as well, ordered by `id@version`.
 
     Raises:
-        ConfigError: A candidate names no version, or one that another candidate has, no live policy has its id, or
-            it looks at other views than the live policy.
+        ConfigError: A candidate names no version, too long a one, or one that another candidate has, no live policy
+            has its id, or it looks at other views than the live policy.
         FingerprintMismatchError: It belongs to another model than the live policy.
     """
     tables: dict[str, Tables] = {}
@@ -77,7 +80,7 @@ def candidate_name(candidate: CompiledPolicy) -> str:
     """Name a candidate, `id@version`; no id holds an @.
 
     Raises:
-        ConfigError: It has no version.
+        ConfigError: It has no version, or one that makes the name longer than GetPolicy takes.
     """
     metadata = candidate.policy.metadata
     if not metadata.version:
@@ -85,7 +88,13 @@ def candidate_name(candidate: CompiledPolicy) -> str:
             f"The candidate {metadata.id!r} has no metadata.version, by which log and metrics tell it from the live "
             'policy; give it one, such as version: "2".'
         )
-    return f"{metadata.id}@{metadata.version}"
+    name = f"{metadata.id}@{metadata.version}"
+    if (size := len(name.encode())) > MAX_NAME_BYTES:
+        raise ConfigError(
+            f"The candidate {name} has a name of {size} bytes; GetPolicy takes at most {MAX_NAME_BYTES}. Shorten its "
+            f"metadata.version by {size - MAX_NAME_BYTES} bytes or more."
+        )
+    return name
 
 
 def _require_comparable(snapshot: Snapshot, tables: Tables, name: str) -> None:

@@ -59,8 +59,13 @@ def scored_anywhere(category: Category) -> bool:
 
 def contexts_with_modes(policy: Policy) -> tuple[str, ...]:
     """Name the contexts in which some category has another mode than without one, by name."""
-    names = sorted(context.name for context in policy.contexts)
-    return tuple(name for name in names if any(mode_in(each, name) is not each.mode for each in policy.categories))
+    changed = {
+        name
+        for category in policy.categories
+        for name, override in category.contexts.items()
+        if override.mode not in (None, category.mode)
+    }
+    return tuple(sorted(context.name for context in policy.contexts if context.name in changed))
 
 
 def mode_counts(policy: Policy, context: str | None = None) -> dict[Mode, int]:

@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Never, TypeVar
 
@@ -38,12 +38,15 @@ class Call:
         request_id: Never empty.
         deadline: `time.monotonic()` after which nobody waits; None for none.
         selection: What it is judged with, once that is known.
+        answered: Set once its answer is on its way, or there will be none; candidates judge from then on. The images
+            of a batch share its call's.
     """
 
     method: str
     request_id: str
     deadline: float | None
     selection: Selection | None = None
+    answered: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def on_error(self) -> Verdict | None:
@@ -138,6 +141,9 @@ class Calls:
                 raise
             except Exception as exc:  # noqa: BLE001  the edge: nothing may leave without a status
                 await self.abort(exc, call, context)
+            finally:
+                # Whoever waits for this runs on a later turn of the loop; gRPC gets the response on this one.
+                call.answered.set()
             self.note_ok(method)
             return response
 
@@ -181,9 +187,9 @@ class Calls:
         return status
 
     def note_judged(self, judged: Judged, selection: Selection, call: Call) -> None:
-        """Count a verdict; log it, and what the policy's candidates say, once they have judged the image too."""
+        """Count a verdict; log it, with what the policy's candidates say once the call is answered, if it has any."""
         self._metrics.note_judgement(call.method, judged.judgement)
-        self._candidates.judge(judged, selection, partial(self._note_opinions, judged, call))
+        self._candidates.judge(judged, selection, call.answered, partial(self._note_opinions, judged, call))
 
     def _note_opinions(self, judged: Judged, call: Call, opinions: Sequence[Opinion]) -> None:
         for opinion in opinions:
@@ -239,6 +245,7 @@ def _logged(opinion: Opinion, live: Judgement) -> dict[str, object]:
         "shadow_incomplete": outcome.shadow_incomplete,
         "decided_by": outcome.decided_by,
         "agrees": outcome.verdict is live.verdict,
+        "shadow_agrees": outcome.shadow_verdict is live.shadow_verdict,
     }
 
 

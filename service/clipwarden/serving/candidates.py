@@ -4,27 +4,29 @@ Every image that a live policy has judged comes through `Candidates.judge`, whic
 of them end in `Calls.note_judged`. It is here and not in the engine since log and metrics are: a pipeline judges by
 what its caller selected, and knows of no second opinion.
 
-Nothing that a candidate does reaches an answer. It is judged once the answer is made, in a task of its own, so that
-neither a fault, nor a deadline, nor the time it takes can cost a caller anything; a candidate that is long to judge has
-a thread of its own, so that no live image stands behind it and a stuck one leaves health alone. Only the log line waits
-for it, and so does a server that drains. Rejected: judging before the answer, which lets a slow candidate use up the
-caller's deadline.
+Nothing that a candidate does reaches an answer. It is judged in a task of its own, which waits until the answer is on
+its way: a call's, or in a stream the item's. So neither a fault, nor a deadline, nor the time it takes can cost that
+caller anything; other callers wait for one image's candidates at most, since the loop serves them between any two. A
+candidate that is long to judge has a thread of its own, so that no live image stands behind it and a stuck one leaves
+health alone. Only the log line waits for it, and so does a server that drains. Rejected: judging before the answer,
+which lets a slow candidate use up the caller's deadline.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 
+from clipwarden.engine.candidates import candidate_name
 from clipwarden.engine.judging import judge_image, judging_microseconds
 from clipwarden.engine.results import EmbeddedImage, Judged
 from clipwarden.engine.snapshot import Selection
 from clipwarden.engine.threads import WorkThreads
-from clipwarden.errors import ContextUnknownError
+from clipwarden.errors import ContextUnknownError, EncoderError
 from clipwarden.policy.bundle.compiled import CompiledPolicy
-from clipwarden.scoring.decide import require_context
 from clipwarden.scoring.verdict import Judgement
 
 log = logging.getLogger(__name__)
@@ -60,7 +62,9 @@ class Candidates:
     """Judges images again, beside the answers. Lives on one event loop.
 
     Args:
-        max_waiting: Most images that wait for their candidates; more are not compared.
+        max_waiting: Images that wait for their candidates once they are answered, at which further ones are not
+            compared. What a batch holds until its answer is on its way does not count: it is answered at once, and a
+            large batch alone is no overload.
         stall_seconds: Time after which judging counts as stuck.
     """
 
@@ -68,6 +72,9 @@ class Candidates:
         self._max_waiting = max_waiting
         self._threads = WorkThreads("judge candidates", threads=1, stall_seconds=stall_seconds)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._answered = 0
+        self._turn = asyncio.Semaphore(1)
+        self._said: set[tuple[str, object]] = set()
 
     @property
     def stuck(self) -> bool:
@@ -86,55 +93,99 @@ class Candidates:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._threads.close()
 
-    def judge(self, judged: Judged, selection: Selection, note: Callable[[Sequence[Opinion]], None]) -> None:
-        """Have an image judged by the policy's candidates, soon; returns at once.
+    def judge(
+        self,
+        judged: Judged,
+        selection: Selection,
+        answered: asyncio.Event,
+        note: Callable[[Sequence[Opinion]], None],
+    ) -> None:
+        """Have an image judged by the policy's candidates once it is answered; returns at once.
 
         Args:
-            judged: By the live policy; its answer is made.
+            judged: By the live policy.
             selection: What it was judged with.
+            answered: Set once the answer is on its way, or there will be none.
             note: Called on the loop with an opinion of each candidate, in their order; now, if there are none.
         """
         candidates = selection.candidates
         if not candidates:
             note(())
-        elif len(self._tasks) >= self._max_waiting:
-            note(_none_of(candidates, NotCompared.OVERLOADED))
+        elif self._answered >= self._max_waiting:
+            note([self._not_judged(each, NotCompared.OVERLOADED) for each in candidates])
         else:
-            task = asyncio.create_task(self._judge(judged, candidates, note))
+            task = asyncio.create_task(self._judge(judged, candidates, answered, note))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
     async def _judge(
-        self, judged: Judged, candidates: Sequence[Selection], note: Callable[[Sequence[Opinion]], None]
+        self,
+        judged: Judged,
+        candidates: Sequence[Selection],
+        answered: asyncio.Event,
+        note: Callable[[Sequence[Opinion]], None],
     ) -> None:
-        opinions = _none_of(candidates, NotCompared.STOPPED)
-        views = len(judged.image.views)
-        cost = sum(judging_microseconds(views, candidate.compiled) for candidate in candidates)
-        work = partial(_judge_by_all, judged.image, candidates)
+        opinions = [Opinion(candidate=each.compiled, outcome=NotCompared.STOPPED) for each in candidates]
         try:
-            opinions = await self._threads.run_if_long(work, microseconds=cost)
-        except Exception as exc:  # noqa: BLE001  stuck, say; whatever it is, the image was answered long since
-            log.error("candidates failed: %s", exc)  # noqa: TRY400  where it waited says nothing
-            opinions = _none_of(candidates, NotCompared.FAILED)
+            await answered.wait()
+            with self._waiting():
+                opinions = await self._opinions(judged.image, candidates)
         finally:
             note(opinions)
 
+    @contextmanager
+    def _waiting(self) -> Iterator[None]:
+        self._answered += 1
+        try:
+            yield
+        finally:
+            self._answered -= 1
 
-def _judge_by_all(image: EmbeddedImage, candidates: Sequence[Selection]) -> list[Opinion]:
-    return [Opinion(candidate=each.compiled, outcome=_judge_by(image, each)) for each in candidates]
+    async def _opinions(self, image: EmbeddedImage, candidates: Sequence[Selection]) -> list[Opinion]:
+        cost = sum(judging_microseconds(len(image.views), candidate.compiled) for candidate in candidates)
+        async with self._turn:
+            # Held over a turn of the loop and not while judging: a batch's images come at once, and between any two of
+            # them the loop serves whoever else waits.
+            await asyncio.sleep(0)
+        outcomes: Sequence[Judgement | Exception]
+        try:
+            outcomes = await self._threads.run_if_long(partial(_judge_by_all, image, candidates), microseconds=cost)
+        except Exception as exc:  # noqa: BLE001  stuck, say; whatever it is, the image was answered long since
+            outcomes = [exc] * len(candidates)
+        return [self._opinion(*pair) for pair in zip(candidates, outcomes, strict=True)]
+
+    def _opinion(self, candidate: Selection, outcome: Judgement | Exception) -> Opinion:
+        if isinstance(outcome, Judgement):
+            return Opinion(candidate=candidate.compiled, outcome=outcome)
+        if isinstance(outcome, ContextUnknownError):  # said when it was loaded
+            return Opinion(candidate=candidate.compiled, outcome=NotCompared.CONTEXT_UNKNOWN)
+        return self._not_judged(candidate, NotCompared.FAILED, outcome)
+
+    def _not_judged(self, candidate: Selection, why: NotCompared, fault: Exception | None = None) -> Opinion:
+        """Log why a candidate did not judge, the first time that it is this or this kind of fault."""
+        name, kind = candidate_name(candidate.compiled), type(fault) if fault else why
+        if (name, kind) not in self._said:
+            self._said.add((name, kind))
+            log.log(
+                logging.ERROR if fault else logging.WARNING,
+                "candidate %s %s%s; said once, clipwarden_candidate_not_compared_total counts each image",
+                name,
+                why,
+                f": {str(fault) or type(fault).__name__}" if fault else "",
+                # Where one that is stuck was waited for says nothing.
+                exc_info=None if isinstance(fault, EncoderError) else fault,
+            )
+        if fault:
+            fault.__traceback__ = None  # its frames hold the image, and would wait for the collector
+        return Opinion(candidate=candidate.compiled, outcome=why)
 
 
-def _judge_by(image: EmbeddedImage, candidate: Selection) -> Judgement | NotCompared:
+def _judge_by_all(image: EmbeddedImage, candidates: Sequence[Selection]) -> list[Judgement | Exception]:
+    return [_judge_by(image, each) for each in candidates]
+
+
+def _judge_by(image: EmbeddedImage, candidate: Selection) -> Judgement | Exception:
     try:
-        require_context(candidate.tables, candidate.context)
         return judge_image(image, candidate)[0]
-    except ContextUnknownError:
-        return NotCompared.CONTEXT_UNKNOWN
-    except Exception:
-        metadata = candidate.compiled.policy.metadata
-        log.exception("candidate failed", extra={"policy": metadata.id, "version": metadata.version})
-        return NotCompared.FAILED
-
-
-def _none_of(candidates: Sequence[Selection], why: NotCompared) -> list[Opinion]:
-    return [Opinion(candidate=each.compiled, outcome=why) for each in candidates]
+    except Exception as exc:  # noqa: BLE001  the other candidates are not to blame
+        return exc

@@ -8,9 +8,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from clipwarden.engine.settings import Stage
 from clipwarden.engine.snapshot import Snapshot
-from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.contexts import contexts_with_modes, mode_counts
 from clipwarden.policy.schema import Mode, Verdict
+from clipwarden.scoring.tables import Tables
 from clipwarden.scoring.verdict import CategoryResult, Judgement, NoBand
 from clipwarden.serving.candidates import NotCompared, Opinion
 
@@ -119,6 +119,12 @@ class Metrics:
             ["policy"],
             registry=registry,
         )
+        self._candidate_unbound = Gauge(
+            "clipwarden_candidate_unbound_categories",
+            "The same of a candidate. Above 0: its shadow verdicts are incomplete.",
+            ["policy", "version"],
+            registry=registry,
+        )
 
     def watch_queue(
         self, *, admitted: Callable[[], float], admitted_bytes: Callable[[], float], queued: Callable[[], float]
@@ -131,7 +137,8 @@ class Metrics:
     def describe(self, snapshot: Snapshot, *, version: str) -> None:
         """Say what is loaded, in place of what was before."""
         self._build.labels(version).set(1)
-        for gauge in (self._model, self._policy, self._candidate, self._categories, self._unbound):
+        policies = (self._policy, self._categories, self._unbound)
+        for gauge in (self._model, *policies, self._candidate, self._candidate_unbound):
             gauge.clear()
         runtime = snapshot.model.runtime
         name = snapshot.model.manifest.name
@@ -145,7 +152,7 @@ class Metrics:
                 for mode, count in mode_counts(tables.compiled.policy, context).items():
                     self._categories.labels(policy_id, context or "", mode).set(count)
         for tables in snapshot.candidates.values():
-            self._describe_candidate(tables.compiled)
+            self._describe_candidate(tables)
 
     def note_stage(self, stage: Stage, seconds: float) -> None:
         """Record one image's time in one stage."""
@@ -177,10 +184,11 @@ class Metrics:
         shadow = _compared(live.shadow_verdict, other.shadow_verdict)
         self.candidate_shadow_verdicts.labels(*labels, *shadow, incomplete).inc()
 
-    def _describe_candidate(self, candidate: CompiledPolicy) -> None:
-        metadata = candidate.policy.metadata
+    def _describe_candidate(self, candidate: Tables) -> None:
+        metadata = candidate.compiled.policy.metadata
         labels = (metadata.id, metadata.version or "")
-        self._candidate.labels(*labels, candidate.digest).set(1)
+        self._candidate.labels(*labels, candidate.compiled.digest).set(1)
+        self._candidate_unbound.labels(*labels).set(len(candidate.unbound))
         # At 0 from the start: where nothing disagrees, the share that does is 0, not absent.
         for pair in product(Verdict, repeat=2):
             self.candidate_verdicts.labels(*labels, *_compared(*pair))

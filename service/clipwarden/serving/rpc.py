@@ -8,6 +8,7 @@ counts, log lines and errors are handled for all of them alike in calls.py.
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from functools import partial
 
 from clipwarden.engine.pipeline import Pipeline, Reading
@@ -61,7 +62,7 @@ class ModerationService(moderation_pb2_grpc.ModerationServiceServicer):
             window = asyncio.Semaphore(self._settings.call_in_flight)
 
             async def one(index: int, image: pb.ImageSource) -> pb.ModerationResult:
-                own = Call(method=call.method, request_id=f"{call.request_id}/{index}", deadline=call.deadline)
+                own = replace(call, request_id=f"{call.request_id}/{index}")
                 async with window:
                     return await self._result(image, request.options, own)
 
@@ -112,12 +113,10 @@ class ModerationService(moderation_pb2_grpc.ModerationServiceServicer):
             snapshot = self._snapshot()
             ids = list(snapshot.tables)
             first, end = requests.read_page(request, total=len(ids))
-            page = [snapshot.select(name) for name in ids[first:end]]
-            return pb.ListPoliciesResponse(
-                policies=[wire_policy.policy_summary(selection) for selection in page],
-                next_page_token=str(end) if end < len(ids) else "",
-                candidates=[wire_policy.policy_summary(each) for selection in page for each in selection.candidates],
-            )
+            token = str(end) if end < len(ids) else ""
+            render = partial(wire_policy.policy_list, snapshot, ids[first:end], next_page_token=token)
+            cost = wire_policy.list_microseconds(snapshot, ids[first:end])
+            return await self._pipeline.run_if_long(render, microseconds=cost)
 
         return await self._calls.answer("ListPolicies", "", context, work)
 

@@ -122,6 +122,17 @@ def test_a_candidate_without_a_version_is_refused(live: Snapshot, text: str, toy
         with_candidates(live, [nameless])
 
 
+def test_a_candidate_that_no_request_could_name_is_refused(live: Snapshot, toy_model: Model) -> None:
+    def named(version: str) -> CompiledPolicy:
+        return compile_text(next_version(toy_model, BLOCKS_LATER, version=version), toy_model)
+
+    fits = "colours@" + "ü" * 60
+    assert list(with_candidates(live, [named("ü" * 60)]).candidates) == [fits]
+    words = r"has a name of 129 bytes; GetPolicy takes at most 128\. Shorten its metadata\.version by 1 bytes or more"
+    with pytest.raises(ConfigError, match=words):
+        with_candidates(live, [named("ü" * 60 + "x")])
+
+
 def test_a_candidate_that_watches_beside_nothing_is_refused(live: Snapshot, toy_model: Model) -> None:
     stranger = compile_text(next_version(toy_model, policy_id="typo"), toy_model)
     words = "typo@2 watches beside no policy: none of that id is loaded, only colours, others. Give it the metadata.id"
@@ -148,6 +159,8 @@ def test_a_file_for_another_model_is_refused(live: Snapshot, toy_model: Model, t
 def test_a_candidate_that_looks_at_other_views_is_refused(
     live: Snapshot, candidate: CompiledPolicy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # No policy can choose its views yet, and all look at the whole image: the check is for the day that one can, and
+    # until then no policy file makes it refuse.
     def plan(selection: Selection) -> ViewPlan:
         return WHOLE if selection.tables is live.tables["colours"] else ViewPlan(name="tiles", views=("tiles",))
 
