@@ -108,21 +108,34 @@ def lint(
 def _lint(files: Sequence[str], *, model: str | None, on: str | None, strict: bool, as_json: bool) -> Exit:
     from clipwarden.cli.loading import load_named_model
     from clipwarden.engine.snapshot import find_policy
-    from clipwarden.policy.versions import reused_version
+    from clipwarden.policy.versions import misnamed_version, reused_version
 
     paths = [find_policy(name) for name in files]
     loaded = None if model is None else load_named_model(model)
     notes = None if loaded is None else _notes(loaded, on, as_json=as_json)
     problems = [problem for path in paths for problem in findings_of(path, loaded, notes)]
-    problems += [found for path in paths if (found := reused_version(path))]
+    checks = (reused_version, misnamed_version)
+    problems += [found for path in paths for check in checks if (found := check(path))]
     for problem in problems:
         _show(problem, as_json=as_json)
     if notes is not None:
         notes.show(as_json=as_json)
     counts = Counter(problem.severity for problem in problems)
-    notice(_summary(len(paths), counts), style=_style(counts))
+    untried = "" if model or counts[Severity.ERROR] or counts[Severity.WARNING] else _untried(paths)
+    notice(_summary(len(paths), counts, untried), style=_style(counts))
     refused = counts[Severity.ERROR] or (strict and counts[Severity.WARNING])
     return Exit.POLICY if refused else Exit.OK
+
+
+def _untried(paths: Sequence[Path]) -> str:
+    """Say what a policy was not checked for, and which model to name for that."""
+    from clipwarden.cli.policyfile import read_policy
+    from clipwarden.modelfolder.fingerprint import fingerprint
+    from clipwarden.modelfolder.load import EMBEDDED_MODEL, embedded_model_path, load_manifest
+
+    embedded = fingerprint(load_manifest(embedded_model_path()))
+    model = EMBEDDED_MODEL if {read_policy(str(path)).fingerprint for path in paths} == {embedded} else "FOLDER"
+    return f"; texts and numbers were not tried with the model: add `--model {model}`"
 
 
 def _raised(problem: Problem) -> Problem:
@@ -194,7 +207,7 @@ def _check_bundle(path: Path, notes: "ScaleNotes | None") -> Sequence[Problem]:
 
     warnings: list[Problem] = []
     try:
-        compiled = read_bundle(path, on_warning=warnings.append)
+        compiled = read_bundle(path, on_warning=warnings.append, to_judge=False)
     except PolicyError as error:
         return error.problems
     found = [*warnings, *waived(compiled.policy, Positions(file=str(path)))]
@@ -212,7 +225,7 @@ def _show(problem: Problem, *, as_json: bool) -> None:
     stdout().print(line, soft_wrap=True)
 
 
-def _summary(files: int, counts: Counter[Severity]) -> str:
+def _summary(files: int, counts: Counter[Severity], untried: str) -> str:
     found = [
         f"{counts[severity]} {severity}{'' if counts[severity] == 1 else 's'}"
         for severity in Severity
@@ -220,7 +233,7 @@ def _summary(files: int, counts: Counter[Severity]) -> str:
     ]
     if not (counts[Severity.ERROR] or counts[Severity.WARNING]):
         found.insert(0, "nothing to mend")
-    return f"{files} polic{'y' if files == 1 else 'ies'} checked: {', '.join(found)}."
+    return f"{files} polic{'y' if files == 1 else 'ies'} checked: {', '.join(found)}{untried}."
 
 
 def _style(counts: Counter[Severity]) -> str:
