@@ -121,9 +121,21 @@ def _lint(files: Sequence[str], *, model: str | None, on: str | None, strict: bo
     if trial and trial.advice:
         notice(trial.advice)
     counts = Counter(problem.severity for problem in problems)
-    notice(_summary(len(paths), counts), style=_style(counts))
+    untried = "" if model or counts[Severity.ERROR] or counts[Severity.WARNING] else _untried(paths)
+    notice(_summary(len(paths), counts, untried), style=_style(counts))
     refused = counts[Severity.ERROR] or (strict and counts[Severity.WARNING])
     return Exit.POLICY if refused else Exit.OK
+
+
+def _untried(paths: Sequence[Path]) -> str:
+    """Say what a policy was not checked for, and which model to name for that."""
+    from clipwarden.cli.policyfile import read_policy
+    from clipwarden.modelfolder.fingerprint import fingerprint
+    from clipwarden.modelfolder.load import EMBEDDED_MODEL, embedded_model_path, load_manifest
+
+    embedded = fingerprint(load_manifest(embedded_model_path()))
+    model = EMBEDDED_MODEL if {read_policy(str(path)).fingerprint for path in paths} == {embedded} else "FOLDER"
+    return f"; texts and numbers were not tried with the model: add `--model {model}`"
 
 
 def _raised(problem: Problem) -> Problem:
@@ -171,7 +183,7 @@ def _check(path: Path, model: "Model | None", trial: "Trial | None") -> Sequence
     from clipwarden.policy.bundle.load import is_bundle
     from clipwarden.policy.language.load import load_policy
     from clipwarden.policy.language.subjects import waived
-    from clipwarden.policy.versions import reused_version
+    from clipwarden.policy.versions import misnamed_version, reused_version
 
     if is_bundle(path):
         return _check_bundle(path, model, trial)
@@ -179,7 +191,8 @@ def _check(path: Path, model: "Model | None", trial: "Trial | None") -> Sequence
         loaded = load_policy(path)
     except PolicyError as error:
         return error.problems
-    known = {*loaded.warnings, *waived(loaded.policy, loaded.positions), *filter(None, [reused_version(path)])}
+    versions = filter(None, (reused_version(path), misnamed_version(path)))
+    known = {*loaded.warnings, *waived(loaded.policy, loaded.positions), *versions}
     if model is None:
         return in_file_order({*known, *lint_without_model(loaded.policy, loaded.positions)})
     cache = vector_cache()
@@ -197,7 +210,10 @@ def _check_bundle(path: Path, model: "Model | None", trial: "Trial | None") -> S
 
     found: list[Problem] = []
     try:
-        compiled = load_bundle(path, model, found.append) if model else read_bundle(path, on_warning=found.append)
+        if model:
+            compiled = load_bundle(path, model, found.append, to_judge=False)
+        else:
+            compiled = read_bundle(path, on_warning=found.append, to_judge=False)
     except PolicyError as error:
         return error.problems
     except FingerprintMismatchError as error:
@@ -224,7 +240,7 @@ def _show(problem: Problem, *, as_json: bool) -> None:
     stdout().print(line, soft_wrap=True)
 
 
-def _summary(files: int, counts: Counter[Severity]) -> str:
+def _summary(files: int, counts: Counter[Severity], untried: str) -> str:
     found = [
         f"{counts[severity]} {severity}{'' if counts[severity] == 1 else 's'}"
         for severity in Severity
@@ -232,7 +248,7 @@ def _summary(files: int, counts: Counter[Severity]) -> str:
     ]
     if not (counts[Severity.ERROR] or counts[Severity.WARNING]):
         found.insert(0, "nothing to mend")
-    return f"{files} polic{'y' if files == 1 else 'ies'} checked: {', '.join(found)}."
+    return f"{files} polic{'y' if files == 1 else 'ies'} checked: {', '.join(found)}{untried}."
 
 
 def _style(counts: Counter[Severity]) -> str:

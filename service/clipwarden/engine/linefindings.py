@@ -180,7 +180,11 @@ def _check_most(use: LineUse, scale: Scale, findings: Findings) -> None:
     message = f"{_name(use)} fires on {what}: {_shares(use, scale)}.{chosen}"
     lowest = "block" if use.bounds.review is None else "review"
     end = "" if scale.pictures.shipped else "; or leave it if most of them are meant to be stopped"
-    fix = f"Undo what moved its scores, or raise {lowest}: one in a hundred of them comes to {use.rare:.3g}{end}."
+    # A review line above the block line is refused.
+    both = lowest == "review" and use.bounds.block is not None and use.rare >= use.bounds.block
+    undo = "Undo what moved its scores, or raise" if use.moved else "Raise"
+    raised = "review and block" if both else lowest
+    fix = f"{undo} {raised}: one in a hundred of them comes to {use.rare:.3g}{end}."
     findings.warn(_place_of(use, findings.positions, lowest), "fires-on-most", message, fix)
 
 

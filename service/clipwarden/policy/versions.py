@@ -22,6 +22,8 @@ SUFFIXES = (".yaml", ".yml")
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 """A version that a file's name can hold on every system, and that leads out of no folder."""
 
+_DOTTED = re.compile(r"-([0-9]+(?:\.[0-9]+)+)$")
+"""How the name of a version's file ends; a policy itself may be called `shop-2`, or `clip-b32`."""
 _LAST_NUMBER = re.compile(r"([0-9]+)(?!.*[0-9])")
 _DATES = ((re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII), "%Y-%m-%d"), (re.compile(r"\d{8}", re.ASCII), "%Y%m%d"))
 _CHOOSE = "Choose the new version with --version, such as 1.4.1."
@@ -215,6 +217,34 @@ def reused_version(path: Path) -> Problem | None:
         fix=f"Give one of them a version of its own; `{compare}` says how they differ.",
         severity=Severity.WARNING,
         code="version-reused",
+    )
+
+
+def misnamed_version(path: Path) -> Problem | None:
+    """Look whether a file is named after another version than its text: logs would name the wrong one.
+
+    Args:
+        path: A policy file.
+
+    Returns:
+        A warning at the version; None where they agree, or the name ends in no version of numbers and dots.
+    """
+    named = _DOTTED.search(path.stem) if path.suffix in SUFFIXES else None
+    try:
+        if named is None or (written := written_version(path.read_bytes())) in (None, named[1]):
+            return None
+        place = load_policy(path).positions.find("metadata", "version")
+    except (OSError, PolicyError):  # which lint says for itself
+        return None
+    right = f"{path.stem[: named.start()]}-{written}{path.suffix}"
+    return Problem(
+        file=str(path),
+        line=place.line,
+        column=place.column,
+        message=f'The file is named after version "{named[1]}", but is version "{written}".',
+        fix=f'Write `version: "{named[1]}"`, or rename the file to {right}; `clipwarden restore` refuses it as it is.',
+        severity=Severity.WARNING,
+        code="version-misnamed",
     )
 
 

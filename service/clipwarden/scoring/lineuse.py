@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from clipwarden.modelfolder.references import References
 from clipwarden.policy.contexts import bounds_in
+from clipwarden.policy.lines import Unbound
 from clipwarden.policy.methods import METHODS
 from clipwarden.policy.schema import Adjustment, Bounds, Category, Exemption, Mode, Unit
 from clipwarden.scoring.rules import CategoryRule
@@ -96,6 +97,7 @@ class LineUse:
         mode: Of the category there.
         bounds: Of the category there.
         in_force: False where the thresholds were not chosen on what the policy holds, so that they give no band.
+        moved: Whether `chosen_on` says that they were chosen on something else.
         neutral: Of the pictures that shares are of.
         showing: Of those that a person saw the category in.
         rare: The score that one in a hundred of the neutral pictures comes to.
@@ -109,6 +111,7 @@ class LineUse:
     mode: Mode
     bounds: Bounds
     in_force: bool
+    moved: bool
     neutral: Counts
     showing: Counts
     rare: float
@@ -208,12 +211,12 @@ def _lines(tables: Tables, place: int, rule: CategoryRule, scored: _Scored) -> I
         bounds = bounds_in(rule.category, context)
         if mode is not Mode.DISABLED and bounds not in seen:
             seen.add(bounds)
-            in_force = rule.category.id not in tables.compiled.unbound
-            yield _line(place, rule, scored, context, bounds, in_force=in_force)
+            unbound = tables.compiled.unbound.get(rule.category.id)
+            yield _line(place, rule, scored, context, bounds, unbound=unbound)
 
 
 def _line(
-    place: int, rule: CategoryRule, scored: _Scored, context: str | None, bounds: Bounds, *, in_force: bool
+    place: int, rule: CategoryRule, scored: _Scored, context: str | None, bounds: Bounds, *, unbound: Unbound | None
 ) -> LineUse:
     assert rule.index is not None  # noqa: S101  its caller looked
     pictures, best = scored.pictures, scored.best(rule.index)
@@ -231,7 +234,8 @@ def _line(
         context=context,
         mode=rule.modes[context],
         bounds=bounds,
-        in_force=in_force,
+        in_force=unbound is None,
+        moved=unbound is Unbound.CHOSEN_ON_OTHER,
         neutral=count(pictures.neutral),
         showing=count(showing),
         rare=float(np.quantile(best[pictures.neutral], 1.0 - RARE, method="higher")),

@@ -86,9 +86,11 @@ def is_bundle(path: Path) -> bool:
     return head[4:] == b"\0\0\0\0{"
 
 
-def load_bundle(path: Path, model: EmbeddingModel, on_warning: OnWarning | None = None) -> CompiledPolicy:
-    """Load a bundle for a model; raises and warns as `load_compiled` does."""
-    compiled = read_bundle(path, on_warning=on_warning)
+def load_bundle(
+    path: Path, model: EmbeddingModel, on_warning: OnWarning | None = None, *, to_judge: bool = True
+) -> CompiledPolicy:
+    """Load a bundle for a model; raises and warns as `load_compiled` does, `to_judge` as in `read_bundle`."""
+    compiled = read_bundle(path, on_warning=on_warning, to_judge=to_judge)
     if compiled.fingerprint != model.fingerprint:
         raise FingerprintMismatchError(
             f"The bundle {path} was compiled for model {compiled.fingerprint}, but the model "

@@ -176,6 +176,14 @@ CALIBRATION = Keys(
     )
 )
 
+SAID = Shape(
+    pattern=re.compile(r"(?!(?:[xX]+|[tT][oO][dD][oO]|[tT][bB][dD])?[\s.…?!:*_—-]*$)[\s\S]*"),
+    code="placeholder",
+    rule='words, not "...", "?", "x" or "TODO"',
+    fix="Say it in words: people who read this later have nothing else to go by.",
+)
+"""Lint offers lines with dots to fill in, and a line that is pasted as it is would name nobody."""
+
 WAIVER = Keys(
     keys=(
         Key(
@@ -190,11 +198,11 @@ WAIVER = Keys(
         ),
         Key(
             name="reason",
-            kind=Text(example='"a history archive; counsel asked"'),
+            kind=Text(example='"..."', shape=SAID),
             help="why it may stand all the same",
             required=True,
         ),
-        Key(name="approved_by", kind=Text(example="legal@example.com"), help="who answers for it", required=True),
+        Key(name="approved_by", kind=Text(example='"..."', shape=SAID), help="who answers for it", required=True),
     )
 )
 
@@ -257,8 +265,8 @@ SHARED = (
     Key(
         name="waive",
         kind=ListOf(
-            example='[{rule: identity, reason: "a history archive", approved_by: legal@example.com}]',
-            item=Map(example="{rule: identity, reason: ..., approved_by: legal@example.com}", keys=WAIVER),
+            example='[{rule: identity, reason: "...", approved_by: "..."}]',
+            item=Map(example='{rule: identity, reason: "...", approved_by: "..."}', keys=WAIVER),
             most=len(Waivable),
         ),
         help="rules of lint that do not hold here, by somebody's approval",
