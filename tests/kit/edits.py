@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
+from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.digest import fit_digest
 from clipwarden.policy.schema import (
     Adjustment,
@@ -156,13 +157,59 @@ def _exemptions(change: Callable[[tuple[Exemption, ...], float], tuple[Exemption
     )
 
 
+def _exemption_more(policy: Policy, which: int, value: float) -> Policy:
+    if not policy.attributes:
+        return policy
+    more = Exemption(attribute=policy.attributes[-1].id, gte=value)
+    return edit_category(policy, which, lambda each: {"exemptions": (*each.exemptions, more)})
+
+
 def _adjustments(change: Callable[[tuple[Adjustment, ...], float], tuple[Adjustment, ...]]) -> Edit:
     return lambda policy, which, value: edit_category(
         policy, which, lambda c: {"adjustments": change(c.adjustments, value)} if c.method is Method.COSINE else {}
     )
 
 
+def _no_attribute(policy: Policy, which: int, _: float) -> Policy:
+    """Take an attribute out, and with it what asks for it, as the language demands."""
+    if not policy.attributes:
+        return policy
+    gone = policy.attributes[which % len(policy.attributes)].id
+    return replace(
+        policy,
+        attributes=tuple(each for each in policy.attributes if each.id != gone),
+        categories=tuple(
+            replace(
+                each,
+                exemptions=tuple(item for item in each.exemptions if item.attribute != gone),
+                adjustments=tuple(item for item in each.adjustments if item.attribute != gone),
+            )
+            for each in policy.categories
+        ),
+    )
+
+
+def _pointed_elsewhere(policy: Policy, which: int, value: float) -> Policy:
+    if not policy.attributes:
+        return policy
+    attribute = policy.attributes[int(value * len(policy.attributes))].id
+    return edit_category(
+        policy,
+        which,
+        lambda each: {"exemptions": tuple(replace(item, attribute=attribute) for item in each.exemptions[:1])},
+    )
+
+
+def _fingerprint(policy: Policy, _: int, value: float) -> Policy:
+    other = "sha256:" + f"{int(value * 10)}" * 64
+    return replace(policy, model=replace(policy.model, fingerprint=other))
+
+
 EDITS: Mapping[str, Edit] = {
+    "no thresholds": lambda policy, which, _: edit_category(policy, which, lambda _: {"thresholds": None}),
+    "an attribute less": _no_attribute,
+    "an exemption pointed elsewhere": _pointed_elsewhere,
+    "the fingerprint": _fingerprint,
     "a prompt more": _texts(lambda prompts, value: (*prompts, Prompt(text=f"p{value}"))),
     "a prompt less": _texts(lambda prompts, _: prompts[1:]),
     "another prompt": _texts(lambda prompts, value: (replace(prompts[0], text=f"p{value}"), *prompts[1:])),
@@ -185,7 +232,7 @@ EDITS: Mapping[str, Edit] = {
     "a context's bound": _contexts(lambda own, value: {**own, "shop": Override(block=value)}),
     "a context less": _contexts(lambda own, _: {name: each for name, each in own.items() if name != "shop"}),
     "an exemption's bound": _exemptions(lambda own, value: tuple(replace(each, gte=value) for each in own)),
-    "an exemption more": _exemptions(lambda own, value: (*own, Exemption(attribute="swimwear", gte=value))),
+    "an exemption more": _exemption_more,
     "an exemption less": _exemptions(lambda *_: ()),
     "an adjustment's bound": _adjustments(lambda own, value: tuple(replace(each, gte=value) for each in own)),
     "an adjustment's rise": _adjustments(lambda own, value: tuple(replace(each, add=value) for each in own)),
@@ -230,11 +277,45 @@ def _renamed_attribute(policy: Policy, *_: float) -> Policy:
     )
 
 
-FREE: Mapping[str, Edit] = {"for people": _people, "order": _order, "an attribute's name": _renamed_attribute}
+def _mode_in_context(policy: Policy, which: int, value: float) -> Policy:
+    if not policy.contexts:
+        return policy
+    name = policy.contexts[which % len(policy.contexts)].name
+    mode = [*Mode][int(value * len(Mode))]
+    return edit_category(
+        policy,
+        which,
+        lambda each: {"contexts": {**each.contexts, name: replace(each.contexts.get(name, Override()), mode=mode)}},
+    )
+
+
+FREE: Mapping[str, Edit] = {
+    "for people": _people,
+    "order": _order,
+    "an attribute's name": _renamed_attribute,
+    "a context's mode": _mode_in_context,
+}
 
 
 def in_mode(policy: Policy, mode: Mode) -> Policy:
-    return replace(policy, categories=tuple(replace(each, mode=mode) for each in policy.categories))
+    """Put every category into a mode, in every context too."""
+    return replace(
+        policy,
+        categories=tuple(
+            replace(
+                each,
+                mode=mode,
+                contexts={name: replace(own, mode=own.mode and mode) for name, own in each.contexts.items()},
+            )
+            for each in policy.categories
+        ),
+    )
+
+
+def without_band(compiled: CompiledPolicy) -> set[str]:
+    """Name the categories that have no thresholds, or none that hold."""
+    bare = {each.id for each in compiled.policy.categories if each.thresholds is None}
+    return bare | set(compiled.unbound)
 
 
 def applied(steps: Sequence[Step], edits: Mapping[str, Edit], policy: Policy) -> Policy:

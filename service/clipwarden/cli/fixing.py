@@ -4,7 +4,7 @@ import getpass
 import json
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from clipwarden.cli.changes import show_comparison
@@ -14,12 +14,13 @@ from clipwarden.engine.snapshot import find_policy
 from clipwarden.errors import ConfigError, FingerprintMismatchError, PolicyError
 from clipwarden.modelfolder.fingerprint import fingerprint
 from clipwarden.modelfolder.load import load_manifest, resolve_model
+from clipwarden.policy.contexts import enforced_anywhere
 from clipwarden.policy.language.learned import PolicyFolder
 from clipwarden.policy.language.load import parse_policy
-from clipwarden.policy.mending import Mend, unbound_mends
-from clipwarden.policy.schema import ChosenOn, Metadata, Policy
+from clipwarden.policy.rebinding import Rebinding, rebindings
+from clipwarden.policy.schema import By, ChosenOn, Metadata, Policy
 from clipwarden.policy.shipped import shipped_policies
-from clipwarden.policy.versions import VersionFiles, files_around
+from clipwarden.policy.versions import VersionFiles, files_around, plan_restoration, require_restorable
 from clipwarden.terminal import notice, printable
 from clipwarden.textfiles.atomic import write_new
 from clipwarden.textfiles.editing import Entry, edit_maps
@@ -27,6 +28,7 @@ from clipwarden.textfiles.traps import forbidden_character
 from clipwarden.textfiles.values import MAX_TEXT
 
 _BOM = b"\xef\xbb\xbf"
+_REASON = "taken over on trust by lint --fix; the calibration holds"
 _ON_TRUST = (
     "The numbers are taken on trust: the calibrations still hold, but nobody looked whether these thresholds were "
     "chosen after them."
@@ -74,7 +76,7 @@ def fix_policy(files: Sequence[str], notes: VersionNotes, *, model: str | None, 
     except PolicyError:
         notice("--fix mends nothing in a file that breaks rules: mend what stands here first, and run it again.")
         return path
-    mends = unbound_mends(old.policy, _fingerprint(old, model))
+    mends = rebindings(old.policy, _fingerprint(old, model))
     done = [mend for mend in mends if mend.digest]
     for mend in mends:
         if mend.why_not:
@@ -110,9 +112,10 @@ def _fingerprint(old: PolicyFile, model: str | None) -> str:
     return found
 
 
-def _write(old: PolicyFile, done: Sequence[Mend], notes: VersionNotes) -> Path:
+def _write(old: PolicyFile, done: Sequence[Rebinding], notes: VersionNotes) -> Path:
     metadata = old.policy.metadata
     files = files_around(old.path, metadata.version)
+    require_restorable(files)
     target, version = _target(files, metadata.version, notes.version)
     names = ", ".join(mend.category for mend in done)
     told = replace(
@@ -122,6 +125,7 @@ def _write(old: PolicyFile, done: Sequence[Mend], notes: VersionNotes) -> Path:
         reason=_tidy("--reason", notes.reason or f"lint --fix: chosen_on written on trust for {names}"),
         approved_by=None if notes.approved_by is None else _tidy("--approved-by", notes.approved_by),
     )
+    _require_approval(old.policy, done, told)
     data = _edited(old, done, told, target)
     try:
         write_new(target, data, mode=old.path.stat().st_mode & 0o777)
@@ -139,14 +143,14 @@ def _target(files: VersionFiles, present: str | None, wanted: str | None) -> tup
     return target, version
 
 
-def _edited(old: PolicyFile, done: Sequence[Mend], told: Metadata, target: Path) -> bytes:
+def _edited(old: PolicyFile, done: Sequence[Rebinding], told: Metadata, target: Path) -> bytes:
     """Put the new entries into the text, and make sure that it says nothing else than before."""
     data = old.path.read_bytes()
     names = ("version", "author", "reason", "approved_by")
     entries = [Entry(path=("metadata",), key=name, value=getattr(told, name)) for name in names]
-    entries += [
-        Entry(path=("categories", mend.index, "thresholds"), key="chosen_on", value=mend.digest) for mend in done
-    ]
+    for mend in done:
+        written = {name: str(value) for name, value in asdict(_chosen_on(mend, told)).items() if value is not None}
+        entries.append(Entry(path=("categories", mend.index, "thresholds"), key="chosen_on", value=written))
     text = edit_maps(data.removeprefix(_BOM).decode(), entries)
     again = parse_policy(text, file=str(target), learned=PolicyFolder(target.parent)).policy
     if again != _expected(old.policy, done, told):
@@ -154,14 +158,30 @@ def _edited(old: PolicyFile, done: Sequence[Mend], told: Metadata, target: Path)
     return (_BOM if data.startswith(_BOM) else b"") + text.encode()
 
 
-def _expected(policy: Policy, done: Sequence[Mend], told: Metadata) -> Policy:
+def _expected(policy: Policy, done: Sequence[Rebinding], told: Metadata) -> Policy:
     categories = list(policy.categories)
     for mend in done:
         category = categories[mend.index]
-        if category.thresholds and mend.digest:
-            bound = replace(category.thresholds, chosen_on=ChosenOn(digest=mend.digest))
+        if category.thresholds:
+            bound = replace(category.thresholds, chosen_on=_chosen_on(mend, told))
             categories[mend.index] = replace(category, thresholds=bound)
     return replace(policy, metadata=told, categories=tuple(categories))
+
+
+def _chosen_on(mend: Rebinding, told: Metadata) -> ChosenOn:
+    """Say that people took the numbers over: no tool chose them on these images."""
+    return ChosenOn(digest=mend.digest or "", by=By.HAND, reason=_REASON, approved_by=told.approved_by)
+
+
+def _require_approval(policy: Policy, done: Sequence[Rebinding], told: Metadata) -> None:
+    """Refuse to put numbers in force on one person's trust."""
+    enforced = [mend.category for mend in done if enforced_anywhere(policy.categories[mend.index])]
+    if enforced and told.approved_by is None:
+        message = f"The numbers of {', '.join(enforced)} are taken over on trust, and would be enforced."
+        raise ConfigError(
+            f"{message} Say who else stands for them with --approved-by NAME, or write `mode: shadow` first. Nothing "
+            "was written."
+        )
 
 
 def _login() -> str:
@@ -178,24 +198,32 @@ def _tidy(option: str, text: str) -> str:
     return tidy
 
 
-def _show(old: PolicyFile, target: Path, done: Sequence[Mend]) -> None:
+def _show(old: PolicyFile, target: Path, done: Sequence[Rebinding]) -> None:
     new = read_policy(str(target))
     show_comparison(compare(old, new))
     metadata = new.policy.metadata
     notice(
         printable(
             f"{target} was written by {metadata.author}: `chosen_on` for {', '.join(mend.category for mend in done)}. "
-            f"{_ON_TRUST} Look at what they stop (`clipwarden moderate --explain`) before it goes live."
+            f"{_ON_TRUST} Look at what they stop before it goes live:"
         ),
         style="green",
     )
-    live = files_around(old.path, old.policy.metadata.version).live
-    commands = (["diff", str(old.path), str(target)], ["restore", str(live), str(metadata.version)])
-    for command in commands:
-        notice(printable(f"  clipwarden {shlex.join(command)}"), style="bold")
+    files = files_around(old.path, old.policy.metadata.version)
+    _show_command("moderate", "FOLDER", "--policy", str(target), "--explain")
+    _show_command("diff", str(old.path), str(target))
+    try:
+        plan_restoration(files, str(metadata.version))
+    except ConfigError as error:
+        notice(printable(f"Before it can be made live: {error}"), style="yellow")
+    _show_command("restore", str(files.live), str(metadata.version))
 
 
-def _facts(old: PolicyFile, target: Path | None, mends: Sequence[Mend]) -> dict[str, object]:
+def _show_command(*words: str) -> None:
+    notice(printable(f"  clipwarden {shlex.join(words)}"), style="bold")
+
+
+def _facts(old: PolicyFile, target: Path | None, mends: Sequence[Rebinding]) -> dict[str, object]:
     return {
         "file": str(old.path),
         "written": str(target) if target else None,

@@ -11,12 +11,12 @@ import typer
 from rich.text import Text
 
 from clipwarden.cli.exits import Exit
-from clipwarden.errors import ConfigError, PolicyError, Problem, Severity
+from clipwarden.errors import ConfigError, FingerprintMismatchError, PolicyError, Problem, Severity
 from clipwarden.terminal import notice, printable, stdout
 from clipwarden.textfiles.findings import Positions, in_file_order
 
 if TYPE_CHECKING:
-    from clipwarden.cli.lintscale import ScaleNotes
+    from clipwarden.cli.lintpictures import Trial
     from clipwarden.modelfolder.load import Model
 
 
@@ -57,15 +57,17 @@ def lint(
 ) -> Exit:
     """Check policy files and say what to mend.
 
-    Every finding comes as `FILE:LINE:COLUMN: error|warning|note: MESSAGE MEND [RULE]`, which editors and CI can read.
-    Notes tell what somebody waived, and are nothing to mend.
+    Every finding comes as `FILE:LINE:COLUMN: error|warning|note: MESSAGE MEND [RULE]`, which editors and CI can read;
+    what has no place in a file, as in a bundle, as `FILE: error|...`. Notes are nothing to mend: they tell what
+    somebody waived, and what lines would stop.
 
     Thresholds and calibrations that no longer hold are found where the policy names its model's fingerprint. With
     --model the policy is also checked against that model: texts that its tokenizer would cut off, prompts and
     negatives that it can hardly tell apart, words that it does not know, another fingerprint.
 
-    With --on it also says how many of a folder's pictures each line would stop, and warns of lines that fire on most
-    of them or that none reaches; for the embedded model it says so of drawings that ship with it.
+    With --on it also says how many of a folder's pictures each line would stop, equal files counted once, and warns of
+    lines that fire on most of them or that lie far above all; for the embedded model it says so of drawings that ship
+    with it.
 
     With --explain no file is read: it tells what a key of the policy language is for, what may stand behind it, and
     what holds without it.
@@ -108,21 +110,32 @@ def lint(
 def _lint(files: Sequence[str], *, model: str | None, on: str | None, strict: bool, as_json: bool) -> Exit:
     from clipwarden.cli.loading import load_named_model
     from clipwarden.engine.snapshot import find_policy
-    from clipwarden.policy.versions import reused_version
 
     paths = [find_policy(name) for name in files]
     loaded = None if model is None else load_named_model(model)
-    notes = None if loaded is None else _notes(loaded, on, as_json=as_json)
-    problems = [problem for path in paths for problem in findings_of(path, loaded, notes)]
-    problems += [found for path in paths if (found := reused_version(path))]
+    trial = None if loaded is None else _trial(loaded, on)
+    problems = [*(trial.about_pictures if trial else ())]
+    problems += [problem for path in paths for problem in findings_of(path, loaded, trial)]
     for problem in problems:
         _show(problem, as_json=as_json)
-    if notes is not None:
-        notes.show(as_json=as_json)
+    if trial and trial.advice:
+        notice(trial.advice)
     counts = Counter(problem.severity for problem in problems)
-    notice(_summary(len(paths), counts), style=_style(counts))
+    untried = "" if model or counts[Severity.ERROR] or counts[Severity.WARNING] else _untried(paths)
+    notice(_summary(len(paths), counts, untried), style=_style(counts))
     refused = counts[Severity.ERROR] or (strict and counts[Severity.WARNING])
     return Exit.POLICY if refused else Exit.OK
+
+
+def _untried(paths: Sequence[Path]) -> str:
+    """Say what a policy was not checked for, and which model to name for that."""
+    from clipwarden.cli.policyfile import read_policy
+    from clipwarden.modelfolder.fingerprint import fingerprint
+    from clipwarden.modelfolder.load import EMBEDDED_MODEL, embedded_model_path, load_manifest
+
+    embedded = fingerprint(load_manifest(embedded_model_path()))
+    model = EMBEDDED_MODEL if {read_policy(str(path)).fingerprint for path in paths} == {embedded} else "FOLDER"
+    return f"; texts and numbers were not tried with the model: add `--model {model}`"
 
 
 def _raised(problem: Problem) -> Problem:
@@ -130,10 +143,10 @@ def _raised(problem: Problem) -> Problem:
     return replace(problem, severity=Severity.ERROR) if problem.strict else problem
 
 
-def _notes(model: "Model", folder: str | None, *, as_json: bool) -> "ScaleNotes | None":
-    from clipwarden.cli.lintscale import scale_notes
+def _trial(model: "Model", folder: str | None) -> "Trial | None":
+    from clipwarden.cli.lintpictures import trial_on
 
-    return scale_notes(model, folder, as_json=as_json)
+    return trial_on(model, folder)
 
 
 def _explain(path: str, *, as_json: bool) -> Exit:
@@ -157,12 +170,12 @@ def _lines(fact: object) -> list[str]:
     return [", ".join(fact) if isinstance(fact, list) else str(fact)]
 
 
-def findings_of(path: Path, model: "Model | None" = None, notes: "ScaleNotes | None" = None) -> Sequence[Problem]:
+def findings_of(path: Path, model: "Model | None" = None, trial: "Trial | None" = None) -> Sequence[Problem]:
     """Return what lint says about a file, for commands that put policies in force too."""
-    return [_raised(problem) for problem in _check(path, model, notes)]
+    return [_raised(problem) for problem in _check(path, model, trial)]
 
 
-def _check(path: Path, model: "Model | None", notes: "ScaleNotes | None") -> Sequence[Problem]:
+def _check(path: Path, model: "Model | None", trial: "Trial | None") -> Sequence[Problem]:
     from clipwarden.cli.loading import progress_bar, vector_cache
     from clipwarden.policy.bundle.bindings import lint_without_model
     from clipwarden.policy.bundle.compile import compile_to_measure
@@ -170,49 +183,64 @@ def _check(path: Path, model: "Model | None", notes: "ScaleNotes | None") -> Seq
     from clipwarden.policy.bundle.load import is_bundle
     from clipwarden.policy.language.load import load_policy
     from clipwarden.policy.language.subjects import waived
+    from clipwarden.policy.versions import misnamed_version, reused_version
 
     if is_bundle(path):
-        return _check_bundle(path, notes)
+        return _check_bundle(path, model, trial)
     try:
         loaded = load_policy(path)
     except PolicyError as error:
         return error.problems
-    known = {*loaded.warnings, *waived(loaded.policy, loaded.positions)}
+    versions = filter(None, (reused_version(path), misnamed_version(path)))
+    known = {*loaded.warnings, *waived(loaded.policy, loaded.positions), *versions}
     if model is None:
         return in_file_order({*known, *lint_without_model(loaded.policy, loaded.positions)})
     cache = vector_cache()
     with progress_bar(f"Embedding the texts of {path.name}") as advance:
         found = lint_with_model(loaded.policy, model, loaded.positions, cache=cache, progress=advance)
-    if notes is not None and (compiled := compile_to_measure(loaded.policy, model=model, cache=cache)):
-        found = (*found, *notes.look(compiled, loaded.positions))
+    if trial and (compiled := compile_to_measure(loaded.policy, model=model, cache=cache)):
+        found = (*found, *trial.look(compiled, loaded.positions))
     return in_file_order({*known, *found})
 
 
-def _check_bundle(path: Path, notes: "ScaleNotes | None") -> Sequence[Problem]:
+def _check_bundle(path: Path, model: "Model | None", trial: "Trial | None") -> Sequence[Problem]:
     from clipwarden.policy.bundle.file import read_bundle
+    from clipwarden.policy.bundle.load import COMPILE_AGAIN, load_bundle
     from clipwarden.policy.language.subjects import waived
 
-    warnings: list[Problem] = []
+    found: list[Problem] = []
     try:
-        compiled = read_bundle(path, on_warning=warnings.append)
+        if model:
+            compiled = load_bundle(path, model, found.append, to_judge=False)
+        else:
+            compiled = read_bundle(path, on_warning=found.append, to_judge=False)
     except PolicyError as error:
         return error.problems
-    found = [*warnings, *waived(compiled.policy, Positions(file=str(path)))]
-    return found if notes is None else [*found, *notes.look(compiled, Positions(file=str(path)))]
+    except FingerprintMismatchError as error:
+        message = str(error).removesuffix(f" {COMPILE_AGAIN}")
+        other = Problem(
+            file=str(path), line=0, column=0, message=message, fix=COMPILE_AGAIN, code="fingerprint-mismatch"
+        )
+        return in_file_order({*found, other})
+    positions = Positions(file=str(path))
+    return in_file_order(
+        {*found, *waived(compiled.policy, positions), *(trial.look(compiled, positions) if trial else ())}
+    )
 
 
 def _show(problem: Problem, *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(asdict(problem)))  # noqa: T201  results go to stdout
+        facts = asdict(problem)
+        print(json.dumps(facts | facts.pop("facts")))  # noqa: T201  results go to stdout
         return
-    place, _, rest = str(problem).partition(f" {problem.severity}: ")
-    style = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}[problem.severity]
-    line = Text.assemble((printable(place), "bold"), " ", (f"{problem.severity}:", style), " ", printable(rest))
+    rest = str(problem).removeprefix(f"{problem.where} {problem.severity}: ")
+    style = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}[problem.severity]
+    line = Text.assemble((printable(problem.where), "bold"), " ", (f"{problem.severity}:", style), " ", printable(rest))
     # One finding is one line, however long: editors and grep read it.
     stdout().print(line, soft_wrap=True)
 
 
-def _summary(files: int, counts: Counter[Severity]) -> str:
+def _summary(files: int, counts: Counter[Severity], untried: str) -> str:
     found = [
         f"{counts[severity]} {severity}{'' if counts[severity] == 1 else 's'}"
         for severity in Severity
@@ -220,7 +248,7 @@ def _summary(files: int, counts: Counter[Severity]) -> str:
     ]
     if not (counts[Severity.ERROR] or counts[Severity.WARNING]):
         found.insert(0, "nothing to mend")
-    return f"{files} polic{'y' if files == 1 else 'ies'} checked: {', '.join(found)}."
+    return f"{files} polic{'y' if files == 1 else 'ies'} checked: {', '.join(found)}{untried}."
 
 
 def _style(counts: Counter[Severity]) -> str:

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from clipwarden.errors import ConfigError
+from clipwarden.errors import ConfigError, Severity
 from clipwarden.policy.shipped import shipped_policies
-from clipwarden.terminal import printable, stdout
+from clipwarden.terminal import notice, printable, stdout
 
 
 def policies(
@@ -60,6 +60,8 @@ def _print(name: str, *, as_json: bool) -> None:
     from clipwarden.policy.language.dump import policy_document
 
     read = read_policy(name)
+    if read.bundle and any(problem.severity is Severity.ERROR for problem in read.warnings):
+        notice("Servers refuse this bundle, since it enforces numbers that do not hold: `clipwarden lint` says which.")
     if as_json:
         record = {**read.facts, "learned": learned_facts(read.policy), "policy": policy_document(read.policy)}
         print(json.dumps(record))  # noqa: T201  results go to stdout

@@ -60,7 +60,7 @@ def read_policy(name: str) -> PolicyFile:
     path = find_policy(name)
     if is_bundle(path):
         warnings: list[Problem] = []
-        compiled = read_bundle(path, on_warning=warnings.append)
+        compiled = read_bundle(path, on_warning=warnings.append, to_judge=False)
         return PolicyFile(
             path=path,
             policy=compiled.policy,

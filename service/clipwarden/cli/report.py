@@ -9,19 +9,15 @@ from rich.console import Console
 from clipwarden.cli.explain import explanation
 from clipwarden.cli.outcome import NotJudgedError, Outcome, Tally
 from clipwarden.cli.table import outcomes_table
-from clipwarden.cli.wording import verdict_name
+from clipwarden.cli.wording import few, verdict_name
 from clipwarden.terminal import notice, stdout
 from clipwarden.v1 import moderation_pb2 as v1
 
-NOTHING_ENFORCED = (
-    "No category was enforced, so every image is ALLOW whatever it shows: this is no clean bill. "
-    "The shadow verdict is what enforcing its shadow categories would give."
-)
-
-
+NOTHING_ENFORCED = "No category was enforced, so every image is ALLOW whatever it shows: this is no clean bill."
+SHADOW_WHOLE = "The shadow verdict is what enforcing its shadow categories would give."
 SHADOW_INCOMPLETE = (
-    "Shadow verdicts are incomplete: the thresholds of {} were not chosen on what the policy holds now, so nobody "
-    "knows what those would say. `clipwarden lint` tells what to do."
+    "Shadow verdicts are incomplete: they lack {}, without thresholds that hold, so nobody knows what enforcing would "
+    "give. `clipwarden lint` tells of thresholds that stopped holding."
 )
 
 
@@ -41,9 +37,10 @@ class Report(ABC):
         if self.tally.counts:
             self._end()
         if self.tally.nothing_enforced:
-            notice(NOTHING_ENFORCED, style="bold yellow")
+            whole = "" if self.tally.incomplete else f" {SHADOW_WHOLE}"
+            notice(f"{NOTHING_ENFORCED}{whole}", style="bold yellow")
         if self.tally.incomplete:
-            notice(SHADOW_INCOMPLETE.format(", ".join(self.tally.incomplete)), style="bold yellow")
+            notice(SHADOW_INCOMPLETE.format(few([*self.tally.incomplete])), style="bold yellow")
 
     @abstractmethod
     def _show(self, outcome: Outcome) -> None: ...

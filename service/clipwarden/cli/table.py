@@ -9,6 +9,7 @@ from rich.text import Text
 from clipwarden.cli.outcome import UNJUDGED, Outcome
 from clipwarden.cli.wording import (
     VERDICT_STYLES,
+    few,
     leading_category,
     oddities,
     raises,
@@ -113,7 +114,7 @@ def _narrow_cells(outcome: Outcome) -> tuple[list[Text], list[Text], list[Text]]
     shadow = verdict_text(moderation.shadow_verdict)
     if moderation.shadow_incomplete:
         verdict.append(Text.assemble(("shadow ", "dim"), shadow, "?"))
-        name.append(Text(f"shadow without {', '.join(moderation.shadow_incomplete)}"))
+        name.append(Text(f"shadow without {few(moderation.shadow_incomplete)}"))
     elif moderation.shadow_verdict != moderation.verdict:
         verdict.append(Text.assemble(("shadow ", "dim"), shadow))
     name += [Text(odd, style="dim") for odd in oddities(moderation.image)]

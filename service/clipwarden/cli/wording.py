@@ -1,5 +1,6 @@
 """What to tell people about a moderation: which category matters, how its number stands to its thresholds."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,6 +14,8 @@ _UNBOUND: Final = {
     v1.NO_BAND_REASON_CHOSEN_ON_OTHER: "thresholds chosen on something else",
 }
 
+MOST_NAMED = 3
+"""Categories named in a cell; of more their number says enough, and `--json` has all."""
 FEWEST_DIGITS = 3
 MOST_DIGITS = 17
 """Enough digits to write any double apart from its neighbours."""
@@ -27,7 +30,12 @@ def verdict_name(verdict: v1.Verdict.ValueType) -> str:
 def shadow_mark(moderation: v1.Moderation) -> str:
     """Return what stands behind a shadow verdict that lacks categories, and names them; empty where it is whole."""
     lacking = moderation.shadow_incomplete
-    return f"? (without {', '.join(lacking)})" if lacking else ""
+    return f"? (without {few(lacking)})" if lacking else ""
+
+
+def few(categories: Sequence[str]) -> str:
+    """Name categories, or count them where names would fill the line."""
+    return ", ".join(categories) if len(categories) <= MOST_NAMED else f"{len(categories)} categories"
 
 
 def no_band(category: v1.CategoryResult) -> str:

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from clipwarden.engine.scale import scale_look
+from clipwarden.engine.linefindings import scale_look
 from clipwarden.errors import ConfigError, PolicyUnknownError, Problem
 from clipwarden.modelfolder.load import EMBEDDED_MODEL, Model, load_model, resolve_model
 from clipwarden.policy.bundle.cache import VectorCache
@@ -233,6 +233,8 @@ def find_policy(name: str) -> Path:
         path = Path(name).expanduser()
         if path.is_file():
             return path
+        if path.exists() and not path.is_dir():
+            raise ConfigError(f"{name} is a pipe or a device, which is read only once. Write the policy into a file.")
     if "/" not in name and not Path(name).suffix:
         shipped = shipped_policy(name)
         if shipped.is_file():

@@ -5,7 +5,9 @@
 
 import re
 import shlex
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from clipwarden.errors import ConfigError, PolicyError, Problem, Severity
@@ -20,7 +22,11 @@ SUFFIXES = (".yaml", ".yml")
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 """A version that a file's name can hold on every system, and that leads out of no folder."""
 
+_DOTTED = re.compile(r"-([0-9]+(?:\.[0-9]+)+)$")
+"""How the name of a version's file ends; a policy itself may be called `shop-2`, or `clip-b32`."""
 _LAST_NUMBER = re.compile(r"([0-9]+)(?!.*[0-9])")
+_DATES = ((re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII), "%Y-%m-%d"), (re.compile(r"\d{8}", re.ASCII), "%Y%m%d"))
+_CHOOSE = "Choose the new version with --version, such as 1.4.1."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,7 +65,7 @@ class VersionFiles:
         return tuple(sorted(version for version in found if VERSION.fullmatch(version)))
 
     def next_version(self, version: str | None) -> str:
-        """Choose a version that no file has: the last number in `version`, and one more.
+        """Choose a version that no file has: the day after a date, otherwise the last number and one more.
 
         Args:
             version: The present one; None starts with 1.
@@ -69,12 +75,24 @@ class VersionFiles:
         """
         if version is None:
             version = "0"
+        if not VERSION.fullmatch(version):
+            raise ConfigError(f'"{version}" cannot be part of a file name. {_CHOOSE}')
         if not _LAST_NUMBER.search(version):
-            raise ConfigError(f'"{version}" holds no number to count on. Choose the new version with --version.')
+            raise ConfigError(f'"{version}" holds no number to count on. {_CHOOSE}')
         while True:
-            version = _LAST_NUMBER.sub(lambda match: str(int(match[1]) + 1), version)
+            version = _after(version)
             if not _is_there(self.of(version)):
                 return version
+
+
+def _after(version: str) -> str:
+    for pattern, layout in _DATES:
+        if pattern.fullmatch(version):
+            # What is no day of the calendar is a number as any other.
+            with suppress(ValueError, OverflowError):
+                day = datetime.strptime(version, layout).replace(tzinfo=UTC) + timedelta(days=1)
+                return day.strftime(layout)
+    return _LAST_NUMBER.sub(lambda match: str(int(match[1]) + 1).zfill(len(match[1])), version)
 
 
 def files_of(name: str) -> VersionFiles:
@@ -109,6 +127,18 @@ def files_around(path: Path, version: str | None) -> VersionFiles:
     return VersionFiles(live=live if version is not None and live.is_file() else path)
 
 
+def require_restorable(files: VersionFiles) -> None:
+    """Make sure that a version written beside a live file can become live.
+
+    Raises:
+        ConfigError: `restore` would not know the file by its name, or would replace a link.
+    """
+    if files.live.suffix not in SUFFIXES:
+        message = f"{files.live} is not called NAME.yaml or NAME.yml, so that no version beside it could become live."
+        raise ConfigError(f"{message} Rename it first.")
+    _refuse_link(files.live)
+
+
 def read_live(path: Path) -> bytes | None:
     """Read a live file, to keep or compare it.
 
@@ -119,9 +149,7 @@ def read_live(path: Path) -> bytes | None:
         ConfigError: It is a link, no file, or too large for a policy.
         OSError: It cannot be read.
     """
-    if path.is_symlink():
-        message = f"{path} is a link to {path.readlink()}, and would be replaced by a file."
-        raise ConfigError(f"{message} Name the file that it leads to, or point the link elsewhere yourself.")
+    _refuse_link(path)
     if not path.exists():
         return None
     if not path.is_file():
@@ -131,6 +159,12 @@ def read_live(path: Path) -> bytes | None:
     if len(data) > MAX_BYTES:
         raise ConfigError(f"{path} is larger than {MAX_BYTES // 1024} KiB, and no policy.")
     return data
+
+
+def _refuse_link(path: Path) -> None:
+    if path.is_symlink():
+        message = f"{path} is a link to {path.readlink()}, and would be replaced by a file."
+        raise ConfigError(f"{message} Name the file that it leads to, or point the link elsewhere yourself.")
 
 
 def written_version(data: bytes) -> str | None:
@@ -183,6 +217,34 @@ def reused_version(path: Path) -> Problem | None:
         fix=f"Give one of them a version of its own; `{compare}` says how they differ.",
         severity=Severity.WARNING,
         code="version-reused",
+    )
+
+
+def misnamed_version(path: Path) -> Problem | None:
+    """Look whether a file is named after another version than its text: logs would name the wrong one.
+
+    Args:
+        path: A policy file.
+
+    Returns:
+        A warning at the version; None where they agree, or the name ends in no version of numbers and dots.
+    """
+    named = _DOTTED.search(path.stem) if path.suffix in SUFFIXES else None
+    try:
+        if named is None or (written := written_version(path.read_bytes())) in (None, named[1]):
+            return None
+        place = load_policy(path).positions.find("metadata", "version")
+    except (OSError, PolicyError):  # which lint says for itself
+        return None
+    right = f"{path.stem[: named.start()]}-{written}{path.suffix}"
+    return Problem(
+        file=str(path),
+        line=place.line,
+        column=place.column,
+        message=f'The file is named after version "{named[1]}", but is version "{written}".',
+        fix=f'Write `version: "{named[1]}"`, or rename the file to {right}; `clipwarden restore` refuses it as it is.',
+        severity=Severity.WARNING,
+        code="version-misnamed",
     )
 
 

@@ -14,8 +14,9 @@ All three raises act through categories that count: enforced ones for `verdict`,
 and changes no caller's traffic while it is being watched. Disabled categories never count. A category's mode is the one
 in force in the image's context.
 
-A category whose thresholds were chosen on something else than the policy holds gets no band, and `shadow_incomplete`
-names it: what it would say nobody knows. It is never enforced, since such a policy is refused when it is loaded.
+A category without thresholds, or whose thresholds were chosen on something else than the policy holds, gets no band,
+and `shadow_incomplete` names it: what it would say nobody knows. It is never enforced, since such a policy is refused
+when it is loaded.
 """
 
 from collections.abc import Mapping, Sequence

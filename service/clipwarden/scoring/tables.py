@@ -136,7 +136,7 @@ class Tables:
         enforced: By context, and under None without one: indexes among `categories` that count in `verdict`, most
             severe first, then by id, so that file order changes nothing.
         counted: Likewise for `shadow_verdict`: enforced and shadow.
-        shadow_incomplete: Likewise the ids of those of them whose thresholds do not hold.
+        shadow_incomplete: Likewise the ids of those of them that have no thresholds, or none that hold.
     """
 
     compiled: CompiledPolicy
@@ -188,13 +188,12 @@ def prepare(compiled: CompiledPolicy) -> Tables:
         attributes=tuple((attribute, indexes[attribute.id]) for attribute in policy.attributes),
         enforced={name: in_modes(rules, name, Mode.ENFORCE) for name in (None, *names)},
         counted=counted,
-        shadow_incomplete={name: _unbound(rules, indexes, compiled) for name, indexes in counted.items()},
+        shadow_incomplete={name: _without_band(rules, indexes) for name, indexes in counted.items()},
     )
 
 
-def _unbound(rules: Sequence[CategoryRule], indexes: Sequence[int], compiled: CompiledPolicy) -> tuple[str, ...]:
-    ids = (rules[index].category.id for index in indexes)
-    return tuple(name for name in ids if name in compiled.unbound)
+def _without_band(rules: Sequence[CategoryRule], indexes: Sequence[int]) -> tuple[str, ...]:
+    return tuple(rules[index].category.id for index in indexes if rules[index].no_band)
 
 
 def _row_table(concepts: Sequence[Concept]) -> RowTable:

@@ -30,7 +30,7 @@ class Unevaluated(StrEnum):
 
 
 class NoBand(StrEnum):
-    """Why a category that was evaluated has no band."""
+    """Why a category gets no band, whatever the image: of a disabled one, why it would get none if it were scored."""
 
     NO_THRESHOLDS = "NO_THRESHOLDS"
     """It has none to compare with."""
@@ -112,7 +112,8 @@ class CategoryResult(NamedTuple):
         category: As the policy wrote it.
         mode: In force here, after context overrides.
         scored: None when not evaluated.
-        bounds: The thresholds in force here, after context overrides; none where `no_band` says why.
+        bounds: The thresholds in force here, after context overrides; none where `no_band` says why, be the category
+            disabled or not: what the policy writes there holds for nothing.
         band: None where `no_band` says why, or when not evaluated.
         exempted_by: Attribute that turned this block into a review, in the view reported, or None.
         no_band: Why the policy gives it no band, whatever the image; None where it does.
@@ -159,8 +160,9 @@ class Judgement:
         verdict: The worst band among enforced categories, raised as `raised_by` says; ALLOW if none objects.
         shadow_verdict: The same, were every shadow category enforced; of those in `shadow_incomplete` nobody knows what
             they would say.
-        shadow_incomplete: Ids of the categories that count in `shadow_verdict` and have thresholds that do not hold,
-            most severe first, then by id. While there is one, ALLOW there is no clean bill.
+        shadow_incomplete: Ids of the categories that count in `shadow_verdict` and have no band, since they have no
+            thresholds or none that hold, most severe first, then by id. While there is one, ALLOW there is no clean
+            bill.
         enforced_categories: How many categories could have changed `verdict`; 0 means that nothing was enforced,
             and then nothing raises the verdict either.
         decided_by: Ids of enforced categories whose band equals the verdict, most severe first, then by id; empty

@@ -6,7 +6,7 @@ should see two changed lines where two changed. So text is put in at the marks o
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import yaml
@@ -24,12 +24,12 @@ class Entry:
     Attributes:
         path: Keys and indices that lead to the map, which is there and holds a key that stays.
         key: Its name.
-        value: A text; None takes the key out.
+        value: A text, or a map of texts, written in braces; None takes the key out.
     """
 
     path: Path
     key: str
-    value: str | None
+    value: str | Mapping[str, str] | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,9 +99,9 @@ class _Map:
                     yield self._deletion(*there[entry.key])
             elif entry.key in there:
                 value = there[entry.key][1]
-                yield _Splice(start=_start(value), end=_end(value, self._text), text=_written(entry.value))
+                yield _Splice(start=_start(value), end=_end(value, self._text), text=self._written(entry.value))
             else:
-                yield self._insertion(last, f"{self._written_key(entry.key)}: {_written(entry.value)}")
+                yield self._insertion(last, f"{self._written_key(entry.key)}: {self._written(entry.value)}")
 
     def _insertion(self, last: yaml.Node, text: str) -> _Splice:
         end = _end(last, self._text)
@@ -128,10 +128,11 @@ class _Map:
         first = self._entries[0][0]
         return json.dumps(key) if isinstance(first, yaml.ScalarNode) and first.style == '"' else key
 
-
-def _written(value: str) -> str:
-    """Write a text in double quotes, which YAML reads as JSON does."""
-    return json.dumps(value, ensure_ascii=False)
+    def _written(self, value: str | Mapping[str, str]) -> str:
+        """Write texts in double quotes, which YAML reads as JSON does."""
+        if isinstance(value, str):
+            return json.dumps(value, ensure_ascii=False)
+        return f"{{{', '.join(f'{self._written_key(key)}: {self._written(text)}' for key, text in value.items())}}}"
 
 
 def _start(node: yaml.Node) -> int:

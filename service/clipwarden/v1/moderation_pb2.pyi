@@ -746,8 +746,8 @@ class Moderation(_message.Message):
 
     @_builtins.property
     def shadow_incomplete(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Ids of the categories that count in shadow_verdict and have no band because their thresholds do not hold (see
-        CategoryResult.no_band_reason), most severe first. What they would say is unknown. Usually empty.
+        """Ids of the categories that count in shadow_verdict and have no band, since they have no thresholds or none that hold
+        (see CategoryResult.no_band_reason), most severe first. What they would say is unknown. Usually empty.
         """
 
     def __init__(
@@ -825,7 +825,9 @@ class CategoryResult(_message.Message):
     pair_probability: _builtins.float
     """sigmoid(logit scale x cosine + logit bias), in [0, 1], for models with a logit bias (SigLIP). Absent otherwise."""
     threshold_unit: Global___ThresholdUnit.ValueType
-    """What the thresholds are compared with; unspecified where no_band_reason is set, as are the thresholds."""
+    """What the thresholds are compared with; unspecified where no_band_reason is set, as are the thresholds, be the
+    category disabled or not.
+    """
     review_threshold: _builtins.float
     """Lower end of the review band, inclusive, after context overrides. Absent: no review band."""
     block_threshold: _builtins.float

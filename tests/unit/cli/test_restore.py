@@ -234,7 +234,9 @@ def test_json_tells_what_was_done(run: Run, live: Path) -> None:
     assert json.loads(run("restore", live, "1.0", "--json").stdout)["written"] is False
 
 
-def test_lint_warns_where_one_version_judges_in_two_ways(run: Run, live: Path) -> None:
+def test_lint_warns_where_one_version_judges_in_two_ways(
+    run: Run, live: Path, toy_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     version = live.with_name("colours-1.0.yaml")
     assert run("lint", live, version).stderr.endswith("nothing to mend.\n")
     live.write_text(live.read_text().replace('"1.1"', '"1.0"'))
@@ -246,6 +248,9 @@ def test_lint_warns_where_one_version_judges_in_two_ways(run: Run, live: Path) -
         )
         assert f"`clipwarden diff {other} {path}`" in result.stdout
         assert result.stdout.endswith("[version-reused]\n")
+    # Whoever loads it says so too, once.
+    assert run("serve", "--check", "--policy", live, "--model", toy_folder).exit_code == 0
+    assert caplog.text.count("[version-reused]") == 1
     # Notes judge nothing.
     live.write_text(version.read_text().replace('"1.0"', '"1.0", owner: me'))
     assert run("lint", live).stdout == ""

@@ -197,6 +197,7 @@ CASES = (
     Case("version-date", "yaml-trap", 2, 31, 'quotes: "2026-11-21"'),
     Case("version-number", "yaml-trap", 2, 31, 'Put it in quotes: "1.10"'),
     Case("views-later", "not-supported-yet", 8, 3, "Delete it"),
+    Case("waive-a-list-of-texts", "wrong-type", 8, 11, "{rule: identity,"),
     Case("waive-a-text", "wrong-type", 8, 10, "[{rule: identity,"),
     Case("waive-nonsense-rule", "unknown-value", 8, 18, "Write one of: identity"),
     Case("waive-unknown-rule", "unknown-value", 8, 18, 'Did you mean "identity"?'),

@@ -109,7 +109,7 @@ def test_warnings_of_the_policy_inside_are_passed_on(tmp_path: Path) -> None:
     write_bundle(compiled(FULL_POLICY.replace("2999-06-01", "2001-06-01")), file)
     found: list[Problem] = []
     read_bundle(file, on_warning=found.append)
-    assert [problem.code for problem in found] == ["review-overdue"]
+    assert [problem.code for problem in found] == ["review-overdue", "uncalibrated-thresholds"]
 
 
 # Hostile files.

@@ -1,11 +1,16 @@
 """Thresholds hold for what they were chosen on, and for nothing else."""
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from clipwarden.errors import Problem
+from clipwarden.policy import digest as digest_module
+from clipwarden.policy.bundle.load import load_compiled
 from clipwarden.policy.digest import fit_digest, lines_digest
 from clipwarden.policy.language.load import parse_policy
 from clipwarden.policy.lines import Unbound, unbound_lines
@@ -16,6 +21,7 @@ from clipwarden.policy.schema import (
     Calibration,
     Category,
     ChosenOn,
+    Concept,
     Effect,
     Exemption,
     HeadLayer,
@@ -32,7 +38,7 @@ from clipwarden.policy.schema import (
     Waiver,
 )
 from kit.builders import make_attribute, make_category, make_policy
-from kit.policies import FINGERPRINT, FULL_POLICY
+from kit.policies import FINGERPRINT, FULL_POLICY, FakeModel
 
 # What moves no band. A field added to Category is among what bands rest on until somebody decides otherwise.
 NOT_RESTED_ON = {"id", "severity", "definition", "mode", "reason_code", "waive"}
@@ -192,3 +198,28 @@ def test_thresholds_fall_with_their_calibration_whatever_is_written_beside_it() 
     fitted = changed(policy, 0, calibration=replace(FITTED, fitted_on=right))
     holds = chosen(fitted, 0, ChosenOn(digest=digest(fitted)))
     assert "weapons" not in unbound_lines(holds, FINGERPRINT)
+
+
+def test_attributes_are_looked_at_a_few_times_a_load_however_many_categories_ask(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    calls: Counter[str] = Counter()
+    whole = digest_module.fit_digest
+
+    def counted(concept: Concept, **facts: object) -> str:
+        calls[concept.id] += 1
+        return whole(concept, **facts)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(digest_module, "fit_digest", counted)
+    asks = "exemptions: [{when: {attribute: museum, gte: 0.5}, effect: block_to_review}]"
+    rest = f'severity: 3, definition: "d.", thresholds: {{unit: score, block: 0.9}}, {asks}'
+    categories = [f'- {{id: c{index}, prompts: ["p{index}"], {rest}}}' for index in range(30)]
+    head = ["api: clipwarden/v1", 'metadata: {id: x, version: "1"}', f'model: {{fingerprint: "{FINGERPRINT}"}}']
+    text = "\n".join([*head, "categories:", *categories, "attributes:", '- {id: museum, prompts: ["a museum"]}', ""])
+    path = tmp_path / "many.yaml"
+    path.write_text(text)
+    warnings: list[Problem] = []
+    load_compiled(path, model=FakeModel(), on_warning=warnings.append)
+    assert {each.code for each in warnings} >= {"unbound-thresholds"}
+    assert len(calls) == 31
+    assert max(calls.values()) <= 3

@@ -8,7 +8,7 @@ from clipwarden.errors import Problem, Severity
 from clipwarden.policy.bundle import lint as lint_module
 from clipwarden.policy.bundle.cache import VectorCache
 from clipwarden.policy.bundle.compile import compile_policy
-from clipwarden.policy.bundle.lint import lint_with_model
+from clipwarden.policy.bundle.lint import lint_bundle, lint_with_model
 from clipwarden.policy.digest import fit_digest
 from clipwarden.policy.language.load import parse_policy
 from clipwarden.textfiles.findings import Positions
@@ -121,6 +121,18 @@ def test_prompts_that_say_the_same_are_warned_about_once_each_within_a_category_
     assert "it adds nothing" in found[0].message
     assert '"a gun" of "weapons"' in found[1].message
     assert '"toys" fires wherever that does' in found[1].message
+
+
+@pytest.mark.parametrize(("text", "heard"), [(TWINS, SameThings()), (FULL_POLICY, OneVector())])
+def test_a_bundle_is_warned_of_what_its_policy_was(text: str, heard: FakeText) -> None:
+    loaded, model = parse_policy(chosen_text(text, fingerprint=FINGERPRINT)), FakeModel(text=heard)
+    found = lint_with_model(loaded.policy, model, loaded.positions)
+    again = lint_bundle(compile_policy(loaded.policy, model=model), model, "p.bundle")
+    told = {(each.code, each.message, each.fix) for each in again}
+    # Of scales reading a bundle warns.
+    assert told == {(each.code, each.message, each.fix) for each in found if each.code != "uncalibrated-thresholds"}
+    assert told
+    assert all(str(each).startswith("p.bundle: warning: ") for each in again)
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 3, 7, 8, 256])

@@ -65,6 +65,14 @@ def test_plain_versions_name_a_file_beside_the_live_one(version: str) -> None:
         ([], "2.0-rc1-final", "2.0-rc2-final"),
         ([], None, "1"),
         (["1"], None, "2"),
+        ([], "1.09", "1.10"),
+        ([], "r007", "r008"),
+        ([], "2026-11-30", "2026-12-01"),
+        (["2027-01-01"], "2026-12-31", "2027-01-02"),
+        ([], "20240228", "20240229"),
+        ([], "2026-11-30.2", "2026-11-30.3"),
+        ([], "2026-13-30", "2026-13-31"),
+        ([], "99991231", "99991232"),
     ],
 )
 def test_the_next_version_is_one_that_no_file_has(
@@ -86,6 +94,12 @@ def test_a_link_that_leads_nowhere_takes_a_version_too(tmp_path: Path) -> None:
 def test_a_version_without_a_number_has_no_next_one() -> None:
     with pytest.raises(ConfigError, match="--version"):
         files_of("a").next_version("final")
+
+
+@pytest.mark.parametrize("version", ["1.2/0", "release 3", "../1", "1" * 65])
+def test_a_version_that_no_file_can_be_named_after_has_no_next_one_either(version: str) -> None:
+    with pytest.raises(ConfigError, match=r"cannot be part of a file name\. Choose the new version with --version"):
+        files_of("a").next_version(version)
 
 
 def test_the_file_of_a_version_leads_back_to_the_live_one(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from clipwarden.policy.language.dump import policy_document
 from clipwarden.policy.language.load import parse_policy
-from clipwarden.policy.schema import Policy
+from clipwarden.policy.schema import By, ChosenOn, Policy
 from clipwarden.textfiles.editing import Entry, edit_maps
 from kit.policies import learned_of, policies
 
@@ -183,14 +183,23 @@ def test_a_policy_laid_out_in_any_way_is_edited_and_nothing_else(
     digest = "sha256:" + "cd" * 32
     told = {"version": "9.9.9", "author": "sam", "reason": "mended", "approved_by": approved_by}
     entries = [Entry(path=("metadata",), key=key, value=value) for key, value in told.items()]
-    entries += [Entry(path=("categories", index, "thresholds"), key="chosen_on", value=digest) for index in bound]
+    chosen = {"digest": digest, "by": "hand", "reason": 'on "trust": # 🐈', "approved_by": "kim"}
+    written = [digest if index % 2 else chosen for index in bound]
+    entries += [
+        Entry(path=("categories", index, "thresholds"), key="chosen_on", value=value)
+        for index, value in zip(bound, written, strict=True)
+    ]
     edited = edit_maps(text, entries)
 
     again = parse_policy(edited, learned=learned).policy
     document, before = policy_document(again), policy_document(policy)
     kept = {key: value for key, value in before["metadata"].items() if key not in told}  # type: ignore[attr-defined]
     assert document["metadata"] == {**kept, **{key: value for key, value in told.items() if value}}
-    for index in bound:
+    for index, value in zip(bound, written, strict=True):
+        found = again.categories[index].thresholds
+        expected = ChosenOn(digest=digest) if isinstance(value, str) else ChosenOn(**{**chosen, "by": By.HAND})  # type: ignore[arg-type]
+        assert found is not None
+        assert found.chosen_on == expected
         document["categories"][index]["thresholds"].pop("chosen_on")  # type: ignore[index]
     assert {**document, "metadata": 0} == {**before, "metadata": 0}
 

@@ -3,31 +3,54 @@
 Neither needs the model itself, only its name: lint finds them wherever the policy writes a fingerprint.
 """
 
-import math
-from collections.abc import Iterator
-from dataclasses import replace
-from typing import TypeVar
+import shlex
+from dataclasses import dataclass
 
 from clipwarden.errors import Problem
-from clipwarden.policy.calibrations import calibrations_enforced, is_stale
-from clipwarden.policy.contexts import scored_anywhere
-from clipwarden.policy.digest import lines_digest
+from clipwarden.policy.calibrations import calibrations_enforced, stale_calibrations
+from clipwarden.policy.contexts import enforced_anywhere, enforced_where, scored_anywhere
+from clipwarden.policy.digest import lines_digests
 from clipwarden.policy.language.rules import concepts_with_paths
 from clipwarden.policy.lines import Unbound, unbound_lines
-from clipwarden.policy.schema import Bounds, Calibration, Category, Concept, Override, Policy, Thresholds
+from clipwarden.policy.methods import METHODS
+from clipwarden.policy.rebinding import calibrated_concepts, why_not_on_trust
+from clipwarden.policy.schema import Category, Concept, Policy
 from clipwarden.textfiles.findings import Findings, Path, Positions
 
-AnyBounds = TypeVar("AnyBounds", Bounds, Override)
-
-_TOLERANCE = 0.001
-"""Logits by which a bound may move when it is written without its calibration: 0.025 % of a score at most."""
-_DIGITS = range(3, 18)
-
-_PUT_BACK = "Put back what changed, or fit and choose again"
-_WITHOUT = f"{_PUT_BACK}; or delete the calibration"
-_OR_SHADOW = "; or write `mode: shadow`"
 _NO_BAND = "it has no band until that is mended, and shadow verdicts say that they are incomplete."
 _ENFORCED = ", and an enforced verdict rests on it."
+_AFTER = ", after which lint prints the line to add."
+_SHADOW = "write `mode: shadow`"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Ways:
+    """The ways out of numbers that do not hold, with the policy's own file in the commands.
+
+    Attributes:
+        file: The policy's.
+    """
+
+    file: str
+
+    @staticmethod
+    def around(findings: Findings) -> "_Ways":
+        """Know the file that findings are about."""
+        return _Ways(file="FILE" if findings.file == Positions().file else shlex.quote(findings.file))
+
+    @property
+    def put_back(self) -> str:
+        """Undo the edit."""
+        return f"Put back what changed (`clipwarden diff OLD {self.file}` says what, OLD being a version that held)"
+
+    @property
+    def look(self) -> str:
+        """See the scores that thresholds would cut."""
+        return f"`clipwarden moderate FOLDER --policy {self.file} --explain`"
+
+    def on_trust(self, *, enforced: bool) -> str:
+        """Take the numbers as they are."""
+        return f"`clipwarden lint {self.file} --fix{' --approved-by NAME' if enforced else ''}`"
 
 
 def check_bindings(policy: Policy, fingerprint: str, findings: Findings) -> None:
@@ -38,21 +61,64 @@ def check_bindings(policy: Policy, fingerprint: str, findings: Findings) -> None
         fingerprint: Of the model in use.
         findings: Receives errors where an enforced verdict rests on them, else warnings.
     """
-    enforced = calibrations_enforced(policy)
-    unbound = unbound_lines(policy, fingerprint)
+    enforced, ways = calibrations_enforced(policy), _Ways.around(findings)
+    stale, unbound = stale_calibrations(policy, fingerprint), unbound_lines(policy, fingerprint)
+    told = (each for each in policy.categories if each.id in unbound and each.id not in stale)
+    calibrated = calibrated_concepts(policy)
+    digests = lines_digests(told, policy, fingerprint=fingerprint)
     for path, concept in concepts_with_paths(policy):
-        if isinstance(concept, Category) and not scored_anywhere(concept):
-            continue
-        report = findings.error if concept.id in enforced else findings.warn
-        if is_stale(concept, policy, fingerprint):
+        if isinstance(concept, Category) and not (scored_anywhere(concept) and concept.thresholds):
+            continue  # `check_scales` tells of a calibration without thresholds
+        is_enforced = concept.id in enforced
+        report = findings.error if is_enforced else findings.warn
+        if concept.id in stale:
             place = findings.positions.find(*path, "calibration", "fitted_on")
-            report(place, "stale-calibration", *_stale(concept, policy, fingerprint, enforced=concept.id in enforced))
+            report(place, "stale-calibration", *_stale(concept, ways, enforced=is_enforced))
         elif isinstance(concept, Category) and concept.id in unbound:
             place = findings.positions.find(*path, "thresholds", "chosen_on")
-            told = _unbound(concept, unbound[concept.id], enforced=concept.id in enforced)
-            digest = lines_digest(concept, policy, fingerprint=fingerprint)
-            fix = _choose(unbound[concept.id], digest, enforced=concept.id in enforced)
-            report(place, "unbound-thresholds", told, fix)
+            why = unbound[concept.id]
+            trusted = not why_not_on_trust(concept, why, calibrated=calibrated, stale=stale)
+            asked = min({each.attribute for each in concept.exemptions} & stale, default=None)
+            fix = _choose(why, digests[concept.id], ways, asked=asked, trusted=trusted, enforced=is_enforced)
+            report(place, "unbound-thresholds", _unbound(concept, why, enforced=is_enforced), fix)
+
+
+def check_scales(policy: Policy, findings: Findings) -> None:
+    """Warn where a verdict rests on scores whose scale nothing has fixed, and where a calibration decides nothing.
+
+    Of the former every image passes 0.9 on some models.
+
+    Args:
+        policy: As parsed.
+        findings: Receives warnings.
+    """
+    for path, category in concepts_with_paths(policy):
+        if not isinstance(category, Category) or not scored_anywhere(category):
+            continue
+        if category.calibration and not category.thresholds:
+            _warn_no_thresholds(path, category, findings)
+        open_scale = METHODS[category.method].scale_is_open and category.thresholds and not category.calibration
+        if open_scale and enforced_anywhere(category):
+            _warn_uncalibrated(path, category, findings)
+
+
+def _warn_no_thresholds(path: Path, category: Category, findings: Findings) -> None:
+    message = f'"{category.id}" has a calibration and no thresholds: it has no band, and stops nothing.'
+    fix = (
+        f"Put its `thresholds` back (`clipwarden diff OLD {_Ways.around(findings).file}` says which they were), or "
+        "delete the calibration too."
+    )
+    findings.warn(findings.positions.find(*path, "calibration"), "calibration-without-thresholds", message, fix)
+
+
+def _warn_uncalibrated(path: Path, category: Category, findings: Findings) -> None:
+    where = enforced_where(category)
+    message = f'"{category.id}" is enforced{where} by thresholds on scores that no calibration has given a scale.'
+    fix = (
+        f"Judge a folder of images that should pass ({_Ways.around(findings).look}) and choose thresholds above their "
+        f"scores, or {_SHADOW}."
+    )
+    findings.warn(findings.positions.find(*path, "thresholds"), "uncalibrated-thresholds", message, fix)
 
 
 def lint_without_model(policy: Policy, positions: Positions) -> tuple[Problem, ...]:
@@ -66,6 +132,7 @@ def lint_without_model(policy: Policy, positions: Positions) -> tuple[Problem, .
         Errors and warnings, in file order; empty when all is well.
     """
     findings = Findings(positions.file, positions.places)
+    check_scales(policy, findings)
     if policy.model.fingerprint:
         check_bindings(policy, policy.model.fingerprint, findings)
         return findings.problems
@@ -90,15 +157,24 @@ def _unbound(category: Category, why: Unbound, *, enforced: bool) -> str:
     if why is Unbound.NOT_CHOSEN:
         message = f'Nothing says what the thresholds of "{category.id}" were chosen on'
     else:
-        message = f'The thresholds of "{category.id}" were chosen on other texts, scoring, numbers or another model'
+        message = (
+            f'The thresholds of "{category.id}" were chosen on another calibration, other texts, scoring or numbers, '
+            "or another model"
+        )
     return message + (_ENFORCED if enforced else f"; {_NO_BAND}")
 
 
-def _choose(why: Unbound, digest: str, *, enforced: bool) -> str:
-    where = ", in shadow" if enforced else ""
-    look = f"compare them with the scores of your images (`clipwarden moderate --explain`{where}), and add to them"
-    first = look[0].upper() + look[1:] if why is Unbound.NOT_CHOSEN else f"{_PUT_BACK}; or {look}"
-    return f"{first} `chosen_on: {_by_hand(digest, enforced=enforced)}`{_OR_SHADOW if enforced else ''}."
+def _choose(why: Unbound, digest: str, ways: _Ways, *, asked: str | None, trusted: bool, enforced: bool) -> str:
+    """Say how thresholds come to hold: as they did, on trust, or by somebody who looks at the scores."""
+    line = f"add to them `chosen_on: {_by_hand(digest, enforced=enforced)}`"
+    if asked:  # whose own mend will move the digest again
+        line = f'mend the calibration of "{asked}" first, after which lint prints the line to add'
+    look = f"compare them with the scores of your images ({ways.look}{', in shadow' if enforced else ''}), and {line}"
+    first = f"{ways.put_back}; or " if why is Unbound.CHOSEN_ON_OTHER else ""
+    if trusted:
+        first = f"{ways.on_trust(enforced=enforced)} takes them over on trust, since the calibration holds; or "
+    told = first + look
+    return f"{told[:1].upper()}{told[1:]}{f'; or {_SHADOW}' if enforced else ''}."
 
 
 def _by_hand(digest: str, *, enforced: bool) -> str:
@@ -107,66 +183,18 @@ def _by_hand(digest: str, *, enforced: bool) -> str:
     return f'{{digest: "{digest}", by: hand, reason: "..."{second}}}'
 
 
-def _stale(concept: Concept, policy: Policy, fingerprint: str, *, enforced: bool) -> tuple[str, str]:
-    """Say that a calibration fell, and with it what was chosen on it; offer the same numbers for the scores left."""
+def _stale(concept: Concept, ways: _Ways, *, enforced: bool) -> tuple[str, str]:
+    """Say that a calibration fell, and with it what was chosen on it.
+
+    No number of the old scale is worth anything on another: which one does the same nobody knows but who looks.
+    """
     message = f'The calibration of "{concept.id}" was fitted on other texts, templates, scoring or another model'
+    shadow = f"; or {_SHADOW}" if enforced else ""
     if not isinstance(concept, Category):
         end = _ENFORCED if enforced else "; it is not used, and no exemption by it holds."
-        return message + end, _without_gte(concept, policy, enforced=enforced)
-    if concept.thresholds is None:
-        return f"{message}; it is not used.", f"{_WITHOUT}."
+        then = f"choose `gte` on its scores without it ({ways.look})"
+        where = f"{shadow} where it exempts" if enforced else ""
+        return message + end, f"{ways.put_back}{where}; or delete the calibration and {then}{_AFTER}"
     end = _ENFORCED if enforced else f", and its thresholds fall with it: {_NO_BAND}"
-    return message + end, _without_bounds(concept, concept.thresholds, policy, fingerprint, enforced=enforced)
-
-
-def _without_gte(attribute: Concept, policy: Policy, *, enforced: bool) -> str:
-    """Say what exemptions would ask of an attribute without its calibration."""
-    asked = (each for category in policy.categories for each in category.exemptions)
-    numbers = sorted({each.gte for each in asked if each.attribute == attribute.id})
-    shadow = f"{_OR_SHADOW} where it exempts" if enforced else ""
-    return f"{_WITHOUT}{_instead('gte', numbers, attribute.calibration)}{shadow}."
-
-
-def _without_bounds(
-    category: Category, thresholds: Thresholds, policy: Policy, fingerprint: str, *, enforced: bool
-) -> str:
-    """Write the thresholds that do the same without the calibration."""
-    bounds = _bare_bounds(thresholds.bounds, category.calibration)
-    contexts = {name: _bare_bounds(each, category.calibration) for name, each in category.contexts.items()}
-    bare = replace(category, calibration=None, thresholds=replace(thresholds, bounds=bounds), contexts=contexts)
-    chosen = _by_hand(lines_digest(bare, policy, fingerprint=fingerprint), enforced=enforced)
-    own = "".join(f"{name}: {value!r}, " for name, value in _written(bounds))
-    lines = f"`thresholds: {{unit: {thresholds.unit}, {own}chosen_on: {chosen}}}`"
-    overridden = sorted({value for override in category.contexts.values() for _, value in _written(override)})
-    others = _instead("contexts", overridden, category.calibration)
-    return f"{_WITHOUT} and write, for scores without it, {lines}{others}{_OR_SHADOW if enforced else ''}."
-
-
-def _instead(key: str, numbers: list[float], calibration: Calibration | None) -> str:
-    if not (numbers and calibration):
-        return ""
-    return f", and under `{key}` write {', '.join(f'{_bare(each, calibration)!r} for {each!r}' for each in numbers)}"
-
-
-def _bare_bounds(bounds: AnyBounds, calibration: Calibration | None) -> AnyBounds:
-    bare = {name: _bare(value, calibration) for name, value in _written(bounds)}
-    return replace(bounds, review=bare.get("review"), block=bare.get("block"))
-
-
-def _written(bounds: Bounds | Override) -> Iterator[tuple[str, float]]:
-    pairs = (("review", bounds.review), ("block", bounds.block))
-    return ((name, value) for name, value in pairs if value is not None)
-
-
-def _bare(bound: float, calibration: Calibration | None) -> float:
-    """Take a bias out of a bound in (0, 1): `sigmoid(logit(bound) - b)`, in as few digits as tell it apart."""
-    if not 0.0 < bound < 1.0 or calibration is None:
-        return bound
-    logit = math.log(bound / (1.0 - bound)) - calibration.bias
-    exact = 1.0 / (1.0 + math.exp(-min(max(logit, -700.0), 36.0)))
-    rounded = (float(f"{exact:.{digits}g}") for digits in _DIGITS)
-    return next(each for each in rounded if each == exact or _near(each, logit))
-
-
-def _near(bound: float, logit: float) -> bool:
-    return 0.0 < bound < 1.0 and abs(math.log(bound / (1.0 - bound)) - logit) < _TOLERANCE
+    then = f"choose thresholds on scores without it ({ways.look}{', in shadow' if enforced else ''})"
+    return message + end, f"{ways.put_back}{shadow}; or delete the calibration and {then}{_AFTER}"

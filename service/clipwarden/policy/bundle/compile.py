@@ -28,7 +28,7 @@ def compile_policy(
     model: EmbeddingModel,
     cache: VectorCache | None = None,
     progress: Progress | None = None,
-    positions: Positions | None = None,
+    findings: Findings | None = None,
 ) -> CompiledPolicy:
     """Embed a policy's texts and join them with it.
 
@@ -39,7 +39,7 @@ def compile_policy(
         model: With a text encoder, unless learned vectors and heads are all that the policy scores.
         cache: Vectors of texts embedded before; new ones are added to it, and saved.
         progress: For a progress bar.
-        positions: Where the policy was written, for the places of problems.
+        findings: Knows where the policy was written; receives warnings too, so that lint need not look again.
 
     Returns:
         The compiled policy; of categories that are not enforced, stale calibrations are dropped, and thresholds
@@ -54,8 +54,7 @@ def compile_policy(
     """
     facts = ModelFacts.of(model.manifest, model.fingerprint)
     check_fingerprint(policy, facts)
-    positions = positions or Positions()
-    findings = Findings(positions.file, positions.places)
+    findings = findings or Findings(Positions().file)
     check_usable(policy, model, findings)
     findings.raise_if_failed()
     vectors = embed_texts(policy, model=model, cache=cache, progress=progress)

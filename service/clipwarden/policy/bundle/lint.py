@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipwarden.errors import Problem
-from clipwarden.policy.bundle.bindings import check_bindings
+from clipwarden.policy.bundle.bindings import check_bindings, check_scales
 from clipwarden.policy.bundle.cache import VectorCache
+from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.bundle.embedding import EmbeddingModel, ModelFacts, Tokens
 from clipwarden.policy.bundle.reading import check_reading
 from clipwarden.policy.bundle.vectors import (
@@ -19,7 +20,7 @@ from clipwarden.policy.bundle.vectors import (
     policy_rows,
     scored_concepts,
 )
-from clipwarden.policy.contexts import enforced_anywhere, enforced_where, scored_anywhere
+from clipwarden.policy.contexts import scored_anywhere
 from clipwarden.policy.language.rules import concepts_with_paths, phrases_with_paths
 from clipwarden.policy.methods import METHODS
 from clipwarden.policy.schema import Category, Concept, LearnedVector, Phrase, Policy
@@ -52,6 +53,7 @@ def lint_with_model(
     *,
     cache: VectorCache | None = None,
     progress: Progress | None = None,
+    usable: Findings | None = None,
 ) -> tuple[Problem, ...]:
     """Check a policy against the model that is to judge with it.
 
@@ -61,6 +63,7 @@ def lint_with_model(
         positions: Where the policy was written (`LoadedPolicy.positions`).
         cache: Vectors of texts embedded before; a later `compile_policy` with it embeds nothing.
         progress: For a progress bar.
+        usable: What `check_usable` found before, as `compile_policy` hands it on; None looks itself.
 
     Returns:
         Errors and warnings, in file order; empty when all is well.
@@ -68,17 +71,34 @@ def lint_with_model(
     Raises:
         EncoderError: The text encoder failed.
     """
-    findings = Findings(positions.file, positions.places)
+    findings = usable or Findings(positions.file, positions.places)
     _check_model(policy, model, findings)
-    check_usable(policy, model, findings)
-    _check_uncalibrated(policy, findings)
+    if usable is None:
+        check_usable(policy, model, findings)
+    check_scales(policy, findings)
     if model.text is not None:
         check_reading(_scored_with_paths(policy), model.text.tokenizer.pieces, findings)
     if _can_embed(policy, model):
         embedded = embed_texts(policy, model=model, cache=cache, progress=progress)
-        rows = policy_rows(policy, embedded, model.background, dim=model.manifest.dim)
-        _check_look_alikes(policy, rows, findings)
-        _check_twins(policy, rows, findings)
+        _check_alike(policy, policy_rows(policy, embedded, model.background, dim=model.manifest.dim), findings)
+    return findings.problems
+
+
+def lint_bundle(compiled: CompiledPolicy, model: EmbeddingModel, file: str) -> tuple[Problem, ...]:
+    """Check what a bundle holds against its model, as `lint_with_model` does; embeds nothing.
+
+    Args:
+        compiled: As read; `file.read_bundle` tells what needs no model.
+        model: That embedded it.
+        file: Name that problems repeat.
+
+    Returns:
+        Warnings; what its tokenizer reads only where the model still has one.
+    """
+    findings = Findings(file)
+    if model.text is not None:
+        check_reading(_scored_with_paths(compiled.policy), model.text.tokenizer.pieces, findings)
+    _check_alike(compiled.policy, compiled.vectors, findings)
     return findings.problems
 
 
@@ -181,21 +201,9 @@ def check_truncation(policy: Policy, tokenizer: Tokens, findings: Findings) -> N
                 )
 
 
-def _check_uncalibrated(policy: Policy, findings: Findings) -> None:
-    """Warn where a verdict rests on scores whose scale nothing has fixed: on some models every image passes 0.9."""
-    for path, category in concepts_with_paths(policy):
-        if not isinstance(category, Category) or not enforced_anywhere(category):
-            continue
-        if METHODS[category.method].scale_is_open and category.thresholds and not category.calibration:
-            where = enforced_where(category)
-            message = (
-                f'"{category.id}" is enforced{where} by thresholds on scores that no calibration has given a scale.'
-            )
-            fix = (
-                "Judge images that should pass (`clipwarden moderate --explain`) and choose thresholds above their "
-                "scores, or write `mode: shadow`."
-            )
-            findings.warn(findings.positions.find(*path, "thresholds"), "uncalibrated-thresholds", message, fix)
+def _check_alike(policy: Policy, vectors: NDArray[np.float32], findings: Findings) -> None:
+    _check_look_alikes(policy, vectors, findings)
+    _check_twins(policy, vectors, findings)
 
 
 def _check_look_alikes(policy: Policy, vectors: NDArray[np.float32], findings: Findings) -> None:

@@ -1,10 +1,9 @@
 """The keys of categories, beyond those that attributes have too; see `keys`."""
 
-import re
 from dataclasses import replace
 
-from clipwarden.policy.language.concept_keys import DIGEST_TEXT, ID, NAME, SHARED
-from clipwarden.policy.language.kinds import Choice, Number, Shape, Text, Whole
+from clipwarden.policy.language.concept_keys import DIGEST_TEXT, ID, NAME, SAID, SHARED
+from clipwarden.policy.language.kinds import Choice, Number, Text, Whole
 from clipwarden.policy.language.tables import Key, Keys, ListOf, Map, MapOf, Misuse, TextOrMap
 from clipwarden.policy.schema import By, Effect, Mode, Unit
 
@@ -28,13 +27,6 @@ MODE = Choice(
 BOUND = Number(example="0.55", low=-1.0, high=1.0)
 """The wider range, which holds while the unit is unknown."""
 
-_SAID = Shape(
-    pattern=re.compile(r"(?!\.+$)[\s\S]*"),
-    code="placeholder",
-    rule="words in place of the dots",
-    fix="Say it in words: people who read this later have nothing else to go by.",
-)
-"""Lint offers lines with dots to fill in, and a line that is pasted as it is would name nobody."""
 CHOSEN_ON = Keys(
     keys=(
         Key(
@@ -56,13 +48,13 @@ CHOSEN_ON = Keys(
         ),
         Key(
             name="reason",
-            kind=Text(example='"looked through 300 uploads on 1 June"', shape=_SAID),
+            kind=Text(example='"looked through 300 uploads on 1 June"', shape=SAID),
             help="why these numbers",
             absent="none; required under `by: hand`",
         ),
         Key(
             name="approved_by",
-            kind=Text(example='"second.reviewer@example.com"', shape=_SAID),
+            kind=Text(example='"second.reviewer@example.com"', shape=SAID),
             help="who else stands for them",
             absent="none; required under `by: hand` once the category is enforced",
         ),

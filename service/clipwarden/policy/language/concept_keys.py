@@ -178,6 +178,14 @@ CALIBRATION = Keys(
     )
 )
 
+SAID = Shape(
+    pattern=re.compile(r"(?!(?:[xX]+|[tT][oO][dD][oO]|[tT][bB][dD])?[\s.…?!:*_—-]*$)[\s\S]*"),
+    code="placeholder",
+    rule='words, not "...", "?", "x" or "TODO"',
+    fix="Say it in words: people who read this later have nothing else to go by.",
+)
+"""Lint offers lines with dots to fill in, and a line that is pasted as it is would name nobody."""
+
 WAIVER = Keys(
     keys=(
         Key(
@@ -192,19 +200,17 @@ WAIVER = Keys(
         ),
         Key(
             name="texts",
-            kind=Texts(
-                example='["a yellow badge on a Jewish coat"]', item=Text(example='"a yellow badge"'), most=MAX_PROMPTS
-            ),
+            kind=Texts(example='["..."]', item=Text(example='"..."'), most=MAX_PROMPTS),
             help="the prompts and templates that it lets stand, as they are written; a prompt in all of its templates",
             required=True,
         ),
         Key(
             name="reason",
-            kind=Text(example='"a history archive; counsel asked"'),
+            kind=Text(example='"..."', shape=SAID),
             help="why it may stand all the same",
             required=True,
         ),
-        Key(name="approved_by", kind=Text(example="legal@example.com"), help="who answers for it", required=True),
+        Key(name="approved_by", kind=Text(example='"..."', shape=SAID), help="who answers for it", required=True),
     )
 )
 
@@ -267,8 +273,8 @@ SHARED = (
     Key(
         name="waive",
         kind=ListOf(
-            example='[{rule: identity, texts: ["..."], reason: "a history archive", approved_by: legal@example.com}]',
-            item=Map(example="{rule: identity, texts: ..., reason: ..., approved_by: legal@example.com}", keys=WAIVER),
+            example='[{rule: identity, texts: ["..."], reason: "...", approved_by: "..."}]',
+            item=Map(example='{rule: identity, texts: ["..."], reason: "...", approved_by: "..."}', keys=WAIVER),
             most=MAX_WAIVERS,
         ),
         help="rules of lint that do not hold for some texts, by somebody's approval",

@@ -164,7 +164,8 @@ def _check_minors(path: Path, concept: Concept, findings: Findings) -> None:
 def _check_waivers(path: Path, concept: Concept, findings: Findings, needed: set[str]) -> None:
     for index, waiver in enumerate(concept.waive):
         here = (*path, "waive", index)
-        for number, text in enumerate(() if findings.refused(*here, "rule") else waiver.texts):
+        unread = findings.refused(*here) or findings.refused(*here, "rule")
+        for number, text in enumerate(() if unread else waiver.texts):
             if plain_text(text) in needed:
                 needed.discard(plain_text(text))  # once is enough
                 continue

@@ -1,4 +1,4 @@
-"""Counts of `scale` against `judge` itself, picture by picture; and from which evidence on `scalewords` warns."""
+"""Counts of `lineuse` against `judge` itself, picture by picture; and from which evidence on findings warn."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from clipwarden.engine.linefindings import describe, scale_problems
 from clipwarden.policy.contexts import bounds_in, mode_in
 from clipwarden.policy.lines import Unbound
 from clipwarden.policy.schema import Bounds, Exemption, Method, Mode, Policy, Verdict
-from clipwarden.scoring import scale as scale_module
+from clipwarden.scoring import lineuse
 from clipwarden.scoring.decide import judge
-from clipwarden.scoring.scale import Pictures, Scale, measure
-from clipwarden.scoring.scalewords import describe, scale_problems
+from clipwarden.scoring.lineuse import Pictures, Scale, measure
 from clipwarden.scoring.score import cosines
 from clipwarden.scoring.tables import Tables, prepare
 from clipwarden.textfiles.findings import Positions
@@ -88,7 +88,7 @@ def test_a_large_table_is_scored_in_parts_that_change_nothing(monkeypatch: pytes
     policy = make_policy([make_category("a", review=0.1, block=0.3), make_category("b", review=0.0)])
     tables, pictures = prepare(compile_with_random_vectors(policy, dim=DIM)), pictures_of([2] * 20)
     whole = measure(tables, pictures)
-    monkeypatch.setattr(scale_module, "_NUMBERS_AT_ONCE", 21)  # seven views of three rows
+    monkeypatch.setattr(lineuse, "_NUMBERS_AT_ONCE", 21)  # seven views of three rows
     parts = measure(tables, pictures)
     assert (parts.lines, parts.conditions) == (whole.lines, whole.conditions)
 
@@ -148,22 +148,39 @@ def test_a_line_fires_on_most_from_half_of_ten_pictures_on(stopped: int, total: 
 
 
 @pytest.mark.parametrize(("total", "found"), [(100, ["out-of-reach"]), (99, [])])
-def test_a_line_that_none_of_a_hundred_pictures_reaches_is_named(total: int, found: list[str]) -> None:
+def test_a_line_far_above_a_hundred_pictures_is_named(total: int, found: list[str]) -> None:
     assert codes(scale_of([0.45] * total, review=0.5, block=0.9)) == found
     assert codes(scale_of([0.45] * total, review=0.4, block=0.9)) == [*(["fires-on-most"]), *found]
 
 
+def test_a_line_that_none_of_many_pictures_reaches_is_no_news_by_itself() -> None:
+    assert codes(scale_of([0.45] * 1000, review=0.5, block=0.54)) == []
+    assert codes(scale_of([0.45] * 1000, review=0.46, block=0.56)) == ["out-of-reach"]
+
+
+@pytest.mark.parametrize(("logits", "found"), [(3.4, []), (3.6, ["out-of-reach"])])
+def test_how_far_is_told_in_logits_where_there_are_some(logits: float, found: list[str]) -> None:
+    policy = make_policy([make_category("a", method=Method.MARGIN, block=0.5)])
+    tables = prepare(compile_with_random_vectors(policy, dim=DIM, logit_scale=5.0))
+    scale = measure(tables, pictures_of([1] * 100))
+    highest = scale.lines[0].highest
+    bound = 1.0 / (1.0 + np.exp(-(np.log(highest / (1.0 - highest)) + logits)))
+    raised = replace(scale.lines[0], bounds=Bounds(block=float(bound)))
+    assert codes(replace(scale, lines=(raised,))) == found
+
+
 def test_what_is_out_of_reach_is_told_with_the_highest_score() -> None:
     (problem,) = scale_problems(scale_of([0.1] * 99 + [0.45], review=0.6, block=0.9), Positions(file="p.yaml"))
-    assert '"a": none of 100 pictures comes to review 0.6 or block 0.9; the highest was 0.45 (99.png), so it stops' in (
-        problem.message
+    assert problem.message == (
+        '"a": none of 100 pictures comes to review 0.6 or block 0.9; the highest was 0.45 (99.png).'
     )
     (problem,) = scale_problems(scale_of([0.1] * 99 + [0.7], review=0.6, block=0.9), Positions(file="p.yaml"))
     assert "comes to block 0.9; the highest was 0.7 (99.png)." in problem.message
 
 
 def test_a_highest_score_never_reads_as_if_it_reached_the_line() -> None:
-    (problem,) = scale_problems(scale_of([0.1] * 99 + [0.59996], review=0.6), Positions())
+    shows = [()] * 95 + [("a",)] * 5
+    (problem,) = scale_problems(scale_of([0.1] * 99 + [0.59996], shows=shows, review=0.6), Positions())
     assert "the highest was 0.59996 (99.png)" in problem.message
 
 
@@ -187,10 +204,12 @@ def test_a_block_line_is_out_of_reach_of_shipped_drawings_only_if_some_show_the_
 
 @pytest.mark.parametrize(("gte", "code"), [(0.05, "condition-always-holds"), (0.95, "condition-never-holds")])
 def test_an_exemption_that_always_or_never_holds_is_named(gte: float, code: str) -> None:
-    exempt = make_category("a", block=0.85, exemptions=[Exemption(attribute="museum", gte=gte)])
+    exempt = make_category("a", block=0.75, exemptions=[Exemption(attribute="museum", gte=gte)])
     policy = make_policy([exempt], attributes=[make_attribute("museum")])
-    scores = [0.1] * 95 + [0.9] * 5
+    scores = [0.1] * 95 + [0.9 if code == "condition-always-holds" else 0.8] * 5
     assert codes(scale_with(policy, scores)) == [code]
+    near = replace(exempt, exemptions=(Exemption(attribute="museum", gte=0.9),))
+    assert codes(scale_with(replace(policy, categories=(near,)), [*scores[:95], *[0.86] * 5])) == []
     assert codes(scale_with(policy, scores[1:])) == []  # 99
     held = replace(exempt, exemptions=(Exemption(attribute="museum", gte=0.5),))
     assert codes(scale_with(replace(policy, categories=(held,)), scores)) == []

@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from clipwarden.modelfolder.references import References
 from clipwarden.policy.contexts import bounds_in
-from clipwarden.policy.schema import Adjustment, Bounds, Category, Exemption, Mode
+from clipwarden.policy.lines import Unbound
+from clipwarden.policy.methods import METHODS
+from clipwarden.policy.schema import Adjustment, Bounds, Category, Exemption, Mode, Unit
 from clipwarden.scoring.rules import CategoryRule
 from clipwarden.scoring.score import Floats, cosines, score_rows
 from clipwarden.scoring.tables import Tables
@@ -95,6 +97,7 @@ class LineUse:
         mode: Of the category there.
         bounds: Of the category there.
         in_force: False where the thresholds were not chosen on what the policy holds, so that they give no band.
+        moved: Whether `chosen_on` says that they were chosen on something else.
         neutral: Of the pictures that shares are of.
         showing: Of those that a person saw the category in.
         rare: The score that one in a hundred of the neutral pictures comes to.
@@ -108,6 +111,7 @@ class LineUse:
     mode: Mode
     bounds: Bounds
     in_force: bool
+    moved: bool
     neutral: Counts
     showing: Counts
     rare: float
@@ -124,6 +128,7 @@ class ConditionUse:
         place: Of the category among the policy's.
         index: Of the condition among the category's, in the file's order.
         condition: As the policy wrote it.
+        unit: Of the attribute's numbers.
         holds: Pictures with a view in which it does.
         pictures: N.
         highest: Of the attribute's numbers.
@@ -133,6 +138,7 @@ class ConditionUse:
     place: int
     index: int
     condition: Exemption | Adjustment
+    unit: Unit
     holds: int
     pictures: int
     highest: float
@@ -205,12 +211,12 @@ def _lines(tables: Tables, place: int, rule: CategoryRule, scored: _Scored) -> I
         bounds = bounds_in(rule.category, context)
         if mode is not Mode.DISABLED and bounds not in seen:
             seen.add(bounds)
-            in_force = rule.category.id not in tables.compiled.unbound
-            yield _line(place, rule, scored, context, bounds, in_force=in_force)
+            unbound = tables.compiled.unbound.get(rule.category.id)
+            yield _line(place, rule, scored, context, bounds, unbound=unbound)
 
 
 def _line(
-    place: int, rule: CategoryRule, scored: _Scored, context: str | None, bounds: Bounds, *, in_force: bool
+    place: int, rule: CategoryRule, scored: _Scored, context: str | None, bounds: Bounds, *, unbound: Unbound | None
 ) -> LineUse:
     assert rule.index is not None  # noqa: S101  its caller looked
     pictures, best = scored.pictures, scored.best(rule.index)
@@ -228,7 +234,8 @@ def _line(
         context=context,
         mode=rule.modes[context],
         bounds=bounds,
-        in_force=in_force,
+        in_force=unbound is None,
+        moved=unbound is Unbound.CHOSEN_ON_OTHER,
         neutral=count(pictures.neutral),
         showing=count(showing),
         rare=float(np.quantile(best[pictures.neutral], 1.0 - RARE, method="higher")),
@@ -250,7 +257,7 @@ def _conditions(tables: Tables, place: int, rule: CategoryRule, scored: _Scored)
     category = rule.category
     if category.thresholds is None:
         return
-    columns = {attribute.id: column for attribute, column in tables.attributes}
+    attributes = {attribute.id: (attribute, column) for attribute, column in tables.attributes}
     conditions: list[tuple[int, Exemption | Adjustment]] = [
         *enumerate(category.exemptions),
         *enumerate(category.adjustments),
@@ -258,12 +265,14 @@ def _conditions(tables: Tables, place: int, rule: CategoryRule, scored: _Scored)
     for index, condition in conditions:
         if condition.attribute in tables.compiled.dropped_calibrations:
             continue  # it does not hold, and lint says so
-        best = scored.best(columns[condition.attribute])
+        attribute, column = attributes[condition.attribute]
+        best = scored.best(column)
         yield ConditionUse(
             category=category,
             place=place,
             index=index,
             condition=condition,
+            unit=METHODS[attribute.method].unit,
             holds=int((best >= condition.gte).sum()),
             pictures=len(best),
             highest=float(best.max()),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from clipwarden.policy.calibrations import stale_calibrations
 from clipwarden.policy.digest import fit_digest
 from clipwarden.policy.lines import Unbound, unbound_lines
-from clipwarden.policy.mending import unbound_mends
+from clipwarden.policy.rebinding import rebindings
 from clipwarden.policy.schema import Calibration, Category, ChosenOn, Concept, Policy
 from kit.policies import FINGERPRINT, policies
 
@@ -35,7 +35,7 @@ def half_fitted(draw: st.DrawFn) -> Policy:
 
 def mended(policy: Policy) -> Policy:
     categories = list(policy.categories)
-    for mend in unbound_mends(policy, FINGERPRINT):
+    for mend in rebindings(policy, FINGERPRINT):
         thresholds = categories[mend.index].thresholds
         assert categories[mend.index].id == mend.category
         assert (mend.digest is None) == bool(mend.why_not)
@@ -48,7 +48,7 @@ def mended(policy: Policy) -> Policy:
 @given(half_fitted())
 @settings(deadline=None, max_examples=40)
 def test_what_is_mended_holds_and_what_is_not_has_a_reason(policy: Policy) -> None:
-    before, mends = unbound_lines(policy, FINGERPRINT), unbound_mends(policy, FINGERPRINT)
+    before, mends = unbound_lines(policy, FINGERPRINT), rebindings(policy, FINGERPRINT)
     assert [mend.category for mend in mends] == [each.id for each in policy.categories if each.id in before]
     after = unbound_lines(mended(policy), FINGERPRINT)
     assert set(after) == {mend.category for mend in mends if mend.why_not}
@@ -64,4 +64,4 @@ def test_what_is_mended_holds_and_what_is_not_has_a_reason(policy: Policy) -> No
 @given(half_fitted())
 @settings(deadline=None, max_examples=30)
 def test_mending_twice_mends_nothing(policy: Policy) -> None:
-    assert [mend for mend in unbound_mends(mended(policy), FINGERPRINT) if mend.digest] == []
+    assert [mend for mend in rebindings(mended(policy), FINGERPRINT) if mend.digest] == []
