@@ -9,6 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from clipwarden.policy.language.concept_keys import SAID
 from clipwarden.policy.language.learned import BundleTensors, bundle_tensors
 from clipwarden.policy.methods import METHODS
 from clipwarden.policy.schema import (
@@ -143,6 +144,8 @@ TEXTS = (
     .map(" ".join)
     .filter(lambda text: "{}" not in text and text == text.strip() and not word_list("minors").find(text))
 )
+SAID_TEXTS = TEXTS.filter(lambda text: SAID.pattern.fullmatch(text) is not None)
+"""Texts that say something, unlike dots left in."""
 IDS = st.from_regex(r"[a-z][a-z0-9_]{0,6}(\.[a-z0-9_]{1,5})?", fullmatch=True)
 NAMES = st.from_regex(r"[a-z][a-z0-9_.-]{0,10}", fullmatch=True)
 TEMPLATES = st.lists(
@@ -200,7 +203,7 @@ def _concept_parts(draw: st.DrawFn, name: str) -> dict[str, object]:
         prevalence=st.floats(0, 1, exclude_min=True, exclude_max=True),
         fitted_on=DIGESTS,
     )
-    waivers = st.builds(Waiver, rule=st.sampled_from(Waivable), reason=TEXTS, approved_by=TEXTS)
+    waivers = st.builds(Waiver, rule=st.sampled_from(Waivable), reason=SAID_TEXTS, approved_by=SAID_TEXTS)
     waive = tuple(draw(st.lists(waivers, max_size=1)))
     if method is Method.HEAD:
         bare = {"id": name, "prompts": (), "templates": (), "method": method, "waive": waive}
@@ -228,9 +231,9 @@ def _bounds(draw: st.DrawFn, low: float) -> Bounds:
 
 @st.composite
 def _chosen_on(draw: st.DrawFn) -> ChosenOn | None:
-    texts = TEXTS if draw(st.booleans()) else st.none()
+    texts = SAID_TEXTS if draw(st.booleans()) else st.none()
     by = draw(st.sampled_from(By))
-    told = {"reason": draw(TEXTS), "approved_by": draw(TEXTS)} if by is By.HAND else {"reason": draw(texts)}
+    told = {"reason": draw(SAID_TEXTS), "approved_by": draw(SAID_TEXTS)} if by is By.HAND else {"reason": draw(texts)}
     return draw(st.sampled_from([None, ChosenOn(digest=draw(DIGESTS), by=by, **told)]))
 
 

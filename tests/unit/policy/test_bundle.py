@@ -109,7 +109,7 @@ def test_warnings_of_the_policy_inside_are_passed_on(tmp_path: Path) -> None:
     write_bundle(compiled(FULL_POLICY.replace("2999-06-01", "2001-06-01")), file)
     found: list[Problem] = []
     read_bundle(file, on_warning=found.append)
-    assert [problem.code for problem in found] == ["review-overdue"]
+    assert [problem.code for problem in found] == ["review-overdue", "uncalibrated-thresholds"]
 
 
 # Hostile files.
@@ -173,7 +173,10 @@ TAMPERINGS: dict[str, tuple[Callable[[Fields], object], str]] = {
     "rows": (lambda fields: fields.update(rows=["0" * 64]), "belong to other texts"),
     "rows of another type": (lambda fields: fields.update(rows={}), "rows in its header is no list"),
     "enforced by a stale attribute": (lambda fields: fields.update(stale_attribute()), "fitted on something else"),
-    "enforced by thresholds of anything": (lambda fields: fields.update(enforced_unbound()), "not chosen on what it"),
+    "enforced by thresholds of anything": (
+        lambda fields: fields.update(enforced_unbound()),
+        "do not say what they were chosen on",
+    ),
     "enforced and stale": (lambda fields: fields.update(enforced_stale()), "fitted on something else"),
 }
 
