@@ -9,6 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from clipwarden.policy.language.concept_keys import SAID
 from clipwarden.policy.language.learned import BundleTensors, bundle_tensors
 from clipwarden.policy.methods import METHODS
 from clipwarden.policy.schema import (
@@ -143,6 +144,8 @@ TEXTS = (
     .map(" ".join)
     .filter(lambda text: "{}" not in text and text == text.strip() and not word_list("minors").find(text))
 )
+SAID_TEXTS = TEXTS.filter(lambda text: SAID.pattern.fullmatch(text) is not None)
+"""Texts that say something, unlike dots left in."""
 IDS = st.from_regex(r"[a-z][a-z0-9_]{0,6}(\.[a-z0-9_]{1,5})?", fullmatch=True)
 NAMES = st.from_regex(r"[a-z][a-z0-9_.-]{0,10}", fullmatch=True)
 TEMPLATES = st.lists(
@@ -204,8 +207,8 @@ def _concept_parts(draw: st.DrawFn, name: str) -> dict[str, object]:
         Waiver,
         rule=st.sampled_from(Waivable),
         texts=st.lists(TEXTS, min_size=1, max_size=3).map(tuple),
-        reason=TEXTS,
-        approved_by=TEXTS,
+        reason=SAID_TEXTS,
+        approved_by=SAID_TEXTS,
     )
     waive = tuple(draw(st.lists(waivers, max_size=2)))
     if method is Method.HEAD:
@@ -234,9 +237,9 @@ def _bounds(draw: st.DrawFn, low: float) -> Bounds:
 
 @st.composite
 def _chosen_on(draw: st.DrawFn) -> ChosenOn | None:
-    texts = TEXTS if draw(st.booleans()) else st.none()
+    texts = SAID_TEXTS if draw(st.booleans()) else st.none()
     by = draw(st.sampled_from(By))
-    told = {"reason": draw(TEXTS), "approved_by": draw(TEXTS)} if by is By.HAND else {"reason": draw(texts)}
+    told = {"reason": draw(SAID_TEXTS), "approved_by": draw(SAID_TEXTS)} if by is By.HAND else {"reason": draw(texts)}
     return draw(st.sampled_from([None, ChosenOn(digest=draw(DIGESTS), by=by, **told)]))
 
 

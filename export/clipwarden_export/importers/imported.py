@@ -17,7 +17,8 @@ from clipwarden.modelfolder.staging import put_in_place, unfinished_folder
 from clipwarden.policy.bundle.compile import compile_policy
 from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.digest import lines_digests
-from clipwarden.policy.language.load import load_policy
+from clipwarden.policy.language.learned import PolicyFolder
+from clipwarden.policy.language.load import load_policy, parse_policy
 from clipwarden.policy.schema import Mode
 from clipwarden.textfiles.atomic import write_atomically
 from clipwarden_export.errors import ExportError
@@ -109,9 +110,8 @@ def write_policy(
         whole = {key: np.ascontiguousarray(value, dtype=np.float32) for key, value in tensors.items()}
         write_atomically(folder / name, save(whole))
     path = folder / POLICY_NAME
-    write_atomically(path, _render(document, notes).encode())
-    # The digests are those of the policy as it is read, its arrays among it, so it is written twice.
-    policy = load_policy(path).policy
+    # The digests are those of the policy as it is read, its arrays among it.
+    policy = parse_policy(_render(document, notes), file=str(path), learned=PolicyFolder(folder)).policy
     digests = lines_digests(policy.categories, policy, fingerprint=model.fingerprint)
     write_atomically(path, _render(_chosen(document, digests), notes).encode())
     return compile_policy(load_policy(path).policy, model=model)

@@ -16,8 +16,15 @@ from kit.cli import Run
 
 def test_lint_of_a_good_policy_ends_with_0(run: Run, policy_file: Path) -> None:
     result = run("lint", policy_file)
+    (line,) = result.stdout.splitlines()
+    assert (result.exit_code, line.endswith("[uncalibrated-thresholds]")) == (0, True)
+    assert f"`clipwarden moderate FOLDER --policy {policy_file} --explain`" in line
+    policy_file.write_text(policy_file.read_text().replace("mode: enforce", "mode: shadow"))
+    result = run("lint", policy_file)
     assert (result.exit_code, result.stdout) == (0, "")
-    assert "1 policy checked: nothing to mend." in result.stderr
+    untried = "nothing to mend; texts and numbers were not tried with the model: add `--model"
+    assert f"1 policy checked: {untried} FOLDER`." in " ".join(result.stderr.split())
+    assert f"{untried} mini`." in " ".join(run("lint", "stickers").stderr.split())
 
 
 def test_lint_says_where_and_how_to_mend(run: Run, policy_file: Path) -> None:
@@ -34,7 +41,7 @@ def test_lint_warnings_count_under_strict_only(run: Run, policy_file: Path) -> N
     assert run("lint", policy_file).exit_code == 0
     result = run("lint", policy_file, "--strict")
     assert result.exit_code == 3
-    assert "1 policy checked: 1 warning." in result.stderr
+    assert "1 policy checked: 2 warnings." in result.stderr
 
 
 def test_lint_gives_json_lines(run: Run, policy_file: Path) -> None:

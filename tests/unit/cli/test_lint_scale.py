@@ -365,3 +365,18 @@ def test_whichever_bias_moves_far_its_category_is_named_and_no_other(
     (problem,) = scale_problems(scale, Positions())
     assert problem.code == ("fires-on-most" if sign > 0 else "out-of-reach")
     assert problem.message.startswith(f'"{category.id}"')
+
+
+def test_lines_far_too_low_are_both_to_be_raised_and_nothing_is_undone_that_did_not_move(run: Run) -> None:
+    Path("low.yaml").write_text(bound(at_lines(STICKERS, 0.0001, 0.0002)))
+    fires = [
+        line for line in run("lint", "low.yaml", "--model", "mini").stdout.splitlines() if "[fires-on-most]" in line
+    ]
+    assert fires
+    assert all(" Raise review and block: one in a hundred of them comes to " in line for line in fires)
+    Path("moved.yaml").write_text(at_lines(STICKERS, 0.0001, 0.0002))
+    moved = [
+        line for line in run("lint", "moved.yaml", "--model", "mini").stdout.splitlines() if "[fires-on-most]" in line
+    ]
+    assert len(moved) == len(fires)
+    assert all(" Undo what moved its scores, or raise review and block: " in line for line in moved)

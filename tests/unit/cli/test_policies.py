@@ -1,6 +1,8 @@
 """`clipwarden policies`: what it prints of files and bundles."""
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,11 @@ import pytest
 from hypothesis import given, settings
 
 from clipwarden.cli.bundletext import policy_text
-from clipwarden.modelfolder.load import load_manifest
+from clipwarden.errors import PolicyError
+from clipwarden.modelfolder.load import load_manifest, load_model
+from clipwarden.policy.bundle.compile import compile_policy
+from clipwarden.policy.bundle.file import write_bundle
+from clipwarden.policy.bundle.load import load_compiled
 from clipwarden.policy.digest import policy_digest
 from clipwarden.policy.language.load import load_policy, parse_policy
 from clipwarden.policy.schema import Policy
@@ -98,3 +104,22 @@ def test_contexts_called_like_keys_are_printed_too() -> None:
     text = FULL_POLICY.replace("hunting-shop", "review").replace("kids", "block")
     policy = parse_policy(text).policy
     assert parse_policy(policy_text(policy)).policy == policy
+
+
+def test_a_bundle_that_enforces_numbers_of_before_is_refused_with_the_way_out_and_still_printed(
+    run: Run, policy_file: Path, toy_folder: Path, tmp_path: Path
+) -> None:
+    text = re.sub(r', chosen_on: "[^"]*"', "", policy_file.read_text())
+    model = load_model(toy_folder)
+    policy = parse_policy(text).policy
+    right = compile_policy(load_policy(policy_file).policy, model=model)
+    old = tmp_path / "old.bundle"
+    write_bundle(replace(right, policy=policy, digest=policy_digest(policy)), old)
+    with pytest.raises(PolicyError) as caught:
+        load_compiled(old, model=model)
+    assert "thresholds that do not say what they were chosen on" in str(caught.value)
+    assert f"`clipwarden policies {old} > mine.yaml`" in str(caught.value)
+    printed = run("policies", old)
+    assert (printed.exit_code, "Servers refuse this bundle" in printed.stderr) == (0, True)
+    assert parse_policy(printed.stdout).policy == policy
+    assert "[unbound-thresholds]" in run("lint", old).stdout

@@ -238,21 +238,31 @@ def test_lint_warns_where_one_version_judges_in_two_ways(
     run: Run, live: Path, toy_folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     version = live.with_name("colours-1.0.yaml")
-    assert run("lint", live, version).stderr.endswith("nothing to mend.\n")
+    assert "version-reused" not in run("lint", live, version).stdout
     live.write_text(live.read_text().replace('"1.1"', '"1.0"'))
     for path, other in ((live, version), (version, live)):
         result = run("lint", path)
-        assert (result.exit_code, result.stdout.startswith(f'{path}:2:34: warning: {other} is version "1.0" too')) == (
-            0,
-            True,
-        )
-        assert f"`clipwarden diff {other} {path}`" in result.stdout
-        assert result.stdout.endswith("[version-reused]\n")
+        (line,) = (line for line in result.stdout.splitlines() if line.endswith("[version-reused]"))
+        assert result.exit_code == 0
+        assert line.startswith(f'{path}:2:34: warning: {other} is version "1.0" too')
+        assert f"`clipwarden diff {other} {path}`" in line
     # Whoever loads it says so too, once.
     assert run("serve", "--check", "--policy", live, "--model", toy_folder).exit_code == 0
     assert caplog.text.count("[version-reused]") == 1
     # Notes judge nothing.
     live.write_text(version.read_text().replace('"1.0"', '"1.0", owner: me'))
-    assert run("lint", live).stdout == ""
+    assert "version-reused" not in run("lint", live).stdout
     version.write_text("[")
     assert "version-reused" not in run("lint", live).stdout
+
+
+def test_lint_warns_of_a_file_that_is_named_after_another_version(run: Run, live: Path) -> None:
+    named = live.with_name("colours-1.3.0.yaml")
+    named.write_text(live.read_text())
+    (line,) = (line for line in run("lint", named).stdout.splitlines() if line.endswith("[version-misnamed]"))
+    assert line.startswith(f'{named}:2:34: warning: The file is named after version "1.3.0", but is version "1.1".')
+    assert 'Write `version: "1.3.0"`, or rename the file to colours-1.1.yaml' in line
+    for right in ("colours-1.1.yaml", "colours-2.yaml", "clip-b32.yaml"):
+        path = live.with_name(right)
+        path.write_text(live.read_text())
+        assert "version-misnamed" not in run("lint", path).stdout

@@ -173,7 +173,10 @@ TAMPERINGS: dict[str, tuple[Callable[[Fields], object], str]] = {
     "rows": (lambda fields: fields.update(rows=["0" * 64]), "belong to other texts"),
     "rows of another type": (lambda fields: fields.update(rows={}), "rows in its header is no list"),
     "enforced by a stale attribute": (lambda fields: fields.update(stale_attribute()), "fitted on something else"),
-    "enforced by thresholds of anything": (lambda fields: fields.update(enforced_unbound()), "not chosen on what it"),
+    "enforced by thresholds of anything": (
+        lambda fields: fields.update(enforced_unbound()),
+        "do not say what they were chosen on",
+    ),
     "enforced and stale": (lambda fields: fields.update(enforced_stale()), "fitted on something else"),
 }
 

@@ -467,12 +467,12 @@ class TestUnbound:
     def test_are_named_beside_the_shadow_verdict_the_most_severe_first(self) -> None:
         judgement = self.judged(Unbound.NOT_CHOSEN)
         assert (judgement.verdict, judgement.shadow_verdict) == (ALLOW, ALLOW)
-        assert judgement.shadow_incomplete == ("worse", "a", "b")
+        assert judgement.shadow_incomplete == ("worse", "bare", "a", "b")
 
     def test_do_not_hide_what_cannot_be_evaluated(self) -> None:
         judgement = self.judged(Unbound.CHOSEN_ON_OTHER, score=math.nan)
         assert judgement.shadow_verdict is REVIEW  # on_error
-        assert judgement.shadow_incomplete == ("worse", "a", "b")
+        assert judgement.shadow_incomplete == ("worse", "bare", "a", "b")
 
 
 class TestExemptions:
