@@ -7,10 +7,9 @@ import re
 from collections.abc import Callable, Iterator
 from itertools import takewhile
 
-from clipwarden.textfiles.indents import INDENTS, SOFT_SPACES
-from clipwarden.textfiles.spots import Mend, Slip, Spot, indent_of, says_something
+from clipwarden.textfiles.indents import INDENTS
+from clipwarden.textfiles.spots import QUOTED, Mend, Slip, Spot, indent_of, says_something
 
-QUOTED = r'"(?:[^"\\]|\\.)*"' + r"|'(?:[^']|'')*'"
 CURLY = "“”„‟«»‘’‚‹›"  # noqa: RUF001  what Word and web pages put for quotes
 BULLETS = "–—―‒−•·‣▪●○◦*"  # noqa: RUF001  what they put for the dash of a list
 
@@ -109,9 +108,13 @@ def _brackets(spot: Spot) -> Iterator[Mend]:
     mended = "".join(parts).removesuffix("," if due else "") + "".join(reversed(due))
     if mended != line:
         yield (mended,)
-    elif not due:
-        # What an earlier line opened ends here.
-        yield from ((line.removesuffix(",") + closer,) for closer in closers.values())
+
+
+def _bracket_above(spot: Spot) -> Iterator[Mend]:
+    """What an earlier line opened ends here."""
+    line = spot.line.rstrip()
+    if not any(_brackets(spot)) and not _KEY_LINE.match(line):
+        yield from ((line.removesuffix(",") + closer,) for closer in "]}")
 
 
 def _remark(spot: Spot) -> Iterator[Mend]:
@@ -153,7 +156,9 @@ def _open_quote(spot: Spot) -> Iterator[Mend]:
 
 
 def _open_quote_above(spot: Spot) -> Iterator[Mend]:
-    if re.match(r"\s+[^\s\"'-][^\"']*$", spot.line) and not _KEY_LINE.match(spot.line):
+    if _BULLET.match(spot.line) or _KEY_LINE.match(spot.line):
+        return
+    if re.match(r"\s+[^\s\"'-][^\"']*$", spot.line):
         yield from ((spot.line.rstrip() + quote,) for quote in "\"'")
 
 
@@ -216,20 +221,36 @@ def _no_dash_before_key(spot: Spot) -> Iterator[Mend]:
 
 
 DASHES = (
-    Slip(message="A space is missing behind the dash.", mends=_tight_dash),
-    Slip(message="An item of a list begins with the dash of the keyboard and a space.", mends=_pasted_dash),
+    Slip(
+        message="A space is missing behind the dash.",
+        mends=_tight_dash,
+        everywhere="Put a space behind each dash at the beginning of a line.",
+    ),
+    Slip(
+        message="An item of a list begins with the dash of the keyboard and a space.",
+        mends=_pasted_dash,
+        everywhere="Put the dash of the keyboard and a space at the beginning of each item.",
+    ),
+)
+EQUALS = Slip(
+    message="A colon belongs behind the key, not an equals sign.",
+    mends=_equals,
+    everywhere="Put a colon and a space behind each key.",
+)
+TIGHT_COLON = Slip(
+    message="A space is missing behind the colon.", mends=_tight_colon, everywhere="Put a space behind each colon."
 )
 SLIPS = (
-    SOFT_SPACES,
     Slip(message="A comment begins with #.", mends=_slashes),
     Slip(message="A number stands alone, without a sign of comparison.", mends=_comparison),
-    Slip(message="A colon belongs behind the key, not an equals sign.", mends=_equals),
-    Slip(message="A space is missing behind the colon.", mends=_tight_colon),
+    EQUALS,
+    TIGHT_COLON,
     Slip(message="An apostrophe ends a text in single quotes; double quotes hold it.", mends=_apostrophe),
     Slip(message="A quote is missing here.", mends=_open_quote, reach=40),
     Slip(message="A quote that was opened above is not closed.", mends=_open_quote_above, reach=12, surely=True),
     Slip(message="These are not the quotes that YAML knows.", mends=_curly),
-    Slip(message="A bracket is missing, or one too many.", mends=_brackets, reach=12, surely=True),
+    Slip(message="A bracket is missing, or one too many.", mends=_brackets, reach=12, surely=True, alone=True),
+    Slip(message="A bracket is missing, or one too many.", mends=_bracket_above, reach=12, surely=True),
     Slip(message="Each item of a list has a dash, and a line of its own.", mends=_row_behind_dash, splits=True),
     Slip(message="Several texts need square brackets around them.", mends=_no_brackets),
     Slip(message="Only a part of this text stands in quotes.", mends=_partly_quoted),

@@ -47,7 +47,9 @@ def _end(lines: Lines, index: int) -> int:
 
 
 def _opens(line: str, item_width: int) -> bool:
-    return says_something(line) and (indent_of(line) == 0 or (indent_of(line) == item_width and _is_item(line)))
+    # What a tab or a non-breaking space indents is no key at the top.
+    at_top = not line[:1].isspace()
+    return says_something(line) and (at_top or (indent_of(line) == item_width and _is_item(line)))
 
 
 def _is_key(line: str) -> bool:
