@@ -50,7 +50,7 @@ def report_merge(lines: Lines, findings: Findings) -> bool:
     ends = [index for index, line in enumerate(lines) if _MERGE[">"].fullmatch(line)]
     if starts and (end := next((index for index in ends if index > starts[0]), None)):
         message = f"Lines {starts[0] + 1} to {end + 1} hold two versions of one part, where version control met both."
-        fix = "Keep the lines of one version; delete the others, and the lines that begin with <<<<<<<, ======= and >>>>>>>."
+        fix = "Keep the lines of one version; delete the others and those that begin with <<<<<<<, ======= or >>>>>>>."
         findings.error(Place(line=starts[0] + 1, column=1), "yaml-syntax", message, fix)
     return findings.failed
 

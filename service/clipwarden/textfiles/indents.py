@@ -63,13 +63,28 @@ def _indent(spot: Spot) -> Iterator[Mend]:
         return
     for width in _widths(spot):
         yield (" " * width + spot.line.lstrip(" "),)
-    # A section that was pasted moves as a whole: every line below that is not further left.
-    rest = spot.lines[spot.index :]
-    size = next((count for count, line in enumerate(rest) if line.strip() and indent_of(line) < spot.indent), len(rest))
-    size = next((count for count in range(size, 0, -1) if says_something(rest[count - 1])), 0)
-    if 1 < size <= _MAX_SHIFTED:
+    for size in _sizes(spot):
         for width in _widths(spot):
-            yield tuple(_moved(line, width - spot.indent) for line in rest[:size])
+            yield tuple(_moved(line, width - spot.indent) for line in spot.lines[spot.index : spot.index + size])
+
+
+def _sizes(spot: Spot) -> Iterator[int]:
+    """Yield how many lines may have to move together: an item alone; or every line below that is not further left."""
+    rest = spot.lines[spot.index :]
+    for own in (spot.indent + 1, spot.indent) if _is_item(spot.line) else (spot.indent,):
+        below = (count for count, line in enumerate(rest) if count and line.strip() and _is_left(line, own))
+        size = next(below, len(rest))
+        size = next((count for count in range(size, 0, -1) if says_something(rest[count - 1])), 0)
+        if 1 < size <= _MAX_SHIFTED:
+            yield size
+
+
+def _is_left(line: str, width: int) -> bool:
+    return indent_of(line) < width and not (_is_item(line) and indent_of(line) == width - 1)
+
+
+def _is_item(line: str) -> bool:
+    return line.lstrip(" ").startswith("- ")
 
 
 def _moved(line: str, by: int) -> str:

@@ -15,7 +15,7 @@ BULLETS = "–—―‒−•·‣▪●○◦*"  # noqa: RUF001  what they put 
 
 _HEAD = re.compile(r"(\s*(?:- +)*(?:[A-Za-z_][\w.-]*\s*:\s+)?)(\S.*?)\s*")
 _KEY_LINE = re.compile(r"\s*(?:- +)*[A-Za-z_][\w.-]*\s*:(\s|$)")
-_BULLET = re.compile(rf"(\s*)[{re.escape(BULLETS)}]\s*(\S.*)")
+_BULLET = re.compile(rf"(\s*)(?:[{re.escape(BULLETS[:-1])}]\s*|\*\s+)(\S.*)")
 _TIGHT_DASH = re.compile(r"(\s*)(?:-(?=[^\s\d.-])|--\s*(?=[^\s-]))(.*)")
 _NUMBERED = re.compile(r"(\s*)[0-9]{1,2}[.)]\s+(\S.*)")
 _ROW = re.compile(rf"\[?((?:{QUOTED})(?:\s*,?\s*(?:{QUOTED}))*)\s*,?\s*\]?")
@@ -168,6 +168,30 @@ def _curly(spot: Spot) -> Iterator[Mend]:
         yield (mended,)
 
 
+def _weighted(spot: Spot) -> Iterator[Mend]:
+    match = re.fullmatch(rf"(\s*- +)({QUOTED})\s*[(\[,;]?\s*weight\s*[:=]?\s*([0-9.]+)\s*[)\]]?\s*", spot.line)
+    if match:
+        yield (f"{match[1]}{{text: {match[2]}, weight: {match[3]}}}",)
+
+
+def _round_braces(spot: Spot) -> Iterator[Mend]:
+    if match := re.fullmatch(r"(\s*(?:- +)?[A-Za-z_]\w*: +)\(\s*([A-Za-z_]\w*: .*?)\s*\)\s*", spot.line):
+        yield (f"{match[1]}{{{match[2]}}}",)
+
+
+def _bracketed_text(spot: Spot) -> Iterator[Mend]:
+    match = re.fullmatch(r"(\s*(?:- +)?([A-Za-z_]\w*): +)(\[[^\[\]\"',]*\] *[A-Za-z].*?)\s*", spot.line)
+    is_list = re.compile(rf"\s*(?:- +)?{match[2]}: *(?:\[[^\[\]]*\]|#.*)?\s*") if match else None
+    if match and is_list and not any(map(is_list.fullmatch, spot.lines)):
+        yield (match[1] + straight(match[3]),)
+
+
+def _double_comma(spot: Spot) -> Iterator[Mend]:
+    mended = re.sub(rf"({QUOTED})|,\s*(?=,)|(?<=[\[{{])\s*,\s*", lambda match: match[1] or "", spot.line)
+    if mended != spot.line:
+        yield (mended,)
+
+
 def _partly_quoted(spot: Spot) -> Iterator[Mend]:
     match = _HEAD.fullmatch(spot.line)
     if match and re.match(rf"(?:{QUOTED})\s*[^\s,]", match[2]):
@@ -253,6 +277,10 @@ SLIPS = (
     Slip(message="A bracket is missing, or one too many.", mends=_bracket_above, reach=12, surely=True),
     Slip(message="Each item of a list has a dash, and a line of its own.", mends=_row_behind_dash, splits=True),
     Slip(message="Several texts need square brackets around them.", mends=_no_brackets),
+    Slip(message="A text and its weight need braces around them, and their keys.", mends=_weighted),
+    Slip(message="Keys and values need braces around them, not round brackets.", mends=_round_braces),
+    Slip(message="A text that begins with a bracket needs quotes around it.", mends=_bracketed_text),
+    Slip(message="There is a comma too many.", mends=_double_comma),
     Slip(message="Only a part of this text stands in quotes.", mends=_partly_quoted),
     Slip(message="A comma is missing between two items.", mends=_no_comma),
     Slip(message="A remark begins with #.", mends=_remark),

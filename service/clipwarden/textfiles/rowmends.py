@@ -6,11 +6,12 @@ Nothing here knows whether a mend is right: `slips` offers one only where the se
 import re
 from collections.abc import Collection, Iterator
 
-from clipwarden.textfiles.linemends import DASHES, EQUALS, TIGHT_COLON
+from clipwarden.textfiles.linemends import CURLY, DASHES, EQUALS, TIGHT_COLON
 from clipwarden.textfiles.spots import Mend, Slip, Spot, indent_of, says_something
 
 _KEY = re.compile(r"\s*(?:- +)?([A-Za-z_]\w*)\s*[:=]")
 _WIDE_COLON = "：﹕꞉∶︰"  # noqa: RUF001  what East Asian keyboards and web pages put for a colon
+_CURLY = f"[{CURLY[:6]}]"
 _MOST_LINES = 60
 """Lines of an item that are looked at; a category has about 20."""
 
@@ -33,6 +34,12 @@ def _stars(spot: Spot) -> Iterator[Mend]:
     match = re.fullmatch(r"(\s*(?:- +)?)([*_]{1,3})([A-Za-z_]\w*?)(?:\2\s*:|:\s*\2)\s*(.*)", spot.line)
     if match and match[3] in spot.keys:
         yield (f"{match[1]}{match[3]}: {match[4]}".rstrip(),)
+
+
+def _curly_commas(spot: Spot) -> Iterator[Mend]:
+    """A comma inside pasted quotes parts the text in brackets."""
+    if re.search(rf"[\[{{].*{_CURLY}[^{_CURLY[1:-1]}\"]*,[^{_CURLY[1:-1]}\"]*{_CURLY}", spot.line):
+        yield (re.sub(_CURLY, '"', spot.line),)
 
 
 def _no_dash(spot: Spot) -> Iterator[Mend]:
@@ -91,6 +98,11 @@ KEYS = (
         message="The colon behind the key is not that of the keyboard.",
         mends=_wide_colon,
         everywhere="Put a colon and a space behind each key.",
+    ),
+    Slip(
+        message="These are not the quotes that YAML knows.",
+        mends=_curly_commas,
+        everywhere="Put straight quotes around each text.",
     ),
     Slip(message="A key stands alone, without stars.", mends=_stars, everywhere="Delete the stars."),
     Slip(message="The dash before the first key of this item is missing.", mends=_no_dash),

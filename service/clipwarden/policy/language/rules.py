@@ -9,7 +9,7 @@ from clipwarden.policy.language.conditions import check_conditions
 from clipwarden.policy.methods import METHODS
 from clipwarden.policy.schema import By, Category, Concept, LearnedVector, Mode, Override, Phrase, Policy
 from clipwarden.textfiles.findings import Findings, Path, Place
-from clipwarden.textfiles.values import closest
+from clipwarden.textfiles.wording import closest
 
 MAX_EMBEDDED_TEXTS = 100_000
 """Most texts after template expansion: at about 10 ms each on one core, a quarter of an hour."""

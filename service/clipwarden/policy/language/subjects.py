@@ -9,7 +9,7 @@ from clipwarden.policy.schema import Adjustment, Category, Concept, Exemption, P
 from clipwarden.policy.subjects.rephrasing import about_anybody
 from clipwarden.policy.subjects.wordlist import Hit, word_list
 from clipwarden.textfiles.findings import Findings, Path, Positions
-from clipwarden.textfiles.values import shown
+from clipwarden.textfiles.wording import shown
 
 _SEXUAL = "sexual"
 """Id, or its first part, of concepts whose negatives may name no minors either."""
