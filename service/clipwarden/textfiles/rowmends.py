@@ -107,7 +107,7 @@ KEYS = (
     Slip(message="A key stands alone, without stars.", mends=_stars, everywhere="Delete the stars."),
     Slip(message="The dash before the first key of this item is missing.", mends=_no_dash),
     Slip(
-        message="The first line of this item is commented out, so its other lines count to the item above.",
+        message="The first line of this item is commented out, and its other lines count to the item above it.",
         mends=_hidden_dash,
     ),
 )
