@@ -18,7 +18,7 @@ TAB = "tab"
 TABBED = "This line is indented with a tab, which YAML forbids."
 _FENCE = re.compile(r"\s*(?:```|~~~)\s*[A-Za-z]*\s*")
 _MAIL = re.compile(r"(?:> ?)+")
-_MERGE = {mark: re.compile(rf"{mark * 7}(?: .*)?") for mark in "<=>|"}
+_MERGE = ("<" * 7, "=" * 7, "|" * 7, ">" * 7)
 _TAB_INDENT = re.compile(r" *\t[ \t]*")
 _LOOSE = re.compile(
     rf"^ *-? *{SOFT_SPACE}|{SOFT_SPACE} *$|{SOFT_SPACE} *[:#]|(?:^|[{{,\[]|- ) *[\w.-]+ *: *{SOFT_SPACE}"
@@ -27,7 +27,7 @@ _LOOSE = re.compile(
 _LOOSE_ITEM = re.compile(rf", *{SOFT_SPACE}")
 
 
-def mend_habits(lines: Lines, findings: Findings) -> Lines | None:
+def mend_habits(lines: Lines, findings: Findings) -> Lines:
     """Undo what other programs put around and into a file: fences, mail quotes, merge marks, spaces, tabs.
 
     Args:
@@ -35,24 +35,11 @@ def mend_habits(lines: Lines, findings: Findings) -> Lines | None:
         findings: Receives one finding for each kind, but for each line where they are few.
 
     Returns:
-        As many lines; None after a finding where nobody can know what was meant.
+        As many lines, of two versions that met those of the first.
     """
-    if report_merge(lines, findings):
-        return None
-    for habit in (_fences, _mail_quotes, _soft_spaces, _tabs):
+    for habit in (_merged, _fences, _mail_quotes, _soft_spaces, _tabs):
         lines = habit(lines, findings)
     return lines
-
-
-def report_merge(lines: Lines, findings: Findings) -> bool:
-    """Report where version control has left two versions of a part, and tell whether it has."""
-    starts = [index for index, line in enumerate(lines) if _MERGE["<"].fullmatch(line)]
-    ends = [index for index, line in enumerate(lines) if _MERGE[">"].fullmatch(line)]
-    if starts and (end := next((index for index in ends if index > starts[0]), None)):
-        message = f"Lines {starts[0] + 1} to {end + 1} hold two versions of one part, where version control met both."
-        fix = "Keep the lines of one version; delete the others and those that begin with <<<<<<<, ======= or >>>>>>>."
-        findings.error(Place(line=starts[0] + 1, column=1), "yaml-syntax", message, fix)
-    return findings.failed
 
 
 def report_lines(
@@ -83,6 +70,21 @@ def report_tabs(lines: Lines, findings: Findings) -> None:
     found = ((index, match) for index, line in enumerate(lines) if (match := _TAB_INDENT.match(line)))
     for index, match in islice(found, MAX_TAB_FINDINGS):
         findings.error(Place(line=index + 1, column=match.end()), TAB, TABBED, "Indent with spaces.")
+
+
+def _merged(lines: Lines, findings: Findings) -> Lines:
+    for _ in range(MOST_SINGLE):
+        start = next((index for index, line in enumerate(lines) if line.startswith(_MERGE[0])), len(lines))
+        end = next((at for at in range(start, len(lines)) if lines[at].startswith(_MERGE[-1])), None)
+        if end is None:
+            break
+        message = f"Lines {start + 1} to {end + 1} hold two versions of one part, where version control met both."
+        fix = "Keep the lines of one version; delete the others and those that begin with <<<<<<<, ======= or >>>>>>>."
+        findings.error(Place(line=start + 1, column=1), "yaml-syntax", message, fix)
+        # The first version is read on with.
+        first = next(at for at in range(start + 1, end + 1) if lines[at].startswith(_MERGE[1:]))
+        lines = (*lines[:start], "", *lines[start + 1 : first], *[""] * (end + 1 - first), *lines[end + 1 :])
+    return lines
 
 
 def _fences(lines: Lines, findings: Findings) -> Lines:

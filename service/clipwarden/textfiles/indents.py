@@ -53,6 +53,16 @@ def _guess(above: str, body: str, known: Mapping[str, int], plain: int) -> int:
     return plain if plain in widths or not body else widths[0]
 
 
+def _strayed_item(spot: Spot) -> Iterator[Mend]:
+    """An item stands elsewhere than all others that begin with its key."""
+    key = _KEY_LINE.match(spot.line)
+    same = _key_widths(spot, spot.line)
+    if key and _is_item(spot.line) and len(same) == 1 and spot.indent not in same:
+        (width,) = same
+        for size in _sizes(spot):
+            yield tuple(_moved(line, width - spot.indent) for line in spot.lines[spot.index : spot.index + size])
+
+
 def _odd_indent(spot: Spot) -> Iterator[Mend]:
     if spot.indent not in _used(spot):
         yield from _indent(spot)
@@ -123,6 +133,7 @@ def _inner(line: str) -> int:
 
 _INDENTED = "This line is indented unlike those that it belongs with."
 INDENTS = (
+    Slip(message=_INDENTED, mends=_strayed_item, reach=40, surely=True, alone=True),
     Slip(message=_INDENTED, mends=_odd_indent, surely=True, alone=True),
     Slip(message=_INDENTED, mends=_indent, surely=True),
 )

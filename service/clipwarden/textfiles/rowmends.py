@@ -12,6 +12,8 @@ from clipwarden.textfiles.spots import Mend, Slip, Spot, indent_of, says_somethi
 _KEY = re.compile(r"\s*(?:- +)?([A-Za-z_]\w*)\s*[:=]")
 _WIDE_COLON = "：﹕꞉∶︰"  # noqa: RUF001  what East Asian keyboards and web pages put for a colon
 _CURLY = f"[{CURLY[:6]}]"
+_LONGEST = 1000
+"""Characters of a line in which commas between quotes are looked for, in the square of its length."""
 _MOST_LINES = 60
 """Lines of an item that are looked at; a category has about 20."""
 
@@ -38,7 +40,9 @@ def _stars(spot: Spot) -> Iterator[Mend]:
 
 def _curly_commas(spot: Spot) -> Iterator[Mend]:
     """A comma inside pasted quotes parts the text in brackets."""
-    if re.search(rf"[\[{{].*{_CURLY}[^{_CURLY[1:-1]}\"]*,[^{_CURLY[1:-1]}\"]*{_CURLY}", spot.line):
+    if len(spot.line) <= _LONGEST and re.search(
+        rf"[\[{{].*{_CURLY}[^{_CURLY[1:-1]}\"]*,[^{_CURLY[1:-1]}\"]*{_CURLY}", spot.line
+    ):
         yield (re.sub(_CURLY, '"', spot.line),)
 
 

@@ -87,6 +87,9 @@ class Mender:
     def _changes(self, before: Lines, after: Lines, index: int, size: int) -> bool:
         """Tell whether a section, or what comes before the end of a mend, can be read with it and is another then."""
         for whole in (True, False):
+            if self._left < 0:
+                return False
+            self._left -= len(before)
             old, new = pieces(before, after, index, size, whole=whole)
             if self._affords(new) and (shape := shape_of(new)):
                 return shape != shape_of(old)

@@ -102,15 +102,13 @@ def parse_tree(text: str, findings: Findings, *, keys: Collection[str] = ()) -> 
         report_tabs(lines, findings)
         return None if findings.failed else _parse(lines, findings, None).root
     mender = Mender(findings, keys)
-    mended = mend_habits(lines, findings)
+    lines = mend_habits(lines, findings)
     for _ in range(MAX_SLIPS):
-        if mended is None:
-            return None
-        lines = mender.mend_rows(mended)
+        lines = mender.mend_rows(lines)
         parsed = _parse(lines, findings, mender)
         if parsed.mended is None:
             return parsed.root
-        mended = parsed.mended
+        lines = parsed.mended
     return None
 
 

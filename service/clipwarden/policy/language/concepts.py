@@ -13,6 +13,7 @@ from clipwarden.policy.language.maps import MapReader
 from clipwarden.policy.methods import METHODS
 from clipwarden.policy.schema import (
     Attribute,
+    Bounds,
     By,
     Category,
     ChosenOn,
@@ -181,9 +182,11 @@ def _refuse_category(value: Value) -> bool:
 
 def _thresholds(concept: MapReader, method: Method | None) -> Thresholds | None:
     due = METHODS[method or Method.MARGIN].unit
-    fields = _nested_thresholds(concept, due)
+    value = concept.get("thresholds")
+    bare = _bare_thresholds(value, due) if value else None
+    fields = concept.nested("thresholds") if bare is None else None
     if fields is None:
-        return None
+        return bare
     fields.offer_instead("unit", due)
     unit = fields.read("unit")
     if unit and method and unit is not due and (named := fields.get("unit")):
@@ -196,20 +199,18 @@ def _thresholds(concept: MapReader, method: Method | None) -> Thresholds | None:
     return Thresholds(unit=unit or due, bounds=bounds, chosen_on=_chosen_on(fields))
 
 
-def _nested_thresholds(concept: MapReader, unit: Unit) -> MapReader | None:
-    """Return a reader of the thresholds; None where none are, or after a finding about numbers without their keys."""
-    value = concept.get("thresholds")
-    numbers = [meant for word in (value.words or (value.word,)) if (meant := meant_number(word))] if value else []
-    if value is None or value.is_map or not 1 <= len(numbers) <= len(BOUNDS.keys):
-        return concept.nested("thresholds")
+def _bare_thresholds(value: Value, unit: Unit) -> Thresholds | None:
+    """Report one or two numbers in the place of thresholds, and return a stand-in; None elsewhere."""
+    numbers = sorted((meant for word in value.words or (value.word,) if (meant := meant_number(word))), key=float)
+    if value.is_map or not 1 <= len(numbers) <= len(BOUNDS.keys):
+        return None
+    review, block = numbers[0], numbers[-1]
+    written = [f"{{unit: {unit}, review: {review}, block: {block}}}"]
     if len(numbers) == 1:
-        written = [f"{{unit: {unit}, {key.name}: {numbers[0]}}}" for key in BOUNDS]
-    else:
-        review, block = sorted(numbers, key=float)
-        written = [f"{{unit: {unit}, review: {review}, block: {block}}}"]
+        written = [f"{{unit: {unit}, {key.name}: {block}}}" for key in BOUNDS]
     message = f"{value.name} holds numbers without their keys."
     value.error("wrong-type", message, f"Write {' or '.join(map(value.rewritten, written))}.")
-    return None
+    return Thresholds(unit=unit, bounds=Bounds())
 
 
 def _chosen_on(thresholds: MapReader) -> ChosenOn | None:
