@@ -18,7 +18,7 @@ from clipwarden.policy.shipped import shipped_policies, shipped_policy
 from clipwarden.scoring.decide import require_context
 from clipwarden.scoring.tables import Tables, prepare
 from clipwarden.textfiles.findings import in_file_order
-from clipwarden.textfiles.values import closest
+from clipwarden.textfiles.wording import closest
 from clipwarden.vision.plan import WHOLE, ViewPlan
 
 LINES_SAID = 10

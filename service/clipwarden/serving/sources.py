@@ -14,7 +14,7 @@ from clipwarden.serving.config import ENV_PREFIX, SETTING_DOCS, SettingDocs, Set
 from clipwarden.textfiles.findings import Findings
 from clipwarden.textfiles.reading import read_file
 from clipwarden.textfiles.tree import ListNode, MapNode, Node, TextNode, parse_tree
-from clipwarden.textfiles.values import closest
+from clipwarden.textfiles.wording import closest
 
 # Kubernetes gives each pod variables about the services of its namespace: a service called "clipwarden" yields
 # CLIPWARDEN_PORT=tcp://..., CLIPWARDEN_SERVICE_HOST and more, none of which were meant for us.

@@ -7,16 +7,15 @@ import re
 from collections.abc import Callable, Iterator
 from itertools import takewhile
 
-from clipwarden.textfiles.indents import INDENTS, SOFT_SPACES
-from clipwarden.textfiles.spots import Mend, Slip, Spot, indent_of, says_something
+from clipwarden.textfiles.indents import INDENTS
+from clipwarden.textfiles.spots import QUOTED, Mend, Slip, Spot, indent_of, says_something
 
-QUOTED = r'"(?:[^"\\]|\\.)*"' + r"|'(?:[^']|'')*'"
 CURLY = "“”„‟«»‘’‚‹›"  # noqa: RUF001  what Word and web pages put for quotes
 BULLETS = "–—―‒−•·‣▪●○◦*"  # noqa: RUF001  what they put for the dash of a list
 
 _HEAD = re.compile(r"(\s*(?:- +)*(?:[A-Za-z_][\w.-]*\s*:\s+)?)(\S.*?)\s*")
 _KEY_LINE = re.compile(r"\s*(?:- +)*[A-Za-z_][\w.-]*\s*:(\s|$)")
-_BULLET = re.compile(rf"(\s*)[{re.escape(BULLETS)}]\s*(\S.*)")
+_BULLET = re.compile(rf"(\s*)(?:[{re.escape(BULLETS[:-1])}]\s*|\*\s+)(\S.*)")
 _TIGHT_DASH = re.compile(r"(\s*)(?:-(?=[^\s\d.-])|--\s*(?=[^\s-]))(.*)")
 _NUMBERED = re.compile(r"(\s*)[0-9]{1,2}[.)]\s+(\S.*)")
 _ROW = re.compile(rf"\[?((?:{QUOTED})(?:\s*,?\s*(?:{QUOTED}))*)\s*,?\s*\]?")
@@ -109,9 +108,13 @@ def _brackets(spot: Spot) -> Iterator[Mend]:
     mended = "".join(parts).removesuffix("," if due else "") + "".join(reversed(due))
     if mended != line:
         yield (mended,)
-    elif not due:
-        # What an earlier line opened ends here.
-        yield from ((line.removesuffix(",") + closer,) for closer in closers.values())
+
+
+def _bracket_above(spot: Spot) -> Iterator[Mend]:
+    """What an earlier line opened ends here."""
+    line = spot.line.rstrip()
+    if not any(_brackets(spot)) and not _KEY_LINE.match(line):
+        yield from ((line.removesuffix(",") + closer,) for closer in "]}")
 
 
 def _remark(spot: Spot) -> Iterator[Mend]:
@@ -153,12 +156,38 @@ def _open_quote(spot: Spot) -> Iterator[Mend]:
 
 
 def _open_quote_above(spot: Spot) -> Iterator[Mend]:
-    if re.match(r"\s+[^\s\"'-][^\"']*$", spot.line) and not _KEY_LINE.match(spot.line):
+    if _BULLET.match(spot.line) or _KEY_LINE.match(spot.line):
+        return
+    if re.match(r"\s+[^\s\"'-][^\"']*$", spot.line):
         yield from ((spot.line.rstrip() + quote,) for quote in "\"'")
 
 
 def _curly(spot: Spot) -> Iterator[Mend]:
     mended = re.sub(f"[{CURLY[:6]}]", '"', spot.line)
+    if mended != spot.line:
+        yield (mended,)
+
+
+def _weighted(spot: Spot) -> Iterator[Mend]:
+    match = re.fullmatch(rf"(\s*- +)({QUOTED})\s*[(\[,;]?\s*weight\s*[:=]?\s*([0-9.]+)\s*[)\]]?\s*", spot.line)
+    if match:
+        yield (f"{match[1]}{{text: {match[2]}, weight: {match[3]}}}",)
+
+
+def _round_braces(spot: Spot) -> Iterator[Mend]:
+    if match := re.fullmatch(r"(\s*(?:- +)?[A-Za-z_]\w*: +)\(\s*([A-Za-z_]\w*: .*?)\s*\)\s*", spot.line):
+        yield (f"{match[1]}{{{match[2]}}}",)
+
+
+def _bracketed_text(spot: Spot) -> Iterator[Mend]:
+    match = re.fullmatch(r"(\s*(?:- +)?([A-Za-z_]\w*): +)(\[[^\[\]\"',]*\] *[A-Za-z].*?)\s*", spot.line)
+    is_list = re.compile(rf"\s*(?:- +)?{match[2]}: *(?:\[[^\[\]]*\]|#.*)?\s*") if match else None
+    if match and is_list and not any(map(is_list.fullmatch, spot.lines)):
+        yield (match[1] + straight(match[3]),)
+
+
+def _double_comma(spot: Spot) -> Iterator[Mend]:
+    mended = re.sub(rf"({QUOTED})|,\s*(?=,)|(?<=[\[{{])\s*,\s*", lambda match: match[1] or "", spot.line)
     if mended != spot.line:
         yield (mended,)
 
@@ -216,22 +245,42 @@ def _no_dash_before_key(spot: Spot) -> Iterator[Mend]:
 
 
 DASHES = (
-    Slip(message="A space is missing behind the dash.", mends=_tight_dash),
-    Slip(message="An item of a list begins with the dash of the keyboard and a space.", mends=_pasted_dash),
+    Slip(
+        message="A space is missing behind the dash.",
+        mends=_tight_dash,
+        everywhere="Put a space behind each dash at the beginning of a line.",
+    ),
+    Slip(
+        message="An item of a list begins with the dash of the keyboard and a space.",
+        mends=_pasted_dash,
+        everywhere="Put the dash of the keyboard and a space at the beginning of each item.",
+    ),
+)
+EQUALS = Slip(
+    message="A colon belongs behind the key, not an equals sign.",
+    mends=_equals,
+    everywhere="Put a colon and a space behind each key.",
+)
+TIGHT_COLON = Slip(
+    message="A space is missing behind the colon.", mends=_tight_colon, everywhere="Put a space behind each colon."
 )
 SLIPS = (
-    SOFT_SPACES,
     Slip(message="A comment begins with #.", mends=_slashes),
     Slip(message="A number stands alone, without a sign of comparison.", mends=_comparison),
-    Slip(message="A colon belongs behind the key, not an equals sign.", mends=_equals),
-    Slip(message="A space is missing behind the colon.", mends=_tight_colon),
+    EQUALS,
+    TIGHT_COLON,
     Slip(message="An apostrophe ends a text in single quotes; double quotes hold it.", mends=_apostrophe),
     Slip(message="A quote is missing here.", mends=_open_quote, reach=40),
     Slip(message="A quote that was opened above is not closed.", mends=_open_quote_above, reach=12, surely=True),
     Slip(message="These are not the quotes that YAML knows.", mends=_curly),
-    Slip(message="A bracket is missing, or one too many.", mends=_brackets, reach=12, surely=True),
+    Slip(message="A bracket is missing, or one too many.", mends=_brackets, reach=12, surely=True, alone=True),
+    Slip(message="A bracket is missing, or one too many.", mends=_bracket_above, reach=12, surely=True),
     Slip(message="Each item of a list has a dash, and a line of its own.", mends=_row_behind_dash, splits=True),
     Slip(message="Several texts need square brackets around them.", mends=_no_brackets),
+    Slip(message="A text and its weight need braces around them, and their keys.", mends=_weighted),
+    Slip(message="Keys and values need braces around them, not round brackets.", mends=_round_braces),
+    Slip(message="A text that begins with a bracket needs quotes around it.", mends=_bracketed_text),
+    Slip(message="There is a comma too many.", mends=_double_comma),
     Slip(message="Only a part of this text stands in quotes.", mends=_partly_quoted),
     Slip(message="A comma is missing between two items.", mends=_no_comma),
     Slip(message="A remark begins with #.", mends=_remark),

@@ -10,6 +10,14 @@ from clipwarden.textfiles.findings import WHOLE_FILE, Findings, Place
 MAX_BYTES = 1024 * 1024
 """Largest file; the default policy has 12 KB."""
 
+_DOCUMENTS = {
+    b"PK\x03\x04": "a document of Word, Pages or LibreOffice, or a ZIP file",
+    b"\xd0\xcf\x11\xe0": "a document of an older Word",
+    b"{\\rtf": "a document with formatting (RTF)",
+    b"%PDF": "a PDF",
+}
+"""What such files begin with."""
+
 # Bidirectional controls make a text look different from what it is (CVE-2021-42574), and so does whatever is not drawn
 # at all: "chi\u00adld" is read as "child" by a model, and not by a search. Policies are read by auditors.
 _BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
@@ -62,6 +70,10 @@ def decode(data: bytes, findings: Findings) -> str | None:
     if len(data) > MAX_BYTES:
         message = f"The file is larger than {MAX_BYTES // 1024} KiB, the most that is read."
         findings.error(WHOLE_FILE, "too-large", message, "Split it up.")
+        return None
+    if kind := next((kind for start, kind in _DOCUMENTS.items() if data.startswith(start)), None):
+        message = f"This is {kind}, not a plain text."
+        findings.error(Place(line=1, column=1), "not-text", message, "Save it as plain text (UTF-8), as NAME.yaml.")
         return None
     data = data.removeprefix(codecs.BOM_UTF8)
     try:

@@ -11,6 +11,9 @@ Lines = tuple[str, ...]
 MAX_SECTION = 20_000
 """Characters of the largest section that is parsed to try a mend, in about 0.2 s. A category has about 1,000."""
 
+_DEEPEST = 20
+"""Levels of a section, more than any file that is read has; PyYAML takes the square of them."""
+
 
 def pieces(lines: Lines, mended: Lines, index: int, size: int, *, whole: bool) -> tuple[Lines, Lines]:
     """Return the section around a mend, without it and with it.
@@ -47,7 +50,9 @@ def _end(lines: Lines, index: int) -> int:
 
 
 def _opens(line: str, item_width: int) -> bool:
-    return says_something(line) and (indent_of(line) == 0 or (indent_of(line) == item_width and _is_item(line)))
+    # What a tab or a non-breaking space indents is no key at the top.
+    at_top = not line[:1].isspace()
+    return says_something(line) and (at_top or (indent_of(line) == item_width and _is_item(line)))
 
 
 def _is_key(line: str) -> bool:
@@ -64,8 +69,14 @@ def _is_item(line: str) -> bool:
 
 def shape_of(lines: Sequence[str]) -> tuple[str, ...] | None:
     """Return the kinds of events in a section; None where it cannot be read, or is no section but texts or several."""
+    events: list[str] = []
+    depth = 0
     try:
-        events = tuple(type(event).__name__ for event in yaml.parse("\n".join(lines), Loader=yaml.SafeLoader))
+        for event in yaml.parse("\n".join(lines), Loader=yaml.SafeLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > _DEEPEST:
+                return None
+            events.append(type(event).__name__)
     except (yaml.YAMLError, ValueError, OverflowError):
         return None
-    return None if "ScalarEvent" in events[2:3] or events.count("DocumentStartEvent") > 1 else events
+    return None if "ScalarEvent" in events[2:3] or events.count("DocumentStartEvent") > 1 else tuple(events)

@@ -1,26 +1,21 @@
 """Lines that YAML cannot read in; the slip of the hand that explains it out, with the author's own line corrected."""
 
-import re
-from collections.abc import Collection, Iterator
-from itertools import islice, takewhile
+from collections.abc import Collection, Iterator, Mapping
+from itertools import islice
 
+from clipwarden.textfiles.edits import column_of, fix_of, split_fix
 from clipwarden.textfiles.findings import Findings, Place
-from clipwarden.textfiles.indents import TABS
-from clipwarden.textfiles.linemends import DASHES, SLIPS
+from clipwarden.textfiles.habits import report_lines
+from clipwarden.textfiles.linemends import SLIPS
+from clipwarden.textfiles.rowmends import ITEMS, opens_item, rows_of
 from clipwarden.textfiles.sections import MAX_SECTION, Lines, pieces, shape_of
-from clipwarden.textfiles.spots import Mend, Slip, Spot, indent_of
+from clipwarden.textfiles.spots import Mend, Slip, Spot
 
-MAX_TAB_FINDINGS = 10
-"""A file indented with tabs throughout needs no finding for each line."""
 MAX_TRIED = 1_000_000
 """Characters that are parsed to try mends of one file: 8 s for whoever tries to make it slow, else some 100,000."""
 MAX_LINE = 5000
 """Characters of the longest line that is looked at; some patterns take the square of its length."""
 _MOST_RUNS = 50
-_LONGEST_SHOWN = 120
-"""Characters of a mended line that a message shows; of a longer one, those around the mend."""
-_AROUND = 40
-_TAB_INDENT = re.compile(r" *\t")
 
 
 class Mender:
@@ -47,41 +42,58 @@ class Mender:
             The lines; None, without a finding, where no mend makes them readable.
         """
         last = min(failed, len(lines) - 1)
-        for whole in (True, False):
-            for slip in (slip for slip in SLIPS if whole or not slip.surely):
-                for index in range(last, max(-1, last - slip.reach - 1), -1):
-                    if (mended := self._try(slip, lines, index, whole=whole)) is not None:
-                        return mended
+        tries = (
+            *((slip, True) for slip in SLIPS),
+            *((slip, False) for slip in SLIPS if not slip.surely),
+            *((slip, False) for slip in SLIPS if slip.alone),
+        )
+        for slip, whole in tries:
+            for index in range(last, max(-1, last - slip.reach - 1), -1):
+                if (mended := self._try(slip, lines, index, whole=whole)) is not None:
+                    return mended
         return None
 
-    def mend_tabs(self, lines: Lines) -> Lines:
-        """Mend lines that are indented with tabs; beyond the first such lines they are left to the parser."""
-        for index, match in tabs(lines):
-            mended = self._try(TABS, lines, index, whole=True) or self._try(TABS, lines, index, whole=False)
-            if mended is None:
-                report_tab(index, match.end(), self._findings)
-            lines = mended or lines
+    def mend_rows(self, lines: Lines) -> Lines:
+        """Mend what YAML reads as something else than was meant: several items as one text, a key as a part of one.
+
+        Args:
+            lines: The file's, without their ends.
+
+        Returns:
+            As many lines; findings name those that are mended.
+        """
+        found = {index: row for index in range(len(lines)) if (row := self._as_row(lines, index))}
+        mended: dict[Slip, dict[int, str]] = {}
+        old = lines
+        for run in islice(_runs(found), _MOST_RUNS):
+            slip = found[run[0]][0]
+            if slip in ITEMS and not opens_item(Spot(lines=lines, index=run[0])):
+                continue
+            after = (*lines[: run[0]], *(found[at][1] for at in run), *lines[run[-1] + 1 :])
+            if self._changes(lines, after, run[0], len(run)):
+                mended.setdefault(slip, {}).update((at, found[at][1]) for at in run)
+                lines = after
+        for slip, rows in mended.items():
+            report_lines((slip.code, slip.message), old, rows, self._findings, everywhere=slip.everywhere)
         return lines
 
-    def mend_items(self, lines: Lines) -> Lines:
-        """Mend pasted bullets and dashes that touch their text, where YAML reads several items as one text."""
-        found = {index: found for index in range(len(lines)) if (found := self._as_item(lines, index))}
-        first = (index for index in found if index - 1 not in found)
-        opening = (index for index in first if Spot(lines=lines, index=index).above.rstrip().endswith(":"))
-        for index in islice(opening, _MOST_RUNS):
-            run = list(takewhile(found.__contains__, range(index, len(lines))))
-            mended = (*lines[:index], *(found[at][1] for at in run), *lines[run[-1] + 1 :])
-            before, after = map(shape_of, pieces(lines, mended, index, len(run), whole=True))
-            if before and after and before != after:
-                for at in run:
-                    self._report(found[at][0], lines, at, (found[at][1],))
-                lines = mended
-        return lines
+    def _as_row(self, lines: Lines, index: int) -> tuple[Slip, str] | None:
+        """Return a line as it may have been meant, and the slip in it."""
+        if len(lines[index]) > MAX_LINE:
+            return None
+        spot = Spot(lines=lines, index=index, keys=self._keys)
+        return next(((slip, mend[0]) for slip in rows_of(self._keys) for mend in slip.mends(spot)), None)
 
-    def _as_item(self, lines: Lines, index: int) -> tuple[Slip, str] | None:
-        """Return a line that begins with something like a dash as the item of a list, and the slip in it."""
-        spot = Spot(lines=lines, index=index)
-        return next(((slip, mend[0]) for slip in DASHES for mend in slip.mends(spot)), None)
+    def _changes(self, before: Lines, after: Lines, index: int, size: int) -> bool:
+        """Tell whether a section, or what comes before the end of a mend, can be read with it and is another then."""
+        for whole in (True, False):
+            if self._left < 0:
+                return False
+            self._left -= len(before)
+            old, new = pieces(before, after, index, size, whole=whole)
+            if self._affords(new) and (shape := shape_of(new)):
+                return shape != shape_of(old)
+        return False
 
     def _try(self, slip: Slip, lines: Lines, index: int, *, whole: bool) -> Lines | None:
         if len(lines[index]) > MAX_LINE or self._left < 0:
@@ -97,48 +109,27 @@ class Mender:
     def _helps(self, lines: Lines, mended: Lines, index: int, size: int, *, whole: bool) -> bool:
         """Tell whether a mend makes readable what was not: all of the section around it, or that up to the mend."""
         before, after = pieces(lines, mended, index, size, whole=whole)
-        length = sum(map(len, after))
-        self._left -= length + len(lines)
-        if self._left < 0 or length > MAX_SECTION:
-            return False
-        return shape_of(after) is not None and shape_of(before) is None
+        self._left -= len(lines)
+        return self._affords(after) and shape_of(after) is not None and shape_of(before) is None
+
+    def _affords(self, section: Lines) -> bool:
+        length = sum(map(len, section))
+        self._left -= length
+        return self._left >= 0 and length <= MAX_SECTION
 
     def _report(self, slip: Slip, lines: Lines, index: int, mend: Mend) -> None:
         old, new = lines[index], mend[0]
-        pairs = enumerate(zip(old, new, strict=False))
-        column = next((at for at, (was, becomes) in pairs if was != becomes), min(len(old), len(new)))
-        fix = _split_fix(mend) if slip.splits else _fix(old, new, column, len(mend), index)
-        self._findings.error(Place(line=index + 1, column=column + 1), slip.code, slip.message, fix)
+        fix = split_fix(mend) if slip.splits else fix_of(old, new, len(mend), index)
+        self._findings.error(Place(line=index + 1, column=column_of(old, new) + 1), slip.code, slip.message, fix)
 
 
-def report_tab(index: int, column: int, findings: Findings) -> None:
-    """Report a tab where nobody can know how many spaces it stands for."""
-    findings.error(Place(line=index + 1, column=column), TABS.code, TABS.message, "Indent with spaces.")
-
-
-def tabs(lines: Lines) -> Iterator[tuple[int, re.Match[str]]]:
-    """Yield the first lines that are indented with a tab, and what indents them."""
-    found = ((index, match) for index, line in enumerate(lines) if (match := _TAB_INDENT.match(line)))
-    return islice(found, MAX_TAB_FINDINGS)
-
-
-def _split_fix(mend: Mend) -> str:
-    return f"Write {' and '.join(f'`{line.strip()}`' for line in mend)}, each on a line of its own."
-
-
-def _fix(old: str, new: str, column: int, size: int, index: int) -> str:
-    shown = f"`{_excerpt(new, column)}`"
-    if new.strip() != old.strip() or new == old:
-        return f"Write {shown}{', and the lines below likewise' if size > 1 else ''}."
-    begin = f"with {indent_of(new) or 'no'} space{'' if indent_of(new) == 1 else 's'}: {shown}."
-    if size > 1:
-        return f"Move lines {index + 1} to {index + size} so that the first of them begins {begin}"
-    return f"Begin the line {begin}"
-
-
-def _excerpt(line: str, column: int) -> str:
-    if len(line.strip()) <= _LONGEST_SHOWN:
-        return line.strip()
-    start = line.rfind(", ", 0, max(0, column - _AROUND)) + 2 if column > _AROUND else 0
-    end = line.find(", ", column + _AROUND)
-    return line[start : end if end > 0 else len(line)].strip()[: 2 * _LONGEST_SHOWN]
+def _runs(indices: Mapping[int, tuple[Slip, str]]) -> Iterator[list[int]]:
+    """Yield indices of lines that follow each other and share a slip."""
+    run: list[int] = []
+    for index in indices:
+        if run and not (index == run[-1] + 1 and indices[index][0] is indices[run[0]][0]):
+            yield run
+            run = []
+        run.append(index)
+    if run:
+        yield run

@@ -3,6 +3,12 @@
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
+QUOTED = r'"(?:[^"\\]|\\.)*"' + r"|'(?:[^']|'')*'"
+"""A text in quotes, as a regular expression."""
+LONGEST_SHOWN = 400
+"""Characters of a line that a message repeats whole, to be pasted; a longer one is spoken of, never cut. The longest
+line of the shipped policies has 334."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Spot:
@@ -49,6 +55,8 @@ class Slip:
         reach: How many lines above the one where reading failed the slip may be.
         code: Rule name of the finding.
         surely: Whether all of the section must be readable with the mend, since the line itself says little.
+        alone: Whether, where no other mend helps, it is enough for such a slip to be readable up to the mend.
+        everywhere: What to do where many lines have it, as a sentence.
     """
 
     message: str
@@ -57,6 +65,13 @@ class Slip:
     reach: int = 3
     code: str = "yaml-syntax"
     surely: bool = False
+    alone: bool = False
+    everywhere: str = ""
+
+
+def pasteable(line: str, otherwise: str) -> str:
+    """Return a line as a message offers it, or other words where it is too long to be shown whole."""
+    return f"`{line}`" if len(line) <= LONGEST_SHOWN else otherwise
 
 
 def says_something(line: str) -> bool:

@@ -13,9 +13,10 @@ from typing import Protocol
 import yaml
 
 from clipwarden.textfiles.findings import WHOLE_FILE, Findings, Place
+from clipwarden.textfiles.habits import mend_habits, report_tabs
 from clipwarden.textfiles.reading import check_characters, split_lines
 from clipwarden.textfiles.sections import Lines
-from clipwarden.textfiles.slips import Mender, report_tab, tabs
+from clipwarden.textfiles.slips import Mender
 
 MAX_NODES = 100_000
 """Most values. The default policy has 400; parsing this many takes about 5 s on a core (measured)."""
@@ -98,12 +99,12 @@ def parse_tree(text: str, findings: Findings, *, keys: Collection[str] = ()) -> 
         return None
     lines = split_lines(text)
     if len(text) > MAX_MENDED:
-        for index, match in tabs(lines):
-            report_tab(index, match.end(), findings)
+        report_tabs(lines, findings)
         return None if findings.failed else _parse(lines, findings, None).root
     mender = Mender(findings, keys)
-    lines = mender.mend_items(mender.mend_tabs(lines))
+    lines = mend_habits(lines, findings)
     for _ in range(MAX_SLIPS):
+        lines = mender.mend_rows(lines)
         parsed = _parse(lines, findings, mender)
         if parsed.mended is None:
             return parsed.root

@@ -1,30 +1,27 @@
-"""Read texts, numbers, choices and keys out of the tree; report what is wrong and carry on with None."""
+"""Read texts, choices and keys out of the tree; report what is wrong and carry on with None. See `numbers` too."""
 
-import difflib
-import math
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from datetime import date
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from typing import TypeVar
 
 from clipwarden.textfiles.braces import is_empty, mend_entries
 from clipwarden.textfiles.findings import Findings, Path, Place
 from clipwarden.textfiles.linemends import straight
-from clipwarden.textfiles.lists import dashed, meant_items, meant_row
-from clipwarden.textfiles.meant import meant_day, meant_number, meant_quotes
-from clipwarden.textfiles.traps import forbidden_character, number_trap, text_trap
+from clipwarden.textfiles.lists import all_items, dashed, meant_items, meant_row, second_list
+from clipwarden.textfiles.meant import meant_quotes, within_quotes
+from clipwarden.textfiles.spots import LONGEST_SHOWN, pasteable
+from clipwarden.textfiles.traps import forbidden_character, text_trap
 from clipwarden.textfiles.tree import BrokenNode, ListNode, MapNode, Node, TextNode
+from clipwarden.textfiles.wording import closest, name_of, shown, such_as
 
 T = TypeVar("T")
 
 MAX_TEXT = 1000
 """Longest text, in characters, unless a reader says otherwise: CLIP reads 75 tokens, a definition is one sentence."""
 
-_NUMBER = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
-_LONGEST_QUOTE = 80
-"""Characters of the file's own text that a message repeats."""
-_PERCENT = 100
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_DOTS = re.compile(r"\.{2,}|…")
+_NOTHING = ("", "~", "null", "Null", "NULL")
 
 
 class Value:
@@ -67,12 +64,24 @@ class Value:
     @property
     def written(self) -> str:
         """A single value as messages show it, with its key or its dash; empty for a list or a map."""
-        return self.rewritten(shown(self._node.text)) if isinstance(self._node, TextNode) else ""
+        return f"`{self._head}{self.word}`" if self.word and len(self.word) <= LONGEST_SHOWN else ""
+
+    @property
+    def word(self) -> str:
+        """A single value, unread; empty for a list or a map."""
+        return self._node.text if isinstance(self._node, TextNode) else ""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The single values of a list, unread; empty where it holds another, or is none."""
+        items = self._node.items if isinstance(self._node, ListNode) else ()
+        found = tuple(item.text for item in items if isinstance(item, TextNode))
+        return found if len(found) == len(items) else ()
 
     def peek(self, key: str) -> str:
         """Return the single value behind a key of a map, unread; empty where there is none."""
         entries = self._node.entries if isinstance(self._node, MapNode) else ()
-        return next((shown(node.text) for name, node in entries if name.text == key and isinstance(node, TextNode)), "")
+        return next((node.text for name, node in entries if name.text == key and isinstance(node, TextNode)), "")
 
     def text_with_colon(self, known: Collection[str]) -> str | None:
         """Return the text that a colon outside quotes turned into a map of one entry.
@@ -92,7 +101,7 @@ class Value:
 
     def rewritten(self, text: str) -> str:
         """Return what the author would write for this value to be another: with its key, or with its dash."""
-        return f"`{self._head}{text}`"
+        return pasteable(f"{self._head}{text}", f"all of {self.name} anew, in straight quotes")
 
     def error(self, code: str, message: str, fix: str) -> None:
         """Report an error at this value."""
@@ -143,48 +152,54 @@ class Value:
                 self.findings.error(
                     key.place, "merge-key", "Merge keys (<<) are not allowed.", "Write the keys out here."
                 )
-            elif key.text in seen and self._begins_again(key, seen, (each for each, _ in entries[index + 1 :])):
-                message = f"A second `{key.text}` in one item, the first being on line {seen[key.text].line}."
-                value = f"{key.text}: {node.text if isinstance(node, TextNode) else '...'}"
-                self.findings.error(key.place, "duplicate-key", message, f"Begin a new item with a dash: `- {value}`.")
-                return
             elif key.text in seen:
                 message = f'The key "{shown(key.text)}" was already given on line {seen[key.text].line}.'
-                self.findings.error(key.place, "duplicate-key", message, "Keep one of the two.")
+                follows = entries[index - 1][0].text == key.text
+                fix = second_list(follows=follows) if isinstance(node, ListNode) else "Keep one of the two."
+                self.findings.error(key.place, "duplicate-key", message, fix)
             else:
                 seen[key.text] = key.place
-                yield key, Value(node, (*self.path, key.text), self.findings)
+                whole = all_items(key.text, entries) if isinstance(node, ListNode) else node
+                yield key, Value(whole, (*self.path, key.text), self.findings)
 
-    def text(self, *, limit: int = MAX_TEXT, example: str) -> str | None:
+    def text(self, *, limit: int = MAX_TEXT, example: str, whole: bool = False) -> str | None:
         """Read a text; runs of white space become single spaces.
 
         Args:
             limit: Longest text, in characters.
             example: What a right text looks like.
+            whole: Whether a # that cuts its end off is an error; else it is a warning.
 
         Returns:
             The text without surrounding white space, never empty; None after a finding.
         """
-        node = self._scalar("a text", example)
+        node = self.scalar("a text", such_as(example))
         if node is None:
             return None
+        if _DOTS.fullmatch(node.text):
+            fix = "Say it in words, or delete it: dots in a message stand for what you know."
+            self.error("placeholder", f'{self.name} is "{node.text}".', fix)
+            return None
         if node.plain and (trap := text_trap(node.text)):
-            self.error("yaml-trap", f"{self.name}: {trap}.", f'Put it in quotes: "{shown(node.text)}".')
+            self.error("yaml-trap", f"{self.name}: {trap}.", f'Put it in quotes: "{node.text}".')
             return None
         if node.plain and (meant := meant_quotes(node.text)):
             message = f"{self.name} needs straight quotes, one at each end."
             self.error("pasted-quotes", message, f"Write {self.rewritten(meant)}.")
-            return None
+            node = replace(node, text=within_quotes(node.text))
         if node.rows and self._head == "- ":
             message = f"These {len(node.rows)} lines count as one text, {self.name}."
-            fix = f"For a text a line, write {dashed(node.rows)}; for one text, put quotes around it."
+            fix = f"For a text a line, {dashed(node.rows)}; for one text, put quotes around it."
             self.findings.warn(self.place, "wrapped-text", message, fix)
         if node.cut:
             message = f'"{shown(node.cut)}" counts as a comment here, so {self.name} is "{shown(node.text)}".'
             fix = (
                 f"Write {self.rewritten(straight(f'{node.text} {node.cut}'))}; in a comment, put a space behind the #."
             )
-            self.findings.warn(self.place, "comment-in-text", message, fix)
+            if whole:
+                self.error("comment-in-text", message, fix)
+            else:
+                self.findings.warn(self.place, "comment-in-text", message, fix)
         return self._tidy(node, limit, example)
 
     def choice(self, choices: Mapping[str, T], *, habits: Mapping[str, str] | None = None) -> T | None:
@@ -198,7 +213,7 @@ class Value:
             The meaning, or None after a finding.
         """
         allowed = ", ".join(choices)
-        node = self._scalar(f"one of {allowed}", next(iter(choices)))
+        node = self.scalar(f"one of {allowed}")
         if node is None:
             return None
         if node.text in choices:
@@ -212,65 +227,21 @@ class Value:
         self.error("unknown-value", message, fix)
         return None
 
-    def number(
-        self, *, low: float, high: float, open_low: bool = False, open_high: bool = False, example: str = "0.5"
-    ) -> float | None:
-        """Read a finite number.
+    def scalar(self, kind: str, example: str = "") -> TextNode | None:
+        """Return the node of a single value; None after a finding.
 
         Args:
-            low: Smallest value allowed.
-            high: Largest value allowed.
-            open_low: Whether `low` itself is refused.
-            open_high: Whether `high` itself is refused.
-            example: A right one.
-
-        Returns:
-            The number; None after a finding.
+            kind: What is wanted, in words.
+            example: `, such as` an example, or empty.
         """
-        value = self._read_number(f"a number, such as {self.rewritten(example)}", example)
-        if value is None:
-            return None
-        if not low <= value <= high or (open_low and value == low) or (open_high and value == high):
-            wanted = _range(low, high, open_low=open_low, open_high=open_high)
-            # A share is at most 1; what lies above was likely meant in percent.
-            share = high == 1 < value < _PERCENT
-            percent = f" For {value:g} %, write {self.rewritten(f'{value / _PERCENT:g}')}." if share else ""
-            self.error("out-of-range", f"{self.name} is {value:g}.", f"Write a number {wanted}.{percent}")
-            return None
-        return value + 0.0  # -0.0 becomes 0.0: they compare equal, so they must render and digest equal
-
-    def integer(self, *, low: int, high: int, example: str) -> int | None:
-        """Read a whole number within `[low, high]`; None after a finding."""
-        wanted = f"a whole number from {low} to {high}, such as {self.rewritten(example)}"
-        value = self._read_number(wanted, example)
-        if value is None:
-            return None
-        if not (low <= value <= high and value.is_integer()):
-            self.error("out-of-range", f"{self.name} is {value:g}.", f"Write {wanted}.")
-            return None
-        return int(value)
-
-    def day(self) -> date | None:
-        """Read a date; None after a finding."""
-        node = self._scalar("a date", "2027-06-01")
-        if node is None:
-            return None
-        try:
-            if _DATE.fullmatch(node.text):
-                return date.fromisoformat(node.text)
-        except ValueError:
-            pass  # a date that no calendar has, such as 2027-02-30
-        fix = f"Write year-month-day: {self.rewritten(meant_day(node.text) or '2027-06-01')}."
-        self.error("bad-date", f'{self.name} is "{shown(node.text)}", which is no date.', fix)
-        return None
-
-    def _scalar(self, kind: str, example: str) -> TextNode | None:
         if not isinstance(self._node, TextNode):
-            self._wrong_kind(kind, f"Write {kind}, such as {example}.")
+            meant = self.words[0] if len(self.words) == 1 else "{}" if self.is_map and not self.keys else ""
+            fix = f"Write {self.rewritten(straight(meant))}." if meant else f"Write {kind}{example}."
+            self._wrong_kind(kind, fix)
             return None
-        if self._node.plain and self._node.text in ("", "~", "null", "Null", "NULL"):
+        if self._node.plain and self._node.text in _NOTHING:
             leave = "delete the line" if self._head == "- " else "leave the key out"
-            fix = f"Write {kind}, such as {example}, or {leave}."
+            fix = f"Write {kind}{example}, or {leave}."
             self.error("empty-value", f"{self.name} has no value.", fix)
             return None
         return self._node
@@ -282,37 +253,13 @@ class Value:
             return None
         text = " ".join(node.text.split())
         if not text:
-            self.error("empty-value", f"{self.name} is empty.", f"Write a text, such as {example}, or leave it out.")
+            self.error("empty-value", f"{self.name} is empty.", f"Write a text{such_as(example)}, or leave it out.")
             return None
         if len(text) > limit:
             message = f"{self.name} has {len(text)} characters; at most {limit} are read."
             self.error("too-long", message, "Shorten it.")
             return None
         return text
-
-    def _read_number(self, wanted: str, example: str) -> float | None:
-        node = self._scalar("a number", example)
-        if node is None:
-            return None
-        if trap := number_trap(node.text):
-            fix = f"Write a plain decimal number, such as {self.rewritten(example)}."
-            self.error(trap.code, f"{self.name}: {trap.message}.", fix)
-            return None
-        if not _NUMBER.fullmatch(node.text):
-            meant = meant_number(node.text)
-            fix = f"Write {self.rewritten(meant) if meant else wanted}."
-            self.error("wrong-type", f'{self.name} is "{shown(node.text)}"; {_lacking(node.text, meant)}.', fix)
-            return None
-        if not node.plain:
-            message = f"{self.name} is a text because of its quotes."
-            self.error("wrong-type", message, f"Remove the quotes: {self.rewritten(shown(node.text))}.")
-            return None
-        value = float(node.text)
-        if not math.isfinite(value):
-            fix = f"Write a finite number, such as {self.rewritten(example)}."
-            self.error("not-finite", f"{self.name} is too large for a number.", fix)
-            return None
-        return value
 
     def _no_list(self, example: str, least: int) -> None:
         if is_empty(self._node):
@@ -326,44 +273,8 @@ class Value:
             row = meant_row(self._node, example) or example
             self._wrong_kind("a list", f"Write {self.rewritten(row)}.")
 
-    def _begins_again(self, key: TextNode, seen: Mapping[str, Place], rest: Iterable[TextNode]) -> bool:
-        """Tell whether a repeated key begins a new item of a list, whose dash is missing."""
-        in_list = bool(self.path) and isinstance(self.path[-1], int)
-        return in_list and key.text == next(iter(seen)) and any(each.text in seen for each in rest)
-
     def _wrong_kind(self, wanted: str, fix: str) -> None:
         if isinstance(self._node, BrokenNode):
             return  # already reported
         kinds = {TextNode: "a single value", ListNode: "a list", MapNode: "a map"}
         self.error("wrong-type", f"{self.name} is {kinds[type(self._node)]}; it must be {wanted}.", fix)
-
-
-def name_of(path: Path) -> str:
-    """Render a path as people write it: `categories[0].thresholds.review`."""
-    parts = [f"[{part}]" if isinstance(part, int) else f".{shown(part)}" for part in path]
-    return "".join(parts).removeprefix(".") or "The file"
-
-
-def shown(text: str) -> str:
-    """Return a text as messages quote it: cut off where it would bury the sentence."""
-    return text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]}..."
-
-
-def closest(word: str, candidates: Collection[str]) -> str | None:
-    """Return the candidate that a misspelt word was most likely meant to be, or None."""
-    if len(word) > _LONGEST_QUOTE:
-        return None
-    tidy = word.casefold().replace("-", "_").strip()
-    return next(iter(difflib.get_close_matches(tidy, candidates, n=1, cutoff=0.6)), None)
-
-
-def _lacking(text: str, meant: str | None) -> str:
-    if meant and "%" in text:
-        return "a number has no percent sign"
-    return "a number has a decimal point, not a comma" if meant and "," in text[:-1] else "that is no number"
-
-
-def _range(low: float, high: float, *, open_low: bool, open_high: bool) -> str:
-    if open_low is open_high:
-        return f"between {low:g} and {high:g}, {'ends excluded' if open_low else 'ends included'}"
-    return f"{'above' if open_low else 'from'} {low:g}, {'below' if open_high else 'up to'} {high:g}"

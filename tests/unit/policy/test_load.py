@@ -22,7 +22,7 @@ from clipwarden.policy.schema import (
     Unit,
     Verdict,
 )
-from clipwarden.textfiles import findings, slips
+from clipwarden.textfiles import findings, habits
 from clipwarden.textfiles import reading as textfile
 from clipwarden.textfiles import tree as yamltree
 from clipwarden.textfiles.findings import Positions
@@ -295,7 +295,7 @@ def test_findings_are_bounded() -> None:
 
 
 def test_tabs_throughout_are_a_few_findings() -> None:
-    assert codes(refused("\t\n" * 300_000)) == ["tab"] * slips.MAX_TAB_FINDINGS
+    assert codes(refused("\t\n" * 300_000)) == ["tab"] * habits.MAX_TAB_FINDINGS
 
 
 def test_values_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:

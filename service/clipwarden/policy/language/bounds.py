@@ -4,17 +4,28 @@ from dataclasses import replace
 
 from clipwarden.policy.contexts import merge_bounds
 from clipwarden.policy.language.category_keys import BOUND
+from clipwarden.policy.language.kinds import Number
 from clipwarden.policy.language.maps import MapReader
 from clipwarden.policy.methods import LOWEST
 from clipwarden.policy.schema import Bounds, Override, Unit
 from clipwarden.textfiles.values import Value
 
+_NEVER = ("never", "none", "no", "nothing", "off", "-", "–", "--", "n/a", "na", "false", "disabled")  # noqa: RUF001
+_ABSENT = {"review": "nothing is for review", "block": "nothing is blocked"}
+
 
 def read_bounds(fields: MapReader, unit: Unit | None) -> Bounds:
     """Read `review` and `block`; the wider range holds while the unit is unknown."""
     kind = replace(BOUND, low=LOWEST[unit]) if unit else BOUND
-    review, block = fields.get("review"), fields.get("block")
-    return Bounds(review=kind.read(review) if review else None, block=kind.read(block) if block else None)
+    return Bounds(**{name: _bound(name, value, kind) for name in _ABSENT if (value := fields.get(name))})
+
+
+def _bound(name: str, value: Value, kind: Number) -> float | None:
+    if value.word.casefold() not in _NEVER:
+        return kind.read(value)
+    message = f'{value.name} is "{value.word}", which is no number.'
+    value.error("wrong-type", message, f"Delete `{name}: {value.word}`: without `{name}` {_ABSENT[name]}.")
+    return None
 
 
 def check_order(value: Value, bounds: Bounds) -> None:

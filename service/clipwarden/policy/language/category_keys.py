@@ -15,11 +15,13 @@ MAX_CONDITIONS = 512
 MAX_ADJUSTMENT = 1.0
 """Largest `add`, half of the range of cosines. The Stable Diffusion safety checker's is 0.01."""
 
+_ALLOWED = ("allow", "allowed", "permit", "permitted", "accept", "accepted", "ignore", "ignored", "skip")
+"""What people write where a kind of harm is welcome; lint says to disable the category there."""
 MODE = Choice(
     example="shadow",
     words={mode.value: mode for mode in Mode},
     habits={
-        **dict.fromkeys(("off", "false", "no", "none", "inactive"), "disabled"),
+        **dict.fromkeys(("off", "false", "no", "none", "inactive", *_ALLOWED), "disabled"),
         **dict.fromkeys(("on", "true", "yes", "active", "enabled", "block"), "enforce"),
         **dict.fromkeys(("monitor", "log", "audit", "dry-run", "dry_run"), "shadow"),
     },
@@ -149,7 +151,7 @@ CATEGORY = Keys(
         ID,
         Key(
             name="severity",
-            kind=Whole(example="3", low=0, high=MAX_SEVERITY),
+            kind=Whole(example="3", low=0, high=MAX_SEVERITY, ends=("least harmful", "most harmful")),
             help="how harmful, **not** how certain",
             required=True,
         ),

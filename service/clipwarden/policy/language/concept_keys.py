@@ -43,7 +43,8 @@ NAME = Shape(
 _CONCEPT_ID = Shape(
     pattern=re.compile(r"(?=.{1,64}$)[a-z][a-z0-9_]*(\.[a-z0-9_]+)*"),
     code="bad-id",
-    rule="lower-case letters, digits and `_`, at most 64, starting with a letter; dots group",
+    rule="lower-case letters, digits and `_`, at most 64, starting with a letter",
+    aside="dots group",
 )
 _TEMPLATE = Shape(
     pattern=re.compile(r"[^{}]*\{\}[^{}]*"),
@@ -62,7 +63,7 @@ TEMPLATES = Texts(
 )
 
 
-PROMPT_TEXT = Text(example='"a rifle or shotgun"', shape=_NO_SLOT)
+PROMPT_TEXT = Text(example='"a rifle or shotgun"', shape=_NO_SLOT, whole=True)
 _NO_TEXTS = "Delete them, or write `scoring: {{method: margin}}`."
 VECTOR = Keys(
     keys=(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from clipwarden.policy.language.bounds import check_order, check_override, read_bounds
-from clipwarden.policy.language.category_keys import CATEGORY, CHOSEN_ON, OVERRIDE
+from clipwarden.policy.language.category_keys import BOUNDS, CATEGORY, CHOSEN_ON, MODE, OVERRIDE
 from clipwarden.policy.language.concept_keys import ATTRIBUTE, DIGEST_TEXT, PROMPT, PROMPT_TEXT, VECTOR, WAIVER
 from clipwarden.policy.language.conditions import read_adjustments, read_exemptions
 from clipwarden.policy.language.keys import Defaults
@@ -13,6 +13,7 @@ from clipwarden.policy.language.maps import MapReader
 from clipwarden.policy.methods import METHODS
 from clipwarden.policy.schema import (
     Attribute,
+    Bounds,
     By,
     Category,
     ChosenOn,
@@ -24,9 +25,11 @@ from clipwarden.policy.schema import (
     Pool,
     Prompt,
     Thresholds,
+    Unit,
     Waiver,
 )
 from clipwarden.textfiles.linemends import straight
+from clipwarden.textfiles.meant import meant_number
 from clipwarden.textfiles.values import Value
 
 
@@ -178,18 +181,36 @@ def _refuse_category(value: Value) -> bool:
 
 
 def _thresholds(concept: MapReader, method: Method | None) -> Thresholds | None:
-    fields = concept.nested("thresholds")
+    due = METHODS[method or Method.MARGIN].unit
+    value = concept.get("thresholds")
+    bare = _bare_thresholds(value, due) if value else None
+    fields = concept.nested("thresholds") if bare is None else None
     if fields is None:
-        return None
-    unit, due = fields.read("unit"), METHODS[method or Method.MARGIN].unit
+        return bare
+    fields.offer_instead("unit", due)
+    unit = fields.read("unit")
     if unit and method and unit is not due and (named := fields.get("unit")):
         message = f"The unit `{unit}` does not go with `method: {method}`."
         named.error("unit-mismatch", message, f"Write `unit: {due}`, and numbers in that unit.")
     if not fields.complete:
         fields.value.error("no-bound", "These thresholds hold no bound.", "Add `review:` or `block:`, or delete them.")
-    bounds = read_bounds(fields, unit)
+    bounds = read_bounds(fields, unit or (due if method else None))
     check_order(fields.value, bounds)
     return Thresholds(unit=unit or due, bounds=bounds, chosen_on=_chosen_on(fields))
+
+
+def _bare_thresholds(value: Value, unit: Unit) -> Thresholds | None:
+    """Report one or two numbers in the place of thresholds, and return a stand-in; None elsewhere."""
+    numbers = sorted((meant for word in value.words or (value.word,) if (meant := meant_number(word))), key=float)
+    if value.is_map or not 1 <= len(numbers) <= len(BOUNDS.keys):
+        return None
+    review, block = numbers[0], numbers[-1]
+    written = [f"{{unit: {unit}, review: {review}, block: {block}}}"]
+    if len(numbers) == 1:
+        written = [f"{{unit: {unit}, {key.name}: {block}}}" for key in BOUNDS]
+    message = f"{value.name} holds numbers without their keys."
+    value.error("wrong-type", message, f"Write {' or '.join(map(value.rewritten, written))}.")
+    return Thresholds(unit=unit, bounds=Bounds())
 
 
 def _chosen_on(thresholds: MapReader) -> ChosenOn | None:
@@ -210,11 +231,28 @@ def _overrides(concept: MapReader, thresholds: Thresholds | None) -> dict[str, O
     value = concept.get("contexts")
     if value and thresholds is None and any(each != Override(mode=each.mode) for each in overrides.values()):
         message = "Bounds of a context need thresholds to override, and a unit."
-        value.error("context-without-thresholds", message, f"Add `thresholds: {concept.example('thresholds')}`.")
+        value.error("context-without-thresholds", message, f"Add `thresholds: {concept.offer('thresholds')}`.")
     return overrides
 
 
+def _meant_mode(value: Value) -> str | None:
+    """Return the mode that an override means by `allowed`, `{allowed: true}` or `{verdict: allow}`."""
+    habits = {**(MODE.habits or {}), **{word: word for word in MODE.words}}
+    if not value.is_map:
+        return habits.get(value.word.casefold())
+    if len(value.keys) != 1 or value.keys[0] in OVERRIDE.names:
+        return None
+    key, word = value.keys[0].casefold(), value.peek(value.keys[0]).casefold()
+    if word in ("true", "yes", "on"):
+        return habits.get(key)
+    return habits.get(word) if key in ("verdict", "action", "decision", "result", "status") else None
+
+
 def _override(value: Value, thresholds: Thresholds | None) -> Override:
+    if meant := _meant_mode(value):
+        message = f"{value.name} says in other words what `mode` says."
+        value.error("unknown-value", message, f"Write {value.rewritten(f'{{mode: {meant}}}')}.")
+        return Override(mode=MODE.words[meant])
     fields = MapReader(value, OVERRIDE)
     if not fields.complete:
         value.error("no-bound", "This override changes nothing.", "Add `review:`, `block:` or `mode:`, or delete it.")

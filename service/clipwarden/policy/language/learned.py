@@ -19,7 +19,7 @@ from clipwarden.modelfolder.modeljson import MAX_DIM
 from clipwarden.policy.contexts import scored_anywhere
 from clipwarden.policy.schema import FLOAT_BYTES, Head, HeadLayer, LearnedVector, Policy
 from clipwarden.policy.tensors import RawTensor, open_tensors, raw_tensor, read_bounded
-from clipwarden.textfiles.values import closest, shown
+from clipwarden.textfiles.wording import closest, shown
 
 MAX_FILE_BYTES = 64 * 1024 * 1024
 """Largest file: 21,000 float32 vectors of width 768. A policy that names that many nobody can review."""

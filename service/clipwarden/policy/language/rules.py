@@ -1,20 +1,18 @@
 """Rules that compare one part of a policy with another: names, texts, enforcement, dates."""
 
-import re
 from collections.abc import Iterable, Iterator
 from datetime import date
 
 from clipwarden.policy.contexts import enforced_anywhere, enforced_in
 from clipwarden.policy.language.conditions import check_conditions
+from clipwarden.policy.language.texts import check_text
 from clipwarden.policy.methods import METHODS
 from clipwarden.policy.schema import By, Category, Concept, LearnedVector, Mode, Override, Phrase, Policy
 from clipwarden.textfiles.findings import Findings, Path, Place
-from clipwarden.textfiles.values import closest
+from clipwarden.textfiles.wording import closest
 
 MAX_EMBEDDED_TEXTS = 100_000
 """Most texts after template expansion: at about 10 ms each on one core, a quarter of an hour."""
-
-_NEGATION = re.compile(r"\b(no|not|without|never|nor|none)\b|n['’]t\b", re.IGNORECASE)  # noqa: RUF001 - typed apostrophes
 
 
 def check_rules(policy: Policy, findings: Findings, *, today: date) -> None:
@@ -103,7 +101,7 @@ def _check_texts(path: Path, concept: Concept, findings: Findings) -> None:
         _check_duplicates((*path, key), phrases, findings)
         for index, phrase in enumerate(phrases):
             if isinstance(phrase, str):
-                _check_negation(findings.positions.find(*path, key, index), phrase, findings)
+                check_text(findings.positions.find(*path, key, index), phrase, findings)
     positives = {_meaning(phrase) for phrase in prompts}
     for index, phrase in enumerate(concept.negatives):
         if phrase and _meaning(phrase) in positives:
@@ -133,13 +131,6 @@ def _meaning(phrase: Phrase) -> str | bytes:
 def plain_text(text: str) -> str:
     """Return a text without differences that mean nothing: case and white space."""
     return " ".join(text.casefold().split())
-
-
-def _check_negation(place: Place, text: str, findings: Findings) -> None:
-    if match := _NEGATION.search(text):
-        message = f'CLIP ignores "{match[0]}": "{text}" matches the thing it denies.'
-        fix = "Describe what is there; put what must not be there on the other side (negatives or prompts)."
-        findings.warn(place, "negation", message, fix)
 
 
 def _check_template_texts(policy: Policy, findings: Findings) -> None:

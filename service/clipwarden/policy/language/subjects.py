@@ -17,7 +17,7 @@ from clipwarden.policy.schema import Adjustment, Category, Concept, Exemption, P
 from clipwarden.policy.subjects.rephrasing import about_anybody
 from clipwarden.policy.subjects.wordlist import Hit, WordList, as_written, word_list
 from clipwarden.textfiles.findings import Findings, Path, Positions
-from clipwarden.textfiles.values import shown
+from clipwarden.textfiles.wording import shown
 
 _SEXUAL = re.compile(
     r"(?:^|[._])(?:adult|erotic|erotica|explicit|lewd|naked|nsfw|nude|nudes|nudity|porn[a-z]*|racy|sex|sexual[a-z]*|"
