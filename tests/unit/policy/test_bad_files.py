@@ -201,7 +201,7 @@ CASES = (
     Case("waive-a-text", "wrong-type", 8, 10, "[{rule: identity,"),
     Case("waive-nonsense-rule", "unknown-value", 8, 18, "Write one of: identity"),
     Case("waive-unknown-rule", "unknown-value", 8, 18, 'Did you mean "identity"?'),
-    Case("waive-with-a-placeholder", "placeholder", 8, 36, "Say it in words"),
+    Case("waive-with-a-placeholder", "placeholder", 8, 67, "Say it in words"),
     Case("waive-without-approval", "missing-key", 8, 11, "Add `approved_by:"),
     Case("waive-without-reason", "missing-key", 8, 11, "Add `reason:"),
     Case("waive-without-rule", "missing-key", 8, 11, "Add `rule: identity`"),
