@@ -291,13 +291,16 @@ def _braces(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
+TEXTS = ("prompts", "negatives", "text", "definition", "description", "owner", "author", "approved_by", "reason")
+
+
 def tame(value: object, key: str = "") -> object:
     """Return a document whose texts are plain words, all different."""
     if isinstance(value, Mapping):
         return {name: tame(inner, name) for name, inner in value.items()}
     if isinstance(value, list):
         return [tame(inner, key) for inner in value]
-    if isinstance(value, str) and key in ("prompts", "negatives", "text", "definition", "description", "owner"):
+    if isinstance(value, str) and key in TEXTS:
         return "a thing of the kind " + "".join(f"{ord(letter):x}" for letter in value)
     return value
 
