@@ -118,7 +118,7 @@ async def test_loading_again_judges_with_the_new_vectors(toy_model: Model, tmp_p
     # The file of vectors alone changes, which is enough: the thresholds were not chosen on it.
     chosen = write(tmp_path, toy_model, special="blue").read_text()
     path.write_text(text)
-    with pytest.raises(PolicyError, match='thresholds of "reddish" were chosen on other'):
+    with pytest.raises(PolicyError, match='thresholds of "reddish" were chosen on another'):
         load_compiled(path, model=toy_model)
     path.write_text(chosen)
     async with connected(toy_model, path) as stub:
