@@ -182,6 +182,11 @@ def _require_approval(policy: Policy, done: Sequence[Rebinding], told: Metadata)
             f"{message} Say who else stands for them with --approved-by NAME, or write `mode: shadow` first. Nothing "
             "was written."
         )
+    if enforced and told.author and told.approved_by and told.approved_by.casefold() == told.author.casefold():
+        raise ConfigError(
+            f"{told.author} writes this version and cannot be the second person who stands for {', '.join(enforced)}; "
+            "name another with --approved-by, or the author with --author. Nothing was written."
+        )
 
 
 def _login() -> str:

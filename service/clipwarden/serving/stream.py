@@ -75,8 +75,10 @@ class ItemStream:
                 await self._calls.abort(exc, self._call, self._context)
             finally:
                 reader.cancel()
-                await asyncio.wait({reader})
-                self._forget_unwritten()
+                try:
+                    await asyncio.wait({reader})
+                finally:
+                    self._forget_unwritten()
             self._calls.note_ok(METHOD)
 
     async def _read(self) -> None:

@@ -23,14 +23,19 @@ _DOCUMENTS = {
 _BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 _UNSEEN = (
     "\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u2028\u2029\u2060-\u206f\u3164\ufe00-\ufe0d\uffa0"
-    "\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+    "\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e001f\U000e0080-\U000e0fff"
 )
 # Between emoji, and in scripts that are written with them, joiners are seen by what they do.
 _EMOJI = "\u2190-\u2bff\u3030\u303d\u3297\u3299\ufe0f\U0001f000-\U0001faff"
+_VARIED = rf"{_EMOJI}0-9#*\u00a9\u00ae\u203c\u2049\u2122\u2139"
+"""What an emoji may be made of by a variation selector, keycaps among them."""
+_TAGS = "\U000e0020-\U000e007e"
+"""Spell the flag of a part of a country, behind a black flag."""
 _JOINED = "\u0600-\u08ff\u0900-\u0dff"
 FORBIDDEN = re.compile(
     r"[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
-    rf"|[{_UNSEEN}{_BIDI}]|(?<![{_JOINED}])\u200c|(?<![{_EMOJI}{_JOINED}])\u200d|(?<![{_EMOJI}])[\ufe0e\ufe0f]"
+    rf"|[{_UNSEEN}{_BIDI}]|(?<![{_JOINED}])\u200c|(?<![{_EMOJI}{_JOINED}])\u200d|(?<![{_VARIED}])[\ufe0e\ufe0f]"
+    rf"|(?<![\U0001f3f4{_TAGS}])[{_TAGS}\U000e007f]"
 )
 _LINE_END = re.compile(r"\r\n|\r|\n")
 

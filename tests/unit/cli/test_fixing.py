@@ -128,6 +128,8 @@ def test_what_is_enforced_on_trust_asks_for_a_second_name(run: Run, old: Path) -
     said = " ".join(refused.stderr.split())
     assert "The numbers of colour.red are taken over on trust, and would be enforced." in said
     assert "--approved-by NAME" in said
+    same = run("lint", old, "--fix", "--author", "sam", "--approved-by", "Sam")
+    assert (same.exit_code, "cannot be the second person" in " ".join(same.stderr.split())) == (2, True)
     assert sorted(old.parent.iterdir()) == names
     edit(old, "mode: enforce", "mode: shadow")
     assert run("lint", old, "--fix", "--author", "sam").exit_code == 0

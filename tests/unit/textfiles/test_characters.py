@@ -38,6 +38,15 @@ def test_what_nobody_sees_is_refused_by_name(char: str) -> None:
         "\U0001f469\u200d\U0001f692",  # a woman who is a firefighter, by a joiner
         "\u2764\ufe0f\u200d\U0001f525",  # a heart in colour, on fire
         "\U0001f44d\U0001f3fd",
+        *(
+            "1\ufe0f\u20e3",
+            "#\ufe0f\u20e3",
+            "\u00a9\ufe0f",
+            "\u2122\ufe0f",
+            "\u2139\ufe0f",
+            "\u203c\ufe0f",
+        ),  # keycaps, signs
+        "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",  # the flag of England, by tags
         "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",  # Persian, by a non-joiner
         "\u0915\u094d\u200d\u0937",  # Devanagari, by a joiner
         "e\u0301",

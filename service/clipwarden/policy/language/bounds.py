@@ -14,17 +14,27 @@ _NEVER = ("never", "none", "no", "nothing", "off", "-", "–", "--", "n/a", "na"
 _ABSENT = {"review": "nothing is for review", "block": "nothing is blocked"}
 
 
-def read_bounds(fields: MapReader, unit: Unit | None) -> Bounds:
-    """Read `review` and `block`; the wider range holds while the unit is unknown."""
+def read_bounds(fields: MapReader, unit: Unit | None, *, inherited: bool = False) -> Bounds:
+    """Read `review` and `block`; the wider range holds while the unit is unknown.
+
+    Args:
+        fields: Of thresholds, or of what a context puts in their place.
+        unit: Of the thresholds.
+        inherited: Whether a bound that is left out is the category's own, as in a context.
+    """
     kind = replace(BOUND, low=LOWEST[unit]) if unit else BOUND
-    return Bounds(**{name: _bound(name, value, kind) for name in _ABSENT if (value := fields.get(name))})
+    found = ((name, value) for name in _ABSENT if (value := fields.get(name)))
+    return Bounds(**{name: _bound(name, value, kind, inherited=inherited) for name, value in found})
 
 
-def _bound(name: str, value: Value, kind: Number) -> float | None:
+def _bound(name: str, value: Value, kind: Number, *, inherited: bool) -> float | None:
     if value.word.casefold() not in _NEVER:
         return kind.read(value)
     message = f'{value.name} is "{value.word}", which is no number.'
-    value.error("wrong-type", message, f"Delete `{name}: {value.word}`: without `{name}` {_ABSENT[name]}.")
+    fix = f"Delete `{name}: {value.word}`: without `{name}` {_ABSENT[name]}."
+    if inherited:
+        fix = f"To allow all of it here, write `mode: disabled`; without `{name}` here, the category's own holds."
+    value.error("wrong-type", message, fix)
     return None
 
 

@@ -256,7 +256,7 @@ def _override(value: Value, thresholds: Thresholds | None) -> Override:
     fields = MapReader(value, OVERRIDE)
     if not fields.complete:
         value.error("no-bound", "This override changes nothing.", "Add `review:`, `block:` or `mode:`, or delete it.")
-    bounds = read_bounds(fields, thresholds.unit if thresholds else None)
+    bounds = read_bounds(fields, thresholds.unit if thresholds else None, inherited=True)
     override = Override(review=bounds.review, block=bounds.block, mode=fields.read("mode"))
     if thresholds:
         check_override(value, thresholds.bounds, override)
