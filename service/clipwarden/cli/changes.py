@@ -125,14 +125,19 @@ def _shown(value: object) -> str:
     if isinstance(value, dict):
         if value.keys() == {"vector", "content"}:
             return f"vector {value['vector']} ({_shown(value['content'])})"
-        pairs = value.items()
-        return ", ".join(f"{len(i)} {key}" if isinstance(i, list) else f"{key} {_shown(i)}" for key, i in pairs)
+        return ", ".join(f"{key} {_shown(inner)}" for key, inner in value.items())
+    if isinstance(value, list):  # in full: whoever approves a change reads its texts here
+        return f"[{', '.join(map(_shown_item, value))}]"
     if not isinstance(value, str):
         return json.dumps(value)
     if value.startswith("sha256:"):
         return f"{value[:SHORT_DIGEST]}..."
     # A word of the language reads without quotes, a text of the author's own with them.
     return value if value.isidentifier() else _quoted(value)
+
+
+def _shown_item(value: object) -> str:
+    return f"({_shown(value)})" if isinstance(value, dict) else _quoted(value)
 
 
 def _quoted(value: object) -> str:

@@ -166,7 +166,8 @@ def _unbound(category: Category, why: Unbound, *, enforced: bool) -> str:
 
 def _choose(why: Unbound, digest: str, ways: _Ways, *, asked: str | None, trusted: bool, enforced: bool) -> str:
     """Say how thresholds come to hold: as they did, on trust, or by somebody who looks at the scores."""
-    line = f"add to them `chosen_on: {_by_hand(digest, enforced=enforced)}`"
+    written = f"`chosen_on: {_by_hand(digest, enforced=enforced)}`"
+    line = f"add to them {written}" if why is Unbound.NOT_CHOSEN else f"write {written} in place of the old one"
     if asked:  # whose own mend will move the digest again
         line = f'mend the calibration of "{asked}" first, after which lint prints the line to add'
     look = f"compare them with the scores of your images ({ways.look}{', in shadow' if enforced else ''}), and {line}"

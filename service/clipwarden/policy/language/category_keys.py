@@ -46,7 +46,7 @@ CHOSEN_ON = Keys(
                 help={"fit": "a tool, on images", "hand": "a person, who gives a `reason`"},
             ),
             help="who chose them: a tool on images, or a person",
-            default="fit",
+            required=True,
         ),
         Key(
             name="reason",
