@@ -99,7 +99,7 @@ def test_changes_are_said_by_category_in_the_order_of_the_page(run: Run, policy_
         (
             "attributes:\n",
             'attributes:\n- {id: shop, prompts: ["a shop", "a till"]}\n',
-            "+ added: prompts ["a shop", "a till"], templates ["{}", "a photo of {}"], scoring method margin, pool max",
+            '+ added: prompts ["a shop", "a till"], templates ["{}", "a photo of {}"], scoring method margin, pool max',
         ),
         ('"Red."', '"Red."\n  reason_code: R-1', '+ reason_code: added "R-1"'),
         ("on_error: review", "on_error: block", "~ defaults.on_error: from review to block"),
