@@ -117,13 +117,23 @@ def test_minors_are_refused_in_every_prompt_and_template() -> None:
             (name, True)
             for name in ("sexual", "sexual.nudity", "sexual_content", "sexuality", "nudity", "nsfw", "porn")
         ),
-        *((name, True) for name in ("pornography.drawn", "adult", "adult_content", "art.nude", "sex", "explicit_art")),
+        *((name, True) for name in ("pornography.drawn", "adult", "adult_content", "art.nude", "sex", "explicit")),
+        *((name, True) for name in ("sexy", "hentai", "fetish", "lingerie", "genitals", "nudist", "suggestive")),
+        *((name, True) for name in ("sexual.suggestive", "adult.sexual", "sexual_explicit", "sex_ed.porn", "art.sex")),
         *((name, False) for name in ("weapons", "adulthood", "sexism", "nudge", "sussex", "hate.lewdness")),
+        *((name, False) for name in ("violence.explicit", "drugs.suggestive", "adult_beverages", "sex_ed")),
+        *((name, False) for name in ("health.sex_education", "explicit_art")),
     ],
 )
 def test_minors_are_refused_in_negatives_that_would_hide_them(name: str, refused: bool) -> None:  # noqa: FBT001
     text = policy('prompts: ["a scene"], negatives: ["children in a playground"]', name=name)
     assert found(text) == ([(*REFUSED, 4)] if refused else [])
+
+
+@pytest.mark.parametrize(("name", "word"), [("art.nude_scenes", "nude"), ("adult_content", "adult")])
+def test_the_word_that_makes_an_id_sexual_is_told(name: str, word: str) -> None:
+    with pytest.raises(PolicyError, match=rf'negative of "{name}", which is about sex by "{word}", it would hide'):
+        parse_policy(policy('prompts: ["a scene"], negatives: ["children in a playground"]', name=name))
 
 
 def test_minors_cannot_be_waived() -> None:

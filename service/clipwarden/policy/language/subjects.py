@@ -20,10 +20,11 @@ from clipwarden.textfiles.findings import Findings, Path, Positions
 from clipwarden.textfiles.wording import shown
 
 _SEXUAL = re.compile(
-    r"(?:^|[._])(?:adult|erotic|erotica|explicit|lewd|naked|nsfw|nude|nudes|nudity|porn[a-z]*|racy|sex|sexual[a-z]*|"
-    r"suggestive|topless|xxx)(?:$|[._])"
+    r"(?:^|[._])(erotic|erotica|fetish|genitals|hentai|lewd|lingerie|naked|nsfw|nude|nudes|nudist|nudity|porn[a-z]*|racy|"
+    r"sex(?![._]ed(?:ucation)?(?:$|[._]))|sexual[a-z]*|sexy|topless|xxx)(?:$|[._])|"
+    r"^(adult|explicit|suggestive)(?:_content)?$"
 )
-"""A word in the id of a concept whose negatives may name no minors either."""
+"""The word in the id of a concept whose negatives may name no minors either."""
 _GLUED = re.compile(r"\w\{\}|\{\}\w")
 """A template that makes one word of its own letters and the prompt's."""
 _KIND = "a model that is told to look for people of a kind finds people of that kind."
@@ -152,11 +153,11 @@ def _check_minors(path: Path, concept: Concept, findings: Findings) -> None:
     for named in _named("minors", path, concept, findings.positions):
         message = f"{named.told} is about minors, by {named.words}, whom no prompt may name. {_NO_SAFEGUARD}"
         findings.error(findings.positions.find(*named.path), "minors", message, f"Delete it; {_HASHES}")
-    if _SEXUAL.search(concept.id):
+    if sexual := _SEXUAL.search(concept.id):
         for named in _named("minors", path, concept, findings.positions, side="negatives"):
             message = (
-                f'{named.told} is about minors, by {named.words}: as a negative of "{concept.id}" it would hide what a '
-                f"person must see. {_NO_SAFEGUARD}"
+                f'{named.told} is about minors, by {named.words}: as a negative of "{concept.id}", which is about sex '
+                f'by "{sexual[1] or sexual[2]}", it would hide what a person must see. {_NO_SAFEGUARD}'
             )
             findings.error(findings.positions.find(*named.path), "minors", message, f"Delete it; {_HASHES}")
 

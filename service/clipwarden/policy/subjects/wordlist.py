@@ -44,7 +44,12 @@ _USES: Mapping[str, tuple[str, ...]] = {
     "by birth": (*_BY_BIRTH, *_WORKERS, "{} porn", "{} pornography"),
 }
 """Phrases in which a word that goes with things too is about people."""
-_DIGITS = {"minor_numbers": range(18), "limit_numbers": range(6, 19), "adult_numbers": range(18, 120)}
+_DIGITS = {
+    "minor_numbers": range(18),
+    "teen_numbers": range(10, 18),
+    "limit_numbers": range(6, 19),
+    "adult_numbers": range(18, 120),
+}
 """Ages in digits that stand beside those in words."""
 
 
