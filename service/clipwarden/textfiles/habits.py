@@ -7,7 +7,7 @@ from itertools import islice
 from clipwarden.textfiles.edits import column_of, fix_of
 from clipwarden.textfiles.findings import Findings, Place
 from clipwarden.textfiles.indents import SOFT_SPACE, guessed_widths
-from clipwarden.textfiles.sections import Lines
+from clipwarden.textfiles.sections import Lines, inside_texts, outline_of
 from clipwarden.textfiles.spots import QUOTED, says_something
 
 MOST_SINGLE = 5
@@ -24,6 +24,8 @@ _LOOSE = re.compile(
     rf"^ *-? *{SOFT_SPACE}|{SOFT_SPACE} *$|{SOFT_SPACE} *[:#]|(?:^|[{{,\[]|- ) *[\w.-]+ *: *{SOFT_SPACE}"
 )
 """A non-breaking space where YAML wants a plain one; inside a text it does no harm."""
+_OPENED = re.compile(rf"(?:^|[:-](?: |{SOFT_SPACE}))(?: |{SOFT_SPACE})*[\[{{]")
+"""A list or map begins; a bracket inside a text begins none."""
 _LOOSE_ITEM = re.compile(rf", *{SOFT_SPACE}")
 
 
@@ -35,10 +37,14 @@ def mend_habits(lines: Lines, findings: Findings) -> Lines:
         findings: Receives one finding for each kind, but for each line where they are few.
 
     Returns:
-        As many lines, of two versions that met those of the first.
+        As many lines; those of before where the file can be read and says the same without a mend. Of two
+        versions that met those of the first.
     """
     for habit in (_merged, _fences, _mail_quotes, _soft_spaces, _tabs):
-        lines = habit(lines, findings)
+        mended = habit(lines, Findings(findings.file))
+        # Where the file says the same either way, the slip is a part of some text.
+        if mended != lines and ((outline := outline_of(lines)) is None or outline != outline_of(mended)):
+            lines = habit(lines, findings)
     return lines
 
 
@@ -100,7 +106,9 @@ def _fences(lines: Lines, findings: Findings) -> Lines:
 
 
 def _mail_quotes(lines: Lines, findings: Findings) -> Lines:
-    mended = {index: line[match.end() :] for index, line in enumerate(lines) if (match := _MAIL.match(line))}
+    inside = inside_texts(lines)
+    quoted = ((index, match) for index, line in enumerate(lines) if (match := _MAIL.match(line)))
+    mended = {index: lines[index][match.end() :] for index, match in quoted if index not in inside}
     if mended:
         message = "A > at the beginning of a line is how mails quote each other, and no part of a policy."
         first = min(mended)
@@ -111,7 +119,9 @@ def _mail_quotes(lines: Lines, findings: Findings) -> Lines:
 
 def _soft_spaces(lines: Lines, findings: Findings) -> Lines:
     soft = re.compile(SOFT_SPACE)
-    loose = {index: soft.sub(" ", line) for index, line in enumerate(lines) if soft.search(line) and _is_loose(line)}
+    inside = inside_texts(lines)
+    found = [index for index, line in enumerate(lines) if soft.search(line) and index not in inside]
+    loose = {index: soft.sub(" ", lines[index]) for index in found if _is_loose(lines[index])}
     if len(loose) > 1:
         count = len(soft.findall("".join(lines)))
         message = f"This file has {count} non-breaking spaces, the first being here; YAML takes them for letters."
@@ -127,12 +137,14 @@ def _soft_spaces(lines: Lines, findings: Findings) -> Lines:
 def _is_loose(line: str) -> bool:
     bare = re.sub(QUOTED, lambda match: "x" * len(match[0]), line)
     bare = re.sub(r"(?:^|(?<=\s))#.*", "", bare)
-    opened = next((index for index, letter in enumerate(bare) if letter in "[{"), len(bare))
-    return bool(_LOOSE.search(bare) or _LOOSE_ITEM.search(bare, opened))
+    opened = _OPENED.search(bare)
+    return bool(_LOOSE.search(bare) or (opened and _LOOSE_ITEM.search(bare, opened.end())))
 
 
 def _tabs(lines: Lines, findings: Findings) -> Lines:
-    found = {index: match[0] for index, line in enumerate(lines) if (match := _TAB_INDENT.match(line))}
+    inside = inside_texts(lines)
+    indents = ((index, match[0]) for index, line in enumerate(lines) if (match := _TAB_INDENT.match(line)))
+    found = {index: indent for index, indent in indents if index not in inside}
     if not found:
         return lines
     widths = guessed_widths(lines, found)

@@ -59,17 +59,29 @@ def _hidden_dash(spot: Spot) -> Iterator[Mend]:
 
 
 def _is_repeated(spot: Spot, width: int, *, first: str) -> bool:
-    """Tell whether keys below a line stand above it too, in one item of a list that begins with the key `first`."""
-    above: set[str] = set()
+    """Tell whether the key `first` opens a second item: it and keys below stand above too, in one item of a list.
+
+    The key that begins the item above must be among them, and the line above `first` must not repeat a key itself:
+    the item would begin there.
+    """
+    above: list[str] = []
     for line in reversed(spot.lines[max(0, spot.index - _MOST_LINES) : spot.index]):
         if not says_something(line):
             continue
         key = _KEY.match(line)
         if key and indent_of(line) == width:
-            above.add(key[1])
+            above.append(key[1])
         elif indent_of(line) < width:
-            begins = key is not None and indent_of(line) == width - 2 and line.lstrip().startswith("- ")
-            return begins and key is not None and key[1] == first and not above.isdisjoint(_keys_below(spot, width))
+            if key is None or indent_of(line) != width - 2 or not line.lstrip().startswith("- "):
+                return False
+            above.append(key[1])
+            below = set(_keys_below(spot, width))
+            return (
+                first in above
+                and key[1] in {first, *below}
+                and not below.isdisjoint(above)
+                and above[0] not in above[1:]
+            )
     return False
 
 

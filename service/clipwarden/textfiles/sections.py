@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 import yaml
 
-from clipwarden.textfiles.spots import indent_of, says_something
+from clipwarden.textfiles.spots import QUOTED, indent_of, says_something
 
 Lines = tuple[str, ...]
 MAX_SECTION = 20_000
@@ -13,6 +14,10 @@ MAX_SECTION = 20_000
 
 _DEEPEST = 20
 """Levels of a section, more than any file that is read has; PyYAML takes the square of them."""
+
+_BLOCK_TEXT = re.compile(r"( *)((?:- +)*)([\w.-]+ *: +)?[|>][-+0-9]*\s*(?:#.*)?")
+_OPEN_QUOTE = re.compile(r"\s*(?:- +)*(?:[\w.-]+ *: +)?(?:[\[{].*?)?(\"[^\"]*|'[^']*)")
+_CLOSED = {'"': re.compile(r'[^"]*"\s*[,\]}]*\s*(?:#.*)?'), "'": re.compile(r"[^']*'\s*[,\]}]*\s*(?:#.*)?")}
 
 
 def pieces(lines: Lines, mended: Lines, index: int, size: int, *, whole: bool) -> tuple[Lines, Lines]:
@@ -80,3 +85,35 @@ def shape_of(lines: Sequence[str]) -> tuple[str, ...] | None:
     except (yaml.YAMLError, ValueError, OverflowError):
         return None
     return None if "ScalarEvent" in events[2:3] or events.count("DocumentStartEvent") > 1 else tuple(events)
+
+
+def outline_of(lines: Sequence[str]) -> tuple[object, ...] | None:
+    """Return a file's shape, its keys, and its unquoted texts but for their blanks; None where `shape_of` has none."""
+    shape = shape_of(lines)
+    if shape is None:
+        return None
+    tokens = list(yaml.scan("\n".join(lines), Loader=yaml.SafeLoader))
+    texts = [token for token in tokens if isinstance(token, yaml.ScalarToken)]
+    pairs = [(before, token) for before, token in pairwise(tokens) if isinstance(token, yaml.ScalarToken)]
+    keys = tuple(token.value for before, token in pairs if isinstance(before, yaml.KeyToken))
+    return shape, keys, tuple("".join(token.value.split()) if token.plain else None for token in texts)
+
+
+def inside_texts(lines: Lines) -> frozenset[int]:
+    """Return the indices of lines that go on with a text: behind | or >, or in a quote that an earlier line opened."""
+    inside: set[int] = set()
+    for index, line in enumerate(lines):
+        if index in inside:
+            continue
+        below = range(index + 1, len(lines))
+        if match := _BLOCK_TEXT.fullmatch(line):
+            width = len(match[1]) + (len(match[2]) if match[3] else max(0, len(match[2]) - 2))
+            end = next((at for at in below if lines[at].strip(" ") and indent_of(lines[at]) <= width), len(lines))
+            inside.update(range(index + 1, end))
+        elif match := _OPEN_QUOTE.fullmatch(re.sub(QUOTED, "x", line)):
+            quote = match[1][0]
+            end = next((at for at in below if quote in lines[at]), index)
+            # Where the next quote closes nothing the one above is a slip.
+            if _CLOSED[quote].fullmatch(lines[end]):
+                inside.update(range(index + 1, end + 1))
+    return frozenset(inside)

@@ -261,6 +261,53 @@ def test_no_value_is_offered_that_the_author_did_not_write(typed: str) -> None:
     assert not any(foreign.search(problem.fix) for problem in problems)
 
 
+SOUND = {
+    "a paragraph begins with an ideographic space": "|\n    \u3000一段\n    \u3000二段",
+    "a price in a block": "|\n    Preis:\u00a05 EUR",
+    "a line of a folded text ends with a soft space": ">\n    eins\u00a0\n    zwei",
+    "brackets in a block": "|\n    a [b,\u00a0c]",
+    "a quoted text goes on with >": '"eins\n> zwei"',
+    "a quoted text goes on with a soft space": '"eins\n    \u00a0zwei"',
+    "a tab in a block": "|\n    eins\n    \tzwei",
+    "brackets in a plain text": "a [gun,\u00a0pistol]",
+    "a plain text ends with a soft space": "a gun\u3000",
+}
+
+
+@pytest.mark.parametrize("typed", SOUND.values(), ids=SOUND)
+def test_what_stands_inside_a_text_is_no_habit(typed: str) -> None:
+    text = GOOD.replace('"Real firearms or blades shown as weapons."', typed)
+    assert lint(text) == ()
+
+
+@pytest.mark.parametrize("typed", list(SOUND.values())[:-1], ids=list(SOUND)[:-1])
+def test_a_slip_elsewhere_makes_no_habit_of_what_stands_inside_a_text(typed: str) -> None:
+    slip = next(mistake for mistake in MISTAKES if mistake.name == "long-dash-from-word")
+    text = slip.text.replace('"Real firearms or blades shown as weapons."', typed)
+    broken = text.replace("  severity: 1\n", "  severity 1\n")
+    said = [problem.message for each in (text, broken) for problem in lint(each)]
+    assert said
+    assert not any(re.search(r"\bmails\b|non-breaking|\btabs?\b", each) for each in said)
+
+
+def test_brackets_in_a_plain_item_are_no_habit() -> None:
+    assert lint(GOOD.replace("- a toy water gun", "- a toy [water gun,\u00a0pistol]")) == ()
+
+
+@pytest.mark.parametrize("typed", ["severity\u00a0: 3", "severity: 3\u00a0", "severity: \u00a03", "severity:\u00a03"])
+def test_a_soft_space_around_a_key_or_a_number_is_answered(typed: str) -> None:
+    (problem,) = lint(GOOD.replace("  severity: 3\n", f"  {typed}\n"))
+    assert problem.line == GOOD[: GOOD.index("  severity: 3\n")].count("\n") + 1
+    assert "`severity" in problem.fix
+
+
+def test_an_item_without_its_dash_begins_where_keys_begin_to_repeat() -> None:
+    text = GOOD.replace("- id: weapons\n  severity: 3\n", "- severity: 3\n  id: weapons\n")
+    (problem,) = lint(text.replace("- id: tobacco\n", "  id: tobacco\n"))
+    assert problem.line == text[: text.index("- id: tobacco")].count("\n") + 1
+    assert "`- id: tobacco`" in problem.fix
+
+
 # Below: the same slips in policies that nobody wrote.
 
 
