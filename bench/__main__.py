@@ -6,12 +6,13 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
-from bench import scoring, serving
+from bench import candidates, scoring, serving
 from bench.measure import Ratio, describe_machine, stay_on_one_core
 
 BENCHMARKS: dict[str, Callable[[], list[Ratio]]] = {
     "scoring": scoring.run,
     "serving": serving.run,
+    "candidates": candidates.run,
 }
 
 
@@ -49,7 +50,7 @@ def _as_text(machine: dict[str, str], results: dict[str, list[Ratio]]) -> str:
     for name, ratios in results.items():
         lines += [
             "",
-            f"{name}, processor time on one core, median of {ratios[0].cost.rounds} rounds (best in brackets)",
+            f"{name}, on one core, median of {ratios[0].cost.rounds} rounds (best in brackets)",
         ]
         lines += [_line(ratio) for ratio in ratios]
     return "\n".join(lines)
@@ -58,7 +59,7 @@ def _as_text(machine: dict[str, str], results: dict[str, list[Ratio]]) -> str:
 def _line(ratio: Ratio) -> str:
     cost, reference = ratio.cost, ratio.reference
     times = (
-        f"{cost.median_seconds * 1e6:.0f} ({cost.best_seconds * 1e6:.0f}) us"
+        f"{ratio.clock}: {cost.median_seconds * 1e6:.0f} ({cost.best_seconds * 1e6:.0f}) us"
         f" / {reference.median_seconds * 1e3:.1f} ({reference.best_seconds * 1e3:.1f}) ms"
     )
     bar = "" if ratio.bar is None else f"; bar {ratio.bar:.1%}: {'met' if ratio.holds else 'MISSED'}"

@@ -1,4 +1,4 @@
-"""Time pieces of work side by side, in processor time, and say on what machine it was."""
+"""Time pieces of work side by side, and say on what machine it was."""
 
 import os
 import platform
@@ -12,7 +12,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Timing:
-    """How much processor time one piece of work took.
+    """How much time one piece of work took.
 
     Attributes:
         median_seconds: Over all rounds.
@@ -34,12 +34,14 @@ class Ratio:
         cost: The numerator.
         reference: The denominator.
         bar: The most that the ratio of medians may be, or None where there is no promise.
+        clock: What both were timed by.
     """
 
     name: str
     cost: Timing
     reference: Timing
     bar: float | None = None
+    clock: str = "processor time"
 
     @property
     def of_medians(self) -> float:
@@ -58,7 +60,12 @@ class Ratio:
 
 
 def time_together(
-    works: Mapping[str, Callable[[], object]], *, rounds: int, calls: Mapping[str, int] | None = None
+    works: Mapping[str, Callable[[], object]],
+    *,
+    rounds: int,
+    calls: Mapping[str, int] | None = None,
+    clock: Callable[[], float] = time.process_time,
+    settle: Callable[[], object] = lambda: None,
 ) -> dict[str, Timing]:
     """Time several pieces of work in turn, so that a busy machine disturbs them alike.
 
@@ -66,6 +73,9 @@ def time_together(
         works: Name to work.
         rounds: How often each is timed, after one round that is not.
         calls: Calls in one timing, for work too short for the clock; 1 where left out.
+        clock: Processor time of all our threads, unless it is about waiting: other programs may share the core, and
+            would weigh on long work, which they interrupt, more than on short.
+        settle: Called after each timing and not timed: waits for what a work leaves behind, or the next would pay.
 
     Returns:
         Name to the time of one call.
@@ -73,7 +83,8 @@ def time_together(
     seconds: dict[str, list[float]] = {name: [] for name in works}
     for round_ in range(rounds + 1):
         for name, work in works.items():
-            taken = _seconds_per_call(work, (calls or {}).get(name, 1))
+            taken = _seconds_per_call(work, (calls or {}).get(name, 1), clock)
+            settle()
             if round_ > 0:  # The first fills caches.
                 seconds[name].append(taken)
     return {
@@ -82,13 +93,11 @@ def time_together(
     }
 
 
-def _seconds_per_call(work: Callable[[], object], calls: int) -> float:
-    # Processor time of all our threads, not the clock on the wall: other programs may share the core, and would
-    # weigh on long work, which they interrupt, more than on short.
-    start = time.process_time()
+def _seconds_per_call(work: Callable[[], object], calls: int, clock: Callable[[], float]) -> float:
+    start = clock()
     for _ in range(calls):
         work()
-    return (time.process_time() - start) / calls
+    return (clock() - start) / calls
 
 
 def stay_on_one_core() -> None:

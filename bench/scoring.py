@@ -13,6 +13,7 @@ from bench.vit import VIT_B_32, Geometry, int8_vit
 from clipwarden.policy.bundle.compile import bind_policy
 from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.bundle.embedding import ModelFacts
+from clipwarden.policy.lines import choose_lines
 from clipwarden.policy.schema import (
     Attribute,
     Bounds,
@@ -104,7 +105,7 @@ def make_compiled(pool: Pool, *, texts: int = TEXTS, seed: int = 0) -> CompiledP
     facts = ModelFacts(
         name="bench", fingerprint="sha256:" + "0" * 64, dim=VIT_B_32.dim, logit_scale=100.0, logit_bias=None
     )
-    return bind_policy(policy, vectors, rows[texts:], facts)
+    return bind_policy(choose_lines(policy, facts.fingerprint), vectors, rows[texts:], facts)
 
 
 def _category(number: int, texts: list[str], pool: Pool) -> Category:

@@ -3,8 +3,8 @@
 import asyncio
 import io
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Self
 
@@ -15,7 +15,7 @@ from PIL import Image
 from bench.measure import Ratio, time_together
 from bench.scoring import make_compiled
 from bench.vit import VIT_B_32, Geometry, int8_vit
-from clipwarden.engine.snapshot import make_snapshot
+from clipwarden.engine.snapshot import Snapshot, make_snapshot
 from clipwarden.modelfolder.encoder import ImageEncoder
 from clipwarden.modelfolder.load import Model, Runtime
 from clipwarden.modelfolder.manifest import Golden, ModelManifest, Preprocessing
@@ -46,12 +46,12 @@ def run(*, rounds: int = 8, geometry: Geometry = VIT_B_32, folder: Path | None =
     """
     model = make_model(int8_vit(geometry, folder=folder), geometry)
     pixels = np.zeros((BATCH, geometry.side, geometry.side, 3), dtype=np.uint8)
-    small, photo = _jpeg(geometry.side, geometry.side), _jpeg(*PHOTO)
-    with _serving(model) as moderate:
+    small, photo = jpeg(geometry.side, geometry.side), jpeg(*PHOTO)
+    with ServerLoop(make_snapshot(model, [make_compiled(Pool.MAX)])) as server:
         works: dict[str, Callable[[], object]] = {
             "encode": lambda: model.image.encode(pixels),
-            f"{geometry.side}x{geometry.side} JPEG": lambda: moderate(small),
-            f"{PHOTO[0]}x{PHOTO[1]} JPEG": lambda: moderate(photo),
+            f"{geometry.side}x{geometry.side} JPEG": lambda: server.moderate(small, at_once=BATCH),
+            f"{PHOTO[0]}x{PHOTO[1]} JPEG": lambda: server.moderate(photo, at_once=BATCH),
         }
         timings = time_together(works, rounds=rounds)
     encode = timings.pop("encode")
@@ -85,11 +85,15 @@ def make_model(image: Path, geometry: Geometry) -> Model:
     )
 
 
-class _Loop:
-    """An event loop in a thread of its own, with a server and a client on it."""
+class ServerLoop:
+    """An event loop in a thread of its own, with a server and a client on it.
 
-    def __init__(self, model: Model) -> None:
-        self._model = model
+    Args:
+        snapshot: What to judge with.
+    """
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._stack = AsyncExitStack()
@@ -109,31 +113,28 @@ class _Loop:
         settings = Settings(
             listen="127.0.0.1:0", metrics_listen=None, max_batch=BATCH, decode_threads=1, drain_delay_seconds=0
         )
-        snapshot = make_snapshot(self._model, [make_compiled(Pool.MAX)])
-        server = await self._stack.enter_async_context(running_server(settings, snapshot))
-        channel = await self._stack.enter_async_context(grpc.aio.insecure_channel(str(server.address)))
+        self._server = await self._stack.enter_async_context(running_server(settings, self._snapshot))
+        channel = await self._stack.enter_async_context(grpc.aio.insecure_channel(str(self._server.address)))
         self._stub = moderation_pb2_grpc.ModerationServiceStub(channel)
 
-    def moderate(self, data: bytes) -> None:
-        """Judge one image BATCH times at once."""
-        asyncio.run_coroutine_threadsafe(self._moderate(data), self._loop).result()
+    def moderate(self, data: bytes, *, at_once: int = 1) -> None:
+        """Judge one image, or the same one several times at once."""
+        asyncio.run_coroutine_threadsafe(self._moderate(data, at_once), self._loop).result()
 
-    async def _moderate(self, data: bytes) -> None:
+    async def _moderate(self, data: bytes, at_once: int) -> None:
         request = pb.ModerateRequest(image=pb.ImageSource(data=data))
 
         async def one() -> None:
             await self._stub.Moderate(request)
 
-        await asyncio.gather(*(one() for _ in range(BATCH)))
+        await asyncio.gather(*(one() for _ in range(at_once)))
+
+    def settle(self) -> None:
+        """Wait until all candidates have judged what was answered."""
+        asyncio.run_coroutine_threadsafe(self._server.candidates.wait_idle(), self._loop).result()
 
 
-@contextmanager
-def _serving(model: Model) -> Iterator[Callable[[bytes], None]]:
-    with _Loop(model) as loop:
-        yield loop.moderate
-
-
-def _jpeg(width: int, height: int) -> bytes:
+def jpeg(width: int, height: int) -> bytes:
     """Encode a picture with something to see at every scale: a photograph costs as much to decode."""
     generator = np.random.default_rng(0)
     coarse = Image.fromarray(generator.integers(0, 256, (height // 8, width // 8, 3), dtype=np.uint8))

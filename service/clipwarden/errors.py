@@ -18,8 +18,8 @@ ClipwardenError
 └── ClientError             a call to a server failed (its own tree is in `clipwarden.client.errors`)
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -109,6 +109,8 @@ class Severity(StrEnum):
 
     ERROR = "error"
     WARNING = "warning"
+    NOTE = "note"
+    """Nothing to mend: what somebody approved, shown as long as it stands; or what was counted."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,22 +122,32 @@ class Problem:
         line: 1-based; 0 when the finding is about the whole file.
         column: 1-based; 0 when the finding is about the whole file.
         message: What is wrong.
-        fix: What to write instead.
-        severity: Error (refused) or warning (reported).
+        fix: What to write instead; empty where there is nothing to mend.
+        severity: Error (refused), warning or note (reported).
         code: Stable short name of the rule, such as `unknown-key`.
+        strict: Whether `lint` refuses what loads with this warning: a running service need not stop for it, a new
+            version of the policy should.
+        facts: Further keys of `lint --json`, as JSON values.
     """
 
     file: str
     line: int
     column: int
     message: str
-    fix: str
+    fix: str = ""
     severity: Severity = Severity.ERROR
     code: str
+    strict: bool = False
+    facts: Mapping[str, object] = field(default_factory=dict, compare=False)
 
     def __str__(self) -> str:
         """Render as `file:line:column: severity: message. fix [code]`, as compilers do."""
-        return f"{self.file}:{self.line}:{self.column}: {self.severity}: {self.message} {self.fix} [{self.code}]"
+        return " ".join(filter(None, (self.where, f"{self.severity}:", self.message, self.fix, f"[{self.code}]")))
+
+    @property
+    def where(self) -> str:
+        """The place as compilers write it, `file:line:column:`, or `file:` for the whole file."""
+        return f"{self.file}:{self.line}:{self.column}:" if self.line else f"{self.file}:"
 
 
 class PolicyError(ClipwardenError):

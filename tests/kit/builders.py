@@ -16,6 +16,7 @@ from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.bundle.embedding import ModelFacts
 from clipwarden.policy.bundle.vectors import embedded_texts, scored_concepts
 from clipwarden.policy.digest import fit_digest
+from clipwarden.policy.lines import choose_lines
 from clipwarden.policy.schema import (
     Adjustment,
     Attribute,
@@ -30,6 +31,7 @@ from clipwarden.policy.schema import (
     Method,
     Mode,
     ModelBinding,
+    Override,
     Policy,
     Pool,
     Prompt,
@@ -79,7 +81,7 @@ def make_category(
     block: float | None = None,
     bias: float | None = None,
     exemptions: Iterable[Exemption] = (),
-    contexts: Mapping[str, Bounds] | None = None,
+    contexts: Mapping[str, Override] | None = None,
     adjustments: Iterable[Adjustment] = (),
     head: Head = (),
 ) -> Category:
@@ -164,9 +166,11 @@ def compile_with_random_vectors(
 ) -> CompiledPolicy:
     """Compile a policy with a random unit vector for each text; the same text always gets the same vector.
 
-    The background is the mean of 300 random unit vectors. Calibrations count as fitted on the policy as it is.
+    The background is the mean of 300 random unit vectors. Calibrations count as fitted, and thresholds as
+    chosen, on the policy as it is.
     """
-    policy = replace(policy, categories=tuple(_fitted(category, policy) for category in policy.categories))
+    fitted = replace(policy, categories=tuple(_fitted(category, policy) for category in policy.categories))
+    policy = choose_lines(fitted, FINGERPRINT)
     texts = sorted(embedded_texts(policy))
     vectors = dict(zip(texts, unit_vectors(len(texts), dim, seed=seed), strict=True))
     facts = ModelFacts(name="random", fingerprint=FINGERPRINT, dim=dim, logit_scale=logit_scale, logit_bias=logit_bias)

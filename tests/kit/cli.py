@@ -8,6 +8,7 @@ from typer.testing import Result
 
 from clipwarden.modelfolder.fingerprint import fingerprint
 from clipwarden.modelfolder.load import load_manifest
+from kit.lines import chosen_text
 from kit.pictures import encode, natural_picture
 
 POLICY = """\
@@ -45,7 +46,7 @@ Run = Callable[..., Result]
 
 
 def write_policy(path: Path, toy_folder: Path, *, mode: str) -> Path:
-    path.write_text(POLICY.format(fingerprint=fingerprint(load_manifest(toy_folder)), mode=mode))
+    path.write_text(chosen_text(POLICY.format(fingerprint=fingerprint(load_manifest(toy_folder)), mode=mode)))
     return path
 
 

@@ -35,6 +35,7 @@ _ESTIMATES: dict[CodeType, Callable[[dict[str, Any]], float]] = {
         given["judged"], return_embeddings=given["return_embeddings"]
     ),
     wire_policy.policy.__code__: lambda given: wire_policy.microseconds(given["selection"]),
+    wire_policy.policy_list.__code__: lambda given: wire_policy.list_microseconds(given["snapshot"], given["ids"]),
 }
 
 

@@ -9,14 +9,17 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from clipwarden.policy.language.concept_keys import SAID
 from clipwarden.policy.language.learned import BundleTensors, bundle_tensors
 from clipwarden.policy.methods import METHODS
 from clipwarden.policy.schema import (
     Adjustment,
     Attribute,
     Bounds,
+    By,
     Calibration,
     Category,
+    ChosenOn,
     Context,
     Exemption,
     Head,
@@ -26,13 +29,17 @@ from clipwarden.policy.schema import (
     Method,
     Mode,
     ModelBinding,
+    Override,
     Phrase,
     Policy,
     Pool,
     Prompt,
     Thresholds,
     Verdict,
+    Waivable,
+    Waiver,
 )
+from clipwarden.policy.subjects.wordlist import word_list
 
 FINGERPRINT = "sha256:" + "ab" * 32
 DIM = 8
@@ -88,6 +95,9 @@ class FakeTokenizer:
     def content_tokens(self, text: str) -> int:
         return len(text.split())
 
+    def pieces(self, text: str) -> Sequence[str | None]:
+        return text.split()
+
 
 @dataclass
 class FakeText:
@@ -130,8 +140,12 @@ def unit_vector(text: str, dim: int = DIM) -> NDArray[np.float32]:
 
 WORDS = st.text(alphabet="abcdefghijklmnopqrstuvwxyzäß'\"\\:#{}&*!%@éΩ猫🐈-,[]", min_size=1, max_size=12)
 TEXTS = (
-    st.lists(WORDS, min_size=1, max_size=4).map(" ".join).filter(lambda text: "{}" not in text and text == text.strip())
+    st.lists(WORDS, min_size=1, max_size=4)
+    .map(" ".join)
+    .filter(lambda text: "{}" not in text and text == text.strip() and not word_list("minors").find(text))
 )
+SAID_TEXTS = TEXTS.filter(lambda text: SAID.pattern.fullmatch(text) is not None)
+"""Texts that say something, unlike dots left in."""
 IDS = st.from_regex(r"[a-z][a-z0-9_]{0,6}(\.[a-z0-9_]{1,5})?", fullmatch=True)
 NAMES = st.from_regex(r"[a-z][a-z0-9_.-]{0,10}", fullmatch=True)
 TEMPLATES = st.lists(
@@ -147,7 +161,8 @@ def _meaning(phrase: Phrase) -> str | bytes:
 @st.composite
 def learned_vectors(draw: st.DrawFn, dim: int = DIM) -> LearnedVector:
     """Draw a vector as a file would have given it: of unit length, without -0.0."""
-    return LearnedVector(name=draw(NAMES), values=unit_vector(draw(st.text(max_size=3)), dim).astype("<f4").tobytes())
+    name = draw(NAMES.filter(lambda name: not word_list("minors").find(name)))
+    return LearnedVector(name=name, values=unit_vector(draw(st.text(max_size=3)), dim).astype("<f4").tobytes())
 
 
 @st.composite
@@ -188,8 +203,16 @@ def _concept_parts(draw: st.DrawFn, name: str) -> dict[str, object]:
         prevalence=st.floats(0, 1, exclude_min=True, exclude_max=True),
         fitted_on=DIGESTS,
     )
+    waivers = st.builds(
+        Waiver,
+        rule=st.sampled_from(Waivable),
+        texts=st.lists(TEXTS, min_size=1, max_size=3).map(tuple),
+        reason=SAID_TEXTS,
+        approved_by=SAID_TEXTS,
+    )
+    waive = tuple(draw(st.lists(waivers, max_size=2)))
     if method is Method.HEAD:
-        bare = {"id": name, "prompts": (), "templates": (), "method": method}
+        bare = {"id": name, "prompts": (), "templates": (), "method": method, "waive": waive}
         return {**bare, "head": draw(heads()), "calibration": draw(st.none() | calibration)}
     return {
         "id": name,
@@ -199,6 +222,7 @@ def _concept_parts(draw: st.DrawFn, name: str) -> dict[str, object]:
         "method": method,
         "pool": pool,
         "calibration": draw(st.none() | calibration) if "calibration" in takes else None,
+        "waive": waive,
     }
 
 
@@ -212,26 +236,35 @@ def _bounds(draw: st.DrawFn, low: float) -> Bounds:
 
 
 @st.composite
+def _chosen_on(draw: st.DrawFn) -> ChosenOn | None:
+    texts = SAID_TEXTS if draw(st.booleans()) else st.none()
+    by = draw(st.sampled_from(By))
+    told = {"reason": draw(SAID_TEXTS), "approved_by": draw(SAID_TEXTS)} if by is By.HAND else {"reason": draw(texts)}
+    return draw(st.sampled_from([None, ChosenOn(digest=draw(DIGESTS), by=by, **told)]))
+
+
+@st.composite
 def _category(draw: st.DrawFn, name: str, attributes: Sequence[Attribute], contexts: Sequence[Context]) -> Category:
     parts = draw(_concept_parts(name))
     facts = METHODS[parts["method"]]
     low, unit = facts.lowest, facts.unit
     bounds = draw(st.none() | _bounds(low))
-    overrides = {}
-    if bounds is not None:
-        # The same ends again never cross the base's; what matters here is the shape.
-        overrides = {each.name: bounds for each in contexts if draw(st.booleans())}
+    modes = Mode if bounds else [Mode.SHADOW, Mode.DISABLED]
+    # The same ends again never cross the base's; what matters here is the shape.
+    ends = {"review": bounds.review, "block": bounds.block} if bounds else {}
+    overrides = [Override(mode=draw(st.sampled_from(modes))), Override(**ends, mode=draw(st.sampled_from(modes)))]
+    overrides += [Override(**ends)] if bounds else []
     chosen = [each for each in attributes if draw(st.booleans())]
     plain = [each for each in attributes if each.method is parts["method"] is Method.COSINE and draw(st.booleans())]
     return Category(
         **parts,  # type: ignore[arg-type]
         severity=draw(st.integers(0, 4)),
         definition=draw(TEXTS),
-        mode=draw(st.sampled_from(Mode if bounds else [Mode.SHADOW, Mode.DISABLED])),
-        thresholds=bounds and Thresholds(unit=unit, bounds=bounds),
+        mode=draw(st.sampled_from(modes)),
+        thresholds=bounds and Thresholds(unit=unit, bounds=bounds, chosen_on=draw(_chosen_on())),
         reason_code=draw(st.none() | TEXTS),
         exemptions=tuple(Exemption(attribute=each.id, gte=draw(st.floats(0, 1)) + 0.0) for each in chosen),
-        contexts=overrides,
+        contexts={each.name: draw(st.sampled_from(overrides)) for each in contexts if draw(st.booleans())},
         adjustments=tuple(Adjustment(attribute=each.id, gte=draw(st.floats(-1, 1)) + 0.0, add=0.01) for each in plain),
     )
 
@@ -251,6 +284,8 @@ def policies(draw: st.DrawFn) -> Policy:
             version=draw(st.none() | TEXTS),
             owner=draw(st.none() | TEXTS),
             reason=draw(st.none() | TEXTS),
+            author=draw(st.none() | TEXTS),
+            approved_by=draw(st.none() | TEXTS),
             review_by=draw(st.none() | st.dates()),
         ),
         model=ModelBinding(

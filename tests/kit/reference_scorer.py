@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from clipwarden.policy.bundle.vectors import scored_concepts
-from clipwarden.policy.schema import Bounds, Category, Concept, Method, Mode, Policy, Pool, Verdict
+from clipwarden.policy.schema import Bounds, Category, Concept, Method, Mode, Override, Policy, Pool, Verdict
 from clipwarden.scoring.verdict import Scored
 
 
@@ -86,11 +86,16 @@ def slow_view(
 
 def slow_bounds(category: Category, context: str | None) -> Bounds:
     base = category.thresholds.bounds if category.thresholds else Bounds()
-    over = category.contexts.get(context, Bounds()) if context else Bounds()
+    over = category.contexts.get(context, Override()) if context else Override()
     return Bounds(
         review=over.review if over.review is not None else base.review,
         block=over.block if over.block is not None else base.block,
     )
+
+
+def slow_mode(category: Category, context: str | None) -> Mode:
+    over = category.contexts.get(context) if context else None
+    return over.mode if over and over.mode else category.mode
 
 
 def slow_band(category: Category, views: Sequence[dict[str, Scored]], context: str | None) -> Verdict:
@@ -120,7 +125,7 @@ def slow_verdict(
     degraded: bool,
 ) -> Verdict:
     """Give the verdict of the categories in `modes`, from what was scored by concept id in each view."""
-    counted = [category for category in policy.categories if category.mode in modes]
+    counted = [category for category in policy.categories if slow_mode(category, context) in modes]
     if not counted:
         return Verdict.ALLOW
     verdicts = [slow_band(item, views, context) for item in counted]

@@ -7,7 +7,7 @@ The toy model puts a plain picture and the word for its colour at cosine 1, so v
 import asyncio
 import io
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from typing import cast
@@ -20,16 +20,19 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from clipwarden.engine import pipeline
+from clipwarden.engine.candidates import with_candidates
 from clipwarden.engine.snapshot import Snapshot, make_snapshot
 from clipwarden.modelfolder.encoder import ImageEncoder
 from clipwarden.modelfolder.load import Model
 from clipwarden.policy.bundle.compile import compile_policy
+from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.language.load import parse_policy
 from clipwarden.serving.config import Settings
 from clipwarden.serving.server import Server, running_server
 from clipwarden.v1 import moderation_pb2 as pb
 from clipwarden.v1 import moderation_pb2_grpc
 from clipwarden.vision.facts import ImageHeader
+from kit.lines import chosen_text
 from kit.toymodel import plain_picture
 
 Pixels = NDArray[np.uint8]
@@ -78,14 +81,37 @@ attributes:
 
 def colours_yaml(model: Model, policy_id: str = "colours") -> str:
     """Write the policy about colours for a model."""
-    return COLOURS.format(id=policy_id, fingerprint=model.fingerprint)
+    return chosen_text(COLOURS.format(id=policy_id, fingerprint=model.fingerprint))
 
 
-def colours_snapshot(model: Model, *policy_ids: str) -> Snapshot:
-    """Compile the policy about colours, under one or more ids; the first one is the default."""
-    ids = policy_ids or ("colours",)
-    policies = [parse_policy(colours_yaml(model, name), file=f"{name}.yaml").policy for name in ids]
-    return make_snapshot(model, [compile_policy(policy, model=model) for policy in policies])
+def colours_snapshot(
+    model: Model, *policy_ids: str, live: str | None = None, watched_by: Sequence[str] = ()
+) -> Snapshot:
+    """Compile the policy about colours, under one or more ids; the first one is the default.
+
+    Args:
+        model: Usually the toy model.
+        policy_ids: Of the policies about colours.
+        live: The text of a policy to load instead of them.
+        watched_by: The texts of candidates.
+    """
+    texts = [live] if live else [colours_yaml(model, name) for name in policy_ids or ("colours",)]
+    snapshot = make_snapshot(model, [compile_text(text, model) for text in texts])
+    return with_candidates(snapshot, [compile_text(text, model) for text in watched_by])
+
+
+def compile_text(text: str, model: Model) -> CompiledPolicy:
+    """Compile a policy from its YAML."""
+    return compile_policy(parse_policy(text, file="policy.yaml").policy, model=model)
+
+
+def next_version(model: Model, *edits: tuple[str, str], policy_id: str = "colours", version: str = "2") -> str:
+    """Write another version of the policy about colours: some of its text replaced, all of which it must hold."""
+    text = COLOURS.format(id=policy_id, fingerprint=model.fingerprint)
+    for old, new in (('version: "1.0"', f'version: "{version}"'), *edits):
+        assert old in text
+        text = text.replace(old, new)
+    return chosen_text(text)
 
 
 def picture(colour: str, kind: str = "PNG", side: int = 64) -> bytes:
@@ -167,12 +193,13 @@ def tapped(model: Model) -> tuple[Model, TappedEncoder]:
 
 
 @contextmanager
-def held_decoding() -> Iterator[threading.Event]:
-    """Hold every decode that starts inside this block, until its end or until the event is set."""
+def held_decoding(*only: bytes) -> Iterator[threading.Event]:
+    """Hold every decode that starts inside this block, or those of some files, until its end or the event is set."""
     release, decode = threading.Event(), pipeline.decode_file
 
     def hold(data: bytes, header: ImageHeader, **settings: object) -> object:
-        assert release.wait(timeout=60), "the test never let go of the decoders"
+        if not only or data in only:
+            assert release.wait(timeout=60), "the test never let go of the decoders"
         return decode(data, header, **settings)  # type: ignore[arg-type]
 
     with pytest.MonkeyPatch.context() as patch:
@@ -206,16 +233,21 @@ class Rig:
 
 
 @asynccontextmanager
-async def serving(model: Model, *policy_ids: str, **changes: object) -> AsyncIterator[Rig]:
+async def serving(
+    model: Model, *policy_ids: str, live: str | None = None, watched_by: Sequence[str] = (), **changes: object
+) -> AsyncIterator[Rig]:
     """Run a real server with a tapped encoder, and connect to it.
 
     Args:
         model: Usually the toy model.
         policy_ids: Of the policies about colours.
+        live: The text of a policy to load instead of them.
+        watched_by: The texts of candidates.
         changes: Settings that differ from `settings_for_test`.
     """
     model, encoder = tapped(model)
-    async with running_server(settings_for_test(**changes), colours_snapshot(model, *policy_ids)) as server:
+    snapshot = colours_snapshot(model, *policy_ids, live=live, watched_by=watched_by)
+    async with running_server(settings_for_test(**changes), snapshot) as server:
         encoder.forget()
         target = server.address or server.unix_address
         assert target

@@ -14,6 +14,7 @@ from clipwarden.policy.schema import (
     Exemption,
     Method,
     Mode,
+    Override,
     Policy,
     Pool,
     Verdict,
@@ -48,6 +49,13 @@ def bounds(draw: st.DrawFn) -> Bounds:
 
 
 @st.composite
+def overrides(draw: st.DrawFn, *, bounded: bool) -> Override:
+    """Draw what a context changes: a mode alone where there are no thresholds that bounds could override."""
+    ends = draw(bounds()) if bounded else Bounds()
+    return Override(review=ends.review, block=ends.block, mode=draw(st.none() | st.sampled_from(Mode)))
+
+
+@st.composite
 def categories(draw: st.DrawFn, number: int, attributes: list[Attribute]) -> Category:
     method = draw(methods)
     pool = draw(st.sampled_from(Pool))
@@ -72,7 +80,7 @@ def categories(draw: st.DrawFn, number: int, attributes: list[Attribute]) -> Cat
             for item in attributes * 2
             if method is Method.COSINE and item.method is Method.COSINE and draw(st.booleans())
         ],
-        contexts={} if own == Bounds() else {name: draw(bounds()) for name in CONTEXTS if draw(st.booleans())},
+        contexts={name: draw(overrides(bounded=own != Bounds())) for name in CONTEXTS if draw(st.booleans())},
     )
 
 

@@ -14,10 +14,12 @@ from clipwarden.errors import PolicyError
 from clipwarden.modelfolder.load import Model
 from clipwarden.policy.bundle.file import write_bundle
 from clipwarden.policy.bundle.load import load_compiled
+from clipwarden.policy.language.learned import PolicyFolder
 from clipwarden.policy.tensors import dump_tensors
 from clipwarden.serving.server import running_server
 from clipwarden.v1 import moderation_pb2 as pb
 from clipwarden.v1 import moderation_pb2_grpc
+from kit.lines import chosen_text
 from kit.serving import picture, settings_for_test
 from kit.toymodel import DIM
 
@@ -59,7 +61,7 @@ def write(folder: Path, model: Model, *, special: str) -> Path:
     vectors = {"concept_07": model.text.embed(["red"])[0] * 3, "special_0": model.text.embed([special])[0]}
     (folder / "concepts.safetensors").write_bytes(dump_tensors(dict(vectors)))
     path = folder / "policy.yaml"
-    path.write_text(POLICY.format(fingerprint=model.fingerprint))
+    path.write_text(chosen_text(POLICY.format(fingerprint=model.fingerprint), learned=PolicyFolder(folder)))
     return path
 
 
@@ -109,10 +111,17 @@ async def test_vectors_and_adjustments_judge_and_are_told(toy_model: Model, tmp_
 
 
 async def test_loading_again_judges_with_the_new_vectors(toy_model: Model, tmp_path: Path) -> None:
-    async with connected(toy_model, write(tmp_path, toy_model, special="red")) as stub:
+    path = write(tmp_path, toy_model, special="red")
+    text = path.read_text()
+    async with connected(toy_model, path) as stub:
         before = await judge(stub)
-    # The file of vectors alone changes; the policy's own text does not.
-    async with connected(toy_model, write(tmp_path, toy_model, special="blue")) as stub:
+    # The file of vectors alone changes, which is enough: the thresholds were not chosen on it.
+    chosen = write(tmp_path, toy_model, special="blue").read_text()
+    path.write_text(text)
+    with pytest.raises(PolicyError, match='thresholds of "reddish" were chosen on another'):
+        load_compiled(path, model=toy_model)
+    path.write_text(chosen)
+    async with connected(toy_model, path) as stub:
         after = await judge(stub)
     assert (before.verdict, after.verdict) == (pb.VERDICT_BLOCK, pb.VERDICT_REVIEW)
     assert before.policy.digest != after.policy.digest
@@ -135,7 +144,7 @@ def write_head(folder: Path, model: Model) -> Path:
     layers = {"layers.0.weight": weight, "layers.0.bias": np.array([-4], np.float32)}
     (folder / "red-head.safetensors").write_bytes(dump_tensors(dict(layers)))
     path = folder / "policy.yaml"
-    path.write_text(HEAD_POLICY.format(fingerprint=model.fingerprint))
+    path.write_text(chosen_text(HEAD_POLICY.format(fingerprint=model.fingerprint), learned=PolicyFolder(folder)))
     return path
 
 

@@ -4,15 +4,17 @@ import logging
 import os
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from clipwarden.engine.pipeline import Pipeline
+from clipwarden.errors import ConfigError
 from clipwarden.modelfolder.load import Model
 from clipwarden.serving import process
 from clipwarden.serving.config import Settings
-from kit.serving import colours_yaml, settings_for_test
+from kit.serving import colours_yaml, next_version, settings_for_test
 
 
 @pytest.fixture
@@ -73,3 +75,32 @@ def test_check_tells_what_would_be_served(settings: Settings, toy_model: Model) 
     assert lines[0] == f"model toy {toy_model.fingerprint} on CPUExecutionProvider"
     assert lines[1].startswith("policy colours (default) sha256:")
     assert lines[1].endswith(": 1 shadow, 2 enforce, 1 disabled")
+
+
+@pytest.fixture
+def watched(settings: Settings, toy_model: Model, tmp_path: Path) -> Settings:
+    candidate = tmp_path / "colours-2.yaml"
+    candidate.write_text(next_version(toy_model, ("block: 0.9}", "block: 0.95}")))
+    return replace(settings, candidates=(str(candidate),))
+
+
+def test_check_tells_which_candidates_would_watch(watched: Settings) -> None:
+    model, live, candidate = process.check_loads(watched).splitlines()
+    assert candidate.startswith("candidate colours@2 sha256:")
+    assert candidate.endswith(": 1 shadow, 2 enforce, 1 disabled")
+    assert candidate.split()[2] != live.split()[3]
+    assert model.startswith("model toy")
+
+
+@pytest.mark.usefixtures("signalled")
+def test_start_tells_which_candidates_watch(watched: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="clipwarden.serving.server")
+    process.serve_until_signal(watched)
+    (line,) = [vars(record) for record in caplog.records if record.message == "candidate loaded"]
+    assert (line["candidate"], line["enforce"], line["shadow"]) == ("colours@2", 2, 1)
+    assert line["digest"].startswith("sha256:")
+
+
+def test_a_misspelt_candidate_ends_the_start_before_the_model_is_loaded(settings: Settings) -> None:
+    with pytest.raises(ConfigError, match="no policy file typo"):
+        process.check_loads(replace(settings, model="no-model-either", candidates=("typo",)))

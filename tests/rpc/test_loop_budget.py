@@ -31,9 +31,10 @@ async def test_reading_judging_and_rendering_leave_the_loop_when_they_are_long(t
         images = [pb.ImageSource(data=picture(colour)) for colour in ("red", "blue")]
         batch = await rig.stub.BatchModerate(pb.BatchModerateRequest(images=images))
         policy = (await rig.stub.GetPolicy(pb.GetPolicyRequest())).policy
+        listed = (await rig.stub.ListPolicies(pb.ListPoliciesRequest())).policies
     assert kept.categories == judged.categories
     assert [result.moderation.verdict for result in batch.results] == [pb.VERDICT_BLOCK, pb.VERDICT_ALLOW]
-    assert len(policy.categories) == 4
+    assert len(policy.categories) == listed[0].categories == 4
 
 
 @pytest.mark.usefixtures("_no_budget")

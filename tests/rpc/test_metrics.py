@@ -40,10 +40,10 @@ async def test_scrape_tells_what_happened(toy_model: Model) -> None:
     assert value(samples, "requests_total", method="Moderate", code="INVALID_ARGUMENT") == 1
     assert value(samples, "requests_total", method="Moderate", code="NOT_FOUND") == 1
     assert value(samples, "requests_total", method="BatchModerate", code="OK") == 1
-    blocked = {"policy": "colours", "verdict": "block", "shadow_verdict": "block"}
+    blocked = {"policy": "colours", "verdict": "block", "shadow_verdict": "block", "shadow_incomplete": "false"}
     assert value(samples, "verdicts_total", method="Moderate", **blocked) == 2
     assert value(samples, "verdicts_total", method="BatchModerate", **blocked) == 1
-    shadow = {"policy": "colours", "verdict": "allow", "shadow_verdict": "block"}
+    shadow = {**blocked, "verdict": "allow"}
     assert value(samples, "verdicts_total", method="Moderate", **shadow) == 1
     assert value(samples, "errors_total", method="Moderate", reason="POLICY_UNKNOWN") == 1
     assert value(samples, "image_errors_total", reason="IMAGE_EMPTY") == 2
@@ -56,7 +56,8 @@ async def test_scrape_tells_what_happened(toy_model: Model) -> None:
     assert value(samples, "batch_views_sum") == 5
     assert value(samples, "batch_seconds_count") == value(samples, "batch_views_count")
     assert value(samples, "ready") == 1
-    assert value(samples, "policy_categories", policy="colours", mode="enforce") == 2
+    assert value(samples, "policy_categories", policy="colours", context="", mode="enforce") == 2
+    assert value(samples, "policy_unbound_categories", policy="colours") == 0
     info = {name: dict(labels) for name, labels in samples if name.endswith("_info")}
     assert info["clipwarden_model_info"]["fingerprint"] == toy_model.fingerprint
     assert info["clipwarden_policy_info"]["default"] == "true"

@@ -1,10 +1,16 @@
 """ListPolicies and GetPolicy: what is loaded, in full."""
 
+import grpc
 import pytest
 
+from clipwarden.engine.snapshot import make_snapshot
 from clipwarden.modelfolder.load import Model
+from clipwarden.policy.bundle.compile import compile_policy
+from clipwarden.policy.language.load import parse_policy
+from clipwarden.serving.server import running_server
 from clipwarden.v1 import moderation_pb2 as pb
-from kit.serving import refused, serving
+from clipwarden.v1 import moderation_pb2_grpc
+from kit.serving import colours_yaml, refused, serving, settings_for_test
 
 
 async def test_list_is_ordered_by_id_and_counts_categories(toy_model: Model) -> None:
@@ -62,6 +68,22 @@ async def test_policy_is_told_in_full(toy_model: Model) -> None:
     assert not green.scoring.HasField("calibration_bias")
     assert (black.mode, black.threshold_unit) == (pb.MODE_DISABLED, pb.THRESHOLD_UNIT_UNSPECIFIED)
     assert [attribute.id for attribute in policy.attributes] == ["white"]
+
+
+async def test_waivers_are_told_of_categories_and_attributes(toy_model: Model) -> None:
+    waive = 'waive: [{rule: identity, texts: ["a hijab"], reason: "an archive", approved_by: m.okafor}]'
+    text = colours_yaml(toy_model)
+    for prompts in ('prompts: ["yellow"]', 'prompts: ["white"]'):
+        text = text.replace(prompts, f"{prompts}\n  {waive}")
+    snapshot = make_snapshot(toy_model, [compile_policy(parse_policy(text).policy, model=toy_model)])
+    async with running_server(settings_for_test(), snapshot) as server:
+        assert server.address
+        async with grpc.aio.insecure_channel(server.address) as channel:
+            stub = moderation_pb2_grpc.ModerationServiceStub(channel)
+            policy = (await stub.GetPolicy(pb.GetPolicyRequest())).policy
+    told = pb.Waiver(rule="identity", texts=["a hijab"], reason="an archive", approved_by="m.okafor")
+    assert [list(each.scoring.waivers) for each in policy.categories] == [[], [told], [], []]
+    assert list(policy.attributes[0].scoring.waivers) == [told]
 
 
 @pytest.mark.parametrize(("policy_id", "reason"), [("typo", "POLICY_UNKNOWN"), ("x" * 129, "REQUEST_INVALID")])

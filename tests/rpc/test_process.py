@@ -10,15 +10,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from clipwarden import AsyncClient
+from clipwarden.client import RetryPolicy
 from clipwarden.modelfolder.load import Model
 from clipwarden.v1 import moderation_pb2 as pb
 from clipwarden.v1 import moderation_pb2_grpc
-from kit.serving import colours_yaml, eventually, picture
+from kit.serving import colours_yaml, eventually, next_version, picture
 
 SERVE = [sys.executable, "-m", "clipwarden.cli.main", "serve"]
 
@@ -119,6 +122,48 @@ async def test_sigterm_under_load_loses_no_accepted_request_and_exits_with_0(
     assert server.lines()[-1]["message"] == "stopped"
 
 
+async def test_withdrawing_a_candidate_by_a_restart_loses_no_request_of_a_client_that_retries(
+    toy_folder: Path, policy: Path, tmp_path: Path, socket_folder: Path, toy_model: Model
+) -> None:
+    candidate = tmp_path / "colours-2.yaml"
+    only_review = [("review: 0.8, block: 0.9}", "review: 0.8}"), ("{review: 0.999, block: 1.0}", "{review: 0.999}")]
+    candidate.write_text(next_version(toy_model, *only_review))
+    data, answered, enough = picture("red", "JPEG", side=512), list[str](), asyncio.Event()
+    # With pauses that let the server see none of them for a moment, or it would drain for as long as it may.
+    patient = RetryPolicy(max_attempts=1000, base_seconds=2, cap_seconds=4, budget=10_000)
+
+    async def caller(client: AsyncClient, name: str) -> None:
+        number = 0
+        while not enough.is_set():
+            number += 1
+            answer = await client.moderate(data, request_id=f"{name}-{number}")
+            assert answer.verdict == pb.VERDICT_BLOCK
+            answered.append(answer.request_id)
+
+    async def judged_by(**settings: object) -> list[dict[str, object]]:
+        async with serve_process(toy_folder, policy, tmp_path, socket_folder, **settings) as server:
+            before = len(answered)
+            await eventually(lambda: len(answered) >= before + 100)
+            if not settings:
+                enough.set()
+                await asyncio.gather(*callers)
+            assert await server.end() == 0
+        return [line for line in server.lines() if line["message"] == "judged"]
+
+    target = f"unix:{socket_folder}/s"
+    async with AsyncClient(target, retry=patient, timeout=120, channel_options=_EAGER) as client:
+        callers = [asyncio.create_task(caller(client, f"c{index}")) for index in range(4)]
+        watched = await judged_by(candidate=candidate)
+        assert not any(task.done() for task in callers)
+        alone = await judged_by()
+    assert sorted(answered) == sorted(str(line["request_id"]) for line in (*watched, *alone))
+    seen = [each for line in watched for each in cast("list[dict[str, object]]", line["candidates"])]
+    assert [(each["version"], each["verdict"], each["agrees"]) for each in seen] == [("2", "REVIEW", False)] * len(
+        watched
+    )
+    assert not any(line["candidates"] for line in alone)
+
+
 async def test_calls_are_judged_during_the_propagation_delay_and_a_second_signal_ends_it(
     toy_folder: Path, policy: Path, tmp_path: Path, socket_folder: Path
 ) -> None:
@@ -149,6 +194,7 @@ async def test_log_says_what_is_loaded_and_what_was_judged_as_json(
     assert lines["policy colours enforces nothing: every verdict of it is ALLOW"]["level"] == "warning"
     judged = lines["judged"]
     assert (judged["request_id"], judged["verdict"], judged["shadow_verdict"]) == ("r1", "ALLOW", "BLOCK")
+    assert (judged["shadow_incomplete"], lines["policy loaded"]["unbound"]) == ([], [])
     assert judged["digest"] == lines["policy loaded"]["digest"]
     assert judged["total_ms"]
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import yaml
@@ -15,7 +16,9 @@ from clipwarden.modelfolder.load import Model
 from clipwarden.modelfolder.staging import put_in_place, unfinished_folder
 from clipwarden.policy.bundle.compile import compile_policy
 from clipwarden.policy.bundle.compiled import CompiledPolicy
-from clipwarden.policy.language.load import load_policy
+from clipwarden.policy.digest import lines_digests
+from clipwarden.policy.language.learned import PolicyFolder
+from clipwarden.policy.language.load import load_policy, parse_policy
 from clipwarden.policy.schema import Mode
 from clipwarden.textfiles.atomic import write_atomically
 from clipwarden_export.errors import ExportError
@@ -91,7 +94,7 @@ def write_policy(
 
     Args:
         folder: Where.
-        document: The policy.
+        document: The policy; every category has thresholds, which `chosen_on` is added to.
         notes: Sentences for the comment on top.
         arrays: File name to named float32 arrays.
         model: What it is bound to.
@@ -107,8 +110,20 @@ def write_policy(
         whole = {key: np.ascontiguousarray(value, dtype=np.float32) for key, value in tensors.items()}
         write_atomically(folder / name, save(whole))
     path = folder / POLICY_NAME
-    write_atomically(path, _render(document, notes).encode())
+    # The digests are those of the policy as it is read, its arrays among it.
+    policy = parse_policy(_render(document, notes), file=str(path), learned=PolicyFolder(folder)).policy
+    digests = lines_digests(policy.categories, policy, fingerprint=model.fingerprint)
+    write_atomically(path, _render(_chosen(document, digests), notes).encode())
     return compile_policy(load_policy(path).policy, model=model)
+
+
+def _chosen(document: Mapping[str, object], digests: Mapping[str, str]) -> dict[str, object]:
+    """Say of each category's thresholds what they were chosen on: that which the import brings."""
+    categories = [
+        {**each, "thresholds": {**each["thresholds"], "chosen_on": digests[each["id"]]}}
+        for each in cast("list[dict[str, Any]]", document["categories"])
+    ]
+    return {**document, "categories": categories}
 
 
 def header(policy_id: str, reason: str, fingerprint: str, mode: Mode) -> dict[str, object]:

@@ -11,15 +11,18 @@ from clipwarden.policy.bundle.compile import bind_policy
 from clipwarden.policy.bundle.embedding import Facts, ModelFacts, Tokens
 from clipwarden.policy.bundle.lint import check_truncation
 from clipwarden.policy.bundle.vectors import embedded_texts
+from clipwarden.policy.calibrations import stale_calibrations
+from clipwarden.policy.digest import fit_digest
 from clipwarden.policy.language.load import load_policy
-from clipwarden.policy.schema import Policy, Verdict
+from clipwarden.policy.lines import choose_lines
+from clipwarden.policy.schema import Calibration, Concept, Policy, Verdict
 from clipwarden.scoring.decide import judge
 from clipwarden.scoring.score import cosines
 from clipwarden.scoring.tables import prepare
 from clipwarden.scoring.verdict import Judgement, ViewRef
 from clipwarden.textfiles.findings import Findings
 
-# Of neither side: no calibration was fitted on it, and nothing that it names leaves this module.
+# Stands for both sides, and nothing that it names leaves this module.
 _FINGERPRINT = "sha256:" + "0" * 64
 
 
@@ -52,19 +55,38 @@ class TextVectors:
 
 
 def load_unbound(path: Path) -> Policy:
-    """Load a policy and drop its fingerprint: the comparison is about a model it was not written for.
+    """Load a policy and drop its fingerprint: the comparison is about models that it may not have been written for.
+
+    What is compared is the policy's own lines on its own scale: every calibration that holds for the model that it
+    names counts on both sides, and so do all thresholds, whatever they were chosen on. Without its calibration a line
+    would cut another scale, and most images would agree in being blocked.
 
     Args:
         path: A policy in YAML.
 
     Returns:
-        The policy, calibrations dropped as for any other model.
+        The policy, its numbers bound to neither side.
 
     Raises:
         PolicyError: The file is not a valid policy.
     """
     policy = load_policy(path).policy
-    return replace(policy, model=replace(policy.model, fingerprint=None))
+    stale = frozenset[str]()
+    if policy.model.fingerprint:
+        stale = stale_calibrations(policy, policy.model.fingerprint)
+
+    def bound(concept: Concept) -> Calibration | None:
+        scale = policy.model.calibration_scale
+        fitted = fit_digest(concept, fingerprint=_FINGERPRINT, calibration_scale=scale)
+        held = None if concept.id in stale else concept.calibration
+        return held and replace(held, fitted_on=fitted)
+
+    return replace(
+        policy,
+        model=replace(policy.model, fingerprint=None),
+        categories=tuple(replace(each, calibration=bound(each)) for each in policy.categories),
+        attributes=tuple(replace(each, calibration=bound(each)) for each in policy.attributes),
+    )
 
 
 def policy_texts(policy: Policy) -> tuple[str, ...]:
@@ -76,7 +98,7 @@ def decide(policy: Policy, side: TextVectors, images: NDArray[np.float32]) -> tu
     """Judge images with one side's vectors.
 
     Args:
-        policy: Unbound.
+        policy: From `load_unbound`.
         side: Vectors of its texts and of the background.
         images: float32 [N,D], unit norm.
 
@@ -100,7 +122,7 @@ def category_scores(policy: Policy, side: TextVectors, images: NDArray[np.float3
     """Score images with one side's vectors.
 
     Args:
-        policy: Unbound.
+        policy: From `load_unbound`.
         side: Vectors of its texts and of the background.
         images: float32 [N,D], unit norm.
 
@@ -123,7 +145,9 @@ def _judgements(policy: Policy, side: TextVectors, images: NDArray[np.float32]) 
     check_truncation(policy, side.tokenizer, findings)
     findings.raise_if_failed()
     vectors = dict(zip(side.texts, side.vectors, strict=True))
-    compiled = bind_policy(policy, vectors, side.background, ModelFacts.of(side.facts, _FINGERPRINT))
+    # Both sides are compared at the thresholds that are written, whatever they were chosen on.
+    chosen = choose_lines(policy, _FINGERPRINT)
+    compiled = bind_policy(chosen, vectors, side.background, ModelFacts.of(side.facts, _FINGERPRINT))
     tables, rows = prepare(compiled), cosines(images, compiled)
     view = (ViewRef(name="full"),)
     return [

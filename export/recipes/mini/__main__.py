@@ -1,5 +1,6 @@
 """Run the recipe: `python -m recipes.mini STEP --work DIR`, each step resumable."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +9,24 @@ import typer
 from rich.console import Console
 
 from clipwarden.modelfolder.load import load_model
-from recipes.mini import apply, card, demo, export, fetch, latency, prepare, render, report, train
+from clipwarden.modelfolder.references import references_path
+from recipes.mini import (
+    apply,
+    card,
+    compare,
+    decide,
+    demo,
+    export,
+    fetch,
+    judged,
+    latency,
+    prepare,
+    references,
+    render,
+    report,
+    train,
+)
+from recipes.mini.comparison import compare_tables, gate_tables
 from recipes.mini.graphs import read_image_tower
 from recipes.mini.heldout import HeldOut
 
@@ -16,7 +34,9 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 _REPOSITORY = Path(__file__).resolve().parents[3]
 _MODEL = _REPOSITORY / "service" / "clipwarden" / "models" / "mini"
 _POLICY = _REPOSITORY / "policies" / "stickers.yaml"
+_REFERENCES = references_path()
 _DEMO = _REPOSITORY / "service" / "clipwarden" / "demo" / "images"
+_FIXTURES = _REPOSITORY / "tests" / "demo" / "identity"
 
 Work = Annotated[Path, typer.Option("--work", help="Folder for data, checkpoints and figures; several GB.")]
 ModelFolder = Annotated[Path, typer.Option("--model", help="The model folder.")]
@@ -68,16 +88,61 @@ def export_command(work: Work, revision: str = "1", model: ModelFolder = _MODEL)
 @app.command("fit")
 def fit_command(
     work: Work,
-    shadow: Annotated[str, typer.Option(help="Categories that stay in shadow, parted by commas.")] = "",
     model: ModelFolder = _MODEL,
     policy: PolicyFile = _POLICY,
     threads: Threads = 1,
 ) -> None:
-    """Set the policy's biases and thresholds on the selection sets."""
+    """Set the policy's biases and thresholds, without the report sets; every category goes to shadow."""
     loaded = load_model(model, threads=threads)
-    names = frozenset(name for name in shadow.split(",") if name)
-    for name, setting in apply.fit_policy(policy, loaded, HeldOut(work, loaded), names).items():
+    for name, setting in apply.fit_policy(policy, loaded, HeldOut(work, loaded)).items():
         Console().print(name, setting)
+
+
+@app.command("references")
+def references_command(
+    work: Work,
+    model: ModelFolder = _MODEL,
+    output: Annotated[Path, typer.Option(help="The file that ships beside the model.")] = _REFERENCES,
+    threads: Threads = 1,
+) -> None:
+    """Embed drawings of the selection sets for lint; to be repeated once the model is exported again."""
+    loaded = load_model(model, threads=threads)
+    written = references.write(HeldOut(work, loaded), loaded, output)
+    neutral = sum(drawing.neutral for drawing in written.drawings)
+    size = output.stat().st_size
+    typer.echo(f"{output}: {neutral} neutral, {len(written.drawings) - neutral} others, {size:,} bytes")
+
+
+@app.command("decide")
+def decide_command(
+    work: Work,
+    model: ModelFolder = _MODEL,
+    policy: PolicyFile = _POLICY,
+    threads: Threads = 1,
+) -> None:
+    """Enforce the categories of a fitted policy that pass the slice gate; opens the report sets, so only once."""
+    record = decide.decide(report.load_subject(work, model, policy, threads))
+    (work / "gate.json").write_text(json.dumps(record, indent=1))
+    apply.set_modes(policy, frozenset(name for name, found in record.items() if found["decision"]["enforce"]))
+    typer.echo(gate_tables(record))
+
+
+@app.command("compare")
+def compare_command(
+    work: Work,
+    before: Annotated[str, typer.Option(help="The git revision whose policy is measured beside the current one.")],
+    role: Annotated[str, typer.Option(help="`selection`, or `report` once everything is chosen.")] = "report",
+    model: ModelFolder = _MODEL,
+    policy: PolicyFile = _POLICY,
+) -> None:
+    """Measure the policy and an older version on the same drawings: found, wrongly stopped, slices, twins."""
+    subject = report.load_subject(work, model, policy, 1)
+    trial = compare.gather_trial(subject.held, role, tuple(c.id for c in subject.compiled.policy.categories))
+    vectors = subject.held.vectors(trial.evidence.rows, "clean")
+    texts = (judged.policy_at(before, policy), policy.read_text())
+    record = compare.compare(trial, [judged.judge_text(text, subject.model, vectors) for text in texts])
+    (work / f"compare-{role}.json").write_text(json.dumps(record, indent=1))
+    typer.echo(compare_tables(record))
 
 
 @app.command("evaluate")
@@ -111,6 +176,12 @@ def card_command(work: Work, model: ModelFolder = _MODEL) -> None:
 def demo_command(work: Work, model: ModelFolder = _MODEL, policy: PolicyFile = _POLICY, images: Path = _DEMO) -> None:
     """Choose the demo's images from the report sets by a seeded rule."""
     demo.write_demo(report.load_subject(work, model, policy, 1), images)
+
+
+@app.command("fixtures")
+def fixtures_command(work: Work, folder: Annotated[Path, typer.Option(help="Holds fixtures.csv.")] = _FIXTURES) -> None:
+    """Draw the fixtures that the tests judge."""
+    demo.write_fixtures(work, folder)
 
 
 if __name__ == "__main__":

@@ -5,30 +5,36 @@ from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
 
-import torch
-
+from clipwarden.modelfolder.references import references_path
+from recipes.mini.comparison import compare_tables, gate_tables, slice_tables
 from recipes.mini.fetch import collections
 from recipes.mini.report import Record, tables
-from recipes.mini.sets import ALL_SETS, role_of
+from recipes.mini.rules import ENOUGH_POSITIVES
+from recipes.mini.sets import ALL_SETS, SELECTION_SETS, role_of
+from recipes.mini.trained import read_trained
 
 _TEXT = "card_text.md"
-ENOUGH_POSITIVES = 30  # below, a category's AUROC says too little to enforce by
 
 
 def write_card(work: Path, folder: Path) -> None:
     """Write MODEL_CARD.md and ATTRIBUTION.md.
 
     Args:
-        work: The work folder, with `report.json` and `selection.json`.
+        work: The work folder, with what `evaluate`, `decide` and `compare` wrote, each of them for every role.
         folder: The model folder.
     """
-    report, selection = (json.loads((work / f"{role}.json").read_text()) for role in ("report", "selection"))
+    report, selection = _read(work, "report"), _read(work, "selection")
     text = files("recipes.mini").joinpath(_TEXT).read_text(encoding="utf-8")
-    names, _ = json.loads((work / "classes.json").read_text())
+    trained = read_trained()
     fillings = {
-        "{NAMES}": f"{len(names):,}",
-        "{TRAINED}": _trained(work),
+        "{NAMES}": f"{trained['names']:,}",
+        "{TRAINED}": _trained(trained),
         "{SUMMARY}": summary(report),
+        "{COMPARE}": compare_tables(_versions(work, "report")).replace("#### ", "#### Report sets: "),
+        "{GATE}": gate_tables(_read(work, "gate")),
+        "{CHOSEN}": "\n\n".join(
+            slice_tables(_versions(work, role), f"{role.capitalize()} sets") for role in ("selection", "training")
+        ),
         "{REPORT}": tables(report),
         "{SELECTION}": tables(selection).replace("### ", "#### "),
     }
@@ -73,9 +79,19 @@ def _line(wanted: str, value: float, goal: float) -> str:
     return f"| {wanted} | {value:.3f} | {'reached' if value >= goal else 'not reached'} |"
 
 
-def _trained(work: Path) -> str:
-    elapsed, step, samples = torch.load(work / "checkpoint.pt", weights_only=True)["clock"]
-    return f"{elapsed / 60:.0f} minutes of wall clock beside other work, {step:,} steps, {samples:,} samples"
+def _read(work: Path, name: str) -> Record:
+    found: Record = json.loads((work / f"{name}.json").read_text())
+    return found
+
+
+def _versions(work: Path, role: str) -> list[Record]:
+    found: list[Record] = json.loads((work / f"compare-{role}.json").read_text())
+    return found
+
+
+def _trained(facts: Record) -> str:
+    clock = f"{facts['minutes']} minutes of wall clock beside other work"
+    return f"{clock}, {facts['steps']:,} steps, {facts['samples']:,} samples"
 
 
 def attribution_table(work: Path, sets: Iterable[str]) -> str:
@@ -106,6 +122,8 @@ def _attribution(work: Path) -> str:
         "The image tower was trained on, and measured with, drawings of these icon sets, from npm `@iconify/json`.\n"
         "No drawing is contained in this folder but four noto-v1 renders among the golden images of `model.json`.\n\n"
         + attribution_table(work, ALL_SETS)
+        + f"\nBeside it, `{references_path().name}` holds embeddings and names of drawings of "
+        f"{' and '.join(SELECTION_SETS)}, made with this model for `clipwarden lint`; not the drawings themselves.\n"
         + "\nThe text tower is all-MiniLM-L6-v2 (Apache-2.0, by the Sentence-Transformers project), its weights stored "
         "as int8, its output centred.\nThe words for emoji come from emojibase-data (MIT) and @mdi/svg (Apache-2.0).\n"
     )

@@ -59,17 +59,20 @@ def catalogue(work: Path) -> list[Drawing]:
         work: The work folder, fetched.
 
     Returns:
-        Training drawings filtered and capped; held-out sets whole, tones collapsed.
+        Training drawings filtered and capped; then the held-out sets whole, their skin tones last, so that a drawing
+        keeps the row (and with it the chance of its views) that it had when tones were collapsed.
     """
     index = load_emoji(work)
     training: list[Drawing] = []
     for prefix in TRAINING_SETS:
         training += _training_drawings(load_collection(work, prefix), index)
-    chosen = _without_lone_marks(training)
-    for role, sets in (("selection", SELECTION_SETS), ("report", REPORT_SETS)):
-        for prefix in sets:
-            chosen += _held_out_drawings(load_collection(work, prefix), role)
-    return chosen
+    held = [
+        drawing
+        for role, sets in (("selection", SELECTION_SETS), ("report", REPORT_SETS))
+        for prefix in sets
+        for drawing in _held_out_drawings(load_collection(work, prefix), role)
+    ]
+    return [*_without_lone_marks(training), *sorted(held, key=lambda drawing: drawing.toned)]
 
 
 def _without_lone_marks(drawings: list[Drawing]) -> list[Drawing]:
@@ -140,9 +143,8 @@ def _held_out_drawings(source: Collection, role: str) -> list[Drawing]:
             icon=icon,
             group=role,
             name=to_words(icon),
-            toned=False,
+            toned=strip_tone(source.prefix, icon) != icon,
             palette=source.palette,
         )
         for icon in sorted(source.icons)
-        if strip_tone(source.prefix, icon) == icon
     ]

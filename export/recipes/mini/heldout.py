@@ -1,4 +1,4 @@
-"""Embed the held-out drawings under every view, once a model, and keep the vectors."""
+"""Embed drawings under every view, once a model, and keep the vectors."""
 
 import hashlib
 from collections.abc import Container, Iterator, Sequence
@@ -14,7 +14,9 @@ from clipwarden.vision.preprocess import fit_to_side
 from recipes.mini.catalogue import Drawing
 from recipes.mini.labels import is_restyled
 from recipes.mini.names import to_words
+from recipes.mini.prepare import training_rows
 from recipes.mini.render import Pixels, load_drawings, load_pixels
+from recipes.mini.signatures import signature
 from recipes.mini.views import Scene, chance_of, show
 
 SEED: Final = 20261121
@@ -24,28 +26,55 @@ Vectors = npt.NDArray[np.float32]
 
 
 class HeldOut:
-    """The held-out drawings and their vectors under one model."""
+    """The rendered drawings, the held-out ones above all, and their vectors under one model."""
 
     def __init__(self, work: Path, model: Model) -> None:
+        self._work = work
         self._model = model
         self._pixels: Pixels = load_pixels(work)
         self._drawings = load_drawings(work)
         self._cache = work / "vectors" / model.fingerprint.removeprefix("sha256:")[:16]
         self._cache.mkdir(parents=True, exist_ok=True)
-        held = [i for i, d in enumerate(self._drawings) if d.group in {"selection", "report"}]
+        held = [i for i, d in enumerate(self._drawings) if d.group in {"selection", "report"} and not d.toned]
         picks = np.random.default_rng(SEED).choice(held, _CLUTTER_SOURCE, replace=False)
         self._others: Pixels = self._pixels[np.sort(picks)]
 
-    def rows_of(self, icon_set: str) -> npt.NDArray[np.int64]:
+    def rows_of(self, icon_set: str, *, tones: bool = False) -> npt.NDArray[np.int64]:
         """List a set's drawings, one style each.
 
         Args:
             icon_set: Iconify prefix.
+            tones: Whether to list the skin tones of a drawing beside the toneless one.
 
         Returns:
             Rows of the rendered pixels.
         """
-        return np.array([i for i, d in enumerate(self._drawings) if d.icon_set == icon_set and not is_restyled(d.icon)])
+        own = (i for i, d in enumerate(self._drawings) if d.icon_set == icon_set and (tones or not d.toned))
+        return np.array([i for i in own if not is_restyled(self._drawings[i].icon)])
+
+    def rows_in(self, group: str) -> npt.NDArray[np.int64]:
+        """List all drawings of a role with their skin tones, one style each.
+
+        Args:
+            group: `selection` or `report`, or `training`: then without what looks like a held-out drawing.
+
+        Returns:
+            Rows of the rendered pixels.
+        """
+        if group == "training":
+            return training_rows(self._work, self._drawings, self._pixels)
+        return np.array([i for i, d in enumerate(self._drawings) if d.group == group and not is_restyled(d.icon)])
+
+    def signatures(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """Summarise drawings, so that near copies can be found.
+
+        Args:
+            rows: Of the rendered pixels.
+
+        Returns:
+            float32 [len(rows),576].
+        """
+        return np.stack([signature(self._pixels[row]) for row in rows])
 
     def without_copies(self, rows: npt.NDArray[np.int64], first: Container[int]) -> npt.NDArray[np.int64]:
         """Keep one of the drawings whose renders are equal, as sets list one drawing under several names.

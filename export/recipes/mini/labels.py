@@ -35,11 +35,27 @@ def read_labels() -> list[Label]:
     Returns:
         One record a line of moderation_eval.csv.
     """
-    text = files("recipes.mini").joinpath("moderation_eval.csv").read_text(encoding="utf-8")
     return [
         Label(icon_set=r["set"], icon=r["icon"], category=r["category"], label=r["label"])
-        for r in csv.DictReader(text.splitlines())
+        for r in _rows("moderation_eval.csv")
     ]
+
+
+def read_training_labels() -> dict[str, dict[str, str]]:
+    """Read the labels of training drawings, which hold for all drawings of a name.
+
+    Returns:
+        `positive` or `ambiguous` by category, by name as in `Drawing.name`; what is not listed is a negative.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for row in _rows("moderation_train.csv"):
+        found.setdefault(row["name"], {})[row["category"]] = row["label"]
+    return found
+
+
+def _rows(file: str) -> list[dict[str, str]]:
+    text = files("recipes.mini").joinpath(file).read_text(encoding="utf-8")
+    return list(csv.DictReader(text.splitlines()))
 
 
 def is_restyled(icon: str) -> bool:

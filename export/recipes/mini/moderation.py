@@ -21,12 +21,12 @@ from clipwarden.tuning.metrics import (
     calibration_error,
     wilson,
 )
+from recipes.mini.evidence import Truth
 from recipes.mini.heldout import SEED, HeldOut
 from recipes.mini.labels import Label
 
 # Beside every labelled drawing, harder views show this many of the others.
 _HARD_VIEW_REST: Final = 4000
-Truth = npt.NDArray[np.str_]
 
 
 @dataclass(frozen=True, kw_only=True)

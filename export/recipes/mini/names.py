@@ -170,6 +170,21 @@ def strip_tone(icon_set: str, icon: str) -> str:
     return bare
 
 
+def tone_of(icon: str) -> str:
+    """Return the skin tone that an icon's name says.
+
+    Args:
+        icon: As in `handshake-light-skin-tone-dark-skin-tone`.
+
+    Returns:
+        `light`, `medium-light`, `medium`, `medium-dark` or `dark`; `mixed` for two that differ, `none` without.
+    """
+    tones = {match.removeprefix("-").removesuffix("-skin-tone") for match in _TONE.findall(icon)}
+    if len(tones) > 1:
+        return "mixed"
+    return tones.pop() if tones else "none"
+
+
 def strip_style(icon: str) -> str:
     """Remove words of drawing style and trailing counters from an icon's name.
 

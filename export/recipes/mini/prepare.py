@@ -10,7 +10,6 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
 from rich.progress import track
 
 from recipes.mini.captions import SLOTS, Captions, build_captions, soft_neighbours
@@ -19,12 +18,9 @@ from recipes.mini.fetch import load_collection
 from recipes.mini.focus import SUBJECTS, focus_weights
 from recipes.mini.names import squash, strip_style
 from recipes.mini.render import Pixels, load_drawings, load_pixels
+from recipes.mini.signatures import find_twins, signature
 from recipes.mini.text import TextTower, embed_texts, load_text_tower
 
-_SIGNATURE_SIDE: Final = 12
-# Root mean square difference of two 12x12 signatures under which two drawings are one.
-# Measured: re-exported twins of noto and noto-v1 lie under 0.03, other pairs over 0.06.
-TWIN_DISTANCE: Final = 0.04
 _HELD_OUT: Final = ("selection", "report")
 _NEIGHBOURS: Final = 16
 _TAU: Final = 0.08
@@ -59,48 +55,6 @@ class TrainingData:
     focus: npt.NDArray[np.float64]
 
 
-def signature(rgba: Pixels) -> npt.NDArray[np.float32]:
-    """Summarise a drawing so that copies can be found whatever their margin.
-
-    Args:
-        rgba: uint8 [S,S,4].
-
-    Returns:
-        float32 [576] in 0..1: premultiplied colour and alpha, cropped to the drawing; NaN when blank.
-    """
-    rows = np.flatnonzero(rgba[..., 3].max(1) > 8)  # noqa: PLR2004 - visible at all
-    columns = np.flatnonzero(rgba[..., 3].max(0) > 8)  # noqa: PLR2004
-    if len(rows) == 0:
-        return np.full(4 * _SIGNATURE_SIDE**2, np.nan, np.float32)
-    alpha = rgba[..., 3:].astype(np.uint16)
-    premultiplied = np.concatenate([rgba[..., :3] * alpha // 255, alpha], axis=2).astype(np.uint8)
-    box = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
-    small = Image.fromarray(premultiplied, "RGBA").resize(
-        (_SIGNATURE_SIDE, _SIGNATURE_SIDE), Image.Resampling.BOX, box=box
-    )
-    return np.asarray(small, np.float32).ravel() / 255.0
-
-
-def find_twins(candidates: npt.NDArray[np.float32], held_out: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
-    """Mark the candidates that look like a held-out drawing.
-
-    Args:
-        candidates: Signatures [M,D].
-        held_out: Signatures [K,D], no NaN.
-
-    Returns:
-        bool [M].
-    """
-    norms = (held_out**2).sum(1)
-    twin = np.zeros(len(candidates), np.bool_)
-    for start in range(0, len(candidates), 2048):
-        block = candidates[start : start + 2048]
-        squared = (block**2).sum(1)[:, None] - 2.0 * block @ held_out.T + norms
-        nearest = squared.min(1) / candidates.shape[1]
-        twin[start : start + 2048] = nearest < TWIN_DISTANCE**2
-    return twin
-
-
 def prepare(work: Path) -> None:
     """Write `training.npz`, `captions.npz`, `centre.npy` and `classes.json`; skip when there.
 
@@ -110,7 +64,7 @@ def prepare(work: Path) -> None:
     if (work / "captions.npz").exists():
         return
     drawings, pixels = load_drawings(work), load_pixels(work)
-    kept = _without_brands(work, drawings, _without_twins(drawings, pixels))
+    kept = training_rows(work, drawings, pixels)
     captions = build_captions(work, [drawings[i] for i in kept])
     number = {name: i for i, name in enumerate(captions.names)}
     chosen = [drawings[i] for i in kept]
@@ -125,6 +79,24 @@ def prepare(work: Path) -> None:
     )
     (work / "classes.json").write_text(json.dumps([captions.names, captions.texts]))
     _embed(work, captions)
+
+
+def training_rows(work: Path, drawings: list[Drawing], pixels: Pixels) -> npt.NDArray[np.int64]:
+    """List the training drawings: none looks like a held-out one, skin tones among them, or is named like a company.
+
+    Args:
+        work: The work folder, rendered; the answer is kept there.
+        drawings: As listed by `render`.
+        pixels: As rendered.
+
+    Returns:
+        Rows of the rendered pixels, int64 [M].
+    """
+    path = work / "training_rows.npy"
+    if not path.exists():
+        np.save(path, _without_brands(work, drawings, _without_twins(drawings, pixels)))
+    rows: npt.NDArray[np.int64] = np.load(path)
+    return rows
 
 
 def _without_brands(work: Path, drawings: list[Drawing], rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -2,10 +2,12 @@
 
 from dataclasses import asdict, dataclass
 
+import numpy as np
+
+from clipwarden.modelfolder.encoder import TextEncoder
 from clipwarden.tuning.metrics import ranks_of_truth, recall_at
-from recipes.mini.heldout import HeldOut
+from recipes.mini.heldout import HeldOut, Vectors
 from recipes.mini.labels import is_plain_picture
-from recipes.mini.text import TextTower, embed_texts
 
 _COMPOSITES = ("clean", "dark", "noisy", "half_size")
 _HARDER = ("clutter", "rotated_15", "quarter_canvas", "jpeg_q30")
@@ -36,12 +38,38 @@ class Recall:
     name_to_image_5: float
 
 
-def measure_recall(held: HeldOut, text: TextTower, icon_set: str, view: str, *, pictures: bool = False) -> Recall:
+class NameVectors:
+    """Names embedded by the text tower that ships, each once.
+
+    Args:
+        text: The model's text encoder.
+    """
+
+    def __init__(self, text: TextEncoder) -> None:
+        self._text = text
+        self._known: dict[str, Vectors] = {}
+
+    def of(self, names: list[str]) -> Vectors:
+        """Embed names.
+
+        Args:
+            names: In plain words.
+
+        Returns:
+            Unit vectors, float32 [len(names),D].
+        """
+        for name in names:
+            if name not in self._known:
+                self._known[name] = self._text.embed([name])[0]
+        return np.stack([self._known[name] for name in names])
+
+
+def measure_recall(held: HeldOut, text: NameVectors, icon_set: str, view: str, *, pictures: bool = False) -> Recall:
     """Measure recall on one set under one view.
 
     Args:
         held: The held-out drawings.
-        text: The locked text tower, centred as in text.onnx.
+        text: Embeds the names.
         icon_set: Iconify prefix.
         view: A key of VIEWS.
         pictures: Whether to leave out flags, letters, digits, arrows, clock times and buttons.
@@ -52,7 +80,7 @@ def measure_recall(held: HeldOut, text: TextTower, icon_set: str, view: str, *, 
     rows = held.rows_of(icon_set)
     if pictures:
         rows = rows[[is_plain_picture(held.drawing(row).icon) for row in rows]]
-    images, texts = held.vectors(rows, view), embed_texts(text, held.names(rows))
+    images, texts = held.vectors(rows, view), text.of(held.names(rows))
     scores = images @ texts.T
     forward, backward = ranks_of_truth(scores), ranks_of_truth(scores.T)
     return Recall(
@@ -67,12 +95,12 @@ def measure_recall(held: HeldOut, text: TextTower, icon_set: str, view: str, *, 
     )
 
 
-def recall_table(held: HeldOut, text: TextTower, sets: tuple[str, ...], headline: str) -> list[dict[str, object]]:
+def recall_table(held: HeldOut, text: NameVectors, sets: tuple[str, ...], headline: str) -> list[dict[str, object]]:
     """Measure recall on several sets, and on all views of the headline set.
 
     Args:
         held: The held-out drawings.
-        text: The locked text tower, centred as in text.onnx.
+        text: Embeds the names.
         sets: Iconify prefixes.
         headline: The set that is also shown in every other view.
 

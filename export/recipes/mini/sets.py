@@ -110,6 +110,14 @@ BARRED_SETS: Final = frozenset(
     }
 )
 
+# Sets of one drawing house share shapes: what is chosen without one of them is chosen without all.
+_HOUSES: Final = (
+    frozenset({"noto", "noto-v1", "material-symbols"}),
+    frozenset({"fluent-emoji", "fluent-emoji-flat", "fluent-emoji-high-contrast", "fluent", "fluent-color"}),
+    frozenset(FLAG_SETS),
+    frozenset({"glyphs", "glyphs-poly"}),
+)
+
 ALL_SETS: Final = TRAINING_SETS + SELECTION_SETS + REPORT_SETS
 
 
@@ -133,3 +141,15 @@ def role_of(icon_set: str) -> str:
         if icon_set in members:
             return role
     raise KeyError(icon_set)
+
+
+def family_of(icon_set: str) -> str:
+    """Return the name of a set's family: the sets of one drawing house.
+
+    Args:
+        icon_set: Iconify prefix.
+
+    Returns:
+        The first of the family's sets by name; the set itself when it stands alone.
+    """
+    return next((min(house) for house in _HOUSES if icon_set in house), icon_set)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clipwarden.errors import ConfigError
-from clipwarden.terminal import notice, print_facts, printable
+from clipwarden.terminal import print_facts
 
 if TYPE_CHECKING:
     from clipwarden.policy.bundle.compiled import CompiledPolicy
@@ -34,7 +34,8 @@ def compile_(
 
     - `clipwarden serve --model ./clip-b32 --policy default.bundle`
     """
-    from clipwarden.cli.loading import load_named_model, progress_bar, vector_cache
+    from clipwarden.cli.loading import load_named_model, notice_findings, progress_bar, vector_cache
+    from clipwarden.engine.linefindings import scale_look
     from clipwarden.engine.snapshot import find_policy
     from clipwarden.policy.bundle.cache import VectorCache
     from clipwarden.policy.bundle.compile import compile_policy
@@ -43,16 +44,21 @@ def compile_(
     from clipwarden.policy.bundle.load import is_bundle
     from clipwarden.policy.bundle.vectors import embedded_texts
     from clipwarden.policy.language.load import load_policy
+    from clipwarden.policy.versions import reused_version
+    from clipwarden.textfiles.findings import Findings, in_file_order
 
     path = find_policy(policy)
     if is_bundle(path):
         raise ConfigError(f"{path} is a bundle already; compile the policy file that it was made from.")
     if not output.absolute().parent.is_dir():
         raise ConfigError(f"There is no folder {output.absolute().parent} to write the bundle into.")
+    if output.is_file() and output.stat().st_size and not is_bundle(output):
+        raise ConfigError(f"{output} is there and no bundle; it is not overwritten. Name another file with -o.")
     loaded = load_policy(path)
     with_model = load_named_model(model)
     vectors = vector_cache() if cache else VectorCache()
     embedded = 0
+    findings = Findings(loaded.positions.file, loaded.positions.places)
     with progress_bar(f"Embedding the texts of {path.name}") as advance:
 
         def count(done: int, total: int) -> None:
@@ -60,11 +66,11 @@ def compile_(
             embedded = total
             advance(done, total)
 
-        compiled = compile_policy(
-            loaded.policy, model=with_model, cache=vectors, progress=count, positions=loaded.positions
-        )
-    for warning in (*loaded.warnings, *lint_with_model(loaded.policy, with_model, loaded.positions, cache=vectors)):
-        notice(printable(str(warning)))
+        compiled = compile_policy(loaded.policy, model=with_model, cache=vectors, progress=count, findings=findings)
+    look = scale_look(with_model) or (lambda _compiled, _positions: ())
+    noticed = lint_with_model(loaded.policy, with_model, loaded.positions, cache=vectors, usable=findings)
+    found = [*loaded.warnings, *noticed, *look(compiled, loaded.positions), *filter(None, [reused_version(path)])]
+    notice_findings(in_file_order(found))
     write_bundle(compiled, output)
     texts, learned = len(embedded_texts(loaded.policy)), _learned(compiled)
     rows = {

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from clipwarden.cli.exits import Exit
 from clipwarden.errors import ConfigError
-from clipwarden.terminal import notice, stdout
+from clipwarden.terminal import notice, printable, stdout
 
 if TYPE_CHECKING:
     from clipwarden.cli.outcome import Outcome
@@ -77,6 +77,8 @@ def show_demo(images: Sequence[Path], *, model: str, policy: str) -> list[str]:
         with Client(server.target, sleep=server.sleep) as client:
             client.wait_until_ready()
             seconds = time.monotonic() - started
+            for warning in server.warnings():
+                notice(printable(warning))
             console.print(f"A clipwarden server is ready after {seconds:.1f} s: model {model}, policy {policy}.\n")
             outcomes = [_judge(client, path.name, path) for path in images]
             outcomes.append(_judge(client, BROKEN_NAME, _cut_in_half(images[0])))

@@ -28,7 +28,7 @@ class Exit(IntEnum):
     MODEL = 4
     """A model folder or the onnxruntime installation cannot be used."""
     REVIEW = 10
-    """Some image is for review, none is blocked, all could be judged."""
+    """Some image is for review, none is blocked, all could be judged; or `diff` found changes."""
     BLOCK = 20
     """Some image is blocked, all could be judged."""
     UNJUDGED = 30

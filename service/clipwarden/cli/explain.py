@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from clipwarden.cli.table import WIDE, evidence_text, match_text, new_table, verdict_text
+from clipwarden.cli.table import WIDE, evidence_text, match_text, new_table, shadow_text, verdict_text
 from clipwarden.cli.wording import mode_name, oddities, raises, score_lines
 from clipwarden.terminal import printable
 from clipwarden.v1 import moderation_pb2 as v1
@@ -44,17 +44,17 @@ def _verdict_line(moderation: v1.Moderation) -> Text:
         line.append(f", decided by {', '.join(moderation.decided_by)}")
     if reasons := raises(moderation):
         line.append(f", raised because {', '.join(reasons)}")
-    line.append(f". {_enforced(moderation.enforced_categories)}")
-    if moderation.shadow_verdict != moderation.verdict:
-        line.append(" With shadow categories enforced it would be ").append(verdict_text(moderation.shadow_verdict))
-        line.append(".")
+    line.append(f". {_enforced(moderation.enforced_categories, moderation.context)}")
+    if moderation.shadow_verdict != moderation.verdict or moderation.shadow_incomplete:
+        line.append(" With shadow categories enforced it would be ").append(shadow_text(moderation)).append(".")
     return line
 
 
-def _enforced(count: int) -> str:
+def _enforced(count: int, context: str) -> str:
+    where = f" in the context {context}" if context else ""
     if count == 0:
-        return "No category is enforced, so nothing could have changed it."
-    return "1 category is enforced." if count == 1 else f"{count} categories are enforced."
+        return f"No category is enforced{where}, so nothing could have changed it."
+    return f"1 category is enforced{where}." if count == 1 else f"{count} categories are enforced{where}."
 
 
 def _categories(moderation: v1.Moderation) -> Table:

@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,10 +11,12 @@ import typer
 from rich.text import Text
 
 from clipwarden.cli.exits import Exit
-from clipwarden.errors import ConfigError, PolicyError, Problem, Severity
+from clipwarden.errors import ConfigError, FingerprintMismatchError, PolicyError, Problem, Severity
 from clipwarden.terminal import notice, printable, stdout
+from clipwarden.textfiles.findings import Positions, in_file_order
 
 if TYPE_CHECKING:
+    from clipwarden.cli.lintpictures import Trial
     from clipwarden.modelfolder.load import Model
 
 
@@ -31,18 +33,49 @@ def lint(
     model: Annotated[
         str | None, typer.Option(metavar="MODEL", help='Check against this model folder too, or "mini".')
     ] = None,
+    on: Annotated[
+        str | None,
+        typer.Option("--on", metavar="FOLDER", help="Say what each line would do to these pictures, with --model."),
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="End with 3 on warnings too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line a finding, or a key.")] = False,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Write a mended version beside the file, NAME-VERSION.yaml, then check that.")
+    ] = False,
+    version: Annotated[
+        str | None, typer.Option(metavar="VERSION", help="With --fix: the new version. Default: the next free one.")
+    ] = None,
+    author: Annotated[
+        str | None, typer.Option(metavar="NAME", help="With --fix: who writes it. Default: the login name.")
+    ] = None,
+    reason: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="With --fix: why. Default: what was mended.")
+    ] = None,
+    approved_by: Annotated[
+        str | None, typer.Option(metavar="NAME", help="With --fix: who else stands for it. Default: nobody.")
+    ] = None,
 ) -> Exit:
     """Check policy files and say what to mend.
 
-    Every finding comes as `FILE:LINE:COLUMN: error|warning: MESSAGE MEND [RULE]`, which editors and CI can read.
+    Every finding comes as `FILE:LINE:COLUMN: error|warning|note: MESSAGE MEND [RULE]`, which editors and CI can read;
+    what has no place in a file, as in a bundle, as `FILE: error|...`. Notes are nothing to mend: they tell what
+    somebody waived, and what lines would stop.
 
-    With --model the policy is also checked against that model: texts that its tokenizer would cut off, prompts and
-    negatives that it can hardly tell apart, another fingerprint, stale calibrations.
+    Thresholds and calibrations that no longer hold are found where the policy names its model's fingerprint. With
+    --model the policy is also checked against that model: texts that its tokenizer would cut off, prompts and
+    negatives that it can hardly tell apart, words that it does not know, another fingerprint.
+
+    With --on it also says how many of a folder's pictures each line would stop, equal files counted once, and warns of
+    lines that fire on most of them or that lie far above all; for the embedded model it says so of drawings that ship
+    with it.
 
     With --explain no file is read: it tells what a key of the policy language is for, what may stand behind it, and
     what holds without it.
+
+    With --fix thresholds of old policies get a `chosen_on` where the category's `fitted_on` still holds, and those of
+    the attributes it asks for. That takes the numbers on trust, since nobody can know whether they were chosen after
+    the fit. Nothing else is mended, and no file is changed: NAME-VERSION.yaml is new, NAME.yaml stays live until
+    `clipwarden restore`. It needs the model's fingerprint, from the policy or --model.
 
     **Examples**
 
@@ -50,30 +83,70 @@ def lint(
 
     - `clipwarden lint mine.yaml --model ./clip-b32 --strict`
 
+    - `clipwarden lint mine.yaml --model ./clip-b32 --on uploads/`
+
     - `clipwarden lint --explain thresholds.review`
+
+    - `clipwarden lint mine.yaml --fix --approved-by kim@example.com`
 
     **Exit codes**: 0 no errors (with --strict: no warnings either) · 3 errors · 2 wrong usage · 4 unusable model.
     """
-    if explain and not files:
+    if on and not model:
+        raise ConfigError('--on needs --model, which is to see the pictures: a model folder, or "mini".')
+    if explain and not (files or fix):
         return _explain(explain, as_json=as_json)
+    notes = {"version": version, "author": author, "reason": reason, "approved_by": approved_by}
+    if not fix and any(notes.values()):
+        raise ConfigError("--version, --author, --reason and --approved-by are about the version that --fix writes.")
+    if fix and files and not explain:
+        from clipwarden.cli.fixing import VersionNotes, fix_policy
+
+        files = [fix_policy(files, VersionNotes(**notes), model=model, as_json=as_json)]
     if files and not explain:
-        return _lint(files, model=model, strict=strict, as_json=as_json)
+        return _lint(files, model=model, on=on, strict=strict, as_json=as_json)
     raise ConfigError("Name policies to check, or a key to --explain.")
 
 
-def _lint(files: Sequence[str], *, model: str | None, strict: bool, as_json: bool) -> Exit:
+def _lint(files: Sequence[str], *, model: str | None, on: str | None, strict: bool, as_json: bool) -> Exit:
     from clipwarden.cli.loading import load_named_model
     from clipwarden.engine.snapshot import find_policy
 
     paths = [find_policy(name) for name in files]
     loaded = None if model is None else load_named_model(model)
-    problems = [problem for path in paths for problem in _check(path, loaded)]
+    trial = None if loaded is None else _trial(loaded, on)
+    problems = [*(trial.about_pictures if trial else ())]
+    problems += [problem for path in paths for problem in findings_of(path, loaded, trial)]
     for problem in problems:
         _show(problem, as_json=as_json)
+    if trial and trial.advice:
+        notice(trial.advice)
     counts = Counter(problem.severity for problem in problems)
-    notice(_summary(len(paths), counts), style=_style(counts))
+    untried = "" if model or counts[Severity.ERROR] or counts[Severity.WARNING] else _untried(paths)
+    notice(_summary(len(paths), counts, untried), style=_style(counts))
     refused = counts[Severity.ERROR] or (strict and counts[Severity.WARNING])
     return Exit.POLICY if refused else Exit.OK
+
+
+def _untried(paths: Sequence[Path]) -> str:
+    """Say what a policy was not checked for, and which model to name for that."""
+    from clipwarden.cli.policyfile import read_policy
+    from clipwarden.modelfolder.fingerprint import fingerprint
+    from clipwarden.modelfolder.load import EMBEDDED_MODEL, embedded_model_path, load_manifest
+
+    embedded = fingerprint(load_manifest(embedded_model_path()))
+    model = EMBEDDED_MODEL if {read_policy(str(path)).fingerprint for path in paths} == {embedded} else "FOLDER"
+    return f"; texts and numbers were not tried with the model: add `--model {model}`"
+
+
+def _raised(problem: Problem) -> Problem:
+    """Make an error of a warning that only what runs already may pass over."""
+    return replace(problem, severity=Severity.ERROR) if problem.strict else problem
+
+
+def _trial(model: "Model", folder: str | None) -> "Trial | None":
+    from clipwarden.cli.lintpictures import trial_on
+
+    return trial_on(model, folder)
 
 
 def _explain(path: str, *, as_json: bool) -> Exit:
@@ -97,54 +170,85 @@ def _lines(fact: object) -> list[str]:
     return [", ".join(fact) if isinstance(fact, list) else str(fact)]
 
 
-def _check(path: Path, model: "Model | None") -> Sequence[Problem]:
+def findings_of(path: Path, model: "Model | None" = None, trial: "Trial | None" = None) -> Sequence[Problem]:
+    """Return what lint says about a file, for commands that put policies in force too."""
+    return [_raised(problem) for problem in _check(path, model, trial)]
+
+
+def _check(path: Path, model: "Model | None", trial: "Trial | None") -> Sequence[Problem]:
     from clipwarden.cli.loading import progress_bar, vector_cache
+    from clipwarden.policy.bundle.bindings import lint_without_model
+    from clipwarden.policy.bundle.compile import compile_to_measure
     from clipwarden.policy.bundle.lint import lint_with_model
     from clipwarden.policy.bundle.load import is_bundle
     from clipwarden.policy.language.load import load_policy
+    from clipwarden.policy.language.subjects import waived
+    from clipwarden.policy.versions import misnamed_version, reused_version
 
     if is_bundle(path):
-        return _check_bundle(path)
+        return _check_bundle(path, model, trial)
     try:
         loaded = load_policy(path)
     except PolicyError as error:
         return error.problems
+    versions = filter(None, (reused_version(path), misnamed_version(path)))
+    known = {*loaded.warnings, *waived(loaded.policy, loaded.positions), *versions}
     if model is None:
-        return loaded.warnings
+        return in_file_order({*known, *lint_without_model(loaded.policy, loaded.positions)})
+    cache = vector_cache()
     with progress_bar(f"Embedding the texts of {path.name}") as advance:
-        found = lint_with_model(loaded.policy, model, loaded.positions, cache=vector_cache(), progress=advance)
-    return sorted({*loaded.warnings, *found}, key=lambda problem: (problem.line, problem.column, problem.code))
+        found = lint_with_model(loaded.policy, model, loaded.positions, cache=cache, progress=advance)
+    if trial and (compiled := compile_to_measure(loaded.policy, model=model, cache=cache)):
+        found = (*found, *trial.look(compiled, loaded.positions))
+    return in_file_order({*known, *found})
 
 
-def _check_bundle(path: Path) -> Sequence[Problem]:
+def _check_bundle(path: Path, model: "Model | None", trial: "Trial | None") -> Sequence[Problem]:
     from clipwarden.policy.bundle.file import read_bundle
+    from clipwarden.policy.bundle.load import COMPILE_AGAIN, load_bundle
+    from clipwarden.policy.language.subjects import waived
 
-    warnings: list[Problem] = []
+    found: list[Problem] = []
     try:
-        read_bundle(path, on_warning=warnings.append)
+        if model:
+            compiled = load_bundle(path, model, found.append, to_judge=False)
+        else:
+            compiled = read_bundle(path, on_warning=found.append, to_judge=False)
     except PolicyError as error:
         return error.problems
-    return warnings
+    except FingerprintMismatchError as error:
+        message = str(error).removesuffix(f" {COMPILE_AGAIN}")
+        other = Problem(
+            file=str(path), line=0, column=0, message=message, fix=COMPILE_AGAIN, code="fingerprint-mismatch"
+        )
+        return in_file_order({*found, other})
+    positions = Positions(file=str(path))
+    return in_file_order(
+        {*found, *waived(compiled.policy, positions), *(trial.look(compiled, positions) if trial else ())}
+    )
 
 
 def _show(problem: Problem, *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(asdict(problem)))  # noqa: T201  results go to stdout
+        facts = asdict(problem)
+        print(json.dumps(facts | facts.pop("facts")))  # noqa: T201  results go to stdout
         return
-    place, _, rest = str(problem).partition(f" {problem.severity}: ")
-    style = "bold red" if problem.severity is Severity.ERROR else "yellow"
-    line = Text.assemble((printable(place), "bold"), " ", (f"{problem.severity}:", style), " ", printable(rest))
+    rest = str(problem).removeprefix(f"{problem.where} {problem.severity}: ")
+    style = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}[problem.severity]
+    line = Text.assemble((printable(problem.where), "bold"), " ", (f"{problem.severity}:", style), " ", printable(rest))
     # One finding is one line, however long: editors and grep read it.
     stdout().print(line, soft_wrap=True)
 
 
-def _summary(files: int, counts: Counter[Severity]) -> str:
-    found = ", ".join(
+def _summary(files: int, counts: Counter[Severity], untried: str) -> str:
+    found = [
         f"{counts[severity]} {severity}{'' if counts[severity] == 1 else 's'}"
         for severity in Severity
         if counts[severity]
-    )
-    return f"{files} polic{'y' if files == 1 else 'ies'} checked: {found or 'nothing to mend'}."
+    ]
+    if not (counts[Severity.ERROR] or counts[Severity.WARNING]):
+        found.insert(0, "nothing to mend")
+    return f"{files} polic{'y' if files == 1 else 'ies'} checked: {', '.join(found)}{untried}."
 
 
 def _style(counts: Counter[Severity]) -> str:

@@ -5,12 +5,13 @@ from contextlib import contextmanager
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from clipwarden.engine.snapshot import Snapshot, load_snapshot, user_cache_folder
+from clipwarden.engine.snapshot import Snapshot, in_brief, load_snapshot, user_cache_folder
+from clipwarden.errors import Problem
 from clipwarden.machine import prepare_process
 from clipwarden.modelfolder.load import EMBEDDED_MODEL, Model, load_model, resolve_model
 from clipwarden.policy.bundle.cache import VectorCache
 from clipwarden.policy.bundle.vectors import Progress as OnProgress
-from clipwarden.terminal import stderr
+from clipwarden.terminal import notice, printable, stderr
 
 
 def load_model_and_policies(model: str | None, policies: Sequence[str]) -> Snapshot:
@@ -25,8 +26,14 @@ def load_model_and_policies(model: str | None, policies: Sequence[str]) -> Snaps
     """
     prepare_process()
     return load_snapshot(
-        model or EMBEDDED_MODEL, policies, cache=vector_cache(), progress=progress_bar, on_warning=lambda _: None
+        model or EMBEDDED_MODEL, policies, cache=vector_cache(), progress=progress_bar, on_findings=notice_findings
     )
+
+
+def notice_findings(findings: Sequence[Problem]) -> None:
+    """Say on stderr what lint warns of in a policy that was loaded."""
+    for line in in_brief(findings):
+        notice(printable(line))
 
 
 def load_named_model(model: str | None) -> Model:

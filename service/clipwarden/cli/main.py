@@ -52,6 +52,14 @@ COMMANDS = {
         "clipwarden.cli.policies:policies",
         "List the policies that ship with clipwarden, or print one to start your own from.",
     ),
+    "diff": (
+        "clipwarden.cli.diff:diff",
+        "Say in words what changed from one policy to another, category by category.",
+    ),
+    "restore": (
+        "clipwarden.cli.restore:restore",
+        "Make a version of a policy live again, and keep the one that was.",
+    ),
     "models": (
         "clipwarden.cli.models:models",
         "Show what a model folder holds: without a name, the small model that ships with clipwarden.",

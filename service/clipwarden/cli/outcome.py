@@ -75,11 +75,13 @@ class Tally:
         counts: Images by verdict name, or `UNJUDGED`.
         exit: The highest of all images.
         anything_enforced: Whether any verdict could have been other than ALLOW.
+        incomplete: Ids of categories that shadow verdicts lack, in the order they came in.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
     exit: Exit = Exit.OK
     anything_enforced: bool = False
+    incomplete: dict[str, None] = field(default_factory=dict)
 
     def add(self, outcome: Outcome) -> None:
         """Count one image."""
@@ -87,6 +89,7 @@ class Tally:
         self.counts[verdict_name(moderation.verdict) if moderation else UNJUDGED] += 1
         self.exit = max(self.exit, outcome.exit)
         self.anything_enforced |= moderation is not None and moderation.enforced_categories > 0
+        self.incomplete |= dict.fromkeys(moderation.shadow_incomplete if moderation else ())
 
     @property
     def nothing_enforced(self) -> bool:

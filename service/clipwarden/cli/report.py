@@ -9,13 +9,15 @@ from rich.console import Console
 from clipwarden.cli.explain import explanation
 from clipwarden.cli.outcome import NotJudgedError, Outcome, Tally
 from clipwarden.cli.table import outcomes_table
-from clipwarden.cli.wording import verdict_name
+from clipwarden.cli.wording import few, verdict_name
 from clipwarden.terminal import notice, stdout
 from clipwarden.v1 import moderation_pb2 as v1
 
-NOTHING_ENFORCED = (
-    "No category of this policy is enforced, so every image is ALLOW whatever it shows: this is no clean bill. "
-    "The shadow verdict is what enforcing its shadow categories would give."
+NOTHING_ENFORCED = "No category was enforced, so every image is ALLOW whatever it shows: this is no clean bill."
+SHADOW_WHOLE = "The shadow verdict is what enforcing its shadow categories would give."
+SHADOW_INCOMPLETE = (
+    "Shadow verdicts are incomplete: they lack {}, without thresholds that hold, so nobody knows what enforcing would "
+    "give. `clipwarden lint` tells of thresholds that stopped holding."
 )
 
 
@@ -31,11 +33,14 @@ class Report(ABC):
         self._show(outcome)
 
     def finish(self) -> None:
-        """Show what is left to show, and warn on stderr when nothing was enforced."""
+        """Show what is left to show; warn on stderr when nothing was enforced, or shadow verdicts lack something."""
         if self.tally.counts:
             self._end()
         if self.tally.nothing_enforced:
-            notice(NOTHING_ENFORCED, style="bold yellow")
+            whole = "" if self.tally.incomplete else f" {SHADOW_WHOLE}"
+            notice(f"{NOTHING_ENFORCED}{whole}", style="bold yellow")
+        if self.tally.incomplete:
+            notice(SHADOW_INCOMPLETE.format(few([*self.tally.incomplete])), style="bold yellow")
 
     @abstractmethod
     def _show(self, outcome: Outcome) -> None: ...

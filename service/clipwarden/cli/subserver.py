@@ -1,5 +1,6 @@
 """A server in a process of its own, on a Unix socket in a temporary folder: started, watched and stopped cleanly."""
 
+import json
 import os
 import subprocess
 import sys
@@ -43,6 +44,12 @@ class Subserver:
             last_words = "\n".join(lines) or "it said nothing"
             raise ServerUnavailableError(f"The server ended with status {self._process.returncode}: {last_words}")
         time.sleep(seconds)
+
+    def warnings(self) -> list[str]:
+        """Return what the server has warned of so far: its log goes to a file, which nobody reads."""
+        lines = self._log.read_text(errors="replace").splitlines()
+        records = [json.loads(line) for line in lines if line.startswith("{")]
+        return [record["message"] for record in records if record.get("level") == "warning"]
 
     def stop(self) -> int:
         """Ask the server to end (SIGTERM), and wait for it.

@@ -7,7 +7,16 @@ from rich.table import Table
 from rich.text import Text
 
 from clipwarden.cli.outcome import UNJUDGED, Outcome
-from clipwarden.cli.wording import VERDICT_STYLES, leading_category, oddities, raises, score_lines, verdict_name
+from clipwarden.cli.wording import (
+    VERDICT_STYLES,
+    few,
+    leading_category,
+    oddities,
+    raises,
+    score_lines,
+    shadow_mark,
+    verdict_name,
+)
 from clipwarden.terminal import printable
 from clipwarden.v1 import moderation_pb2 as v1
 
@@ -46,6 +55,11 @@ def verdict_text(verdict: v1.Verdict.ValueType) -> Text:
     return Text(name, style=VERDICT_STYLES.get(name, ""))
 
 
+def shadow_text(moderation: v1.Moderation) -> Text:
+    """Colour a shadow verdict, and mark one that lacks categories: ALLOW would look like a clean bill."""
+    return verdict_text(moderation.shadow_verdict).append(shadow_mark(moderation), style="not bold")
+
+
 def match_text(match: v1.TextMatch) -> Text:
     """Show a policy text and its cosine."""
     return Text.assemble(f'"{printable(match.text)}"', (f" {match.cosine:.3f}", "dim"))
@@ -60,7 +74,7 @@ def evidence_text(result: v1.CategoryResult | v1.AttributeResult) -> Text:
 
 def _wide_table(outcomes: Sequence[Outcome]) -> Table:
     headers = ("Verdict", "Shadow", "File", "Category", "Score / threshold", "Winning prompt", "Winning contrast")
-    table = new_table(*headers, unbroken=("Verdict", "Shadow", "Score / threshold"))
+    table = new_table(*headers, unbroken=("Verdict", "Score / threshold"))
     for outcome in outcomes:
         table.add_row(*_wide_cells(outcome))
     return table
@@ -76,7 +90,7 @@ def _wide_cells(outcome: Outcome) -> list[Text]:
         verdict.append(f" ({', '.join(reasons)})", style="not bold")
     if odd := oddities(moderation.image):
         name.append(f" ({', '.join(odd)})", style="dim")
-    cells = [verdict, verdict_text(moderation.shadow_verdict), name]
+    cells = [verdict, shadow_text(moderation), name]
     category = leading_category(moderation)
     if category is None:
         return [*cells, Text("none evaluated")]
@@ -97,8 +111,12 @@ def _narrow_cells(outcome: Outcome) -> tuple[list[Text], list[Text], list[Text]]
         return [_unjudged()], name, [Text(_reason(outcome)), Text(_why_not(outcome))]
     moderation = outcome.moderation
     verdict = [verdict_text(moderation.verdict), *(Text(reason) for reason in raises(moderation))]
-    if moderation.shadow_verdict != moderation.verdict:
-        verdict.append(Text.assemble(("shadow ", "dim"), verdict_text(moderation.shadow_verdict)))
+    shadow = verdict_text(moderation.shadow_verdict)
+    if moderation.shadow_incomplete:
+        verdict.append(Text.assemble(("shadow ", "dim"), shadow, "?"))
+        name.append(Text(f"shadow without {few(moderation.shadow_incomplete)}"))
+    elif moderation.shadow_verdict != moderation.verdict:
+        verdict.append(Text.assemble(("shadow ", "dim"), shadow))
     name += [Text(odd, style="dim") for odd in oddities(moderation.image)]
     category = leading_category(moderation)
     if category is None:

@@ -1,5 +1,6 @@
 """What to tell people about a moderation: which category matters, how its number stands to its thresholds."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,6 +9,13 @@ from clipwarden.v1 import moderation_pb2 as v1
 VERDICT_STYLES: Final = {"ALLOW": "green", "REVIEW": "bold yellow", "BLOCK": "bold red"}
 """Colours; the word always stands beside them, for people and terminals that see none."""
 
+_UNBOUND: Final = {
+    v1.NO_BAND_REASON_NOT_CHOSEN: "thresholds chosen on nothing that is named",
+    v1.NO_BAND_REASON_CHOSEN_ON_OTHER: "thresholds chosen on something else",
+}
+
+MOST_NAMED = 3
+"""Categories named in a cell; of more their number says enough, and `--json` has all."""
 FEWEST_DIGITS = 3
 MOST_DIGITS = 17
 """Enough digits to write any double apart from its neighbours."""
@@ -17,6 +25,22 @@ def verdict_name(verdict: v1.Verdict.ValueType) -> str:
     """Name a verdict or band as people say it: ALLOW, REVIEW, BLOCK; "none" for an absent band."""
     name = v1.Verdict.Name(verdict).removeprefix("VERDICT_") if verdict in v1.Verdict.values() else str(verdict)
     return "none" if name == "UNSPECIFIED" else name
+
+
+def shadow_mark(moderation: v1.Moderation) -> str:
+    """Return what stands behind a shadow verdict that lacks categories, and names them; empty where it is whole."""
+    lacking = moderation.shadow_incomplete
+    return f"? (without {few(lacking)})" if lacking else ""
+
+
+def few(categories: Sequence[str]) -> str:
+    """Name categories, or count them where names would fill the line."""
+    return ", ".join(categories) if len(categories) <= MOST_NAMED else f"{len(categories)} categories"
+
+
+def no_band(category: v1.CategoryResult) -> str:
+    """Say why thresholds do not hold; empty for a category that has none, or a band."""
+    return _UNBOUND.get(category.no_band_reason, "")
 
 
 def mode_name(mode: v1.Mode.ValueType) -> str:
@@ -79,12 +103,14 @@ class Comparison:
 
     Attributes:
         score: The score.
+        lacking: Why there are no thresholds, where there are none.
         relation: "≥" or "<"; empty without thresholds.
         band: "review" or "block"; empty without thresholds.
         threshold: The threshold; empty without thresholds.
     """
 
     score: str
+    lacking: str = "no threshold"
     relation: str = ""
     band: str = ""
     threshold: str = ""
@@ -92,7 +118,7 @@ class Comparison:
     def __str__(self) -> str:
         """Render as `0.981 ≥ block 0.900`."""
         parts = (self.score, self.relation, self.band, self.threshold)
-        return " ".join(part for part in parts if part) if self.threshold else f"{self.score} (no threshold)"
+        return " ".join(part for part in parts if part) if self.threshold else f"{self.score} ({self.lacking})"
 
 
 def compare(category: v1.CategoryResult) -> Comparison:
@@ -110,7 +136,7 @@ def compare(category: v1.CategoryResult) -> Comparison:
         if category.HasField("block_threshold" if band == "block" else "review_threshold")
     ]
     if not reached:
-        return Comparison(score=f"{category.score:.{FEWEST_DIGITS}f}")
+        return Comparison(score=f"{category.score:.{FEWEST_DIGITS}f}", lacking=no_band(category) or "no threshold")
     passed = [(band, threshold) for band, threshold in reached if category.score >= threshold]
     band, threshold = passed[0] if passed else reached[-1]
     score_text, threshold_text = _told_apart(category.score, threshold)

@@ -208,14 +208,19 @@ class AsyncClient:
         Raises:
             ClientError: There is no answer.
         """
-        policies: list[v1.PolicySummary] = []
-        request = v1.ListPoliciesRequest()
-        while True:
-            page = await self._call(self._stub.ListPolicies, request, seconds=timeout)
-            policies.extend(page.policies)
-            if not page.next_page_token:
-                return policies
-            request = v1.ListPoliciesRequest(page_token=page.next_page_token)
+        return [policy async for page in self._pages(timeout) for policy in page.policies]
+
+    async def list_candidates(
+        self,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109  as above
+    ) -> list[v1.PolicySummary]:
+        """List the candidates that watch beside the loaded policies; as for `Client.list_candidates`.
+
+        Raises:
+            ClientError: There is no answer.
+        """
+        return [candidate async for page in self._pages(timeout) for candidate in page.candidates]
 
     async def get_policy(
         self,
@@ -223,7 +228,7 @@ class AsyncClient:
         *,
         timeout: float | None = None,  # noqa: ASYNC109  as above
     ) -> v1.Policy:
-        """Tell all that is loaded under one policy id; None for the server's default policy.
+        """Tell all that is loaded under one policy id, or as `id@version`; None for the server's default policy.
 
         Raises:
             RequestRefusedError: No such policy is loaded.
@@ -250,6 +255,15 @@ class AsyncClient:
         patience = Patience(target=self._connection.target, timeout_seconds=timeout, clock=self._connection.clock)
         while (state := await self._state(min(timeout, health.PROBE_SECONDS))) != health.SERVING:
             await self._sleep(patience.pause(state))
+
+    async def _pages(self, seconds: float | None) -> AsyncGenerator[v1.ListPoliciesResponse, None]:
+        request = v1.ListPoliciesRequest()
+        while True:
+            page = await self._call(self._stub.ListPolicies, request, seconds=seconds)
+            yield page
+            if not page.next_page_token:
+                return
+            request = v1.ListPoliciesRequest(page_token=page.next_page_token)
 
     async def _state(self, seconds: float) -> str:
         try:

@@ -234,20 +234,27 @@ class Client:
         Raises:
             ClientError: There is no answer.
         """
-        policies: list[v1.PolicySummary] = []
-        request = v1.ListPoliciesRequest()
-        while True:
-            page = self._call(self._stub.ListPolicies, request, timeout=timeout)
-            policies.extend(page.policies)
-            if not page.next_page_token:
-                return policies
-            request = v1.ListPoliciesRequest(page_token=page.next_page_token)
+        return [policy for page in self._pages(timeout) for policy in page.policies]
 
-    def get_policy(self, policy: str | None = None, *, timeout: float | None = None) -> v1.Policy:
-        """Tell all that is loaded under one policy id.
+    def list_candidates(self, *, timeout: float | None = None) -> list[v1.PolicySummary]:
+        """List the candidates that watch beside the loaded policies: other versions of them, which answer nobody.
 
         Args:
-            policy: The id; None for the server's default policy.
+            timeout: Seconds for each page; None for the client's default.
+
+        Returns:
+            Ordered by id and version; empty without any. `get_policy("id@version")` tells all of one.
+
+        Raises:
+            ClientError: There is no answer.
+        """
+        return [candidate for page in self._pages(timeout) for candidate in page.candidates]
+
+    def get_policy(self, policy: str | None = None, *, timeout: float | None = None) -> v1.Policy:
+        """Tell all that is loaded under one policy id, or as one candidate.
+
+        Args:
+            policy: The id, or a candidate's `id@version`; None for the server's default policy.
             timeout: Seconds for everything; None for the client's default.
 
         Raises:
@@ -278,6 +285,15 @@ class Client:
         patience = Patience(target=self._connection.target, timeout_seconds=timeout, clock=self._connection.clock)
         while (state := self._state(min(timeout, health.PROBE_SECONDS))) != health.SERVING:
             self._sleep(patience.pause(state))
+
+    def _pages(self, timeout: float | None) -> Generator[v1.ListPoliciesResponse, None, None]:
+        request = v1.ListPoliciesRequest()
+        while True:
+            page = self._call(self._stub.ListPolicies, request, timeout=timeout)
+            yield page
+            if not page.next_page_token:
+                return
+            request = v1.ListPoliciesRequest(page_token=page.next_page_token)
 
     def _state(self, timeout: float) -> str:
         try:

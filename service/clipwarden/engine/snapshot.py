@@ -4,21 +4,25 @@ import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from clipwarden.engine.linefindings import scale_look
 from clipwarden.errors import ConfigError, PolicyUnknownError, Problem
 from clipwarden.modelfolder.load import EMBEDDED_MODEL, Model, load_model, resolve_model
 from clipwarden.policy.bundle.cache import VectorCache
 from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.bundle.load import load_compiled
 from clipwarden.policy.bundle.vectors import Progress
-from clipwarden.policy.schema import Mode
 from clipwarden.policy.shipped import shipped_policies, shipped_policy
 from clipwarden.scoring.decide import require_context
 from clipwarden.scoring.tables import Tables, prepare
-from clipwarden.textfiles.values import closest
+from clipwarden.textfiles.findings import in_file_order
+from clipwarden.textfiles.wording import closest
 from clipwarden.vision.plan import WHOLE, ViewPlan
+
+LINES_SAID = 10
+"""Further lines of a policy named beside the first finding of a rule; lint itself says all of them in full."""
 
 log = logging.getLogger(__name__)
 
@@ -31,11 +35,13 @@ class Snapshot:
         model: Sees.
         tables: Prepared policies by id, ordered by id.
         default_policy_id: For requests that name none.
+        candidates: Prepared policies that only watch, by `id@version`, ordered by that; see `candidates`.
     """
 
     model: Model
     tables: Mapping[str, Tables]
     default_policy_id: str
+    candidates: Mapping[str, Tables] = field(default_factory=dict)
 
     def select(self, policy_id: str | None = None, context: str | None = None) -> "Selection":
         """Choose what one request is judged with.
@@ -48,14 +54,24 @@ class Snapshot:
             The selection, which keeps this snapshot alive.
 
         Raises:
-            PolicyUnknownError: No such policy is loaded.
+            PolicyUnknownError: No such policy is loaded, or it is a candidate.
             ContextUnknownError: The policy declares no such context.
         """
+        if candidate := self.candidates.get(policy_id or ""):
+            live = candidate.compiled.policy.metadata.id
+            raise PolicyUnknownError(
+                f"{policy_id!r} is a candidate, which only watches; {live!r} is the policy to name"
+            )
         tables = self.tables.get(policy_id or self.default_policy_id)
         if tables is None:
             raise PolicyUnknownError(f"no policy {policy_id!r} is loaded; loaded are: {', '.join(self.tables)}")
         require_context(tables, context)
         return Selection(snapshot=self, tables=tables, context=context)
+
+    def show(self, policy_id: str | None) -> "Selection":
+        """Choose a policy to tell about: as `select`, or a candidate, by `id@version`."""
+        candidate = self.candidates.get(policy_id or "")
+        return Selection(snapshot=self, tables=candidate, context=None) if candidate else self.select(policy_id)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -72,13 +88,44 @@ class Selection:
         return self.tables.compiled
 
     @property
+    def candidates(self) -> tuple["Selection", ...]:
+        """The same for what watches beside the policy, which may not declare the context."""
+        mine, watching = self.compiled.policy.metadata.id, self.snapshot.candidates.values()
+        return tuple(replace(self, tables=each) for each in watching if each.compiled.policy.metadata.id == mine)
+
+    @property
     def plan(self) -> ViewPlan:
         """Which views the policy wants looked at."""
         return WHOLE
 
 
-def _log_warning(problem: Problem) -> None:
-    log.warning("%s", problem)
+def log_findings(findings: Sequence[Problem]) -> None:
+    """Log what lint warns of in a policy that was loaded, in brief.
+
+    By logging and not by `warnings`: what is to be mended is a file that staff keep, not the program that loads it.
+    """
+    for line in in_brief(findings):
+        log.warning("%s", line)
+
+
+def in_brief(findings: Sequence[Problem]) -> list[str]:
+    """Say what lint warns of in a line a rule: the first finding in full, and where there are more.
+
+    Args:
+        findings: Of one file.
+    """
+    by_rule: dict[str, list[Problem]] = {}
+    for finding in findings:
+        by_rule.setdefault(finding.code, []).append(finding)
+    return [f"{first}{_and_more(others)}" for first, *others in by_rule.values()]
+
+
+def _and_more(others: Sequence[Problem]) -> str:
+    if not others:
+        return ""
+    lines = list(dict.fromkeys(str(each.line) for each in others if each.line))
+    shown = f": {'line' if len(lines) == 1 else 'lines'} {', '.join(lines[:LINES_SAID])}" if lines else ""
+    return f" And {len(others)} more such{shown}{' and so on' if len(lines) > LINES_SAID else ''}."
 
 
 def load_snapshot(
@@ -90,7 +137,7 @@ def load_snapshot(
     threads: int | None = None,
     cache: VectorCache | None = None,
     progress: Callable[[str], AbstractContextManager[Progress | None]] = lambda _label: nullcontext(),
-    on_warning: Callable[[Problem], None] = _log_warning,
+    on_findings: Callable[[Sequence[Problem]], None] = log_findings,
 ) -> Snapshot:
     """Load a model and its policies. Takes seconds: keep it off the event loop.
 
@@ -102,7 +149,7 @@ def load_snapshot(
         threads: For the encoder; None takes all CPUs that the process may use.
         cache: Vectors of texts embedded before; None embeds all.
         progress: Makes a progress bar of a label.
-        on_warning: Told of what deserves a look and stops nothing; logs it by default.
+        on_findings: Told once a policy what lint warns of in it, if anything, in file order; logs it by default.
 
     Returns:
         The snapshot.
@@ -120,8 +167,22 @@ def load_snapshot(
     compiled = []
     for path in paths:
         with progress(f"Embedding the texts of {path.name}") as advance:
-            compiled.append(load_compiled(path, model=loaded, cache=cache, progress=advance, on_warning=on_warning))
+            policy, found = load_with_findings(path, model=loaded, cache=cache, progress=advance)
+        compiled.append(policy)
+        if found:
+            on_findings(found)
     return make_snapshot(loaded, compiled, default_policy_id)
+
+
+def load_with_findings(
+    path: Path, *, model: Model, cache: VectorCache | None = None, progress: Progress | None = None
+) -> tuple[CompiledPolicy, Sequence[Problem]]:
+    """Load one policy and what lint warns of in it, in file order; raises as `load_compiled` does."""
+    found: list[Problem] = []
+    compiled = load_compiled(
+        path, model=model, cache=cache, progress=progress, on_warning=found.append, look=scale_look(model)
+    )
+    return compiled, in_file_order(found)
 
 
 def make_snapshot(model: Model, policies: Sequence[CompiledPolicy], default_policy_id: str | None = None) -> Snapshot:
@@ -172,6 +233,8 @@ def find_policy(name: str) -> Path:
         path = Path(name).expanduser()
         if path.is_file():
             return path
+        if path.exists() and not path.is_dir():
+            raise ConfigError(f"{name} is a pipe or a device, which is read only once. Write the policy into a file.")
     if "/" not in name and not Path(name).suffix:
         shipped = shipped_policy(name)
         if shipped.is_file():
@@ -179,9 +242,3 @@ def find_policy(name: str) -> Path:
     meant = closest(Path(name).stem, [path.stem for path in shipped_policies()])
     hint = f' Did you mean "{meant}"?' if meant else ""
     raise ConfigError(f"There is no policy file {name}, and no shipped policy of that name.{hint}")
-
-
-def mode_counts(compiled: CompiledPolicy) -> dict[Mode, int]:
-    """Count a policy's categories by mode."""
-    modes = [category.mode for category in compiled.policy.categories]
-    return {mode: modes.count(mode) for mode in Mode}

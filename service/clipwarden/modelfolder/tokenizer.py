@@ -1,10 +1,12 @@
 """A prompt in, L token ids and their mask out, at fixed length."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer as RawTokenizer
+from tokenizers.models import Unigram
 
 from clipwarden.errors import ModelError
 from clipwarden.modelfolder.manifest import TextSettings
@@ -26,6 +28,7 @@ class Tokenizer:
         self._settings = settings
         self._whole = _load(path)
         self._cut = _load(path)
+        self._unknown = _unknown_id(self._whole)
         special = self._whole.num_special_tokens_to_add(is_pair=False)
         self._capacity = settings.context_length - special
         if self._capacity < 1:
@@ -50,6 +53,19 @@ class Tokenizer:
             The count; the prompt is truncated when it exceeds `capacity`.
         """
         return len(self._whole.encode(self._prepare(text), add_special_tokens=False).ids)
+
+    def pieces(self, text: str) -> tuple[str | None, ...]:
+        """Cut a text into its tokens, before truncation and without special tokens.
+
+        Args:
+            text: A prompt.
+
+        Returns:
+            Each token as the vocabulary writes it; None in the place of what the vocabulary does not know.
+        """
+        found = self._whole.encode(self._prepare(text), add_special_tokens=False)
+        pairs = zip(found.ids, found.tokens, strict=True)
+        return tuple(None if number == self._unknown else token for number, token in pairs)
 
     def encode(self, text: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Tokenise, truncate and pad one text.
@@ -80,3 +96,12 @@ def _load(path: Path) -> RawTokenizer:
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer
+
+
+def _unknown_id(tokenizer: RawTokenizer) -> int | None:
+    """Find what stands for pieces that the vocabulary lacks; models of other kinds than Unigram name it."""
+    if isinstance(tokenizer.model, Unigram):
+        number = json.loads(tokenizer.to_str())["model"]["unk_id"]
+        return None if number is None else int(number)
+    name = tokenizer.model.unk_token
+    return None if name is None else tokenizer.token_to_id(name)

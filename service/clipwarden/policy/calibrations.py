@@ -1,7 +1,8 @@
 """Find calibrations that were fitted on something else, and say which ones a verdict rests on."""
 
+from clipwarden.policy.contexts import enforced_anywhere
 from clipwarden.policy.digest import fit_digest
-from clipwarden.policy.schema import Concept, Mode, Policy
+from clipwarden.policy.schema import Concept, Policy
 
 
 def is_stale(concept: Concept, policy: Policy, fingerprint: str) -> bool:
@@ -28,9 +29,9 @@ def calibrations_enforced(policy: Policy) -> frozenset[str]:
         policy: As parsed.
 
     Returns:
-        Ids of enforced categories, and of the attributes that their exemptions ask for.
+        Ids of categories that are enforced, if only in a context, and of the attributes that their exemptions ask for.
     """
-    enforced = [category for category in policy.categories if category.mode is Mode.ENFORCE]
+    enforced = [category for category in policy.categories if enforced_anywhere(category)]
     asked = (exemption.attribute for category in enforced for exemption in category.exemptions)
     return frozenset((*(category.id for category in enforced), *asked))
 

@@ -2,8 +2,10 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Iterable, Mapping
+import inspect
+from collections.abc import Callable, Iterable, Mapping
 from enum import IntEnum, StrEnum
+from functools import cache, partial
 from typing import cast
 
 import rfc8785
@@ -13,6 +15,8 @@ from clipwarden.policy.schema import (
     ADDED_LATER,
     ANY_ORDER,
     SCHEMA_VERSION,
+    Category,
+    ChosenOn,
     Concept,
     LearnedVector,
     Metadata,
@@ -21,8 +25,12 @@ from clipwarden.policy.schema import (
 from clipwarden.vision.plan import WHOLE
 
 # Whatever is not listed counts: a field added to the schema moves digests until somebody decides otherwise.
-_NOT_JUDGING: Mapping[type, frozenset[str]] = {Metadata: frozenset({"version", "owner", "reason", "review_by"})}
-_NOT_FITTED = frozenset({"id", "calibration"})
+_NOT_JUDGING: Mapping[type, frozenset[str]] = {
+    Metadata: frozenset({"version", "owner", "reason", "author", "approved_by", "review_by"}),
+    ChosenOn: frozenset({"by", "reason", "approved_by"}),
+    Concept: frozenset({"waive"}),
+}
+_NOT_FITTED = frozenset({"id", "calibration", "waive"})
 # A fit depends on the numbers of a vector alone, so that renaming a tensor undoes no calibration.
 _NOT_FITTED_WITHIN: Mapping[type, frozenset[str]] = {LearnedVector: frozenset({"name"})}
 
@@ -42,6 +50,16 @@ def policy_digest(policy: Policy) -> str:
     Source: SHA-256 of RFC 8785 (canonical JSON), so that any language can recompute it.
     """
     return _hash({"schema": SCHEMA_VERSION, "policy": canonical(policy)})
+
+
+def counts(record: type, field: str) -> bool:
+    """Tell whether a field of the schema is part of a policy's digest.
+
+    Args:
+        record: The dataclass.
+        field: Its field's name.
+    """
+    return all(field not in _NOT_JUDGING.get(kind, ()) for kind in record.__mro__)
 
 
 def fit_digest(concept: Concept, *, fingerprint: str, calibration_scale: float) -> str:
@@ -74,6 +92,62 @@ def fit_digest(concept: Concept, *, fingerprint: str, calibration_scale: float) 
     )
 
 
+def lines_digest(category: Category, policy: Policy, *, fingerprint: str) -> str:
+    """Name everything that a category's bands rest on; written as `chosen_on`.
+
+    That is how its number is made, the calibration, the thresholds, what contexts put in their place, and of each
+    exemption and adjustment its numbers and how the attribute's number is made. Names of attributes, modes and texts
+    for people are left out: they move no band.
+
+    Args:
+        category: Of the policy; its thresholds' own `chosen_on` does not count.
+        policy: Knows the attributes and the calibration scale.
+        fingerprint: Of the model whose scores the numbers are compared with.
+
+    Returns:
+        `sha256:` and 64 hexadecimal digits.
+    """
+    return lines_digests((category,), policy, fingerprint=fingerprint)[category.id]
+
+
+def lines_digests(categories: Iterable[Category], policy: Policy, *, fingerprint: str) -> Mapping[str, str]:
+    """Name what the bands of several categories rest on, as `lines_digest`; attributes are looked at once.
+
+    Returns:
+        By category id.
+    """
+    number = partial(_number, fingerprint=fingerprint, calibration_scale=policy.model.calibration_scale)
+    attributes = {attribute.id: attribute for attribute in policy.attributes}
+
+    @cache
+    def asked(attribute: str) -> object:
+        return number(attributes[attribute])
+
+    return {each.id: _hash({"schema": SCHEMA_VERSION, **number(each), **_lines(each, asked)}) for each in categories}
+
+
+def _lines(category: Category, asked: Callable[[str], object]) -> dict[str, object]:
+    thresholds = category.thresholds
+    exemptions = ((each.attribute, each.gte, each.effect) for each in category.exemptions)
+    adjustments = ((each.attribute, each.gte, each.add) for each in category.adjustments)
+    overrides = {name: (bounds.review, bounds.block) for name, bounds in category.contexts.items()}
+    return {
+        "unit": canonical(thresholds and thresholds.unit),
+        "bounds": canonical(thresholds and thresholds.bounds),
+        "contexts": {name: canonical(bounds) for name, bounds in overrides.items() if bounds != (None, None)},
+        "exemptions": _in_one_order([asked(name), *map(canonical, rest)] for name, *rest in exemptions),
+        "adjustments": _in_one_order([asked(name), *map(canonical, rest)] for name, *rest in adjustments),
+    }
+
+
+def _number(concept: Concept, *, fingerprint: str, calibration_scale: float) -> dict[str, object]:
+    """Name all that a concept's number depends on: what a fit depends on, and what the fit gave."""
+    # The scale moves margins alone, whatever `fit_digest` takes in of it: a fit there is only of margins and heads.
+    scale = calibration_scale if METHODS[concept.method].scale_is_open else 1.0
+    fit = fit_digest(concept, fingerprint=fingerprint, calibration_scale=scale)
+    return {"fit": fit, "calibration": canonical(concept.calibration)}
+
+
 def canonical(value: object, *, left_out: Mapping[type, frozenset[str]] = _NOT_JUDGING) -> object:
     """Turn a value of the schema into plain JSON values, in which order means what the schema says it does.
 
@@ -89,7 +163,7 @@ def canonical(value: object, *, left_out: Mapping[type, frozenset[str]] = _NOT_J
         TypeError: A type that the schema does not have; a programming error.
     """
     if dataclasses.is_dataclass(value):
-        skipped = left_out.get(type(value), frozenset())
+        skipped = frozenset[str]().union(*(left_out.get(kind, ()) for kind in inspect.getmro(type(value))))
         fields = [field for field in dataclasses.fields(value) if field.name not in skipped]
         return _canonical_fields(value, fields, left_out)
     if isinstance(value, Mapping):
@@ -97,7 +171,7 @@ def canonical(value: object, *, left_out: Mapping[type, frozenset[str]] = _NOT_J
     if isinstance(value, tuple):
         return [canonical(item, left_out=left_out) for item in value]
     if isinstance(value, frozenset):
-        return sorted((canonical(item, left_out=left_out) for item in value), key=_dumps)
+        return _in_one_order(canonical(item, left_out=left_out) for item in value)
     return _canonical_scalar(value)
 
 
@@ -111,8 +185,12 @@ def _canonical_fields(
             continue
         # As a list, not as a frozenset: what stands in it twice counts twice.
         items = canonical(item, left_out=left_out)
-        found[field.name] = sorted(cast("list[object]", items), key=_dumps) if _says(field, ANY_ORDER) else items
+        found[field.name] = _in_one_order(cast("list[object]", items)) if _says(field, ANY_ORDER) else items
     return found
+
+
+def _in_one_order(items: Iterable[object]) -> list[object]:
+    return sorted(items, key=_dumps)
 
 
 def _says(field: "dataclasses.Field[object]", mark: Mapping[str, bool]) -> bool:

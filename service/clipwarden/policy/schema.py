@@ -68,6 +68,22 @@ class Unit(StrEnum):
     SCORE = "score"
 
 
+class By(StrEnum):
+    """Who chose a category's thresholds."""
+
+    FIT = "fit"
+    """A tool, on images."""
+    HAND = "hand"
+    """A person, who says why."""
+
+
+class Waivable(StrEnum):
+    """The rules of lint that somebody may waive for a concept."""
+
+    IDENTITY = "identity"
+    """A prompt names who somebody is."""
+
+
 class Effect(StrEnum):
     """What an exemption does. The only effect there is can never turn a block into an allow."""
 
@@ -82,6 +98,8 @@ class Metadata:
     version: str | None = None
     owner: str | None = None
     reason: str | None = None
+    author: str | None = None
+    approved_by: str | None = None
     review_by: date | None = None
 
 
@@ -100,7 +118,7 @@ class ModelBinding:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Context:
-    """A declared surface or tenant that may override thresholds."""
+    """A declared surface or tenant that may override thresholds and modes."""
 
     name: str
     description: str
@@ -207,11 +225,48 @@ class Bounds:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ChosenOn:
+    """What thresholds were chosen on, and by whom. Only `digest` is part of the policy's digest.
+
+    Attributes:
+        digest: Of everything that the bands rest on (`policy.digest.lines_digest`), the numbers themselves included;
+            on a mismatch the category has no band.
+        reason: Why these numbers; there when a person chose them.
+        approved_by: Who else stands for them; there when a person chose them and they are enforced.
+    """
+
+    digest: str
+    by: By = By.FIT
+    reason: str | None = None
+    approved_by: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Thresholds:
-    """The bands of one category, and the unit of their numbers."""
+    """The bands of one category, and the unit of their numbers.
+
+    Attributes:
+        chosen_on: None: nobody says what the numbers were chosen on, so there is no band.
+    """
 
     unit: Unit
     bounds: Bounds
+    chosen_on: ChosenOn | None = field(default=None, metadata=ADDED_LATER)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Override:
+    """What one context changes of a category; what is None stays as the category has it.
+
+    Attributes:
+        review: Lower end of the review band, in the unit of the category's thresholds.
+        block: Lower end of the block band, likewise.
+        mode: The mode in force there.
+    """
+
+    review: float | None = None
+    block: float | None = None
+    mode: Mode | None = field(default=None, metadata=ADDED_LATER)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -239,6 +294,16 @@ class Adjustment:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Waiver:
+    """Somebody's approval of texts that a rule would refuse in a concept; judges nothing."""
+
+    rule: Waivable
+    texts: tuple[str, ...]
+    reason: str
+    approved_by: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Concept:
     """What categories and attributes share: phrases, and the way to a number.
 
@@ -249,6 +314,7 @@ class Concept:
         templates: Each holds `{}` once; none under Method.HEAD.
         calibration: None when not fitted.
         head: Empty but under Method.HEAD.
+        waive: For the next reviewer.
     """
 
     id: str
@@ -259,6 +325,7 @@ class Concept:
     pool: Pool = Pool.MAX
     calibration: Calibration | None = None
     head: Head = field(default=(), metadata=ANY_ORDER | ADDED_LATER)
+    waive: tuple[Waiver, ...] = ()
 
     @property
     def phrases(self) -> tuple[Phrase, ...]:
@@ -274,8 +341,8 @@ class Category(Concept):
         severity: Harm from 0 to 4; not certainty.
         definition: One sentence for reviewers.
         thresholds: None: scored, no band.
-        contexts: Context name to the bounds that replace those of `thresholds` there, same unit; a bound
-            left out is inherited.
+        mode: Where no context says otherwise; `policy.contexts` tells what holds where.
+        contexts: Context name to what is changed there. Bounds need `thresholds`, whose unit they have.
         adjustments: Empty but under Method.COSINE.
     """
 
@@ -285,7 +352,7 @@ class Category(Concept):
     thresholds: Thresholds | None = None
     reason_code: str | None = None
     exemptions: tuple[Exemption, ...] = field(default=(), metadata=ANY_ORDER)
-    contexts: Mapping[str, Bounds] = field(default_factory=dict)
+    contexts: Mapping[str, Override] = field(default_factory=dict)
     adjustments: tuple[Adjustment, ...] = field(default=(), metadata=ANY_ORDER | ADDED_LATER)
 
 

@@ -11,7 +11,12 @@ worst of any view. So one view never excuses another, and a score that rises nev
 
 All three raises act through categories that count: enforced ones for `verdict`, enforced and shadow ones for
 `shadow_verdict`. A policy that enforces nothing therefore answers ALLOW to everything, says `enforced_categories = 0`,
-and changes no caller's traffic while it is being watched. Disabled categories never count.
+and changes no caller's traffic while it is being watched. Disabled categories never count. A category's mode is the one
+in force in the image's context.
+
+A category without thresholds, or whose thresholds were chosen on something else than the policy holds, gets no band,
+and `shadow_incomplete` names it: what it would say nobody knows. It is never enforced, since such a policy is refused
+when it is loaded.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipwarden.errors import ContextUnknownError
-from clipwarden.policy.schema import Bounds, Verdict
+from clipwarden.policy.schema import Bounds, Mode, Verdict
 from clipwarden.scoring.bestview import best_views, raw_scores
 from clipwarden.scoring.rules import CategoryRule, ExemptionRule
 from clipwarden.scoring.score import ConceptScores, score_rows
@@ -36,6 +41,7 @@ from clipwarden.scoring.verdict import (
 
 # Reading a member off its enum's class costs more than the comparison that it is read for (CPython 3.11).
 _ALLOW, _REVIEW, _BLOCK = Verdict.ALLOW, Verdict.REVIEW, Verdict.BLOCK
+_DISABLED = Mode.DISABLED
 
 
 def judge(
@@ -74,13 +80,14 @@ def judge(
     categories = tuple(_category_result(rule, scored, exempted, context) for rule in tables.categories)
     floors = _floors(tables, partial=frames_judged < frames_total, degraded=degraded)
     on_error = tables.compiled.policy.on_error
-    enforced = [categories[index] for index in tables.enforced]
-    counted = [categories[index] for index in tables.counted]
+    enforced = [categories[index] for index in tables.enforced[context]]
+    counted = [categories[index] for index in tables.counted[context]]
     verdict, raised_by = _verdict(enforced, floors, on_error)
     metadata = tables.compiled.policy.metadata
     return Judgement(
         verdict=verdict,
         shadow_verdict=_verdict(counted, floors, on_error)[0],
+        shadow_incomplete=tables.shadow_incomplete[context],
         enforced_categories=len(enforced),
         decided_by=_decided_by(enforced, verdict),
         raised_by=raised_by,
@@ -169,16 +176,24 @@ def _holds(rule: ExemptionRule, scores: ConceptScores) -> NDArray[np.bool_]:
 def _category_result(
     rule: CategoryRule, scored: Sequence[Scored | None], exempted: Mapping[str, str], context: str | None
 ) -> CategoryResult:
-    bounds = rule.bounds[context]
-    numbers = None if rule.index is None else scored[rule.index]
+    bounds, mode = rule.bounds[context], rule.modes[context]
+    numbers = None if rule.index is None or mode is _DISABLED else scored[rule.index]
     band: Verdict | None = None
     exempted_by: str | None = None
-    if numbers is not None and rule.category.thresholds is not None:
+    if numbers is not None and rule.no_band is None:
         band = band_of(numbers.score, bounds)
         if band is _BLOCK:
             exempted_by = exempted.get(rule.category.id)
             band = _BLOCK if exempted_by is None else _REVIEW
-    return CategoryResult(category=rule.category, scored=numbers, bounds=bounds, band=band, exempted_by=exempted_by)
+    return CategoryResult(
+        category=rule.category,
+        mode=mode,
+        scored=numbers,
+        bounds=bounds,
+        band=band,
+        exempted_by=exempted_by,
+        no_band=rule.no_band,
+    )
 
 
 def _floors(tables: Tables, *, partial: bool, degraded: bool) -> Mapping[Raise, Verdict]:

@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from clipwarden.policy.language.bounds import merge_bounds
+from clipwarden.policy.bundle.compiled import CompiledPolicy
+from clipwarden.policy.contexts import bounds_in, mode_in
 from clipwarden.policy.schema import Bounds, Category, Exemption, Mode
+from clipwarden.scoring.verdict import NoBand
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,47 +28,58 @@ class CategoryRule:
 
     Attributes:
         category: As the policy wrote it.
-        index: Among the concepts; None for a disabled category, which has no rows.
-        bounds: Those in force in each declared context, and under None without a context.
-        exemptions: By attribute id, so that policies with one digest name the same exemption.
+        index: Among the concepts; None for a category that is disabled everywhere, which has no rows.
+        no_band: Why the category gets none, whatever the image; None where it gets one.
+        modes: In force in each declared context, and under None without a context.
+        bounds: Likewise; empty without a band.
+        exemptions: By attribute id, so that policies with one digest name the same exemption. Without those by an
+            attribute whose calibration was dropped: its number is not the one that `gte` was chosen on.
     """
 
     category: Category
     index: int | None
+    no_band: NoBand | None
+    modes: Mapping[str | None, Mode]
     bounds: Mapping[str | None, Bounds]
     exemptions: tuple[ExemptionRule, ...]
 
 
-def category_rule(category: Category, contexts: Sequence[str], indexes: Mapping[str, int]) -> CategoryRule:
+def category_rule(
+    category: Category, contexts: Sequence[str], indexes: Mapping[str, int], compiled: CompiledPolicy
+) -> CategoryRule:
     """Make the rule of one category.
 
     Args:
         category: Of the policy.
         contexts: Names of all that the policy declares.
         indexes: Of the scored concepts, by id.
+        compiled: Knows which thresholds and calibrations hold.
 
     Returns:
         The rule.
     """
-    exemptions = sorted(category.exemptions, key=lambda exemption: (exemption.attribute, exemption.gte))
+    no_band = _no_band(category, compiled)
+    held = (each for each in category.exemptions if each.attribute not in compiled.dropped_calibrations)
+    exemptions = sorted(held, key=lambda exemption: (exemption.attribute, exemption.gte))
     return CategoryRule(
         category=category,
         index=indexes.get(category.id),
-        bounds={name: _bounds_in(category, name) for name in (None, *contexts)},
+        no_band=no_band,
+        modes={name: mode_in(category, name) for name in (None, *contexts)},
+        bounds={name: Bounds() if no_band else bounds_in(category, name) for name in (None, *contexts)},
         exemptions=tuple(ExemptionRule(exemption=item, index=indexes[item.attribute]) for item in exemptions),
     )
 
 
-def in_modes(categories: Sequence[Category], *modes: Mode) -> tuple[int, ...]:
-    """Find the categories in these modes: their indexes, most severe first, then by id."""
-    found = [index for index, category in enumerate(categories) if category.mode in modes]
+def _no_band(category: Category, compiled: CompiledPolicy) -> NoBand | None:
+    if category.thresholds is None:
+        return NoBand.NO_THRESHOLDS
+    unbound = compiled.unbound.get(category.id)
+    return NoBand[unbound.name] if unbound else None
+
+
+def in_modes(rules: Sequence[CategoryRule], context: str | None, *modes: Mode) -> tuple[int, ...]:
+    """Find the categories that have one of these modes in a context: their indexes, most severe first, then by id."""
+    categories = [rule.category for rule in rules]
+    found = [index for index, rule in enumerate(rules) if rule.modes[context] in modes]
     return tuple(sorted(found, key=lambda index: (-categories[index].severity, categories[index].id)))
-
-
-def _bounds_in(category: Category, context: str | None) -> Bounds:
-    """Put a context's bounds over the category's own, as the rules saw them when they checked their order."""
-    base = category.thresholds.bounds if category.thresholds else Bounds()
-    override = category.contexts.get(context) if context is not None else None
-    if override is None:
-        return base
-    return merge_bounds(base, override)

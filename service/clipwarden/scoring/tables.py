@@ -133,9 +133,10 @@ class Tables:
         categories: One rule a category, disabled ones among them, in file order.
         exemptible: The rules with exemptions, so that the others do not pay for them.
         attributes: Each attribute and its index among the concepts, in file order.
-        enforced: Indexes among `categories` that count in `verdict`, most severe first, then by id, so that file
-            order changes nothing.
+        enforced: By context, and under None without one: indexes among `categories` that count in `verdict`, most
+            severe first, then by id, so that file order changes nothing.
         counted: Likewise for `shadow_verdict`: enforced and shadow.
+        shadow_incomplete: Likewise the ids of those of them that have no thresholds, or none that hold.
     """
 
     compiled: CompiledPolicy
@@ -145,8 +146,15 @@ class Tables:
     categories: tuple[CategoryRule, ...]
     exemptible: tuple[CategoryRule, ...]
     attributes: tuple[tuple[Attribute, int], ...]
-    enforced: tuple[int, ...]
-    counted: tuple[int, ...]
+    enforced: Mapping[str | None, tuple[int, ...]]
+    counted: Mapping[str | None, tuple[int, ...]]
+    shadow_incomplete: Mapping[str | None, tuple[str, ...]]
+
+    @property
+    def unbound(self) -> tuple[str, ...]:
+        """Ids of the categories that are scored and whose thresholds do not hold, in file order."""
+        ids = (rule.category.id for rule in self.categories if rule.index is not None)
+        return tuple(name for name in ids if name in self.compiled.unbound)
 
 
 def prepare(compiled: CompiledPolicy) -> Tables:
@@ -168,7 +176,8 @@ def prepare(compiled: CompiledPolicy) -> Tables:
     if len(compiled.vectors) != rows.count + 1:
         raise ValueError(f"{rows.count} texts and a background need as many vectors, not {len(compiled.vectors)}")
     names = [context.name for context in policy.contexts]
-    rules = tuple(category_rule(category, names, indexes) for category in policy.categories)
+    rules = tuple(category_rule(category, names, indexes, compiled) for category in policy.categories)
+    counted = {name: in_modes(rules, name, Mode.ENFORCE, Mode.SHADOW) for name in (None, *names)}
     return Tables(
         compiled=compiled,
         rows=rows,
@@ -177,9 +186,14 @@ def prepare(compiled: CompiledPolicy) -> Tables:
         categories=rules,
         exemptible=tuple(rule for rule in rules if rule.exemptions),
         attributes=tuple((attribute, indexes[attribute.id]) for attribute in policy.attributes),
-        enforced=in_modes(policy.categories, Mode.ENFORCE),
-        counted=in_modes(policy.categories, Mode.ENFORCE, Mode.SHADOW),
+        enforced={name: in_modes(rules, name, Mode.ENFORCE) for name in (None, *names)},
+        counted=counted,
+        shadow_incomplete={name: _without_band(rules, indexes) for name, indexes in counted.items()},
     )
+
+
+def _without_band(rules: Sequence[CategoryRule], indexes: Sequence[int]) -> tuple[str, ...]:
+    return tuple(rules[index].category.id for index in indexes if rules[index].no_band)
 
 
 def _row_table(concepts: Sequence[Concept]) -> RowTable:
@@ -249,7 +263,7 @@ def score_kind(concept: Concept, compiled: CompiledPolicy) -> ScoreKind:
 
 
 def _adjustment_table(categories: Iterable[Category], indexes: Mapping[str, int]) -> AdjustmentTable | None:
-    # Disabled categories are no concepts.
+    # Categories that are disabled everywhere are no concepts.
     adjusted = [category for category in categories if category.adjustments and category.id in indexes]
     if not adjusted:
         return None

@@ -29,6 +29,17 @@ class Unevaluated(StrEnum):
     NON_FINITE = "NON_FINITE"
 
 
+class NoBand(StrEnum):
+    """Why a category gets no band, whatever the image: of a disabled one, why it would get none if it were scored."""
+
+    NO_THRESHOLDS = "NO_THRESHOLDS"
+    """It has none to compare with."""
+    NOT_CHOSEN = "NOT_CHOSEN"
+    """Nothing says what its thresholds were chosen on."""
+    CHOSEN_ON_OTHER = "CHOSEN_ON_OTHER"
+    """Its thresholds were chosen on something else than the policy holds now."""
+
+
 class Raise(StrEnum):
     """Why a verdict is stricter than the bands alone."""
 
@@ -99,17 +110,22 @@ class CategoryResult(NamedTuple):
 
     Attributes:
         category: As the policy wrote it.
+        mode: In force here, after context overrides.
         scored: None when not evaluated.
-        bounds: The thresholds in force here, after context overrides.
-        band: None without thresholds or when not evaluated.
+        bounds: The thresholds in force here, after context overrides; none where `no_band` says why, be the category
+            disabled or not: what the policy writes there holds for nothing.
+        band: None where `no_band` says why, or when not evaluated.
         exempted_by: Attribute that turned this block into a review, in the view reported, or None.
+        no_band: Why the policy gives it no band, whatever the image; None where it does.
     """
 
     category: Category
+    mode: Mode
     scored: Scored | None
     bounds: Bounds
     band: Verdict | None
     exempted_by: str | None
+    no_band: NoBand | None
 
     @property
     def id(self) -> str:
@@ -121,7 +137,7 @@ class CategoryResult(NamedTuple):
         """Why it was not evaluated; None when it was."""
         if self.scored is not None:
             return None
-        return Unevaluated.DISABLED if self.category.mode is Mode.DISABLED else Unevaluated.NON_FINITE
+        return Unevaluated.DISABLED if self.mode is Mode.DISABLED else Unevaluated.NON_FINITE
 
 
 class AttributeResult(NamedTuple):
@@ -142,18 +158,23 @@ class Judgement:
 
     Attributes:
         verdict: The worst band among enforced categories, raised as `raised_by` says; ALLOW if none objects.
-        shadow_verdict: The same, were every shadow category enforced.
+        shadow_verdict: The same, were every shadow category enforced; of those in `shadow_incomplete` nobody knows what
+            they would say.
+        shadow_incomplete: Ids of the categories that count in `shadow_verdict` and have no band, since they have no
+            thresholds or none that hold, most severe first, then by id. While there is one, ALLOW there is no clean
+            bill.
         enforced_categories: How many categories could have changed `verdict`; 0 means that nothing was enforced,
             and then nothing raises the verdict either.
         decided_by: Ids of enforced categories whose band equals the verdict, most severe first, then by id; empty
             on ALLOW.
         raised_by: Why the verdict is stricter than the bands alone: each reason that by itself would have given
             it. Never together with `decided_by`.
-        context: The context that selected thresholds, or None.
+        context: The context that selected thresholds and modes, or None.
     """
 
     verdict: Verdict
     shadow_verdict: Verdict
+    shadow_incomplete: tuple[str, ...]
     enforced_categories: int
     decided_by: tuple[str, ...]
     raised_by: tuple[Raise, ...]

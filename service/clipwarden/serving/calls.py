@@ -3,9 +3,9 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Never, TypeVar
 
@@ -17,6 +17,8 @@ from clipwarden.engine.results import Judged
 from clipwarden.engine.snapshot import Selection
 from clipwarden.errors import ClipwardenError, EncoderError, ShuttingDownError
 from clipwarden.policy.schema import Verdict
+from clipwarden.scoring.verdict import Judgement
+from clipwarden.serving.candidates import Candidates, NotCompared, Opinion
 from clipwarden.serving.metrics import Metrics
 from clipwarden.serving.requests import read_request_id
 from clipwarden.serving.status import reason_of, status_of
@@ -36,12 +38,15 @@ class Call:
         request_id: Never empty.
         deadline: `time.monotonic()` after which nobody waits; None for none.
         selection: What it is judged with, once that is known.
+        answered: Set once its answer is on its way, or there will be none; candidates judge from then on. The images
+            of a batch share its call's.
     """
 
     method: str
     request_id: str
     deadline: float | None
     selection: Selection | None = None
+    answered: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def on_error(self) -> Verdict | None:
@@ -104,11 +109,13 @@ class Calls:
     Args:
         metrics: Counts.
         gate: Closed when the server drains.
+        candidates: Judge what was answered once more.
     """
 
-    def __init__(self, metrics: Metrics, gate: Gate) -> None:
+    def __init__(self, metrics: Metrics, gate: Gate, candidates: Candidates) -> None:
         self._metrics = metrics
         self.gate = gate
+        self._candidates = candidates
 
     async def answer(self, method: str, request_id: str, context: Context, work: Callable[[Call], Awaitable[R]]) -> R:
         """Run one unary call.
@@ -134,6 +141,9 @@ class Calls:
                 raise
             except Exception as exc:  # noqa: BLE001  the edge: nothing may leave without a status
                 await self.abort(exc, call, context)
+            finally:
+                # Whoever waits for this runs on a later turn of the loop; gRPC gets the response on this one.
+                call.answered.set()
             self.note_ok(method)
             return response
 
@@ -176,9 +186,14 @@ class Calls:
         exc.__traceback__ = None
         return status
 
-    def note_judged(self, judged: Judged, call: Call) -> None:
-        """Count and log a verdict."""
+    def note_judged(self, judged: Judged, selection: Selection, call: Call) -> None:
+        """Count a verdict; log it, with what the policy's candidates say once the call is answered, if it has any."""
         self._metrics.note_judgement(call.method, judged.judgement)
+        self._candidates.judge(judged, selection, call.answered, partial(self._note_opinions, judged, call))
+
+    def _note_opinions(self, judged: Judged, call: Call, opinions: Sequence[Opinion]) -> None:
+        for opinion in opinions:
+            self._metrics.note_opinion(judged.judgement, opinion)
         judgement, facts, timings = judged.judgement, judged.image.facts, judged.image.timings
         log.info(
             "judged",
@@ -191,6 +206,7 @@ class Calls:
                 "context": judgement.context,
                 "verdict": judgement.verdict.name,
                 "shadow_verdict": judgement.shadow_verdict.name,
+                "shadow_incomplete": judgement.shadow_incomplete,
                 "enforced_categories": judgement.enforced_categories,
                 "decided_by": judgement.decided_by,
                 "raised_by": judgement.raised_by,
@@ -205,6 +221,7 @@ class Calls:
                 "encode_ms": _milliseconds(timings.encode if timings else None),
                 "total_ms": _milliseconds(judged.total_seconds),
                 "batch_size": timings.batch_size if timings else 0,
+                "candidates": [_logged(opinion, judgement) for opinion in opinions],
             },
         )
 
@@ -214,6 +231,22 @@ class Calls:
         code = "DEADLINE_EXCEEDED" if left is not None and left <= 0 else "CANCELLED"
         self._metrics.requests.labels(call.method, code).inc()
         log.info("cancelled", extra={"request_id": call.request_id, "method": call.method, "code": code})
+
+
+def _logged(opinion: Opinion, live: Judgement) -> dict[str, object]:
+    candidate, outcome = opinion.candidate, opinion.outcome
+    named: dict[str, object] = {"version": candidate.policy.metadata.version, "digest": candidate.digest}
+    if isinstance(outcome, NotCompared):
+        return {**named, "not_compared": outcome}
+    return {
+        **named,
+        "verdict": outcome.verdict.name,
+        "shadow_verdict": outcome.shadow_verdict.name,
+        "shadow_incomplete": outcome.shadow_incomplete,
+        "decided_by": outcome.decided_by,
+        "agrees": outcome.verdict is live.verdict,
+        "shadow_agrees": outcome.shadow_verdict is live.shadow_verdict,
+    }
 
 
 def open_call(method: str, request_id: str, context: Context) -> Call:

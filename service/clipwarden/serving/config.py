@@ -46,7 +46,8 @@ class SettingDocs:
     def flag(self) -> str:
         """Option of `clipwarden serve`."""
         # One policy a flag: `--policy a --policy b`.
-        return "--policy" if self.name == "policies" else "--" + self.name.replace("_", "-")
+        singular = {"policies": "policy", "candidates": "candidate"}
+        return "--" + singular.get(self.name, self.name).replace("_", "-")
 
     @property
     def default_text(self) -> str:
@@ -104,6 +105,16 @@ class Settings:
         help=(
             "Policy to load: a YAML file, a bundle, or the name of a shipped policy. May be repeated; commas separate "
             'them in the variable. None: "stickers" for the embedded model, "default" for any other.'
+        ),
+    )
+    candidates: tuple[str, ...] = _setting(
+        (),
+        unit="POLICY",
+        read=values.plain_text,
+        repeated=True,
+        help=(
+            "Policy that only watches: another version of a loaded policy, of the same id. Judged beside it on every "
+            "image, logged and counted, never returned. May be repeated, and is named as a policy is."
         ),
     )
     default_policy: str | None = _setting(

@@ -2,13 +2,17 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import product
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from clipwarden.engine.settings import Stage
-from clipwarden.engine.snapshot import Snapshot, mode_counts
-from clipwarden.policy.schema import Mode
-from clipwarden.scoring.verdict import CategoryResult, Judgement
+from clipwarden.engine.snapshot import Snapshot
+from clipwarden.policy.contexts import contexts_with_modes, mode_counts
+from clipwarden.policy.schema import Mode, Verdict
+from clipwarden.scoring.tables import Tables
+from clipwarden.scoring.verdict import CategoryResult, Judgement, NoBand
+from clipwarden.serving.candidates import NotCompared, Opinion
 
 # From 0.5 ms (judging one image takes less) to 30 s (the usual longest deadline), about doubling.
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -31,7 +35,7 @@ class Metrics:
         self.verdicts = Counter(
             "clipwarden_verdicts",
             "Images judged, by verdict and by what it would be were every shadow category enforced.",
-            ["method", "policy", "verdict", "shadow_verdict"],
+            ["method", "policy", "verdict", "shadow_verdict", "shadow_incomplete"],
             registry=registry,
         )
         self.errors = Counter(
@@ -45,8 +49,28 @@ class Metrics:
         )
         self.bands = Counter(
             "clipwarden_category_bands",
-            "Categories judged, by band: allow, review, block, none (no thresholds) or not_evaluated.",
+            "Categories judged, by band: allow, review, block, none (no thresholds), unbound (thresholds that do not "
+            "hold) or not_evaluated.",
             ["policy", "category", "band", "mode"],
+            registry=registry,
+        )
+        # Two counters of nine pairs a candidate, not one of 81; `agrees` adds none, and PromQL compares no two labels.
+        self.candidate_verdicts = Counter(
+            "clipwarden_candidate_verdicts",
+            "Images that a candidate judged, by the live verdict and by its own.",
+            ["policy", "version", "verdict", "candidate_verdict", "agrees"],
+            registry=registry,
+        )
+        self.candidate_shadow_verdicts = Counter(
+            "clipwarden_candidate_shadow_verdicts",
+            "Images that a candidate judged, by the live shadow verdict and its own; incomplete where one of them is.",
+            ["policy", "version", "shadow_verdict", "candidate_shadow_verdict", "agrees", "shadow_incomplete"],
+            registry=registry,
+        )
+        self.not_compared = Counter(
+            "clipwarden_candidate_not_compared",
+            "Images that a candidate did not judge, by reason.",
+            ["policy", "version", "reason"],
             registry=registry,
         )
         self.stages = Histogram(
@@ -78,10 +102,27 @@ class Metrics:
         self._policy = Gauge(
             "clipwarden_policy_info", "Always 1.", ["policy", "version", "digest", "default"], registry=registry
         )
+        self._candidate = Gauge(
+            "clipwarden_candidate_info", "Always 1.", ["policy", "version", "digest"], registry=registry
+        )
         self._categories = Gauge(
             "clipwarden_policy_categories",
-            "Categories of a policy by mode. None enforced: ALLOW is no clean bill.",
-            ["policy", "mode"],
+            "Categories of a policy by mode, without a context and in each that changes modes. None enforced: ALLOW is "
+            "no clean bill.",
+            ["policy", "context", "mode"],
+            registry=registry,
+        )
+        self._unbound = Gauge(
+            "clipwarden_policy_unbound_categories",
+            "Categories of a policy that have no band because their thresholds do not hold. Above 0: shadow verdicts "
+            "are incomplete.",
+            ["policy"],
+            registry=registry,
+        )
+        self._candidate_unbound = Gauge(
+            "clipwarden_candidate_unbound_categories",
+            "The same of a candidate. Above 0: its shadow verdicts are incomplete.",
+            ["policy", "version"],
             registry=registry,
         )
 
@@ -96,7 +137,8 @@ class Metrics:
     def describe(self, snapshot: Snapshot, *, version: str) -> None:
         """Say what is loaded, in place of what was before."""
         self._build.labels(version).set(1)
-        for gauge in (self._model, self._policy, self._categories):
+        policies = (self._policy, self._categories, self._unbound)
+        for gauge in (self._model, *policies, self._candidate, self._candidate_unbound):
             gauge.clear()
         runtime = snapshot.model.runtime
         name = snapshot.model.manifest.name
@@ -105,8 +147,12 @@ class Metrics:
             is_default = str(policy_id == snapshot.default_policy_id).lower()
             metadata = tables.compiled.policy.metadata
             self._policy.labels(policy_id, metadata.version or "", tables.compiled.digest, is_default).set(1)
-            for mode, count in mode_counts(tables.compiled).items():
-                self._categories.labels(policy_id, mode).set(count)
+            self._unbound.labels(policy_id).set(len(tables.unbound))
+            for context in (None, *contexts_with_modes(tables.compiled.policy)):
+                for mode, count in mode_counts(tables.compiled.policy, context).items():
+                    self._categories.labels(policy_id, context or "", mode).set(count)
+        for tables in snapshot.candidates.values():
+            self._describe_candidate(tables)
 
     def note_stage(self, stage: Stage, seconds: float) -> None:
         """Record one image's time in one stage."""
@@ -120,11 +166,33 @@ class Metrics:
     def note_judgement(self, method: str, judgement: Judgement) -> None:
         """Count a verdict and the bands behind it."""
         verdict, shadow = judgement.verdict.name.lower(), judgement.shadow_verdict.name.lower()
-        self.verdicts.labels(method, judgement.policy_id, verdict, shadow).inc()
+        incomplete = str(bool(judgement.shadow_incomplete)).lower()
+        self.verdicts.labels(method, judgement.policy_id, verdict, shadow, incomplete).inc()
         for result in judgement.categories:
-            mode = result.category.mode
-            if mode is not Mode.DISABLED:
-                self.bands.labels(judgement.policy_id, result.id, _band_name(result), mode).inc()
+            if result.mode is not Mode.DISABLED:
+                self.bands.labels(judgement.policy_id, result.id, _band_name(result), result.mode).inc()
+
+    def note_opinion(self, live: Judgement, opinion: Opinion) -> None:
+        """Count what a candidate makes of an image beside the live judgement."""
+        metadata, other = opinion.candidate.policy.metadata, opinion.outcome
+        labels = (metadata.id, metadata.version or "")
+        if isinstance(other, NotCompared):
+            self.not_compared.labels(*labels, other).inc()
+            return
+        self.candidate_verdicts.labels(*labels, *_compared(live.verdict, other.verdict)).inc()
+        incomplete = _word(on=bool(live.shadow_incomplete or other.shadow_incomplete))
+        shadow = _compared(live.shadow_verdict, other.shadow_verdict)
+        self.candidate_shadow_verdicts.labels(*labels, *shadow, incomplete).inc()
+
+    def _describe_candidate(self, candidate: Tables) -> None:
+        metadata = candidate.compiled.policy.metadata
+        labels = (metadata.id, metadata.version or "")
+        self._candidate.labels(*labels, candidate.compiled.digest).set(1)
+        self._candidate_unbound.labels(*labels).set(len(candidate.unbound))
+        # At 0 from the start: where nothing disagrees, the share that does is 0, not absent.
+        for pair in product(Verdict, repeat=2):
+            self.candidate_verdicts.labels(*labels, *_compared(*pair))
+            self.candidate_shadow_verdicts.labels(*labels, *_compared(*pair), _word(on=False))
 
     def note_error(self, method: str, reason: str) -> None:
         """Count an image or call without a verdict."""
@@ -143,7 +211,17 @@ class Metrics:
             gauge.dec()
 
 
+def _compared(live: Verdict, candidate: Verdict) -> tuple[str, str, str]:
+    return live.name.lower(), candidate.name.lower(), _word(on=live is candidate)
+
+
+def _word(*, on: bool) -> str:
+    return "true" if on else "false"
+
+
 def _band_name(result: CategoryResult) -> str:
     if result.unevaluated is not None:
         return "not_evaluated"
-    return "none" if result.band is None else result.band.name.lower()
+    if result.band is None:
+        return "none" if result.no_band is NoBand.NO_THRESHOLDS else "unbound"
+    return result.band.name.lower()

@@ -9,8 +9,9 @@ import sys
 from datetime import UTC, datetime
 from typing import TextIO
 
-from clipwarden.engine.snapshot import mode_counts
 from clipwarden.machine import prepare_process
+from clipwarden.policy.contexts import modes_line
+from clipwarden.scoring.tables import Tables
 from clipwarden.serving.config import Settings
 from clipwarden.serving.server import load, running_server
 
@@ -51,10 +52,16 @@ def check_loads(settings: Settings) -> str:
     model = snapshot.model
     lines = [f"model {model.manifest.name} {model.fingerprint} on {model.runtime.provider}"]
     for policy_id, tables in snapshot.tables.items():
-        counts = ", ".join(f"{count} {mode.value}" for mode, count in mode_counts(tables.compiled).items())
         default = " (default)" if policy_id == snapshot.default_policy_id else ""
-        lines.append(f"policy {policy_id}{default} {tables.compiled.digest}: {counts}")
+        lines.append(f"policy {policy_id}{default} {_digest_and_modes(tables)}")
+    for name, tables in snapshot.candidates.items():
+        lines.append(f"candidate {name} {_digest_and_modes(tables)}")
     return "\n".join(lines)
+
+
+def _digest_and_modes(tables: Tables) -> str:
+    unbound = f"; without a band: {', '.join(tables.unbound)}" if tables.unbound else ""
+    return f"{tables.compiled.digest}: {modes_line(tables.compiled.policy)}{unbound}"
 
 
 async def _serve(settings: Settings) -> bool:
@@ -70,7 +77,7 @@ async def _serve(settings: Settings) -> bool:
     async with running_server(settings) as server:
         await leave.wait()
         await server.drain(hurry)
-    return server.pipeline.stuck
+    return server.stuck
 
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}

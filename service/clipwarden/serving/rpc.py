@@ -8,11 +8,12 @@ counts, log lines and errors are handled for all of them alike in calls.py.
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from functools import partial
 
 from clipwarden.engine.pipeline import Pipeline, Reading
 from clipwarden.engine.results import Judged
-from clipwarden.engine.snapshot import Snapshot
+from clipwarden.engine.snapshot import Selection, Snapshot
 from clipwarden.errors import RequestError
 from clipwarden.serving import requests, wire, wire_policy
 from clipwarden.serving.calls import Call, Calls, Context
@@ -61,7 +62,7 @@ class ModerationService(moderation_pb2_grpc.ModerationServiceServicer):
             window = asyncio.Semaphore(self._settings.call_in_flight)
 
             async def one(index: int, image: pb.ImageSource) -> pb.ModerationResult:
-                own = Call(method=call.method, request_id=f"{call.request_id}/{index}", deadline=call.deadline)
+                own = replace(call, request_id=f"{call.request_id}/{index}")
                 async with window:
                     return await self._result(image, request.options, own)
 
@@ -101,7 +102,7 @@ class ModerationService(moderation_pb2_grpc.ModerationServiceServicer):
             cost = requests.A_NUMBER_MICROSECONDS * numbers
             reading = Reading(image=read, numbers=numbers, microseconds=cost)
             judged = await self._pipeline.judge_read(reading, selection, deadline=call.deadline)
-            return pb.ModerateEmbeddingResponse(moderation=await self._answer(judged, options, call))
+            return pb.ModerateEmbeddingResponse(moderation=await self._answer(judged, selection, options, call))
 
         return await self._calls.answer("ModerateEmbedding", request.request_id, context, work)
 
@@ -112,10 +113,10 @@ class ModerationService(moderation_pb2_grpc.ModerationServiceServicer):
             snapshot = self._snapshot()
             ids = list(snapshot.tables)
             first, end = requests.read_page(request, total=len(ids))
-            return pb.ListPoliciesResponse(
-                policies=[wire_policy.policy_summary(snapshot.select(name)) for name in ids[first:end]],
-                next_page_token=str(end) if end < len(ids) else "",
-            )
+            token = str(end) if end < len(ids) else ""
+            render = partial(wire_policy.policy_list, snapshot, ids[first:end], next_page_token=token)
+            cost = wire_policy.list_microseconds(snapshot, ids[first:end])
+            return await self._pipeline.run_if_long(render, microseconds=cost)
 
         return await self._calls.answer("ListPolicies", "", context, work)
 
@@ -123,7 +124,7 @@ class ModerationService(moderation_pb2_grpc.ModerationServiceServicer):
         """Tell all that is loaded under one policy id."""
 
         async def work(_: Call) -> pb.GetPolicyResponse:
-            selection = self._snapshot().select(requests.read_policy_id(request.policy_id))
+            selection = self._snapshot().show(requests.read_policy_id(request.policy_id))
             render = partial(wire_policy.policy, selection)
             policy = await self._pipeline.run_if_long(render, microseconds=wire_policy.microseconds(selection))
             return pb.GetPolicyResponse(policy=policy)
@@ -133,18 +134,20 @@ class ModerationService(moderation_pb2_grpc.ModerationServiceServicer):
     async def _moderate(self, image: pb.ImageSource, options: pb.ModerationOptions, call: Call) -> pb.Moderation:
         """Judge one image, wherever it came from; raises our errors."""
         wanted = requests.read_options(options)
-        call.selection = self._snapshot().select(wanted.policy_id, wanted.context)
+        selection = call.selection = self._snapshot().select(wanted.policy_id, wanted.context)
         data = requests.read_source(image)
-        judged = await self._pipeline.moderate(data, call.selection, deadline=call.deadline)
-        return await self._answer(judged, wanted, call)
+        judged = await self._pipeline.moderate(data, selection, deadline=call.deadline)
+        return await self._answer(judged, selection, wanted, call)
 
-    async def _answer(self, judged: Judged, wanted: requests.Options, call: Call) -> pb.Moderation:
+    async def _answer(
+        self, judged: Judged, selection: Selection, wanted: requests.Options, call: Call
+    ) -> pb.Moderation:
         """Render a verdict, and account for it."""
         embeddings = wanted.return_embeddings
         render = partial(wire.moderation, judged, request_id=call.request_id, return_embeddings=embeddings)
         cost = wire.microseconds(judged, return_embeddings=embeddings)
         message = await self._pipeline.run_if_long(render, microseconds=cost)
-        self._calls.note_judged(judged, call)  # last: what is counted was answered
+        self._calls.note_judged(judged, selection, call)  # last: what is counted was answered
         return message
 
     async def _result(self, image: pb.ImageSource, options: pb.ModerationOptions, call: Call) -> pb.ModerationResult:

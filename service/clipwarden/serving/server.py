@@ -18,12 +18,15 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from prometheus_client import CollectorRegistry, start_http_server
 
+from clipwarden.engine.candidates import load_candidates
 from clipwarden.engine.pipeline import Pipeline
-from clipwarden.engine.snapshot import Snapshot, load_snapshot, mode_counts, user_cache_folder
+from clipwarden.engine.snapshot import Snapshot, find_policy, load_snapshot, user_cache_folder
 from clipwarden.errors import ConfigError
 from clipwarden.policy.bundle.cache import VectorCache
+from clipwarden.policy.contexts import contexts_with_modes, mode_counts
 from clipwarden.policy.schema import Mode
 from clipwarden.serving.calls import Calls, Gate
+from clipwarden.serving.candidates import Candidates
 from clipwarden.serving.config import AUTO, Settings
 from clipwarden.serving.health import Health
 from clipwarden.serving.metrics import Metrics
@@ -54,6 +57,7 @@ class Server:
         self.metrics = Metrics(CollectorRegistry())
         self.gate = Gate()
         self.snapshot = snapshot
+        self.candidates = Candidates(max_waiting=settings.queue_items, stall_seconds=settings.stall_seconds)
         self.pipeline = Pipeline(snapshot.model, settings.engine, self.metrics, on_health=self._note_health)
         self.metrics.watch_queue(
             admitted=lambda: self.pipeline.admission.items,
@@ -66,6 +70,11 @@ class Server:
         self._grpc = grpc.aio.server(options=_options(settings))
         self._http: tuple[WSGIServer, Thread] | None = None
         self._socket_file: tuple[int, int] | None = None
+
+    @property
+    def stuck(self) -> bool:
+        """Whether some thread of ours may never come back, for which the interpreter would wait at its end."""
+        return self.pipeline.stuck or self.candidates.stuck
 
     async def start(self) -> None:
         """Bind, serve health, warm up, and be ready.
@@ -102,9 +111,12 @@ class Server:
         self.health.close()
         await _first_of(hurry.wait(), asyncio.sleep(self.settings.drain_delay_seconds))
         self.gate.close()
-        await _first_of(
-            hurry.wait(), asyncio.wait_for(self.gate.wait_quiet(QUIET_SECONDS), self.settings.drain_seconds)
-        )
+        await _first_of(hurry.wait(), asyncio.wait_for(self._settle(), self.settings.drain_seconds))
+
+    async def _settle(self) -> None:
+        """Wait for what was accepted, and for the log lines that wait for candidates."""
+        await self.gate.wait_quiet(QUIET_SECONDS)
+        await self.candidates.wait_idle()
 
     async def close(self) -> None:
         """Stop at once; after `drain` nothing is lost by it."""
@@ -112,6 +124,7 @@ class Server:
         self.gate.close()
         # With no call at work this returns as soon as every response is on its way.
         await self._grpc.stop(GOODBYE_SECONDS)
+        await self.candidates.close()
         await self.pipeline.close()
         if self._http is not None:
             server, thread = self._http
@@ -124,7 +137,10 @@ class Server:
 
     def _add_services(self) -> None:
         service = ModerationService(
-            self.pipeline, Calls(self.metrics, self.gate), self.settings, snapshot=lambda: self.snapshot
+            self.pipeline,
+            Calls(self.metrics, self.gate, self.candidates),
+            self.settings,
+            snapshot=lambda: self.snapshot,
         )
         moderation_pb2_grpc.add_ModerationServiceServicer_to_server(service, self._grpc)
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self._grpc)
@@ -165,16 +181,22 @@ async def running_server(settings: Settings, snapshot: Snapshot | None = None) -
 
 
 async def load(settings: Settings) -> Snapshot:
-    """Load what the settings say, off the event loop; raises as `load_snapshot` does."""
-    return await asyncio.to_thread(
-        load_snapshot,
+    """Load what the settings say, off the event loop; raises as `load_snapshot` and `load_candidates` do."""
+    return await asyncio.to_thread(_load, settings)
+
+
+def _load(settings: Settings) -> Snapshot:
+    candidates = [find_policy(name) for name in settings.candidates]  # first, as the snapshot's own
+    cache = VectorCache(_cache_folder(settings))
+    snapshot = load_snapshot(
         settings.model,
         settings.policies,
         settings.default_policy,
         provider=settings.provider,
         threads=settings.encoder_threads or None,
-        cache=VectorCache(_cache_folder(settings)),
+        cache=cache,
     )
+    return load_candidates(snapshot, candidates, cache=cache)
 
 
 def _cache_folder(settings: Settings) -> Path | None:
@@ -184,21 +206,35 @@ def _cache_folder(settings: Settings) -> Path | None:
 
 
 def log_loaded(snapshot: Snapshot) -> None:
-    """Log which model and policies are loaded; warn where a policy enforces nothing."""
+    """Log which model, policies and candidates are loaded; warn where a policy enforces nothing."""
     model = snapshot.model
     log.info("model loaded", extra={"model": model.manifest.name, "fingerprint": model.fingerprint})
     for policy_id, tables in snapshot.tables.items():
-        counts = mode_counts(tables.compiled)
+        policy = tables.compiled.policy
+        counts = {context: mode_counts(policy, context) for context in (None, *contexts_with_modes(policy))}
         extra = {
             "policy": policy_id,
             "digest": tables.compiled.digest,
             "default": policy_id == snapshot.default_policy_id,
-            **{mode.value: count for mode, count in counts.items()},
+            **{mode.value: count for mode, count in counts[None].items()},
+            "contexts": {name: by_mode for name, by_mode in counts.items() if name},
             "dropped_calibrations": sorted(tables.compiled.dropped_calibrations),
+            "unbound": tables.unbound,
         }
         log.info("policy loaded", extra=extra)
-        if not counts[Mode.ENFORCE]:
+        idle = [context for context, by_mode in counts.items() if not by_mode[Mode.ENFORCE]]
+        if len(idle) == len(counts):
             log.warning("policy %s enforces nothing: every verdict of it is ALLOW", policy_id, extra=extra)
+        else:
+            for context in idle:
+                where = f"in the context {context}" if context else "without a context"
+                log.warning(
+                    "policy %s enforces nothing %s: every verdict there is ALLOW", policy_id, where, extra=extra
+                )
+    for name, tables in snapshot.candidates.items():
+        modes = {mode.value: count for mode, count in mode_counts(tables.compiled.policy).items()}
+        extra = {"candidate": name, "digest": tables.compiled.digest, **modes, "unbound": tables.unbound}
+        log.info("candidate loaded", extra=extra)
 
 
 def _options(settings: Settings) -> list[tuple[str, int]]:

@@ -14,7 +14,7 @@ from clipwarden.serving.config import ENV_PREFIX, SETTING_DOCS, SettingDocs, Set
 from clipwarden.textfiles.findings import Findings
 from clipwarden.textfiles.reading import read_file
 from clipwarden.textfiles.tree import ListNode, MapNode, Node, TextNode, parse_tree
-from clipwarden.textfiles.values import closest
+from clipwarden.textfiles.wording import closest
 
 # Kubernetes gives each pod variables about the services of its namespace: a service called "clipwarden" yields
 # CLIPWARDEN_PORT=tcp://..., CLIPWARDEN_SERVICE_HOST and more, none of which were meant for us.
@@ -78,7 +78,7 @@ def _refuse_misspelt(environ: Mapping[str, str]) -> None:
 def _from_file(file: Path) -> dict[str, object]:
     findings = Findings(str(file))
     text = read_file(file, findings)
-    root = parse_tree(text, findings) if text is not None else None
+    root = parse_tree(text, findings, keys=SETTING_DOCS) if text is not None else None
     if findings.failed:
         raise ConfigError("\n".join(str(problem) for problem in findings.problems))
     if root is None:  # a file of comments sets nothing, which for settings is no fault

@@ -45,7 +45,7 @@ class ItemStream:
         self._context = context
         self._call = open_call(METHOD, "", context)
         self._places = asyncio.Semaphore(in_flight)
-        self._ready: asyncio.Queue[pb.StreamModerateResponse | None] = asyncio.Queue()
+        self._ready: asyncio.Queue[tuple[pb.StreamModerateResponse, Call] | None] = asyncio.Queue()
         # Grows by an id an item for as long as the stream lives: the price of refusing repeated ids.
         self._ids: set[str] = set()
         self._cut_short = False
@@ -58,8 +58,12 @@ class ItemStream:
         with self._calls.count(METHOD):
             reader = asyncio.create_task(self._read())
             try:
-                while (response := await self._ready.get()) is not None:
-                    yield response
+                while (item := await self._ready.get()) is not None:
+                    response, call = item
+                    try:
+                        yield response
+                    finally:
+                        call.answered.set()  # written, or never to be
                     self._places.release()
                 await reader
                 if self._cut_short:
@@ -71,7 +75,10 @@ class ItemStream:
                 await self._calls.abort(exc, self._call, self._context)
             finally:
                 reader.cancel()
-                await asyncio.wait({reader})
+                try:
+                    await asyncio.wait({reader})
+                finally:
+                    self._forget_unwritten()
             self._calls.note_ok(METHOD)
 
     async def _read(self) -> None:
@@ -106,7 +113,13 @@ class ItemStream:
             result = pb.ModerationResult(error=self._calls.refuse(exc, call))
         else:
             result = await self._judge(request.image, request.options, call)
-        self._ready.put_nowait(pb.StreamModerateResponse(id=request.id, result=result))
+        self._ready.put_nowait((pb.StreamModerateResponse(id=request.id, result=result), call))
+
+    def _forget_unwritten(self) -> None:
+        """Let candidates judge what was judged for a caller that left before its result was written."""
+        while not self._ready.empty():
+            if item := self._ready.get_nowait():
+                item[1].answered.set()
 
     def _admit(self, request: pb.StreamModerateRequest, call: Call) -> None:
         """Take an item's id and deadline.

@@ -5,7 +5,7 @@ from google.protobuf.duration_pb2 import Duration
 from clipwarden.engine.results import EmbeddedImage, Judged
 from clipwarden.modelfolder.load import ModelIdentity
 from clipwarden.policy.schema import LearnedVector, Phrase, Verdict
-from clipwarden.scoring.verdict import AttributeResult, CategoryResult, Judgement, Match, Scored, ViewRef
+from clipwarden.scoring.verdict import AttributeResult, CategoryResult, Judgement, Match, NoBand, Scored, ViewRef
 from clipwarden.v1 import moderation_pb2 as pb
 from clipwarden.vision.facts import ImageFacts
 
@@ -52,12 +52,18 @@ def moderation(judged: Judged, *, request_id: str, return_embeddings: bool = Fal
         embeddings=_embeddings(judged.image) if return_embeddings else [],
         timings=_timings(judged),
         request_id=request_id,
+        shadow_incomplete=judgement.shadow_incomplete,
     )
 
 
 def verdict(value: Verdict | None) -> pb.Verdict.ValueType:
     """Render a verdict or band; unspecified for None, which never means allow."""
     return pb.VERDICT_UNSPECIFIED if value is None else pb.Verdict.Value(f"VERDICT_{value.name}")
+
+
+def no_band_reason(value: NoBand | None) -> pb.NoBandReason.ValueType:
+    """Render why a category has no band; unspecified for one that has."""
+    return pb.NO_BAND_REASON_UNSPECIFIED if value is None else pb.NoBandReason.Value(f"NO_BAND_REASON_{value.name}")
 
 
 def model_ref(model: ModelIdentity) -> pb.ModelRef:
@@ -81,15 +87,16 @@ def _category(result: CategoryResult) -> pb.CategoryResult:
     category = result.category
     message = pb.CategoryResult(
         id=category.id,
-        mode=pb.Mode.Value(f"MODE_{category.mode.name}"),
+        mode=pb.Mode.Value(f"MODE_{result.mode.name}"),
         severity=category.severity,
         reason_code=category.reason_code or "",
         review_threshold=result.bounds.review,
         block_threshold=result.bounds.block,
         band=verdict(result.band),
         exempted_by=result.exempted_by or "",
+        no_band_reason=no_band_reason(result.no_band),
     )
-    if category.thresholds is not None:
+    if category.thresholds is not None and result.no_band is None:
         message.threshold_unit = pb.ThresholdUnit.Value(f"THRESHOLD_UNIT_{category.thresholds.unit.name}")
     _fill_scores(message, result.scored)
     if result.scored is not None and result.scored.adjustment is not None:

@@ -1,6 +1,6 @@
 """Collect every finding about a file, each with its line and column, in one pass."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from clipwarden.errors import PolicyError, Problem, Severity
@@ -44,6 +44,11 @@ class Positions:
         return WHOLE_FILE
 
 
+def in_file_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Sort findings of several checks by where they are, and then by rule."""
+    return tuple(sorted(problems, key=lambda problem: (problem.line, problem.column, problem.code)))
+
+
 class Findings:
     """A growing list of problems; not safe to share between threads.
 
@@ -83,9 +88,13 @@ class Findings:
         """Add a finding that stops the file from loading."""
         self._add(place, code, message, fix, Severity.ERROR)
 
-    def warn(self, place: Place, code: str, message: str, fix: str) -> None:
-        """Add a finding that is reported and nothing more."""
-        self._add(place, code, message, fix, Severity.WARNING)
+    def warn(self, place: Place, code: str, message: str, fix: str, *, strict: bool = False) -> None:
+        """Add a finding that stops no file from loading; a `strict` one is an error to `lint` all the same."""
+        self._add(place, code, message, fix, Severity.WARNING, strict=strict)
+
+    def note(self, place: Place, code: str, message: str, fix: str) -> None:
+        """Add what there is nothing to mend about."""
+        self._add(place, code, message, fix, Severity.NOTE)
 
     def raise_if_failed(self) -> None:
         """Stop here if there is any error.
@@ -96,7 +105,9 @@ class Findings:
         if self.failed:
             raise PolicyError(self.problems)
 
-    def _add(self, place: Place, code: str, message: str, fix: str, severity: Severity) -> None:
+    def _add(
+        self, place: Place, code: str, message: str, fix: str, severity: Severity, *, strict: bool = False
+    ) -> None:
         if severity is Severity.ERROR:
             self._failed = True
             self._refused.add(place)
@@ -110,5 +121,6 @@ class Findings:
             fix=fix,
             severity=severity,
             code=code,
+            strict=strict,
         )
         self._problems[problem] = None

@@ -25,17 +25,19 @@ _NOT_FINITE = re.compile(r"[-+]?\.?(nan|inf|infinity)", re.IGNORECASE)
 _OCTAL = re.compile(r"[-+]?0[0-9_]+(\.[0-9]*)?")
 _OTHER_BASE = re.compile(r"[-+]?0[xob][0-9a-f_]+", re.IGNORECASE)
 _UNDERSCORES = re.compile(r"[-+]?[0-9_]*(\.[0-9_]*)?")
-_PERCENT = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?%")
-_COMMA = re.compile(r"([-+]?[0-9]+),([0-9]+)")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NumberTrap:
-    """Why something that looks like a number is not taken as one."""
+    """Why something that looks like a number is not taken as one.
+
+    Attributes:
+        code: Rule name of the finding.
+        message: What is wrong.
+    """
 
     code: str
     message: str
-    fix: str
 
 
 def text_trap(text: str) -> str | None:
@@ -57,26 +59,18 @@ def text_trap(text: str) -> str | None:
 
 
 def number_trap(text: str) -> NumberTrap | None:
-    """Recognise notations that readers of YAML disagree about, or that people use in its place.
+    """Recognise notations that readers of YAML disagree about.
 
     Args:
         text: The scalar as written.
 
     Returns:
-        What is wrong and how to mend it; None when there is no trap.
+        What is wrong; None when there is no trap.
     """
     if len(text) > _LONGEST_NUMBER:
         return None
     if _NOT_FINITE.fullmatch(text):
-        return NumberTrap(
-            code="not-finite", message=f"`{text}` is not finite", fix="Write a finite number, such as 0.5."
-        )
-    if match := _PERCENT.fullmatch(text):
-        share = float(match[1]) / 100
-        return NumberTrap(code="wrong-type", message=f"`{text}` is a text", fix=f"Write {share:g}.")
-    if match := _COMMA.fullmatch(text):
-        fix = f"Write {match[1]}.{match[2]}."
-        return NumberTrap(code="wrong-type", message=f"`{text}` has a comma for a decimal point", fix=fix)
+        return NumberTrap(code="not-finite", message=f"`{text}` is not finite")
     return _base_trap(text)
 
 
@@ -92,8 +86,7 @@ def _base_trap(text: str) -> NumberTrap | None:
         reading = "without its underscores, or as a text"
     if reading is None:
         return None
-    fix = "Write a plain decimal number, such as 0.5."
-    return NumberTrap(code="yaml-trap", message=f"YAML reads `{text}` {reading}", fix=fix)
+    return NumberTrap(code="yaml-trap", message=f"YAML reads `{text}` {reading}")
 
 
 def forbidden_character(text: str) -> str | None:

@@ -5,18 +5,29 @@ bounded, and no scalar is turned into a number or a boolean behind the author's 
 used on purpose: the C one differs in messages and columns, and the default policy takes a tenth of a second.
 """
 
+import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
 import yaml
 
 from clipwarden.textfiles.findings import WHOLE_FILE, Findings, Place
-from clipwarden.textfiles.reading import check_characters
+from clipwarden.textfiles.habits import mend_habits, report_tabs
+from clipwarden.textfiles.reading import check_characters, split_lines
+from clipwarden.textfiles.sections import Lines
+from clipwarden.textfiles.slips import Mender
 
 MAX_NODES = 100_000
 """Most values. The default policy has 400; parsing this many takes about 5 s on a core (measured)."""
 MAX_DEPTH = 16
 """Deepest nesting. The deepest value that anybody reads (an exemption's `gte` in a policy) sits at depth 6."""
+
+MAX_MENDED = 100_000
+"""Characters of the largest file whose slips are looked for: after each it is parsed again, in 0.8 s at this size."""
+MAX_SLIPS = 20
+"""Most slips of the hand in one file; whoever has more will run lint again."""
+_TIGHT_COMMENT = re.compile(r"\s+(#[^\s#].*?)\s*")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,19 +37,24 @@ class TextNode:
     Attributes:
         text: As written, escapes resolved.
         plain: Without quotes, so that YAML may read it as something other than text.
+        rows: Its lines, where it is plain and has several; YAML reads them as one.
+        cut: What follows on its line and counts as a comment although no space is behind the #: `#1 fan`.
     """
 
     text: str
     plain: bool
     place: Place
+    rows: tuple[str, ...] = ()
+    cut: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ListNode:
-    """A sequence."""
+    """A sequence; `dashed` where each item has a line of its own, behind a dash."""
 
     items: tuple["Node", ...]
     place: Place
+    dashed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,12 +82,13 @@ class _Mark(Protocol):
 Node = TextNode | ListNode | MapNode | BrokenNode
 
 
-def parse_tree(text: str, findings: Findings) -> Node | None:
+def parse_tree(text: str, findings: Findings, *, keys: Collection[str] = ()) -> Node | None:
     """Parse one YAML document.
 
     Args:
         text: The file's text.
         findings: Receives every problem of the YAML itself.
+        keys: Words that the file's language knows as keys: `mode shadow` lacks a colon.
 
     Returns:
         The root node, or None when there is nothing to go on with: after a finding, or where the file is empty or
@@ -80,21 +97,47 @@ def parse_tree(text: str, findings: Findings) -> Node | None:
     check_characters(text, findings)
     if findings.failed:
         return None
-    loader = yaml.SafeLoader(text)
+    lines = split_lines(text)
+    if len(text) > MAX_MENDED:
+        report_tabs(lines, findings)
+        return None if findings.failed else _parse(lines, findings, None).root
+    mender = Mender(findings, keys)
+    lines = mend_habits(lines, findings)
+    for _ in range(MAX_SLIPS):
+        lines = mender.mend_rows(lines)
+        parsed = _parse(lines, findings, mender)
+        if parsed.mended is None:
+            return parsed.root
+        lines = parsed.mended
+    return None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Parsed:
+    """What came of one try: a root, or None after findings, or the lines to try next."""
+
+    root: Node | None = None
+    mended: Lines | None = None
+
+
+def _parse(lines: Lines, findings: Findings, mender: Mender | None) -> _Parsed:
+    loader = yaml.SafeLoader("\n".join(lines))
     try:
-        return _Builder(loader, findings).document()
+        return _Parsed(root=_Builder(loader, lines, findings).document())
     except _StopReadingError:
-        return None
+        return _Parsed()
     except (yaml.YAMLError, ValueError, OverflowError) as exc:
         # ValueError and OverflowError: PyYAML calls chr() and int() on escapes and %YAML versions unchecked.
-        _report_syntax(exc, loader, findings)
-        return None
+        mark = getattr(exc, "problem_mark", None) or loader.get_mark()
+        if mender and (mended := mender.mend_line(lines, mark.line)):
+            return _Parsed(mended=mended)
+        _report_syntax(exc, mark, findings)
+        return _Parsed()
     finally:
         loader.dispose()
 
 
-def _report_syntax(exc: Exception, loader: yaml.SafeLoader, findings: Findings) -> None:
-    mark = getattr(exc, "problem_mark", None) or loader.get_mark()
+def _report_syntax(exc: Exception, mark: _Mark, findings: Findings) -> None:
     # Only PyYAML's own errors carry a problem; ValueError and OverflowError come from a chr() or int() inside it.
     problem = getattr(exc, "problem", None) or "a number in an escape or directive is out of range"
     message = f"This is not valid YAML: {problem}."
@@ -130,8 +173,9 @@ class _StopReadingError(Exception):
 class _Builder:
     """Builds the tree from PyYAML's events, one document, no anchors, no tags."""
 
-    def __init__(self, loader: yaml.SafeLoader, findings: Findings) -> None:
+    def __init__(self, loader: yaml.SafeLoader, lines: Lines, findings: Findings) -> None:
         self._loader = loader
+        self._lines = lines
         self._findings = findings
         self._nodes = 0
 
@@ -175,12 +219,28 @@ class _Builder:
     def _content(self, event: yaml.Event, depth: int) -> Node:
         place = _place(event.start_mark)
         if isinstance(event, yaml.ScalarEvent):
-            return TextNode(text=event.value, plain=event.style is None, place=place)
+            plain = event.style is None
+            rows, cut = (self._rows(event), self._cut(event)) if plain else ((), "")
+            return TextNode(text=event.value, plain=plain, place=place, rows=rows, cut=cut)
         if isinstance(event, yaml.SequenceStartEvent):
-            return ListNode(items=self._items(depth), place=place)
+            return ListNode(items=self._items(depth), place=place, dashed=not event.flow_style)
         if isinstance(event, yaml.MappingStartEvent):
             return MapNode(entries=self._entries(depth), place=place)
         return BrokenNode(place=place)  # an alias: already reported
+
+    def _rows(self, event: yaml.Event) -> tuple[str, ...]:
+        start, end = event.start_mark, event.end_mark
+        if start is None or end is None or start.line == end.line:
+            return ()
+        first, *rest = self._lines[start.line : end.line + 1]
+        return tuple(row.strip() for row in (first[start.column :], *rest) if row.strip())
+
+    def _cut(self, event: yaml.Event) -> str:
+        mark = event.end_mark
+        if mark is None or mark.line >= len(self._lines):
+            return ""
+        match = _TIGHT_COMMENT.fullmatch(self._lines[mark.line], mark.column)
+        return match[1] if match else ""
 
     def _items(self, depth: int) -> tuple[Node, ...]:
         items: list[Node] = []
@@ -202,13 +262,25 @@ class _Builder:
     def _refuse_extras(self, event: yaml.Event) -> bool:
         if isinstance(event, yaml.AliasEvent):
             message = f"Aliases (*{event.anchor}) are not allowed: a file says everything where it applies."
-            self._error(event, "alias", message, "Write the values out here.")
+            self._error(
+                event, "alias", message, "Write the values out here; put quotes around a text that begins with *."
+            )
             return True
         if anchor := getattr(event, "anchor", None):
-            self._error(event, "anchor", f"Anchors (&{anchor}) are not allowed.", f"Delete &{anchor}.")
+            self._error(
+                event,
+                "anchor",
+                f"Anchors (&{anchor}) are not allowed.",
+                f"Delete &{anchor}, or put quotes around a text that begins with it.",
+            )
         # "!" alone is YAML's non-specific tag, which changes how a scalar is read: refused like any other.
         if (tag := getattr(event, "tag", None)) is not None:
-            self._error(event, "tag", f"YAML tags ({tag}) are not allowed.", "Delete the tag; values need none.")
+            self._error(
+                event,
+                "tag",
+                f"YAML tags ({tag}) are not allowed.",
+                "Delete the tag; put quotes around a text that begins with !.",
+            )
             return True
         return False
 

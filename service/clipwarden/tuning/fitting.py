@@ -70,16 +70,18 @@ def bias_at(bias: float, prevalence: float) -> float:
     return bias + float(np.log(prevalence / (1.0 - prevalence)))
 
 
-def threshold_for(negatives: Floats, rate: float) -> float:
+def threshold_for(negatives: Floats, rate: float, *, decimals: int = 3) -> float:
     """Find the least score that lets at most a share of the negatives pass.
 
     Args:
         negatives: Scores of negatives.
         rate: Greatest false-positive rate.
+        decimals: To round up to; where scores are small, three leave no choice.
 
     Returns:
-        A threshold, three decimals, rounded up.
+        A threshold under 1.
     """
+    unit = 10.0**decimals
     allowed = int(np.floor(rate * len(negatives)))
     edge = np.sort(negatives)[::-1][allowed]
-    return float(min(0.999, np.ceil((edge + 1e-9) * 1000.0) / 1000.0))
+    return float(min(unit - 1.0, np.ceil((edge + 1e-9) * unit)) / unit)

@@ -115,7 +115,7 @@ class _NotEvaluatedReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_No
     NOT_EVALUATED_REASON_UNSPECIFIED: _NotEvaluatedReason.ValueType  # 0
     """The category was judged."""
     NOT_EVALUATED_REASON_DISABLED: _NotEvaluatedReason.ValueType  # 1
-    """Its mode is disabled."""
+    """Its mode, which is that of the context if it gives one, is disabled."""
     NOT_EVALUATED_REASON_NON_FINITE: _NotEvaluatedReason.ValueType  # 2
     """Its numbers were not finite."""
 
@@ -125,7 +125,7 @@ class NotEvaluatedReason(_NotEvaluatedReason, metaclass=_NotEvaluatedReasonEnumT
 NOT_EVALUATED_REASON_UNSPECIFIED: NotEvaluatedReason.ValueType  # 0
 """The category was judged."""
 NOT_EVALUATED_REASON_DISABLED: NotEvaluatedReason.ValueType  # 1
-"""Its mode is disabled."""
+"""Its mode, which is that of the context if it gives one, is disabled."""
 NOT_EVALUATED_REASON_NON_FINITE: NotEvaluatedReason.ValueType  # 2
 """Its numbers were not finite."""
 Global___NotEvaluatedReason: _TypeAlias = NotEvaluatedReason  # noqa: Y015
@@ -181,6 +181,38 @@ THRESHOLD_UNIT_COSINE: ThresholdUnit.ValueType  # 1
 THRESHOLD_UNIT_SCORE: ThresholdUnit.ValueType  # 2
 """The score, in [0, 1]."""
 Global___ThresholdUnit: _TypeAlias = ThresholdUnit  # noqa: Y015
+
+class _NoBandReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _NoBandReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_NoBandReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    NO_BAND_REASON_UNSPECIFIED: _NoBandReason.ValueType  # 0
+    """It has one, unless it was not evaluated."""
+    NO_BAND_REASON_NO_THRESHOLDS: _NoBandReason.ValueType  # 1
+    """The policy gives it no thresholds."""
+    NO_BAND_REASON_NOT_CHOSEN: _NoBandReason.ValueType  # 2
+    """Nothing says what its thresholds were chosen on."""
+    NO_BAND_REASON_CHOSEN_ON_OTHER: _NoBandReason.ValueType  # 3
+    """Its thresholds were chosen on something else than the policy holds: a text, a number, a calibration or the model has
+    changed since.
+    """
+
+class NoBandReason(_NoBandReason, metaclass=_NoBandReasonEnumTypeWrapper):
+    """Why a category has no band, whatever the image."""
+
+NO_BAND_REASON_UNSPECIFIED: NoBandReason.ValueType  # 0
+"""It has one, unless it was not evaluated."""
+NO_BAND_REASON_NO_THRESHOLDS: NoBandReason.ValueType  # 1
+"""The policy gives it no thresholds."""
+NO_BAND_REASON_NOT_CHOSEN: NoBandReason.ValueType  # 2
+"""Nothing says what its thresholds were chosen on."""
+NO_BAND_REASON_CHOSEN_ON_OTHER: NoBandReason.ValueType  # 3
+"""Its thresholds were chosen on something else than the policy holds: a text, a number, a calibration or the model has
+changed since.
+"""
+Global___NoBandReason: _TypeAlias = NoBandReason  # noqa: Y015
 
 class _VerdictRaise:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -318,9 +350,11 @@ class ModerationOptions(_message.Message):
     CONTEXT_FIELD_NUMBER: _builtins.int
     RETURN_EMBEDDINGS_FIELD_NUMBER: _builtins.int
     policy_id: _builtins.str
-    """Id of a loaded policy, at most 128 bytes. Default: the server's default policy. Unknown: POLICY_UNKNOWN."""
+    """Id of a loaded policy, at most 128 bytes. Default: the server's default policy. Unknown, or "id@version" of a
+    candidate, which only watches: POLICY_UNKNOWN.
+    """
     context: _builtins.str
-    """A context the policy declares, which may override thresholds, at most 128 bytes. Default: none.
+    """A context the policy declares, which may override thresholds and modes, at most 128 bytes. Default: none.
     Undeclared: CONTEXT_UNKNOWN.
     """
     return_embeddings: _builtins.bool
@@ -659,14 +693,17 @@ class Moderation(_message.Message):
     TIMINGS_FIELD_NUMBER: _builtins.int
     FROM_CACHE_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    SHADOW_INCOMPLETE_FIELD_NUMBER: _builtins.int
     verdict: Global___Verdict.ValueType
     """What to do: the worst band among enforced categories, raised as raised_by says."""
     shadow_verdict: Global___Verdict.ValueType
-    """What verdict would be were every shadow category enforced."""
+    """What verdict would be were every shadow category enforced. Without those that shadow_incomplete names: while it
+    names any, ALLOW is no clean bill.
+    """
     enforced_categories: _builtins.int
     """How many categories could have changed verdict. 0: nothing is enforced, and ALLOW is no clean bill."""
     context: _builtins.str
-    """The context that selected thresholds; empty for none."""
+    """The context that selected thresholds and modes; empty for none."""
     from_cache: _builtins.bool
     """Whether the embeddings came from a cache rather than from running the encoder for this request."""
     request_id: _builtins.str
@@ -707,6 +744,12 @@ class Moderation(_message.Message):
     def timings(self) -> Global___Timings:
         """Where the time went."""
 
+    @_builtins.property
+    def shadow_incomplete(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids of the categories that count in shadow_verdict and have no band, since they have no thresholds or none that hold
+        (see CategoryResult.no_band_reason), most severe first. What they would say is unknown. Usually empty.
+        """
+
     def __init__(
         self,
         *,
@@ -725,10 +768,11 @@ class Moderation(_message.Message):
         timings: Global___Timings | None = ...,
         from_cache: _builtins.bool = ...,
         request_id: _builtins.str = ...,
+        shadow_incomplete: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "model", b"model", "policy", b"policy", "timings", b"timings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "categories", b"categories", "context", b"context", "decided_by", b"decided_by", "embeddings", b"embeddings", "enforced_categories", b"enforced_categories", "from_cache", b"from_cache", "image", b"image", "model", b"model", "policy", b"policy", "raised_by", b"raised_by", "request_id", b"request_id", "shadow_verdict", b"shadow_verdict", "timings", b"timings", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "categories", b"categories", "context", b"context", "decided_by", b"decided_by", "embeddings", b"embeddings", "enforced_categories", b"enforced_categories", "from_cache", b"from_cache", "image", b"image", "model", b"model", "policy", b"policy", "raised_by", b"raised_by", "request_id", b"request_id", "shadow_incomplete", b"shadow_incomplete", "shadow_verdict", b"shadow_verdict", "timings", b"timings", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -761,6 +805,7 @@ class CategoryResult(_message.Message):
     EXEMPTED_BY_FIELD_NUMBER: _builtins.int
     ADJUSTMENT_FIELD_NUMBER: _builtins.int
     LOGIT_FIELD_NUMBER: _builtins.int
+    NO_BAND_REASON_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The category's id, such as "violence.graphic"."""
     status: Global___EvaluationStatus.ValueType
@@ -780,15 +825,19 @@ class CategoryResult(_message.Message):
     pair_probability: _builtins.float
     """sigmoid(logit scale x cosine + logit bias), in [0, 1], for models with a logit bias (SigLIP). Absent otherwise."""
     threshold_unit: Global___ThresholdUnit.ValueType
-    """What the thresholds are compared with; unspecified without thresholds."""
+    """What the thresholds are compared with; unspecified where no_band_reason is set, as are the thresholds, be the
+    category disabled or not.
+    """
     review_threshold: _builtins.float
     """Lower end of the review band, inclusive, after context overrides. Absent: no review band."""
     block_threshold: _builtins.float
     """Lower end of the block band, inclusive, after context overrides. Absent: no block band."""
     band: Global___Verdict.ValueType
-    """The verdict of this category alone, after exemptions. Unspecified without thresholds or when not evaluated."""
+    """The verdict of this category alone, after exemptions. Unspecified where no_band_reason is set or when not evaluated.
+    Unspecified is not ALLOW.
+    """
     mode: Global___Mode.ValueType
-    """Whether it counts."""
+    """Whether it counts, after context overrides."""
     severity: _builtins.int
     """Harm, 0 to 4; not certainty."""
     reason_code: _builtins.str
@@ -797,6 +846,8 @@ class CategoryResult(_message.Message):
     """Id of the attribute that turned this category's block into a review; empty for none."""
     logit: _builtins.float
     """What the head gave, before the sigmoid. Absent when not evaluated or without head scoring."""
+    no_band_reason: Global___NoBandReason.ValueType
+    """Why it has no band, whatever the image; unspecified when it has one."""
     @_builtins.property
     def winning_prompt(self) -> Global___TextMatch:
         """The prompt with the highest cosine in the winning view. Absent when not evaluated or under head scoring."""
@@ -837,10 +888,11 @@ class CategoryResult(_message.Message):
         exempted_by: _builtins.str = ...,
         adjustment: Global___AppliedAdjustment | None = ...,
         logit: _builtins.float | None = ...,
+        no_band_reason: Global___NoBandReason.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_block_threshold", b"_block_threshold", "_cosine", b"_cosine", "_logit", b"_logit", "_margin", b"_margin", "_pair_probability", b"_pair_probability", "_review_threshold", b"_review_threshold", "_score", b"_score", "adjustment", b"adjustment", "block_threshold", b"block_threshold", "cosine", b"cosine", "logit", b"logit", "margin", b"margin", "pair_probability", b"pair_probability", "review_threshold", b"review_threshold", "score", b"score", "winning_contrast", b"winning_contrast", "winning_prompt", b"winning_prompt", "winning_view", b"winning_view"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_block_threshold", b"_block_threshold", "_cosine", b"_cosine", "_logit", b"_logit", "_margin", b"_margin", "_pair_probability", b"_pair_probability", "_review_threshold", b"_review_threshold", "_score", b"_score", "adjustment", b"adjustment", "band", b"band", "block_threshold", b"block_threshold", "cosine", b"cosine", "exempted_by", b"exempted_by", "id", b"id", "logit", b"logit", "margin", b"margin", "mode", b"mode", "not_evaluated_reason", b"not_evaluated_reason", "pair_probability", b"pair_probability", "reason_code", b"reason_code", "review_threshold", b"review_threshold", "score", b"score", "score_kind", b"score_kind", "severity", b"severity", "status", b"status", "threshold_unit", b"threshold_unit", "winning_contrast", b"winning_contrast", "winning_prompt", b"winning_prompt", "winning_view", b"winning_view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_block_threshold", b"_block_threshold", "_cosine", b"_cosine", "_logit", b"_logit", "_margin", b"_margin", "_pair_probability", b"_pair_probability", "_review_threshold", b"_review_threshold", "_score", b"_score", "adjustment", b"adjustment", "band", b"band", "block_threshold", b"block_threshold", "cosine", b"cosine", "exempted_by", b"exempted_by", "id", b"id", "logit", b"logit", "margin", b"margin", "mode", b"mode", "no_band_reason", b"no_band_reason", "not_evaluated_reason", b"not_evaluated_reason", "pair_probability", b"pair_probability", "reason_code", b"reason_code", "review_threshold", b"review_threshold", "score", b"score", "score_kind", b"score_kind", "severity", b"severity", "status", b"status", "threshold_unit", b"threshold_unit", "winning_contrast", b"winning_contrast", "winning_prompt", b"winning_prompt", "winning_view", b"winning_view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__block_threshold: _TypeAlias = _typing.Literal["block_threshold"]  # noqa: Y015
     _WhichOneofArgType__block_threshold: _TypeAlias = _typing.Literal["_block_threshold", b"_block_threshold"]  # noqa: Y015
@@ -1318,21 +1370,29 @@ class ListPoliciesResponse(_message.Message):
 
     POLICIES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    CANDIDATES_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """For the next page; empty on the last."""
     @_builtins.property
     def policies(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicySummary]:
         """Ordered by id."""
 
+    @_builtins.property
+    def candidates(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicySummary]:
+        """What watches beside this page's policies: other versions of them that are judged on the same images, logged and
+        counted, never returned. Ordered by id and version; is_default is false. Usually empty.
+        """
+
     def __init__(
         self,
         *,
         policies: _abc.Iterable[Global___PolicySummary] | None = ...,
         next_page_token: _builtins.str = ...,
+        candidates: _abc.Iterable[Global___PolicySummary] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "policies", b"policies"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates", "next_page_token", b"next_page_token", "policies", b"policies"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1344,19 +1404,44 @@ class PolicySummary(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class ContextEnforcedCategoriesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     POLICY_FIELD_NUMBER: _builtins.int
     IS_DEFAULT_FIELD_NUMBER: _builtins.int
     CATEGORIES_FIELD_NUMBER: _builtins.int
     ENFORCED_CATEGORIES_FIELD_NUMBER: _builtins.int
+    CONTEXT_ENFORCED_CATEGORIES_FIELD_NUMBER: _builtins.int
     is_default: _builtins.bool
     """Whether requests that name no policy get this one."""
     categories: _builtins.int
     """Categories in all, disabled ones included."""
     enforced_categories: _builtins.int
-    """Categories whose mode is enforce."""
+    """Categories whose mode is enforce without a context."""
     @_builtins.property
     def policy(self) -> Global___PolicyRef:
         """Which policy."""
+
+    @_builtins.property
+    def context_enforced_categories(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Categories whose mode is enforce in each context that changes any mode, by its name; usually empty."""
 
     def __init__(
         self,
@@ -1365,10 +1450,11 @@ class PolicySummary(_message.Message):
         is_default: _builtins.bool = ...,
         categories: _builtins.int = ...,
         enforced_categories: _builtins.int = ...,
+        context_enforced_categories: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["categories", b"categories", "enforced_categories", b"enforced_categories", "is_default", b"is_default", "policy", b"policy"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["categories", b"categories", "context_enforced_categories", b"context_enforced_categories", "enforced_categories", b"enforced_categories", "is_default", b"is_default", "policy", b"policy"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1382,7 +1468,9 @@ class GetPolicyRequest(_message.Message):
 
     POLICY_ID_FIELD_NUMBER: _builtins.int
     policy_id: _builtins.str
-    """Id of a loaded policy. Default: the server's default policy. Unknown: POLICY_UNKNOWN."""
+    """Id of a loaded policy, or "id@version" of a candidate, at most 128 bytes. Default: the server's default policy.
+    Unknown: POLICY_UNKNOWN.
+    """
     def __init__(
         self,
         *,
@@ -1551,6 +1639,26 @@ class PolicyCategory(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class ContextModesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: Global___Mode.ValueType
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: Global___Mode.ValueType = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     ID_FIELD_NUMBER: _builtins.int
     DEFINITION_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
@@ -1562,18 +1670,23 @@ class PolicyCategory(_message.Message):
     CONTEXT_BOUNDS_FIELD_NUMBER: _builtins.int
     EXEMPTIONS_FIELD_NUMBER: _builtins.int
     ADJUSTMENTS_FIELD_NUMBER: _builtins.int
+    CONTEXT_MODES_FIELD_NUMBER: _builtins.int
+    NO_BAND_REASON_FIELD_NUMBER: _builtins.int
+    CHOSEN_ON_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Its id."""
     definition: _builtins.str
     """What it covers, for reviewers."""
     mode: Global___Mode.ValueType
-    """Whether it counts."""
+    """Whether it counts without a context."""
     severity: _builtins.int
     """Harm, 0 to 4; not certainty."""
     reason_code: _builtins.str
     """The policy's code for statements of reasons; empty if it gives none."""
     threshold_unit: Global___ThresholdUnit.ValueType
     """What its thresholds are compared with; unspecified without thresholds."""
+    no_band_reason: Global___NoBandReason.ValueType
+    """Why it has no band, whatever its thresholds say; unspecified when it has one."""
     @_builtins.property
     def scoring(self) -> Global___Scoring:
         """How its scores are made."""
@@ -1584,7 +1697,7 @@ class PolicyCategory(_message.Message):
 
     @_builtins.property
     def context_bounds(self) -> _containers.MessageMap[_builtins.str, Global___Bounds]:
-        """Thresholds by context name, in full: what a context leaves out is filled from bounds."""
+        """Thresholds by context name, in full: what a context leaves out is filled from bounds. Empty without thresholds."""
 
     @_builtins.property
     def exemptions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Exemption]:
@@ -1593,6 +1706,14 @@ class PolicyCategory(_message.Message):
     @_builtins.property
     def adjustments(self) -> _containers.RepeatedCompositeFieldContainer[Global___Adjustment]:
         """What raises its score. Only under cosine scoring; usually empty."""
+
+    @_builtins.property
+    def context_modes(self) -> _containers.ScalarMap[_builtins.str, Global___Mode.ValueType]:
+        """Whether it counts by context name, for each context in which it overrides anything."""
+
+    @_builtins.property
+    def chosen_on(self) -> Global___ChosenOn:
+        """What its thresholds were chosen on, and by whom. Absent where the policy does not say."""
 
     def __init__(
         self,
@@ -1608,14 +1729,51 @@ class PolicyCategory(_message.Message):
         context_bounds: _abc.Mapping[_builtins.str, Global___Bounds] | None = ...,
         exemptions: _abc.Iterable[Global___Exemption] | None = ...,
         adjustments: _abc.Iterable[Global___Adjustment] | None = ...,
+        context_modes: _abc.Mapping[_builtins.str, Global___Mode.ValueType] | None = ...,
+        no_band_reason: Global___NoBandReason.ValueType = ...,
+        chosen_on: Global___ChosenOn | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["bounds", b"bounds", "scoring", b"scoring"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bounds", b"bounds", "chosen_on", b"chosen_on", "scoring", b"scoring"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustments", b"adjustments", "bounds", b"bounds", "context_bounds", b"context_bounds", "definition", b"definition", "exemptions", b"exemptions", "id", b"id", "mode", b"mode", "reason_code", b"reason_code", "scoring", b"scoring", "severity", b"severity", "threshold_unit", b"threshold_unit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustments", b"adjustments", "bounds", b"bounds", "chosen_on", b"chosen_on", "context_bounds", b"context_bounds", "context_modes", b"context_modes", "definition", b"definition", "exemptions", b"exemptions", "id", b"id", "mode", b"mode", "no_band_reason", b"no_band_reason", "reason_code", b"reason_code", "scoring", b"scoring", "severity", b"severity", "threshold_unit", b"threshold_unit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PolicyCategory: _TypeAlias = PolicyCategory  # noqa: Y015
+
+@_typing.final
+class ChosenOn(_message.Message):
+    """What thresholds were chosen on. Where that is not what the policy holds, there is no band."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DIGEST_FIELD_NUMBER: _builtins.int
+    BY_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    APPROVED_BY_FIELD_NUMBER: _builtins.int
+    digest: _builtins.str
+    """"sha256:" and 64 hex digits over all that the bands rest on."""
+    by: _builtins.str
+    """"fit" for a tool on images, "hand" for a person."""
+    reason: _builtins.str
+    """Why these numbers; empty if the policy does not say, which it does where a person chose them."""
+    approved_by: _builtins.str
+    """Who else stands for them; empty if the policy does not say, which it does where a person chose what is enforced."""
+    def __init__(
+        self,
+        *,
+        digest: _builtins.str = ...,
+        by: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        approved_by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approved_by", b"approved_by", "by", b"by", "digest", b"digest", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChosenOn: _TypeAlias = ChosenOn  # noqa: Y015
 
 @_typing.final
 class PolicyAttribute(_message.Message):
@@ -1662,6 +1820,7 @@ class Scoring(_message.Message):
     CALIBRATION_DROPPED_FIELD_NUMBER: _builtins.int
     HEAD_DIGEST_FIELD_NUMBER: _builtins.int
     NEGATIVE_VECTOR_DIGESTS_FIELD_NUMBER: _builtins.int
+    WAIVERS_FIELD_NUMBER: _builtins.int
     method: _builtins.str
     """"cosine", "margin" or "head"."""
     pool: _builtins.str
@@ -1692,6 +1851,10 @@ class Scoring(_message.Message):
     def negative_vector_digests(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """As many as negatives: what each learned vector holds, as in WeightedText; empty for a text."""
 
+    @_builtins.property
+    def waivers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Waiver]:
+        """What its texts are let pass by somebody's approval, against a rule of lint; judges nothing. Usually empty."""
+
     def __init__(
         self,
         *,
@@ -1706,10 +1869,11 @@ class Scoring(_message.Message):
         calibration_dropped: _builtins.bool = ...,
         head_digest: _builtins.str = ...,
         negative_vector_digests: _abc.Iterable[_builtins.str] | None = ...,
+        waivers: _abc.Iterable[Global___Waiver] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_calibration_bias", b"_calibration_bias", "_calibration_prevalence", b"_calibration_prevalence", "calibration_bias", b"calibration_bias", "calibration_prevalence", b"calibration_prevalence"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_calibration_bias", b"_calibration_bias", "_calibration_prevalence", b"_calibration_prevalence", "calibration_bias", b"calibration_bias", "calibration_dropped", b"calibration_dropped", "calibration_prevalence", b"calibration_prevalence", "head_digest", b"head_digest", "method", b"method", "negative_vector_digests", b"negative_vector_digests", "negatives", b"negatives", "pool", b"pool", "prompts", b"prompts", "score_kind", b"score_kind", "templates", b"templates"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_calibration_bias", b"_calibration_bias", "_calibration_prevalence", b"_calibration_prevalence", "calibration_bias", b"calibration_bias", "calibration_dropped", b"calibration_dropped", "calibration_prevalence", b"calibration_prevalence", "head_digest", b"head_digest", "method", b"method", "negative_vector_digests", b"negative_vector_digests", "negatives", b"negatives", "pool", b"pool", "prompts", b"prompts", "score_kind", b"score_kind", "templates", b"templates", "waivers", b"waivers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__calibration_bias: _TypeAlias = _typing.Literal["calibration_bias"]  # noqa: Y015
     _WhichOneofArgType__calibration_bias: _TypeAlias = _typing.Literal["_calibration_bias", b"_calibration_bias"]  # noqa: Y015
@@ -1721,6 +1885,42 @@ class Scoring(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__calibration_prevalence) -> _WhichOneofReturnType__calibration_prevalence | None: ...
 
 Global___Scoring: _TypeAlias = Scoring  # noqa: Y015
+
+@_typing.final
+class Waiver(_message.Message):
+    """Somebody's approval of texts that a rule of lint would refuse."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    APPROVED_BY_FIELD_NUMBER: _builtins.int
+    TEXTS_FIELD_NUMBER: _builtins.int
+    rule: _builtins.str
+    """The rule: "identity"."""
+    reason: _builtins.str
+    """Why the texts may stand."""
+    approved_by: _builtins.str
+    """Who answers for it."""
+    @_builtins.property
+    def texts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The prompts and templates that may stand, as the policy's file writes them."""
+
+    def __init__(
+        self,
+        *,
+        rule: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        approved_by: _builtins.str = ...,
+        texts: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approved_by", b"approved_by", "reason", b"reason", "rule", b"rule", "texts", b"texts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Waiver: _TypeAlias = Waiver  # noqa: Y015
 
 @_typing.final
 class WeightedText(_message.Message):

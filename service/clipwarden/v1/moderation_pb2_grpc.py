@@ -121,14 +121,14 @@ class ModerationServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListPolicies(self, request, context):
-        """Lists the loaded policies, ordered by id.
+        """Lists the loaded policies, ordered by id, and the candidates that watch beside them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetPolicy(self, request, context):
-        """Tells all that is loaded under one policy id. NOT_FOUND for an unknown policy (POLICY_UNKNOWN).
+        """Tells all that is loaded under one policy id, or as one candidate. NOT_FOUND for an unknown policy (POLICY_UNKNOWN).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -69,9 +69,9 @@ class ModerationServiceStub:
     FAILED_PRECONDITION when they come from another model than the one loaded (FINGERPRINT_MISMATCH).
     """
     ListPolicies: _grpc.UnaryUnaryMultiCallable[_moderation_pb2.ListPoliciesRequest, _moderation_pb2.ListPoliciesResponse]
-    """Lists the loaded policies, ordered by id."""
+    """Lists the loaded policies, ordered by id, and the candidates that watch beside them."""
     GetPolicy: _grpc.UnaryUnaryMultiCallable[_moderation_pb2.GetPolicyRequest, _moderation_pb2.GetPolicyResponse]
-    """Tells all that is loaded under one policy id. NOT_FOUND for an unknown policy (POLICY_UNKNOWN)."""
+    """Tells all that is loaded under one policy id, or as one candidate. NOT_FOUND for an unknown policy (POLICY_UNKNOWN)."""
 
 @_typing.type_check_only
 class ModerationServiceAsyncStub(ModerationServiceStub):
@@ -109,9 +109,9 @@ class ModerationServiceAsyncStub(ModerationServiceStub):
     FAILED_PRECONDITION when they come from another model than the one loaded (FINGERPRINT_MISMATCH).
     """
     ListPolicies: _aio.UnaryUnaryMultiCallable[_moderation_pb2.ListPoliciesRequest, _moderation_pb2.ListPoliciesResponse]  # type: ignore[assignment]
-    """Lists the loaded policies, ordered by id."""
+    """Lists the loaded policies, ordered by id, and the candidates that watch beside them."""
     GetPolicy: _aio.UnaryUnaryMultiCallable[_moderation_pb2.GetPolicyRequest, _moderation_pb2.GetPolicyResponse]  # type: ignore[assignment]
-    """Tells all that is loaded under one policy id. NOT_FOUND for an unknown policy (POLICY_UNKNOWN)."""
+    """Tells all that is loaded under one policy id, or as one candidate. NOT_FOUND for an unknown policy (POLICY_UNKNOWN)."""
 
 class ModerationServiceServicer(metaclass=_abc_1.ABCMeta):
     """Judges images against policies.
@@ -176,7 +176,7 @@ class ModerationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _moderation_pb2.ListPoliciesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_moderation_pb2.ListPoliciesResponse, _abc.Awaitable[_moderation_pb2.ListPoliciesResponse]]:
-        """Lists the loaded policies, ordered by id."""
+        """Lists the loaded policies, ordered by id, and the candidates that watch beside them."""
 
     @_abc_1.abstractmethod
     def GetPolicy(
@@ -184,6 +184,6 @@ class ModerationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _moderation_pb2.GetPolicyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_moderation_pb2.GetPolicyResponse, _abc.Awaitable[_moderation_pb2.GetPolicyResponse]]:
-        """Tells all that is loaded under one policy id. NOT_FOUND for an unknown policy (POLICY_UNKNOWN)."""
+        """Tells all that is loaded under one policy id, or as one candidate. NOT_FOUND for an unknown policy (POLICY_UNKNOWN)."""
 
 def add_ModerationServiceServicer_to_server(servicer: ModerationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner, Result
 
+from clipwarden.errors import PolicyError
 from clipwarden.modelfolder.load import Model, load_model
 from clipwarden.policy.bundle.compile import compile_policy
 from clipwarden.policy.language.load import load_policy
+from clipwarden.policy.lines import choose_lines
 from clipwarden.policy.schema import Verdict
 from clipwarden.scoring.decide import judge
 from clipwarden.scoring.score import cosines
@@ -68,8 +70,11 @@ def q16_probabilities(prompts: NDArray[np.float32], vectors: NDArray[np.float32]
     return (100.0 * features @ text.T).softmax(dim=-1)[:, 1].numpy()
 
 
-def blocked(folder: Path, model: Model, vectors: NDArray[np.float32]) -> NDArray[np.bool_]:
-    compiled = compile_policy(load_policy(folder / POLICY_NAME).policy, model=model)
+def blocked(
+    folder: Path, model: Model, vectors: NDArray[np.float32], *, chosen_anew: bool = False
+) -> NDArray[np.bool_]:
+    policy = load_policy(folder / POLICY_NAME).policy
+    compiled = compile_policy(choose_lines(policy, model.fingerprint) if chosen_anew else policy, model=model)
     tables, rows = prepare(compiled), cosines(vectors, compiled)
     verdicts = [
         judge(row[None], FULL, tables, context=None, frames_total=1, frames_judged=1, degraded=False).verdict
@@ -167,15 +172,17 @@ def test_a_shifted_bound_or_a_turned_vector_fails_the_comparison(
     expected = q16_probabilities(prompts, vectors) >= 0.9
     text, tensors = (source / POLICY_NAME).read_text(), load_file(source / VECTORS_NAME)
     head, mark, tail = text.partition("block: ")
-    bound, brace, rest = tail.partition("}")
+    bound, comma, rest = tail.partition(",")
     for wrong_text, wrong_tensors in (
-        (f"{head}{mark}0.0{brace}{rest}", tensors),
-        (f"{head}{mark}{2 * float(bound)!r}{brace}{rest}", tensors),
+        (f"{head}{mark}0.0{comma}{rest}", tensors),
+        (f"{head}{mark}{2 * float(bound)!r}{comma}{rest}", tensors),
         (text, {name: np.roll(vector, 1) for name, vector in tensors.items()}),
     ):
         (tmp_path / POLICY_NAME).write_text(wrong_text)
         save_file(wrong_tensors, tmp_path / VECTORS_NAME)
-        assert blocked(tmp_path, model, vectors).tolist() != expected.tolist()
+        with pytest.raises(PolicyError, match="were chosen on"):
+            blocked(tmp_path, model, vectors)
+        assert blocked(tmp_path, model, vectors, chosen_anew=True).tolist() != expected.tolist()
 
 
 def test_q16s_own_pickle_is_read_once_it_is_named(

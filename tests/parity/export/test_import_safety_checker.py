@@ -17,9 +17,11 @@ from typer.testing import CliRunner, Result
 
 from clipwarden.client import AsyncClient
 from clipwarden.engine.snapshot import load_snapshot
+from clipwarden.errors import PolicyError
 from clipwarden.modelfolder.load import Model, load_manifest, load_model
 from clipwarden.policy.bundle.compile import compile_policy
 from clipwarden.policy.language.load import load_policy
+from clipwarden.policy.lines import choose_lines
 from clipwarden.policy.schema import Mode, Verdict
 from clipwarden.scoring.decide import judge
 from clipwarden.scoring.score import cosines
@@ -101,9 +103,10 @@ def run(*arguments: object) -> Result:
     return CliRunner(env=terminal).invoke(app, ["import", *(str(argument) for argument in arguments)])
 
 
-def judged(folder: Path, model: Model, vectors: NDArray[np.float32]) -> Bools:
+def judged(folder: Path, model: Model, vectors: NDArray[np.float32], *, chosen_anew: bool = False) -> Bools:
     """Which of the pictures a policy folder blocks, by the scorer that the server runs."""
-    compiled = compile_policy(load_policy(folder / POLICY_NAME).policy, model=model)
+    policy = load_policy(folder / POLICY_NAME).policy
+    compiled = compile_policy(choose_lines(policy, model.fingerprint) if chosen_anew else policy, model=model)
     tables, rows = prepare(compiled), cosines(vectors, compiled)
     return np.array([verdict_of(row, tables) is Verdict.BLOCK for row in rows])
 
@@ -140,7 +143,8 @@ async def test_served_verdicts_equal_those_of_forward_onnx(expected: Verdicts, i
 def shift_thresholds(folder: Path) -> None:
     def shift(line: str) -> str:
         head, mark, tail = line.partition("block: ")
-        return f"{head}{mark}{float(tail.rstrip('} ')) + 0.005}}}" if mark else line
+        number, comma, rest = tail.partition(",")
+        return f"{head}{mark}{float(number) + 0.005}{comma}{rest}" if mark else line
 
     rewrite(folder, shift)
 
@@ -215,7 +219,9 @@ def test_a_wrong_import_fails_the_comparison_of_verdicts(  # noqa: PLR0917 - fix
     before = [(tmp_path / name).read_bytes() for name in (POLICY_NAME, VECTORS_NAME)]
     mutate(tmp_path)
     assert [(tmp_path / name).read_bytes() for name in (POLICY_NAME, VECTORS_NAME)] != before
-    assert judged(tmp_path, model, vectors).tolist() != expected.flagged.tolist()
+    with pytest.raises(PolicyError, match=r"were chosen on|what the thresholds"):
+        judged(tmp_path, model, vectors)
+    assert judged(tmp_path, model, vectors, chosen_anew=True).tolist() != expected.flagged.tolist()
 
 
 @pytest.mark.parametrize("layout", ["old", "pipeline"])

@@ -25,6 +25,7 @@ from clipwarden_export.sources.towers import unit
 from clipwarden_export.verification.golden import make_golden
 from clipwarden_export.verification.verify import Encoders
 from kit.checkpoints import KINDS, Folders, Reference, varied_pictures, varied_pngs, varied_strings
+from kit.lines import chosen_text
 from kit.serving import settings_for_test
 
 PROMPT = "a photo of a red bicycle"
@@ -91,7 +92,8 @@ async def served_verdicts(model: Path, review: float, block: float, scratch: Pat
     """Serve a model folder under a policy on one prompt, and judge every picture over gRPC, as PNG."""
     policy = scratch / "parity.yaml"
     fingerprint = load_model(model).fingerprint
-    policy.write_text(POLICY.format(fingerprint=fingerprint, prompt=PROMPT, review=review, block=block))
+    text = POLICY.format(fingerprint=fingerprint, prompt=PROMPT, review=review, block=block)
+    policy.write_text(chosen_text(text))
     snapshot = load_snapshot(str(model), [str(policy)], threads=1)
     async with running_server(settings_for_test(), snapshot) as server, AsyncClient(server.address) as client:
         results = await client.moderate_batch(varied_pngs(), timeout=300)

@@ -55,6 +55,21 @@ def test_works_are_timed_in_turn_and_the_first_round_is_not_counted() -> None:
     assert timings["a"].rounds == 2
 
 
+def test_what_a_work_leaves_behind_is_settled_outside_its_time() -> None:
+    clock, order = iter(range(100)), list[str]()
+
+    def tick() -> float:
+        order.append("clock")
+        return next(clock)
+
+    def settle() -> None:
+        order.append("settle")
+
+    timings = time_together({"a": lambda: order.append("a")}, rounds=1, clock=tick, settle=settle)
+    assert order == ["clock", "a", "clock", "settle"] * 2
+    assert timings["a"].median_seconds == 1
+
+
 def test_a_bar_is_held_against_the_ratio_of_medians() -> None:
     assert ratio(cost=0.01, bar=0.01).holds
     assert not ratio(cost=0.011, bar=0.01).holds

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from clipwarden.cli.main import COMMANDS
 from clipwarden.modelfolder.load import load_manifest
 from clipwarden.modelfolder.modeljson import dump_manifest
 from clipwarden.policy.language.editor_schema import policy_schema
@@ -15,8 +16,15 @@ from kit.cli import Run
 
 def test_lint_of_a_good_policy_ends_with_0(run: Run, policy_file: Path) -> None:
     result = run("lint", policy_file)
+    (line,) = result.stdout.splitlines()
+    assert (result.exit_code, line.endswith("[uncalibrated-thresholds]")) == (0, True)
+    assert f"`clipwarden moderate FOLDER --policy {policy_file} --explain`" in line
+    policy_file.write_text(policy_file.read_text().replace("mode: enforce", "mode: shadow"))
+    result = run("lint", policy_file)
     assert (result.exit_code, result.stdout) == (0, "")
-    assert "1 policy checked: nothing to mend." in result.stderr
+    untried = "nothing to mend; texts and numbers were not tried with the model: add `--model"
+    assert f"1 policy checked: {untried} FOLDER`." in " ".join(result.stderr.split())
+    assert f"{untried} mini`." in " ".join(run("lint", "stickers").stderr.split())
 
 
 def test_lint_says_where_and_how_to_mend(run: Run, policy_file: Path) -> None:
@@ -33,7 +41,7 @@ def test_lint_warnings_count_under_strict_only(run: Run, policy_file: Path) -> N
     assert run("lint", policy_file).exit_code == 0
     result = run("lint", policy_file, "--strict")
     assert result.exit_code == 3
-    assert "1 policy checked: 1 warning." in result.stderr
+    assert "1 policy checked: 2 warnings." in result.stderr
 
 
 def test_lint_gives_json_lines(run: Run, policy_file: Path) -> None:
@@ -46,7 +54,7 @@ def test_lint_gives_json_lines(run: Run, policy_file: Path) -> None:
 def test_lint_explains_a_key_at_each_place_where_it_may_stand(run: Run) -> None:
     result = run("lint", "--explain", "mode")
     assert result.exit_code == 0
-    assert result.stdout.splitlines()[::5] == ["defaults.mode", "categories[].mode"]
+    assert result.stdout.splitlines()[::5] == ["defaults.mode", "categories[].mode", "categories[].contexts.NAME.mode"]
     assert "`shadow`, `enforce` or `disabled`" in result.stdout
 
 
@@ -172,6 +180,8 @@ def test_compile_refuses_what_it_cannot_do(run: Run, policy_file: Path, toy_fold
     run("compile", policy_file, "--model", toy_folder, "-o", bundle)
     refused = run("compile", bundle, "--model", toy_folder, "-o", tmp_path / "c")
     assert (refused.exit_code, "is a bundle already" in refused.stderr) == (2, True)
+    over = run("compile", policy_file, "--model", toy_folder, "-o", policy_file)
+    assert (over.exit_code, "is not overwritten" in over.stderr) == (2, True)
     nowhere = run("compile", policy_file, "--model", toy_folder, "-o", tmp_path / "none" / "c")
     assert (nowhere.exit_code, "There is no folder" in nowhere.stderr) == (2, True)
     policy_file.write_text(policy_file.read_text().replace("sha256:", "sha256:0000"))
@@ -233,7 +243,7 @@ def test_policies_prints_the_schema_for_editors(run: Run) -> None:
     assert run("policies", "default", "--schema").exit_code == 2
 
 
-@pytest.mark.parametrize("command", ["demo", "moderate", "serve", "lint", "compile", "policies", "models"])
+@pytest.mark.parametrize("command", list(COMMANDS))
 def test_every_command_has_help(run: Run, command: str) -> None:
     for flag in ("-h", "--help"):
         result = run(command, flag, columns=80)

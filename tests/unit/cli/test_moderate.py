@@ -44,6 +44,14 @@ def row(result: Result, name: str) -> str:
     return next(line for line in result.stdout.splitlines() if name in line)
 
 
+def said(result: Result) -> list[str]:
+    """Return what stands on stderr, but for what lint warns of in the policy, once."""
+    lines = result.stderr.splitlines()
+    warned = [line for line in lines if line.endswith("[uncalibrated-thresholds]")]
+    assert len(warned) <= 1
+    return [line for line in lines if line not in warned]
+
+
 def test_a_blocked_image_ends_with_20_and_says_why(judge: Judge, pictures: Path) -> None:
     result = judge(pictures / "red.png")
     assert result.exit_code == 20
@@ -59,7 +67,7 @@ def test_an_allowed_image_ends_with_0_and_shows_its_shadow_verdict(judge: Judge,
     assert result.exit_code == 0
     assert row(result, "blue.png").split()[:2] == ["ALLOW", "BLOCK"]
     assert "colour.blue (shadow)" in row(result, "blue.png")
-    assert result.stderr == ""
+    assert said(result) == []
 
 
 def test_an_image_that_cannot_be_judged_ends_with_30_whatever_the_others(judge: Judge, pictures: Path) -> None:
@@ -79,7 +87,7 @@ def test_a_folder_is_judged_by_name_without_what_is_no_image(judge: Judge, pictu
 def test_recursive_looks_into_folders(judge: Judge, pictures: Path) -> None:
     result = judge(pictures, "-r", "--json")
     assert str(pictures / "more" / "red2.PNG") in [record["path"] for record in records(result)]
-    assert result.stderr == ""
+    assert said(result) == []
 
 
 def test_a_file_that_is_named_is_judged_whatever_its_name(judge: Judge, pictures: Path) -> None:

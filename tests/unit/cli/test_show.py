@@ -72,6 +72,8 @@ def test_a_moderation_without_evaluated_categories_is_shown() -> None:
     text = shown(explanation("x", empty, width=80), 80)
     assert "No category is enforced, so nothing could have changed it." in text
     assert "No category was evaluated." in text
+    empty.context = "shop"
+    assert "No category is enforced in the context shop, so nothing" in shown(explanation("x", empty, width=80), 80)
 
 
 def test_an_error_without_a_reason_is_named_by_its_code() -> None:

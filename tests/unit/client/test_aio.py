@@ -107,11 +107,14 @@ async def test_embeddings_policies_and_health(client: AsyncClient, server: Fault
             v1.ModerateEmbeddingResponse(moderation=allowed()),
             v1.ListPoliciesResponse(policies=[summary], next_page_token="t"),  # noqa: S106  a page token
             v1.ListPoliciesResponse(policies=[summary]),
+            v1.ListPoliciesResponse(candidates=[summary], next_page_token="t"),  # noqa: S106  a page token
+            v1.ListPoliciesResponse(policies=[summary], candidates=[summary]),
             v1.GetPolicyResponse(policy=policy),
         ]
     )
     assert await client.moderate_embedding([v1.Embedding(values=[1.0])], model_fingerprint="sha256:f") == allowed()
     assert await client.list_policies() == [summary, summary]
+    assert await client.list_candidates() == [summary, summary]
     assert await client.get_policy("p") == policy
     assert not await client.ready()
     server.set_serving(serving=True)

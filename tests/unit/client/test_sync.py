@@ -338,6 +338,14 @@ def test_all_pages_of_policies_are_listed(client: Client, server: FaultServer) -
     assert [request.page_token for request in server.service.requests] == ["", "t"]
 
 
+def test_candidates_of_all_pages_are_listed(client: Client, server: FaultServer) -> None:
+    live, one, two = (v1.PolicySummary(policy=v1.PolicyRef(id="a", version=version)) for version in "123")
+    pages = [v1.ListPoliciesResponse(policies=[live], candidates=[one], next_page_token="t")]  # noqa: S106  a page token
+    server.service.answers.extend([*pages, v1.ListPoliciesResponse(candidates=[two])])
+    assert client.list_candidates() == [one, two]
+    assert [request.page_token for request in server.service.requests] == ["", "t"]
+
+
 def test_a_policy_is_told(client: Client, server: FaultServer) -> None:
     policy = v1.Policy(ref=v1.PolicyRef(id="p"))
     server.service.answers.extend([v1.GetPolicyResponse(policy=policy), v1.GetPolicyResponse(policy=policy)])

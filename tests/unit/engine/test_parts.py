@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import os
 import threading
 from contextlib import ExitStack
 from dataclasses import replace
@@ -215,6 +216,9 @@ def test_policies_are_found_as_files_and_by_their_shipped_names(tmp_path: Path) 
     for name in ("typo", "typo.yaml", "a/default"):
         with pytest.raises(ConfigError, match=f"no policy file {name}"):
             find_policy(name)
+    os.mkfifo(tmp_path / "pipe.yaml")
+    with pytest.raises(ConfigError, match=r"pipe\.yaml is a pipe or a device, which is read only once"):
+        find_policy(str(tmp_path / "pipe.yaml"))
 
 
 def test_snapshot_loads_a_model_and_its_policies(toy_folder: Path, toy_model: Model, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from clipwarden.policy.bundle.load import is_bundle, load_compiled
 from clipwarden.policy.language.dump import dump_policy
 from clipwarden.policy.language.load import parse_policy
 from clipwarden.policy.tensors import dump_tensors, parse_metadata
+from kit.lines import chosen_text
 from kit.policies import DIM, FINGERPRINT, FULL_POLICY, FakeManifest, FakeModel, unit_vector
 
 OTHER = "sha256:" + "cd" * 32
@@ -27,7 +28,7 @@ Fields = dict[str, object]
 
 
 def compiled(text: str = FULL_POLICY, model: FakeModel | None = None) -> CompiledPolicy:
-    return compile_policy(parse_policy(text).policy, model=model or FakeModel())
+    return compile_policy(parse_policy(chosen_text(text)).policy, model=model or FakeModel())
 
 
 def same(left: CompiledPolicy, right: CompiledPolicy) -> bool:
@@ -108,7 +109,7 @@ def test_warnings_of_the_policy_inside_are_passed_on(tmp_path: Path) -> None:
     write_bundle(compiled(FULL_POLICY.replace("2999-06-01", "2001-06-01")), file)
     found: list[Problem] = []
     read_bundle(file, on_warning=found.append)
-    assert [problem.code for problem in found] == ["review-overdue"]
+    assert [problem.code for problem in found] == ["review-overdue", "uncalibrated-thresholds"]
 
 
 # Hostile files.
@@ -129,6 +130,11 @@ def other_policy() -> str:
 def enforced_stale() -> Fields:
     text = FULL_POLICY.replace("  reason_code", f"  calibration: {STALE}\n  reason_code")
     policy = parse_policy(text).policy
+    return {"policy": dump_policy(policy), "digest": bundle_module.policy_digest(policy)}
+
+
+def enforced_unbound() -> Fields:
+    policy = parse_policy(FULL_POLICY).policy
     return {"policy": dump_policy(policy), "digest": bundle_module.policy_digest(policy)}
 
 
@@ -167,6 +173,10 @@ TAMPERINGS: dict[str, tuple[Callable[[Fields], object], str]] = {
     "rows": (lambda fields: fields.update(rows=["0" * 64]), "belong to other texts"),
     "rows of another type": (lambda fields: fields.update(rows={}), "rows in its header is no list"),
     "enforced by a stale attribute": (lambda fields: fields.update(stale_attribute()), "fitted on something else"),
+    "enforced by thresholds of anything": (
+        lambda fields: fields.update(enforced_unbound()),
+        "do not say what they were chosen on",
+    ),
     "enforced and stale": (lambda fields: fields.update(enforced_stale()), "fitted on something else"),
 }
 
@@ -260,7 +270,7 @@ def test_damaged_bundle_raises_nothing_else(path: Path, data: st.DataObject) -> 
 def test_load_compiled_reads_yaml_and_bundles_alike(path: Path, tmp_path: Path) -> None:
     # Names lie; the content decides.
     yaml = tmp_path / "policy.safetensors"
-    yaml.write_text(FULL_POLICY)
+    yaml.write_text(chosen_text(FULL_POLICY))
     assert not is_bundle(yaml)
     assert is_bundle(path)
     assert same(load_compiled(yaml, model=FakeModel()), load_compiled(path, model=FakeModel()))
@@ -316,7 +326,7 @@ def test_warnings_of_yaml_and_of_the_model_are_passed_on(tmp_path: Path) -> None
     text = FULL_POLICY.replace("2999-06-01", "2001-06-01").replace(
         "mode: enforce", f"mode: shadow\n  calibration: {STALE}"
     )
-    file.write_text(text)
+    file.write_text(chosen_text(text))
     found: list[Problem] = []
     load_compiled(file, model=FakeModel(), on_warning=found.append)
     assert [problem.code for problem in found] == ["review-overdue", "stale-calibration"]
@@ -324,7 +334,7 @@ def test_warnings_of_yaml_and_of_the_model_are_passed_on(tmp_path: Path) -> None
 
 def test_problems_with_the_model_have_the_file_s_places(tmp_path: Path) -> None:
     file = tmp_path / "policy.yaml"
-    file.write_text(FULL_POLICY)
+    file.write_text(chosen_text(FULL_POLICY))
     with pytest.raises(PolicyError) as caught:
         load_compiled(file, model=FakeModel(background=None))
     assert [problem.line for problem in caught.value.problems] == [13, 37]

@@ -12,6 +12,7 @@ from clipwarden.policy.bundle.embedding import ModelFacts
 from clipwarden.policy.bundle.vectors import embed_texts, embedded_texts, scored_concepts
 from clipwarden.policy.digest import fit_digest, policy_digest
 from clipwarden.policy.language.load import parse_policy
+from clipwarden.policy.lines import choose_lines
 from clipwarden.policy.schema import Calibration, Method, Mode, Policy
 from clipwarden.policy.tensors import dump_tensors
 from clipwarden.textfiles.atomic import write_atomically
@@ -22,7 +23,12 @@ OTHER = "sha256:" + "cd" * 32
 
 
 def full() -> Policy:
-    return parse_policy(FULL_POLICY).policy
+    return chosen(FULL_POLICY)
+
+
+def chosen(text: str) -> Policy:
+    """Parse a policy, its thresholds chosen on what it holds."""
+    return choose_lines(parse_policy(text).policy, FINGERPRINT)
 
 
 def slow_vector(text: str, templates: tuple[str, ...]) -> np.ndarray:
@@ -72,7 +78,7 @@ def test_disabled_categories_own_no_rows() -> None:
 def test_each_text_is_embedded_once_and_alone() -> None:
     text = FULL_POLICY.replace('"a bedroom"', '"a bedroom", "a rifle"')
     model = FakeModel()
-    compile_policy(parse_policy(text).policy, model=model)
+    compile_policy(chosen(text), model=model)
     assert model.text is not None
     assert len(model.text.seen) == len(set(model.text.seen)) == 12
 
@@ -82,7 +88,7 @@ def test_threshold_edit_embeds_nothing() -> None:
     first = compile_policy(full(), model=model, cache=cache)
     assert model.text is not None
     model.text.seen.clear()
-    edited = parse_policy(FULL_POLICY.replace("review: 0.55", "review: 0.6")).policy
+    edited = chosen(FULL_POLICY.replace("review: 0.55", "review: 0.6"))
     second = compile_policy(edited, model=model, cache=cache)
     assert model.text.seen == []
     assert second.digest != first.digest
@@ -94,7 +100,7 @@ def test_new_prompt_embeds_only_itself() -> None:
     compile_policy(full(), model=model, cache=cache)
     assert model.text is not None
     model.text.seen.clear()
-    edited = parse_policy(FULL_POLICY.replace('"a syringe"', '"a syringe", "a pipe"')).policy
+    edited = chosen(FULL_POLICY.replace('"a syringe"', '"a syringe", "a pipe"'))
     compile_policy(edited, model=model, cache=cache)
     assert model.text.seen == ["a screenshot of a pipe"]
 
@@ -229,7 +235,8 @@ def calibrated(*, fitted_on: str | None = None, mode: Mode = Mode.SHADOW) -> Pol
     calibration = Calibration(bias=1.0, prevalence=0.1, fitted_on=fitted_on or right)
     museum = dataclasses.replace(policy.attributes[0], calibration=calibration)
     weapons = dataclasses.replace(weapons, calibration=calibration)
-    return dataclasses.replace(policy, categories=(weapons,), attributes=(museum,))
+    changed = dataclasses.replace(policy, categories=(weapons,), attributes=(museum,))
+    return choose_lines(changed, FINGERPRINT)
 
 
 def test_stale_calibration_is_dropped_and_named() -> None:
@@ -371,6 +378,6 @@ metadata: {id: toy}
 categories:
 - {id: red, severity: 1, definition: Red., prompts: [red], negatives: [green]}
 """
-    compiled = compile_policy(parse_policy(text).policy, model=model)
+    compiled = compile_policy(chosen(text), model=model)
     np.testing.assert_allclose(compiled.vectors[:-1], model.text.embed(["red", "green"]), atol=1e-6)
     assert compiled.policy.categories[0].method is Method.MARGIN

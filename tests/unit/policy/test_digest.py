@@ -21,25 +21,34 @@ from clipwarden.policy.schema import (
     ANY_ORDER,
     Adjustment,
     Attribute,
+    By,
     Calibration,
     Category,
+    ChosenOn,
     Concept,
     HeadLayer,
     LearnedVector,
     Metadata,
     Policy,
+    Waivable,
+    Waiver,
 )
 from clipwarden.policy.shipped import shipped_policy
 from kit.policies import FINGERPRINT, FULL_POLICY, policies, unit_vector
 
 T = TypeVar("T")
-NOT_JUDGING = {(Metadata, "version"), (Metadata, "owner"), (Metadata, "reason"), (Metadata, "review_by")}
+NOT_JUDGING = {
+    *((Metadata, name) for name in ("version", "owner", "reason", "author", "approved_by", "review_by")),
+    *((ChosenOn, name) for name in ("by", "reason", "approved_by")),
+    *((kind, "waive") for kind in (Category, Attribute)),
+    *((Waiver, name) for name in ("rule", "texts", "reason", "approved_by")),
+}
 CALIBRATION = Calibration(bias=-2.0, prevalence=0.01, fitted_on="sha256:" + "1" * 64)
 OLD_DIGEST = "sha256:3d18c7d11acf59886ff470b3651fa6e316448c14d23d39f02f1fd852b987d48c"
 OLD_FIT = "sha256:7f2b55213241e1d28740c302b12d3644a590028e4f091f6089d9a7bea2735e7b"
 SHIPPED = {
-    "default": "sha256:7b2e05f60c8e1fe5201f05a16890de63340aafe624eb2a47bcca998612acbd89",
-    "stickers": "sha256:ee468c14ced130764e144268b9d67003b20bf958ba078f06a5935d017c5b5ea6",
+    "default": "sha256:7f04407b7623e495bd9cc6627ec972ffc32a7e9e593c4744243a9af98274b96c",
+    "stickers": "sha256:8dfa0c0c1eb38bfbcec9eaa23573b04063d62f790510fdd4c5098c55b0980e74",
 }
 DEEP_DIGEST = "sha256:5d54b546b2a97b385451de15724b44c3a1df46363862a23cfe310824863491a4"
 DEEP_FITS = {
@@ -55,6 +64,8 @@ DEEP_HEAD = (
     HeadLayer(place=0, weight=unit_vector("weight").tobytes() * 2, bias=b"biasbias"),
     HeadLayer(place=1, weight=b"weightof", bias=b"last"),
 )
+CHOSEN_ON = ChosenOn(digest="sha256:" + "4" * 64, by=By.HAND, reason="seen", approved_by="m.okafor")
+WAIVE = (Waiver(rule=Waivable.IDENTITY, texts=("a hijab",), reason="an archive", approved_by="m.okafor"),)
 VECTOR = LearnedVector(name="learned", values=unit_vector("learned").tobytes())
 
 
@@ -63,8 +74,13 @@ def rich_policy() -> Policy:
     policy = parse_policy(FULL_POLICY).policy
     first, second, *rest = policy.categories
     second = dataclasses.replace(second, adjustments=(Adjustment(attribute="museum", gte=0.15, add=0.01),))
-    attribute = dataclasses.replace(policy.attributes[0], calibration=CALIBRATION, negatives=("a bedroom", VECTOR))
-    categories = (dataclasses.replace(first, calibration=CALIBRATION), second, *rest)
+    attribute = dataclasses.replace(
+        policy.attributes[0], calibration=CALIBRATION, negatives=("a bedroom", VECTOR), waive=WAIVE
+    )
+    assert first.thresholds is not None
+    thresholds = dataclasses.replace(first.thresholds, chosen_on=CHOSEN_ON)
+    first = dataclasses.replace(first, calibration=CALIBRATION, thresholds=thresholds, waive=WAIVE)
+    categories = (first, second, *rest)
     headed = dataclasses.replace(policy.attributes[0], id="headed", head=HEAD)
     return dataclasses.replace(policy, categories=categories, attributes=(attribute, headed))
 
@@ -115,7 +131,14 @@ def variants(value: object, hint: object) -> Iterator[object]:
 
 def example(kind: object) -> object:
     """Return some value of an optional field's type."""
-    simple = {str: "x", float: 0.25, date: date(2030, 1, 1), Calibration: CALIBRATION}
+    simple = {
+        str: "x",
+        float: 0.25,
+        date: date(2030, 1, 1),
+        Calibration: CALIBRATION,
+        ChosenOn: CHOSEN_ON,
+        schema.Mode: schema.Mode.SHADOW,
+    }
     if kind in simple:
         return simple[kind]  # type: ignore[index]
     assert kind is schema.Thresholds, f"no example of {kind}: add one"
@@ -147,8 +170,8 @@ def dataclass_variants(value: object) -> Iterator[tuple[type, str, object]]:
     hints = get_type_hints(type(value))
     for field in dataclasses.fields(value):
         found = list(variants(getattr(value, field.name), hints[field.name]))
-        # `Exemption.effect` has one value so far; a second one will be tried by itself.
-        lonely = isinstance(getattr(value, field.name), schema.Effect) and len(schema.Effect) == 1
+        # `Exemption.effect` and `Waiver.rule` have one value so far; a second one will be tried by itself.
+        lonely = isinstance(now := getattr(value, field.name), Enum) and len(type(now)) == 1
         empty = getattr(value, field.name) in ((), {})  # filled in another category of the same policy
         assert found or lonely or empty, f"no variant of {type(value).__name__}.{field.name}"
         for changed in found:
@@ -168,9 +191,24 @@ def all_fields(value: object) -> Iterator[tuple[type, str]]:
             yield from all_fields(getattr(value, field.name))
 
 
-def only_metadata_differs(left: Policy, right: Policy) -> bool:
-    same_rest = dataclasses.replace(left, metadata=right.metadata) == right
-    return same_rest and left.metadata.id == right.metadata.id
+def judges_alike(left: Policy, right: Policy) -> bool:
+    """Tell whether two policies differ in nothing but what is for people."""
+    return _judging(left) == _judging(right)
+
+
+def _judging(policy: Policy) -> Policy:
+    categories = tuple(
+        dataclasses.replace(each, thresholds=_without_names(each.thresholds), waive=()) for each in policy.categories
+    )
+    attributes = tuple(dataclasses.replace(each, waive=()) for each in policy.attributes)
+    metadata = schema.Metadata(id=policy.metadata.id)
+    return dataclasses.replace(policy, metadata=metadata, categories=categories, attributes=attributes)
+
+
+def _without_names(thresholds: schema.Thresholds | None) -> schema.Thresholds | None:
+    if thresholds is None or thresholds.chosen_on is None:
+        return thresholds
+    return dataclasses.replace(thresholds, chosen_on=ChosenOn(digest=thresholds.chosen_on.digest))
 
 
 def test_rich_policy_reaches_every_field_of_the_schema() -> None:
@@ -187,7 +225,7 @@ def test_every_judging_value_moves_the_digest() -> None:
     for _, field, changed in dataclass_variants(policy):
         assert isinstance(changed, Policy)
         digest = policy_digest(changed)
-        if only_metadata_differs(changed, policy):
+        if judges_alike(changed, policy):
             assert digest == policy_digest(policy), field
             kept += 1
         else:
@@ -212,7 +250,7 @@ def test_any_change_of_any_policy_moves_the_digest(policy: Policy) -> None:
     for _, field, changed in dataclass_variants_of_any(policy):
         assert isinstance(changed, Policy)
         same = policy_digest(changed) == policy_digest(policy)
-        assert same == only_metadata_differs(changed, policy), field
+        assert same == judges_alike(changed, policy), field
 
 
 def dataclass_variants_of_any(policy: Policy) -> list[tuple[type, str, object]]:
@@ -283,8 +321,12 @@ def test_shipped_policies_keep_their_digests_and_fits() -> None:
 
 
 def test_policies_with_heads_vectors_and_adjustments_keep_their_digests_and_fits() -> None:
-    # As they were when digests took every tuple for a set.
+    # As they were when digests took every tuple for a set, and thresholds did not say what they were chosen on.
     policy = rich_policy()
+    first, *rest = policy.categories
+    assert first.thresholds is not None
+    unchosen = dataclasses.replace(first, thresholds=dataclasses.replace(first.thresholds, chosen_on=None))
+    policy = dataclasses.replace(policy, categories=(unchosen, *rest))
     deep = dataclasses.replace(policy.attributes[1], id="deep", head=DEEP_HEAD)
     policy = dataclasses.replace(policy, attributes=(*policy.attributes, deep))
     assert policy_digest(policy) == DEEP_DIGEST
@@ -392,7 +434,7 @@ def test_fit_digest_ignores_thresholds_names_and_the_calibration_itself() -> Non
 def test_fit_digest_decides_on_every_field_that_concepts_share() -> None:
     # A field added to Concept is part of every fit until somebody decides otherwise.
     names = {field.name for field in dataclasses.fields(Concept)}
-    assert names == {"id", "calibration", "prompts", "negatives", "templates", "method", "pool", "head"}
+    assert names == {"id", "calibration", "prompts", "negatives", "templates", "method", "pool", "head", "waive"}
 
 
 def test_a_type_the_schema_does_not_have_is_a_programming_error() -> None:

@@ -27,12 +27,14 @@ SCHEMA = Draft202012Validator(policy_schema(), format_checker=Draft202012Validat
 LEFT_TO_LINT = {
     "compares one part of the file with another": {
         "adjusted-by-score", "both-sides", "duplicate-exemption", "duplicate-id", "duplicate-text",
-        "enforce-without-fingerprint", "enforce-without-thresholds", "idle-adjustment", "review-not-below-block",
+        "enforce-without-fingerprint", "enforce-without-thresholds", "hand-without-approval", "idle-adjustment",
+        "review-not-below-block",
         "unknown-attribute", "unknown-context", "vector-like-text",
     },
     "looks into the files that the policy names": {
         "bad-head", "bad-vector", "learned-file", "learned-path", "unknown-vector",
     },
+    "reads texts": {"minors"},
     "is about how the YAML is written, of which no value tells": {"anchor", "directive", "duplicate-key"},
 }  # fmt: skip
 # The same of some files of a rule, whose others the schema does refuse.

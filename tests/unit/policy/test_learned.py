@@ -457,6 +457,7 @@ def test_head_of_another_width_is_refused_where_it_stands(tmp_path: Path) -> Non
         load_compiled(path, model=FakeModel(manifest=FakeManifest(dim=16)))
     assert [(problem.code, problem.line, problem.column) for problem in caught.value.problems] == [
         ("vector-width", 8, 33),
+        ("unbound-thresholds", 9, 15),
         ("vector-width", 13, 33),
     ]
 

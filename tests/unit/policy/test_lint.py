@@ -5,12 +5,14 @@ import pytest
 from numpy.typing import NDArray
 
 from clipwarden.errors import Problem, Severity
+from clipwarden.policy.bundle import lint as lint_module
 from clipwarden.policy.bundle.cache import VectorCache
 from clipwarden.policy.bundle.compile import compile_policy
-from clipwarden.policy.bundle.lint import lint_with_model
+from clipwarden.policy.bundle.lint import lint_bundle, lint_with_model
 from clipwarden.policy.digest import fit_digest
 from clipwarden.policy.language.load import parse_policy
 from clipwarden.textfiles.findings import Positions
+from kit.lines import chosen_text
 from kit.policies import FINGERPRINT, FULL_POLICY, FakeModel, FakeText, FakeTokenizer, unit_vector
 
 # Enforced without a calibration, the full policy is warned about.
@@ -20,7 +22,7 @@ STALE = '{bias: 1.0, prevalence: 0.1, fitted_on: "sha256:' + "1" * 64 + '"}'
 
 
 def lint(text: str, model: FakeModel, cache: VectorCache | None = None) -> list[tuple[str, str, int, int]]:
-    loaded = parse_policy(text, file="p.yaml")
+    loaded = parse_policy(chosen_text(text, fingerprint=FINGERPRINT), file="p.yaml")
     problems = lint_with_model(loaded.policy, model, loaded.positions, cache=cache)
     assert all(problem.file == "p.yaml" for problem in problems)
     return [short(problem) for problem in problems]
@@ -46,7 +48,7 @@ def test_thresholds_on_scores_without_a_scale_are_warned_about_once_they_are_enf
 
 def test_linting_first_makes_compiling_free() -> None:
     cache, model = VectorCache(), FakeModel()
-    loaded = parse_policy(FULL_POLICY)
+    loaded = parse_policy(chosen_text(FULL_POLICY))
     lint_with_model(loaded.policy, model, loaded.positions, cache=cache)
     assert model.text is not None
     model.text.seen.clear()
@@ -82,13 +84,68 @@ class OneVector(FakeText):
 
 
 def test_look_alikes_are_warned_about_at_the_negative() -> None:
-    found = lint(IN_SHADOW, FakeModel(text=OneVector()))
+    found = [each for each in lint(IN_SHADOW, FakeModel(text=OneVector())) if each[1] == "look-alike"]
     negative = line_of(IN_SHADOW, '"a toy water gun"')
     assert found == [
         ("warning", "look-alike", *negative),
         ("warning", "look-alike", *negative),
         ("warning", "look-alike", *line_of(IN_SHADOW, '"a bedroom"')),
     ]
+
+
+TWINS = """\
+api: clipwarden/v1
+metadata: {id: twins}
+categories:
+- {id: weapons, severity: 3, definition: "Arms.", prompts: ["a gun", "a knife", "a firearm"]}
+- {id: toys, severity: 1, definition: "Toys.", prompts: ["a toy", "one gun"], negatives: ["the knife"]}
+"""
+
+
+class SameThings(FakeText):
+    """Hears the same in texts of the same thing."""
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        things = {"a firearm": "gun", "a gun": "gun", "one gun": "gun", "a knife": "knife", "the knife": "knife"}
+        return np.stack([unit_vector(things.get(text, text)) for text in texts])
+
+
+def test_prompts_that_say_the_same_are_warned_about_once_each_within_a_category_and_across() -> None:
+    loaded = parse_policy(TWINS, file="p.yaml")
+    found = lint_with_model(loaded.policy, FakeModel(text=SameThings()), loaded.positions)
+    # A negative may well be what another category looks for.
+    assert [short(problem) for problem in found] == [
+        ("warning", "same-prompt", *line_of(TWINS, '"a firearm"')),
+        ("warning", "same-prompt", *line_of(TWINS, '"one gun"')),
+    ]
+    assert "it adds nothing" in found[0].message
+    assert '"a gun" of "weapons"' in found[1].message
+    assert '"toys" fires wherever that does' in found[1].message
+
+
+@pytest.mark.parametrize(("text", "heard"), [(TWINS, SameThings()), (FULL_POLICY, OneVector())])
+def test_a_bundle_is_warned_of_what_its_policy_was(text: str, heard: FakeText) -> None:
+    loaded, model = parse_policy(chosen_text(text, fingerprint=FINGERPRINT)), FakeModel(text=heard)
+    found = lint_with_model(loaded.policy, model, loaded.positions)
+    again = lint_bundle(compile_policy(loaded.policy, model=model), model, "p.bundle")
+    told = {(each.code, each.message, each.fix) for each in again}
+    # Of scales reading a bundle warns.
+    assert told == {(each.code, each.message, each.fix) for each in found if each.code != "uncalibrated-thresholds"}
+    assert told
+    assert all(str(each).startswith("p.bundle: warning: ") for each in again)
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3, 7, 8, 256])
+def test_twins_are_found_however_many_prompts_are_compared_at_once(
+    at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lint_module, "_ROWS_AT_ONCE", at_once)
+    things = ["a gun", "x", "a firearm", "y", "one gun", "a knife", "z", "the knife"]
+    text = TWINS.replace('["a gun", "a knife", "a firearm"]', str(things)).replace('"one gun"', '"w"')
+    loaded = parse_policy(text)
+    found = lint_with_model(loaded.policy, FakeModel(text=SameThings()), loaded.positions)
+    named = [problem.message.split(" is nearly ")[0] for problem in found if problem.code == "same-prompt"]
+    assert named == ['"a firearm"', '"one gun"', '"the knife"']
 
 
 @pytest.mark.parametrize(("mode", "severity"), [("enforce", "error"), ("shadow", "warning")])
@@ -116,6 +173,6 @@ def test_model_without_text_or_background() -> None:
 
 
 def test_findings_of_a_policy_without_a_file_have_no_place() -> None:
-    policy = parse_policy(FULL_POLICY).policy
+    policy = parse_policy(chosen_text(FULL_POLICY)).policy
     problems = lint_with_model(policy, FakeModel(text=OneVector()), Positions())
     assert {(problem.line, problem.severity) for problem in problems} == {(0, Severity.WARNING)}

@@ -15,13 +15,14 @@ from clipwarden.policy.schema import (
     Method,
     Mode,
     ModelBinding,
+    Override,
     Pool,
     Prompt,
     Thresholds,
     Unit,
     Verdict,
 )
-from clipwarden.textfiles import findings
+from clipwarden.textfiles import findings, habits
 from clipwarden.textfiles import reading as textfile
 from clipwarden.textfiles import tree as yamltree
 from clipwarden.textfiles.findings import Positions
@@ -59,7 +60,7 @@ def test_full_policy_is_read_field_by_field() -> None:
     weapons, drugs, retired = policy.categories
     assert weapons.thresholds == Thresholds(unit=Unit.SCORE, bounds=Bounds(review=0.55, block=0.92))
     assert weapons.exemptions == (Exemption(attribute="museum", gte=0.8),)
-    assert weapons.contexts == {"hunting-shop": Bounds(review=0.8, block=0.99), "kids": Bounds(review=0.3)}
+    assert weapons.contexts == {"hunting-shop": Override(review=0.8, block=0.99), "kids": Override(review=0.3)}
     assert (weapons.mode, drugs.mode, retired.mode) == (Mode.ENFORCE, Mode.SHADOW, Mode.DISABLED)
     assert weapons.templates == ("{}", "a photo of {}")
     assert drugs.templates == ("a screenshot of {}",)
@@ -96,7 +97,7 @@ api: clipwarden/v9
 metadata: {id: "no spaces", version: 1.10}
 model: {fingerprint: abc}
 defaults: {mode: on, on_error: maybe, templates: ["photo"]}
-contexts: {kids: {description: ""}}
+contexts: {kids: {description: ""}, forum: {description: x}}
 categories:
 - id: Weapons
   severity: 9
@@ -189,7 +190,8 @@ def test_value_of_the_wrong_kind_is_one_problem(line: str, code: str) -> None:
 )
 def test_misplaced_key_is_told_where_it_belongs(line: str, home: str) -> None:
     (problem,) = refused(MINIMAL + line + "\n")
-    assert (problem.code, problem.fix) == ("unknown-key", f"It belongs under `{home}`.")
+    move = "" if "[" in line else f": move `{line.strip()}` there"
+    assert (problem.code, problem.fix) == ("unknown-key", f"It belongs under `{home}`{move}.")
 
 
 def test_refused_numbers_of_adjustments_are_not_compared() -> None:
@@ -293,7 +295,7 @@ def test_findings_are_bounded() -> None:
 
 
 def test_tabs_throughout_are_a_few_findings() -> None:
-    assert codes(refused("\t\n" * 300_000)) == ["tab"] * textfile.MAX_TAB_FINDINGS
+    assert codes(refused("\t\n" * 300_000)) == ["tab"] * habits.MAX_TAB_FINDINGS
 
 
 def test_values_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from clipwarden.policy.language import concept_keys, keys
 from clipwarden.policy.language.load import parse_policy
 from clipwarden.policy.language.pages import keys_table, methods_table, words_table
 from clipwarden.policy.language.tables import Keys, Map, chains, inside
-from clipwarden.policy.schema import SCHEMA_VERSION, Bounds
+from clipwarden.policy.schema import SCHEMA_VERSION, Mode, Override
 
 PAGE = (Path(__file__).parents[3] / "policies" / "README.md").read_text(encoding="utf-8")
 EXAMPLE = re.search(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
@@ -29,10 +29,13 @@ TABLES = {
 
 def test_worked_example_is_a_clean_policy() -> None:
     assert EXAMPLE is not None
-    text = EXAMPLE[1].replace("sha256:3f5a...", "sha256:" + "3f" * 32)
+    text = re.sub(r"sha256:(\w{4})\.\.\.", lambda match: "sha256:" + match[1] * 16, EXAMPLE[1])
     loaded = parse_policy(text, today=date(2026, 1, 1))  # before it is due for review
     assert loaded.warnings == ()
-    assert loaded.policy.categories[0].contexts == {"hunting-shop": Bounds(review=0.8, block=0.99)}
+    assert loaded.policy.categories[0].contexts == {
+        "hunting-shop": Override(review=0.8, block=0.99),
+        "war-museum": Override(mode=Mode.SHADOW),
+    }
 
 
 @pytest.mark.parametrize("table", [keys.POLICY, *TABLES.values()], ids=lambda table: table.names[0])
@@ -55,7 +58,7 @@ def test_the_page_names_the_fields_that_came_after_digests() -> None:
     paragraph = PAGE.partition("Fields that came after digests were in use (")[2].partition(")")[0]
     later = {
         field.name
-        for kind in (schema.Category, schema.Attribute, schema.Policy)
+        for kind in (schema.Category, schema.Attribute, schema.Policy, schema.Thresholds, schema.Override)
         for field in dataclasses.fields(kind)
         if field.metadata.get("added_later")
     }

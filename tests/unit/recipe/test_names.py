@@ -1,6 +1,6 @@
 import pytest
 
-from recipes.mini.names import is_interface_mark, squash, strip_style, strip_tone, to_words
+from recipes.mini.names import is_interface_mark, squash, strip_style, strip_tone, to_words, tone_of
 
 
 @pytest.mark.parametrize(
@@ -45,3 +45,16 @@ def test_things_are_no_marks(icon: str) -> None:
 def test_spellings_of_one_name_share_a_key() -> None:
     assert squash("Woman's hat") == squash("womans_hat") == squash("WOMANS-HAT") == "womanshat"
     assert to_words("flag: Andorra") == "flag andorra"
+
+
+@pytest.mark.parametrize(
+    ("icon", "tone"),
+    [
+        ("waving-hand", "none"),
+        ("waving-hand-medium-dark-skin-tone", "medium-dark"),
+        ("handshake-dark-skin-tone-dark-skin-tone", "dark"),
+        ("handshake-light-skin-tone-dark-skin-tone", "mixed"),
+    ],
+)
+def test_a_tone_is_read_off_a_name(icon: str, tone: str) -> None:
+    assert tone_of(icon) == tone

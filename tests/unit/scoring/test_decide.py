@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import replace
-from typing import TypedDict
+from typing import ClassVar, TypedDict
 
 import numpy as np
 import pytest
@@ -12,10 +12,31 @@ from hypothesis import strategies as st
 from clipwarden.errors import ContextUnknownError
 from clipwarden.policy.bundle.vectors import scored_concepts
 from clipwarden.policy.digest import policy_digest
-from clipwarden.policy.schema import Bounds, Category, Exemption, Method, Mode, Policy, Thresholds, Unit, Verdict
+from clipwarden.policy.lines import Unbound
+from clipwarden.policy.schema import (
+    Bounds,
+    Category,
+    Exemption,
+    Method,
+    Mode,
+    Override,
+    Policy,
+    Thresholds,
+    Unit,
+    Verdict,
+)
 from clipwarden.scoring.decide import band_of, require_context
 from clipwarden.scoring.tables import prepare
-from clipwarden.scoring.verdict import AttributeResult, CategoryResult, Judgement, Raise, Scored, Unevaluated, ViewRef
+from clipwarden.scoring.verdict import (
+    AttributeResult,
+    CategoryResult,
+    Judgement,
+    NoBand,
+    Raise,
+    Scored,
+    Unevaluated,
+    ViewRef,
+)
 from kit.builders import (
     FINGERPRINT,
     FULL,
@@ -24,10 +45,11 @@ from kit.builders import (
     judge_cosines,
     judge_rows,
     make_attribute,
+    make_calibration,
     make_category,
     make_policy,
 )
-from kit.reference_scorer import slow_verdict
+from kit.reference_scorer import slow_bounds, slow_mode, slow_verdict
 from kit.strategies import CONTEXTS, Case, cases, cosine
 
 ALLOW, REVIEW, BLOCK = Verdict.ALLOW, Verdict.REVIEW, Verdict.BLOCK
@@ -61,6 +83,28 @@ def judge_case(
 
 def with_categories(policy: Policy, *categories: Category) -> Policy:
     return replace(policy, categories=tuple(categories))
+
+
+def without_context(case: Case, context: str | None) -> Case:
+    """Write what holds in a context into the categories themselves; texts that nothing scores then have no rows."""
+    written = [
+        replace(
+            item,
+            contexts={},
+            mode=slow_mode(item, context),
+            thresholds=item.thresholds and replace(item.thresholds, bounds=slow_bounds(item, context)),
+        )
+        for item in case.policy.categories
+    ]
+    return with_rows_of(case, with_categories(case.policy, *written))
+
+
+def with_rows_of(case: Case, policy: Policy) -> Case:
+    """Give a case another policy, which scores some of the concepts of the first."""
+    scored = {item.id for item in scored_concepts(policy)}
+    owners = [item.id for item in scored_concepts(case.policy) for _ in item.phrases]
+    kept = [number for number, owner in enumerate(owners) if owner in scored]
+    return replace(case, policy=policy, rows=case.rows[:, [*kept, -1]])
 
 
 class TestBands:
@@ -274,7 +318,11 @@ class TestNotEvaluated:
 
 class TestContexts:
     def policy(self) -> Policy:
-        overrides = {"shop": Bounds(review=0.4, block=0.8), "half": Bounds(block=0.9), "late": Bounds(review=0.4)}
+        overrides = {
+            "shop": Override(review=0.4, block=0.8),
+            "half": Override(block=0.9),
+            "late": Override(review=0.4),
+        }
         return make_policy(
             [make_category("c", review=0.2, block=0.5, contexts=overrides)], contexts=["shop", "half", "late", "plain"]
         )
@@ -306,20 +354,125 @@ class TestContexts:
         with pytest.raises(ContextUnknownError, match="it declares: none"):
             require_context(tables, "shop")
 
-    @given(case=cases(), context=contexts)
-    def test_equal_a_policy_with_those_bounds_written_in(self, case: Case, context: str | None) -> None:
-        judgement = judge_case(case, context=context)
-        written = [
-            replace(item, contexts={}, thresholds=item.thresholds and replace(item.thresholds, bounds=result.bounds))
-            for item, result in zip(case.policy.categories, judgement.categories, strict=True)
-        ]
-        plain = judge_case(case, with_categories(case.policy, *written))
+    MODES: ClassVar = {
+        "open": Override(mode=Mode.DISABLED),
+        "watched": Override(mode=Mode.SHADOW),
+        "strict": Override(mode=Mode.ENFORCE, block=0.4),
+    }
+    NAMES = ("open", "watched", "strict", "plain")
+
+    @pytest.mark.parametrize(
+        ("own", "context", "mode", "verdict", "shadow"),
+        [
+            (Mode.ENFORCE, None, Mode.ENFORCE, BLOCK, BLOCK),
+            (Mode.ENFORCE, "open", Mode.DISABLED, ALLOW, ALLOW),
+            (Mode.ENFORCE, "watched", Mode.SHADOW, ALLOW, BLOCK),
+            (Mode.ENFORCE, "plain", Mode.ENFORCE, BLOCK, BLOCK),
+            (Mode.SHADOW, None, Mode.SHADOW, ALLOW, BLOCK),
+            (Mode.SHADOW, "strict", Mode.ENFORCE, BLOCK, BLOCK),
+            (Mode.DISABLED, None, Mode.DISABLED, ALLOW, ALLOW),
+            (Mode.DISABLED, "watched", Mode.SHADOW, ALLOW, BLOCK),
+            (Mode.DISABLED, "strict", Mode.ENFORCE, BLOCK, BLOCK),
+        ],
+    )
+    def test_choose_the_mode(
+        self, own: Mode, context: str | None, mode: Mode, verdict: Verdict, shadow: Verdict
+    ) -> None:
+        category = make_category("c", mode=own, review=0.2, block=0.5, contexts=self.MODES)
+        judgement = judge_cosines(make_policy([category], contexts=self.NAMES), {"c": 0.6}, context=context)
+        result = judgement.categories[0]
+        assert (result.mode, judgement.verdict, judgement.shadow_verdict) == (mode, verdict, shadow)
+        assert judgement.enforced_categories == (mode is Mode.ENFORCE)
+        assert judgement.decided_by == (("c",) if mode is Mode.ENFORCE else ())
+        disabled = mode is Mode.DISABLED
+        assert result.unevaluated is (Unevaluated.DISABLED if disabled else None)
+        assert (result.scored is None, result.band) == (disabled, None if disabled else BLOCK)
+
+    def test_let_a_score_pass_that_is_blocked_elsewhere_even_where_it_is_not_finite(self) -> None:
+        category = make_category("c", block=0.5, contexts=self.MODES)
+        policy = make_policy([category, make_category("d", review=0.5)], contexts=self.NAMES, on_error=BLOCK)
+        assert judge_cosines(policy, {"c": math.nan}).raised_by == (Raise.NOT_EVALUATED,)
+        there = judge_cosines(policy, {"c": math.nan}, context="open")
+        assert (there.verdict, there.raised_by, there.enforced_categories) == (ALLOW, (), 1)
+        assert there.categories[0].unevaluated is Unevaluated.DISABLED
+
+    def test_leave_the_shadow_verdict_incomplete_only_where_the_category_counts(self) -> None:
+        category = make_category("c", mode=Mode.SHADOW, block=0.5, contexts={"open": Override(mode=Mode.DISABLED)})
+        compiled = compile_with_random_vectors(make_policy([category], contexts=self.NAMES))
+        unbound = replace(compiled, unbound={"c": Unbound.NOT_CHOSEN})
+        rows = cosine_rows(compiled.policy, [{"c": 0.6}])
+        found = {name: judge_rows(unbound, rows, context=name).shadow_incomplete for name in (None, "plain", "open")}
+        assert found == {None: ("c",), "plain": ("c",), "open": ()}
+
+    def test_order_what_decides_by_severity_among_what_is_enforced_there(self) -> None:
+        strict = {"strict": Override(mode=Mode.ENFORCE)}
+        policy = make_policy(
+            [
+                make_category("mild", severity=1, block=0.5),
+                make_category("grave", severity=4, block=0.5, mode=Mode.DISABLED, contexts=strict),
+            ],
+            contexts=["strict"],
+        )
+        seen = {"mild": 0.6, "grave": 0.6}
+        assert judge_cosines(policy, seen).decided_by == ("mild",)
+        assert judge_cosines(policy, seen, context="strict").decided_by == ("grave", "mild")
+
+    @settings(max_examples=150)
+    @given(case=cases(), given_=circumstances)
+    def test_equal_a_policy_with_the_overrides_written_into_its_categories(
+        self, case: Case, given_: Circumstances
+    ) -> None:
+        judgement = judge_case(case, **given_)
+        context = given_.pop("context", None)
+        plain = judge_case(without_context(case, context), **given_)
         same = [
             found._replace(category=other.category)
             for found, other in zip(judgement.categories, plain.categories, strict=True)
         ]
         changes = {"context": None, "policy_digest": plain.policy_digest, "categories": tuple(same)}
         assert replace(judgement, **changes) == plain
+
+
+class TestUnbound:
+    """Thresholds that do not hold."""
+
+    def judged(self, why: Unbound, *, score: float = 0.9) -> Judgement:
+        policy = make_policy(
+            [
+                make_category("b", mode=Mode.SHADOW, severity=1, block=0.5),
+                make_category("a", mode=Mode.SHADOW, severity=1, review=0.1, contexts={"shop": Override(block=0.2)}),
+                make_category("worse", mode=Mode.SHADOW, severity=3, review=0.1),
+                make_category("off", mode=Mode.DISABLED, review=0.1),
+                make_category("holds", review=0.5),
+                make_category("bare", mode=Mode.SHADOW),
+            ],
+            contexts=["shop"],
+        )
+        compiled = compile_with_random_vectors(policy)
+        unbound = replace(compiled, unbound=dict.fromkeys(("a", "b", "worse", "off"), why))
+        rows = cosine_rows(policy, [{"a": score, "b": score, "worse": score, "holds": 0.4}])
+        return judge_rows(unbound, rows, context="shop")
+
+    @pytest.mark.parametrize("why", Unbound)
+    def test_give_no_band_and_say_why(self, why: Unbound) -> None:
+        results = {result.id: result for result in self.judged(why).categories}
+        for name in ("a", "b", "worse"):
+            result = results[name]
+            assert (result.band, result.no_band, result.bounds) == (None, NoBand[why.name], Bounds())
+            assert result.scored is not None
+            assert result.scored.score == pytest.approx(0.9)
+        assert (results["holds"].band, results["holds"].no_band) == (ALLOW, None)
+        assert (results["bare"].band, results["bare"].no_band) == (None, NoBand.NO_THRESHOLDS)
+
+    def test_are_named_beside_the_shadow_verdict_the_most_severe_first(self) -> None:
+        judgement = self.judged(Unbound.NOT_CHOSEN)
+        assert (judgement.verdict, judgement.shadow_verdict) == (ALLOW, ALLOW)
+        assert judgement.shadow_incomplete == ("worse", "bare", "a", "b")
+
+    def test_do_not_hide_what_cannot_be_evaluated(self) -> None:
+        judgement = self.judged(Unbound.CHOSEN_ON_OTHER, score=math.nan)
+        assert judgement.shadow_verdict is REVIEW  # on_error
+        assert judgement.shadow_incomplete == ("worse", "bare", "a", "b")
 
 
 class TestExemptions:
@@ -341,6 +494,17 @@ class TestExemptions:
         judgement = judge_cosines(self.policy(), {"c": 0.6, "museum": museum})
         assert judgement.verdict is BLOCK
         assert judgement.categories[0].exempted_by is None
+
+    def test_do_not_hold_by_an_attribute_whose_calibration_was_dropped(self) -> None:
+        museum = replace(make_attribute("museum", method=Method.MARGIN), calibration=make_calibration(0.0))
+        exemptions = [Exemption(attribute="museum", gte=0.25), Exemption(attribute="archive", gte=0.25)]
+        category = make_category("c", mode=Mode.SHADOW, review=0.2, block=0.5, exemptions=exemptions)
+        policy = make_policy([category], attributes=[museum, make_attribute("archive")])
+        assert compile_with_random_vectors(policy).dropped_calibrations == {"museum"}
+        judgement = judge_cosines(policy, {"c": 0.6, "museum": 0.9})
+        assert judgement.shadow_verdict is BLOCK
+        assert judgement.categories[0].exempted_by is None
+        assert judge_cosines(policy, {"c": 0.6, "museum": 0.9, "archive": 0.25}).shadow_verdict is REVIEW
 
     @pytest.mark.parametrize("score", [0.1, 0.3])
     def test_leave_lesser_bands_alone(self, score: float) -> None:
@@ -381,7 +545,7 @@ class TestExemptions:
             "c",
             block=0.75,
             exemptions=[Exemption(attribute="museum", gte=0.25)],
-            contexts={"shop": Bounds(block=0.5)},
+            contexts={"shop": Override(block=0.5)},
         )
         policy = make_policy([category], attributes=[make_attribute("museum")], contexts=["shop"])
         views = {"c": 0.55}, {"c": 0.8, "museum": 0.5}
@@ -421,7 +585,10 @@ class TestProperties:
     @given(case=cases(), given_=circumstances)
     def test_verdicts_equal_the_slow_reference(self, case: Case, given_: Circumstances) -> None:
         judgement = judge_case(case, **given_)
-        views = [self.scored_by_id(judge_case(replace(case, rows=row[np.newaxis]))) for row in case.rows]
+        views = [
+            self.scored_by_id(judge_case(replace(case, rows=row[np.newaxis]), context=given_["context"]))
+            for row in case.rows
+        ]
         for verdict, modes in (
             (judgement.verdict, {Mode.ENFORCE}),
             (judgement.shadow_verdict, {Mode.ENFORCE, Mode.SHADOW}),
@@ -437,7 +604,8 @@ class TestProperties:
         judgement = judge_case(case, context=context)
         for result in judgement.categories:
             assert result.band is self.band_from_report(result)
-        bands = [result.band for result in judgement.categories if result.category.mode is Mode.ENFORCE and result.band]
+        enforced = [each for each in judgement.categories if slow_mode(each.category, context) is Mode.ENFORCE]
+        bands = [result.band for result in enforced if result.band]
         assert judgement.verdict is max(bands, default=ALLOW)
 
     def band_from_report(self, result: CategoryResult) -> Verdict | None:
@@ -455,34 +623,30 @@ class TestProperties:
 
     @given(case=cases(), given_=circumstances)
     def test_shadow_never_changes_the_verdict(self, case: Case, given_: Circumstances) -> None:
-        without = judge_case(self.without_shadow(case), **given_)
+        without = judge_case(self.without_shadow(case, given_["context"]), **given_)
         judgement = judge_case(case, **given_)
         assert judgement.verdict is without.verdict
         assert judgement.decided_by == without.decided_by
         assert judgement.raised_by == without.raised_by
 
-    def without_shadow(self, case: Case) -> Case:
-        """Disable every shadow category; its texts then have no rows."""
-        shadow = {item.id for item in case.policy.categories if item.mode is Mode.SHADOW}
-        kept = [number for number, owner in enumerate(self.owners(case.policy)) if owner not in shadow]
-        modes = [Mode.DISABLED if item.id in shadow else item.mode for item in case.policy.categories]
-        categories = [replace(item, mode=mode) for item, mode in zip(case.policy.categories, modes, strict=True)]
-        return replace(case, policy=with_categories(case.policy, *categories), rows=case.rows[:, [*kept, -1]])
-
-    def owners(self, policy: Policy) -> list[str]:
-        """Name the concept of each row."""
-        return [item.id for item in scored_concepts(policy) for _ in item.phrases]
+    def without_shadow(self, case: Case, context: str | None) -> Case:
+        """Disable every category that is in shadow in a context; its texts then have no rows."""
+        plain = without_context(case, context)
+        categories = [
+            replace(item, mode=Mode.DISABLED) if item.mode is Mode.SHADOW else item for item in plain.policy.categories
+        ]
+        return with_rows_of(plain, with_categories(plain.policy, *categories))
 
     @given(case=cases(), given_=circumstances)
     def test_enforcing_shadow_makes_the_verdict_what_the_shadow_verdict_said(
         self, case: Case, given_: Circumstances
     ) -> None:
+        plain = without_context(case, given_["context"])
         enforced = [
-            replace(item, mode=Mode.ENFORCE) if item.mode is Mode.SHADOW else item for item in case.policy.categories
+            replace(item, mode=Mode.ENFORCE) if item.mode is Mode.SHADOW else item for item in plain.policy.categories
         ]
         promised = judge_case(case, **given_).shadow_verdict
-        policy = with_categories(case.policy, *enforced)
-        judgement = judge_case(case, policy, **given_)
+        judgement = judge_case(plain, with_categories(plain.policy, *enforced), **given_)
         assert judgement.verdict is promised is judgement.shadow_verdict
 
     @given(case=cases(), lower=cosine)

@@ -52,6 +52,17 @@ def test_every_kind_of_value_is_read_alike_from_everywhere(file: Path) -> None:
     assert settings.log_level == "debug"
 
 
+def test_candidates_are_given_as_policies_are(file: Path) -> None:
+    file.write_text("candidates: [a.yaml, b.yaml]\n")
+    assert SETTING_DOCS["candidates"].flag == "--candidate"
+    for settings in (
+        load(file=file),
+        load(environ={"CLIPWARDEN_CANDIDATES": "a.yaml,b.yaml"}),
+        load({"candidates": ["a.yaml", "b.yaml"]}),
+    ):
+        assert settings.candidates == ("a.yaml", "b.yaml")
+
+
 def test_single_policy_in_a_file_needs_no_brackets(file: Path) -> None:
     file.write_text("policies: a.yaml\n")
     assert load(file=file).policies == ("a.yaml",)
@@ -73,6 +84,10 @@ def test_empty_file_says_nothing(file: Path, text: str) -> None:
         ("policies: [[a]]", "policies must be a list of values"),
         ("- listen", "must be a map"),
         ("listen: [", "settings.yaml:"),
+        (
+            "max_pixels 5\nlisten: 127.0.0.1:1",
+            "settings.yaml:1:11: error: A colon is missing behind the key. Write `max_p",
+        ),
         ("zzz: 1", "zzz is no setting."),
     ],
 )

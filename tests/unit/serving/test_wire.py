@@ -6,9 +6,10 @@ import numpy as np
 from prometheus_client import CollectorRegistry
 
 from clipwarden.engine.results import EmbeddedImage, Judged
-from clipwarden.engine.snapshot import Selection, Snapshot
+from clipwarden.engine.snapshot import Selection, Snapshot, make_snapshot
 from clipwarden.modelfolder.load import Model
-from clipwarden.policy.schema import Calibration
+from clipwarden.policy.bundle.compile import compile_policy
+from clipwarden.policy.schema import By, Calibration
 from clipwarden.scoring.decide import judge
 from clipwarden.scoring.score import cosines
 from clipwarden.scoring.tables import prepare
@@ -94,3 +95,62 @@ def test_calibration_is_told_and_so_is_a_dropped_one(toy_model: Model) -> None:
     )
     assert not green.calibration_dropped
     assert message.attributes[0].scoring.calibration_dropped
+
+
+def unbound_snapshot(model: Model) -> Snapshot:
+    """Give `green`, which is in shadow, another negative; say by hand what `red` was chosen on."""
+    snapshot = colours_snapshot(model)
+    loaded = snapshot.select().compiled.policy
+    red, yellow, green, black = loaded.categories
+    assert red.thresholds is not None
+    assert red.thresholds.chosen_on is not None
+    by_hand = replace(red.thresholds.chosen_on, by=By.HAND, reason="seen", approved_by="m.okafor")
+    red = replace(red, thresholds=replace(red.thresholds, chosen_on=by_hand))
+    green = replace(green, negatives=("blue", "a cat"))
+    edited = replace(loaded, categories=(red, yellow, green, black))
+    return make_snapshot(model, [compile_policy(edited, model=model)])
+
+
+def test_thresholds_that_do_not_hold_are_told_with_their_reason(toy_model: Model) -> None:
+    snapshot = unbound_snapshot(toy_model)
+    judged = judge_vector(snapshot, toy_model.text.embed(["green"]) if toy_model.text else np.zeros((1, DIM)))
+    message = moderation(judged, request_id="r")
+    assert (message.verdict, message.shadow_verdict) == (pb.VERDICT_ALLOW, pb.VERDICT_ALLOW)
+    assert list(message.shadow_incomplete) == ["green"]
+    red, _, green, black = message.categories
+    assert (red.no_band_reason, red.band) == (pb.NO_BAND_REASON_UNSPECIFIED, pb.VERDICT_ALLOW)
+    assert (green.no_band_reason, green.band) == (pb.NO_BAND_REASON_CHOSEN_ON_OTHER, pb.VERDICT_UNSPECIFIED)
+    assert green.score > 0.9
+    assert not green.HasField("block_threshold")
+    assert green.threshold_unit == pb.THRESHOLD_UNIT_UNSPECIFIED
+    assert black.no_band_reason == pb.NO_BAND_REASON_NO_THRESHOLDS
+
+    rendered = policy(snapshot.select())
+    red_, yellow_, green_, black_ = rendered.categories
+    assert (green_.no_band_reason, green_.bounds.block) == (pb.NO_BAND_REASON_CHOSEN_ON_OTHER, 0.999)
+    assert (red_.no_band_reason, red_.context_bounds["poppies"].block) == (pb.NO_BAND_REASON_UNSPECIFIED, 1.0)
+    chosen = red_.chosen_on
+    assert (chosen.by, chosen.reason, chosen.approved_by) == ("hand", "seen", "m.okafor")
+    assert chosen.digest.startswith("sha256:")
+    assert (yellow_.chosen_on.by, yellow_.chosen_on.reason) == ("fit", "")
+    assert not black_.HasField("chosen_on")
+
+
+def test_thresholds_that_do_not_hold_are_counted(toy_model: Model) -> None:
+    metrics, snapshot = Metrics(CollectorRegistry()), unbound_snapshot(toy_model)
+    metrics.describe(snapshot, version="1")
+    judged = judge_vector(snapshot, np.eye(1, DIM, dtype=np.float32))
+    metrics.note_judgement("Moderate", judged.judgement)
+
+    def sample(name: str, **labels: str) -> float | None:
+        return metrics.registry.get_sample_value(f"clipwarden_{name}", labels)
+
+    assert sample("policy_unbound_categories", policy="colours") == 1
+    bands = {"policy": "colours", "category": "green", "mode": "shadow"}
+    assert sample("category_bands_total", band="unbound", **bands) == 1
+    assert sample("category_bands_total", band="none", **bands) is None
+    allowed = {"method": "Moderate", "policy": "colours", "verdict": "allow", "shadow_verdict": "allow"}
+    assert sample("verdicts_total", shadow_incomplete="true", **allowed) == 1
+    whole = Metrics(CollectorRegistry())
+    whole.describe(colours_snapshot(toy_model), version="1")
+    assert whole.registry.get_sample_value("clipwarden_policy_unbound_categories", {"policy": "colours"}) == 0

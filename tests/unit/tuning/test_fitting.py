@@ -29,3 +29,10 @@ def test_a_threshold_is_the_least_that_lets_no_more_negatives_pass_than_asked(ra
     assert (negatives >= threshold).mean() <= rate
     assert (negatives >= threshold - 0.001).mean() > rate
     assert threshold == round(threshold, 3)
+
+
+def test_a_threshold_of_small_scores_is_rounded_where_asked() -> None:
+    scores = np.array([0.00411, 0.00412, 0.00413])
+    assert threshold_for(scores, 0.4, decimals=5) == 0.00413
+    assert threshold_for(scores, 0.4) == 0.005
+    assert threshold_for(np.ones(3), 0.0, decimals=4) == 0.9999

@@ -6,6 +6,7 @@ from clipwarden.tuning.metrics import (
     auroc_interval,
     balanced_weights,
     calibration_error,
+    clopper_pearson,
     ranks_of_truth,
     recall_at,
     wilson,
@@ -45,6 +46,27 @@ def test_bootstrap_bounds_hold_95_percent() -> None:
 def test_wilson_bounds_match_published_values(hits: int, total: int, low: float, high: float) -> None:
     interval = wilson(hits, total)
     assert (interval.low, interval.high) == pytest.approx((low, high), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("hits", "total", "confidence", "low", "high"),
+    [
+        (0, 10, 0.95, 0.0, 0.30850),
+        (8, 10, 0.95, 0.44390, 0.97479),
+        (10, 10, 0.95, 0.69150, 1.0),
+        (15, 1694, 0.9, 0.0054660, 0.0136021),
+        (3, 25_000, 0.9, 0.0000327, 0.0003101),
+    ],
+)
+def test_exact_bounds_match_the_quantiles_of_beta(
+    hits: int, total: int, confidence: float, low: float, high: float
+) -> None:
+    interval = clopper_pearson(hits, total, confidence=confidence)
+    assert (interval.low, interval.high) == pytest.approx((low, high), abs=1e-5, rel=1e-3)
+
+
+def test_exact_bounds_of_no_trials_know_nothing() -> None:
+    assert (clopper_pearson(0, 0).low, clopper_pearson(0, 0).high) == (0.0, 1.0)
 
 
 def test_wilson_of_no_trials_knows_nothing() -> None:

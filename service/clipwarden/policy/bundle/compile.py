@@ -5,17 +5,21 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from clipwarden.errors import FingerprintMismatchError
+from clipwarden.errors import FingerprintMismatchError, Severity
 from clipwarden.policy.bundle.cache import VectorCache
 from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.bundle.embedding import EmbeddingModel, ModelFacts
-from clipwarden.policy.bundle.lint import check_binding, check_facts
+from clipwarden.policy.bundle.lint import check_facts, check_usable
 from clipwarden.policy.bundle.vectors import Progress, embed_texts, embedded_texts, policy_rows
 from clipwarden.policy.calibrations import stale_calibrations
 from clipwarden.policy.digest import policy_digest
+from clipwarden.policy.lines import unbound_lines
 from clipwarden.policy.schema import Policy
 from clipwarden.textfiles.findings import Findings, Positions
 from clipwarden.unitvectors import require_unit
+
+NUMBERS = frozenset({"stale-calibration", "unbound-thresholds"})
+"""Rules that an enforced category breaks when its numbers were chosen on something else."""
 
 
 def compile_policy(
@@ -24,7 +28,7 @@ def compile_policy(
     model: EmbeddingModel,
     cache: VectorCache | None = None,
     progress: Progress | None = None,
-    positions: Positions | None = None,
+    findings: Findings | None = None,
 ) -> CompiledPolicy:
     """Embed a policy's texts and join them with it.
 
@@ -35,26 +39,51 @@ def compile_policy(
         model: With a text encoder, unless learned vectors and heads are all that the policy scores.
         cache: Vectors of texts embedded before; new ones are added to it, and saved.
         progress: For a progress bar.
-        positions: Where the policy was written, for the places of problems.
+        findings: Knows where the policy was written; receives warnings too, so that lint need not look again.
 
     Returns:
-        The compiled policy; stale calibrations of categories that are not enforced are dropped.
+        The compiled policy; of categories that are not enforced, stale calibrations are dropped, and thresholds
+        that were chosen on something else give no band.
 
     Raises:
         FingerprintMismatchError: The policy is bound to another model.
         PolicyError: The model lacks a text encoder or background that the policy needs, gives another width than a
-            learned vector or head reads, or truncates a text, or an enforced category's calibration was fitted on
-            something else.
+            learned vector or head reads, or truncates a text, or an enforced category's calibration was fitted, or its
+            thresholds chosen, on something else.
         EncoderError: The text encoder failed.
     """
     facts = ModelFacts.of(model.manifest, model.fingerprint)
     check_fingerprint(policy, facts)
-    positions = positions or Positions()
-    findings = Findings(positions.file, positions.places)
-    check_binding(policy, model, findings)
+    findings = findings or Findings(Positions().file)
+    check_usable(policy, model, findings)
     findings.raise_if_failed()
     vectors = embed_texts(policy, model=model, cache=cache, progress=progress)
     return _join(policy, vectors, model.background, facts)
+
+
+def compile_to_measure(
+    policy: Policy, *, model: EmbeddingModel, cache: VectorCache | None = None
+) -> CompiledPolicy | None:
+    """Join a policy with its vectors even where an enforced category's numbers do not hold: to measure, not to judge.
+
+    Args:
+        policy: As parsed.
+        model: As for `compile_policy`.
+        cache: As for `compile_policy`.
+
+    Returns:
+        The compiled policy; None where anything else is wrong with it.
+
+    Raises:
+        EncoderError: The text encoder failed.
+    """
+    facts = ModelFacts.of(model.manifest, model.fingerprint)
+    findings = Findings(Positions().file)
+    check_usable(policy, model, findings)
+    errors = {problem.code for problem in findings.problems if problem.severity is Severity.ERROR}
+    if errors - NUMBERS or policy.model.fingerprint not in (None, facts.fingerprint):
+        return None
+    return _join(policy, embed_texts(policy, model=model, cache=cache, progress=None), model.background, facts)
 
 
 def bind_policy(
@@ -73,12 +102,13 @@ def bind_policy(
         facts: Of the model that the vectors and the images' embeddings are of.
 
     Returns:
-        The compiled policy; stale calibrations of categories that are not enforced are dropped.
+        The compiled policy; of categories that are not enforced, stale calibrations are dropped, and thresholds
+        that were chosen on something else give no band.
 
     Raises:
         FingerprintMismatchError: The policy is bound to another model.
         PolicyError: It scores margins and there is no background, a learned vector or head reads another width, or an
-            enforced category's calibration was fitted on something else.
+            enforced category's calibration was fitted, or its thresholds chosen, on something else.
         EncoderError: A text's templates cancel out, or its vectors are not finite.
         ValueError: A text has no vector, or vectors or background are of another width, or the background is empty or
             of another length than 1.
@@ -118,6 +148,7 @@ def _join(
         logit_bias=facts.logit_bias,
         vectors=rows,
         dropped_calibrations=stale_calibrations(policy, facts.fingerprint),
+        unbound=unbound_lines(policy, facts.fingerprint),
     )
 
 

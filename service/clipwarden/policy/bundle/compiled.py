@@ -1,5 +1,6 @@
 """A policy joined to one model's vectors: everything judging needs, immutable, no text encoder."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -7,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipwarden.policy.bundle.vectors import scored_concepts
+from clipwarden.policy.lines import Unbound
 from clipwarden.policy.schema import Calibration, Concept, Head, Policy
 
 
@@ -21,10 +23,11 @@ class CompiledPolicy:
         logit_scale: `s`; dimensionless.
         logit_bias: SigLIP's bias, or None.
         vectors: `[P+1,D]` float32, read-only. Rows 0..P-1 are the unit vectors `t_p`, concept by concept
-            (categories that are not disabled in file order, then attributes), each concept's prompts before its
+            (categories that some context scores, in file order, then attributes), each concept's prompts before its
             negatives. The last row is the mean of the background vectors (not unit), so that one matmul
             also yields `B`.
         dropped_calibrations: Ids of concepts whose calibration was fitted on something else, and is not used.
+        unbound: By category id, why its thresholds do not hold; none of those is enforced.
     """
 
     policy: Policy
@@ -34,6 +37,7 @@ class CompiledPolicy:
     logit_bias: float | None
     vectors: NDArray[np.float32]
     dropped_calibrations: frozenset[str]
+    unbound: Mapping[str, Unbound]
 
     @cached_property  # every image asks for them
     def heads(self) -> tuple[Head, ...]:

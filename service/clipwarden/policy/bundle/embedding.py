@@ -18,6 +18,9 @@ class Tokens(Protocol):
     def content_tokens(self, text: str) -> int:
         """Count a text's tokens before truncation, without special tokens."""
 
+    def pieces(self, text: str) -> Sequence[str | None]:
+        """Cut a text into its tokens, before truncation and without special ones; None for one it does not know."""
+
 
 class TextTower(Protocol):
     """Embeds texts."""

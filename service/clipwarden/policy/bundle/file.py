@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import rfc8785
 from numpy.typing import NDArray
 
 from clipwarden.errors import PolicyError, Problem
+from clipwarden.policy.bundle.bindings import check_bindings, check_scales
 from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.bundle.vectors import scored_concepts
 from clipwarden.policy.calibrations import calibrations_enforced, stale_calibrations
@@ -20,10 +22,12 @@ from clipwarden.policy.language.concept_keys import DIGEST
 from clipwarden.policy.language.dump import dump_policy
 from clipwarden.policy.language.learned import BundleTensors, bundle_tensors
 from clipwarden.policy.language.load import LoadedPolicy, parse_policy
+from clipwarden.policy.lines import Unbound, unbound_lines
 from clipwarden.policy.methods import METHODS
 from clipwarden.policy.schema import Concept, LearnedVector, Phrase, Policy
 from clipwarden.policy.tensors import Tensors, dump_tensors, parse_metadata, parse_tensors, read_bounded
 from clipwarden.textfiles.atomic import write_atomically
+from clipwarden.textfiles.findings import Findings
 from clipwarden.unitvectors import UNIT_TOLERANCE, require_unit, row_lengths
 
 FORMAT = "clipwarden-bundle/1"
@@ -96,7 +100,7 @@ def _read_back(text: str, path: Path, vectors: NDArray[np.float32], learned: Ten
     return parse_policy(text, file=str(path), learned=BundleTensors(vectors, learned)).policy
 
 
-def read_bundle(path: Path, *, on_warning: OnWarning | None = None) -> CompiledPolicy:
+def read_bundle(path: Path, *, on_warning: OnWarning | None = None, to_judge: bool = True) -> CompiledPolicy:
     """Read a bundle, believing nothing in it that can be checked.
 
     Whether it belongs to the model in use is for the caller to compare (`load.load_compiled` does); that the
@@ -105,6 +109,8 @@ def read_bundle(path: Path, *, on_warning: OnWarning | None = None) -> CompiledP
     Args:
         path: The file.
         on_warning: Told of what deserves a look, such as a policy past its `review_by`.
+        to_judge: Whether to refuse a bundle that enforces numbers which do not hold; False reads it to be looked at,
+            and leaves errors to `on_warning`.
 
     Returns:
         The compiled policy.
@@ -119,6 +125,8 @@ def read_bundle(path: Path, *, on_warning: OnWarning | None = None) -> CompiledP
         vectors, others = _check_vectors(tensors), _check_others(tensors)
         loaded = _parse_inner(header.policy, path, BundleTensors(vectors, others))
         _check_rows(header, loaded.policy)
+        if to_judge:
+            _check_numbers(path, header, loaded.policy)
         _check_count(vectors, len(header.rows) + 1)
         _check_learned(vectors, others, loaded.policy)
         _check_background(vectors, loaded.policy)
@@ -127,7 +135,10 @@ def read_bundle(path: Path, *, on_warning: OnWarning | None = None) -> CompiledP
     except (ValueError, RecursionError, _BundleError) as exc:
         raise _refusal(path, str(exc), "Compile the policy again with `clipwarden compile`.") from exc
     if on_warning is not None:
-        for warning in loaded.warnings:
+        findings = Findings(str(path))
+        check_scales(loaded.policy, findings)
+        check_bindings(loaded.policy, header.fingerprint, findings)
+        for warning in (*loaded.warnings, *findings.problems):
             on_warning(warning)
     return CompiledPolicy(
         policy=loaded.policy,
@@ -137,6 +148,7 @@ def read_bundle(path: Path, *, on_warning: OnWarning | None = None) -> CompiledP
         logit_bias=header.logit_bias,
         vectors=vectors,
         dropped_calibrations=stale_calibrations(loaded.policy, header.fingerprint),
+        unbound=unbound_lines(loaded.policy, header.fingerprint),
     )
 
 
@@ -193,8 +205,26 @@ def _check_rows(header: _Header, policy: Policy) -> None:
         raise _BundleError("its vectors come from another model than the policy inside is bound to")
     if list(header.rows) != row_hashes(policy):
         raise _BundleError("its vectors belong to other texts than the policy inside")
-    if stale_calibrations(policy, header.fingerprint) & calibrations_enforced(policy):
-        raise _BundleError("a calibration that an enforced verdict rests on was fitted on something else")
+
+
+def _check_numbers(path: Path, header: _Header, policy: Policy) -> None:
+    """Refuse to enforce numbers that do not hold. Compiling again would not help: the policy has to be mended."""
+    enforced = calibrations_enforced(policy)
+    unbound = unbound_lines(policy, header.fingerprint)
+    if stale := sorted(stale_calibrations(policy, header.fingerprint) & enforced):
+        reason = f'the calibration of "{stale[0]}", on which an enforced verdict rests, was fitted on something else'
+    elif found := sorted(set(unbound) & enforced):
+        old = unbound[found[0]] is Unbound.NOT_CHOSEN
+        reason = f'"{found[0]}" is enforced by thresholds ' + (
+            "that do not say what they were chosen on, as in bundles made before they had to"
+            if old
+            else "that were chosen on something else than it holds"
+        )
+    else:
+        return
+    names = shlex.join(("clipwarden", "policies", str(path)))
+    fix = f"Write its policy out (`{names} > mine.yaml`), do what `clipwarden lint mine.yaml` says, and compile that."
+    raise _refusal(path, reason, fix)
 
 
 def _check_vectors(tensors: dict[str, NDArray[np.generic]]) -> NDArray[np.float32]:

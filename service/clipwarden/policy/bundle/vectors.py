@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from clipwarden.errors import EncoderError
 from clipwarden.policy.bundle.cache import VectorCache
 from clipwarden.policy.bundle.embedding import EmbeddingModel
-from clipwarden.policy.schema import Concept, LearnedVector, Mode, Phrase, Policy
+from clipwarden.policy.contexts import scored_anywhere
+from clipwarden.policy.schema import Concept, LearnedVector, Phrase, Policy
 
 Progress = Callable[[int, int], None]
 """Called with how many texts are embedded, and how many have to be."""
@@ -18,8 +19,8 @@ SHORTEST_MEAN = 1e-3
 
 
 def scored_concepts(policy: Policy) -> tuple[Concept, ...]:
-    """Return the concepts that own rows, in row order: categories that are not disabled, then attributes."""
-    live = (category for category in policy.categories if category.mode is not Mode.DISABLED)
+    """Return the concepts that own rows, in row order: categories that are scored anywhere, then attributes."""
+    live = (category for category in policy.categories if scored_anywhere(category))
     return (*live, *policy.attributes)
 
 

@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from clipwarden.policy.language.concept_keys import ID, NAME, SHARED
+from clipwarden.policy.language.concept_keys import DIGEST_TEXT, ID, NAME, SAID, SHARED
 from clipwarden.policy.language.kinds import Choice, Number, Text, Whole
-from clipwarden.policy.language.tables import Key, Keys, ListOf, Map, MapOf, Misuse
-from clipwarden.policy.schema import Effect, Mode, Unit
+from clipwarden.policy.language.tables import Key, Keys, ListOf, Map, MapOf, Misuse, TextOrMap
+from clipwarden.policy.schema import By, Effect, Mode, Unit
 
 MAX_SEVERITY = 4
 MAX_CONTEXTS = 256
@@ -15,11 +15,13 @@ MAX_CONDITIONS = 512
 MAX_ADJUSTMENT = 1.0
 """Largest `add`, half of the range of cosines. The Stable Diffusion safety checker's is 0.01."""
 
+_ALLOWED = ("allow", "allowed", "permit", "permitted", "accept", "accepted", "ignore", "ignored", "skip")
+"""What people write where a kind of harm is welcome; lint says to disable the category there."""
 MODE = Choice(
     example="shadow",
     words={mode.value: mode for mode in Mode},
     habits={
-        **dict.fromkeys(("off", "false", "no", "none", "inactive"), "disabled"),
+        **dict.fromkeys(("off", "false", "no", "none", "inactive", *_ALLOWED), "disabled"),
         **dict.fromkeys(("on", "true", "yes", "active", "enabled", "block"), "enforce"),
         **dict.fromkeys(("monitor", "log", "audit", "dry-run", "dry_run"), "shadow"),
     },
@@ -27,6 +29,39 @@ MODE = Choice(
 BOUND = Number(example="0.55", low=-1.0, high=1.0)
 """The wider range, which holds while the unit is unknown."""
 
+CHOSEN_ON = Keys(
+    keys=(
+        Key(
+            name="digest",
+            kind=DIGEST_TEXT,
+            help="what the numbers were chosen on; `clipwarden lint` prints the one that holds now",
+            required=True,
+        ),
+        Key(
+            name="by",
+            kind=Choice(
+                example="hand",
+                words={by.value: by for by in By},
+                habits={**dict.fromkeys(("manual", "human", "person", "me"), "hand"), "tune": "fit", "tool": "fit"},
+                help={"fit": "a tool, on images", "hand": "a person, who gives a `reason`"},
+            ),
+            help="who chose them: a tool on images, or a person",
+            required=True,
+        ),
+        Key(
+            name="reason",
+            kind=Text(example='"looked through 300 uploads on 1 June"', shape=SAID),
+            help="why these numbers",
+            absent="none; required under `by: hand`",
+        ),
+        Key(
+            name="approved_by",
+            kind=Text(example='"second.reviewer@example.com"', shape=SAID),
+            help="who else stands for them",
+            absent="none; required under `by: hand` once the category is enforced",
+        ),
+    )
+)
 _BY_UNIT = "0 to 1 for `score`, -1 to 1 for `cosine`"
 THRESHOLDS = Keys(
     keys=(
@@ -47,12 +82,28 @@ THRESHOLDS = Keys(
             help="lower end of the block band, inclusive; above `review`",
             narrower=_BY_UNIT,
         ),
+        Key(
+            name="chosen_on",
+            kind=TextOrMap(example='"sha256:..."', text=DIGEST_TEXT, keys=CHOSEN_ON),
+            help="digest of all that the bands rest on, or a map that also says who chose the numbers; without the "
+            "right one there is no band",
+            absent="none: no band; required once the category is enforced",
+        ),
     ),
     any_of=(("review",), ("block",)),
 )
+BOUNDS = Keys(keys=tuple(key for key in THRESHOLDS if key.name in ("review", "block")))
 OVERRIDE = Keys(
-    keys=tuple(replace(key, absent="as in `thresholds`") for key in THRESHOLDS if key.name != "unit"),
-    any_of=THRESHOLDS.any_of,
+    keys=(
+        *(replace(key, absent="as in `thresholds`") for key in BOUNDS),
+        Key(
+            name="mode",
+            kind=MODE,
+            help="what holds here in place of the category's own `mode`",
+            absent="as the category's own",
+        ),
+    ),
+    any_of=(*THRESHOLDS.any_of, ("mode",)),
 )
 
 WHEN = Keys(
@@ -100,7 +151,7 @@ CATEGORY = Keys(
         ID,
         Key(
             name="severity",
-            kind=Whole(example="3", low=0, high=MAX_SEVERITY),
+            kind=Whole(example="3", low=0, high=MAX_SEVERITY, ends=("least harmful", "most harmful")),
             help="how harmful, **not** how certain",
             required=True,
         ),
@@ -145,7 +196,7 @@ CATEGORY = Keys(
                 names=NAME,
                 most=MAX_CONTEXTS,
             ),
-            help="bounds that hold instead in a context, which the policy declares; needs `thresholds`",
+            help="bounds and modes that hold instead in a context, which the policy declares; bounds need `thresholds`",
         ),
         Key(
             name="adjustments",

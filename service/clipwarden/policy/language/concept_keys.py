@@ -10,6 +10,7 @@ from clipwarden.policy.methods import METHODS
 from clipwarden.policy.schema import (
     Calibration,
     Pool,
+    Waivable,
 )
 
 MAX_PROMPTS = 256
@@ -18,6 +19,8 @@ MAX_WEIGHT = 1000.0
 """A weight is a share; three orders of magnitude already drop a prompt."""
 MAX_TEMPLATES = 64
 """Most templates of a category; the largest published CLIP ensemble for photographs is pruned to 7 of 80."""
+MAX_WAIVERS = 16
+"""Most approvals of a category; each may name many texts."""
 MAX_BIAS = 1000.0
 """Logits; a sigmoid is 0 or 1 in double precision beyond 750."""
 
@@ -40,7 +43,8 @@ NAME = Shape(
 _CONCEPT_ID = Shape(
     pattern=re.compile(r"(?=.{1,64}$)[a-z][a-z0-9_]*(\.[a-z0-9_]+)*"),
     code="bad-id",
-    rule="lower-case letters, digits and `_`, at most 64, starting with a letter; dots group",
+    rule="lower-case letters, digits and `_`, at most 64, starting with a letter",
+    aside="dots group",
 )
 _TEMPLATE = Shape(
     pattern=re.compile(r"[^{}]*\{\}[^{}]*"),
@@ -59,7 +63,7 @@ TEMPLATES = Texts(
 )
 
 
-PROMPT_TEXT = Text(example='"a rifle or shotgun"', shape=_NO_SLOT)
+PROMPT_TEXT = Text(example='"a rifle or shotgun"', shape=_NO_SLOT, whole=True)
 _NO_TEXTS = "Delete them, or write `scoring: {{method: margin}}`."
 VECTOR = Keys(
     keys=(
@@ -175,6 +179,42 @@ CALIBRATION = Keys(
     )
 )
 
+SAID = Shape(
+    pattern=re.compile(r"(?!(?:[xX]+|[tT][oO][dD][oO]|[tT][bB][dD])?[\s.…?!:*_—-]*$)[\s\S]*"),
+    code="placeholder",
+    rule='words, not "...", "?", "x" or "TODO"',
+    fix="Say it in words: people who read this later have nothing else to go by.",
+)
+"""Lint offers lines with dots to fill in, and a line that is pasted as it is would name nobody."""
+
+WAIVER = Keys(
+    keys=(
+        Key(
+            name="rule",
+            kind=Choice(
+                example="identity",
+                words={rule.value: rule for rule in Waivable},
+                help={"identity": "a prompt names who somebody is"},
+            ),
+            help="the rule that is waived here; `minors` never is",
+            required=True,
+        ),
+        Key(
+            name="texts",
+            kind=Texts(example='["..."]', item=Text(example='"..."'), most=MAX_PROMPTS),
+            help="the prompts and templates that it lets stand, as they are written; a prompt in all of its templates",
+            required=True,
+        ),
+        Key(
+            name="reason",
+            kind=Text(example='"..."', shape=SAID),
+            help="why it may stand all the same",
+            required=True,
+        ),
+        Key(name="approved_by", kind=Text(example='"..."', shape=SAID), help="who answers for it", required=True),
+    )
+)
+
 SHARED = (
     Key(
         name="prompts",
@@ -230,6 +270,15 @@ SHARED = (
             message="A calibration does nothing under `method: {method}`, whose number is compared as it is.",
             fix="Delete it, or write `scoring: {{method: margin}}`.",
         ),
+    ),
+    Key(
+        name="waive",
+        kind=ListOf(
+            example='[{rule: identity, texts: ["..."], reason: "...", approved_by: "..."}]',
+            item=Map(example='{rule: identity, texts: ["..."], reason: "...", approved_by: "..."}', keys=WAIVER),
+            most=MAX_WAIVERS,
+        ),
+        help="rules of lint that do not hold for some texts, by somebody's approval",
     ),
 )
 ID = Key(

@@ -9,7 +9,7 @@ from clipwarden.policy.language.maps import MapReader
 from clipwarden.policy.methods import METHODS
 from clipwarden.policy.schema import Adjustment, Attribute, Bounds, Category, Exemption, Method, Policy, Unit
 from clipwarden.textfiles.findings import Findings, Path
-from clipwarden.textfiles.values import closest
+from clipwarden.textfiles.wording import closest
 
 
 def read_exemptions(category: MapReader) -> tuple[Exemption, ...]:

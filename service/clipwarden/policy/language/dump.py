@@ -2,8 +2,8 @@
 
 import json
 
-from clipwarden.policy.language.category_keys import CATEGORY, OVERRIDE
-from clipwarden.policy.language.concept_keys import ATTRIBUTE
+from clipwarden.policy.language.category_keys import BOUNDS, CATEGORY, CHOSEN_ON, OVERRIDE
+from clipwarden.policy.language.concept_keys import ATTRIBUTE, WAIVER
 from clipwarden.policy.language.keys import METADATA, MODEL
 from clipwarden.policy.language.kinds import Json
 from clipwarden.policy.language.learned import head_content
@@ -12,6 +12,7 @@ from clipwarden.policy.schema import (
     SCHEMA_VERSION,
     Adjustment,
     Category,
+    ChosenOn,
     Concept,
     Exemption,
     LearnedVector,
@@ -19,6 +20,7 @@ from clipwarden.policy.schema import (
     Policy,
     Pool,
     Prompt,
+    Thresholds,
 )
 
 
@@ -56,14 +58,24 @@ def policy_document(policy: Policy) -> Json:
 
 
 def _category(category: Category) -> Json:
-    thresholds = category.thresholds
     return _concept(category, CATEGORY) | _given(
-        thresholds=thresholds and {"unit": thresholds.unit.value, **write_plain(OVERRIDE, thresholds.bounds)},
+        thresholds=category.thresholds and _thresholds(category.thresholds),
         exemptions=[_exemption(exemption) for exemption in category.exemptions],
         # Sorted: mappings compare equal in any order, and equal policies must give equal bundles.
-        contexts={name: write_plain(OVERRIDE, bounds) for name, bounds in sorted(category.contexts.items())},
+        contexts={name: write_plain(OVERRIDE, override) for name, override in sorted(category.contexts.items())},
         adjustments=[_adjustment(adjustment) for adjustment in category.adjustments],
     )
+
+
+def _thresholds(thresholds: Thresholds) -> Json:
+    bounds = write_plain(BOUNDS, thresholds.bounds)
+    return {"unit": thresholds.unit.value, **bounds, **_given(chosen_on=_chosen_on(thresholds.chosen_on))}
+
+
+def _chosen_on(chosen: ChosenOn | None) -> object:
+    if chosen is None or chosen == ChosenOn(digest=chosen.digest):
+        return chosen and chosen.digest
+    return write_plain(CHOSEN_ON, chosen)
 
 
 def _concept(concept: Concept, keys: Keys) -> Json:
@@ -71,6 +83,7 @@ def _concept(concept: Concept, keys: Keys) -> Json:
         prompts=[_prompt(prompt, concept.pool) for prompt in concept.prompts],
         negatives=[_phrase(negative) for negative in concept.negatives],
         scoring=_scoring(concept),
+        waive=[write_plain(WAIVER, waiver) for waiver in concept.waive],
     )
 
 

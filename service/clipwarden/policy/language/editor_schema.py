@@ -5,17 +5,23 @@ with another, or looks at the characters of the file, is left to lint. Since it 
 it refuses two that lint takes: an id with spaces around it, and a text over the limit by runs of white space alone.
 """
 
-from typing import cast
+from typing import Any, cast
 
-from clipwarden.policy.language.category_keys import CATEGORY, OVERRIDE
+from clipwarden.policy.language.category_keys import BOUNDS, CATEGORY
 from clipwarden.policy.language.concept_keys import ATTRIBUTE, SCORING
 from clipwarden.policy.language.keys import POLICY
 from clipwarden.policy.language.kinds import Json
 from clipwarden.policy.language.tables import Keys
 from clipwarden.policy.methods import METHODS
-from clipwarden.policy.schema import SCHEMA_VERSION, Method, Pool
+from clipwarden.policy.schema import SCHEMA_VERSION, By, Method, Pool
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+_REASONED: Json = {
+    "if": {"properties": {"by": {"const": By.HAND}}, "required": ["by"]},
+    "then": {"required": ["reason"]},
+}
 
 
 def policy_schema() -> Json:
@@ -34,11 +40,17 @@ def policy_schema() -> Json:
 def _add_method_rules(concept: Json, keys: Keys) -> None:
     scoring = cast("dict[str, Json]", concept["properties"])["scoring"]
     scoring["allOf"] = [{"if": _is("method", method), "then": _ruled_out(SCORING, method)} for method in METHODS]
-    rules = [{"if": _scoring(_is("method", method)), "then": _concept_rules(keys, method)} for method in METHODS]
+    rules: list[Json] = [
+        {"if": _scoring(_is("method", method)), "then": _concept_rules(keys, method)} for method in METHODS
+    ]
     unweighted = {"properties": {"prompts": {"items": {"properties": {"weight": False}}}}}
-    concept["allOf"] = [*rules, {"if": _scoring(_is("pool", Pool.MAX)), "then": unweighted}]
+    rules.append({"if": _scoring(_is("pool", Pool.MAX)), "then": unweighted})
     if "thresholds" in keys.names:
-        concept["dependentRequired"] = {"contexts": ["thresholds"]}
+        thresholds = cast("dict[str, dict[str, Any]]", concept["properties"])["thresholds"]
+        thresholds["properties"]["chosen_on"]["anyOf"][1] |= _REASONED
+        modes_alone = {"additionalProperties": {"properties": dict.fromkeys(BOUNDS.names, False)}}
+        rules.append({"if": {"properties": {"contexts": modes_alone}}, "else": {"required": ["thresholds"]}})
+    concept["allOf"] = rules
 
 
 def _is(name: str, value: str) -> Json:
@@ -62,7 +74,7 @@ def _ruled_out(keys: Keys, method: Method) -> Json:
 def _concept_rules(keys: Keys, method: Method) -> Json:
     rules = _ruled_out(keys, method)
     if "thresholds" in keys.names:
-        bounds = {name: {"minimum": METHODS[method].lowest} for name in OVERRIDE.names}
+        bounds = {name: {"minimum": METHODS[method].lowest} for name in BOUNDS.names}
         unit = {"unit": {"const": METHODS[method].unit}}
         rules["properties"] = cast("Json", rules["properties"]) | {
             "thresholds": {"properties": bounds | unit},

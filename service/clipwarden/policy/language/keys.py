@@ -46,6 +46,8 @@ METADATA = Keys(
         ),
         Key(name="owner", kind=Text(example="trust-and-safety@example.com"), help="whom to ask"),
         Key(name="reason", kind=Text(example='"first version"'), help="why this version says what it says"),
+        Key(name="author", kind=Text(example="sam@example.com"), help="who wrote this version"),
+        Key(name="approved_by", kind=Text(example="kim@example.com"), help="who else stands for this version"),
         Key(name="review_by", kind=Day(example="2027-06-01"), help="date; afterwards lint and server warn"),
     )
 )
@@ -131,7 +133,7 @@ POLICY = Keys(
                 names=NAME,
                 most=MAX_CONTEXTS,
             ),
-            help="surfaces or tenants that may override thresholds",
+            help="surfaces or tenants that may override thresholds and modes",
         ),
         Key(
             name="categories",

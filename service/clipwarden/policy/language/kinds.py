@@ -7,9 +7,16 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Generic, TypeVar
 
-from clipwarden.textfiles.values import MAX_TEXT, Value, shown
+from clipwarden.textfiles.meant import meant_name
+from clipwarden.textfiles.numbers import read_day, read_number, read_whole
+from clipwarden.textfiles.values import MAX_TEXT, Value
+from clipwarden.textfiles.wording import shown
 
 T = TypeVar("T")
+
+_FOREIGN = re.compile(
+    r'"(?!\.\.\.|sha256:|[^"]*\{\})[^"]*"|[\w.-]+@[\w.-]+|(?<![\w.-])(?:[0-9]{4}-[0-9]{2}-[0-9]{2}|-?[0-9]+(?:\.[0-9]+)?)(?![\w.])'
+)
 
 Json = dict[str, object]
 """A JSON object, such as a JSON Schema."""
@@ -20,10 +27,15 @@ class Kind:
     """What a key's value looks like.
 
     Attributes:
-        example: A right value as the file would write it; messages offer it.
+        example: A right value as the file would write it; pages show it.
     """
 
     example: str
+
+    @property
+    def offer(self) -> str:
+        """What messages offer: the example with dots for its numbers, days and texts, which are nobody's here."""
+        return _FOREIGN.sub(lambda found: '"..."' if found[0][0] == '"' or "@" in found[0] else "...", self.example)
 
     @property
     def range(self) -> str:
@@ -61,12 +73,14 @@ class Shape:
         pattern: Must match the whole text; kept to what ECMA 262 reads alike, for editors.
         code: Rule name of the finding.
         rule: What the form is, in words.
+        aside: What else pages say about it.
         fix: What to write instead; None offers the example.
     """
 
     pattern: re.Pattern[str]
     code: str
     rule: str
+    aside: str = ""
     fix: str | None = None
 
 
@@ -77,15 +91,19 @@ class Text(Plain[str]):
     Attributes:
         limit: Longest, in characters.
         shape: The form it must have, or None.
+        whole: Whether a # that cuts its end off is an error.
     """
 
     limit: int = MAX_TEXT
     shape: Shape | None = None
+    whole: bool = False
 
     @property
     def range(self) -> str:
         """Its form, or else its length."""
-        return self.shape.rule if self.shape else f"at most {self.limit} characters"
+        if self.shape is None:
+            return f"at most {self.limit} characters"
+        return f"{self.shape.rule}; {self.shape.aside}" if self.shape.aside else self.shape.rule
 
     @property
     def stand_in(self) -> str:
@@ -94,12 +112,17 @@ class Text(Plain[str]):
 
     def read(self, value: Value) -> str | None:
         """Read a text, never empty."""
-        text = value.text(limit=self.limit, example=self.example)
+        text = value.text(limit=self.limit, example=self.offer, whole=self.whole)
         if text is None or self.shape is None or self.shape.pattern.fullmatch(text):
             return text
         message = f'{value.name} is "{shown(text)}"; it must be {self.shape.rule}.'
-        value.error(self.shape.code, message, self.shape.fix or f"Write, for example, {self.example}.")
+        value.error(self.shape.code, message, self.shape.fix or self._mend(value, text, self.shape))
         return None
+
+    def _mend(self, value: Value, text: str, shape: Shape) -> str:
+        name = meant_name(text)
+        meant = shape.code == "bad-id" and shape.pattern.fullmatch(name)
+        return f"Write {value.rewritten(name)}." if meant else f"Write, for example, {value.rewritten(self.offer)}."
 
     def json_schema(self) -> Json:
         """Return a string; one of white space alone is empty."""
@@ -138,7 +161,7 @@ class Number(Plain[float]):
 
     def read(self, value: Value) -> float | None:
         """Read a number within the range."""
-        return value.number(low=self.low, high=self.high, open_low=self.open_low, open_high=self.open_high)
+        return read_number(value, low=self.low, high=self.high, open_low=self.open_low, open_high=self.open_high)
 
     def json_schema(self) -> Json:
         """Return a number with both ends."""
@@ -149,10 +172,11 @@ class Number(Plain[float]):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Whole(Plain[int]):
-    """A whole number within `[low, high]`."""
+    """A whole number within `[low, high]`; `ends` says what the two mean."""
 
     low: int
     high: int
+    ends: tuple[str, str] = ("", "")
 
     @property
     def range(self) -> str:
@@ -166,7 +190,7 @@ class Whole(Plain[int]):
 
     def read(self, value: Value) -> int | None:
         """Read a whole number within the range."""
-        return value.integer(low=self.low, high=self.high)
+        return read_whole(value, low=self.low, high=self.high, ends=self.ends)
 
     def json_schema(self) -> Json:
         """Return an integer with both ends."""
@@ -184,7 +208,7 @@ class Day(Plain[date]):
 
     def read(self, value: Value) -> date | None:
         """Read a date."""
-        return value.day()
+        return read_day(value)
 
     def write(self, value: date) -> object:
         """Return year-month-day."""
@@ -251,9 +275,14 @@ class Texts(Plain[tuple[str, ...]]):
         """How many."""
         return f"1 to {self.most}"
 
+    @property
+    def stand_in(self) -> tuple[str, ...]:
+        """No texts."""
+        return ()
+
     def read(self, value: Value) -> tuple[str, ...] | None:
         """Read a list; broken items are left out after a finding, and None says that none is left."""
-        texts = (self.item.read(item) for item in value.items(least=1, most=self.most, example=self.example))
+        texts = (self.item.read(item) for item in value.items(least=1, most=self.most, example=self.offer))
         return tuple(text for text in texts if text) or None
 
     def write(self, value: tuple[str, ...]) -> object:

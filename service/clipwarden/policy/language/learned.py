@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipwarden.modelfolder.modeljson import MAX_DIM
-from clipwarden.policy.schema import FLOAT_BYTES, Head, HeadLayer, LearnedVector, Mode, Policy
+from clipwarden.policy.contexts import scored_anywhere
+from clipwarden.policy.schema import FLOAT_BYTES, Head, HeadLayer, LearnedVector, Policy
 from clipwarden.policy.tensors import RawTensor, open_tensors, raw_tensor, read_bounded
-from clipwarden.textfiles.values import closest, shown
+from clipwarden.textfiles.wording import closest, shown
 
 MAX_FILE_BYTES = 64 * 1024 * 1024
 """Largest file: 21,000 float32 vectors of width 768. A policy that names that many nobody can review."""
@@ -223,8 +224,8 @@ def bundle_tensors(policy: Policy) -> dict[str, NDArray[np.generic]]:
             path = f"{head_content(concept.head)}/layers.{layer.place}"
             found[f"{path}.weight"] = np.frombuffer(layer.weight, dtype="<f4").reshape(layer.outputs, layer.inputs)
             found[f"{path}.bias"] = np.frombuffer(layer.bias, dtype="<f4")
-    disabled = (category for category in policy.categories if category.mode is Mode.DISABLED)
-    for phrase in (phrase for category in disabled for phrase in category.phrases):
+    unscored = (category for category in policy.categories if not scored_anywhere(category))
+    for phrase in (phrase for category in unscored for phrase in category.phrases):
         if isinstance(phrase, LearnedVector):
             found[f"{phrase.content}/{_VECTOR}"] = np.frombuffer(phrase.values, dtype="<f4")
     return found

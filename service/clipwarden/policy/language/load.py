@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from clipwarden.errors import PolicyError, Problem
+from clipwarden.policy.language.breadth import check_breadth
 from clipwarden.policy.language.category_keys import MAX_CONTEXTS
 from clipwarden.policy.language.concept_keys import NAME
 from clipwarden.policy.language.concepts import ConceptReader
@@ -12,12 +13,16 @@ from clipwarden.policy.language.keys import CONTEXT, POLICY, Defaults
 from clipwarden.policy.language.learned import LearnedSource, NoFolder, PolicyFolder
 from clipwarden.policy.language.maps import MapReader
 from clipwarden.policy.language.rules import check_rules
+from clipwarden.policy.language.subjects import check_subjects
+from clipwarden.policy.language.tables import chains
 from clipwarden.policy.schema import SCHEMA_VERSION, Context, ModelBinding, Policy
 from clipwarden.textfiles.findings import Findings, Place, Positions
 from clipwarden.textfiles.reading import read_file
 from clipwarden.textfiles.traps import text_trap
 from clipwarden.textfiles.tree import Node, TextNode, parse_tree
 from clipwarden.textfiles.values import Value
+
+_KEYS = frozenset(key.name for chain in chains(POLICY) for key in chain)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,7 +81,7 @@ def parse_policy(
 
 
 def _parse(text: str, findings: Findings, today: date | None, learned: LearnedSource) -> LoadedPolicy:
-    root = parse_tree(text, findings)
+    root = parse_tree(text, findings, keys=_KEYS)
     if root is None:
         if not findings.failed:
             fix = f"Start with `api: {SCHEMA_VERSION}`."
@@ -84,6 +89,8 @@ def _parse(text: str, findings: Findings, today: date | None, learned: LearnedSo
         raise PolicyError(findings.problems)
     policy = _read_policy(root, findings, learned)
     check_rules(policy, findings, today=today or datetime.now(tz=UTC).date())
+    check_subjects(policy, findings)
+    check_breadth(policy, findings)
     findings.raise_if_failed()
     return LoadedPolicy(policy=policy, warnings=findings.problems, positions=findings.positions)
 

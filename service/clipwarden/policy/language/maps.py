@@ -1,16 +1,20 @@
 """Read a map of a policy by its table of keys; whatever the table does not hold is refused, with what was meant."""
 
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Collection, Mapping
 from functools import cache
 from typing import Any, cast
 
 from clipwarden.policy.language.keys import LATER, POLICY
-from clipwarden.policy.language.kinds import Plain
+from clipwarden.policy.language.kinds import Choice, Number, Plain, Whole
 from clipwarden.policy.language.tables import Key, Keys, ListOf, Map, MapOf, chains, is_plain
 from clipwarden.policy.methods import METHODS
 from clipwarden.policy.schema import Method
 from clipwarden.textfiles.tree import TextNode
-from clipwarden.textfiles.values import Value, closest, shown
+from clipwarden.textfiles.values import Value
+from clipwarden.textfiles.wording import closest, shown
+
+_YES = ("", "true", "yes", "on", "1")
 
 
 class MapReader:
@@ -31,11 +35,12 @@ class MapReader:
         self._values: dict[str, Value] = {}
         self._not_due: set[str] = set()
         self._idle: set[str] = set()
+        self._offers: dict[str, str] = {}
         for name, inner in value.entries(example=keys.example):
             if name.text in self._keys:
                 self._values[name.text] = inner
             else:
-                self._refuse(name)
+                self._refuse(name, inner)
 
     def apply_method(self, method: Method | None) -> None:
         """Refuse the keys that do nothing under the concept's method; without a method nobody knows which are due."""
@@ -61,19 +66,19 @@ class MapReader:
         value = self._values.get(name)
         # A value that is no map at all is already reported; its missing keys would only repeat that.
         if value is None and self.value.is_map and name not in self._not_due:
-            fix = f"Add `{name}: {self.example(name)}`."
+            fix = f"Add `{name}: {self.offer(name)}`{self._wanted(name)}."
             self.value.error("missing-key", f"{self.value.name} lacks the key `{name}`.", fix)
         return value
 
     def items(self, name: str) -> list[Value]:
         """Return the items of a list."""
         value, kind = self.get(name), cast("ListOf", self._keys[name].kind)
-        return value.items(least=kind.least, most=kind.most, example=kind.example) if value else []
+        return value.items(least=kind.least, most=kind.most, example=kind.offer) if value else []
 
     def entries(self, name: str) -> list[tuple[TextNode, Value]]:
         """Return the names and values of a map whose names the author chooses."""
         value = self.get(name)
-        return list(value.entries(example=self.example(name))) if value else []
+        return list(value.entries(example=self.offer(name))) if value else []
 
     def nested(self, name: str) -> "MapReader | None":
         """Return a reader of the map behind a key."""
@@ -86,9 +91,17 @@ class MapReader:
         groups = self._table.any_of
         return not self.value.is_map or any(all(name in self._values for name in group) for group in groups)
 
-    def example(self, name: str) -> str:
-        """Return a right value of a key."""
-        return self._keys[name].kind.example
+    def offer(self, name: str) -> str:
+        """Return what messages offer for a key."""
+        return self._offers.get(name) or self._keys[name].kind.offer
+
+    def offer_instead(self, name: str, text: str) -> None:
+        """Let messages offer another text for a key."""
+        self._offers[name] = text
+
+    def _wanted(self, name: str) -> str:
+        kind = self._keys[name].kind
+        return f", {self._keys[name].range}" if isinstance(kind, Number | Whole) else ""
 
     def read(self, name: str, *, absent: object = None) -> Any:  # noqa: ANN401  what it is, the key's kind says
         """Read a value that its table alone explains.
@@ -127,13 +140,28 @@ class MapReader:
             return getattr(inherited, key.name)
         return read
 
-    def _refuse(self, name: TextNode) -> None:
+    def _refuse(self, name: TextNode, value: Value) -> None:
         if name.text in LATER:
             message = f"The key `{name.text}` is not supported yet; nothing would read it."
             self.value.findings.error(name.place, "not-supported-yet", message, "Delete it.")
             return
         message = f"{self.value.name} has the unknown key `{shown(name.text)}`."
-        self.value.findings.error(name.place, "unknown-key", message, _hint(name.text, self._table))
+        home, guess = _home(name.text, self._table), _guess(name.text, self._table)
+        if chosen := _choice_of(name.text, self._table):
+            key, words = chosen
+            written = [name.text] if value.word.casefold() in _YES else words
+            fix = f"Write {' or '.join(f'`{key}: {word}`' for word in written)}."
+        elif guess:
+            hidden = next((letter for letter in name.text if unicodedata.category(letter) == "Cf"), "")
+            retype = f" Retype it: it holds the invisible character U+{ord(hidden):04X}." if hidden else ""
+            fix = f"Did you mean `{guess}`?{retype}"
+            # Read as what was meant, so that nothing is said to lack it.
+            self._values.setdefault(guess, value)
+        elif home:
+            fix = f"It belongs under `{home}`{f': move {text} there' if (text := value.written) else ''}."
+        else:
+            fix = f"Delete it; the keys here are {', '.join(self._table.names)}."
+        self.value.findings.error(name.place, "unknown-key", message, fix)
 
 
 def _read(key: Key, value: Value) -> object:
@@ -148,16 +176,24 @@ def _stand_in(key: Key) -> object:
     return cast("Plain[object]", key.kind).stand_in
 
 
-def _hint(name: str, keys: Keys) -> str:
+def _choice_of(name: str, keys: Keys) -> tuple[str, Collection[str]] | None:
+    """Return the key, and the words that it takes, where a word of it was written for a key: `enforce: true`."""
+    found = ((key.name, key.kind.words) for key in keys if isinstance(key.kind, Choice))
+    return next(((key, words) for key, words in found if name in words), None)
+
+
+def _guess(name: str, keys: Keys) -> str | None:
+    """Return the key of this map that was meant, or None."""
     # The beginning of a key here, as `reason` in a category, is more likely that key than one of its name elsewhere.
     if longer := next((key for key in keys.names if key.startswith(f"{name}_")), None):
-        return f"Did you mean `{longer}`?"
+        return longer
     # A word that is right elsewhere is no misspelling: `mode` at the top is not meant to be `model`.
-    if home := _homes_below(keys).get(name) or _only_homes().get(name):
-        return f"It belongs under `{home}`."
-    if guess := closest(name, keys.names):
-        return f"Did you mean `{guess}`?"
-    return f"Delete it; the keys here are {', '.join(keys.names)}."
+    return None if _home(name, keys) else closest(name, keys.names)
+
+
+def _home(name: str, keys: Keys) -> str | None:
+    """Return the key under which this one belongs, or None."""
+    return _homes_below(keys).get(name) or _only_homes().get(name)
 
 
 # Cached: a file may hold a hundred thousand unknown keys.

@@ -10,7 +10,7 @@ from clipwarden.policy.language.keys import POLICY
 from clipwarden.policy.language.kinds import Choice, Json
 from clipwarden.policy.language.tables import Key, Keys, ListOf, MapOf, chains, inside
 from clipwarden.policy.methods import METHODS
-from clipwarden.textfiles.values import closest, shown
+from clipwarden.textfiles.wording import closest, shown
 
 _ANY_NAME = "NAME"
 """Stands in a path for a name that the author of a policy chooses, such as a context's."""

@@ -1,19 +1,18 @@
 """Rules that compare one part of a policy with another: names, texts, enforcement, dates."""
 
-import re
 from collections.abc import Iterable, Iterator
 from datetime import date
 
+from clipwarden.policy.contexts import enforced_anywhere, enforced_in
 from clipwarden.policy.language.conditions import check_conditions
+from clipwarden.policy.language.texts import check_text
 from clipwarden.policy.methods import METHODS
-from clipwarden.policy.schema import Category, Concept, LearnedVector, Mode, Phrase, Policy
+from clipwarden.policy.schema import By, Category, Concept, LearnedVector, Mode, Override, Phrase, Policy
 from clipwarden.textfiles.findings import Findings, Path, Place
-from clipwarden.textfiles.values import closest
+from clipwarden.textfiles.wording import closest
 
 MAX_EMBEDDED_TEXTS = 100_000
 """Most texts after template expansion: at about 10 ms each on one core, a quarter of an hour."""
-
-_NEGATION = re.compile(r"\b(no|not|without|never|nor|none)\b|n['’]t\b", re.IGNORECASE)  # noqa: RUF001 - typed apostrophes
 
 
 def check_rules(policy: Policy, findings: Findings, *, today: date) -> None:
@@ -32,8 +31,8 @@ def check_rules(policy: Policy, findings: Findings, *, today: date) -> None:
     _check_learned(policy, findings)
     for index, category in enumerate(policy.categories):
         check_conditions(("categories", index), category, policy, findings)
-        if category.mode is Mode.ENFORCE:
-            _check_enforcement(("categories", index), category, findings)
+        for context in enforced_in(category):
+            _check_enforcement(("categories", index), category, context, findings)
     _check_size(policy, findings)
     _check_review_by(policy, findings, today)
 
@@ -60,19 +59,33 @@ def _check_ids(policy: Policy, findings: Findings) -> None:
 
 def _check_contexts(policy: Policy, findings: Findings) -> None:
     declared = {context.name for context in policy.contexts}
-    used: set[str] = set()
+    used: set[str | None] = set()
     for index, category in enumerate(policy.categories):
         used |= set(category.contexts)
-        for name in category.contexts:
+        for name, override in category.contexts.items():
+            here = ("categories", index, "contexts", name)
+            if not findings.refused("categories", index, "mode"):
+                _check_mode(here, override, category.mode, findings)
             # A declaration that was refused for its name is still written: one finding for it is enough.
             if name not in declared and ("contexts", name) not in findings.places:
-                place = findings.positions.find("categories", index, "contexts", name)
+                place = findings.positions.find(*here)
                 message = f'The context "{name}" is not declared.'
                 findings.error(place, "unknown-context", message, _declare(name, declared))
+                used |= {closest(name, sorted(declared))}  # the one that was meant is not left unused
     for name in sorted(declared - used):
         place = findings.positions.find("contexts", name)
         message = f'The context "{name}" is declared, but no category overrides anything there.'
         findings.warn(place, "unused-context", message, "Delete it, or add an override.")
+
+
+def _check_mode(path: Path, override: Override, own: Mode, findings: Findings) -> None:
+    place = findings.positions.find(*path, "mode")
+    if override.mode is own:
+        message = f"`mode: {own}` is the category's own mode, so it changes nothing here."
+        findings.warn(place, "idle-mode", message, "Delete it.")
+    elif override.mode is Mode.DISABLED and override != Override(mode=Mode.DISABLED):
+        message = "A category that is disabled here has no band, so the bounds beside it do nothing."
+        findings.warn(place, "idle-bounds", message, "Delete the bounds, or write `mode: shadow`.")
 
 
 def _declare(name: str, declared: Iterable[str]) -> str:
@@ -88,7 +101,7 @@ def _check_texts(path: Path, concept: Concept, findings: Findings) -> None:
         _check_duplicates((*path, key), phrases, findings)
         for index, phrase in enumerate(phrases):
             if isinstance(phrase, str):
-                _check_negation(findings.positions.find(*path, key, index), phrase, findings)
+                check_text(findings.positions.find(*path, key, index), phrase, findings)
     positives = {_meaning(phrase) for phrase in prompts}
     for index, phrase in enumerate(concept.negatives):
         if phrase and _meaning(phrase) in positives:
@@ -120,13 +133,6 @@ def plain_text(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
-def _check_negation(place: Place, text: str, findings: Findings) -> None:
-    if match := _NEGATION.search(text):
-        message = f'CLIP ignores "{match[0]}": "{text}" matches the thing it denies.'
-        fix = "Describe what is there; put what must not be there on the other side (negatives or prompts)."
-        findings.warn(place, "negation", message, fix)
-
-
 def _check_template_texts(policy: Policy, findings: Findings) -> None:
     for path, concept in concepts_with_paths(policy):
         own = (*path, "templates")
@@ -146,7 +152,7 @@ def _check_learned(policy: Policy, findings: Findings) -> None:
                 message = f'The text "{phrase}" reads like the learned vector of that name, in answers too.'
                 findings.error(findings.positions.find(*here), "vector-like-text", message, "Word it another way.")
     learned = [path for path, concept in concepts if _is_learned(concept)]
-    enforced = any(category.mode is Mode.ENFORCE for category in policy.categories)  # then it is an error already
+    enforced = any(enforced_anywhere(category) for category in policy.categories)  # then it is an error already
     if learned and not enforced and ("model", "fingerprint") not in findings.places:
         message = "Learned vectors and heads mean something to one model alone, but this policy is bound to none."
         fix = 'Add `model: {fingerprint: "sha256:..."}` of the model that they were made for (`clipwarden models`).'
@@ -165,24 +171,35 @@ def phrases_with_paths(path: Path, concept: Concept) -> Iterator[tuple[Path, Phr
         yield (*path, "negatives", index), negative
 
 
-def _check_enforcement(path: Path, category: Category, findings: Findings) -> None:
-    own = (*path, "mode")
+def _check_enforcement(path: Path, category: Category, context: str | None, findings: Findings) -> None:
+    own = (*path, "mode") if context is None else (*path, "contexts", context, "mode")
     place = findings.positions.find(*own) if own in findings.places else findings.positions.find("defaults", "mode")
     name = f'"{category.id}"' if category.id else "A category"
+    where = f' in the context "{context}"' if context else ""
     if ("model", "fingerprint") not in findings.places:
-        message = f"{name} is enforced, but its numbers are bound to no model."
+        message = f"{name} is enforced{where}, but its numbers are bound to no model."
         fix = 'Add `model: {fingerprint: "sha256:..."}` (`clipwarden models` prints it), or write `mode: shadow`.'
         findings.error(place, "enforce-without-fingerprint", message, fix)
     if (*path, "thresholds") not in findings.places:
-        message = f"{name} is enforced, but has no thresholds."
+        message = f"{name} is enforced{where}, but has no thresholds."
         unit = METHODS[category.method].unit
         fix = f"Add `thresholds: {{unit: {unit}, review: ..., block: ...}}`, or write `mode: shadow`."
         findings.error(place, "enforce-without-thresholds", message, fix)
+    chosen = category.thresholds and category.thresholds.chosen_on
+    if chosen and chosen.by is By.HAND and (*path, "thresholds", "chosen_on", "approved_by") not in findings.places:
+        message = f"{name} is enforced by thresholds that one person chose by hand."
+        fix = 'Add `approved_by: "..."`, the name of a second person who looked at them, or write `mode: shadow`.'
+        findings.error(findings.positions.find(*path, "thresholds", "chosen_on"), "hand-without-approval", message, fix)
+
+
+def embedded_texts(policy: Policy) -> int:
+    """Count the texts of a policy after template expansion."""
+    concepts = [concept for _, concept in concepts_with_paths(policy)]
+    return sum(isinstance(phrase, str) * len(each.templates) for each in concepts for phrase in each.phrases)
 
 
 def _check_size(policy: Policy, findings: Findings) -> None:
-    concepts = [concept for _, concept in concepts_with_paths(policy)]
-    texts = sum(isinstance(phrase, str) * len(each.templates) for each in concepts for phrase in each.phrases)
+    texts = embedded_texts(policy)
     if texts > MAX_EMBEDDED_TEXTS:
         message = f"Prompts times templates come to {texts} texts; at most {MAX_EMBEDDED_TEXTS} are embedded."
         findings.error(findings.positions.find("categories"), "too-many", message, "Use fewer templates or prompts.")

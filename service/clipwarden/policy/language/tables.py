@@ -92,8 +92,10 @@ class Keys:
 
     @property
     def example(self) -> str:
-        """A map with every key."""
-        return "{" + ", ".join(f"{key.name}: {key.kind.example}" for key in self.keys) + "}"
+        """A map with the keys that it must have, and those of which it must have one."""
+        due = {name for group in self.any_of for name in group}
+        keys = [key for key in self.keys if key.required or (key.name in due and not self.exclusive)] or self.keys
+        return "{" + ", ".join(f"{key.name}: {key.kind.offer}" for key in keys) + "}"
 
     def json_schema(self) -> Json:
         """Return an object that holds these keys and no other; what a method rules out is not in it."""

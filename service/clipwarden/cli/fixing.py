@@ -1,0 +1,238 @@
+"""clipwarden lint --fix: a policy file in, a new version beside it out, with what can be mended without a guess."""
+
+import getpass
+import json
+import shlex
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from clipwarden.cli.changes import show_comparison
+from clipwarden.cli.comparison import compare
+from clipwarden.cli.policyfile import PolicyFile, read_policy
+from clipwarden.engine.snapshot import find_policy
+from clipwarden.errors import ConfigError, FingerprintMismatchError, PolicyError
+from clipwarden.modelfolder.fingerprint import fingerprint
+from clipwarden.modelfolder.load import load_manifest, resolve_model
+from clipwarden.policy.contexts import enforced_anywhere
+from clipwarden.policy.language.learned import PolicyFolder
+from clipwarden.policy.language.load import parse_policy
+from clipwarden.policy.rebinding import Rebinding, rebindings
+from clipwarden.policy.schema import By, ChosenOn, Metadata, Policy
+from clipwarden.policy.shipped import shipped_policies
+from clipwarden.policy.versions import VersionFiles, files_around, plan_restoration, require_restorable
+from clipwarden.terminal import notice, printable
+from clipwarden.textfiles.atomic import write_new
+from clipwarden.textfiles.editing import Entry, edit_maps
+from clipwarden.textfiles.traps import forbidden_character
+from clipwarden.textfiles.values import MAX_TEXT
+
+_BOM = b"\xef\xbb\xbf"
+_REASON = "taken over on trust by lint --fix; the calibration holds"
+_ON_TRUST = (
+    "The numbers are taken on trust: the calibrations still hold, but nobody looked whether these thresholds were "
+    "chosen after them."
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VersionNotes:
+    """What a new version is to say about itself; None takes what `fix_policy` finds.
+
+    Attributes:
+        version: Its `metadata.version`.
+        author: Who wrote it.
+        reason: Why.
+        approved_by: Who else stands for it; None leaves it out.
+    """
+
+    version: str | None = None
+    author: str | None = None
+    reason: str | None = None
+    approved_by: str | None = None
+
+
+def fix_policy(files: Sequence[str], notes: VersionNotes, *, model: str | None, as_json: bool) -> str:
+    """Write a new version of a policy in which thresholds say what they were chosen on, where that is known.
+
+    Args:
+        files: One policy file.
+        notes: About the new version.
+        model: Whose fingerprint counts; None takes that of the policy.
+        as_json: Whether to print one JSON object.
+
+    Returns:
+        The file to go on with: the new one, or the old one where nothing can be mended,
+        or where it breaks a rule, which lint will say.
+
+    Raises:
+        ConfigError: It is no policy file, names no model, or the version cannot be written.
+        FingerprintMismatchError: The model is another than the policy's.
+        OSError: The new file cannot be written.
+    """
+    path = _one_file(files)
+    try:
+        old = read_policy(path)
+    except PolicyError:
+        notice("--fix mends nothing in a file that breaks rules: mend what stands here first, and run it again.")
+        return path
+    mends = rebindings(old.policy, _fingerprint(old, model))
+    done = [mend for mend in mends if mend.digest]
+    for mend in mends:
+        if mend.why_not:
+            notice(printable(f"Not mended: the thresholds of {mend.category}, since {mend.why_not}."))
+    target = _write(old, done, notes) if done else None
+    if as_json:
+        print(json.dumps(_facts(old, target, mends)))  # noqa: T201  results go to stdout
+    elif target is None:
+        notice("There is nothing that --fix may mend; no file was written.")
+    else:
+        _show(old, target, done)
+    return str(target or old.path)
+
+
+def _one_file(files: Sequence[str]) -> str:
+    if len(files) != 1:
+        raise ConfigError("--fix mends one policy file at a time.")
+    path = find_policy(files[0])
+    if path in shipped_policies():
+        raise ConfigError(f"{path} ships with clipwarden. Mend a copy: clipwarden policies {path.stem} > mine.yaml")
+    return str(path)
+
+
+def _fingerprint(old: PolicyFile, model: str | None) -> str:
+    if old.bundle:
+        raise ConfigError(f"{old.path} is a bundle; mend the policy file that it was made from, and compile it again.")
+    given = None if model is None else fingerprint(load_manifest(resolve_model(model)))
+    if given and old.fingerprint not in (None, given):
+        raise FingerprintMismatchError(f"The policy is bound to model {old.fingerprint}; {model} is {given}.")
+    found = given or old.fingerprint
+    if found is None:
+        raise ConfigError("The policy names no model to check its calibrations against. Name one with --model.")
+    return found
+
+
+def _write(old: PolicyFile, done: Sequence[Rebinding], notes: VersionNotes) -> Path:
+    metadata = old.policy.metadata
+    files = files_around(old.path, metadata.version)
+    require_restorable(files)
+    target, version = _target(files, metadata.version, notes.version)
+    names = ", ".join(mend.category for mend in done)
+    told = replace(
+        metadata,
+        version=version,
+        author=_tidy("--author", notes.author or _login()),
+        reason=_tidy("--reason", notes.reason or f"lint --fix: chosen_on written on trust for {names}"),
+        approved_by=None if notes.approved_by is None else _tidy("--approved-by", notes.approved_by),
+    )
+    _require_approval(old.policy, done, told)
+    data = _edited(old, done, told, target)
+    try:
+        write_new(target, data, mode=old.path.stat().st_mode & 0o777)
+    except FileExistsError as exc:
+        raise ConfigError(f"{target} was written meanwhile. Run it again.") from exc
+    return target
+
+
+def _target(files: VersionFiles, present: str | None, wanted: str | None) -> tuple[Path, str]:
+    version = wanted or files.next_version(present)
+    target = files.of(version)
+    if version == present or target.exists() or target.is_symlink():
+        free = files.next_version(version)
+        raise ConfigError(f'There is a version "{version}" already, and none is overwritten. Write --version {free}')
+    return target, version
+
+
+def _edited(old: PolicyFile, done: Sequence[Rebinding], told: Metadata, target: Path) -> bytes:
+    """Put the new entries into the text, and make sure that it says nothing else than before."""
+    data = old.path.read_bytes()
+    names = ("version", "author", "reason", "approved_by")
+    entries = [Entry(path=("metadata",), key=name, value=getattr(told, name)) for name in names]
+    for mend in done:
+        written = {name: str(value) for name, value in asdict(_chosen_on(mend, told)).items() if value is not None}
+        entries.append(Entry(path=("categories", mend.index, "thresholds"), key="chosen_on", value=written))
+    text = edit_maps(data.removeprefix(_BOM).decode(), entries)
+    again = parse_policy(text, file=str(target), learned=PolicyFolder(target.parent)).policy
+    if again != _expected(old.policy, done, told):
+        raise ConfigError(f"{old.path} is laid out in a way that --fix cannot edit. Write it by hand, as lint says.")
+    return (_BOM if data.startswith(_BOM) else b"") + text.encode()
+
+
+def _expected(policy: Policy, done: Sequence[Rebinding], told: Metadata) -> Policy:
+    categories = list(policy.categories)
+    for mend in done:
+        category = categories[mend.index]
+        if category.thresholds:
+            bound = replace(category.thresholds, chosen_on=_chosen_on(mend, told))
+            categories[mend.index] = replace(category, thresholds=bound)
+    return replace(policy, metadata=told, categories=tuple(categories))
+
+
+def _chosen_on(mend: Rebinding, told: Metadata) -> ChosenOn:
+    """Say that people took the numbers over: no tool chose them on these images."""
+    return ChosenOn(digest=mend.digest or "", by=By.HAND, reason=_REASON, approved_by=told.approved_by)
+
+
+def _require_approval(policy: Policy, done: Sequence[Rebinding], told: Metadata) -> None:
+    """Refuse to put numbers in force on one person's trust."""
+    enforced = [mend.category for mend in done if enforced_anywhere(policy.categories[mend.index])]
+    if enforced and told.approved_by is None:
+        message = f"The numbers of {', '.join(enforced)} are taken over on trust, and would be enforced."
+        raise ConfigError(
+            f"{message} Say who else stands for them with --approved-by NAME, or write `mode: shadow` first. Nothing "
+            "was written."
+        )
+    if enforced and told.author and told.approved_by and told.approved_by.casefold() == told.author.casefold():
+        raise ConfigError(
+            f"{told.author} writes this version and cannot be the second person who stands for {', '.join(enforced)}; "
+            "name another with --approved-by, or the author with --author. Nothing was written."
+        )
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError) as exc:  # a container's user may have no name
+        raise ConfigError("Nobody is logged in by name. Say who writes this version with --author.") from exc
+
+
+def _tidy(option: str, text: str) -> str:
+    tidy = " ".join(text.split())
+    if not tidy or len(tidy) > MAX_TEXT or forbidden_character(tidy):
+        raise ConfigError(f"{option} must be a text of 1 to {MAX_TEXT} characters, none of them invisible.")
+    return tidy
+
+
+def _show(old: PolicyFile, target: Path, done: Sequence[Rebinding]) -> None:
+    new = read_policy(str(target))
+    show_comparison(compare(old, new))
+    metadata = new.policy.metadata
+    notice(
+        printable(
+            f"{target} was written by {metadata.author}: `chosen_on` for {', '.join(mend.category for mend in done)}. "
+            f"{_ON_TRUST} Look at what they stop before it goes live:"
+        ),
+        style="green",
+    )
+    files = files_around(old.path, old.policy.metadata.version)
+    _show_command("moderate", "FOLDER", "--policy", str(target), "--explain")
+    _show_command("diff", str(old.path), str(target))
+    try:
+        plan_restoration(files, str(metadata.version))
+    except ConfigError as error:
+        notice(printable(f"Before it can be made live: {error}"), style="yellow")
+    _show_command("restore", str(files.live), str(metadata.version))
+
+
+def _show_command(*words: str) -> None:
+    notice(printable(f"  clipwarden {shlex.join(words)}"), style="bold")
+
+
+def _facts(old: PolicyFile, target: Path | None, mends: Sequence[Rebinding]) -> dict[str, object]:
+    return {
+        "file": str(old.path),
+        "written": str(target) if target else None,
+        "mended": [mend.category for mend in mends if mend.digest],
+        "not_mended": {mend.category: mend.why_not for mend in mends if mend.why_not},
+        "comparison": compare(old, read_policy(str(target))).facts if target else None,
+    }

@@ -1,0 +1,156 @@
+"""A model and a folder of pictures in; what a policy's lines do to them out, as findings beside lint's own."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import asdict, dataclass, field
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipwarden.cli.inputs import Input, find_inputs
+from clipwarden.cli.judges import WORTH_BATCHING
+from clipwarden.cli.loading import progress_bar
+from clipwarden.engine.in_order import in_order
+from clipwarden.engine.linefindings import SHIPPED_ADVICE, line_notes, scale_problems, shipped_pictures
+from clipwarden.engine.pipeline import Pipeline
+from clipwarden.engine.results import EmbeddedImage
+from clipwarden.engine.settings import AT_ONCE, EngineSettings
+from clipwarden.errors import ConfigError, ImageError, Problem, Severity
+from clipwarden.modelfolder.load import Model
+from clipwarden.policy.bundle.compiled import CompiledPolicy
+from clipwarden.scoring.lineuse import Pictures, measure
+from clipwarden.scoring.tables import prepare
+from clipwarden.textfiles.findings import Positions
+from clipwarden.vision.plan import WHOLE
+
+NAMED = 5
+"""Pictures left out that are named; the others are counted."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _LeftOut:
+    """A picture that could not be embedded, and why."""
+
+    name: str
+    error: str
+
+
+@dataclass(kw_only=True, slots=True)
+class _Embedded:
+    """A folder's pictures, while they come.
+
+    Attributes:
+        views: By name, `[V,D]`; equal files once, under the first name.
+        left_out: That cannot be read.
+        copies: Names of those that are, byte by byte, what another is.
+    """
+
+    views: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    left_out: list[_LeftOut] = field(default_factory=list)
+    copies: list[str] = field(default_factory=list)
+    _seen: set[str] = field(default_factory=set)
+
+    def add(self, name: str, result: EmbeddedImage | str) -> None:
+        """Take one picture, or why it cannot be read."""
+        if isinstance(result, str):
+            self.left_out.append(_LeftOut(name=name, error=result))
+            return
+        digest = result.facts.file.sha256 if result.facts.file else name
+        if digest in self._seen:
+            self.copies.append(name)
+        else:
+            self._seen.add(digest)
+            self.views[name] = result.embeddings
+
+
+class Trial:
+    """Tries policies on pictures: what looks wrong of their lines, and a note on each, which nothing fails on.
+
+    Args:
+        model: That embedded the pictures.
+        pictures: To try them on.
+        about_pictures: Notes on the pictures themselves.
+    """
+
+    def __init__(self, model: Model, pictures: Pictures, about_pictures: Sequence[Problem] = ()) -> None:
+        self._model = model
+        self._pictures = pictures
+        self._tried = False
+        self.about_pictures = tuple(about_pictures)
+
+    @property
+    def advice(self) -> str:
+        """What to keep in mind of what was found; empty where there is nothing."""
+        return SHIPPED_ADVICE if self._tried and self._pictures.shipped else ""
+
+    def look(self, compiled: CompiledPolicy, positions: Positions) -> Sequence[Problem]:
+        """Try one policy of the model's."""
+        scale = measure(prepare(compiled), self._pictures)
+        self._tried = self._tried or bool(scale.lines)
+        return (*scale_problems(scale, positions), *line_notes(scale, positions))
+
+
+def trial_on(model: Model, folder: str | None) -> Trial | None:
+    """Find what policies are to be tried on.
+
+    Args:
+        model: Sees.
+        folder: With pictures, folders inside included; None takes the drawings that ship with the model.
+
+    Returns:
+        None where there is neither a folder nor such drawings.
+
+    Raises:
+        ConfigError: The folder holds no picture that can be read.
+    """
+    if folder is None:
+        pictures = shipped_pictures(model)
+        return None if pictures is None else Trial(model, pictures)
+    inputs = find_inputs([folder], recursive=True).inputs
+    embedded = asyncio.run(_embed_all(model, inputs))
+    if not embedded.views:
+        raise ConfigError(f"No picture in {folder} can be read.")
+    return Trial(model, Pictures.of(embedded.views), _about(embedded, folder, len(inputs)))
+
+
+def _about(embedded: _Embedded, folder: str, total: int) -> Sequence[Problem]:
+    note = partial(Problem, file=folder, line=0, column=0, severity=Severity.NOTE)
+    found: list[Problem] = []
+    if left_out := embedded.left_out:
+        named = ", ".join(f"{each.name} ({each.error})" for each in left_out[:NAMED])
+        more = f", and {len(left_out) - NAMED} more" if len(left_out) > NAMED else ""
+        message = f"{len(left_out)} of {total} pictures cannot be read and are left out: {named}{more}."
+        facts: dict[str, object] = {"left_out": [asdict(each) for each in left_out]}
+        found.append(note(message=message, code="pictures-left-out", facts=facts))
+    if copies := embedded.copies:
+        message = f"{len(copies)} of {total} pictures are copies, byte by byte, of others and are not counted again."
+        found.append(note(message=message, code="pictures-copied", facts={"copies": copies}))
+    return found
+
+
+async def _embed_all(model: Model, inputs: Sequence[Input]) -> _Embedded:
+    settings = EngineSettings(max_batch=1 if len(inputs) < WORTH_BATCHING else 0).without_queue_limits()
+    embedded = _Embedded()
+    async with Pipeline(model, settings) as pipeline:
+        one = partial(_embed_one, pipeline, settings.limits.max_bytes)
+        with progress_bar("Embedding pictures") as advance:
+            async with aclosing(in_order(inputs, one, width=AT_ONCE)) as results:
+                number = 0
+                async for name, result in results:
+                    embedded.add(name, result)
+                    number += 1
+                    advance(number, len(inputs))
+    return embedded
+
+
+async def _embed_one(pipeline: Pipeline, max_bytes: int, item: Input) -> tuple[str, EmbeddedImage | str]:
+    """Return a picture's name and what the model sees, or why it sees nothing."""
+    try:
+        data = await asyncio.to_thread(item.read, limit=max_bytes)
+        return item.name, await pipeline.embed(data, WHOLE)
+    except ImageError as error:
+        return item.name, str(error)
+    except OSError as error:
+        return item.name, error.strerror or str(error)

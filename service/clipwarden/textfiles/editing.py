@@ -1,0 +1,163 @@
+"""A YAML text and what maps in it are to hold in, the same text with nothing else changed out.
+
+A library that writes YAML again would fold lines, move comments and choose quotes of its own; whoever reviews a policy
+should see two changed lines where two changed. So text is put in at the marks of PyYAML's parser.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import yaml
+
+from clipwarden.textfiles.findings import Path
+
+_BREAK = re.compile(r"\r\n|\r|\n")
+_COMMA = re.compile(r"\s*,[ \t]*")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """One key of a map, as it is to be.
+
+    Attributes:
+        path: Keys and indices that lead to the map, which is there and holds a key that stays.
+        key: Its name.
+        value: A text, or a map of texts, written in braces; None takes the key out.
+    """
+
+    path: Path
+    key: str
+    value: str | Mapping[str, str] | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Splice:
+    """Text in the place of characters from `start` to `end`."""
+
+    start: int
+    end: int
+    text: str
+
+
+def edit_maps(text: str, entries: Sequence[Entry]) -> str:
+    """Set or delete keys of maps, and leave every other character as it is.
+
+    A new key comes last in its map: on a line of its own in a block map, behind a comma in a flow map.
+
+    Args:
+        text: YAML that `parse_tree` reads without a finding.
+        entries: Each key once.
+
+    Returns:
+        The text, which reads as before but for these keys.
+
+    Raises:
+        KeyError: A path leads to no map.
+    """
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    by_map: dict[Path, list[Entry]] = {}
+    for entry in entries:
+        by_map.setdefault(entry.path, []).append(entry)
+    splices = [splice for path, each in by_map.items() for splice in _Map(text, _find(root, path)).splices(each)]
+    pieces, done = [], 0
+    for splice in sorted(splices, key=lambda each: each.start):  # stable: what is put in at one place keeps its order
+        pieces += [text[done : splice.start], splice.text]
+        done = max(done, splice.end)
+    return "".join([*pieces, text[done:]])
+
+
+def _find(node: yaml.Node | None, path: Path) -> yaml.MappingNode:
+    for part in path:
+        if isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+            node = node.value[part]
+        elif isinstance(node, yaml.MappingNode):
+            node = next((value for key, value in node.value if key.value == part), None)
+    if not isinstance(node, yaml.MappingNode):
+        raise KeyError(path)
+    return node
+
+
+class _Map:
+    """One map of the text."""
+
+    def __init__(self, text: str, node: yaml.MappingNode) -> None:
+        self._text = text
+        self._node = node
+        self._flow = bool(node.flow_style)
+        self._entries: list[tuple[yaml.Node, yaml.Node]] = node.value
+
+    def splices(self, wanted: Sequence[Entry]) -> Iterator[_Splice]:
+        """Yield what turns the map into one that holds what is wanted."""
+        there = {key.value: (key, value) for key, value in self._entries}
+        gone = {entry.key for entry in wanted if entry.value is None}
+        last = next(value for key, value in reversed(self._entries) if key.value not in gone)
+        for entry in wanted:
+            if entry.value is None:
+                if entry.key in there:
+                    yield self._deletion(*there[entry.key])
+            elif entry.key in there:
+                value = there[entry.key][1]
+                yield _Splice(start=_start(value), end=_end(value, self._text), text=self._written(entry.value))
+            else:
+                yield self._insertion(last, f"{self._written_key(entry.key)}: {self._written(entry.value)}")
+
+    def _insertion(self, last: yaml.Node, text: str) -> _Splice:
+        end = _end(last, self._text)
+        if self._flow:
+            return _Splice(start=end, end=end, text=f", {text}")
+        line_end = _line_end(self._text, end)
+        indent = " " * self._node.start_mark.column
+        return _Splice(start=line_end, end=line_end, text=f"{_line_break(self._text)}{indent}{text}")
+
+    def _deletion(self, key: yaml.Node, value: yaml.Node) -> _Splice:
+        start, end = _start(key), _end(value, self._text)
+        if not self._flow:
+            found = _BREAK.match(self._text, _line_end(self._text, end))
+            return _Splice(start=_line_start(self._text, start), end=found.end() if found else len(self._text), text="")
+        if comma := _COMMA.match(self._text, end):
+            return _Splice(start=start, end=comma.end(), text="")
+        # The last entry: with the comma before it, unless a comment lies between.
+        before = next((_end(each, self._text) for _, each in reversed(self._entries) if _start(each) < start), start)
+        alone = _COMMA.sub("", self._text[before:start]).strip() == ""
+        return _Splice(start=before if alone else start, end=end, text="")
+
+    def _written_key(self, key: str) -> str:
+        # JSON is YAML too, and stays JSON.
+        first = self._entries[0][0]
+        return json.dumps(key) if isinstance(first, yaml.ScalarNode) and first.style == '"' else key
+
+    def _written(self, value: str | Mapping[str, str]) -> str:
+        """Write texts in double quotes, which YAML reads as JSON does."""
+        if isinstance(value, str):
+            return json.dumps(value, ensure_ascii=False)
+        return f"{{{', '.join(f'{self._written_key(key)}: {self._written(text)}' for key, text in value.items())}}}"
+
+
+def _start(node: yaml.Node) -> int:
+    return int(node.start_mark.index)
+
+
+def _end(node: yaml.Node, text: str) -> int:
+    """Return where the last character of a value ends, before comments and line breaks that follow it."""
+    if isinstance(node, yaml.CollectionNode) and not node.flow_style:
+        last = node.value[-1]
+        return _end(last[1] if isinstance(last, tuple) else last, text)
+    start = _start(node)
+    return start + len(text[start : node.end_mark.index].rstrip())
+
+
+def _line_end(text: str, index: int) -> int:
+    found = _BREAK.search(text, index)
+    return found.start() if found else len(text)
+
+
+def _line_start(text: str, index: int) -> int:
+    return max(text.rfind("\n", 0, index), text.rfind("\r", 0, index)) + 1
+
+
+def _line_break(text: str) -> str:
+    """Return how the text's own lines end."""
+    found = _BREAK.search(text)
+    return found[0] if found else "\n"
