@@ -207,14 +207,13 @@ def _check_alike(policy: Policy, vectors: NDArray[np.float32], findings: Finding
 
 
 def _check_look_alikes(policy: Policy, vectors: NDArray[np.float32], findings: Findings) -> None:
-    paths = {id(concept): path for path, concept in concepts_with_paths(policy)}
     start = 0
-    for concept in scored_concepts(policy):
+    for path, concept in _scored_with_paths(policy):  # in the order of the rows
         middle = start + len(concept.prompts)
         end = middle + len(concept.negatives)
         cosines = vectors[start:middle] @ vectors[middle:end].T  # [prompts,D] x [D,negatives]
         for prompt, negative in np.argwhere(cosines > LOOK_ALIKE_COSINE):
-            _warn_look_alike(paths[id(concept)], concept, int(prompt), int(negative), findings)
+            _warn_look_alike(path, concept, int(prompt), int(negative), findings)
         start = end
 
 
@@ -229,13 +228,11 @@ def _warn_look_alike(path: Path, concept: Concept, prompt: int, negative: int, f
 
 def _check_twins(policy: Policy, vectors: NDArray[np.float32], findings: Findings) -> None:
     """Warn of prompts that say the same: in one concept the second adds nothing, in two both always fire together."""
-    paths = {id(concept): path for path, concept in concepts_with_paths(policy)}
     prompts: list[_Prompt] = []
     start = 0
-    for concept in scored_concepts(policy):
-        here = (*paths[id(concept)], "prompts")
+    for path, concept in _scored_with_paths(policy):  # in the order of the rows
         prompts += [
-            _Prompt(path=(*here, index), concept=concept, text=prompt.text, row=start + index)
+            _Prompt(path=(*path, "prompts", index), concept=concept, text=prompt.text, row=start + index)
             for index, prompt in enumerate(concept.prompts)
         ]
         start += len(concept.phrases)
