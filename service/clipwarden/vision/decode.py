@@ -111,12 +111,12 @@ def decode_file(
 def _decode(data: bytes, image_format: str, preprocessing: Preprocessing, limits: DecodeLimits) -> DecodedImage:
     sha256 = hashlib.sha256(data).hexdigest()
     structure = read_structure(data, image_format, limits)
-    conversion = AS_STORED if preprocessing.colour == "ignore" else conversion_of(structure.colour)
     with Image.open(io.BytesIO(structure.data), formats=[image_format]) as opened:
         # Again, and now with authority: sniffing may have seen another header than the decoder did.
         check_pixels(opened.size, limits)
         frames_total = _declared_frames(opened) if structure.frames_total is None else structure.frames_total
         size = opened.size
+        conversion = _conversion(opened, structure, image_format, preprocessing)
         may_reduce = image_format == "JPEG" and conversion.after_reduction
         box = _draft(opened, preprocessing) if may_reduce else None
         if structure.first_frame:
@@ -145,6 +145,14 @@ def _decode(data: bytes, image_format: str, preprocessing: Preprocessing, limits
     )
     views = tuple(View(name=name, frame=0, pixels=row) for name, row in zip(names, pixels, strict=True))
     return DecodedImage(facts=facts, pixels=pixels, views=views)
+
+
+def _conversion(
+    image: Image.Image, structure: Structure, image_format: str, preprocessing: Preprocessing
+) -> Conversion:
+    if preprocessing.colour == "ignore":
+        return AS_STORED
+    return conversion_of(structure.colour, image_format=image_format, mode=image.mode)
 
 
 def _colour_flags(conversion: Conversion) -> tuple[str, ...]:

@@ -1,0 +1,337 @@
+"""Bytes of an ICC profile in, the one way from device values to XYZ that browsers take out; None where they take none.
+
+Written after what skcms (Chromium) accepts, so that nothing is applied that a browser ignores, nor the reverse. What is
+accepted there and refused or read otherwise elsewhere is marked as doubtful.
+"""
+
+import math
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipwarden.vision.colour.curves import Curve, Floats, ParametricCurve, SampledCurve
+from clipwarden.vision.colour.spaces import D50, Matrix, MatrixSpace
+from clipwarden.vision.structure import Cicp
+
+# Honest CMYK profiles have 0.5 to 3 MB (those of ECI and of Adobe).
+MAX_PROFILE_BYTES = 4 * 2**20
+
+_HEADER_BYTES, _TAG_BYTES = 132, 12
+_CLASSES = (b"mntr", b"scnr", b"prtr", b"spac")
+_MAJOR_VERSIONS = (2, 4)
+_CHANNELS = {b"GRAY": 1, b"CMYK": 4}
+# skcms allows as much around D50 in the header.
+_WHITE_TOLERANCE = 0.01
+# Of 16-bit tables (ICC.1:2022, 10.10).
+_TABLE_ENTRIES = range(2, 4097)
+_MOST_INPUTS = 4
+# An XYZ of 1.0 is 32,768 of 65,535 (ICC.1:2022, 6.3.4.2).
+_XYZ_SCALE = 65535 / 32768
+_PARAMETERS = (1, 3, 4, 5, 7)
+
+
+class ProfileError(Exception):
+    """The profile is one that no browser applies."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class LutSpace:
+    """A way through a grid of nodes: curves, grid, curves and matrix, curves; each but the last may be missing.
+
+    Attributes:
+        inputs: A curve for each device channel; empty without a grid.
+        grid: Nodes along each channel.
+        nodes: float32 [3, product of `grid`], the last channel fastest.
+        middle: Curves before the matrix; None without a matrix.
+        matrix: [3,4], the last column added.
+        outputs: Curves onto the connection space.
+        lab: Whether that is Lab, else XYZ; under D50.
+        gamut: Linear RGB to XYZ, to whose gamut results are clipped; None without.
+    """
+
+    inputs: tuple[Curve, ...]
+    grid: tuple[int, ...]
+    nodes: Floats
+    middle: tuple[Curve, ...] | None
+    matrix: Matrix | None
+    outputs: tuple[Curve, ...]
+    lab: bool
+    gamut: Matrix | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Profile:
+    """What a profile does.
+
+    Attributes:
+        device: Signature of its colours, such as `RGB `, `GRAY` or `CMYK`.
+        space: The way to XYZ.
+        cicp: Code points that go before it; None without.
+        doubtful: Whether other readers refuse it, or read it otherwise.
+    """
+
+    device: bytes
+    space: MatrixSpace | LutSpace
+    cicp: Cicp | None
+    doubtful: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Lut:
+    """A table as it lies in the profile; `LutSpace` has the parts."""
+
+    inputs: tuple[Curve, ...]
+    outputs: tuple[Curve, ...]
+    grid: tuple[int, ...] = ()
+    nodes: NDArray[np.generic] | None = None
+    middle: tuple[Curve, ...] | None = None
+    matrix: Matrix | None = None
+    odd: bool = False
+
+
+def read_profile(data: bytes) -> Profile:
+    """Read a profile as Chromium does.
+
+    Args:
+        data: Untrusted; what stands behind the declared size is not looked at.
+
+    Returns:
+        What it does.
+
+    Raises:
+        ProfileError: It is broken, too large, or has no way to XYZ.
+    """
+    if len(data) > MAX_PROFILE_BYTES:
+        raise ProfileError(f"more than {MAX_PROFILE_BYTES} bytes")
+    try:
+        return _read(memoryview(data))
+    except struct.error as exc:
+        raise ProfileError("it ends inside a tag") from exc
+
+
+def _read(data: memoryview) -> Profile:
+    size, version, device_class, device, connection = struct.unpack_from(">I4xI4s4s4s", data)
+    signature, tag_count = struct.unpack_from(">4s", data, 36)[0], struct.unpack_from(">I", data, 128)[0]
+    white = np.array(struct.unpack_from(">3i", data, 68)) / 65536
+    if signature != b"acsp" or not _HEADER_BYTES + _TAG_BYTES * tag_count <= size <= len(data):
+        raise ProfileError("no header of a profile")
+    if version >> 24 > max(_MAJOR_VERSIONS) or np.abs(white - D50).max() > _WHITE_TOLERANCE:
+        raise ProfileError("of an unknown version, or not under D50")
+    if connection not in (b"XYZ ", b"Lab "):
+        raise ProfileError("not to XYZ or Lab")
+    tags, repeated = _read_tags(data[:size], tag_count)
+    space, odd = _read_space(tags, device, white, lab=connection == b"Lab ")
+    doubtful = odd or repeated or device_class not in _CLASSES or version >> 24 not in _MAJOR_VERSIONS
+    return Profile(device=device, space=space, cicp=_read_cicp(tags), doubtful=doubtful)
+
+
+def _read_tags(data: memoryview, count: int) -> tuple[dict[bytes, memoryview], bool]:
+    """Return tags by signature, the first of each, and whether any is there twice."""
+    table = np.frombuffer(data, dtype=">u4", count=3 * count, offset=_HEADER_BYTES).reshape(-1, 3).astype(np.int64)
+    if count and ((table[:, 2] < 4).any() or (table[:, 1] + table[:, 2]).max() > len(data)):  # noqa: PLR2004
+        raise ProfileError("a tag lies outside")
+    names, first = np.unique(table[:, 0], return_index=True)
+    tags = {
+        int(name).to_bytes(4, "big"): data[table[row, 1] : table[row, 1] + table[row, 2]]
+        for name, row in zip(names, first, strict=True)
+        if int(name).to_bytes(4, "big") in _READ
+    }
+    return tags, len(names) != count
+
+
+def _read_space(
+    tags: dict[bytes, memoryview], device: bytes, white: NDArray[np.float64], *, lab: bool
+) -> tuple[MatrixSpace | LutSpace, bool]:
+    """Return the way to XYZ and whether it is an odd one. All that is there is read: what is broken breaks the whole."""
+    curves, matrix = _read_matrix(tags, device, white, lab=lab)
+    table = next((tags[name] for name in (b"A2B0", b"A2B1") if name in tags), None)
+    lut = None if table is None else _read_lut(table, b"mAB ", outputs=(3,), lab=lab)
+    back = next((tags[name] for name in (b"B2A0", b"B2A1") if name in tags), None)
+    if back is not None:
+        _read_lut(back, b"mBA ", outputs=(3, 4), lab=lab)
+    if lut is not None:
+        odd = lut.odd or (not lab and lut.matrix is None) or len(lut.inputs) not in (0, _CHANNELS.get(device, 3))
+        return _lut_space(lut, lab=lab, gamut=matrix), odd
+    if curves is None or matrix is None:
+        raise ProfileError("no way to XYZ")
+    return MatrixSpace(curves=curves, to_xyz=matrix), device not in (b"RGB ", b"GRAY")
+
+
+def _lut_space(lut: _Lut, *, lab: bool, gamut: Matrix | None) -> LutSpace:
+    nodes = np.empty((3, 0), dtype=np.float32)
+    if lut.nodes is not None:
+        top = np.float32(np.iinfo(lut.nodes.dtype).max)
+        nodes = np.ascontiguousarray((lut.nodes.reshape(-1, 3) / top).astype(np.float32).T)
+    return LutSpace(
+        inputs=lut.inputs,
+        grid=lut.grid,
+        nodes=nodes,
+        middle=lut.middle,
+        matrix=lut.matrix,
+        outputs=lut.outputs,
+        lab=lab,
+        gamut=gamut,
+    )
+
+
+def _read_matrix(
+    tags: dict[bytes, memoryview], device: bytes, white: NDArray[np.float64], *, lab: bool
+) -> tuple[tuple[Curve, Curve, Curve] | None, Matrix | None]:
+    if device == b"GRAY" and b"kTRC" in tags:
+        curve, _ = _read_curve(tags[b"kTRC"])
+        return (curve, curve, curve), None if lab else np.diag(white)
+    names = (b"rTRC", b"gTRC", b"bTRC")
+    curves = None
+    if all(name in tags for name in names):
+        red, green, blue = (_read_curve(tags[name])[0] for name in names)
+        curves = red, green, blue
+    points = (b"rXYZ", b"gXYZ", b"bXYZ")
+    if not all(name in tags for name in points):
+        return curves, None
+    return curves, np.array([_read_xyz(tags[name]) for name in points]).T
+
+
+def _read_xyz(tag: memoryview) -> tuple[float, float, float]:
+    kind, x, y, z = struct.unpack_from(">4s4x3i", tag)
+    if kind != b"XYZ ":
+        raise ProfileError("a primary is of another type")
+    return x / 65536, y / 65536, z / 65536
+
+
+def _read_cicp(tags: dict[bytes, memoryview]) -> Cicp | None:
+    if b"cicp" not in tags:
+        return None
+    kind, primaries, transfer, matrix, full = struct.unpack_from(">4s4x4B", tags[b"cicp"])
+    if kind != b"cicp":
+        raise ProfileError("its code points are of another type")
+    return Cicp(primaries=primaries, transfer=transfer, matrix=matrix, full_range=full == 1)
+
+
+def _read_curve(data: memoryview) -> tuple[Curve, int]:
+    """Return a curve and how many bytes it takes."""
+    kind = bytes(data[:4])
+    if kind == b"para":
+        return _read_parametric(data)
+    if kind != b"curv":
+        raise ProfileError("a curve is of another type")
+    (count,) = struct.unpack_from(">I", data, 8)
+    end = 12 + 2 * count
+    if end > len(data):
+        raise ProfileError("a curve ends too early")
+    if count == 0:
+        return ParametricCurve(g=1.0), end
+    if count == 1:
+        return ParametricCurve(g=struct.unpack_from(">H", data, 12)[0] / 256), end
+    samples = np.frombuffer(data, dtype=">u2", count=count, offset=12)
+    return SampledCurve(samples=(samples / np.float32(65535)).astype(np.float32)), end
+
+
+def _read_parametric(data: memoryview) -> tuple[Curve, int]:
+    (kind,) = struct.unpack_from(">H", data, 8)
+    if kind >= len(_PARAMETERS):
+        raise ProfileError("an unknown parametric curve")
+    count = _PARAMETERS[kind]
+    g, *rest = (value / 65536 for value in struct.unpack_from(f">{count}i", data, 12))
+    if kind in (1, 2):
+        if rest[0] == 0:
+            raise ProfileError("a parametric curve without a slope")
+        added = rest[2] if kind == 2 else 0.0  # noqa: PLR2004
+        rest = [rest[0], rest[1], 0.0, -rest[1] / rest[0], added, added]
+    curve = ParametricCurve(**dict(zip("gabcdef", (g, *rest), strict=False)))
+    sound = min(curve.a, curve.c, curve.d, curve.g) >= 0 and curve.a * curve.d + curve.b >= -_ROUNDING
+    if not sound:
+        raise ProfileError("a parametric curve of no real numbers")
+    return curve, 12 + 4 * count
+
+
+# -b / a * a + b is zero, but for the last bits.
+_ROUNDING = 1e-9
+
+
+def _read_lut(tag: memoryview, newer: bytes, *, outputs: tuple[int, ...], lab: bool) -> _Lut:
+    kind, inputs, results = struct.unpack_from(">4s4xBB", tag)
+    inward = newer == b"mBA "
+    # The connection space has three channels.
+    if results not in outputs or not (inputs == 3 if inward else inputs <= _MOST_INPUTS):  # noqa: PLR2004
+        raise ProfileError("a table of other channels")
+    if kind == newer:
+        return _read_newer_lut(tag, inputs, results, inward=inward, lab=lab)
+    if kind not in (b"mft1", b"mft2") or inputs == 0:
+        raise ProfileError("a table of another type")
+    return _read_older_lut(tag, kind, inputs, results)
+
+
+def _read_older_lut(tag: memoryview, kind: bytes, inputs: int, results: int) -> _Lut:
+    """Read `lut8Type` or `lut16Type` (ICC.1:2022, 10.10 and 10.11)."""
+    (side,) = struct.unpack_from(">B", tag, 10)
+    dtype, start, first, last = np.dtype(np.uint8), 48, 256, 256
+    if kind == b"mft2":
+        dtype, start = np.dtype(">u2"), 52
+        first, last = struct.unpack_from(">HH", tag, 48)
+    matrix = np.array(struct.unpack_from(">9i", tag, 12)).reshape(3, 3) / 65536
+    if side < 2 or first not in _TABLE_ENTRIES or last not in _TABLE_ENTRIES:  # noqa: PLR2004
+        raise ProfileError("a table without room between its nodes")
+    counts = inputs * first, side**inputs * results, results * last
+    if start + sum(counts) * dtype.itemsize > len(tag):
+        raise ProfileError("a table ends too early")
+    values = np.frombuffer(tag, dtype=dtype, count=sum(counts), offset=start)
+    before, nodes, after = np.split(values, np.cumsum(counts)[:2])
+    return _Lut(
+        inputs=tuple(_sampled(row) for row in before.reshape(inputs, -1)),
+        outputs=tuple(_sampled(row) for row in after.reshape(results, -1)),
+        grid=(side,) * inputs,
+        nodes=nodes,
+        odd=bool(np.abs(matrix - np.eye(3)).max() > 0),
+    )
+
+
+def _sampled(samples: NDArray[np.generic]) -> Curve:
+    top = np.float32(np.iinfo(samples.dtype).max)
+    return SampledCurve(samples=(samples / top).astype(np.float32))
+
+
+def _read_newer_lut(tag: memoryview, inputs: int, results: int, *, inward: bool, lab: bool) -> _Lut:
+    """Read `lutAToBType`, or `lutBToAType`, whose stages stand the other way round (ICC.1:2022, 10.12 and 10.13)."""
+    b_at, matrix_at, m_at, grid_at, a_at = struct.unpack_from(">5I", tag, 12)
+    if b_at == 0 or bool(m_at) != bool(matrix_at) or bool(a_at) != bool(grid_at):
+        raise ProfileError("a table whose stages are not all there")
+    b_curves = tuple(_read_curves(tag, b_at, 3))
+    middle, matrix = None, None
+    if m_at:
+        middle = tuple(_read_curves(tag, m_at, 3))
+        numbers = np.array(struct.unpack_from(">12i", tag, matrix_at)) / 65536
+        matrix = np.concatenate([numbers[:9].reshape(3, 3), numbers[9:].reshape(3, 1)], axis=1)
+        matrix = matrix if lab else matrix * _XYZ_SCALE
+    if not a_at:
+        if inputs != results:
+            raise ProfileError("a table without nodes between other channels")
+        return _Lut(inputs=(), outputs=b_curves, middle=middle, matrix=matrix)
+    a_curves = tuple(_read_curves(tag, a_at, results if inward else inputs))
+    grid, nodes = _read_nodes(tag, grid_at, inputs, results)
+    return _Lut(inputs=a_curves, outputs=b_curves, grid=grid, nodes=nodes, middle=middle, matrix=matrix)
+
+
+def _read_nodes(tag: memoryview, start: int, inputs: int, results: int) -> tuple[tuple[int, ...], NDArray[np.generic]]:
+    grid = struct.unpack_from(f">{inputs}B", tag, start)
+    (width,) = struct.unpack_from(">B", tag, start + 16)
+    if width not in (1, 2) or any(side < 2 for side in grid):  # noqa: PLR2004
+        raise ProfileError("a table without room between its nodes")
+    dtype, count = np.dtype(">u2" if width == 2 else np.uint8), math.prod(grid) * results  # noqa: PLR2004
+    if start + 20 + count * width > len(tag):
+        raise ProfileError("a table ends too early")
+    return grid, np.frombuffer(tag, dtype=dtype, count=count, offset=start + 20)
+
+
+def _read_curves(tag: memoryview, start: int, count: int) -> Iterator[Curve]:
+    for _ in range(count):
+        curve, size = _read_curve(tag[start:])
+        yield curve
+        start += size + 3 & ~3
+
+
+_READ = frozenset(
+    {b"kTRC", b"rTRC", b"gTRC", b"bTRC", b"rXYZ", b"gXYZ", b"bXYZ", b"A2B0", b"A2B1", b"B2A0", b"B2A1", b"cicp"}
+)
