@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from clipwarden.vision.colour import ViewName
+from clipwarden.vision.views import ViewName
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,18 +50,22 @@ class ImageFacts:
         file: None where only embeddings were kept.
         frames_total: Frames or pages; counting stops at `MAX_FRAMES_COUNTED`.
         frames_judged: How many of them were looked at.
-        degraded: Any of NEAR_UNIFORM, BLURRED, NOISY, TINY.
+        degraded: Any of NEAR_UNIFORM, BLURRED, NOISY, TINY, COLOUR_UNCERTAIN.
+        share_shown: Share of the picture's rows that the file holds, in (0, 1].
+        hdr: Whether the picture's range is beyond what was judged.
     """
 
     file: FileFacts | None = None
     frames_total: int = 1
     frames_judged: int = 1
     degraded: tuple[str, ...] = ()
+    share_shown: float = 1.0
+    hdr: bool = False
 
     @property
     def partial(self) -> bool:
         """Whether something of the image was not looked at."""
-        return self.frames_judged < self.frames_total
+        return self.frames_judged < self.frames_total or self.share_shown < 1 or self.hdr
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
