@@ -9,6 +9,7 @@ from PIL import Image
 from clipwarden.vision.colour.cache import BoundedCache
 from clipwarden.vision.colour.icc import LutSpace, Profile, ProfileError, read_profile
 from clipwarden.vision.colour.images import ImageConverter
+from clipwarden.vision.colour.inks import without_black
 from clipwarden.vision.colour.spaces import HLG, PQ, MatrixSpace, cicp_space, gamma_space, grey_to_rgb
 from clipwarden.vision.colour.tameness import is_srgb, is_tame
 from clipwarden.vision.structure import ColourTags
@@ -39,7 +40,7 @@ AS_STORED = Conversion()
 _UNCERTAIN = Conversion(uncertain=True)
 
 # A build is a few kilobytes for a matrix; for the largest profile 16 MiB of nodes.
-_CACHE = BoundedCache[Conversion](entries=64, bytes=64 * 2**20)
+_CACHE = BoundedCache[Conversion | None](entries=64, bytes=64 * 2**20)
 
 _GREY_MODES = ("1", "L", "LA", "La", "I", "F")
 
@@ -91,24 +92,31 @@ def _of_gamma(tags: ColourTags, mode: str) -> Conversion:
     if space is None or _device(mode) == b"CMYK":
         return AS_STORED
     key = repr((tags.gamma, tags.chromaticities, _device(mode)))
-    return _CACHE.get(key, lambda: (_conversion(space, mode), 0))
+    return _CACHE.get(key, lambda: (_conversion(space, mode), 0)) or AS_STORED
 
 
 def _of_profile(tags: ColourTags, image_format: str, mode: str) -> Conversion | None:
     data = tags.icc
     assert data is not None  # noqa: S101
     key = repr((hashlib.sha256(data).digest(), _device(mode), image_format))
-    found = _CACHE.get(key, lambda: (_built(data, image_format, mode), 8 * len(data)))
-    return None if found is _UNCERTAIN else found
+    return _CACHE.get(key, lambda: (_built(data, image_format, mode), 8 * len(data)))
 
 
-def _built(data: bytes, image_format: str, mode: str) -> Conversion:
+def _built(data: bytes, image_format: str, mode: str) -> Conversion | None:
     try:
         profile = read_profile(data)
     except ProfileError:
-        return _UNCERTAIN
+        return None
     if not _fits(profile, image_format, mode):
+        # A sound profile that does not fit ends the search; a broken one does not.
         return _UNCERTAIN
+    if profile.device == b"CMYK" and image_format == "JPEG":
+        # What Chromium does: inks to RGB first, as without a profile, then back to inks that know no black.
+        return Conversion(
+            convert=_rgb_first(ImageConverter(without_black(profile.space), inks=True)),
+            after_reduction=False,
+            uncertain=profile.doubtful,
+        )
     built = _conversion(profile.space, mode)
     if profile.cicp is not None and profile.cicp.matrix == 0 and profile.cicp.full_range:
         if profile.cicp.transfer in (PQ, HLG):
@@ -140,6 +148,8 @@ def _conversion(space: MatrixSpace | LutSpace, mode: str) -> Conversion:
         matrix = grey_to_rgb(matrix)
     if matrix is not None and is_srgb(matrix):
         return AS_STORED
-    return Conversion(
-        convert=ImageConverter(space).convert, after_reduction=matrix is not None and is_tame(matrix)
-    )
+    return Conversion(convert=ImageConverter(space).convert, after_reduction=matrix is not None and is_tame(matrix))
+
+
+def _rgb_first(converter: ImageConverter) -> Convert:
+    return lambda image: converter.convert(image if image.mode == "RGB" else image.convert("RGB"))

@@ -54,7 +54,8 @@ class ParametricCurve:
         with np.errstate(over="ignore"):
             power = np.maximum(self.a * size + self.b, 0) ** self.g + self.e
         result = np.where(size < self.d, self.c * size + self.f, power)
-        return np.copysign(np.nan_to_num(result, posinf=_HUGE), values * result).astype(np.float32)
+        signed: Floats = (np.sign(values) * result).clip(-_HUGE, _HUGE).astype(np.float32)
+        return signed
 
 
 # What a hostile exponent reaches stays a number that can be multiplied.

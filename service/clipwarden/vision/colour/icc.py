@@ -8,6 +8,7 @@ import math
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,8 @@ from clipwarden.vision.structure import Cicp
 
 # Honest CMYK profiles have 0.5 to 3 MB (those of ECI and of Adobe).
 MAX_PROFILE_BYTES = 4 * 2**20
+
+Integers = NDArray[np.unsignedinteger[Any]]
 
 _HEADER_BYTES, _TAG_BYTES = 132, 12
 _CLASSES = (b"mntr", b"scnr", b"prtr", b"spac")
@@ -86,7 +89,7 @@ class _Lut:
     inputs: tuple[Curve, ...]
     outputs: tuple[Curve, ...]
     grid: tuple[int, ...] = ()
-    nodes: NDArray[np.generic] | None = None
+    nodes: Integers | None = None
     middle: tuple[Curve, ...] | None = None
     matrix: Matrix | None = None
     odd: bool = False
@@ -267,6 +270,7 @@ def _read_lut(tag: memoryview, newer: bytes, *, outputs: tuple[int, ...], lab: b
 def _read_older_lut(tag: memoryview, kind: bytes, inputs: int, results: int) -> _Lut:
     """Read `lut8Type` or `lut16Type` (ICC.1:2022, 10.10 and 10.11)."""
     (side,) = struct.unpack_from(">B", tag, 10)
+    dtype: np.dtype[np.unsignedinteger[Any]]
     dtype, start, first, last = np.dtype(np.uint8), 48, 256, 256
     if kind == b"mft2":
         dtype, start = np.dtype(">u2"), 52
@@ -288,7 +292,7 @@ def _read_older_lut(tag: memoryview, kind: bytes, inputs: int, results: int) -> 
     )
 
 
-def _sampled(samples: NDArray[np.generic]) -> Curve:
+def _sampled(samples: Integers) -> Curve:
     top = np.float32(np.iinfo(samples.dtype).max)
     return SampledCurve(samples=(samples / top).astype(np.float32))
 
@@ -314,7 +318,7 @@ def _read_newer_lut(tag: memoryview, inputs: int, results: int, *, inward: bool,
     return _Lut(inputs=a_curves, outputs=b_curves, grid=grid, nodes=nodes, middle=middle, matrix=matrix)
 
 
-def _read_nodes(tag: memoryview, start: int, inputs: int, results: int) -> tuple[tuple[int, ...], NDArray[np.generic]]:
+def _read_nodes(tag: memoryview, start: int, inputs: int, results: int) -> tuple[tuple[int, ...], Integers]:
     grid = struct.unpack_from(f">{inputs}B", tag, start)
     (width,) = struct.unpack_from(">B", tag, start + 16)
     if width not in (1, 2) or any(side < 2 for side in grid):  # noqa: PLR2004

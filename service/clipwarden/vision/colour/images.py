@@ -16,17 +16,27 @@ _STRIPE_PIXELS = 2**18
 class ImageConverter:
     """Images of one colour space to sRGB; safe to use from many threads, which convert at once."""
 
-    def __init__(self, space: MatrixSpace | LutSpace) -> None:
+    def __init__(self, space: MatrixSpace | LutSpace, *, inks: bool = False) -> None:
+        """Prepare for images of a space; `inks` as `Converter` has it."""
         self._space = space
-        self._exact = Converter(space)
+        self._exact = Converter(space, inks=inks)
+        self._may_transform = isinstance(space, MatrixSpace) and not inks
 
     @cached_property
     def _transform(self) -> ImageCms.ImageCmsTransform | None:
-        return build_transform(self._space, "RGB") if isinstance(self._space, MatrixSpace) else None
+        return (
+            build_transform(self._space, "RGB")
+            if isinstance(self._space, MatrixSpace) and self._may_transform
+            else None
+        )
 
     @cached_property
     def _alpha_transform(self) -> ImageCms.ImageCmsTransform | None:
-        return build_transform(self._space, "RGBA") if isinstance(self._space, MatrixSpace) else None
+        return (
+            build_transform(self._space, "RGBA")
+            if isinstance(self._space, MatrixSpace) and self._may_transform
+            else None
+        )
 
     def convert(self, image: Image.Image) -> Image.Image:
         """Convert an image; takes 4 bytes a pixel for the result, and a few MiB.

@@ -7,7 +7,7 @@ from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms
+from PIL import ImageCms
 
 from clipwarden.vision.colour.curves import Curve, Floats, encode_srgb
 from clipwarden.vision.colour.icc import LutSpace
@@ -25,11 +25,18 @@ _D50 = D50.astype(np.float32)
 class Converter:
     """Pixels of one colour space to sRGB, exactly as the space's stages say; safe to use from many threads."""
 
-    def __init__(self, space: MatrixSpace | LutSpace) -> None:
+    def __init__(self, space: MatrixSpace | LutSpace, *, inks: bool = False) -> None:
+        """Prepare for pixels of light, or of the inks that take it away.
+
+        Args:
+            space: The pixels'.
+            inks: Whether it is of inks while pixels are RGB: red is what cyan leaves, and there is no black.
+        """
         self._space = space
         first = space.curves if isinstance(space, MatrixSpace) else space.inputs
+        self._levels = 1 - _LEVELS if inks else _LEVELS
         # What the first stage makes of the 256 levels there are.
-        self._first = [curve(_LEVELS) for curve in first]
+        self._first = [curve(self._levels) for curve in first]
 
     def convert(self, pixels: Levels) -> Levels:
         """Convert pixels, a band at a time.
@@ -57,7 +64,7 @@ class Converter:
             at = [table.take(_channel(pixels, index)) for index, table in enumerate(self._first)]
             values = _interpolate(space, at)
         else:
-            values = np.stack([_LEVELS.take(_channel(pixels, index)) for index in range(3)])
+            values = np.stack([self._levels.take(_channel(pixels, index)) for index in range(3)])
         xyz = _after_grid(space, values)
         if space.gamut is not None:
             xyz = _clip_to(space.gamut, xyz)
@@ -115,7 +122,9 @@ def _lab_to_xyz(values: Floats) -> Floats:
     y = (lightness + 16) / 116
     root = np.stack([y + a / 500, y, y - b / 200])
     cube = root**3
-    return np.where(cube > 0.008856, cube, (root - np.float32(16 / 116)) / np.float32(7.787)) * _D50[:, None]  # noqa: PLR2004
+    ratio = np.where(cube > 0.008856, cube, (root - np.float32(16 / 116)) / np.float32(7.787))  # noqa: PLR2004
+    xyz: Floats = ratio * _D50[:, None]
+    return xyz
 
 
 def _clip_to(gamut: Matrix, xyz: Floats) -> Floats:
@@ -149,7 +158,7 @@ _MOST_MIXING = 4.0
 
 
 def _write_profile(tables: Floats, to_xyz: Matrix) -> bytes:
-    """Write a version 2 RGB display profile: three curves of 256 samples [3,256], three primaries (columns of [3,3])."""
+    """Write a version 2 display profile: curves of 256 samples [3,256], primaries as columns of [3,3]."""
     bodies = {name: _xyz(column) for name, column in zip((b"rXYZ", b"gXYZ", b"bXYZ"), to_xyz.T, strict=True)}
     for name, table in zip((b"rTRC", b"gTRC", b"bTRC"), tables, strict=True):
         bodies[name] = b"curv" + bytes(4) + struct.pack(">I", 256) + (table * 65535).round().astype(">u2").tobytes()

@@ -40,19 +40,20 @@ _PRIMARIES = {
     12: Chromaticities(white=_D65, red=(0.680, 0.320), green=(0.265, 0.690), blue=(0.150, 0.060)),
     22: Chromaticities(white=_D65, red=(0.630, 0.340), green=(0.295, 0.605), blue=(0.155, 0.077)),
 }
-_BT709 = ParametricCurve(g=1 / 0.45, a=1 / 1.0993, b=0.0993 / 1.0993, c=1 / 4.5, d=4.5 * 0.018054)
+# What a camera encodes with is not what a screen decodes with: browsers take ITU-R BT.1886, as television does.
+_BT1886 = ParametricCurve(g=2.4)
 # ITU-T H.273, table 3.
 _TRANSFERS: dict[int, Curve] = {
-    1: _BT709,
+    1: _BT1886,
     4: ParametricCurve(g=2.2),
     5: ParametricCurve(g=2.8),
-    6: _BT709,
+    6: _BT1886,
     7: ParametricCurve(g=1 / 0.45, a=1 / 1.1116, b=0.1116 / 1.1116, c=1 / 4.0, d=4 * 0.0228),
     8: IDENTITY,
-    11: _BT709,
+    11: _BT1886,
     13: SRGB,
-    14: _BT709,
-    15: _BT709,
+    14: _BT1886,
+    15: _BT1886,
     17: ParametricCurve(g=2.6, a=(52.37 / 48) ** (1 / 2.6)),
 }
 PQ, HLG = 16, 18

@@ -1,4 +1,4 @@
-"""A colour space of matrix and curves in, how far it is from sRGB out: the same, near enough to reduce first, or not."""
+"""A space of matrix and curves in, how far it is from sRGB out: the same, near enough to reduce first, or not."""
 
 import numpy as np
 
@@ -25,7 +25,7 @@ def is_tame(space: MatrixSpace) -> bool:
 
 
 def _is_within(space: MatrixSpace, levels: float, mixing: float) -> bool:
-    """Whether curves rise at all 256 inputs, displayed `levels` of 255 from the stored ones at most, and colours mix so.
+    """Whether curves rise at all 256 inputs, within `levels` of 255 of what is stored, and colours mix so little.
 
     Mixing is the largest coefficient that differs from the identity's, linear RGB to linear sRGB.
     """
