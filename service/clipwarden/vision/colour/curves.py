@@ -26,6 +26,7 @@ class SampledCurve:
     samples: Floats
 
     def __call__(self, values: Floats) -> Floats:
+        """Compute it; outside 0-1 it stays what it is at the ends."""
         last = len(self.samples) - 1
         position = np.clip(values, 0, 1) * np.float32(last)
         below = np.minimum(position.astype(np.intp), last - 1)
@@ -47,14 +48,14 @@ class ParametricCurve:
     f: float = 0.0
 
     def __call__(self, values: Floats) -> Floats:
+        """Compute it; odd around zero, as skcms has it: between stages values may leave 0-1."""
         if self == IDENTITY:
             return values
-        # Odd around zero, as skcms has it: between stages values may leave 0-1.
         size = np.abs(values)
         with np.errstate(over="ignore"):
             power = np.maximum(self.a * size + self.b, 0) ** self.g + self.e
         result = np.where(size < self.d, self.c * size + self.f, power)
-        signed: Floats = (np.sign(values) * result).clip(-_HUGE, _HUGE).astype(np.float32)
+        signed: Floats = (np.where(values < 0, -result, result)).clip(-_HUGE, _HUGE).astype(np.float32)
         return signed
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipwarden.vision.colour.curves import Curve, Floats, ParametricCurve, SampledCurve
+from clipwarden.vision.colour.othertags import OTHER_TAGS, ProfileError, check_other_tags
 from clipwarden.vision.colour.spaces import D50, Matrix, MatrixSpace
 from clipwarden.vision.structure import Cicp
 
@@ -22,9 +23,15 @@ MAX_PROFILE_BYTES = 4 * 2**20
 
 Integers = NDArray[np.unsignedinteger[Any]]
 
-_HEADER_BYTES, _TAG_BYTES = 132, 12
-_CLASSES = (b"mntr", b"scnr", b"prtr", b"spac")
-_MAJOR_VERSIONS = (2, 4)
+_HEADER_BYTES, _TAG_BYTES, _LEAST_TAG = 132, 12, 4
+_CLASSES = (b"mntr", b"scnr", b"prtr", b"spac", b"link", b"abst", b"nmcl")
+# Whose profiles belong into no picture; Chromium does not ask.
+_ODD_CLASSES = (b"link", b"abst", b"nmcl")
+_MAJOR_VERSIONS, _ODD_VERSION = (2, 3, 4), 3
+_DEVICES = (b"RGB ", b"GRAY", b"CMYK", b"Lab ", b"XYZ ", b"Luv ", b"Yxy ", b"HSV ", b"HLS ", b"CMY ", b"3CLR", b"4CLR")
+_INWARD, _OUTWARD = (b"A2B0", b"A2B1", b"A2B2"), (b"B2A0", b"B2A1", b"B2A2")
+# Chromium refuses a profile with a longer curve; honest ones have 4,096 at most.
+_MOST_SAMPLES = 40_000
 _CHANNELS = {b"GRAY": 1, b"CMYK": 4}
 # skcms allows as much around D50 in the header.
 _WHITE_TOLERANCE = 0.01
@@ -34,10 +41,6 @@ _MOST_INPUTS = 4
 # An XYZ of 1.0 is 32,768 of 65,535 (ICC.1:2022, 6.3.4.2).
 _XYZ_SCALE = 65535 / 32768
 _PARAMETERS = (1, 3, 4, 5, 7)
-
-
-class ProfileError(Exception):
-    """The profile is one that no browser applies."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -99,7 +102,7 @@ def read_profile(data: bytes) -> Profile:
     """Read a profile as Chromium does.
 
     Args:
-        data: Untrusted; what stands behind the declared size is not looked at.
+        data: Untrusted.
 
     Returns:
         What it does.
@@ -117,50 +120,54 @@ def read_profile(data: bytes) -> Profile:
 
 def _read(data: memoryview) -> Profile:
     size, version, device_class, device, connection = struct.unpack_from(">I4xI4s4s4s", data)
-    signature, tag_count = struct.unpack_from(">4s", data, 36)[0], struct.unpack_from(">I", data, 128)[0]
+    (signature,), (tag_count,) = struct.unpack_from(">4s", data, 36), struct.unpack_from(">I", data, 128)
     white = np.array(struct.unpack_from(">3i", data, 68)) / 65536
-    if signature != b"acsp" or not _HEADER_BYTES + _TAG_BYTES * tag_count <= size <= len(data):
+    if signature != b"acsp" or _HEADER_BYTES + _TAG_BYTES * tag_count > len(data):
         raise ProfileError("no header of a profile")
-    if version >> 24 > max(_MAJOR_VERSIONS) or np.abs(white - D50).max() > _WHITE_TOLERANCE:
-        raise ProfileError("of an unknown version, or not under D50")
+    if version >> 24 not in _MAJOR_VERSIONS or device_class not in _CLASSES or device not in _DEVICES:
+        raise ProfileError("of an unknown version, class or colour space")
     if connection not in (b"XYZ ", b"Lab "):
         raise ProfileError("not to XYZ or Lab")
-    tags, repeated = _read_tags(data[:size], tag_count)
-    space, odd = _read_space(tags, device, white, lab=connection == b"Lab ")
-    doubtful = odd or repeated or device_class not in _CLASSES or version >> 24 not in _MAJOR_VERSIONS
-    return Profile(device=device, space=space, cicp=_read_cicp(tags), doubtful=doubtful)
+    tags, odd_tags = _read_tags(data, tag_count, size)
+    check_other_tags(tags)
+    space, odd_space = _read_space(tags, device, lab=connection == b"Lab ")
+    odd = version >> 24 == _ODD_VERSION or device_class in _ODD_CLASSES or np.abs(white - D50).max() > _WHITE_TOLERANCE
+    cicp = _read_cicp(tags) if device == b"RGB " and device_class in (b"mntr", b"scnr") else None
+    return Profile(device=device, space=space, cicp=cicp, doubtful=bool(odd or odd_tags or odd_space))
 
 
-def _read_tags(data: memoryview, count: int) -> tuple[dict[bytes, memoryview], bool]:
-    """Return tags by signature, the first of each, and whether any is there twice."""
+def _read_tags(data: memoryview, count: int, size: int) -> tuple[dict[bytes, memoryview], bool]:
+    """Return tags by signature, the last of each, and whether skcms takes another or none."""
     table = np.frombuffer(data, dtype=">u4", count=3 * count, offset=_HEADER_BYTES).reshape(-1, 3).astype(np.int64)
-    if count and ((table[:, 2] < 4).any() or (table[:, 1] + table[:, 2]).max() > len(data)):  # noqa: PLR2004
-        raise ProfileError("a tag lies outside")
-    names, first = np.unique(table[:, 0], return_index=True)
-    tags = {
-        int(name).to_bytes(4, "big"): data[table[row, 1] : table[row, 1] + table[row, 2]]
-        for name, row in zip(names, first, strict=True)
-        if int(name).to_bytes(4, "big") in _READ
-    }
-    return tags, len(names) != count
+    ends = table[:, 1] + table[:, 2]
+    odd = not _HEADER_BYTES + _TAG_BYTES * count <= size <= len(data)
+    odd = odd or bool(count and ((table[:, 2] < _LEAST_TAG).any() or ends.max() > size))
+    names, from_end = np.unique(table[::-1, 0], return_index=True)
+    tags = {}
+    for name, row in zip(names, count - 1 - from_end, strict=True):
+        signature = int(name).to_bytes(4, "big")
+        if signature in _READ or signature in OTHER_TAGS:
+            if ends[row] > len(data):
+                raise ProfileError("a tag lies outside")
+            tags[signature] = data[table[row, 1] : ends[row]]
+    return tags, odd or len(names) != count
 
 
-def _read_space(
-    tags: dict[bytes, memoryview], device: bytes, white: NDArray[np.float64], *, lab: bool
-) -> tuple[MatrixSpace | LutSpace, bool]:
-    """Return the way to XYZ and whether it is an odd one. All that is there is read: what is broken breaks the whole."""
-    curves, matrix = _read_matrix(tags, device, white, lab=lab)
-    table = next((tags[name] for name in (b"A2B0", b"A2B1") if name in tags), None)
-    lut = None if table is None else _read_lut(table, b"mAB ", outputs=(3,), lab=lab)
-    back = next((tags[name] for name in (b"B2A0", b"B2A1") if name in tags), None)
-    if back is not None:
-        _read_lut(back, b"mBA ", outputs=(3, 4), lab=lab)
-    if lut is not None:
+def _read_space(tags: dict[bytes, memoryview], device: bytes, *, lab: bool) -> tuple[MatrixSpace | LutSpace, bool]:
+    """Return the way to XYZ and whether it is an odd one. All is read: what is broken breaks the whole."""
+    curves, matrix = _read_matrix(tags, device, lab=lab)
+    tables = [_read_lut(tags[name], outputs=(3,), lab=lab) for name in _INWARD if name in tags]
+    for name in _OUTWARD:
+        if name in tags:
+            _read_lut(tags[name], outputs=(3, 4), lab=lab)
+    if tables:
+        lut = tables[0]
         odd = lut.odd or (not lab and lut.matrix is None) or len(lut.inputs) not in (0, _CHANNELS.get(device, 3))
+        odd = odd or (b"A2B0" not in tags and b"A2B1" not in tags)
         return _lut_space(lut, lab=lab, gamut=matrix), odd
     if curves is None or matrix is None:
         raise ProfileError("no way to XYZ")
-    return MatrixSpace(curves=curves, to_xyz=matrix), device not in (b"RGB ", b"GRAY")
+    return MatrixSpace(curves=curves, to_xyz=matrix), False
 
 
 def _lut_space(lut: _Lut, *, lab: bool, gamut: Matrix | None) -> LutSpace:
@@ -181,11 +188,13 @@ def _lut_space(lut: _Lut, *, lab: bool, gamut: Matrix | None) -> LutSpace:
 
 
 def _read_matrix(
-    tags: dict[bytes, memoryview], device: bytes, white: NDArray[np.float64], *, lab: bool
+    tags: dict[bytes, memoryview], device: bytes, *, lab: bool
 ) -> tuple[tuple[Curve, Curve, Curve] | None, Matrix | None]:
     if device == b"GRAY" and b"kTRC" in tags:
         curve, _ = _read_curve(tags[b"kTRC"])
-        return (curve, curve, curve), None if lab else np.diag(white)
+        return (curve, curve, curve), None if lab else np.diag(D50)
+    if device != b"RGB ":
+        return None, None
     names = (b"rTRC", b"gTRC", b"bTRC")
     curves = None
     if all(name in tags for name in names):
@@ -222,8 +231,8 @@ def _read_curve(data: memoryview) -> tuple[Curve, int]:
         raise ProfileError("a curve is of another type")
     (count,) = struct.unpack_from(">I", data, 8)
     end = 12 + 2 * count
-    if end > len(data):
-        raise ProfileError("a curve ends too early")
+    if end > len(data) or count > _MOST_SAMPLES:
+        raise ProfileError("a curve ends too early, or is too long")
     if count == 0:
         return ParametricCurve(g=1.0), end
     if count == 1:
@@ -254,14 +263,15 @@ def _read_parametric(data: memoryview) -> tuple[Curve, int]:
 _ROUNDING = 1e-9
 
 
-def _read_lut(tag: memoryview, newer: bytes, *, outputs: tuple[int, ...], lab: bool) -> _Lut:
+def _read_lut(tag: memoryview, *, outputs: tuple[int, ...], lab: bool) -> _Lut:
     kind, inputs, results = struct.unpack_from(">4s4xBB", tag)
-    inward = newer == b"mBA "
+    outward = outputs != (3,)
+    newer = b"mBA " if outward else b"mAB "
     # The connection space has three channels.
-    if results not in outputs or not (inputs == 3 if inward else inputs <= _MOST_INPUTS):  # noqa: PLR2004
+    if results not in outputs or not (inputs == 3 if outward else inputs <= _MOST_INPUTS):  # noqa: PLR2004
         raise ProfileError("a table of other channels")
     if kind == newer:
-        return _read_newer_lut(tag, inputs, results, inward=inward, lab=lab)
+        return _read_newer_lut(tag, inputs, results, outward=outward, lab=lab)
     if kind not in (b"mft1", b"mft2") or inputs == 0:
         raise ProfileError("a table of another type")
     return _read_older_lut(tag, kind, inputs, results)
@@ -297,7 +307,7 @@ def _sampled(samples: Integers) -> Curve:
     return SampledCurve(samples=(samples / top).astype(np.float32))
 
 
-def _read_newer_lut(tag: memoryview, inputs: int, results: int, *, inward: bool, lab: bool) -> _Lut:
+def _read_newer_lut(tag: memoryview, inputs: int, results: int, *, outward: bool, lab: bool) -> _Lut:
     """Read `lutAToBType`, or `lutBToAType`, whose stages stand the other way round (ICC.1:2022, 10.12 and 10.13)."""
     b_at, matrix_at, m_at, grid_at, a_at = struct.unpack_from(">5I", tag, 12)
     if b_at == 0 or bool(m_at) != bool(matrix_at) or bool(a_at) != bool(grid_at):
@@ -313,7 +323,7 @@ def _read_newer_lut(tag: memoryview, inputs: int, results: int, *, inward: bool,
         if inputs != results:
             raise ProfileError("a table without nodes between other channels")
         return _Lut(inputs=(), outputs=b_curves, middle=middle, matrix=matrix)
-    a_curves = tuple(_read_curves(tag, a_at, results if inward else inputs))
+    a_curves = tuple(_read_curves(tag, a_at, results if outward else inputs))
     grid, nodes = _read_nodes(tag, grid_at, inputs, results)
     return _Lut(inputs=a_curves, outputs=b_curves, grid=grid, nodes=nodes, middle=middle, matrix=matrix)
 
@@ -336,6 +346,4 @@ def _read_curves(tag: memoryview, start: int, count: int) -> Iterator[Curve]:
         start += size + 3 & ~3
 
 
-_READ = frozenset(
-    {b"kTRC", b"rTRC", b"gTRC", b"bTRC", b"rXYZ", b"gXYZ", b"bXYZ", b"A2B0", b"A2B1", b"B2A0", b"B2A1", b"cicp"}
-)
+_READ = frozenset({b"kTRC", b"rTRC", b"gTRC", b"bTRC", b"rXYZ", b"gXYZ", b"bXYZ", b"cicp", *_INWARD, *_OUTWARD})

@@ -1,4 +1,4 @@
-"""8-bit pixels of a colour space in, 8-bit pixels of sRGB out: by littleCMS where that is the same, else by the book."""
+"""8-bit pixels of a colour space in, 8-bit pixels of sRGB out: by littleCMS where that is the same, else here."""
 
 import io
 import struct
@@ -132,7 +132,8 @@ def _clip_to(gamut: Matrix, xyz: Floats) -> Floats:
     if abs(np.linalg.det(gamut)) < 1e-9:  # noqa: PLR2004  skcms finds no inverse either, and keeps sRGB
         return xyz
     mixed = np.linalg.inv(gamut).astype(np.float32) @ xyz
-    return gamut.astype(np.float32) @ np.clip(mixed, 0, 1)
+    clipped: Floats = gamut.astype(np.float32) @ np.clip(mixed, 0, 1)
+    return clipped
 
 
 def build_transform(space: MatrixSpace, mode: str) -> ImageCms.ImageCmsTransform | None:
