@@ -6,7 +6,6 @@ accepted there and refused or read otherwise elsewhere is marked as doubtful.
 
 import math
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +28,7 @@ _CLASSES = (b"mntr", b"scnr", b"prtr", b"spac", b"link", b"abst", b"nmcl")
 _ODD_CLASSES = (b"link", b"abst", b"nmcl")
 _MAJOR_VERSIONS, _ODD_VERSION = (2, 3, 4), 3
 _DEVICES = (b"RGB ", b"GRAY", b"CMYK", b"Lab ", b"XYZ ", b"Luv ", b"Yxy ", b"HSV ", b"HLS ", b"CMY ", b"3CLR", b"4CLR")
-_INWARD, _OUTWARD = (b"A2B0", b"A2B1", b"A2B2"), (b"B2A0", b"B2A1", b"B2A2")
+_INWARD, _OUTWARD = (b"A2B0", b"A2B1", b"A2B2"), (b"B2A0", b"B2A1", b"B2A2", b"gamt")
 # Chromium refuses a profile with a longer curve; honest ones have 4,096 at most.
 _MOST_SAMPLES = 40_000
 _CHANNELS = {b"GRAY": 1, b"CMYK": 4}
@@ -41,6 +40,7 @@ _MOST_INPUTS = 4
 # An XYZ of 1.0 is 32,768 of 65,535 (ICC.1:2022, 6.3.4.2).
 _XYZ_SCALE = 65535 / 32768
 _PARAMETERS = (1, 3, 4, 5, 7)
+_EMPTY_CURVE = 12
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -159,7 +159,7 @@ def _read_space(tags: dict[bytes, memoryview], device: bytes, *, lab: bool) -> t
     tables = [_read_lut(tags[name], outputs=(3,), lab=lab) for name in _INWARD if name in tags]
     for name in _OUTWARD:
         if name in tags:
-            _read_lut(tags[name], outputs=(3, 4), lab=lab)
+            _read_lut(tags[name], outputs=(1, 3, 4), lab=lab)
     if tables:
         lut = tables[0]
         odd = lut.odd or (not lab and lut.matrix is None) or len(lut.inputs) not in (0, _CHANNELS.get(device, 3))
@@ -190,26 +190,31 @@ def _lut_space(lut: _Lut, *, lab: bool, gamut: Matrix | None) -> LutSpace:
 def _read_matrix(
     tags: dict[bytes, memoryview], device: bytes, *, lab: bool
 ) -> tuple[tuple[Curve, Curve, Curve] | None, Matrix | None]:
-    if device == b"GRAY" and b"kTRC" in tags:
-        curve, _ = _read_curve(tags[b"kTRC"])
-        return (curve, curve, curve), None if lab else np.diag(D50)
+    if device == b"GRAY":
+        curve = _read_tone(tags, b"kTRC")
+        return (None if curve is None else (curve, curve, curve)), None if lab else np.diag(D50)
     if device != b"RGB ":
         return None, None
-    names = (b"rTRC", b"gTRC", b"bTRC")
-    curves = None
-    if all(name in tags for name in names):
-        red, green, blue = (_read_curve(tags[name])[0] for name in names)
-        curves = red, green, blue
-    points = (b"rXYZ", b"gXYZ", b"bXYZ")
-    if not all(name in tags for name in points):
-        return curves, None
-    return curves, np.array([_read_xyz(tags[name]) for name in points]).T
+    red, green, blue = (_read_tone(tags, name) for name in (b"rTRC", b"gTRC", b"bTRC"))
+    curves = None if red is None or green is None or blue is None else (red, green, blue)
+    matrix = np.array([_read_xyz(tags, name) for name in (b"rXYZ", b"gXYZ", b"bXYZ")]).T
+    return curves, matrix if matrix.any(axis=0).all() else None
 
 
-def _read_xyz(tag: memoryview) -> tuple[float, float, float]:
-    kind, x, y, z = struct.unpack_from(">4s4x3i", tag)
-    if kind != b"XYZ ":
-        raise ProfileError("a primary is of another type")
+def _read_tone(tags: dict[bytes, memoryview], name: bytes) -> Curve | None:
+    """Return a curve; None without one, and where it has no samples, which Chromium does not take for the identity."""
+    if name not in tags:
+        return None
+    curve, size = _read_curve(tags[name])
+    return None if size == _EMPTY_CURVE else curve
+
+
+def _read_xyz(tags: dict[bytes, memoryview], name: bytes) -> tuple[float, float, float]:
+    """Return a primary; black without one, and where it is of another type."""
+    tag = tags.get(name, b"")
+    if bytes(tag[:4]) != b"XYZ ":
+        return 0.0, 0.0, 0.0
+    x, y, z = struct.unpack_from(">8x3i", tag)
     return x / 65536, y / 65536, z / 65536
 
 
@@ -339,11 +344,18 @@ def _read_nodes(tag: memoryview, start: int, inputs: int, results: int) -> tuple
     return grid, np.frombuffer(tag, dtype=dtype, count=count, offset=start + 20)
 
 
-def _read_curves(tag: memoryview, start: int, count: int) -> Iterator[Curve]:
+def _read_curves(tag: memoryview, start: int, count: int) -> list[Curve]:
+    """Read curves that follow each other, where readers agree on where each begins."""
+    curves, sizes = [], []
     for _ in range(count):
         curve, size = _read_curve(tag[start:])
-        yield curve
+        curves.append(curve)
+        sizes.append(size)
         start += size + 3 & ~3
+    if _EMPTY_CURVE in sizes and set(sizes) != {_EMPTY_CURVE}:
+        # Chromium (moxcms 0.8) does not step over one without samples, and reads it again for all that follow.
+        raise ProfileError("identities without samples among other curves")
+    return curves
 
 
 _READ = frozenset({b"kTRC", b"rTRC", b"gTRC", b"bTRC", b"rXYZ", b"gXYZ", b"bXYZ", b"cicp", *_INWARD, *_OUTWARD})

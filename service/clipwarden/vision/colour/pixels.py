@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ImageCms
 
-from clipwarden.vision.colour.curves import Curve, Floats, encode_srgb
+from clipwarden.vision.colour.curves import Curve, Floats, ParametricCurve, encode_srgb
 from clipwarden.vision.colour.icc import LutSpace
 from clipwarden.vision.colour.spaces import D50, XYZ_TO_SRGB, Matrix, MatrixSpace
 
@@ -33,10 +33,9 @@ class Converter:
             inks: Whether it is of inks while pixels are RGB: red is what cyan leaves, and there is no black.
         """
         self._space = space
-        first = space.curves if isinstance(space, MatrixSpace) else space.inputs
         self._levels = 1 - _LEVELS if inks else _LEVELS
         # What the first stage makes of the 256 levels there are.
-        self._first = [curve(self._levels) for curve in first]
+        self._first = first_stage(space, self._levels)
 
     def convert(self, pixels: Levels) -> Levels:
         """Convert pixels, a band at a time.
@@ -69,6 +68,18 @@ class Converter:
         if space.gamut is not None:
             xyz = _clip_to(space.gamut, xyz)
         return _XYZ_TO_SRGB @ xyz
+
+
+def first_stage(space: MatrixSpace | LutSpace, values: Floats) -> list[Floats]:
+    """Apply the first curves, each to the same values.
+
+    Where those of a matrix are not one formula for all three, Chromium clips light to 0-1 before it mixes.
+    """
+    if isinstance(space, LutSpace):
+        return [curve(values) for curve in space.inputs]
+    one_formula = isinstance(space.curves[0], ParametricCurve) and len(set(space.curves)) == 1
+    light = [curve(values) for curve in space.curves]
+    return light if one_formula else [np.clip(channel, 0, 1) for channel in light]
 
 
 def _channel(pixels: Levels, index: int) -> NDArray[np.uint8]:
@@ -144,7 +155,7 @@ def build_transform(space: MatrixSpace, mode: str) -> ImageCms.ImageCmsTransform
     Source: littleCMS 2.19, cmsopt.c: 8-bit RGB through curves, matrix, curves runs in fixed point of 14 bits, exact at
     all 256 levels; nothing is resampled. Relative colorimetric without black point compensation is what browsers do.
     """
-    tables = np.stack([curve(_LEVELS) for curve in space.curves])
+    tables = np.stack(first_stage(space, _LEVELS))
     mixing = np.abs(XYZ_TO_SRGB @ space.to_xyz).sum(axis=1)
     if tables.min() < 0 or tables.max() > 1 or mixing.max() > _MOST_MIXING:
         return None
