@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from PIL import Image
 
 from clipwarden.vision.colour.cache import BoundedCache
-from clipwarden.vision.colour.icc import LutSpace, Profile, read_profile
+from clipwarden.vision.colour.icc import Profile, read_profile
 from clipwarden.vision.colour.images import ImageConverter
 from clipwarden.vision.colour.inks import without_black
+from clipwarden.vision.colour.luts import LutSpace
 from clipwarden.vision.colour.othertags import ProfileError
 from clipwarden.vision.colour.spaces import HLG, PQ, MatrixSpace, cicp_space, gamma_space, grey_to_rgb
 from clipwarden.vision.colour.tameness import is_srgb, is_tame

@@ -5,7 +5,7 @@ from functools import cached_property
 import numpy as np
 from PIL import Image, ImageCms
 
-from clipwarden.vision.colour.icc import LutSpace
+from clipwarden.vision.colour.luts import LutSpace
 from clipwarden.vision.colour.pixels import Converter, build_transform
 from clipwarden.vision.colour.spaces import MatrixSpace
 

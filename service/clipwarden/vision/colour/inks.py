@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from clipwarden.vision.colour.icc import LutSpace
+from clipwarden.vision.colour.luts import LutSpace
 from clipwarden.vision.colour.spaces import MatrixSpace
 
 _BLACK = 3

@@ -8,6 +8,8 @@ _POINTS = (b"wtpt", b"bkpt", b"lumi")
 OTHER_TAGS = frozenset({*_TEXTS, *_POINTS, b"chad", b"tech"})
 # Their parts, by ICC.1:2022, 10.15 (mluc) and ICC.1:1998, 6.5.17 (desc).
 _MLUC_BYTES, _RECORD_BYTES, _DESC_BYTES = 28, 12, 12
+# Shorter ones are passed over.
+_LEAST_BYTES = 8
 _POINT_BYTES, _SIGNATURE_BYTES = 20, 12
 _ADAPTATION_BYTES = 8 + 9 * 4
 
@@ -38,13 +40,13 @@ def check_other_tags(tags: Mapping[bytes, memoryview]) -> None:
 
 
 def _check_text(kind: bytes, tag: memoryview) -> None:
-    if kind == b"mluc":
+    if kind == b"mluc" and len(tag) >= _LEAST_BYTES:
         if len(tag) < _MLUC_BYTES:
             raise ProfileError("a text ends too early")
         (count,) = struct.unpack_from(">I", tag, 8)
         if count > 1 and len(tag) < _MLUC_BYTES + _RECORD_BYTES * (count - 1) and _first_is_inside(tag):
             raise ProfileError("a text claims too many languages")
-    elif kind == b"desc":
+    elif kind == b"desc" and len(tag) >= _LEAST_BYTES:
         (count,) = struct.unpack_from(">I", tag, 8)
         if len(tag) < _DESC_BYTES + count:
             raise ProfileError("a description ends too early")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import ImageCms
 
 from clipwarden.vision.colour.curves import Curve, Floats, ParametricCurve, encode_srgb
-from clipwarden.vision.colour.icc import LutSpace
+from clipwarden.vision.colour.luts import LutSpace
 from clipwarden.vision.colour.spaces import D50, XYZ_TO_SRGB, Matrix, MatrixSpace
 
 Levels = NDArray[np.uint8]
