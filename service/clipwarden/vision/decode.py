@@ -15,13 +15,13 @@ from clipwarden.vision.colour.conversion import AS_STORED, Conversion, conversio
 from clipwarden.vision.facts import DecodedImage, FileFacts, ImageFacts, ImageHeader, View
 from clipwarden.vision.formats.ifd import exif_orientation
 from clipwarden.vision.formats.sniff import FORMATS, sniff_format, sniff_size
-from clipwarden.vision.formats.structures import MAX_FRAMES_COUNTED, read_structure
+from clipwarden.vision.formats.structures import read_structure
 from clipwarden.vision.formats.truncation import looks_cut_short
 from clipwarden.vision.limits import DEFAULT_LIMITS, DecodeLimits, check_pixels
 from clipwarden.vision.plan import WHOLE, ViewPlan
 from clipwarden.vision.preprocess import Box, draft_size, fit_to_side
 from clipwarden.vision.quality import degraded_flags
-from clipwarden.vision.structure import Structure
+from clipwarden.vision.structure import MAX_FRAMES_COUNTED, Structure
 from clipwarden.vision.views import to_views
 
 # EXIF orientation -> what turns the stored image upright; the same table as Pillow's ImageOps.exif_transpose.

@@ -17,6 +17,7 @@ from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision import decode as decode_module
 from clipwarden.vision.decode import decode_image, read_header
 from clipwarden.vision.limits import DecodeLimits
+from clipwarden.vision.structure import MAX_FRAMES_COUNTED
 from kit.pictures import FORMATS, drawing, encode, natural_picture
 
 MODEL = Preprocessing(side=32)
@@ -278,7 +279,7 @@ def test_gif_frame_a_little_larger_than_its_canvas_is_judged_whole() -> None:
 def test_gif_with_endless_frames_or_blocks_is_counted_within_a_bound() -> None:
     first = encode(natural_picture(1, (32, 32)), "GIF")[:-1]
     frames = decode_image(first + gif_frame(0, 0, 1, 1) * 500_000 + b";", preprocessing=MODEL).facts.frames_total
-    assert frames == decode_module.MAX_FRAMES_COUNTED
+    assert frames == MAX_FRAMES_COUNTED
     # One-byte blocks spend the budget before the second frame is seen: then there may be more, so never "one".
     padded = first + b"!\xfe" + b"\x01a" * 1_000_000 + b"\0" + gif_frame(0, 0, 1, 1) + b";"
     assert decode_image(padded, preprocessing=MODEL).facts.frames_total == 2
@@ -304,7 +305,7 @@ def test_tiff_pages_are_counted_within_a_bound_and_loops_end() -> None:
     link = 8 + 2 + 12 * entries
     chain = b"".join(struct.pack("<HI", 0, len(page) + 6 * (index + 1)) for index in range(5000))
     linked = page[:link] + struct.pack("<I", len(page)) + page[link + 4 :] + chain
-    assert decode_image(linked, preprocessing=MODEL).facts.frames_total == decode_module.MAX_FRAMES_COUNTED
+    assert decode_image(linked, preprocessing=MODEL).facts.frames_total == MAX_FRAMES_COUNTED
     loop = page[:link] + struct.pack("<I", 8) + page[link + 4 :]
     assert decode_image(loop, preprocessing=MODEL).facts.frames_total == 1
 
