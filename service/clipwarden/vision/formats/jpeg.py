@@ -100,16 +100,11 @@ def _segments(reader: BoundedReader) -> Iterator[_Segment]:
 
 def _colour_tags(reader: BoundedReader, segments: Sequence[_Segment]) -> ColourTags:
     """Put the ICC profile together from its numbered parts (ICC.1:2022, B.4)."""
-    marked = [
-        segment
-        for segment in segments
-        if segment.marker == _PROFILE_MARKER
-        and segment.size > len(_PROFILE_PREFIX) + 2
-        and reader.body(segment.start, len(_PROFILE_PREFIX)) == _PROFILE_PREFIX
-    ]
-    if not marked:
+    marked = [reader.body(each.start, each.size) for each in segments if each.marker == _PROFILE_MARKER]
+    start = len(_PROFILE_PREFIX)
+    bodies = [body[start:] for body in marked if body[:start] == _PROFILE_PREFIX and len(body) > start + 2]
+    if not bodies:
         return NO_TAGS
-    bodies = [reader.body(segment.start, segment.size)[len(_PROFILE_PREFIX) :] for segment in marked]
     total, parts = bodies[0][1], dict[int, memoryview]()
     for body in bodies:
         # Chromium stops once all parts are there; libjpeg would find that one too many is none at all.
@@ -120,7 +115,7 @@ def _colour_tags(reader: BoundedReader, segments: Sequence[_Segment]) -> ColourT
     if len(parts) < total or not 0 < size <= MAX_PROFILE_BYTES:
         return ColourTags(broken=True)
     icc = b"".join(parts[number] for number in range(1, total + 1))
-    return ColourTags(icc=icc, broken=len(marked) > total)
+    return ColourTags(icc=icc, broken=len(bodies) > total)
 
 
 def _check_scans(data: bytes) -> None:
