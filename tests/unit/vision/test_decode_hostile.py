@@ -327,18 +327,13 @@ def test_tiff_with_a_million_strips_is_refused(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("name", [b"zTXt", b"iTXt"])
-def test_text_chunk_bombs_are_refused_without_expanding(name: bytes) -> None:
+def test_text_chunk_bombs_are_passed_over_without_expanding(name: bytes) -> None:
     bomb = zlib.compress(b"A" * 30_000_000, 9)
     body = b"key\0\0" + bomb if name == b"zTXt" else b"key\0\1\0\0\0" + bomb
     before = peak_megabytes()
     rows = (b"\0" + b"\x80" * 24) * 8
-    assert reason_for(png(8, 8, png_chunk(name, body), rows=rows)) is Reason.IMAGE_CORRUPT
+    assert reason_for(png(8, 8, png_chunk(name, body), rows=rows)) is None
     assert peak_megabytes() - before < 20
-
-
-def test_many_text_chunks_below_the_single_limit_are_refused_in_sum() -> None:
-    text = png_chunk(b"zTXt", b"key\0\0" + zlib.compress(b"A" * 1_000_000, 9))
-    assert reason_for(png(8, 8, *[text] * 100, rows=(b"\0" + b"\x80" * 24) * 8)) is Reason.IMAGE_CORRUPT
 
 
 def test_png_of_endless_chunks_is_refused_before_it_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -350,10 +345,12 @@ def test_png_of_endless_chunks_is_refused_before_it_is_opened(monkeypatch: pytes
     assert reason_for(whole[:header_end] + empty * 50_000 + whole[header_end:]) is Reason.IMAGE_CORRUPT
 
 
-def test_profile_bomb_is_refused_and_profile_junk_is_ignored() -> None:
+def test_profile_bombs_and_profile_junk_are_ignored_without_expanding() -> None:
     rows = (b"\0" + b"\x80" * 24) * 8
     bomb = png_chunk(b"iCCP", b"icc\0\0" + zlib.compress(b"A" * 30_000_000, 9))
-    assert reason_for(png(8, 8, bomb, rows=rows)) is Reason.IMAGE_CORRUPT
+    before = peak_megabytes()
+    assert reason_for(png(8, 8, bomb, rows=rows)) is None
+    assert peak_megabytes() - before < 30  # as much as the largest profile that is looked at, and its copy
     assert reason_for(png(8, 8, png_chunk(b"iCCP", b"icc\0\0not zlib"), rows=rows)) is None
     assert reason_for(encode(natural_picture(1, (32, 32)), "JPEG", icc_profile=b"\xff" * 100_000)) is None
 

@@ -26,6 +26,7 @@ from clipwarden.vision.formats.truncation import TRUNCATION_BUDGETS, looks_cut_s
 from clipwarden.vision.formats.webp import WEBP_BUDGET
 from clipwarden.vision.limits import DEFAULT_LIMITS
 from clipwarden.vision.structure import MAX_FRAMES_COUNTED
+from kit.containers import PNG_SIGNATURE, png_header
 from kit.pictures import FORMATS, encode, natural_picture
 
 # The stated bounds themselves, so that raising one is a decision: entries, bytes and passes of each.
@@ -81,7 +82,7 @@ def gif(*blocks: bytes) -> bytes:
 GIF_FRAME = b"," + struct.pack("<HHHHB", 0, 0, 4, 4, 0) + b"\x02\x02\x4c\x01\x00"
 OUTSIDE = struct.pack(">HHQQ", 700, 7, 9, 0)  # a tag with values outside the directory
 SIZES = ((256, 3, 1, 8), (257, 3, 1, 8))
-PNG_START = b"\x89PNG\r\n\x1a\n"
+PNG_START = PNG_SIGNATURE + png_header((8, 8))
 SCAN = b"\xff\xda\0\x02"
 
 
