@@ -15,14 +15,14 @@ from clipwarden.vision.colour.conversion import AS_STORED, Conversion, conversio
 from clipwarden.vision.facts import DecodedImage, FileFacts, ImageFacts, ImageHeader, View
 from clipwarden.vision.formats.ifd import exif_orientation
 from clipwarden.vision.formats.sniff import FORMATS, sniff_format, sniff_size
-from clipwarden.vision.formats.structures import MAX_FRAMES_COUNTED, read_structure
+from clipwarden.vision.formats.structures import read_structure
 from clipwarden.vision.formats.truncation import looks_cut_short
 from clipwarden.vision.limits import DEFAULT_LIMITS, DecodeLimits, check_pixels
 from clipwarden.vision.plan import WHOLE, ViewPlan
 from clipwarden.vision.preprocess import Box, draft_size, fit_to_side
 from clipwarden.vision.quality import degraded_flags
-from clipwarden.vision.structure import Structure
-from clipwarden.vision.views import to_views
+from clipwarden.vision.structure import MAX_FRAMES_COUNTED, Structure
+from clipwarden.vision.views import on_canvas, to_views
 
 # EXIF orientation -> what turns the stored image upright; the same table as Pillow's ImageOps.exif_transpose.
 _UPRIGHT = {
@@ -122,13 +122,17 @@ def _decode(data: bytes, image_format: str, preprocessing: Preprocessing, limits
         if structure.first_frame:
             opened.seek(structure.first_frame)
         opened.load()
+        picture: Image.Image = opened
+        if structure.canvas is not None:
+            size = structure.canvas.size
+            picture = on_canvas(opened, structure.canvas)
         turn = _upright_turn(opened, structure, image_format, preprocessing)
         if box is not None and turn is not None:
             box = _turned_box(box, opened.size, turn)
         if turn in _SWAPS_SIDES:
             size = size[1], size[0]
         names, fitted = [], []
-        for view in to_views(opened, conversion):
+        for view in to_views(picture, conversion):
             names.append(view.name)
             upright = _turned(view.rgb, turn)
             fitted.append(fit_to_side(upright, preprocessing, size=size, box=box, convert=view.convert_reduced))

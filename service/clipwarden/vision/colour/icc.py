@@ -13,10 +13,7 @@ from clipwarden.vision.colour.luts import LutSpace, lut_space, read_lut
 from clipwarden.vision.colour.othertags import OTHER_TAGS, ProfileError, check_other_tags
 from clipwarden.vision.colour.readcurves import read_curve
 from clipwarden.vision.colour.spaces import D50, Matrix, MatrixSpace
-from clipwarden.vision.structure import Cicp
-
-# Honest CMYK profiles have 0.5 to 3 MB (those of ECI and of Adobe).
-MAX_PROFILE_BYTES = 4 * 2**20
+from clipwarden.vision.structure import MAX_PROFILE_BYTES, Cicp
 
 _HEADER_BYTES, _TAG_BYTES, _LEAST_TAG = 132, 12, 4
 _CLASSES = (b"mntr", b"scnr", b"prtr", b"spac", b"link", b"abst", b"nmcl")

@@ -11,6 +11,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from clipwarden.vision.formats.reader import HEADER_BUDGET, BoundedReader, Budget, BudgetSpentError
+from clipwarden.vision.structure import MAX_PROFILE_BYTES
 
 
 class Tag(IntEnum):
@@ -24,6 +25,7 @@ class Tag(IntEnum):
     TILE_OFFSETS = 324
     TILE_BYTE_COUNTS = 325
     EXIF_DIRECTORY = 34665
+    ICC_PROFILE = 34675
     GPS_DIRECTORY = 34853
     INTEROPERABILITY_DIRECTORY = 40965
 
@@ -39,12 +41,18 @@ _READ_TAGS = frozenset(Tag)
 _SUBDIRECTORIES = (Tag.EXIF_DIRECTORY, Tag.GPS_DIRECTORY)
 # Those three and the page's own.
 DIRECTORIES_BUDGET = Budget(entries=4 * HEADER_BUDGET.entries, bytes=4 * HEADER_BUDGET.bytes)
+# A directory, and the profile that one of its tags holds.
+PROFILE_BUDGET = Budget(entries=HEADER_BUDGET.entries, bytes=HEADER_BUDGET.bytes + MAX_PROFILE_BYTES)
+_BYTE_KINDS = (1, 7)
 # Bytes a value, by TIFF type number (TIFF 6.0, section 2; 13 and 16-18 from later supplements).
 _TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _SHORT, _LONG = 3, 4
 # Those that Pillow takes for offsets; nothing lies at a negative one, so signed types are read like the others.
 _INTEGER_CODES = {_SHORT: "H", _LONG: "I", 6: "B", 8: "H", 9: "I", 13: "I", 16: "Q"}
 _EXIF_PREFIX = b"Exif\0\0"
+_CLASSIC_MARKS = (b"II*\0", b"MM\0*")
+# The first directory and the EXIF directory below it.
+_EXIF_BUDGET = Budget(entries=2 * HEADER_BUDGET.entries, bytes=2 * HEADER_BUDGET.bytes)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -153,6 +161,32 @@ def first_page_size(reader: BoundedReader) -> tuple[int, int] | None:
     return None if width is None or height is None else (width, height)
 
 
+def first_page_profile(reader: BoundedReader) -> tuple[bytes | None, bool]:
+    """Read the first page's ICC profile.
+
+    Args:
+        reader: Of a TIFF file, on a `PROFILE_BUDGET`.
+
+    Returns:
+        The profile, None without one; and whether there is one that cannot be read, or another after it.
+    """
+    try:
+        directory = _first_directory(reader)
+    except struct.error:
+        return None, False  # a damaged directory: Pillow will say so
+    entries = [entry for entry in directory.entries if entry.tag == Tag.ICC_PROFILE]
+    if not entries:
+        return None, False
+    first = entries[0]
+    if first.kind not in _BYTE_KINDS or not 0 < first.length <= MAX_PROFILE_BYTES:
+        return None, True
+    try:
+        profile = bytes(reader.body(directory.layout.offset(first.value), first.length))
+    except struct.error:
+        return None, True
+    return profile, len(entries) > 1
+
+
 def find_excess(reader: BoundedReader) -> str | None:
     """Look for claims that would cost more than the file is worth, in the first page and what Pillow loads with it.
 
@@ -222,23 +256,44 @@ def data_ends_at(reader: BoundedReader) -> int:
 
 
 def exif_orientation(exif: bytes) -> int:
-    """Read the orientation from an EXIF block; costs at most `HEADER_BUDGET`.
+    """Read the orientation from an EXIF block as Chromium 150 does (measured); costs at most two `HEADER_BUDGET`.
 
     Args:
-        exif: As Pillow keeps it in `info["exif"]`, with or without its `Exif` prefix.
+        exif: From its byte order mark on, or with the `Exif` prefix before it.
 
     Returns:
-        1-8; 1, "as stored", when the tag is absent, out of range, or in a damaged directory.
+        1-8: the first valid one, of the first directory or of the EXIF directory where that is pointed to earlier.
+        1, "as stored", without one; entries that the block does not hold whole are passed over.
 
     Source: EXIF 2.32, tag 0x0112.
     """
-    try:
-        directory = _first_directory(BoundedReader(exif.removeprefix(_EXIF_PREFIX), HEADER_BUDGET))
-        directory.require_whole()
-    except struct.error:
-        return 1
-    orientation = directory.integer(Tag.ORIENTATION) or 1
-    return orientation if orientation in range(1, 9) else 1
+    block = exif.removeprefix(_EXIF_PREFIX)
+    reader = BoundedReader(block, _EXIF_BUDGET)
+    found = 0
+    with suppress(struct.error):
+        directory = _first_directory(reader)
+        if block[:4] in _CLASSIC_MARKS:
+            found = next(_orientations(reader, directory), 0)
+    return found or 1
+
+
+def _orientations(reader: BoundedReader, directory: _Directory, *, below: bool = False) -> Iterator[int]:
+    for entry in directory.entries:
+        if entry.length != 1:
+            continue
+        if entry.tag == Tag.ORIENTATION and entry.kind == _SHORT:
+            (value,) = directory.values(reader, entry, 1)
+            if value in range(1, 9):
+                yield value
+        elif entry.tag == Tag.EXIF_DIRECTORY and entry.kind == _LONG and not below:
+            (offset,) = directory.values(reader, entry, 1)
+            try:
+                further = _read_directory(reader, directory.layout, offset)
+            except BudgetSpentError:
+                raise
+            except struct.error:
+                continue
+            yield from _orientations(reader, further, below=True)
 
 
 def _read_layout(reader: BoundedReader) -> _Layout:
