@@ -75,9 +75,8 @@ def as_table(figures: list[Figures]) -> str:
         missed = "" if each.holds or each.entry.exception else "BEYOND THE BOUNDS "
         unseen = "" if each.is_seen or each.entry.control else "NOT SEEN WHEN IGNORED "
         flagged = "flagged " if each.flagged else ""
-        lines.append(
-            f"{each.entry.name:48} {_text(each.ours)}   {_text(each.ignored)}   {missed}{unseen}{flagged}{note}".rstrip()
-        )
+        numbers = f"{each.entry.name:48} {_text(each.ours)}   {_text(each.ignored)}"
+        lines.append(f"{numbers}   {missed}{unseen}{flagged}{note}".rstrip())
     held, seen = sum(each.holds for each in figures), sum(each.is_seen for each in figures)
     bounds = f"mean {MOST_MEAN} and p99 {MOST_P99:.0f}"
     lines.append(f"{len(figures)} files: {held} within {bounds}; {seen} beyond it when the carrier is ignored")
