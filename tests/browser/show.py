@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
-from tests.browser.corpus.figures import as_table, find_figures
+from tests.browser.corpus.figures import as_table, find_figures, find_oddities, oddities_table
 from tests.browser.kit import Chromium, Shown, open_chromium
 from tests.browser.structures.table import find_rows, write_table
 
@@ -26,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with open_chromium() as chromium:
         if options.corpus:
             print(as_table(list(find_figures(chromium))))
+            print(oddities_table(list(find_oddities(chromium))))
         if options.structures:
             write_table(list(find_rows(chromium)))
         shown = chromium.show([path.read_bytes() for path in options.files])
