@@ -72,6 +72,8 @@ def outcome(shown: Shown, judged: DecodedImage | Reason, preprocessing: Preproce
     """Name what becomes of a file."""
     if isinstance(judged, Reason):
         return "none" if shown.refused else "refused"
+    if shown.pixels is None and not shown.refused:  # too many to compare, so what is judged is not known to be the same
+        return "differs, flagged" if is_flagged(judged) else "differs"
     if shown.refused:
         return "judged, flagged" if is_flagged(judged) else "judged"
     if distance(shown, judged, preprocessing).mean < SAME_WITHIN and _all_views(shown, judged):
