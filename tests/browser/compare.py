@@ -35,6 +35,8 @@ Where it shows nothing: nor do we, or we judge.
 
 # Pictures that are not the same are 20 levels and more apart; two codecs' rounding of one picture is below 2.
 SAME_WITHIN = 4.0
+# Sizes that come from densities, or from pixels rounded up, are a pixel off; at 30 pixels that is 3 %.
+SHAPE_WITHIN = 0.05
 _BACKGROUNDS = {"full": 255, "on_white": 255, "on_black": 0}
 
 
@@ -88,7 +90,8 @@ def outcome(shown: Shown, judged: DecodedImage | Reason, preprocessing: Preproce
         return "differs, flagged" if is_flagged(judged) else "differs"
     if shown.refused:
         return "judged, flagged" if is_flagged(judged) else "judged"
-    if distance(shown, judged, preprocessing).mean < SAME_WITHIN and _all_views(shown, judged):
+    same = distance(shown, judged, preprocessing).mean < SAME_WITHIN and _same_shape(shown, judged)
+    if same and _all_views(shown, judged):
         return "same, flagged" if is_flagged(judged) else "same"
     if shown.share < 1 and _same_rows(shown, judged, preprocessing):
         return "same rows, flagged" if is_flagged(judged) else "same rows"
@@ -98,6 +101,14 @@ def outcome(shown: Shown, judged: DecodedImage | Reason, preprocessing: Preproce
 def shown_distance(first: Shown, second: Shown) -> float:
     """Compare two shown pictures of one size, on white and on black; the worse mean."""
     return max(float(_difference(np.asarray(first.on(grey)), np.asarray(second.on(grey))).mean()) for grey in (255, 0))
+
+
+def _same_shape(shown: Shown, judged: DecodedImage) -> bool:
+    """Squashed pictures of any shape are alike; people see a stretched one stretched."""
+    assert shown.size is not None
+    assert judged.facts.file is not None
+    stretch = (shown.size[0] * judged.facts.file.height) / (shown.size[1] * judged.facts.file.width)
+    return max(stretch, 1 / stretch) < 1 + SHAPE_WITHIN
 
 
 def _all_views(shown: Shown, judged: DecodedImage) -> bool:

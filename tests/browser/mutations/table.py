@@ -1,4 +1,4 @@
-"""Every mutated file in; what Chromium shows of it and what becomes of it with us, by kind, out: the rows of `table.csv`."""
+"""Every mutated file in; what Chromium shows of it and what becomes of it with us out, by kind: `table.csv`."""
 
 import csv
 from collections import defaultdict
