@@ -68,8 +68,8 @@ class Shown:
     Attributes:
         event: `load` or `error`, as the <img> fired it.
         size: (width, height) as displayed, EXIF turns included; None when nothing is shown.
-        pixels: uint8 [H,W,4], sRGB and alpha, not premultiplied; None without a size, or above `MOST_PIXELS`. Of an
-            animation the first frame. Alpha is 0 where nothing was decoded.
+        pixels: uint8 [H,W,4], sRGB and alpha, not premultiplied; None without a size, or where there are too many. Of
+            an animation the first frame. Alpha is 0 where nothing was decoded.
     """
 
     event: str
@@ -102,11 +102,12 @@ class Chromium:
         self.version = version
         self._page = page
 
-    def show(self, files: Sequence[bytes]) -> list[Shown]:
+    def show(self, files: Sequence[bytes], *, most_pixels: int = MOST_PIXELS) -> list[Shown]:
         """Have files shown, one after the other.
 
         Args:
             files: Image files, or anything.
+            most_pixels: Above this only the size is asked for.
 
         Returns:
             For each file, what is shown of it.
@@ -114,7 +115,7 @@ class Chromium:
         shown: list[Shown] = []
         for batch in _batches(files):
             texts = [base64.b64encode(data).decode() for data in batch]
-            shown += [_shown(result) for result in self._page.evaluate(_SHOW, [texts, MOST_PIXELS])]
+            shown += [_shown(result) for result in self._page.evaluate(_SHOW, [texts, most_pixels])]
         return shown
 
     def screenshot(self, data: bytes) -> Image.Image:
