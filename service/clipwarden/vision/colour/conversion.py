@@ -9,7 +9,7 @@ from PIL import Image
 from clipwarden.vision.colour.cache import BoundedCache
 from clipwarden.vision.colour.icc import Profile, read_profile
 from clipwarden.vision.colour.images import ImageConverter
-from clipwarden.vision.colour.inks import without_black
+from clipwarden.vision.colour.inks import black_differs, without_black
 from clipwarden.vision.colour.luts import LutSpace
 from clipwarden.vision.colour.othertags import ProfileError
 from clipwarden.vision.colour.spaces import HLG, PQ, MatrixSpace, cicp_space, gamma_space, grey_to_rgb
@@ -113,12 +113,7 @@ def _built(data: bytes, image_format: str, mode: str) -> Conversion | None:
         # A sound profile that does not fit ends the search; a broken one does not.
         return _UNCERTAIN
     if profile.device == b"CMYK" and image_format == "JPEG":
-        # What Chromium does: inks to RGB first, as without a profile, then back to inks that know no black.
-        return Conversion(
-            convert=_rgb_first(ImageConverter(without_black(profile.space), inks=True)),
-            after_reduction=False,
-            uncertain=profile.doubtful,
-        )
+        return _of_inks(profile)
     built = _conversion(profile.space, mode)
     if profile.cicp is not None and profile.cicp.matrix == 0 and profile.cicp.full_range:
         if profile.cicp.transfer in (PQ, HLG):
@@ -126,6 +121,19 @@ def _built(data: bytes, image_format: str, mode: str) -> Conversion | None:
         elif (space := cicp_space(profile.cicp)) is not None:
             built = _conversion(space, mode)
     return replace(built, uncertain=profile.doubtful)
+
+
+def _of_inks(profile: Profile) -> Conversion:
+    """Do what Chromium does: inks to RGB first, as without a profile, then back to inks that know no black.
+
+    Others ask the profile about all four inks; honest ones answer alike.
+    """
+    space = without_black(profile.space)
+    return Conversion(
+        convert=_rgb_first(ImageConverter(space, inks=True)),
+        after_reduction=False,
+        uncertain=profile.doubtful or black_differs(profile.space, space),
+    )
 
 
 def _fits(profile: Profile, image_format: str, mode: str) -> bool:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clipwarden.vision.colour.luts import LutSpace, lut_space, read_lut
+from clipwarden.vision.colour.doubt import is_bent, ways_of
+from clipwarden.vision.colour.luts import Lut, LutSpace, lut_space, read_lut
 from clipwarden.vision.colour.othertags import OTHER_TAGS, ProfileError, check_other_tags
 from clipwarden.vision.colour.readcurves import read_curve
 from clipwarden.vision.colour.spaces import D50, Matrix, MatrixSpace
@@ -110,16 +111,35 @@ def _read_space(
     for name in _OUTWARD:
         if name in tags:
             read_lut(tags[name], outputs=(1, 3, 4), lab=lab)
-    if tables:
-        lut = tables[0]
-        odd = lut.odd or (not lab and lut.matrix is None) or len(lut.inputs) not in (0, _CHANNELS.get(device, 3))
-        odd = odd or (b"A2B0" not in tags and b"A2B1" not in tags)
-        return lut_space(lut, lab=lab, gamut=matrix), odd
     curves = [tones[name].curve for name in _TONES.get(device, ()) if name in tones]
     red, green, blue = curves * 3 if len(curves) == 1 and device == b"GRAY" else (curves + [None] * 3)[:3]
-    if red is None or green is None or blue is None or matrix is None:
+    by_matrix = None
+    if red is not None and green is not None and blue is not None and matrix is not None:
+        by_matrix = MatrixSpace(curves=(red, green, blue), to_xyz=matrix)
+    if tables:
+        return _choose_table(tables, by_matrix, tags, device, lab=lab, gamut=matrix)
+    if by_matrix is None:
         raise ProfileError("no way to XYZ")
-    return MatrixSpace(curves=(red, green, blue), to_xyz=matrix), any(tone.odd for tone in tones.values())
+    return by_matrix, any(tone.odd for tone in tones.values())
+
+
+def _choose_table(
+    tables: list[Lut],
+    by_matrix: MatrixSpace | None,
+    tags: dict[bytes, memoryview],
+    device: bytes,
+    *,
+    lab: bool,
+    gamut: Matrix | None,
+) -> tuple[LutSpace, bool]:
+    """Take the first table, as Chromium does, and say whether others who take another would show another picture."""
+    lut, channels = tables[0], _CHANNELS.get(device, 3)
+    space = lut_space(lut, lab=lab, gamut=gamut)
+    odd = lut.odd or (not lab and lut.matrix is None) or len(lut.inputs) not in (0, channels)
+    odd = odd or (b"A2B0" not in tags and b"A2B1" not in tags) or is_bent(space)
+    others: list[MatrixSpace | LutSpace] = [] if by_matrix is None else [by_matrix]
+    others += [lut_space(other, lab=lab, gamut=gamut) for other in tables[1:2]]
+    return space, odd or ways_of(space, tuple(others), channels)
 
 
 def _read_matrix(tags: dict[bytes, memoryview], device: bytes, white: Matrix, *, lab: bool) -> Matrix | None:
