@@ -90,15 +90,14 @@ def _read_tags(data: memoryview, count: int, size: int) -> tuple[dict[bytes, mem
     ends = table[:, 1] + table[:, 2]
     odd = not _HEADER_BYTES + _TAG_BYTES * count <= size <= len(data)
     odd = odd or bool(count and ((table[:, 2] < _LEAST_TAG).any() or ends.max() > size))
-    names, from_end = np.unique(table[::-1, 0], return_index=True)
+    repeated = len(np.unique(table[:, 0])) != count
     tags = {}
-    for name, row in zip(names, count - 1 - from_end, strict=True):
-        signature = int(name).to_bytes(4, "big")
-        if signature in _READ or signature in OTHER_TAGS:
+    for name in _WANTED:
+        for row in np.flatnonzero(table[:, 0] == int.from_bytes(name, "big"))[-1:]:
             if ends[row] > len(data):
                 raise ProfileError("a tag lies outside")
-            tags[signature] = data[table[row, 1] : ends[row]]
-    return tags, odd or len(names) != count
+            tags[name] = data[table[row, 1] : ends[row]]
+    return tags, odd or repeated
 
 
 def _read_space(
@@ -169,4 +168,5 @@ def _read_cicp(tags: dict[bytes, memoryview]) -> Cicp | None:
     return Cicp(primaries=primaries, transfer=transfer, matrix=matrix, full_range=full == 1)
 
 
-_READ = frozenset({b"kTRC", b"rTRC", b"gTRC", b"bTRC", b"rXYZ", b"gXYZ", b"bXYZ", b"cicp", *_INWARD, *_OUTWARD})
+_READ = (b"kTRC", b"rTRC", b"gTRC", b"bTRC", b"rXYZ", b"gXYZ", b"bXYZ", b"cicp", *_INWARD, *_OUTWARD)
+_WANTED = (*_READ, *sorted(OTHER_TAGS))
