@@ -41,7 +41,7 @@ class Conversion:
 AS_STORED = Conversion()
 _UNCERTAIN = Conversion(uncertain=True)
 
-# A build is a few kilobytes for a matrix; for the largest profile 16 MiB of nodes.
+# A build holds a few kilobytes for a matrix, and a table about as the profile does: at most 10 MiB.
 _CACHE = BoundedCache[Conversion | None](entries=64, bytes=64 * 2**20)
 
 _GREY_MODES = ("1", "L", "LA", "La", "I", "F")
@@ -101,7 +101,7 @@ def _of_profile(tags: ColourTags, image_format: str, mode: str) -> Conversion | 
     data = tags.icc
     assert data is not None  # noqa: S101
     key = repr((hashlib.sha256(data).digest(), _device(mode), image_format))
-    return _CACHE.get(key, lambda: (_built(data, image_format, mode), 8 * len(data)))
+    return _CACHE.get(key, lambda: (_built(data, image_format, mode), 2 * len(data)))
 
 
 def _built(data: bytes, image_format: str, mode: str) -> Conversion | None:

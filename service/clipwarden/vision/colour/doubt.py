@@ -16,6 +16,7 @@ _SAMPLES = 512
 # Of the range of Lab or XYZ: between two ways to interpolate inside a cell of nodes. A smooth grid of 9 has 0.01.
 _MOST_BEND = 0.1
 _BENT_SHARE = 0.05
+_CELLS = 4096
 
 
 def sample_of(channels: int) -> NDArray[np.uint8]:
@@ -49,11 +50,12 @@ def is_bent(space: LutSpace) -> bool:
     """
     if not space.grid:
         return False
-    nodes = space.nodes.reshape(3, *space.grid)
+    draw = np.random.default_rng(0)
+    cells = [draw.integers(0, side - 1, _CELLS) for side in space.grid]
     corners = [
-        nodes[(slice(None), *(slice(1, None) if bit else slice(None, -1) for bit in corner))]
+        space.nodes[:, np.ravel_multi_index([cell + bit for cell, bit in zip(cells, corner, strict=True)], space.grid)]
         for corner in product((0, 1), repeat=len(space.grid))
     ]
-    mean = sum(corners[1:], corners[0]) / np.float32(len(corners))
-    bend = np.abs(mean - (corners[0] + corners[-1]) / 2).max(axis=0)
+    values = np.stack(corners).astype(np.float32) / space.top
+    bend = np.abs(values.mean(axis=0) - (values[0] + values[-1]) / 2).max(axis=0)
     return bool((bend > _MOST_BEND).mean() > _BENT_SHARE)

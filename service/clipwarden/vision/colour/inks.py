@@ -20,8 +20,8 @@ def without_black(space: MatrixSpace | LutSpace) -> MatrixSpace | LutSpace:
     position = float(np.clip(space.inputs[_BLACK](np.zeros(1, dtype=np.float32))[0], 0, 1)) * (side - 1)
     below = min(int(position), side - 2)
     share = np.float32(position - below)
-    nodes = space.nodes.reshape(3, -1, side)
-    mixed = nodes[..., below] * (1 - share) + nodes[..., below + 1] * share
+    nodes = space.nodes.reshape(3, -1, side).astype(np.float32)
+    mixed = nodes[..., below] * (1 - share) + nodes[..., below + 1] * share  # of the same top
     return replace(space, inputs=space.inputs[:_BLACK], grid=space.grid[:_BLACK], nodes=np.ascontiguousarray(mixed))
 
 

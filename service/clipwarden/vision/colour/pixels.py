@@ -105,7 +105,7 @@ def _interpolate(space: LutSpace, at: list[Floats]) -> Floats:
             weight = weight * pair[bit]
         for channel in range(3):
             result[channel] += weight * space.nodes[channel].take(index)
-    return result
+    return result / np.float32(space.top)
 
 
 def _strides(grid: tuple[int, ...]) -> Iterator[int]:
