@@ -7,7 +7,7 @@ import hashlib
 import io
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from clipwarden.errors import ImageError, Reason
 from clipwarden.modelfolder.manifest import Preprocessing
@@ -121,6 +121,8 @@ def _decode(data: bytes, image_format: str, preprocessing: Preprocessing, limits
         box = _draft(opened, preprocessing) if may_reduce else None
         if structure.first_frame:
             opened.seek(structure.first_frame)
+        is_wide = _raw_mode(opened) in _WIDE and structure.canvas is None and structure.first_frame == 0
+        low_bytes = _low_bytes(structure) if is_wide and conversion.convert_wide is not None else None
         opened.load()
         picture: Image.Image = opened
         if structure.canvas is not None:
@@ -132,7 +134,7 @@ def _decode(data: bytes, image_format: str, preprocessing: Preprocessing, limits
         if turn in _SWAPS_SIDES:
             size = size[1], size[0]
         names, fitted = [], []
-        for view in to_views(picture, conversion):
+        for view in to_views(picture, conversion, low_bytes=low_bytes):
             names.append(view.name)
             upright = _turned(view.rgb, turn)
             fitted.append(fit_to_side(upright, preprocessing, size=size, box=box, convert=view.convert_reduced))
@@ -152,11 +154,31 @@ def _decode(data: bytes, image_format: str, preprocessing: Preprocessing, limits
 
 
 def _conversion(
-    image: Image.Image, structure: Structure, image_format: str, preprocessing: Preprocessing
+    opened: ImageFile.ImageFile, structure: Structure, image_format: str, preprocessing: Preprocessing
 ) -> Conversion:
     if preprocessing.colour == "ignore":
         return AS_STORED
-    return conversion_of(structure.colour, image_format=image_format, mode=image.mode)
+    # Pillow decodes grey and alpha of 16 bits as RGBA.
+    mode = "LA" if _raw_mode(opened).startswith("LA") else opened.mode
+    return conversion_of(structure.colour, image_format=image_format, mode=mode)
+
+
+def _low_bytes(structure: Structure) -> Image.Image:
+    """Decode a PNG of 16 bits again, for the bytes that Pillow drops: read as if they were the high ones."""
+    with Image.open(io.BytesIO(structure.data), formats=["PNG"]) as opened:
+        opened.tile = [opened.tile[0]._replace(args=_raw_mode(opened).replace("16B", "16L"))]
+        opened.load()
+        return opened
+
+
+def _raw_mode(opened: ImageFile.ImageFile) -> str:
+    """Say how a PNG's samples lie, such as `RGB;16B`; asked before it is loaded."""
+    raw = opened.tile[0].args if opened.format == "PNG" and opened.tile else ""
+    return raw if isinstance(raw, str) else ""
+
+
+# Grey ones Chromium reduces to 8 bits before it converts them.
+_WIDE = ("RGB;16B", "RGBA;16B")
 
 
 def _colour_flags(conversion: Conversion) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from clipwarden.vision.colour.images import ImageConverter
 from clipwarden.vision.colour.inks import black_differs, without_black
 from clipwarden.vision.colour.luts import LutSpace
 from clipwarden.vision.colour.othertags import ProfileError
+from clipwarden.vision.colour.pixels import is_one_formula
 from clipwarden.vision.colour.spaces import HLG, PQ, MatrixSpace, cicp_space, gamma_space, grey_to_rgb
 from clipwarden.vision.colour.tameness import is_srgb, is_tame
 from clipwarden.vision.structure import ColourTags
@@ -26,6 +27,8 @@ class Conversion:
     Attributes:
         convert: An image of mode RGB, RGBA, L, P or CMYK to sRGB: RGB, or RGBA or P where it was that; alpha is left as
             it is. None leaves colours alone.
+        convert_wide: The same of 16 bits a channel, where their low bytes count: an image of high bytes and one of low
+            bytes, of mode RGB or RGBA. None where `convert` does.
         after_reduction: Whether reducing first comes to the same, so that a JPEG may be decoded smaller and only the
             reduced picture is converted; never for a curve that a pattern of fine dots could be hidden under.
         uncertain: Whether something was ignored that another viewer might honour.
@@ -33,6 +36,7 @@ class Conversion:
     """
 
     convert: Convert | None = None
+    convert_wide: Callable[[Image.Image, Image.Image], Image.Image] | None = None
     after_reduction: bool = True
     uncertain: bool = False
     hdr: bool = False
@@ -158,7 +162,12 @@ def _conversion(space: MatrixSpace | LutSpace, mode: str) -> Conversion:
         matrix = grey_to_rgb(matrix)
     if matrix is not None and is_srgb(matrix):
         return AS_STORED
-    return Conversion(convert=ImageConverter(space).convert, after_reduction=matrix is not None and is_tame(matrix))
+    converter, tame = ImageConverter(space), matrix is not None and is_tame(matrix)
+    # Chromium reduces 16 bits to 8 ahead of a single formula, and behind all else.
+    wide = not tame and (matrix is None or not is_one_formula(matrix))
+    return Conversion(
+        convert=converter.convert, convert_wide=converter.convert_wide if wide else None, after_reduction=tame
+    )
 
 
 def _rgb_first(converter: ImageConverter) -> Convert:
