@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from PIL import Image
 
 from clipwarden.vision.colour.cache import BoundedCache
+from clipwarden.vision.colour.doubt import ways_of
 from clipwarden.vision.colour.icc import Profile, read_profile
 from clipwarden.vision.colour.images import ImageConverter
 from clipwarden.vision.colour.inks import black_differs, without_black
 from clipwarden.vision.colour.luts import LutSpace
 from clipwarden.vision.colour.othertags import ProfileError
 from clipwarden.vision.colour.pixels import is_one_formula
-from clipwarden.vision.colour.spaces import HLG, PQ, MatrixSpace, cicp_space, gamma_space, grey_to_rgb
+from clipwarden.vision.colour.spaces import HLG, PQ, MatrixSpace, cicp_space, gamma_space, grey_to_rgb, of_pictures
 from clipwarden.vision.colour.tameness import is_srgb, is_tame
 from clipwarden.vision.structure import ColourTags
 
@@ -44,6 +45,7 @@ class Conversion:
 
 AS_STORED = Conversion()
 _UNCERTAIN = Conversion(uncertain=True)
+_UNSPECIFIED = 2  # ITU-T H.273, tables 2 and 3
 
 # A build holds a few kilobytes for a matrix, and a table about as the profile does: at most 10 MiB.
 _CACHE = BoundedCache[Conversion | None](entries=64, bytes=64 * 2**20)
@@ -85,6 +87,8 @@ def _of_cicp(tags: ColourTags, image_format: str, mode: str) -> Conversion | Non
     assert cicp is not None  # noqa: S101
     if image_format == "PNG" and (cicp.matrix != 0 or not cicp.full_range):
         return None
+    if image_format != "PNG":
+        cicp = of_pictures(cicp)
     if cicp.transfer in (PQ, HLG):
         return Conversion(hdr=True)
     space = cicp_space(cicp)
@@ -119,12 +123,23 @@ def _built(data: bytes, image_format: str, mode: str) -> Conversion | None:
     if profile.device == b"CMYK" and image_format == "JPEG":
         return _of_inks(profile)
     built = _conversion(profile.space, mode)
-    if profile.cicp is not None and profile.cicp.matrix == 0 and profile.cicp.full_range:
-        if profile.cicp.transfer in (PQ, HLG):
-            built = Conversion(hdr=True)
-        elif (space := cicp_space(profile.cicp)) is not None:
-            built = _conversion(space, mode)
-    return replace(built, uncertain=profile.doubtful)
+    return replace(built, uncertain=profile.doubtful) if profile.cicp is None else _of_tag(profile, built, mode)
+
+
+def _of_tag(profile: Profile, built: Conversion, mode: str) -> Conversion:
+    """Let code points inside a profile go before all else of it, where Chromium knows them; not all readers do."""
+    assert profile.cicp is not None  # noqa: S101
+    cicp = of_pictures(profile.cicp)
+    unsaid = _UNSPECIFIED in (profile.cicp.primaries, profile.cicp.transfer)
+    if profile.cicp.matrix != 0 or not profile.cicp.full_range or unsaid:
+        return replace(built, uncertain=profile.doubtful)
+    if cicp.transfer in (PQ, HLG):
+        return Conversion(hdr=True, uncertain=profile.doubtful)
+    space = cicp_space(cicp)
+    if space is None:
+        return replace(built, uncertain=profile.doubtful)
+    differs = ways_of(space, (profile.space,), channels=3)
+    return replace(_conversion(space, mode), uncertain=profile.doubtful or differs)
 
 
 def _of_inks(profile: Profile) -> Conversion:

@@ -287,6 +287,12 @@ def test_code_points_name_a_transfer(transfer: int, power: float) -> None:
     assert np.abs(shown(ColourTags(cicp=Cicp(primaries=1, transfer=transfer))) - expected).max() <= 1
 
 
+def test_outside_png_a_cameras_curve_and_what_is_not_said_are_srgb() -> None:
+    for cicp in (Cicp(primaries=1, transfer=1, matrix=6), Cicp(primaries=2, transfer=2, matrix=6)):
+        conversion = found(ColourTags(cicp=cicp), image_format="AVIF")
+        assert (conversion.convert, conversion.uncertain) == (None, False)
+
+
 @pytest.mark.parametrize("primaries", [4, 5, 6, 7, 8, 9, 10, 11, 12, 22])
 def test_code_points_name_primaries_and_leave_white_white(primaries: int) -> None:
     seen = shown(ColourTags(cicp=Cicp(primaries=primaries, transfer=13)))
