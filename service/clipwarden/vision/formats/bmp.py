@@ -14,7 +14,8 @@ _FILE_HEADER_BYTES = 14
 _VERSION_3, _VERSION_4, _VERSION_5 = 56, 108, 124
 # Values of bV5CSType (wingdi.h): the header's own figures, or a profile behind the pixels.
 _CALIBRATED, _EMBEDDED = 0, int.from_bytes(b"MBED", "big")
-_PIXELS_AT, _SIZE_AT, _ALPHA_MASK_AT = 10, 18, 14 + 52
+_CORE_HEADER = 12
+_PIXELS_AT, _SIZE_AT, _HEIGHT_AT, _ALPHA_MASK_AT = 10, 18, 22, 14 + 52
 _FOUR_BYTES, _BIT_FIELDS = 32, 3
 # Where alpha lies in a pixel, by its mask.
 _ALPHA_BYTE = {0xFF000000: 3, 0xFF: 0}
@@ -55,6 +56,28 @@ def _without_clear_alpha(reader: BoundedReader, data: bytes) -> bytes:
     pixels = reader.body(start, max(0, min(4 * width * abs(height), len(data) - start)))
     alphas = bytes(pixels[_ALPHA_BYTE[mask] :: 4])
     return data if alphas.strip(b"\0") else b"".join((data[:_ALPHA_MASK_AT], bytes(4), data[_ALPHA_MASK_AT + 4 :]))
+
+
+def rows_there(data: bytes) -> tuple[bytes, float] | None:
+    """Find out how many rows a BMP holds that could not be decoded.
+
+    Args:
+        data: As `structure_of` gives it.
+
+    Returns:
+        A file of these rows (the lower ones, as most BMPs are stored upside down), and their share of all; None
+        without one, or where rows are compressed.
+    """
+    reader = BoundedReader(data, BMP_BUDGET)
+    (start,) = reader.field("<I", _PIXELS_AT)
+    header_size, width, height, _, bits, compression = reader.field("<IiiHHI", _FILE_HEADER_BYTES)
+    if header_size <= _CORE_HEADER or compression not in (0, _BIT_FIELDS) or not width * bits:
+        return None
+    rows = (len(data) - start) // (-(-abs(width) * bits // 32) * 4)
+    if not 0 < rows < abs(height):
+        return None
+    kept = struct.pack("<i", rows if height > 0 else -rows)
+    return b"".join((data[:_HEIGHT_AT], kept, data[_HEIGHT_AT + 4 :])), rows / abs(height)
 
 
 def _colour_tags(reader: BoundedReader) -> ColourTags:

@@ -27,9 +27,9 @@ _MAX_SCANS = 64
 _PROFILE_MARKER, _PROFILE_PREFIX = 0xE2, b"ICC_PROFILE\0"
 _EXIF_MARKER, _EXIF_PREFIX = 0xE1, b"Exif\0"
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
-_FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_START_OF_SCAN = 0xDA
-_END_OF_IMAGE = 0xD9
+FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+START_OF_SCAN = 0xDA
+END_OF_IMAGE = 0xD9
 # A marker, and the length that follows unless it stands alone.
 _MARKER = re.compile(rb"\xff([^\xff])(..)?", re.DOTALL)
 # In coded data FF is followed by 00 (stuffing), D0-D7 (restart) or FF (fill); anything else is the next marker.
@@ -48,8 +48,8 @@ def frame_size(reader: BoundedReader) -> tuple[int, int] | None:
     Raises:
         struct.error: The file ends inside the frame header, or the budget before it.
     """
-    for segment in _segments(reader):
-        if segment.marker in _FRAME_HEADERS:
+    for segment in header_segments(reader):
+        if segment.marker in FRAME_HEADERS:
             height, width = reader.field(">HH", segment.start + 1)
             return width, height
     return None
@@ -72,15 +72,15 @@ def structure_of(data: bytes, _limits: DecodeLimits) -> Structure:
         ValueError: The file ends before its first scan.
         BudgetSpentError: The budget does.
     """
-    segments = list(_segments(BoundedReader(data, HEADER_BUDGET)))
-    if not segments or segments[-1].marker != _START_OF_SCAN:
+    segments = list(header_segments(BoundedReader(data, HEADER_BUDGET)))
+    if not segments or segments[-1].marker != START_OF_SCAN:
         raise ValueError("no scan")
     _check_scans(data)
     bodies = BoundedReader(data, BODIES_BUDGET)
     return Structure(data=data, orientation=_orientation(bodies, segments), colour=_colour_tags(bodies, segments))
 
 
-class _Segment(NamedTuple):
+class Segment(NamedTuple):
     """A marker, and where the body lies behind its length, in bytes; a marker that stands alone has none."""
 
     marker: int
@@ -88,19 +88,19 @@ class _Segment(NamedTuple):
     size: int
 
 
-def _segments(reader: BoundedReader) -> Iterator[_Segment]:
+def header_segments(reader: BoundedReader) -> Iterator[Segment]:
     """Yield each segment up to the first scan's."""
     position = 2
     while found := reader.search(_MARKER, position):
         marker = found[1][0]
         length = 0 if marker in _STANDALONE else _length(found)
-        yield _Segment(marker, found.end(1) + 2, max(0, length - 2))
-        if marker == _START_OF_SCAN:
+        yield Segment(marker, found.end(1) + 2, max(0, length - 2))
+        if marker == START_OF_SCAN:
             return
         position = found.end(1) + length
 
 
-def _colour_tags(reader: BoundedReader, segments: Sequence[_Segment]) -> ColourTags:
+def _colour_tags(reader: BoundedReader, segments: Sequence[Segment]) -> ColourTags:
     """Put the ICC profile together from its numbered parts (ICC.1:2022, B.4)."""
     marked = [reader.body(each.start, each.size) for each in segments if each.marker == _PROFILE_MARKER]
     start = len(_PROFILE_PREFIX)
@@ -120,7 +120,7 @@ def _colour_tags(reader: BoundedReader, segments: Sequence[_Segment]) -> ColourT
     return ColourTags(icc=icc, broken=len(bodies) > total)
 
 
-def _orientation(reader: BoundedReader, segments: Sequence[_Segment]) -> int:
+def _orientation(reader: BoundedReader, segments: Sequence[Segment]) -> int:
     """Read the first EXIF segment; Chromium looks at no other, even where that one says nothing."""
     bodies = (reader.body(each.start, each.size) for each in segments if each.marker == _EXIF_MARKER)
     # The sixth byte of the prefix may be any, and alone it is no segment.
@@ -156,17 +156,28 @@ def has_more_scans_than(reader: BoundedReader, limit: int) -> bool:
         BudgetSpentError: Too many other markers stand between the scans.
     """
     # The mark of a scan can also turn up by chance, but a file without that many marks needs no walk.
-    if reader.count(bytes((0xFF, _START_OF_SCAN))) <= limit:
+    if reader.count(bytes((0xFF, START_OF_SCAN))) <= limit:
         return False
-    scans, position = 0, 2
-    while scans <= limit and (found := reader.search(_NEXT_MARKER, position)):
-        marker, position = found[1][0], found.end(1)
-        if marker == _END_OF_IMAGE:
+    scans = 0
+    for segment in coded_segments(reader, 2):
+        scans += segment.marker == START_OF_SCAN
+        if segment.marker == END_OF_IMAGE or scans > limit:
             break
-        scans += marker == _START_OF_SCAN
-        if marker not in _STANDALONE:
-            position += _length(found)
     return scans > limit
+
+
+def coded_segments(reader: BoundedReader, position: int) -> Iterator[Segment]:
+    """Yield segments where coded data may stand between them.
+
+    Args:
+        reader: Of a JPEG file; a segment costs an entry, and its bytes and those before it as many.
+        position: Where to begin, in bytes from the start.
+    """
+    while found := reader.search(_NEXT_MARKER, position):
+        marker = found[1][0]
+        length = 0 if marker in _STANDALONE else _length(found)
+        yield Segment(marker, found.end(1) + 2, max(0, length - 2))
+        position = found.end(1) + length
 
 
 def _length(found: re.Match[bytes]) -> int:

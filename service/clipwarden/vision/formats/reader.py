@@ -153,6 +153,11 @@ class BoundedReader:
         self._spend(0, len(self._data))
         return self._data.count(text)
 
+    def find_last(self, text: bytes, start: int, end: int) -> int:
+        """Find where a text stands last between two places; -1 where it does not. Pays for all between them."""
+        self._spend(0, max(0, end - start))
+        return self._data.rfind(text, start, end)
+
     def _spend(self, entries: int, size: int) -> None:
         entries += self.entries_read
         size += self.bytes_read
