@@ -214,6 +214,7 @@ class Client:
             The verdict, with the facts it was given and none derived from bytes.
 
         Raises:
+            ImageRefusedError: The image lacked rows, and the policy refuses that.
             RequestRefusedError: The vectors are of another model, or no unit vectors.
             ClientError: There is no verdict for another reason.
         """

@@ -28,7 +28,12 @@ _ON_TRUNCATED = Choice(
     example="judge",
     words={choice.value: choice for choice in OnTruncated},
     # Whoever writes a verdict here means what happens to the picture; `on_partial` is where it is said.
-    habits={"reject": "refuse", "error": "refuse", "block": "refuse", **dict.fromkeys(("allow", "review"), "judge")},
+    habits={
+        "reject": "refuse",
+        "error": "refuse",
+        "block": "refuse",
+        **dict.fromkeys(("allow", "review", "partial"), "judge"),
+    },
     help={
         "refuse": "no verdict but `on_error`, as for a damaged file",
         "judge": "by the rows that are there, and at least `on_partial`",
