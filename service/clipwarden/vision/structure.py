@@ -65,7 +65,7 @@ class Structure:
         orientation: EXIF orientation, 1 to 8, where browsers honour it; 1 leaves the picture as it is stored.
             None: as the decoder finds it.
         colour: What it says of its colours.
-        share_shown: Share of the picture's rows that are there, in (0, 1]; below 1 the file is cut short, and `data` is what
+        share_shown: Share of the rows that are there, in (0, 1]; below 1 the file is cut short, and `data` is what
             a decoder makes whole.
     """
 
