@@ -8,13 +8,12 @@ from clipwarden.errors import ConfigError, ModelError
 from clipwarden.modelfolder.files import verify_files, write_model_folder
 from clipwarden.modelfolder.fingerprint import fingerprint
 from clipwarden.modelfolder.load import Runtime, load_model
-from clipwarden.modelfolder.manifest import MANIFEST_NAME, Colour, ModelManifest, is_companion
+from clipwarden.modelfolder.manifest import COLOUR, MANIFEST_NAME, ModelManifest, is_companion
 from clipwarden.modelfolder.modeljson import load_manifest
 from clipwarden.modelfolder.staging import require_finished
 
 STEPS = 3
 """Each reads every byte: the old files are checked, then copied, then loaded where they are now."""
-_NEWEST: Colour = "srgb"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +57,7 @@ def plan_upgrade(folder: Path) -> Upgrade:
     """
     require_finished(folder)
     old = load_manifest(folder)
-    new = replace(old, image=replace(old.image, colour=_NEWEST))
+    new = replace(old, image=replace(old.image, colour=COLOUR))
     return Upgrade(folder=folder, old=old, new=new)
 
 
@@ -71,7 +70,7 @@ def fingerprint_before(manifest: ModelManifest) -> str | None:
     Returns:
         The fingerprint of the same files under the older preprocessing; None where the folder is of the older one.
     """
-    if manifest.image.colour != _NEWEST:
+    if manifest.image.colour != COLOUR:
         return None
     return fingerprint(replace(manifest, image=replace(manifest.image, colour="ignore")))
 
