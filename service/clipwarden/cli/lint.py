@@ -134,12 +134,17 @@ def _lint(files: Sequence[str], *, model: str | None, on: str | None, strict: bo
 def _untried(paths: Sequence[Path]) -> str:
     """Say what a policy was not checked for, and which model to name for that."""
     from clipwarden.cli.policyfile import read_policy
+
+    (model, *others) = {_option(read_policy(str(path)).fingerprint) for path in paths}
+    return f"; texts and numbers were not tried with the model: add `--model {'FOLDER' if others else model}`"
+
+
+def _option(model: str | None) -> str:
+    """Write the model of a fingerprint as `--model` takes it."""
     from clipwarden.modelfolder.fingerprint import fingerprint
     from clipwarden.modelfolder.load import EMBEDDED_MODEL, embedded_model_path, load_manifest
 
-    embedded = fingerprint(load_manifest(embedded_model_path()))
-    model = EMBEDDED_MODEL if {read_policy(str(path)).fingerprint for path in paths} == {embedded} else "FOLDER"
-    return f"; texts and numbers were not tried with the model: add `--model {model}`"
+    return EMBEDDED_MODEL if model == fingerprint(load_manifest(embedded_model_path())) else "FOLDER"
 
 
 def _raised(problem: Problem) -> Problem:
@@ -215,8 +220,8 @@ def _told_of_upgrade(problem: Problem, policy: "Policy", model: "Model") -> Prob
     if problem.code != "fingerprint-mismatch" or policy.model.fingerprint != fingerprint_before(model.manifest):
         return problem
     fix = (
-        f"`clipwarden lint {shlex.quote(problem.file)} --fix --model FOLDER --approved-by NAME` takes its numbers over "
-        "on trust; or choose them again for this one and write its fingerprint."
+        f"`clipwarden lint {shlex.quote(problem.file)} --fix --model {_option(model.fingerprint)} --approved-by NAME` "
+        "takes its numbers over on trust; or choose them again for this one and write its fingerprint."
     )
     message = f"{problem.message.removesuffix('.')}, which is what that one became by `clipwarden models upgrade`."
     return replace(problem, message=message, fix=fix)

@@ -1,6 +1,7 @@
 """clipwarden models upgrade: a model folder in, its upgraded copy and the policies that must be refitted out."""
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -60,13 +61,15 @@ def upgrade(
     if plan.needed:
         require_new(plan.folder, output)
     runtime = _write(plan, output) if plan.needed else None
-    refits = [_refit(each, plan) for each in read] if plan.needed else []
+    refits = [_refit(each, plan) for each in read]
     if as_json:
         print(json.dumps(_facts(plan, output, runtime, refits)))  # noqa: T201  results go to stdout
-    elif runtime is None:
+        return
+    if runtime is None:
         notice(f"{printable(str(plan.folder))} is up to date: {plan.after}. Nothing was written.", style="green")
     else:
-        _show(plan, output, runtime, refits, asked=bool(read))
+        _show(plan, output, runtime)
+    _show_refits(refits, str(output if runtime else plan.folder), plan.before if runtime and not read else None)
 
 
 def _write(plan: "Upgrade", output: Path) -> "Runtime":
@@ -79,11 +82,13 @@ def _write(plan: "Upgrade", output: Path) -> "Runtime":
 
 
 def _refit(read: "PolicyFile", plan: "Upgrade") -> Mapping[str, object]:
-    """Say what of a policy falls; of one that is bound to another model, nothing does."""
+    """Say what of a policy falls, be it now or since the folder was upgraded; for another model, nothing does."""
+    from clipwarden.modelfolder.upgrade import fingerprint_before
     from clipwarden.policy.rebinding import fallen
 
-    bound = read.fingerprint == plan.before
-    falls = fallen(read.policy, plan.before, plan.after)
+    before = fingerprint_before(plan.new) or plan.before
+    bound = read.fingerprint == before
+    falls = fallen(read.policy, before, plan.after)
     return {
         **read.facts,
         "bound": bound,
@@ -105,9 +110,7 @@ def _facts(
     }
 
 
-def _show(
-    plan: "Upgrade", output: Path, runtime: "Runtime", refits: Sequence[Mapping[str, object]], *, asked: bool
-) -> None:
+def _show(plan: "Upgrade", output: Path, runtime: "Runtime") -> None:
     from clipwarden.cli.models import COLOURS
 
     print_facts(
@@ -120,21 +123,24 @@ def _show(
             "Before": plan.before,
         }
     )
+
+
+def _show_refits(refits: Sequence[Mapping[str, object]], model: str, unasked: str | None) -> None:
+    """Say what became of policies; `unasked` is the old fingerprint where none was named."""
     for refit in refits:
         stdout().print(printable(f"{refit['file']}: {_said(refit)}"), soft_wrap=True)
-    if not asked:
-        digits = plan.before.removeprefix("sha256:")
+    if any(refit["refit"] for refit in refits):
+        notice(_WAYS.format(model=printable(shlex.quote(model))))
+    if unasked:
         notice(
             "Policies and bundles of the old fingerprint are refused with the new folder. Name them with --policy to "
-            f"hear what of them falls; `grep -rl {digits} FOLDER` finds them."
+            f"hear what of them falls; `grep -rl {unasked.removeprefix('sha256:')} FOLDER` finds them."
         )
-    elif any(refit["refit"] for refit in refits):
-        notice(_WAYS.format(folder=printable(str(output))))
 
 
 _WAYS = (
     "Pictures without a profile or transfer function get the very vectors that they got before. Where numbers were "
-    "chosen on such pictures, `clipwarden lint FILE --fix --model {folder}` takes them over on trust, and bundles are "
+    "chosen on such pictures, `clipwarden lint FILE --fix --model {model}` takes them over on trust, and bundles are "
     "compiled again; otherwise fit and choose them again."
 )
 

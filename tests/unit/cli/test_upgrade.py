@@ -115,6 +115,13 @@ def test_what_is_up_to_date_is_left_alone(run: Run, new: Path, tmp_path: Path) -
     assert not (tmp_path / "again").exists()
 
 
+def test_policies_of_before_hear_what_fell_when_the_folder_was_upgraded(run: Run, new: Path, policy: Path) -> None:
+    result = run("models", "upgrade", new, "-o", new.with_name("again"), "--policy", policy)
+    assert result.exit_code == 0
+    assert result.stdout.startswith(f"{policy}: must be refitted. Fallen calibrations: colour.red, museum.")
+    assert f"`clipwarden lint FILE --fix --model {new}`" in result.stderr
+
+
 def test_mistakes_are_found_before_anything_is_written(run: Run, old: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_text("api: clipwarden/v9\n")
     asked = ("models", "upgrade", old, "-o", tmp_path / "new")
