@@ -80,7 +80,7 @@ _FRAME = _WHOLE_JPEG.index(b"\xff\xc0")
 def test_jpeg_padded_without_end_is_refused_before_it_is_opened(
     place: int, padding: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decode_module.Image, "open", pytest.fail)
+    monkeypatch.setattr(decode_module, "open_image", pytest.fail)
     data = _WHOLE_JPEG[:place] + padding + _WHOLE_JPEG[place:]
     assert reason_for(data) is Reason.IMAGE_CORRUPT
 
@@ -231,7 +231,7 @@ HUGE_HEADERS = {
 def test_huge_header_with_a_tiny_body_is_refused_on_the_header_alone(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decode_module.Image, "open", pytest.fail)
+    monkeypatch.setattr(decode_module, "open_image", pytest.fail)
     with pytest.raises(ImageError, match="the limit is 50000000 pixels") as caught:
         read_header(HUGE_HEADERS[kind])
     assert caught.value.reason is Reason.IMAGE_TOO_MANY_PIXELS
@@ -264,7 +264,7 @@ def test_gif_frame_larger_than_its_canvas_counts_against_the_limit_before_pillow
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     data = gif((4, 4), gif_frame(0, 0, 60_000, 60_000))
-    monkeypatch.setattr(decode_module.Image, "open", pytest.fail)
+    monkeypatch.setattr(decode_module, "open_image", pytest.fail)
     assert reason_for(data) is Reason.IMAGE_TOO_MANY_PIXELS
 
 
@@ -286,7 +286,7 @@ def test_gif_with_endless_frames_or_blocks_is_counted_within_a_bound() -> None:
 
 def test_gif_comment_of_a_million_blocks_before_its_first_frame_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     data = gif((4, 4), b"!\xfe" + b"\x01a" * 1_000_000 + b"\0", gif_frame(0, 0, 4, 4))
-    monkeypatch.setattr(decode_module.Image, "open", pytest.fail)
+    monkeypatch.setattr(decode_module, "open_image", pytest.fail)
     assert reason_for(data) is Reason.IMAGE_CORRUPT
 
 
@@ -312,14 +312,14 @@ def test_tiff_pages_are_counted_within_a_bound_and_loops_end() -> None:
 def test_tiff_whose_tags_claim_more_than_the_file_is_refused_without_reading_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(decode_module.Image, "open", pytest.fail)
+    monkeypatch.setattr(decode_module, "open_image", pytest.fail)
     entries = [(256, 3, 1, 8), (257, 3, 1, 8), *((40_000 + index, 7, 4000, 8) for index in range(200))]
     with pytest.raises(ImageError, match="its tags claim more data than the file has"):
         decode_image(tiff(*entries, tail=b"\0" * 5000), preprocessing=MODEL)
 
 
 def test_tiff_with_a_million_strips_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decode_module.Image, "open", pytest.fail)
+    monkeypatch.setattr(decode_module, "open_image", pytest.fail)
     data = tiff((256, 3, 1, 8), (257, 3, 1, 8), (273, 4, 1_000_000, 8), tail=b"\0" * 4_000_100)
     with pytest.raises(ImageError, match="it claims too many strips or tiles"):
         decode_image(data, preprocessing=MODEL)
@@ -345,7 +345,7 @@ def test_png_of_endless_chunks_is_refused_before_it_is_opened(monkeypatch: pytes
     empty = struct.pack(">I4sI", 0, b"teXt", zlib.crc32(b"teXt"))
     header_end = whole.index(b"IDAT") - 4
     assert reason_for(whole[:header_end] + empty * 1000 + whole[header_end:]) is None
-    monkeypatch.setattr(Image, "open", lambda *_, **__: pytest.fail("Pillow must not see it"))
+    monkeypatch.setattr(decode_module, "open_image", lambda *_: pytest.fail("Pillow must not see it"))
     assert reason_for(whole[:header_end] + empty * 50_000 + whole[header_end:]) is Reason.IMAGE_CORRUPT
 
 
@@ -395,7 +395,7 @@ def test_progressive_jpeg_that_asks_for_endless_scans_is_refused_before_it_is_op
     last = whole[scans_of(whole)[-1] : -2]
     assert reason_for(whole[:-2] + last * 50 + whole[-2:]) is None
     assert reason_for(whole[:-2] + b"\xff\x01" + last * 80 + whole[-2:]) is Reason.IMAGE_CORRUPT
-    monkeypatch.setattr(decode_module.Image, "open", pytest.fail)
+    monkeypatch.setattr(decode_module, "open_image", pytest.fail)
     with pytest.raises(ImageError, match="asks for more than 64 scans"):
         decode_image(whole[:-2] + last * 80 + whole[-2:], preprocessing=MODEL)
 
@@ -478,7 +478,7 @@ def test_hostile_files_decode_side_by_side_without_disturbing_good_ones() -> Non
 
 
 def test_tiff_with_more_tags_than_exist_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decode_module.Image, "open", pytest.fail)
+    monkeypatch.setattr(decode_module, "open_image", pytest.fail)
     data = b"II*\0\x08\0\0\0" + struct.pack("<H", 5000) + b"\0" * 60_010
     with pytest.raises(ImageError, match="it claims too many tags"):
         decode_image(data, preprocessing=MODEL)
