@@ -4,6 +4,7 @@ Safe to call from many threads at once; Pillow releases the GIL while it decodes
 """
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -13,10 +14,12 @@ from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision.colour.conversion import AS_STORED, Conversion, conversion_of
 from clipwarden.vision.facts import DecodedImage, FileFacts, ImageFacts, ImageHeader, View
 from clipwarden.vision.formats.ifd import exif_orientation
+from clipwarden.vision.formats.layout import read_layout
 from clipwarden.vision.formats.sniff import FORMATS, sniff_format, sniff_size
 from clipwarden.vision.formats.structures import MAX_FRAMES_COUNTED, read_structure
 from clipwarden.vision.formats.truncation import looks_cut_short
-from clipwarden.vision.limits import DEFAULT_LIMITS, DecodeLimits, check_pixels
+from clipwarden.vision.limits import DEFAULT_LIMITS, DecodeLimits, HoldsMoreError, check_held
+from clipwarden.vision.memory import decoded_size, held_bytes
 from clipwarden.vision.opening import open_image
 from clipwarden.vision.plan import WHOLE, ViewPlan
 from clipwarden.vision.preprocess import Box, draft_size, fit_to_side
@@ -36,24 +39,25 @@ _UPRIGHT = {
 }
 
 
-def read_header(data: bytes, limits: DecodeLimits = DEFAULT_LIMITS) -> ImageHeader:
-    """Check size, format and pixel count by the header alone, within `reader.HEADER_BUDGET`.
+def read_header(data: bytes, limits: DecodeLimits = DEFAULT_LIMITS, *, preprocessing: Preprocessing) -> ImageHeader:
+    """Check size, format and the memory that decoding takes by the header alone, within two `reader.HEADER_BUDGET`s.
 
     Args:
         data: The file.
         limits: What to refuse.
+        preprocessing: Of the model folder.
 
     Returns:
-        Format and stored size.
+        Format, stored size, and what decoding will hold.
 
     Raises:
         ImageError: IMAGE_EMPTY, IMAGE_TOO_LARGE, IMAGE_FORMAT_UNSUPPORTED or IMAGE_TOO_MANY_PIXELS.
     """
     if not data:
         raise ImageError("The image has no bytes.", reason=Reason.IMAGE_EMPTY)
-    if len(data) > limits.max_bytes:
+    if len(data) > limits.max_image_bytes:
         raise ImageError(
-            f"The image has {len(data)} bytes; the limit is {limits.max_bytes}.", reason=Reason.IMAGE_TOO_LARGE
+            f"The image has {len(data)} bytes; the limit is {limits.max_image_bytes}.", reason=Reason.IMAGE_TOO_LARGE
         )
     image_format = sniff_format(data)
     if image_format is None:
@@ -62,17 +66,21 @@ def read_header(data: bytes, limits: DecodeLimits = DEFAULT_LIMITS) -> ImageHead
             reason=Reason.IMAGE_FORMAT_UNSUPPORTED,
         )
     size = sniff_size(data, image_format)
-    if size is not None:
-        check_pixels(size, limits)
+    layout = read_layout(data, image_format, size)
+    decoded = decoded_size(layout, preprocessing)
+    held = held_bytes(layout, preprocessing, decoded=decoded, file_bytes=len(data))
+    check_held(held, layout.size, image_format, limits)
     width, height = size or (None, None)
-    return ImageHeader(format=image_format, width=width, height=height)
+    return ImageHeader(format=image_format, width=width, height=height, held_bytes=held, layout=layout)
 
 
 def decode_image(
     data: bytes, *, preprocessing: Preprocessing, limits: DecodeLimits = DEFAULT_LIMITS, plan: ViewPlan = WHOLE
 ) -> DecodedImage:
     """Read an image's header, then decode it; see `read_header` and `decode_file`."""
-    return decode_file(data, read_header(data, limits), preprocessing=preprocessing, limits=limits, plan=plan)
+    header = read_header(data, limits, preprocessing=preprocessing)
+    alone = replace(header, held_bytes=limits.max_decode_bytes)
+    return decode_file(data, alone, preprocessing=preprocessing, limits=limits, plan=plan)
 
 
 def decode_file(
@@ -87,7 +95,7 @@ def decode_file(
 
     Args:
         data: The file.
-        header: What `read_header` let through, under the same limits.
+        header: What `read_header` let through, under the same limits; the caller has room for its `held_bytes`.
         preprocessing: Of the model folder.
         limits: What to refuse.
         plan: Which views to make.
@@ -96,29 +104,35 @@ def decode_file(
         Facts and views.
 
     Raises:
-        ImageError: The image is unsupported, truncated, corrupt, or larger than its header said; nothing else escapes.
+        ImageError: The image is unsupported, truncated, corrupt, or would hold more than the limit.
+        HoldsMoreError: It would hold more than its header said, and more than what may be held without asking; nothing
+            else escapes.
     """
     if plan != WHOLE:
         raise ValueError(f"there is no view plan {plan.name!r}")
     try:
-        return _decode(data, header.format, preprocessing, limits)
-    except ImageError:
+        return _decode(data, header, preprocessing, limits)
+    except (ImageError, HoldsMoreError):
         raise
     except Exception as exc:  # Pillow and its codecs raise whatever they like on hostile input
         raise _translate(exc, data, header.format) from exc
 
 
-def _decode(data: bytes, image_format: str, preprocessing: Preprocessing, limits: DecodeLimits) -> DecodedImage:
+def _decode(data: bytes, header: ImageHeader, preprocessing: Preprocessing, limits: DecodeLimits) -> DecodedImage:
+    image_format = header.format
     sha256 = hashlib.sha256(data).hexdigest()
     structure = read_structure(data, image_format, limits)
     conversion = AS_STORED if preprocessing.colour == "ignore" else conversion_of(structure.colour)
     with open_image(structure.data, image_format) as opened:
-        # Again, and now with authority: sniffing may have seen another header than the decoder did.
-        check_pixels(opened.size, limits)
         frames_total = _declared_frames(opened) if structure.frames_total is None else structure.frames_total
         size = opened.size
         may_reduce = image_format == "JPEG" and conversion.after_reduction
         box = _draft(opened, preprocessing) if may_reduce else None
+        see_through = opened.has_transparency_data
+        layout = replace(header.layout, size=size, mode=opened.mode, see_through=see_through)
+        converts = conversion.convert is not None and (see_through or not conversion.after_reduction)
+        held = held_bytes(layout, preprocessing, decoded=opened.size, file_bytes=len(data), converts=converts)
+        _check_again(held, size, header, limits)
         if structure.first_frame:
             opened.seek(structure.first_frame)
         opened.load()
@@ -145,6 +159,18 @@ def _decode(data: bytes, image_format: str, preprocessing: Preprocessing, limits
     )
     views = tuple(View(name=name, frame=0, pixels=row) for name, row in zip(names, pixels, strict=True))
     return DecodedImage(facts=facts, pixels=pixels, views=views)
+
+
+def _check_again(held: int, size: tuple[int, int], header: ImageHeader, limits: DecodeLimits) -> None:
+    """Check with authority: the header may have said nothing, or another one than the decoder believes.
+
+    Raises:
+        ImageError: It would hold more than the limit.
+        HoldsMoreError: It would hold more than its caller has room for.
+    """
+    check_held(held, size, header.format, limits)
+    if held > max(header.held_bytes, limits.small_decode_bytes):
+        raise HoldsMoreError(held)
 
 
 def _colour_flags(conversion: Conversion) -> tuple[str, ...]:

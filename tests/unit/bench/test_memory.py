@@ -8,14 +8,15 @@ from bench.memory import CASES, bytes_a_pixel, main
 from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision.decode import decode_image, read_header
 
+MODEL = Preprocessing(side=32)
 OPERATE = Path(__file__).parents[3] / "docs" / "operate.md"
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_every_kind_of_image_is_what_it_is_called(name: str) -> None:
     data = CASES[name].draw(64)
-    assert read_header(data).format == name.partition(",")[0].upper()
-    decoded = decode_image(data, preprocessing=Preprocessing(side=32))
+    assert read_header(data, preprocessing=MODEL).format == name.partition(",")[0].upper()
+    decoded = decode_image(data, preprocessing=MODEL)
     see_through = any(word in name for word in ("RGBA", "alpha", "see-through", "key"))
     assert len(decoded.views) == (2 if see_through else 1)
     assert (decoded.facts.frames_total > 1) == ("animated" in name)

@@ -6,6 +6,7 @@ them would keep a decoder busy for hours, whatever the pixel limit.
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from clipwarden.vision.formats.reader import HEADER_BUDGET, BoundedReader, Budget
 
@@ -15,6 +16,7 @@ SCANS_BUDGET = Budget(entries=HEADER_BUDGET.entries, bytes=2 * HEADER_BUDGET.ent
 
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _START_OF_SCAN = 0xDA
 _END_OF_IMAGE = 0xD9
 # A marker, and the length that follows unless it stands alone.
@@ -40,6 +42,55 @@ def frame_size(reader: BoundedReader) -> tuple[int, int] | None:
             height, width = reader.field(">HH", position + 5)
             return width, height
     return None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JpegFrame:
+    """What the header says of a frame.
+
+    Attributes:
+        components: Such as 1 (grey), 3 (YCbCr) or 4 (CMYK).
+        samples_held: Samples a pixel that a decoder has to hold for all the picture, 0 where it can go row by row.
+    """
+
+    components: int
+    samples_held: float
+
+
+def read_frame(reader: BoundedReader) -> JpegFrame | None:
+    """Read the first frame header, and from the first scan whether the picture comes all at once.
+
+    Args:
+        reader: Of a JPEG file, on a `HEADER_BUDGET`; a frame's component costs 3 bytes.
+
+    Returns:
+        The frame; None when no frame header comes before the first scan.
+
+    Raises:
+        struct.error: The file ends before the first scan, or the budget.
+
+    Source: libjpeg's `jdinput.c`: it holds all coefficients of a progressive file, and of one whose first scan has
+    not every component.
+    """
+    progressive = False
+    factors: list[int] = []
+    for marker, position in _segments(reader):
+        if marker in _FRAME_HEADERS and not factors:
+            progressive = marker in _PROGRESSIVE
+            (count,) = reader.field("B", position + 9)
+            factors = [reader.field("xBx", position + 10 + 3 * index)[0] for index in range(count)]
+        elif marker == _START_OF_SCAN and factors:
+            (scanned,) = reader.field("B", position + 4)
+            whole = progressive or scanned < len(factors)
+            return JpegFrame(components=len(factors), samples_held=_samples_a_pixel(factors) if whole else 0.0)
+    return None
+
+
+def _samples_a_pixel(factors: list[int]) -> float:
+    """Sum the share of the full size that each component is stored at; a byte of factors holds two of 4 bits."""
+    across, down = [byte >> 4 for byte in factors], [byte & 15 for byte in factors]
+    most = max(across) * max(down)
+    return sum(map(lambda h, v: h * v, across, down)) / most if most else float(len(factors))
 
 
 def reaches_scan(reader: BoundedReader) -> bool:

@@ -10,7 +10,7 @@ from clipwarden.errors import ImageError, Reason
 from clipwarden.vision.formats.ifd import DIRECTORIES_BUDGET, count_pages, find_excess
 from clipwarden.vision.formats.jpeg import SCANS_BUDGET, has_more_scans_than, reaches_scan
 from clipwarden.vision.formats.reader import HEADER_BUDGET, BoundedReader, Budget, BudgetSpentError
-from clipwarden.vision.limits import DecodeLimits, check_pixels
+from clipwarden.vision.limits import DecodeLimits, check_held
 from clipwarden.vision.structure import Structure
 
 # Counting stops here: an animation of a thousand frames is as partial as one of a million.
@@ -32,6 +32,8 @@ _PNG_SIGNATURE_BYTES = 8
 _PNG_CHUNK_OVERHEAD = 12  # length, type and checksum
 _GIF_EXTENSION, _GIF_IMAGE, _GIF_TRAILER = 0x21, 0x2C, 0x3B
 _GIF_COLOUR_TABLE_FLAG = 0x80
+# As `layout` and `memory` have it: indexes, what disposal leaves, RGBA, its alpha, the flattened picture.
+_GIF_PIXEL_BYTES = 11
 
 
 def _gif_frames(data: bytes, limits: DecodeLimits) -> int:
@@ -47,7 +49,8 @@ def _gif_frames(data: bytes, limits: DecodeLimits) -> int:
     except struct.error:
         pass  # the file ends inside a block
     if walk.extent is not None:
-        check_pixels(walk.extent, limits)
+        width, height = walk.extent
+        check_held(_GIF_PIXEL_BYTES * width * height, walk.extent, "GIF", limits)
     elif not complete:
         raise ImageError("The GIF holds no frame among its first blocks.", reason=Reason.IMAGE_CORRUPT)
     # A walk cut short has not shown that there is only one frame, so it must not say so.
