@@ -158,7 +158,7 @@ def _decode(data: bytes, header: ImageHeader, preprocessing: Preprocessing, limi
         hdr=conversion.hdr,
     )
     views = tuple(View(name=name, frame=0, pixels=row) for name, row in zip(names, pixels, strict=True))
-    return DecodedImage(facts=facts, pixels=pixels, views=views)
+    return DecodedImage(facts=facts, pixels=pixels, views=views, held_bytes=held)
 
 
 def _check_again(held: int, size: tuple[int, int], header: ImageHeader, limits: DecodeLimits) -> None:

@@ -97,8 +97,10 @@ class DecodedImage:
         facts: About the caller's image.
         pixels: uint8 [V,S,S,3]; V is at least 1.
         views: V names and, sharing memory, their pixels.
+        held_bytes: Most bytes that decoding it was counted to hold at once, by `memory.held_bytes`.
     """
 
     facts: ImageFacts
     pixels: NDArray[np.uint8]
     views: tuple[View, ...]
+    held_bytes: int

@@ -14,8 +14,8 @@ class DecodeLimits:
     Attributes:
         max_image_bytes: Largest file, in bytes. Phones write 200 megapixels as JPEGs of 30 to 60 MB.
         max_decode_bytes: Most bytes that decoding one image may hold, and that all decodes at work may hold together,
-            by `memory.held_bytes`. The default is the least power of two that admits 50 megapixels in every format
-            (a see-through WebP takes 1,050 MB) and a phone's 200 as JPEG (progressive 640 MB, baseline below 100).
+            by `memory.held_bytes`. The default is the least power of two that admits what phones and cameras write:
+            200 megapixels as JPEG (84 MiB; progressive 638), 50 in any other format (WebP 786, PNG 653).
         max_side: Longest side, in pixels; the default is libavif's own.
     """
 
