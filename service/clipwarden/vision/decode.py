@@ -122,10 +122,10 @@ def _decode(data: bytes, header: ImageHeader, preprocessing: Preprocessing, limi
     image_format = header.format
     sha256 = hashlib.sha256(data).hexdigest()
     structure = read_structure(data, image_format, limits)
-    conversion = AS_STORED if preprocessing.colour == "ignore" else conversion_of(structure.colour)
     with open_image(structure.data, image_format) as opened:
         frames_total = _declared_frames(opened) if structure.frames_total is None else structure.frames_total
         size = opened.size
+        conversion = _conversion(opened, structure, image_format, preprocessing)
         may_reduce = image_format == "JPEG" and conversion.after_reduction
         box = _draft(opened, preprocessing) if may_reduce else None
         see_through = opened.has_transparency_data
@@ -171,6 +171,14 @@ def _check_again(held: int, size: tuple[int, int], header: ImageHeader, limits: 
     check_held(held, size, header.format, limits)
     if held > max(header.held_bytes, limits.small_decode_bytes):
         raise HoldsMoreError(held)
+
+
+def _conversion(
+    image: Image.Image, structure: Structure, image_format: str, preprocessing: Preprocessing
+) -> Conversion:
+    if preprocessing.colour == "ignore":
+        return AS_STORED
+    return conversion_of(structure.colour, image_format=image_format, mode=image.mode)
 
 
 def _colour_flags(conversion: Conversion) -> tuple[str, ...]:

@@ -13,6 +13,9 @@ from clipwarden.vision.preprocess import MAX_ASPECT, draft_size, resized_size
 FIXED_BYTES = 2 * 2**20
 """What any decode takes, however small the picture: buffers of codecs, pages that the allocator rounds up to."""
 
+_CONVERTING_BYTES = 8 * 2**20
+"""What conversion has in hand at once (`colour.images`, `colour.pixels`)."""
+
 # How Pillow stores a pixel; every mode that is not here takes four bytes, RGB and LA included.
 _STORED_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}
 _PIXEL_BYTES = 4
@@ -42,7 +45,8 @@ def held_bytes(
     loading = stored * layout.coding_bytes + picture
     viewing = stored * layout.kept_bytes + picture + decoded_pixels * _view_bytes(layout, preprocessing, converts)
     resizing = _resizing_bytes(layout.size, decoded, preprocessing)
-    return FIXED_BYTES + file_bytes + resizing + ceil(max(loading, viewing))
+    bands = _CONVERTING_BYTES if converts else 0
+    return FIXED_BYTES + bands + file_bytes + resizing + ceil(max(loading, viewing))
 
 
 def decoded_size(layout: PixelLayout, preprocessing: Preprocessing) -> Size:
@@ -77,14 +81,17 @@ def _stored_bytes(mode: str) -> int:
 
 def _view_bytes(layout: PixelLayout, preprocessing: Preprocessing, converts: bool) -> int:  # noqa: FBT001  one caller
     """Bytes a decoded pixel on top of the decoded picture, while one view is made and turned; see `views.to_views`."""
-    mode, converted = layout.mode, 0
-    if converts:
-        mode, converted = ("RGBA" if layout.see_through else "RGB"), _PIXEL_BYTES
+    mode, wide = layout.mode, layout.mode.startswith("I;16")
     turned = _PIXEL_BYTES if layout.turns and preprocessing.orientation != "ignore" else 0
+    as_rgb = 0 if mode == ("RGBA" if layout.see_through else "RGB") else _PIXEL_BYTES
+    # The alpha channel, and the picture flattened on white or black.
+    flattened = 1 + _PIXEL_BYTES if layout.see_through else 0
     if layout.see_through:
-        work = _16_BIT_KEYED_WORK_BYTES if mode.startswith("I;16") else 0
-        made = (0 if mode == "RGBA" else _PIXEL_BYTES) + 1 + _PIXEL_BYTES  # RGBA, its alpha, the flattened picture
+        work = _16_BIT_KEYED_WORK_BYTES if wide else 0
     else:
-        work = _16_BIT_WORK_BYTES if mode.startswith("I;16") else _WIDE_WORK_BYTES.get(mode, 0)
-        made = 0 if mode == "RGB" else _PIXEL_BYTES
-    return converted + max(work, made + turned)
+        work = _16_BIT_WORK_BYTES if wide else _WIDE_WORK_BYTES.get(mode, 0)
+    if converts and mode == "P":  # a copy of the indexes, with other colours
+        return 1 + max(work, as_rgb + flattened + turned)
+    if converts:
+        return max(work, as_rgb + _PIXEL_BYTES, _PIXEL_BYTES + flattened + turned)
+    return max(work, as_rgb + flattened + turned)

@@ -42,7 +42,7 @@ def test_no_kind_of_image_takes_more_memory_than_is_counted(slopes: dict[str, tu
     taken, counted = slopes[name]
     assert taken <= counted + BLUR
     # Nor is so much counted that honest pictures are refused: a turn is counted where the header does not tell.
-    assert counted <= 2 * taken + 8
+    assert counted <= 2 * taken + 10
 
 
 def test_the_documented_table_has_a_row_for_every_kind() -> None:
@@ -68,7 +68,7 @@ def test_the_command_prints_a_row_for_each_kind_asked_for(
 def test_a_kind_that_takes_more_than_is_counted_fails_the_check(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slope = Measured(peak=9.0, counted=8.0, seconds=1.0)
+    slope = Measured(peak=9.5, counted=8.0, seconds=1.0)
     monkeypatch.setattr("bench.memory.bytes_a_pixel", lambda *_: slope)
     assert main(["BMP", "--check"]) == 1
     assert "more than counted: BMP" in capsys.readouterr().err
