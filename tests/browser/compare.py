@@ -1,5 +1,6 @@
 """What Chromium shows of a file and what we judge of it in; how far apart they are, at the model's input side."""
 
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -18,7 +19,7 @@ Outcome = Literal[
     "same", "same, flagged", "refused", "differs, flagged", "differs", "none", "judged", "judged, flagged"
 ]
 """What becomes of a file. Where Chromium shows something: the same is judged, with a flag or without; or we refuse; or
-something else is judged, with a flag or without, which is the way round. Where it shows nothing: nor do we, or we judge.
+something else is judged, with a flag or without: the way round. Where it shows nothing: nor do we, or we judge.
 """
 
 # Pictures that are not the same are 20 levels and more apart; two codecs' rounding of one picture is below 2.
@@ -41,10 +42,12 @@ class Distance:
 
 def judge(data: bytes, preprocessing: Preprocessing) -> DecodedImage | Reason:
     """Bring a file to the model's input as we do; the reason where we refuse it."""
-    try:
-        return decode_image(data, preprocessing=preprocessing)
-    except ImageError as error:
-        return error.reason
+    # Pillow warns of damage and goes on; an error in its place, as this suite makes of warnings, would be a refusal.
+    with warnings.catch_warnings(action="ignore"):
+        try:
+            return decode_image(data, preprocessing=preprocessing)
+        except ImageError as error:
+            return error.reason
 
 
 def is_flagged(judged: DecodedImage) -> bool:

@@ -14,9 +14,9 @@ from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision.colour.conversion import AS_STORED, Conversion, conversion_of
 from clipwarden.vision.facts import DecodedImage, FileFacts, ImageFacts, ImageHeader, View
 from clipwarden.vision.formats.ifd import exif_orientation
-from clipwarden.vision.formats.layout import read_layout
+from clipwarden.vision.formats.layout import PixelLayout, Size, read_layout
 from clipwarden.vision.formats.sniff import FORMATS, sniff_format, sniff_size
-from clipwarden.vision.formats.structures import MAX_FRAMES_COUNTED, read_structure
+from clipwarden.vision.formats.structures import read_structure
 from clipwarden.vision.formats.truncation import looks_cut_short
 from clipwarden.vision.limits import DEFAULT_LIMITS, DecodeLimits, HoldsMoreError, check_held
 from clipwarden.vision.memory import decoded_size, held_bytes
@@ -24,8 +24,8 @@ from clipwarden.vision.opening import open_image
 from clipwarden.vision.plan import WHOLE, ViewPlan
 from clipwarden.vision.preprocess import Box, draft_size, fit_to_side
 from clipwarden.vision.quality import degraded_flags
-from clipwarden.vision.structure import Structure
-from clipwarden.vision.views import to_views
+from clipwarden.vision.structure import MAX_FRAMES_COUNTED, Structure
+from clipwarden.vision.views import on_canvas, to_views
 
 # EXIF orientation -> what turns the stored image upright; the same table as Pillow's ImageOps.exif_transpose.
 _UPRIGHT = {
@@ -128,21 +128,24 @@ def _decode(data: bytes, header: ImageHeader, preprocessing: Preprocessing, limi
         conversion = _conversion(opened, structure, image_format, preprocessing)
         may_reduce = image_format == "JPEG" and conversion.after_reduction
         box = _draft(opened, preprocessing) if may_reduce else None
-        see_through = opened.has_transparency_data
-        layout = replace(header.layout, size=size, mode=opened.mode, see_through=see_through)
-        converts = conversion.convert is not None and (see_through or not conversion.after_reduction)
-        held = held_bytes(layout, preprocessing, decoded=opened.size, file_bytes=len(data), converts=converts)
-        _check_again(held, size, header, limits)
+        layout, decoded = _opened_layout(opened, size, structure, header)
+        converts = conversion.convert is not None and (layout.see_through or not conversion.after_reduction)
+        held = held_bytes(layout, preprocessing, decoded=decoded, file_bytes=len(data), converts=converts)
+        _check_again(held, layout.size, header, limits)
         if structure.first_frame:
             opened.seek(structure.first_frame)
         opened.load()
+        picture: Image.Image = opened
+        if structure.canvas is not None:
+            size = structure.canvas.size
+            picture = on_canvas(opened, structure.canvas)
         turn = _upright_turn(opened, structure, image_format, preprocessing)
         if box is not None and turn is not None:
             box = _turned_box(box, opened.size, turn)
         if turn in _SWAPS_SIDES:
             size = size[1], size[0]
         names, fitted = [], []
-        for view in to_views(opened, conversion):
+        for view in to_views(picture, conversion):
             names.append(view.name)
             upright = _turned(view.rgb, turn)
             fitted.append(fit_to_side(upright, preprocessing, size=size, box=box, convert=view.convert_reduced))
@@ -159,6 +162,26 @@ def _decode(data: bytes, header: ImageHeader, preprocessing: Preprocessing, limi
     )
     views = tuple(View(name=name, frame=0, pixels=row) for name, row in zip(names, pixels, strict=True))
     return DecodedImage(facts=facts, pixels=pixels, views=views, held_bytes=held)
+
+
+def _opened_layout(
+    opened: Image.Image, size: Size, structure: Structure, header: ImageHeader
+) -> tuple[PixelLayout, Size]:
+    """Return what the header said, put right by what the decoder will do, and the size of what it will have done.
+
+    Args:
+        opened: Not loaded yet, and drafted.
+        size: (width, height) as stored, in pixels.
+        structure: Of the file.
+        header: Of the file.
+    """
+    see_through = opened.has_transparency_data
+    layout = replace(header.layout, size=size, mode=opened.mode, see_through=see_through)
+    if structure.canvas is None:
+        return layout, opened.size
+    # Drawn on a see-through canvas that is no smaller, while the picture itself and its RGBA are held.
+    shown, kept = structure.canvas.size, layout.kept_bytes + 8
+    return replace(layout, size=shown, mode="RGBA", see_through=True, kept_bytes=kept), shown
 
 
 def _check_again(held: int, size: tuple[int, int], header: ImageHeader, limits: DecodeLimits) -> None:

@@ -13,7 +13,9 @@ from tests.browser.parts import (
     exif_block,
     exif_segment,
     icc_segment,
+    jpeg_frame,
     jpeg_parts,
+    jpeg_renamed,
     jpeg_segment,
     xmp,
 )
@@ -49,18 +51,14 @@ def _case(name: str, data: bytes) -> Case:
     return Case(name=f"jpeg/{name}", data=data)
 
 
-def _frame_header(data: bytes) -> bytes:
-    return next(part for part in jpeg_parts(data) if part[1] in (0xC0, 0xC2))
-
-
 def _resized(data: bytes, size: tuple[int, int]) -> bytes:
-    head = _frame_header(data)
+    head = jpeg_frame(data)
     return data.replace(head, head[:5] + struct.pack(">HH", size[1], size[0]) + head[9:])
 
 
 def _frames() -> Iterator[Case]:
     a, b = jpeg("A"), jpeg("B")
-    head = _frame_header(a)
+    head = jpeg_frame(a)
     small = head[:5] + struct.pack(">HH", 24, 32) + head[9:]
     yield _case("plain", a)
     yield _case("progressive", jpeg("A", progressive=True))
@@ -221,7 +219,7 @@ def _models() -> Iterator[Case]:
     rgb = encode(picture("A"), "JPEG", quality=95, keep_rgb=True)
     stripped = b"".join(part for part in jpeg_parts(rgb) if part[1] not in (0xE0, 0xEE))
     jfif = jpeg_parts(jpeg("A"))[1]
-    renamed = _renamed(bare("A"), b"RGB")
+    renamed = jpeg_renamed(bare("A"), b"RGB")
     yield _case("RGB by Adobe's marker", after_start(stripped, ADOBE_RGB))
     yield _case("RGB by its letters", stripped)
     yield _case("RGB by its letters, JFIF", after_start(stripped, jfif))
@@ -231,8 +229,8 @@ def _models() -> Iterator[Case]:
     yield _case("YCC with the letters RGB, Adobe says YCC", after_start(renamed, ADOBE_YCC))
     yield _case("YCC with the letters RGB, JFIF", after_start(renamed, jfif))
     yield _case("YCC, no marker", bare("A"))
-    yield _case("YCC with letters 0 1 2", _renamed(bare("A"), b"\0\1\2"))
-    yield _case("YCC with letters Y C c", _renamed(bare("A"), b"YCc"))
+    yield _case("YCC with letters 0 1 2", jpeg_renamed(bare("A"), b"\0\1\2"))
+    yield _case("YCC with letters Y C c", jpeg_renamed(bare("A"), b"YCc"))
     yield _case("Adobe says RGB of YCC", after_start(bare("A"), ADOBE_RGB))
     yield _case("Adobe says RGB, JFIF", after_start(jpeg("A"), ADOBE_RGB))
     yield _case("JFIF behind Adobe's RGB", after_start(bare("A"), ADOBE_RGB, jfif))
@@ -253,14 +251,6 @@ def _models() -> Iterator[Case]:
     yield _case("two channels", _two_channels())
 
 
-def _renamed(data: bytes, letters: bytes) -> bytes:
-    head = _frame_header(data)
-    new = head[:10] + letters[:1] + head[11:13] + letters[1:2] + head[14:16] + letters[2:3] + head[17:]
-    scan = next(part for part in jpeg_parts(data) if part[1] == 0xDA)
-    renamed = scan[:5] + letters[:1] + scan[6:7] + letters[1:2] + scan[8:9] + letters[2:3] + scan[10:]
-    return data.replace(head, new).replace(scan, renamed)
-
-
 def _inks(*, inverted: bool) -> Image.Image:
     """A's colours without black ink; Pillow stores CMYK inverted, so what is to lie in the file is the complement."""
     rgb = np.asarray(picture("A"))
@@ -271,5 +261,5 @@ def _inks(*, inverted: bool) -> Image.Image:
 
 def _two_channels() -> bytes:
     data = io.BytesIO(jpeg("A")).getvalue()
-    head = _frame_header(data)
+    head = jpeg_frame(data)
     return data.replace(head, b"\xff\xc0" + struct.pack(">H", 14) + head[4:9] + b"\2" + head[10:16])

@@ -208,7 +208,7 @@ def test_palette_with_transparency_is_see_through() -> None:
     assert names == several == ["on_white", "on_black"]
 
 
-@pytest.mark.parametrize(("mode", "key"), [("RGB", (255, 255, 255)), ("L", 255), ("1", 255)])
+@pytest.mark.parametrize(("mode", "key"), [("RGB", (255, 255, 255)), ("L", 255), ("1", 1)])
 def test_colour_key_is_see_through(mode: str, key: object) -> None:
     decoded = decode(encode(drawing(64).convert(mode), "PNG", transparency=key))
     assert [view.name for view in decoded.views] == ["on_white", "on_black"]

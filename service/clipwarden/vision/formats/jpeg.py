@@ -1,19 +1,30 @@
-"""A JPEG's bytes in, its size and whether its header or scans would keep a decoder busy out, by walking its markers.
+"""A JPEG's bytes in, its size and what it shows out, by walking its markers.
 
 Every scan of a progressive JPEG passes over the whole picture again, and takes two dozen bytes to ask for: 20 MiB of
 them would keep a decoder busy for hours, whatever the pixel limit.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from clipwarden.vision.formats.reader import HEADER_BUDGET, BoundedReader, Budget
+from clipwarden.errors import ImageError, Reason
+from clipwarden.vision.formats.reader import HEADER_BUDGET, BoundedReader, Budget, BudgetSpentError
+from clipwarden.vision.limits import DecodeLimits
+from clipwarden.vision.structure import MAX_PROFILE_BYTES, NO_TAGS, ColourTags, Structure
+
+# Once the bodies of those segments of the header that say something; finding them is on a `HEADER_BUDGET`.
+BODIES_BUDGET = Budget(passes=1)
 
 # A file of 64 scans, each behind a few tables, and of 20 MiB of metadata has below a thousand markers. One pass counts
 # the marks of scans, one walks from marker to marker; a marker's length may belong to the next one too.
 SCANS_BUDGET = Budget(entries=HEADER_BUDGET.entries, bytes=2 * HEADER_BUDGET.entries, passes=2)
 
+# Encoders write about ten (libjpeg's default script), optimisers up to twenty. Measured: one more scan of 50 million
+# pixels takes 40 ms, so these take 2.5 s.
+_MAX_SCANS = 64
+_PROFILE_MARKER, _PROFILE_PREFIX = 0xE2, b"ICC_PROFILE\0"
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
@@ -37,88 +48,87 @@ def frame_size(reader: BoundedReader) -> tuple[int, int] | None:
     Raises:
         struct.error: The file ends inside the frame header, or the budget before it.
     """
-    for marker, position in _segments(reader):
-        if marker in _FRAME_HEADERS:
-            height, width = reader.field(">HH", position + 5)
+    for segment in _segments(reader):
+        if segment.marker in _FRAME_HEADERS:
+            height, width = reader.field(">HH", segment.start + 1)
             return width, height
     return None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class JpegFrame:
-    """What the header says of a frame.
+def structure_of(data: bytes, _limits: DecodeLimits) -> Structure:
+    """Say what a JPEG shows.
 
-    Attributes:
-        components: Such as 1 (grey), 3 (YCbCr) or 4 (CMYK).
-        samples_held: Samples a pixel that a decoder has to hold for all the picture, 0 where it can go row by row.
-    """
-
-    components: int
-    samples_held: float
-
-
-def read_frame(reader: BoundedReader) -> JpegFrame | None:
-    """Read the first frame header, and from the first scan whether the picture comes all at once.
+    Pillow reads fill byte by byte and segment by segment in Python: 20 MiB of either took it 12 and 7 seconds. So the
+    first scan has to come within as many segments and fill bytes as honest files have.
 
     Args:
-        reader: Of a JPEG file, on a `HEADER_BUDGET`; a frame's component costs 3 bytes.
+        data: The file.
 
     Returns:
-        The frame; None when no frame header comes before the first scan.
+        Its structure. Further pictures in the file (MPF: previews, depth and gain maps) are never displayed.
 
     Raises:
-        struct.error: The file ends before the first scan, or the budget.
-
-    Source: libjpeg's `jdinput.c`: it holds all coefficients of a progressive file, and of one whose first scan has
-    not every component.
+        ImageError: IMAGE_CORRUPT; it asks for more scans or has more markers than honest files.
+        ValueError: The file ends before its first scan.
+        BudgetSpentError: The budget does.
     """
-    progressive = False
-    factors: list[int] = []
-    for marker, position in _segments(reader):
-        if marker in _FRAME_HEADERS and not factors:
-            progressive = marker in _PROGRESSIVE
-            (count,) = reader.field("B", position + 9)
-            factors = [reader.field("xBx", position + 10 + 3 * index)[0] for index in range(count)]
-        elif marker == _START_OF_SCAN and factors:
-            (scanned,) = reader.field("B", position + 4)
-            whole = progressive or scanned < len(factors)
-            return JpegFrame(components=len(factors), samples_held=_samples_a_pixel(factors) if whole else 0.0)
-    return None
+    segments = list(_segments(BoundedReader(data, HEADER_BUDGET)))
+    if not segments or segments[-1].marker != _START_OF_SCAN:
+        raise ValueError("no scan")
+    _check_scans(data)
+    bodies = BoundedReader(data, BODIES_BUDGET)
+    return Structure(data=data, colour=_colour_tags(bodies, segments))
 
 
-def _samples_a_pixel(factors: list[int]) -> float:
-    """Sum the share of the full size that each component is stored at; a byte of factors holds two of 4 bits."""
-    across, down = [byte >> 4 for byte in factors], [byte & 15 for byte in factors]
-    most = max(across) * max(down)
-    return sum(map(lambda h, v: h * v, across, down)) / most if most else float(len(factors))
+class _Segment(NamedTuple):
+    """A marker, and where the body lies behind its length, in bytes; a marker that stands alone has none."""
+
+    marker: int
+    start: int
+    size: int
 
 
-def reaches_scan(reader: BoundedReader) -> bool:
-    """Tell whether the first scan comes within as many segments and fill bytes as honest files have.
-
-    Pillow reads fill byte by byte and segment by segment in Python: 20 MiB of either took it 12 and 7 seconds.
-
-    Args:
-        reader: Of a JPEG file, on a `HEADER_BUDGET`.
-
-    Returns:
-        False when the file ends before.
-
-    Raises:
-        BudgetSpentError: The budget ends before.
-    """
-    return any(marker == _START_OF_SCAN for marker, _ in _segments(reader))
-
-
-def _segments(reader: BoundedReader) -> Iterator[tuple[int, int]]:
-    """Yield each segment's marker and position, up to the first scan's."""
+def _segments(reader: BoundedReader) -> Iterator[_Segment]:
+    """Yield each segment up to the first scan's."""
     position = 2
     while found := reader.search(_MARKER, position):
         marker = found[1][0]
-        yield marker, found.start()
+        length = 0 if marker in _STANDALONE else _length(found)
+        yield _Segment(marker, found.end(1) + 2, max(0, length - 2))
         if marker == _START_OF_SCAN:
             return
-        position = found.end(1) if marker in _STANDALONE else found.end(1) + _length(found)
+        position = found.end(1) + length
+
+
+def _colour_tags(reader: BoundedReader, segments: Sequence[_Segment]) -> ColourTags:
+    """Put the ICC profile together from its numbered parts (ICC.1:2022, B.4)."""
+    marked = [reader.body(each.start, each.size) for each in segments if each.marker == _PROFILE_MARKER]
+    start = len(_PROFILE_PREFIX)
+    bodies = [body[start:] for body in marked if body[:start] == _PROFILE_PREFIX and len(body) > start + 2]
+    if not bodies:
+        return NO_TAGS
+    total, parts = bodies[0][1], dict[int, memoryview]()
+    for body in bodies:
+        # Chromium stops once all parts are there; libjpeg would find that one too many is none at all.
+        if len(parts) == total or body[1] != total or not 0 < body[0] <= total or body[0] in parts:
+            break
+        parts[body[0]] = body[2:]
+    size = sum(map(len, parts.values()))
+    if len(parts) < total or not 0 < size <= MAX_PROFILE_BYTES:
+        return ColourTags(broken=True)
+    icc = b"".join(parts[number] for number in range(1, total + 1))
+    return ColourTags(icc=icc, broken=len(bodies) > total)
+
+
+def _check_scans(data: bytes) -> None:
+    try:
+        excess = has_more_scans_than(BoundedReader(data, SCANS_BUDGET), _MAX_SCANS)
+    except BudgetSpentError as exc:
+        raise ImageError(
+            f"The JPEG has more than {SCANS_BUDGET.entries} markers.", reason=Reason.IMAGE_CORRUPT
+        ) from exc
+    if excess:
+        raise ImageError(f"The JPEG asks for more than {_MAX_SCANS} scans.", reason=Reason.IMAGE_CORRUPT)
 
 
 def has_more_scans_than(reader: BoundedReader, limit: int) -> bool:
@@ -151,3 +161,52 @@ def has_more_scans_than(reader: BoundedReader, limit: int) -> bool:
 def _length(found: re.Match[bytes]) -> int:
     """Bytes of a marker's segment, its two of length included; 0 where the file ends."""
     return int.from_bytes(found[2] or b"", "big")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JpegFrame:
+    """What the header says of a frame.
+
+    Attributes:
+        components: Such as 1 (grey), 3 (YCbCr) or 4 (CMYK).
+        samples_held: Samples a pixel that a decoder has to hold for all the picture, 0 where it can go row by row.
+    """
+
+    components: int
+    samples_held: float
+
+
+def read_frame(reader: BoundedReader) -> JpegFrame | None:
+    """Read the first frame header, and from the first scan whether the picture comes all at once.
+
+    Args:
+        reader: Of a JPEG file, on a `HEADER_BUDGET`; a frame's component costs 3 bytes.
+
+    Returns:
+        The frame; None when no frame header comes before the first scan.
+
+    Raises:
+        struct.error: The file ends before the first scan, or the budget.
+
+    Source: libjpeg's `jdinput.c`: it holds all coefficients of a progressive file, and of one whose first scan has
+    not every component.
+    """
+    progressive = False
+    factors: list[int] = []
+    for marker, start, _ in _segments(reader):
+        if marker in _FRAME_HEADERS and not factors:
+            progressive = marker in _PROGRESSIVE
+            (count,) = reader.field("B", start + 5)
+            factors = [reader.field("xBx", start + 6 + 3 * index)[0] for index in range(count)]
+        elif marker == _START_OF_SCAN and factors:
+            (scanned,) = reader.field("B", start)
+            whole = progressive or scanned < len(factors)
+            return JpegFrame(components=len(factors), samples_held=_samples_a_pixel(factors) if whole else 0.0)
+    return None
+
+
+def _samples_a_pixel(factors: Sequence[int]) -> float:
+    """Sum the share of the full size that each component is stored at; a byte of factors holds two of 4 bits."""
+    across, down = [byte >> 4 for byte in factors], [byte & 15 for byte in factors]
+    most = max(across) * max(down)
+    return sum(map(lambda h, v: h * v, across, down)) / most if most else float(len(factors))
