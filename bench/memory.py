@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
+from bench import profiles
 from bench.measure import describe_machine
 from clipwarden.errors import ImageError
 from clipwarden.modelfolder.manifest import Preprocessing
@@ -108,7 +109,7 @@ def bytes_a_pixel(case: Case, sides: tuple[int, int] = SIDES) -> Measured:
         Bytes and seconds a pixel.
     """
     # A small side, so that the smaller picture of a JPEG is decoded smaller as well.
-    preprocessing = Preprocessing(side=32, decode_scale=case.decode_scale)
+    preprocessing = Preprocessing(side=32, decode_scale=case.decode_scale, colour="srgb")
     decode(case.draw(sides[0]), preprocessing)  # loads what is loaded once
     small, large = (decode(case.draw(side), preprocessing) for side in sides)
     pixels = sides[1] ** 2 - sides[0] ** 2
@@ -147,7 +148,7 @@ def _print_phones() -> int:
     for name, draw in PHONES.items():
         data = draw()
         try:
-            took = decode(data, Preprocessing(side=224), DEFAULT_LIMITS)
+            took = decode(data, Preprocessing(side=224, colour="srgb"), DEFAULT_LIMITS)
         except ImageError as error:
             outcome = f"refused: {error} | | "
         else:
@@ -296,11 +297,16 @@ CASES: Mapping[str, Case] = {
     "JPEG, model with decode_scale 0": Case(draw=_saved("JPEG"), decode_scale=0),
     "JPEG, turned by EXIF, decode_scale 0": Case(draw=_turned("JPEG"), decode_scale=0),
     "JPEG, CMYK, progressive, decode_scale 0": Case(draw=_saved("JPEG", "CMYK", progressive=True), decode_scale=0),
+    "JPEG, colours converted at full size": Case(draw=_saved("JPEG", icc_profile=profiles.v_curve())),
+    "JPEG, CMYK, colours converted at full size": Case(draw=_saved("JPEG", "CMYK", icc_profile=profiles.huge_table())),
     "PNG, RGB": Case(draw=_saved("PNG", compress_level=1)),
     "PNG, RGBA": Case(draw=_saved("PNG", "RGBA", compress_level=1)),
     "PNG, RGBA, turned by EXIF": Case(draw=_turned("PNG", "RGBA", compress_level=1)),
     "PNG, RGBA, interlaced": Case(draw=_png_interlaced),
     "PNG, RGBA, animated behind a still": Case(draw=_animated("PNG", default_image=True, compress_level=1)),
+    "PNG, RGBA, turned, colours converted": Case(
+        draw=_turned("PNG", "RGBA", compress_level=1, icc_profile=profiles.display_p3())
+    ),
     "PNG, 16-bit grey": Case(draw=_png_16(1)),
     "PNG, 16-bit grey, colour key": Case(draw=_png_16(1, keyed=True)),
     "PNG, 16-bit RGB": Case(draw=_png_16(3)),
@@ -316,6 +322,9 @@ CASES: Mapping[str, Case] = {
     "WebP, lossless, alpha": Case(draw=_saved("WEBP", "RGBA", lossless=True, method=0, quality=0)),
     "WebP, lossless, alpha, turned by EXIF": Case(draw=_turned("WEBP", "RGBA", lossless=True, method=0, quality=0)),
     "WebP, lossless, alpha, turned, animated": Case(draw=_animated("WEBP", lossless=True, method=0, quality=0)),
+    "WebP, lossless, alpha, turned, colours converted": Case(
+        draw=_turned("WEBP", "RGBA", lossless=True, method=0, quality=0, icc_profile=profiles.v_curve())
+    ),
     "AVIF": Case(draw=_saved("AVIF", speed=10)),
     "AVIF, alpha": Case(draw=_saved("AVIF", "RGBA", speed=10)),
     "AVIF, alpha, turned, colour at full size": Case(draw=_turned("AVIF", "RGBA", speed=10, subsampling="4:4:4")),
@@ -331,9 +340,14 @@ CASES: Mapping[str, Case] = {
 
 PHONES: Mapping[str, Callable[[], bytes]] = {
     "JPEG, 200 megapixels": _large("JPEG", (16_320, 12_240), quality=90),
+    "JPEG, 200 megapixels, Display P3": _large("JPEG", (16_320, 12_240), quality=90, icc_profile=profiles.display_p3()),
+    "JPEG, 200 megapixels, V-shaped curve": _large(
+        "JPEG", (16_320, 12_240), quality=90, icc_profile=profiles.v_curve()
+    ),
+    "JPEG, 50 megapixels, V-shaped curve": _large("JPEG", (8_192, 6_144), quality=90, icc_profile=profiles.v_curve()),
     "JPEG, 200 megapixels, progressive": _large("JPEG", (16_320, 12_240), quality=90, progressive=True),
     "JPEG, 200 megapixels, progressive, colour at full size": _large(
-        "JPEG", (16_320, 12_240), quality=90, progressive=True, subsampling=0
+        "JPEG", (16_320, 12_240), quality=60, progressive=True, subsampling=0
     ),
     "WebP, 50 megapixels": _large("WEBP", (8_192, 6_144), method=0),
     "WebP, 50 megapixels, lossless, alpha": _large("WEBP", (8_192, 6_144), "RGBA", lossless=True, method=0, quality=0),

@@ -34,11 +34,11 @@ def held_bytes(
         layout: What is known of its pixels.
         preprocessing: Of the model folder.
         decoded: (width, height) that it is decoded at, in pixels; smaller than stored for most JPEGs.
-        file_bytes: Of the file: codecs, and we where a file has to be mended, make a copy.
+        file_bytes: Of the file.
         converts: Whether its colours are converted before it is reduced.
 
     Returns:
-        Bytes, a copy of the file included.
+        Bytes, copies of the file included.
     """
     stored, decoded_pixels = _area(layout.size), _area(decoded)
     picture = decoded_pixels * _stored_bytes(layout.mode)
@@ -46,7 +46,7 @@ def held_bytes(
     viewing = stored * layout.kept_bytes + picture + decoded_pixels * _view_bytes(layout, preprocessing, converts)
     resizing = _resizing_bytes(layout.size, decoded, preprocessing)
     bands = _CONVERTING_BYTES if converts else 0
-    return FIXED_BYTES + bands + file_bytes + resizing + ceil(max(loading, viewing))
+    return FIXED_BYTES + bands + layout.copies * file_bytes + resizing + ceil(max(loading, viewing))
 
 
 def decoded_size(layout: PixelLayout, preprocessing: Preprocessing) -> Size:

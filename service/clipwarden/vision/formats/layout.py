@@ -34,6 +34,7 @@ class PixelLayout:
         kept_bytes: That the codec keeps a pixel as stored until the file is closed.
         turns: Whether the picture may have to be turned upright by us.
         scales: Whether it can be decoded smaller.
+        copies: Copies of the file that are made; one, since what a decoder is given may be a mended one.
     """
 
     size: Size
@@ -43,6 +44,7 @@ class PixelLayout:
     kept_bytes: float = 0.0
     turns: bool = True
     scales: bool = False
+    copies: int = 1
 
 
 def read_layout(data: bytes, image_format: str, size: Size | None) -> PixelLayout:
@@ -66,17 +68,17 @@ def read_layout(data: bytes, image_format: str, size: Size | None) -> PixelLayou
 
 # The canvas and the frame before it are kept (`WebPAnimDecoder`), and the frame is handed over as bytes. What libavif
 # keeps is the picture in YUV and its alpha: at most four planes of 16 bits; bytes of RGBA are handed over.
-_ANY_LAYOUT = PixelLayout(size=(0, 0), mode="RGBA", see_through=True, coding_bytes=12.0, kept_bytes=8.0)
+# These codecs, and libtiff, take the file all at once.
+_ANY_LAYOUT = PixelLayout(size=(0, 0), mode="RGBA", see_through=True, coding_bytes=12.0, kept_bytes=8.0, copies=2)
 _LAYOUTS = {
     # Four components at full size and progressive, as no header says less.
     "JPEG": PixelLayout(size=(0, 0), mode="CMYK", coding_bytes=4.0 * _COEFFICIENT_BYTES, scales=True),
     "PNG": PixelLayout(size=(0, 0), mode="RGBA", see_through=True),
-    "WEBP": PixelLayout(size=(0, 0), mode="RGBA", see_through=True, coding_bytes=12.0, kept_bytes=8.0),
     # Its first frame may say that it is to be taken away, and Pillow then keeps what comes in its place.
     "GIF": PixelLayout(size=(0, 0), mode="P", see_through=True, kept_bytes=1.0, turns=False),
     "BMP": PixelLayout(size=(0, 0), mode="RGB", turns=False),
     # libtiff decodes strip by strip, and one may hold everything: four channels of 16 bits. Pillow turns it by itself.
-    "TIFF": PixelLayout(size=(0, 0), mode="F", coding_bytes=8.0, turns=False),
+    "TIFF": PixelLayout(size=(0, 0), mode="F", coding_bytes=8.0, turns=False, copies=2),
 }
 
 
