@@ -5,6 +5,8 @@ Safe to call from many threads at once; Pillow releases the GIL while it decodes
 
 import hashlib
 from dataclasses import replace
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -15,6 +17,7 @@ from clipwarden.vision.colour.conversion import AS_STORED, Conversion, conversio
 from clipwarden.vision.facts import DecodedImage, FileFacts, ImageFacts, ImageHeader, View
 from clipwarden.vision.formats.ifd import exif_orientation
 from clipwarden.vision.formats.layout import PixelLayout, Size, read_layout
+from clipwarden.vision.formats.salvage import salvage
 from clipwarden.vision.formats.sniff import FORMATS, sniff_format, sniff_size
 from clipwarden.vision.formats.structures import read_structure
 from clipwarden.vision.formats.truncation import looks_cut_short
@@ -110,28 +113,80 @@ def decode_file(
     """
     if plan != WHOLE:
         raise ValueError(f"there is no view plan {plan.name!r}")
+    file = _File(data=data, header=header, sha256=hashlib.sha256(data).hexdigest())
     try:
-        return _decode(data, header, preprocessing, limits)
+        structure = read_structure(data, header.format, limits)
+        try:
+            return _decode(file, structure, preprocessing, limits)
+        except OSError:  # so Pillow calls files that end early, or hold something that it does not expect
+            mended = salvage(structure, header.format, partial(_look, file, structure, preprocessing, limits))
+            if mended is None:
+                raise
+        return _decode(file, mended, preprocessing, limits)
     except (ImageError, HoldsMoreError):
         raise
     except Exception as exc:  # Pillow and its codecs raise whatever they like on hostile input
         raise _translate(exc, data, header.format) from exc
 
 
-def _decode(data: bytes, header: ImageHeader, preprocessing: Preprocessing, limits: DecodeLimits) -> DecodedImage:
-    image_format = header.format
-    sha256 = hashlib.sha256(data).hexdigest()
-    structure = read_structure(data, image_format, limits)
-    with open_image(structure.data, image_format) as opened:
+class _File(NamedTuple):
+    data: bytes
+    header: ImageHeader
+    sha256: str
+
+
+class _Opened(NamedTuple):
+    """An image that is not decoded yet, and may be.
+
+    Attributes:
+        image: Opened, and drafted.
+        size: (width, height) as stored, in pixels.
+        box: Where the picture will lie in what is decoded, if that is smaller than stored.
+        conversion: Of its colours.
+        held_bytes: That decoding it will hold at the most.
+    """
+
+    image: Image.Image
+    size: Size
+    box: Box | None
+    conversion: Conversion
+    held_bytes: int
+
+
+def _open(file: _File, structure: Structure, preprocessing: Preprocessing, limits: DecodeLimits) -> _Opened:
+    """Open and check with authority: the header may have said nothing, or another one than the decoder believes.
+
+    Raises:
+        ImageError: It would hold more than the limit.
+        HoldsMoreError: It would hold more than its caller has room for.
+    """
+    header = file.header
+    opened = open_image(structure.data, header.format)
+    size, conversion = opened.size, _conversion(opened, structure, header.format, preprocessing)
+    box = _draft(opened, preprocessing) if header.format == "JPEG" and conversion.after_reduction else None
+    layout, decoded = _opened_layout(opened, size, structure, header)
+    converts = conversion.convert is not None and (layout.see_through or not conversion.after_reduction)
+    held = held_bytes(layout, preprocessing, decoded=decoded, file_bytes=len(file.data), converts=converts)
+    check_held(held, layout.size, header.format, limits)
+    if held > max(header.held_bytes, limits.small_decode_bytes):
+        raise HoldsMoreError(held)
+    return _Opened(image=opened, size=size, box=box, conversion=conversion, held_bytes=held)
+
+
+def _look(
+    file: _File, structure: Structure, preprocessing: Preprocessing, limits: DecodeLimits, data: bytes
+) -> Image.Image:
+    """Decode at the scale that is looked at."""
+    opened = _open(file, replace(structure, data=data), preprocessing, limits).image
+    opened.load()
+    return opened
+
+
+def _decode(file: _File, structure: Structure, preprocessing: Preprocessing, limits: DecodeLimits) -> DecodedImage:
+    image_format = file.header.format
+    image, size, box, conversion, held = _open(file, structure, preprocessing, limits)
+    with image as opened:
         frames_total = _declared_frames(opened) if structure.frames_total is None else structure.frames_total
-        size = opened.size
-        conversion = _conversion(opened, structure, image_format, preprocessing)
-        may_reduce = image_format == "JPEG" and conversion.after_reduction
-        box = _draft(opened, preprocessing) if may_reduce else None
-        layout, decoded = _opened_layout(opened, size, structure, header)
-        converts = conversion.convert is not None and (layout.see_through or not conversion.after_reduction)
-        held = held_bytes(layout, preprocessing, decoded=decoded, file_bytes=len(data), converts=converts)
-        _check_again(held, layout.size, header, limits)
         if structure.first_frame:
             opened.seek(structure.first_frame)
         opened.load()
@@ -154,7 +209,7 @@ def _decode(data: bytes, header: ImageHeader, preprocessing: Preprocessing, limi
     pixels = fitted[0][np.newaxis] if len(fitted) == 1 else np.stack(fitted)
     width, height = size
     facts = ImageFacts(
-        file=FileFacts(format=image_format, width=width, height=height, sha256=sha256, bytes=len(data)),
+        file=FileFacts(format=image_format, width=width, height=height, sha256=file.sha256, bytes=len(file.data)),
         frames_total=frames_total,
         degraded=(*degraded_flags(fitted, size), *_colour_flags(conversion)),
         share_shown=structure.share_shown,
@@ -182,18 +237,6 @@ def _opened_layout(
     # Drawn on a see-through canvas that is no smaller, while the picture itself and its RGBA are held.
     shown, kept = structure.canvas.size, layout.kept_bytes + 8
     return replace(layout, size=shown, mode="RGBA", see_through=True, kept_bytes=kept), shown
-
-
-def _check_again(held: int, size: tuple[int, int], header: ImageHeader, limits: DecodeLimits) -> None:
-    """Check with authority: the header may have said nothing, or another one than the decoder believes.
-
-    Raises:
-        ImageError: It would hold more than the limit.
-        HoldsMoreError: It would hold more than its caller has room for.
-    """
-    check_held(held, size, header.format, limits)
-    if held > max(header.held_bytes, limits.small_decode_bytes):
-        raise HoldsMoreError(held)
 
 
 def _conversion(

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from clipwarden.vision.formats.jpeg import read_frame
+from clipwarden.vision.formats.jpegframe import read_frame
 from clipwarden.vision.formats.reader import HEADER_BUDGET, BoundedReader
 
 Size = tuple[int, int]
