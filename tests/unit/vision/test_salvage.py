@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
 from clipwarden.errors import ImageError, Reason
 from clipwarden.modelfolder.manifest import Preprocessing
@@ -16,6 +16,7 @@ from clipwarden.vision.decode import decode_image
 from clipwarden.vision.facts import DecodedImage
 from clipwarden.vision.formats.structures import read_structure
 from clipwarden.vision.limits import DEFAULT_LIMITS
+from clipwarden.vision.opening import open_image
 from kit.containers import jpeg_segment, png_chunk, png_file, png_header, png_rows
 from kit.pictures import encode, natural_picture
 
@@ -126,13 +127,12 @@ def test_jpeg_that_holds_not_one_row_is_truncated() -> None:
 
 def test_cut_jpeg_is_decoded_four_times_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
     opened = []
-    real = Image.open
 
-    def count(*arguments: object, **settings: object) -> Image.Image:
-        opened.append(1)
-        return real(*arguments, **settings)  # type: ignore[arg-type]
+    def count(data: bytes, image_format: str) -> ImageFile.ImageFile:
+        opened.append(image_format)
+        return open_image(data, image_format)
 
-    monkeypatch.setattr(decode_module.Image, "open", count)
+    monkeypatch.setattr(decode_module, "open_image", count)
     for data, times in ((jpeg("plain"), 1), (jpeg("plain")[:-2], 4), (jpeg("plain")[:-900], 4)):
         opened.clear()
         decode(data)

@@ -9,6 +9,7 @@ from PIL import Image
 
 from clipwarden.errors import ImageError, Reason
 from clipwarden.modelfolder.manifest import Preprocessing
+from clipwarden.vision import decode as decode_module
 from clipwarden.vision.decode import decode_image
 from clipwarden.vision.facts import DecodedImage
 from clipwarden.vision.formats.structures import read_structure
@@ -69,10 +70,12 @@ def test_gif_screen_grows_with_a_first_frame_that_reaches_beyond_it(screen: tupl
 
 
 def test_gif_screen_grows_no_further_than_the_limit() -> None:
-    data = gif(frame((3000, 0)), screen=(1, 3000))
-    with pytest.raises(ImageError) as caught:
-        decode(data, DecodeLimits(max_pixels=1_000_000))
-    assert caught.value.reason is Reason.IMAGE_TOO_MANY_PIXELS
+    data = gif(frame((300, 0)), screen=(1, 300))
+    assert_shows(data, on_nothing((300 + SIDE, 300), (300, 0)))
+    for limits in (DecodeLimits(max_side=310), DecodeLimits(max_decode_bytes=300 * 300)):
+        with pytest.raises(ImageError) as caught:
+            decode(data, limits)
+        assert caught.value.reason is Reason.IMAGE_TOO_MANY_PIXELS
 
 
 def test_gif_frame_that_covers_the_screen_is_not_copied() -> None:
@@ -139,7 +142,7 @@ def test_webp_frames_are_counted_by_the_most_animated_reading() -> None:
 
 
 def test_webp_of_endless_chunks_is_refused_before_it_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Image, "open", pytest.fail)
+    monkeypatch.setattr(decode_module, "open_image", pytest.fail)
     with pytest.raises(ImageError, match="more than 100000 chunks") as caught:
         decode(webp_file(webp_header((SIDE, SIDE)), b"abcd\0\0\0\0" * 100_000, STILL))
     assert caught.value.reason is Reason.IMAGE_CORRUPT
