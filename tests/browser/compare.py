@@ -1,7 +1,7 @@
 """What Chromium shows of a file and what we judge of it in; how far apart they are, at the model's input side."""
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -37,7 +37,8 @@ Where it shows nothing: nor do we, or we judge.
 SAME_WITHIN = 4.0
 # Sizes that come from densities, or from pixels rounded up, are a pixel off; at 30 pixels that is 3 %.
 SHAPE_WITHIN = 0.05
-_BACKGROUNDS = {"full": 255, "on_white": 255, "on_black": 0}
+# What we take for opaque has to be so in the browser too, whatever the page's colour.
+_BACKGROUNDS = {"full": (255, 0), "on_white": (255,), "on_black": (0,)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,9 +78,7 @@ def distance(shown: Shown, judged: DecodedImage, preprocessing: Preprocessing) -
         judged: Under the same preprocessing.
         preprocessing: How both become small.
     """
-    return _worst(
-        _difference(fit_to_side(shown.on(_BACKGROUNDS[view.name]), preprocessing), view.pixels) for view in judged.views
-    )
+    return _worst(_differences(shown, judged, preprocessing))
 
 
 def outcome(shown: Shown, judged: DecodedImage | Reason, preprocessing: Preprocessing) -> Outcome:
@@ -90,8 +89,7 @@ def outcome(shown: Shown, judged: DecodedImage | Reason, preprocessing: Preproce
         return "differs, flagged" if is_flagged(judged) else "differs"
     if shown.refused:
         return "judged, flagged" if is_flagged(judged) else "judged"
-    same = distance(shown, judged, preprocessing).mean < SAME_WITHIN and _same_shape(shown, judged)
-    if same and _all_views(shown, judged):
+    if distance(shown, judged, preprocessing).mean < SAME_WITHIN and _same_shape(shown, judged):
         return "same, flagged" if is_flagged(judged) else "same"
     if shown.share < 1 and _same_rows(shown, judged, preprocessing):
         return "same rows, flagged" if is_flagged(judged) else "same rows"
@@ -111,12 +109,6 @@ def _same_shape(shown: Shown, judged: DecodedImage) -> bool:
     return max(stretch, 1 / stretch) < 1 + SHAPE_WITHIN
 
 
-def _all_views(shown: Shown, judged: DecodedImage) -> bool:
-    """What is see-through in the browser has to be judged on both backgrounds."""
-    assert shown.pixels is not None
-    return len(judged.views) > 1 or bool((255 - shown.pixels[..., 3].astype(float)).mean() < SAME_WITHIN)
-
-
 def _same_rows(shown: Shown, judged: DecodedImage, preprocessing: Preprocessing) -> bool:
     """Of a cut picture we may judge more than is shown: whether what is shown is among it."""
     assert shown.pixels is not None
@@ -124,10 +116,13 @@ def _same_rows(shown: Shown, judged: DecodedImage, preprocessing: Preprocessing)
     rows = fit_to_side(Image.fromarray(np.repeat(seen, 3, axis=2)), preprocessing) == 255
     if not rows.any() or judged.facts.file is None or (judged.facts.file.width, judged.facts.file.height) != shown.size:
         return False
-    differences = [
-        _difference(fit_to_side(shown.on(_BACKGROUNDS[view.name]), preprocessing), view.pixels) for view in judged.views
-    ]
-    return all(float(each[rows].mean()) < SAME_WITHIN for each in differences)
+    return all(float(each[rows].mean()) < SAME_WITHIN for each in _differences(shown, judged, preprocessing))
+
+
+def _differences(shown: Shown, judged: DecodedImage, preprocessing: Preprocessing) -> Iterator[NDArray[np.int16]]:
+    for view in judged.views:
+        for background in _BACKGROUNDS[view.name]:
+            yield _difference(fit_to_side(shown.on(background), preprocessing), view.pixels)
 
 
 def _difference(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.int16]:
