@@ -111,9 +111,8 @@ def _same_shape(shown: Shown, judged: DecodedImage) -> bool:
 
 def _same_rows(shown: Shown, judged: DecodedImage, preprocessing: Preprocessing) -> bool:
     """Of a cut picture we may judge more than is shown: whether what is shown is among it."""
-    assert shown.pixels is not None
-    seen = np.repeat(shown.pixels[..., 3:].max(axis=1, keepdims=True), shown.pixels.shape[1], axis=1)
-    rows = fit_to_side(Image.fromarray(np.repeat(seen, 3, axis=2)), preprocessing) == 255
+    mask = Image.fromarray(shown.seen).convert("RGB")
+    rows = fit_to_side(mask, preprocessing) == 255
     if not rows.any() or judged.facts.file is None or (judged.facts.file.width, judged.facts.file.height) != shown.size:
         return False
     return all(float(each[rows].mean()) < SAME_WITHIN for each in _differences(shown, judged, preprocessing))

@@ -82,9 +82,17 @@ class Shown:
         return self.event != "load" or self.size is None or (self.pixels is not None and not self.pixels[..., 3].any())
 
     @property
+    def seen(self) -> NDArray[np.bool_]:
+        """Which pixels lie in rows and columns in which anything is seen: bool [H,W]. A cut file lacks the others."""
+        assert self.pixels is not None
+        alpha = self.pixels[..., 3]
+        seen: NDArray[np.bool_] = alpha.any(axis=1)[:, np.newaxis] & alpha.any(axis=0)
+        return seen
+
+    @property
     def share(self) -> float:
-        """Share of the rows in which anything is seen."""
-        return 0.0 if self.pixels is None else float(self.pixels[..., 3].any(axis=1).mean())
+        """Share of the pixels that are `seen`."""
+        return 0.0 if self.pixels is None else float(self.seen.mean())
 
     def on(self, background: int) -> Image.Image:
         """Lay the picture on grey of one level, 0-255; mode RGB."""

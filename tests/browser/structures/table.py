@@ -82,6 +82,5 @@ def _is_part(shown: Shown, whole: Shown) -> bool:
     """Whether some rows are missing, and the others are the whole's."""
     assert shown.pixels is not None
     assert whole.pixels is not None
-    rows = shown.pixels[..., 3].any(axis=1)
-    difference = abs(shown.pixels[rows].astype(int) - whole.pixels[rows])
-    return 0 < rows.mean() < 1 and bool(difference.mean() < SAME_WITHIN)
+    difference = abs(shown.pixels.astype(int) - whole.pixels)[shown.seen]
+    return 0 < shown.share < 1 and bool(difference.mean() < SAME_WITHIN)
