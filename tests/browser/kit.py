@@ -83,11 +83,13 @@ class Shown:
 
     @property
     def seen(self) -> NDArray[np.bool_]:
-        """Which pixels lie in rows and columns in which anything is seen: bool [H,W]. A cut file lacks the others."""
+        """Which pixels a file holds: bool [H,W]. A cut one lacks rows, or columns where EXIF turns it."""
         assert self.pixels is not None
         alpha = self.pixels[..., 3]
-        seen: NDArray[np.bool_] = alpha.any(axis=1)[:, np.newaxis] & alpha.any(axis=0)
-        return seen
+        rows, columns = alpha.any(axis=1), alpha.any(axis=0)
+        # Where both are missing, the picture is a part of a see-through screen.
+        seen = rows[:, np.newaxis] & columns if rows.all() != columns.all() else np.bool_(True)  # noqa: FBT003
+        return np.broadcast_to(seen, alpha.shape)
 
     @property
     def share(self) -> float:
