@@ -27,6 +27,9 @@ _USUAL_SCANS = 10
 _MAX_SCANNED_PIXELS = 4_000_000_000
 _MAX_SCANS = 64
 _PROFILE_MARKER, _PROFILE_PREFIX = 0xE2, b"ICC_PROFILE\0"
+# Comments, and application segments but for Adobe's (APP14).
+_METADATA = frozenset({0xFE, *range(0xE0, 0xF0)}) - {0xEE}
+_JFIF_MARKER, _JFIF_BYTES = 0xE0, 14
 _EXIF_MARKER, _EXIF_PREFIX = 0xE1, b"Exif\0"
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -120,6 +123,25 @@ def _colour_tags(reader: BoundedReader, segments: Sequence[Segment]) -> ColourTa
         return ColourTags(broken=True)
     icc = b"".join(parts[number] for number in range(1, total + 1))
     return ColourTags(icc=icc, broken=len(bodies) > total)
+
+
+def without_metadata(data: bytes) -> bytes:
+    """Drop segments that draw nothing, so that no damage in them keeps Pillow from reading the picture.
+
+    Args:
+        data: The file.
+
+    Returns:
+        A copy without comments and application segments, but for those that tell libjpeg which colours these are: JFIF
+        at its whole length, and Adobe's.
+    """
+    kept, position = [], 0
+    for segment in header_segments(BoundedReader(data, HEADER_BUDGET)):
+        whole_jfif = segment.marker == _JFIF_MARKER and segment.size >= _JFIF_BYTES
+        if segment.marker in _METADATA and not whole_jfif:
+            kept.append(data[position : segment.start - 4])
+            position = segment.start + segment.size
+    return b"".join((*kept, data[position:]))
 
 
 def _orientation(reader: BoundedReader, segments: Sequence[Segment]) -> int:

@@ -214,6 +214,11 @@ SHOWN_FIRST = {
         2,
     ),
     "hidden still, damaged pixels": ((control(1), PIXELS, frame(0), frame_data(1, wrong=1)), OTHER_PLAIN, 2),
+    "hidden still, pixels and more out of order": (
+        (control(1), PIXELS, frame(0), frame_data(1), frame_data(1)),
+        OTHER_PLAIN,
+        2,
+    ),
     "one frame": ((control(1), frame(0), PIXELS), PLAIN, 1),
     "more frames than announced": ((control(1), frame(0), PIXELS, frame(1), frame_data(2)), PLAIN, 2),
     "fewer": ((control(9), frame(0), PIXELS, frame(1), frame_data(2)), PLAIN, 9),
