@@ -29,6 +29,7 @@ from clipwarden.vision.preprocess import Box, draft_size, fit_to_side
 from clipwarden.vision.quality import degraded_flags
 from clipwarden.vision.structure import MAX_FRAMES_COUNTED, Structure
 from clipwarden.vision.views import on_canvas, to_views
+from clipwarden.vision.widekey import wide_key, with_wide_key
 
 # EXIF orientation -> what turns the stored image upright; the same table as Pillow's ImageOps.exif_transpose.
 _UPRIGHT = {
@@ -189,11 +190,14 @@ def _decode(file: _File, structure: Structure, preprocessing: Preprocessing, lim
         frames_total = _declared_frames(opened) if structure.frames_total is None else structure.frames_total
         if structure.first_frame:
             opened.seek(structure.first_frame)
+        key = wide_key(opened)
         opened.load()
         picture: Image.Image = opened
+        if key is not None:
+            picture = with_wide_key(opened, key, partial(open_image, structure.data, image_format))
         if structure.canvas is not None:
             size = structure.canvas.size
-            picture = on_canvas(opened, structure.canvas)
+            picture = on_canvas(picture, structure.canvas)
         turn = _upright_turn(opened, structure, image_format, preprocessing)
         if box is not None and turn is not None:
             box = _turned_box(box, opened.size, turn)
@@ -232,6 +236,9 @@ def _opened_layout(
     """
     see_through = opened.has_transparency_data
     layout = replace(header.layout, size=size, mode=opened.mode, see_through=see_through)
+    if wide_key(opened) is not None:
+        # The low bytes, which of them are transparent, and the picture with its alpha.
+        layout = replace(layout, kept_bytes=layout.kept_bytes + 4 + 2 + 4)
     if structure.canvas is None:
         return layout, opened.size
     # Drawn on a see-through canvas that is no smaller, while the picture itself and its RGBA are held.
