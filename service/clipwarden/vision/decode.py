@@ -164,7 +164,9 @@ def _open(file: _File, structure: Structure, preprocessing: Preprocessing, limit
     header = file.header
     opened = open_image(structure.data, header.format)
     size, conversion = opened.size, _conversion(opened, structure, header.format, preprocessing)
-    box = _draft(opened, preprocessing) if header.format == "JPEG" and conversion.after_reduction else None
+    # A picture that will be stretched needs more of its narrower side than the layout of the stored one says.
+    may_reduce = header.format == "JPEG" and conversion.after_reduction and structure.shown_size is None
+    box = _draft(opened, preprocessing) if may_reduce else None
     layout, decoded = _opened_layout(opened, size, structure, header)
     converts = conversion.convert is not None and (layout.see_through or not conversion.after_reduction)
     held = held_bytes(layout, preprocessing, decoded=decoded, file_bytes=len(file.data), converts=converts)
@@ -198,6 +200,7 @@ def _decode(file: _File, structure: Structure, preprocessing: Preprocessing, lim
         if structure.canvas is not None:
             size = structure.canvas.size
             picture = on_canvas(picture, structure.canvas)
+        size = structure.shown_size or size
         turn = _upright_turn(opened, structure, image_format, preprocessing)
         if box is not None and turn is not None:
             box = _turned_box(box, opened.size, turn)

@@ -85,6 +85,7 @@ class Structure:
         orientation: EXIF orientation, 1 to 8, where browsers honour it; 1 leaves the picture as it is stored.
             None: as the decoder finds it.
         colour: What it says of its colours.
+        shown_size: (width, height) that the stored picture is stretched to before any turn; None where it is not.
         canvas: Where the decoded picture is drawn; None where it is all that is shown.
         share_shown: Share of the rows that are there, in (0, 1]; below 1 the file is cut short, and `data` is what
             a decoder makes whole.
@@ -95,5 +96,6 @@ class Structure:
     first_frame: int = 0
     orientation: int | None = None
     colour: ColourTags = NO_TAGS
+    shown_size: tuple[int, int] | None = None
     canvas: Canvas | None = None
     share_shown: float = 1.0

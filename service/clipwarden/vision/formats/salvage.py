@@ -68,8 +68,9 @@ def _partly(whole: Structure, end: JpegEnd, rows: int, height: int) -> Structure
         return replace(whole, share_shown=rows / height)
     if not rows:
         return None
+    shown = whole.shown_size and (whole.shown_size[0], max(1, whole.shown_size[1] * rows // height))
     data = b"".join((whole.data[: end.height_at], struct.pack(">H", rows), whole.data[end.height_at + 2 :]))
-    return replace(whole, data=data, share_shown=rows / height)
+    return replace(whole, data=data, share_shown=rows / height, shown_size=shown)
 
 
 def _row_sums(image: Image.Image) -> list[int]:
