@@ -15,7 +15,7 @@ from clipwarden.errors import ImageError, Reason
 from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision.colour.conversion import AS_STORED, Conversion, conversion_of
 from clipwarden.vision.facts import DecodedImage, FileFacts, ImageFacts, ImageHeader, View
-from clipwarden.vision.formats.ifd import exif_orientation
+from clipwarden.vision.formats.exif import exif_orientation
 from clipwarden.vision.formats.layout import PixelLayout, Size, read_layout
 from clipwarden.vision.formats.salvage import salvage
 from clipwarden.vision.formats.sniff import FORMATS, sniff_format, sniff_size

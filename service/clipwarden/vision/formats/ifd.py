@@ -1,4 +1,4 @@
-"""TIFF directories (of TIFF files and of EXIF blocks) in; sizes, pages, orientation and ends out.
+"""TIFF directories (of TIFF files and of EXIF blocks) in; sizes, pages and ends out.
 
 Pillow answers the same questions by loading every tag of every page, which a hostile file can make slow and large.
 """
@@ -49,19 +49,6 @@ _TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 
 _SHORT, _LONG = 3, 4
 # Those that Pillow takes for offsets; nothing lies at a negative one, so signed types are read like the others.
 _INTEGER_CODES = {_SHORT: "H", _LONG: "I", 6: "B", 8: "H", 9: "I", 13: "I", 16: "Q"}
-_RATIONAL, _INCH = 5, 2
-_EXIF_KINDS: dict[int, tuple[int, ...]] = {
-    Tag.ORIENTATION: (_SHORT,),
-    Tag.RESOLUTION_UNIT: (_SHORT,),
-    Tag.X_RESOLUTION: (_RATIONAL,),
-    Tag.Y_RESOLUTION: (_RATIONAL,),
-    Tag.PIXEL_X_DIMENSION: (_SHORT, _LONG),
-    Tag.PIXEL_Y_DIMENSION: (_SHORT, _LONG),
-}
-_EXIF_PREFIX = b"Exif\0\0"
-_CLASSIC_MARKS = (b"II*\0", b"MM\0*")
-# The first directory and the EXIF directory below it.
-_EXIF_BUDGET = Budget(entries=2 * HEADER_BUDGET.entries, bytes=2 * HEADER_BUDGET.bytes)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,7 +74,7 @@ class _Layout:
         return int.from_bytes(value, "little" if self.order == "<" else "big")
 
 
-class _Entry(NamedTuple):
+class Entry(NamedTuple):
     """One directory entry: how many values it claims, and its value field (4 bytes; 8 in BigTIFF).
 
     A tuple, because one reading of a hostile directory makes thousands.
@@ -105,7 +92,7 @@ class _Entry(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Directory:
+class Directory:
     """What one reading of a directory shows.
 
     Attributes:
@@ -118,13 +105,14 @@ class _Directory:
     """
 
     layout: _Layout
-    entries: list[_Entry]
+    entries: list[Entry]
     claimed: int
     whole: bool
     outside: int
     values_end: int
 
     def require_whole(self) -> None:
+        """Refuse one that the file cuts short."""
         if not self.whole:
             raise struct.error("the file ends inside its directory")
 
@@ -141,7 +129,7 @@ class _Directory:
         entry = next((entry for entry in self.entries if entry.tag == tag), None)
         return [] if entry is None else self.values(reader, entry, MAX_TILES)
 
-    def values(self, reader: BoundedReader, entry: _Entry, limit: int) -> list[int]:
+    def values(self, reader: BoundedReader, entry: Entry, limit: int) -> list[int]:
         """Return an entry's first integers, wherever they are; none of another type."""
         code, count = _INTEGER_CODES.get(entry.kind), min(entry.length, limit)
         if code is None:
@@ -164,7 +152,7 @@ def first_page_size(reader: BoundedReader) -> tuple[int, int] | None:
     Raises:
         struct.error: The file ends inside its directory.
     """
-    directory = _first_directory(reader)
+    directory = first_directory(reader)
     directory.require_whole()
     width, height = directory.integer(Tag.IMAGE_WIDTH), directory.integer(Tag.IMAGE_LENGTH)
     return None if width is None or height is None else (width, height)
@@ -182,7 +170,7 @@ def find_excess(reader: BoundedReader) -> str | None:
     Raises:
         struct.error: The file ends inside its first directory, which is not excessive so far.
     """
-    directory = _first_directory(reader)
+    directory = first_directory(reader)
     if any(each.claimed > MAX_ENTRIES for each in (directory, *_subdirectories(reader, directory, _SUBDIRECTORIES))):
         return "it claims too many tags"
     if any(
@@ -228,7 +216,7 @@ def data_ends_at(reader: BoundedReader) -> int:
     Raises:
         struct.error: The file ends inside its directory or its tables.
     """
-    directory = _first_directory(reader)
+    directory = first_directory(reader)
     directory.require_whole()
     ends = [
         start + length
@@ -236,77 +224,6 @@ def data_ends_at(reader: BoundedReader) -> int:
         for start, length in zip(directory.integers(reader, offsets), directory.integers(reader, counts), strict=False)
     ]
     return max([directory.values_end, *ends])
-
-
-def exif_orientation(exif: bytes) -> int:
-    """Read the orientation from an EXIF block; see `read_exif`."""
-    return read_exif(exif).orientation
-
-
-class Exif(NamedTuple):
-    """What of an EXIF block decides how a picture is shown.
-
-    Attributes:
-        orientation: 1-8; 1 is as stored.
-        size: (width, height) that it gives to the picture, in pixels; 0 where it does not.
-        densities: Pixels an inch across and down; 0 where it does not say, or says it in another unit.
-    """
-
-    orientation: int = 1
-    size: tuple[int, int] = (0, 0)
-    densities: tuple[float, float] = (0, 0)
-
-
-def read_exif(exif: bytes) -> Exif:
-    """Read an EXIF block as Chromium 150 does (measured); costs at most two `HEADER_BUDGET`.
-
-    Args:
-        exif: From its byte order mark on, or with the `Exif` prefix before it.
-
-    Returns:
-        Of each tag the first valid one, of the first directory or of the EXIF directory where that is pointed to
-        earlier; entries that the block does not hold whole are passed over.
-
-    Source: EXIF 2.32, section 4.6.
-    """
-    block = exif.removeprefix(_EXIF_PREFIX)
-    reader = BoundedReader(block, _EXIF_BUDGET)
-    found: dict[int, float] = {}
-    with suppress(struct.error):
-        directory = _first_directory(reader)
-        if block[:4] in _CLASSIC_MARKS:
-            for tag, value in _exif_values(reader, directory):
-                if tag != Tag.ORIENTATION or value in range(1, 9):
-                    found.setdefault(tag, value)
-    inches = found.get(Tag.RESOLUTION_UNIT) == _INCH
-    return Exif(
-        orientation=int(found.get(Tag.ORIENTATION, 1)),
-        size=(int(found.get(Tag.PIXEL_X_DIMENSION, 0)), int(found.get(Tag.PIXEL_Y_DIMENSION, 0))),
-        densities=(found.get(Tag.X_RESOLUTION, 0), found.get(Tag.Y_RESOLUTION, 0)) if inches else (0, 0),
-    )
-
-
-def _exif_values(reader: BoundedReader, directory: _Directory, *, below: bool = False) -> Iterator[tuple[int, float]]:
-    """Yield single values with their tags, in the file's order."""
-    for entry in (each for each in directory.entries if each.length == 1):
-        try:
-            if entry.tag == Tag.EXIF_DIRECTORY and entry.kind == _LONG and not below:
-                (offset,) = directory.values(reader, entry, 1)
-                further = _read_directory(reader, directory.layout, offset)
-                yield from _exif_values(reader, further, below=True)
-            elif entry.kind in _EXIF_KINDS.get(entry.tag, ()):
-                yield entry.tag, _exif_value(reader, directory, entry)
-        except BudgetSpentError:
-            raise
-        except struct.error:
-            continue
-
-
-def _exif_value(reader: BoundedReader, directory: _Directory, entry: _Entry) -> float:
-    if entry.kind != _RATIONAL:
-        return directory.values(reader, entry, 1)[0]
-    numerator, denominator = reader.field(directory.layout.order + "II", directory.layout.offset(entry.value))
-    return float(numerator / denominator) if denominator else 0
 
 
 def _read_layout(reader: BoundedReader) -> _Layout:
@@ -322,17 +239,18 @@ def _read_layout(reader: BoundedReader) -> _Layout:
     return _Layout(order=order, first=first, count_code=count_code, entry_code=entry_code, offset_code=offset_code)
 
 
-def _first_directory(reader: BoundedReader) -> _Directory:
+def first_directory(reader: BoundedReader) -> Directory:
+    """Read the first directory; costs at most `MAX_ENTRIES` of 20 bytes."""
     layout = _read_layout(reader)
-    return _read_directory(reader, layout, layout.first)
+    return read_directory(reader, layout, layout.first)
 
 
-def _subdirectories(reader: BoundedReader, directory: _Directory, tags: tuple[Tag, ...]) -> Iterator[_Directory]:
+def _subdirectories(reader: BoundedReader, directory: Directory, tags: tuple[Tag, ...]) -> Iterator[Directory]:
     # Every entry of these tags: Pillow passes over some damage, and takes the next of the same tag.
     for entry in (entry for entry in directory.entries if entry.tag in tags and directory.layout.is_big):
         try:
             offsets = directory.values(reader, entry, 1)
-            below = [_read_directory(reader, directory.layout, offset) for offset in offsets]
+            below = [read_directory(reader, directory.layout, offset) for offset in offsets]
         except BudgetSpentError:
             raise
         except struct.error:
@@ -343,22 +261,23 @@ def _subdirectories(reader: BoundedReader, directory: _Directory, tags: tuple[Ta
                 yield from _subdirectories(reader, each, (Tag.INTEROPERABILITY_DIRECTORY,))
 
 
-def _read_directory(reader: BoundedReader, layout: _Layout, offset: int) -> _Directory:
+def read_directory(reader: BoundedReader, layout: _Layout, offset: int) -> Directory:
+    """Read the directory at an offset; costs at most `MAX_ENTRIES` of 20 bytes."""
     position, claimed = _directory_start(reader, layout, offset)
     # The count is a claim: of a bogus one, read no more than a real directory could hold, nor than the file does.
     wanted = min(claimed, MAX_ENTRIES)
     held = min(wanted, (len(reader) - position) // layout.entry_size)
-    entries: list[_Entry] = []
+    entries: list[Entry] = []
     outside = values_end = 0
     for tag, kind, count, value in reader.table(layout.entry_code, position, held):
         if tag in _READ_TAGS:
-            entries.append(_Entry(tag, kind, count, value))
+            entries.append(Entry(tag, kind, count, value))
         size = count * _TYPE_SIZES.get(kind, 0)
         if size > len(value):
             outside += size
             values_end = max(values_end, layout.offset(value) + size)
     whole = held == wanted
-    return _Directory(
+    return Directory(
         layout=layout, entries=entries, claimed=claimed, whole=whole, outside=outside, values_end=values_end
     )
 

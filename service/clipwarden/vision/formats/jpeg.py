@@ -4,13 +4,12 @@ Every scan of a progressive JPEG passes over the whole picture again, and takes 
 them would keep a decoder busy for hours, whatever the pixel limit.
 """
 
-import math
 import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from clipwarden.errors import ImageError, Reason
-from clipwarden.vision.formats.ifd import Exif, read_exif
+from clipwarden.vision.formats.exif import Exif, read_exif, shown_size
 from clipwarden.vision.formats.reader import HEADER_BUDGET, BoundedReader, Budget, BudgetSpentError
 from clipwarden.vision.limits import DecodeLimits
 from clipwarden.vision.structure import MAX_PROFILE_BYTES, NO_TAGS, ColourTags, Structure
@@ -31,8 +30,6 @@ _PROFILE_MARKER, _PROFILE_PREFIX = 0xE2, b"ICC_PROFILE\0"
 # Comments, and application segments but for Adobe's (APP14).
 _METADATA = frozenset({0xFE, *range(0xE0, 0xF0)}) - {0xEE}
 _JFIF_MARKER, _JFIF_BYTES = 0xE0, 14
-# Pixels an inch that browsers take for granted.
-_CSS_DENSITY = 72
 _EXIF_MARKER, _EXIF_PREFIX = 0xE1, b"Exif\0"
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -90,7 +87,7 @@ def structure_of(data: bytes, _limits: DecodeLimits) -> Structure:
         data=data,
         orientation=exif.orientation,
         colour=_colour_tags(bodies, segments),
-        shown_size=_shown_size(exif, stored) if all(stored) else None,
+        shown_size=shown_size(exif, stored) if all(stored) else None,
     )
 
 
@@ -160,27 +157,6 @@ def _exif(reader: BoundedReader, segments: Sequence[Segment]) -> Exif:
     # The sixth byte of the prefix may be any, and alone it is no segment.
     block = next((body for body in bodies if body[:start] == _EXIF_PREFIX and len(body) > start + 1), None)
     return Exif() if block is None else read_exif(bytes(block[start + 1 :]))
-
-
-def _shown_size(exif: Exif, stored: tuple[int, int]) -> tuple[int, int] | None:
-    """Return the size that Chromium stretches a picture to: EXIF's, where its densities lead from the stored one there.
-
-    Args:
-        exif: Of the file.
-        stored: (width, height) in pixels.
-
-    Returns:
-        None where that has the stored proportions, give or take the rounding.
-
-    Source: `ExtractDensityCorrectedSize` of Chromium's image decoders.
-    """
-    if not all(exif.size) or not all(exif.densities):
-        return None
-    width, height = (side * _CSS_DENSITY / density for side, density in zip(stored, exif.densities, strict=True))
-    if (math.floor(width + 0.5), math.floor(height + 0.5)) != exif.size:
-        return None
-    proportional = abs(exif.size[0] * stored[1] / stored[0] - exif.size[1]) <= max(1, stored[1] / stored[0])
-    return None if proportional else exif.size
 
 
 def _frame_size(reader: BoundedReader, segment: Segment) -> tuple[int, int]:
