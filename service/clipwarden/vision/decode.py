@@ -190,8 +190,6 @@ def _decode(file: _File, structure: Structure, preprocessing: Preprocessing, lim
     image, size, box, conversion, held = _open(file, structure, preprocessing, limits)
     with image as opened:
         frames_total = _declared_frames(opened) if structure.frames_total is None else structure.frames_total
-        if structure.first_frame:
-            opened.seek(structure.first_frame)
         key = wide_key(opened)
         opened.load()
         picture: Image.Image = opened
