@@ -5,6 +5,8 @@ Safe to call from many threads at once; Pillow releases the GIL while it decodes
 
 import hashlib
 import io
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -14,15 +16,16 @@ from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision.colour.conversion import AS_STORED, Conversion, conversion_of
 from clipwarden.vision.facts import DecodedImage, FileFacts, ImageFacts, ImageHeader, View
 from clipwarden.vision.formats.ifd import exif_orientation
+from clipwarden.vision.formats.salvage import salvage
 from clipwarden.vision.formats.sniff import FORMATS, sniff_format, sniff_size
-from clipwarden.vision.formats.structures import MAX_FRAMES_COUNTED, read_structure
+from clipwarden.vision.formats.structures import read_structure
 from clipwarden.vision.formats.truncation import looks_cut_short
 from clipwarden.vision.limits import DEFAULT_LIMITS, DecodeLimits, check_pixels
 from clipwarden.vision.plan import WHOLE, ViewPlan
 from clipwarden.vision.preprocess import Box, draft_size, fit_to_side
 from clipwarden.vision.quality import degraded_flags
-from clipwarden.vision.structure import Structure
-from clipwarden.vision.views import to_views
+from clipwarden.vision.structure import MAX_FRAMES_COUNTED, Structure
+from clipwarden.vision.views import on_canvas, to_views
 
 # EXIF orientation -> what turns the stored image upright; the same table as Pillow's ImageOps.exif_transpose.
 _UPRIGHT = {
@@ -100,18 +103,42 @@ def decode_file(
     """
     if plan != WHOLE:
         raise ValueError(f"there is no view plan {plan.name!r}")
+    file = _File(data=data, format=header.format, sha256=hashlib.sha256(data).hexdigest())
     try:
-        return _decode(data, header.format, preprocessing, limits)
+        structure = read_structure(data, file.format, limits)
+        conversion = AS_STORED if preprocessing.colour == "ignore" else conversion_of(structure.colour)
+        try:
+            return _decode(file, structure, conversion, preprocessing, limits)
+        except OSError:  # so Pillow calls files that end early, or hold something that it does not expect
+            mended = salvage(structure, file.format, partial(_look, file, conversion, preprocessing))
+            if mended is None:
+                raise
+        return _decode(file, mended, conversion, preprocessing, limits)
     except ImageError:
         raise
     except Exception as exc:  # Pillow and its codecs raise whatever they like on hostile input
-        raise _translate(exc, data, header.format) from exc
+        raise _translate(exc, data, file.format) from exc
 
 
-def _decode(data: bytes, image_format: str, preprocessing: Preprocessing, limits: DecodeLimits) -> DecodedImage:
-    sha256 = hashlib.sha256(data).hexdigest()
-    structure = read_structure(data, image_format, limits)
-    conversion = AS_STORED if preprocessing.colour == "ignore" else conversion_of(structure.colour)
+class _File(NamedTuple):
+    data: bytes
+    format: str
+    sha256: str
+
+
+def _look(file: _File, conversion: Conversion, preprocessing: Preprocessing, data: bytes) -> Image.Image:
+    """Decode at the scale that is looked at."""
+    opened = Image.open(io.BytesIO(data), formats=[file.format])
+    if file.format == "JPEG" and conversion.after_reduction:
+        _draft(opened, preprocessing)
+    opened.load()
+    return opened
+
+
+def _decode(
+    file: _File, structure: Structure, conversion: Conversion, preprocessing: Preprocessing, limits: DecodeLimits
+) -> DecodedImage:
+    image_format = file.format
     with Image.open(io.BytesIO(structure.data), formats=[image_format]) as opened:
         # Again, and now with authority: sniffing may have seen another header than the decoder did.
         check_pixels(opened.size, limits)
@@ -122,13 +149,17 @@ def _decode(data: bytes, image_format: str, preprocessing: Preprocessing, limits
         if structure.first_frame:
             opened.seek(structure.first_frame)
         opened.load()
+        picture: Image.Image = opened
+        if structure.canvas is not None:
+            size = structure.canvas.size
+            picture = on_canvas(opened, structure.canvas)
         turn = _upright_turn(opened, structure, image_format, preprocessing)
         if box is not None and turn is not None:
             box = _turned_box(box, opened.size, turn)
         if turn in _SWAPS_SIDES:
             size = size[1], size[0]
         names, fitted = [], []
-        for view in to_views(opened, conversion):
+        for view in to_views(picture, conversion):
             names.append(view.name)
             upright = _turned(view.rgb, turn)
             fitted.append(fit_to_side(upright, preprocessing, size=size, box=box, convert=view.convert_reduced))
@@ -137,7 +168,7 @@ def _decode(data: bytes, image_format: str, preprocessing: Preprocessing, limits
     pixels = fitted[0][np.newaxis] if len(fitted) == 1 else np.stack(fitted)
     width, height = size
     facts = ImageFacts(
-        file=FileFacts(format=image_format, width=width, height=height, sha256=sha256, bytes=len(data)),
+        file=FileFacts(format=image_format, width=width, height=height, sha256=file.sha256, bytes=len(file.data)),
         frames_total=frames_total,
         degraded=(*degraded_flags(fitted, size), *_colour_flags(conversion)),
         share_shown=structure.share_shown,

@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from clipwarden.vision.colour.conversion import AS_STORED, Conversion, Convert
+from clipwarden.vision.structure import Canvas
 
 ViewName = Literal["full", "on_white", "on_black"]
 
@@ -56,6 +57,21 @@ def to_views(image: Image.Image, conversion: Conversion = AS_STORED) -> Iterator
         return
     yield RgbView("on_white", _flatten(see_through, alpha, "white"))
     yield RgbView("on_black", _flatten(see_through, alpha, "black"))
+
+
+def on_canvas(image: Image.Image, canvas: Canvas) -> Image.Image:
+    """Draw a picture on a see-through canvas, as browsers do with a frame that does not cover it.
+
+    Args:
+        image: Any mode that Pillow decodes, loaded.
+        canvas: Where.
+
+    Returns:
+        Mode RGBA.
+    """
+    drawn = Image.new("RGBA", canvas.size)
+    drawn.paste(_to_rgba(image) if image.has_transparency_data else to_rgb(image), (canvas.left, canvas.top))
+    return drawn
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

@@ -14,6 +14,7 @@ from clipwarden.engine.settings import EngineSettings
 from clipwarden.v1 import moderation_pb2 as v1
 from kit.cli import Run
 from kit.faultserver import FaultServer, allowed, info, running_fault_server, status, unavailable
+from kit.serving import cut_picture
 
 Judge = Callable[..., Result]
 Record = dict[str, dict[str, object]]
@@ -94,6 +95,27 @@ def test_a_file_that_is_named_is_judged_whatever_its_name(judge: Judge, pictures
     result = judge(pictures / "notes.txt", "--json")
     assert result.exit_code == 30
     assert records(result)[0]["error"]["reason"] == "IMAGE_FORMAT_UNSUPPORTED"
+
+
+def test_a_file_that_ends_early_is_judged_where_the_policy_says_so(
+    run: Run, toy_folder: Path, policy_file: Path, tmp_path: Path
+) -> None:
+    cut, policy = tmp_path / "early.png", tmp_path / "lenient.yaml"
+    cut.write_bytes(cut_picture("red", rows=40))
+    text = policy_file.read_text()
+    assert "defaults: {" in text
+    policy.write_text(text.replace("defaults: {", "defaults: {on_truncated: judge, ", 1))
+    how = (cut, "--model", toy_folder, "--policy")
+    (refused,) = records(run("moderate", *how, policy_file, "--json"))
+    assert refused["error"]["reason"] == "IMAGE_TRUNCATED"
+    assert "62 % of its rows are there" in str(refused["error"]["message"])
+    (judged,) = records(run("moderate", *how, policy, "--json"))
+    image = cast("dict[str, object]", judged["moderation"]["image"])
+    assert (image["partial"], image["unseen"], image["share_shown"]) == (True, ["UNSEEN_ROWS"], 0.625)
+    table, explained = run("moderate", *how, policy), run("moderate", *how, policy, "--explain")
+    assert table.exit_code == explained.exit_code == 20
+    assert "62 % of rows judged" in " ".join(table.stdout.split())
+    assert "The file ends early; 62 % of its rows were judged." in explained.stdout
 
 
 def test_json_holds_the_whole_moderation(judge: Judge, pictures: Path) -> None:

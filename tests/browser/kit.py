@@ -1,0 +1,177 @@
+"""Image files in, what Chromium shows of them out: nothing, or a size and the pixels that a person would see."""
+
+import base64
+import io
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from playwright.sync_api import Page, sync_playwright
+
+# How much one call carries to the page: the pixels come back in base64, four bytes each.
+_BATCH_BYTES = 8 * 2**20
+_BATCH_FILES = 200
+# Above this only the size is asked for: a canvas of it would take 200 MiB, and its way here as much again.
+MOST_PIXELS = 50_000_000
+
+# `load` comes once a size is found; `decode()` does not reject what is damaged behind it. Only the pixels tell.
+_SHOW = """
+async ([files, mostPixels]) => {
+  const toBase64 = (bytes) => new Promise((done) => {
+    const reader = new FileReader();
+    reader.onload = () => done(reader.result.slice(reader.result.indexOf(",") + 1));
+    reader.readAsDataURL(new Blob([bytes]));
+  });
+  const results = [];
+  for (const file of files) {
+    const bytes = Uint8Array.from(atob(file), (letter) => letter.charCodeAt(0));
+    const address = URL.createObjectURL(new Blob([bytes]));
+    const image = new Image();
+    const event = new Promise((done) => {
+      image.onload = () => done("load");
+      image.onerror = () => done("error");
+    });
+    image.src = address;
+    const result = {event: await event, width: image.naturalWidth, height: image.naturalHeight, pixels: null};
+    await image.decode().catch(() => undefined);
+    const area = result.width * result.height;
+    if (area && area <= mostPixels) {
+      const canvas = new OffscreenCanvas(result.width, result.height);
+      const pen = canvas.getContext("2d", {colorSpace: "srgb", willReadFrequently: true});
+      pen.drawImage(image, 0, 0);
+      result.pixels = await toBase64(pen.getImageData(0, 0, result.width, result.height).data);
+    }
+    URL.revokeObjectURL(address);
+    results.push(result);
+  }
+  return results;
+}
+"""
+
+_PAGE = "<!doctype html><style>body{margin:0;background:transparent}img{display:block}</style>"
+
+
+class NoChromiumError(Exception):
+    """There is no Chromium to ask."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Shown:
+    """What Chromium shows of a file.
+
+    Attributes:
+        event: `load` or `error`, as the <img> fired it.
+        size: (width, height) as displayed, EXIF turns included; None when nothing is shown.
+        pixels: uint8 [H,W,4], sRGB and alpha, not premultiplied; None without a size, or above `MOST_PIXELS`. Of an
+            animation the first frame. Alpha is 0 where nothing was decoded.
+    """
+
+    event: str
+    size: tuple[int, int] | None
+    pixels: NDArray[np.uint8] | None
+
+    @property
+    def refused(self) -> bool:
+        """Whether a person sees a broken picture, or one with nothing in it."""
+        return self.event != "load" or self.size is None or (self.pixels is not None and not self.pixels[..., 3].any())
+
+    @property
+    def share(self) -> float:
+        """Share of the rows in which anything is seen."""
+        return 0.0 if self.pixels is None else float(self.pixels[..., 3].any(axis=1).mean())
+
+    def on(self, background: int) -> Image.Image:
+        """Lay the picture on grey of one level, 0-255; mode RGB."""
+        assert self.pixels is not None
+        picture = Image.fromarray(self.pixels)
+        canvas = Image.new("RGB", picture.size, (background,) * 3)
+        canvas.paste(picture, mask=picture.getchannel("A"))
+        return canvas
+
+
+class Chromium:
+    """A headless Chromium with one page; for one thread."""
+
+    def __init__(self, page: Page, version: str) -> None:
+        self.version = version
+        self._page = page
+
+    def show(self, files: Sequence[bytes]) -> list[Shown]:
+        """Have files shown, one after the other.
+
+        Args:
+            files: Image files, or anything.
+
+        Returns:
+            For each file, what is shown of it.
+        """
+        shown: list[Shown] = []
+        for batch in _batches(files):
+            texts = [base64.b64encode(data).decode() for data in batch]
+            shown += [_shown(result) for result in self._page.evaluate(_SHOW, [texts, MOST_PIXELS])]
+        return shown
+
+    def screenshot(self, data: bytes) -> Image.Image:
+        """Have a file shown in the page itself, and photograph it; mode RGBA."""
+        source = "data:;base64," + base64.b64encode(data).decode()
+        self._page.set_content(f'{_PAGE}<img src="{source}">')
+        # Two frames: what is photographed was laid out and painted.
+        self._page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        taken = self._page.locator("img").screenshot(omit_background=True)
+        return Image.open(io.BytesIO(taken)).convert("RGBA")
+
+
+@contextmanager
+def open_chromium() -> Iterator[Chromium]:
+    """Start Chromium, with sRGB as its screen's colours.
+
+    Raises:
+        NoChromiumError: None is installed.
+    """
+    path = find_chromium()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=path, headless=True, args=["--no-sandbox", "--force-color-profile=srgb"]
+        )
+        page = browser.new_page(viewport={"width": 1024, "height": 1024})
+        page.set_content(_PAGE)
+        yield Chromium(page, browser.version)
+        browser.close()
+
+
+def find_chromium() -> str:
+    """Name the program: $CHROMIUM, or `chromium` on the path.
+
+    Raises:
+        NoChromiumError: There is neither.
+    """
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        raise NoChromiumError("There is no chromium on the path: apt-get install chromium, or set CHROMIUM to one.")
+    return path
+
+
+def _batches(files: Sequence[bytes]) -> Iterator[list[bytes]]:
+    batch: list[bytes] = []
+    for data in files:
+        if batch and (len(batch) == _BATCH_FILES or sum(map(len, batch)) + len(data) > _BATCH_BYTES):
+            yield batch
+            batch = []
+        batch.append(data)
+    if batch:
+        yield batch
+
+
+def _shown(result: dict[str, Any]) -> Shown:
+    width, height = result["width"], result["height"]
+    pixels = None
+    if result["pixels"] is not None:
+        pixels = np.frombuffer(base64.b64decode(result["pixels"]), dtype=np.uint8).reshape(height, width, 4)
+    size = (width, height) if width and height else None
+    return Shown(event=result["event"], size=size, pixels=pixels)

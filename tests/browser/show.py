@@ -1,0 +1,63 @@
+"""Print what Chromium shows of files: `python -m tests.browser.show [--out DIR] FILE...`.
+
+With `--corpus` it prints the colour corpus: how far what we judge is from what Chromium shows.
+With `--structures` the table of structural cases is written again, from what Chromium shows and we judge now.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+from tests.browser.corpus.figures import as_table, find_figures
+from tests.browser.kit import Chromium, Shown, open_chromium
+from tests.browser.structures.table import find_rows, write_table
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Show files, a line each; with `--out` their pixels become PNGs there."""
+    parser = argparse.ArgumentParser(prog="python -m tests.browser.show", description="What Chromium shows of files.")
+    parser.add_argument("files", nargs="*", type=Path, metavar="FILE")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write what is shown there, as NAME.shown.png")
+    parser.add_argument("--screenshot", action="store_true", help="photograph the page instead of reading a canvas")
+    parser.add_argument("--corpus", action="store_true", help="print the colour corpus")
+    parser.add_argument("--structures", action="store_true", help="write the table of structural cases again")
+    options = parser.parse_args(arguments)
+    with open_chromium() as chromium:
+        if options.corpus:
+            print(as_table(list(find_figures(chromium))))
+        if options.structures:
+            write_table(list(find_rows(chromium)))
+        shown = chromium.show([path.read_bytes() for path in options.files])
+        for path, each in zip(options.files, shown, strict=True):
+            print(f"{path}: {describe(each)}")
+            if options.out is not None and each.pixels is not None:
+                options.out.mkdir(parents=True, exist_ok=True)
+                _picture(chromium, path, each, photograph=options.screenshot).save(
+                    options.out / f"{path.name}.shown.png"
+                )
+
+
+def describe(shown: Shown) -> str:
+    """Say in a line what is shown: whether at all, size, mean colour, and how much of it."""
+    if shown.size is None:
+        return f"refused ({shown.event})"
+    width, height = shown.size
+    text = f"{width} x {height}" + ("" if shown.event == "load" else ", error")
+    if shown.pixels is None:
+        return text
+    seen = shown.pixels[..., 3] > 0
+    if not seen.any():
+        return f"{text}, NOTHING in it"
+    colour = " ".join(f"{level:.1f}" for level in shown.pixels[seen][:, :3].mean(axis=0))
+    opaque = "" if shown.pixels[..., 3].min() == 255 else f", alpha {shown.pixels[..., 3].mean():.1f} on average"
+    rows = "" if shown.share == 1 else f", {shown.share:.0%} of the rows"
+    return f"{text}, mean colour {colour}{opaque}{rows}"
+
+
+def _picture(chromium: Chromium, path: Path, shown: Shown, *, photograph: bool) -> Image.Image:
+    return chromium.screenshot(path.read_bytes()) if photograph else Image.fromarray(shown.pixels)
+
+
+if __name__ == "__main__":
+    main()
