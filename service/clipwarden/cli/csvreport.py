@@ -10,11 +10,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import BinaryIO, Final, TypeAlias
 
+from rich.text import Text
+
 from clipwarden.cli.outcome import NotJudgedError, Outcome
 from clipwarden.cli.report import LineReport
 from clipwarden.cli.wording import leading_category, mode_name, raises, telling_threshold, verdict_name
 from clipwarden.errors import ConfigError
-from clipwarden.terminal import printable
+from clipwarden.terminal import printable, stdout
 from clipwarden.v1 import moderation_pb2 as v1
 
 STDOUT = "-"
@@ -72,9 +74,11 @@ class CsvReport(LineReport):
             self._file.flush()
 
     def _end(self) -> None:
-        super()._end()
-        if self._file is not None and self._target != STDOUT:
+        if self._target == STDOUT:
+            super()._end()
+        elif self._file is not None:
             self._file.close()
+            stdout().print(Text(f"{self._summary()} {printable(self._target)} is written.".strip()), soft_wrap=True)
 
 
 def csv_line(outcome: Outcome) -> str:

@@ -63,22 +63,25 @@ class Input:
             return self._left_aside(self.aside)
         with open(self.name, "rb") if self.named else _open_regular(self.name) as file:  # noqa: PTH123  of any kind
             head = file.read(BEGINNING_BYTES)
-            # What a name promises is tried, but for what macOS writes beside a file under its name.
-            promised = self.named or (_is_named_like_image(self.name) and not is_apple_double(head))
-            if not promised and not begins_like_picture(head):
+            if not (self.named or self._is_image(head)):
                 return LeftOut(name=self.name, reason=LeftOutReason.NOT_AN_IMAGE, detail="" if head else "empty")
             data = head + file.read(max(0, limit + 1 - len(head)))
         # Of what nobody here can judge the beginning says so; all of a video would only be called too large.
         return head if len(data) > limit and other_kind(head) else data
 
     def _left_aside(self, reason: LeftOutReason) -> LeftOut:
-        """Look whether it is an image that is left out; nothing rests on its name, as it is not to be tried."""
+        """Look whether it is an image that is left out, or what would be left out in any case."""
         try:
             with _open_regular(self.name) as file:
                 head = file.read(BEGINNING_BYTES)
         except OSError as error:
             return LeftOut(name=self.name, reason=reason, detail=_said(error))
-        return LeftOut(name=self.name, reason=reason if begins_like_picture(head) else LeftOutReason.NOT_AN_IMAGE)
+        return LeftOut(name=self.name, reason=reason if self._is_image(head) else LeftOutReason.NOT_AN_IMAGE)
+
+    def _is_image(self, head: bytes) -> bool:
+        # macOS writes its notes on a file beside it, under its name: `._photo.jpg`.
+        promised = PurePath(self.name).suffix.lower() in IMAGE_SUFFIXES and not is_apple_double(head)
+        return promised or begins_like_picture(head)
 
 
 Item: TypeAlias = Input | LeftOut
@@ -135,10 +138,6 @@ def _read_stdin() -> bytes:
 
 def _stdin_is_terminal() -> bool:
     return sys.stdin.isatty()
-
-
-def _is_named_like_image(name: str) -> bool:
-    return PurePath(name).suffix.lower() in IMAGE_SUFFIXES
 
 
 def _open_regular(path: str) -> BinaryIO:

@@ -18,6 +18,7 @@ class LeftOutReason(StrEnum):
     NOT_AN_IMAGE = "NOT_AN_IMAGE"
     SPECIAL_FILE = "SPECIAL_FILE"
     FOLDER_SEEN = "FOLDER_SEEN"
+    FOLDER_EMPTY = "FOLDER_EMPTY"
     FOLDER_INSIDE = "FOLDER_INSIDE"
     HIDDEN = "HIDDEN"
     LINK = "LINK"
@@ -31,8 +32,8 @@ class Kind:
 
     Attributes:
         label: For people.
-        exit: OK where it is no picture or is judged under another name; LEFT_OUT where it is or may hold a picture
-            that an option would judge; UNJUDGED where no option would.
+        exit: OK where it is no image or is judged under another name; USAGE where a folder that was named holds none;
+            LEFT_OUT where it is or may hold an image that an option would judge; UNJUDGED where no option would.
         option: Has it judged; empty where none does.
     """
 
@@ -45,6 +46,7 @@ KINDS: Final = {
     LeftOutReason.NOT_AN_IMAGE: Kind(label="not an image", exit=Exit.OK),
     LeftOutReason.SPECIAL_FILE: Kind(label="special file, never opened", exit=Exit.OK),
     LeftOutReason.FOLDER_SEEN: Kind(label="folder found before, by another name", exit=Exit.OK),
+    LeftOutReason.FOLDER_EMPTY: Kind(label="folder without an image to judge", exit=Exit.USAGE),
     LeftOutReason.FOLDER_INSIDE: Kind(label="folder inside", exit=Exit.LEFT_OUT, option="--recursive"),
     LeftOutReason.HIDDEN: Kind(label="hidden image or folder", exit=Exit.LEFT_OUT, option="--hidden"),
     LeftOutReason.LINK: Kind(label="link to an image or folder", exit=Exit.LEFT_OUT, option="--follow-links"),
@@ -114,5 +116,6 @@ def _reasons_ending_with(code: Exit) -> str:
 
 LEFT_OUT_HELP = f"""**Left out of a folder**, counted on stderr, and with a line each under --json and --csv:
 {_reasons_ending_with(Exit.OK)}, which leave the exit code as it is ·
+{_reasons_ending_with(Exit.USAGE)}, which ends with {Exit.USAGE:d} at least ·
 {_reasons_ending_with(Exit.LEFT_OUT)}, which end with {Exit.LEFT_OUT:d} at least ·
 {_reasons_ending_with(Exit.UNJUDGED)}, which end with {Exit.UNJUDGED:d}."""

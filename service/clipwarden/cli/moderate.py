@@ -174,23 +174,24 @@ def _is_address(server: str) -> bool:
 
 def _report(names: Sequence[str], search: "Search", options: JudgeOptions, report: "Report") -> Exit:
     """Find, judge and print; what was judged is printed even where not every image could be tried."""
-    from clipwarden.cli.judges import load_for
-
     items = _find(names, search)
+    report.tally.expect(names)
     try:
-        left_out = [item for item in items if isinstance(item, LeftOut)]
-        if len(left_out) == len(items):
-            # That takes no model.
-            for item in left_out:
-                report.add(_left_out(item))
-        else:
-            asyncio.run(_judge_all(items, options, load_for(options), report))
-    finally:
+        _judge_and_show(items, options, report)
+        if report.tally.counts:
+            for folder in report.tally.empty_folders():
+                report.add(_left_out(folder))
+    except BrokenPipeError:
+        # Nobody is left to tell.
+        raise
+    except BaseException:
         # What was judged before Ctrl-C or before the server went away is still worth seeing.
         report.finish()
+        raise
+    report.finish()
     tally = report.tally
     if not tally.counts and tally.exit < Exit.UNJUDGED:
-        raise ConfigError(f"There are no images to judge in {', '.join(names)}.")
+        raise ConfigError(f"There are no images in {', '.join(names)}.")
     return tally.exit
 
 
@@ -206,6 +207,18 @@ def _find(names: Sequence[str], search: "Search") -> "Sequence[Item]":
             if len(items) % FOUND_AT_ONCE == 0:
                 advance(len(items), len(items))
     return items
+
+
+def _judge_and_show(items: "Sequence[Item]", options: JudgeOptions, report: "Report") -> None:
+    from clipwarden.cli.judges import load_for
+
+    left_out = [item for item in items if isinstance(item, LeftOut)]
+    if len(left_out) < len(items):
+        asyncio.run(_judge_all(items, options, load_for(options), report))
+    else:
+        # That takes no model.
+        for item in left_out:
+            report.add(_left_out(item))
 
 
 async def _judge_all(

@@ -1,10 +1,12 @@
 """What became of one image, or of what was found in its place, and what it adds to the exit code."""
 
+import os
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from clipwarden.cli.exits import Exit
-from clipwarden.cli.leftovers import LeftOut, LeftOuts
+from clipwarden.cli.leftovers import LeftOut, LeftOutReason, LeftOuts
 from clipwarden.cli.wording import VERDICT_STYLES, verdict_name
 from clipwarden.errors import ClipwardenError
 from clipwarden.v1 import moderation_pb2 as v1
@@ -93,6 +95,7 @@ class Tally:
         exit: The highest of all.
         anything_enforced: Whether any verdict could have been other than ALLOW.
         incomplete: Ids of categories that shadow verdicts lack, in the order they came in.
+        unmet: Folders in which no image has come yet, as they were named, by how the names in them begin.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -100,6 +103,15 @@ class Tally:
     exit: Exit = Exit.OK
     anything_enforced: bool = False
     incomplete: dict[str, None] = field(default_factory=dict)
+    unmet: dict[str, str] = field(default_factory=dict)
+
+    def expect(self, names: Sequence[str]) -> None:
+        """Expect an image in each folder among `names`."""
+        self.unmet = {os.path.join(name, ""): name for name in names if os.path.isdir(name)}  # noqa: PTH112, PTH118  as names in it begin
+
+    def empty_folders(self) -> Sequence[LeftOut]:
+        """Return the folders in which no image came, once all have."""
+        return [LeftOut(name=name, reason=LeftOutReason.FOLDER_EMPTY) for name in self.unmet.values()]
 
     def add(self, outcome: Outcome) -> None:
         """Count one image, or what was left out."""
@@ -109,6 +121,8 @@ class Tally:
             return
         moderation = outcome.moderation
         self.counts[outcome.result] += 1
+        if self.unmet:
+            self.unmet = {start: name for start, name in self.unmet.items() if not outcome.name.startswith(start)}
         self.anything_enforced |= moderation is not None and moderation.enforced_categories > 0
         self.incomplete |= dict.fromkeys(moderation.shadow_incomplete if moderation else ())
 
