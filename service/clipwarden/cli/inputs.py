@@ -15,7 +15,8 @@ from typing import BinaryIO, TypeAlias
 
 from clipwarden.cli.leftovers import LeftOut, LeftOutReason
 from clipwarden.errors import ConfigError
-from clipwarden.vision.formats.beginnings import BEGINNING_BYTES, begins_like_picture, is_apple_double, other_kind
+from clipwarden.vision.formats.beginnings import BEGINNING_BYTES, begins_like_picture, is_apple_double
+from clipwarden.vision.formats.sniff import sniff_format
 
 STDIN = "-"
 
@@ -66,8 +67,8 @@ class Input:
             if not (self.named or self._is_image(head)):
                 return LeftOut(name=self.name, reason=LeftOutReason.NOT_AN_IMAGE, detail="" if head else "empty")
             data = head + file.read(max(0, limit + 1 - len(head)))
-        # Of what nobody here can judge the beginning says so; all of a video would only be called too large.
-        return head if len(data) > limit and other_kind(head) else data
+        # The beginning of a video has it refused as one; all of it would be called too large.
+        return head if len(data) > limit and sniff_format(head) is None else data
 
     def _left_aside(self, reason: LeftOutReason) -> LeftOut:
         """Look whether it is an image that is left out, or what would be left out in any case."""

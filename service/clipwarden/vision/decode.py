@@ -13,7 +13,6 @@ from clipwarden.errors import ImageError, Reason
 from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision.colour import to_views
 from clipwarden.vision.facts import DecodedImage, FileFacts, ImageFacts, ImageHeader, View
-from clipwarden.vision.formats.beginnings import BEGINNING_BYTES, other_kind
 from clipwarden.vision.formats.ifd import exif_orientation
 from clipwarden.vision.formats.inspection import INSPECTORS, MAX_FRAMES_COUNTED
 from clipwarden.vision.formats.sniff import FORMATS, sniff_format, sniff_size
@@ -56,10 +55,8 @@ def read_header(data: bytes, limits: DecodeLimits = DEFAULT_LIMITS) -> ImageHead
         )
     image_format = sniff_format(data)
     if image_format is None:
-        kind = other_kind(data[:BEGINNING_BYTES])
-        named = f"{kind}, and " if kind else ""
         raise ImageError(
-            f"The bytes are {named}not an image of a supported format ({', '.join(FORMATS)}).",
+            f"The bytes are not an image of a supported format ({', '.join(FORMATS)}).",
             reason=Reason.IMAGE_FORMAT_UNSUPPORTED,
         )
     size = sniff_size(data, image_format)

@@ -381,3 +381,22 @@ def test_lines_far_too_low_are_both_to_be_raised_and_nothing_is_undone_that_did_
     ]
     assert len(moved) == len(fires)
     assert all(" Undo what moved its scores, or raise review and block: " in line for line in moved)
+
+
+def test_pictures_are_found_by_content_behind_links_and_what_was_not_looked_at_is_said(run: Run) -> None:
+    shutil.copytree(DEMO_IMAGES, "real")
+    Path("own").mkdir()
+    for number, path in enumerate(sorted(Path("real").glob("*.png"))):
+        Path("own", f"{number}").symlink_to(path.absolute())
+    Path("own", ".hidden").write_bytes(b"\x89PNG\r\n\x1a\n")
+    Path("own", "broken").symlink_to("nowhere")
+    Path("own", "notes.txt").write_text("no picture")
+    result = run("lint", "stickers", "--model", "mini", "--on", "own", "--json")
+    first, *lines = facts(result)
+    assert (first["code"], first["message"]) == (
+        "not-looked-at",
+        "2 beside the pictures were not looked at: own/.hidden (hidden image or folder), "
+        "own/broken (link that leads nowhere).",
+    )
+    count = len(list(DEMO_IMAGES.glob("*.png")))
+    assert all(f" of {count} pictures (" in str(line["message"]) for line in lines)
