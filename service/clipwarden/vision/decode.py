@@ -11,16 +11,18 @@ from PIL import Image, UnidentifiedImageError
 
 from clipwarden.errors import ImageError, Reason
 from clipwarden.modelfolder.manifest import Preprocessing
-from clipwarden.vision.colour import to_views
+from clipwarden.vision.colour.conversion import AS_STORED, Conversion, conversion_of
 from clipwarden.vision.facts import DecodedImage, FileFacts, ImageFacts, ImageHeader, View
 from clipwarden.vision.formats.ifd import exif_orientation
-from clipwarden.vision.formats.inspection import INSPECTORS, MAX_FRAMES_COUNTED
 from clipwarden.vision.formats.sniff import FORMATS, sniff_format, sniff_size
+from clipwarden.vision.formats.structures import MAX_FRAMES_COUNTED, read_structure
 from clipwarden.vision.formats.truncation import looks_cut_short
 from clipwarden.vision.limits import DEFAULT_LIMITS, DecodeLimits, check_pixels
 from clipwarden.vision.plan import WHOLE, ViewPlan
 from clipwarden.vision.preprocess import Box, draft_size, fit_to_side
 from clipwarden.vision.quality import degraded_flags
+from clipwarden.vision.structure import Structure
+from clipwarden.vision.views import to_views
 
 # EXIF orientation -> what turns the stored image upright; the same table as Pillow's ImageOps.exif_transpose.
 _UPRIGHT = {
@@ -108,38 +110,55 @@ def decode_file(
 
 def _decode(data: bytes, image_format: str, preprocessing: Preprocessing, limits: DecodeLimits) -> DecodedImage:
     sha256 = hashlib.sha256(data).hexdigest()
-    inspect = INSPECTORS.get(image_format)
-    counted = inspect(data, limits) if inspect else None
-    with Image.open(io.BytesIO(data), formats=[image_format]) as opened:
+    structure = read_structure(data, image_format, limits)
+    conversion = AS_STORED if preprocessing.colour == "ignore" else conversion_of(structure.colour)
+    with Image.open(io.BytesIO(structure.data), formats=[image_format]) as opened:
         # Again, and now with authority: sniffing may have seen another header than the decoder did.
         check_pixels(opened.size, limits)
-        frames_total = _declared_frames(opened) if counted is None else counted
+        frames_total = _declared_frames(opened) if structure.frames_total is None else structure.frames_total
         size = opened.size
-        box = _draft(opened, preprocessing) if image_format == "JPEG" else None
+        may_reduce = image_format == "JPEG" and conversion.after_reduction
+        box = _draft(opened, preprocessing) if may_reduce else None
+        if structure.first_frame:
+            opened.seek(structure.first_frame)
         opened.load()
-        turn = _upright_turn(opened, image_format, preprocessing)
+        turn = _upright_turn(opened, structure, image_format, preprocessing)
         if box is not None and turn is not None:
             box = _turned_box(box, opened.size, turn)
         if turn in _SWAPS_SIDES:
             size = size[1], size[0]
         names, fitted = [], []
-        for name, rgb in to_views(opened):
-            names.append(name)
-            fitted.append(fit_to_side(_turned(rgb, turn), preprocessing, size=size, box=box))
-            del rgb  # before the next view is made
+        for view in to_views(opened, conversion):
+            names.append(view.name)
+            upright = _turned(view.rgb, turn)
+            fitted.append(fit_to_side(upright, preprocessing, size=size, box=box, convert=view.convert_reduced))
+            del view, upright  # before the next view is made
     # The encoder takes them as they lie here: one view is not copied, two are copied once.
     pixels = fitted[0][np.newaxis] if len(fitted) == 1 else np.stack(fitted)
     width, height = size
-    named = FileFacts(format=image_format, width=width, height=height, sha256=sha256, bytes=len(data))
-    facts = ImageFacts(file=named, frames_total=frames_total, degraded=degraded_flags(fitted, size))
+    facts = ImageFacts(
+        file=FileFacts(format=image_format, width=width, height=height, sha256=sha256, bytes=len(data)),
+        frames_total=frames_total,
+        degraded=(*degraded_flags(fitted, size), *_colour_flags(conversion)),
+        share_shown=structure.share_shown,
+        hdr=conversion.hdr,
+    )
     views = tuple(View(name=name, frame=0, pixels=row) for name, row in zip(names, pixels, strict=True))
     return DecodedImage(facts=facts, pixels=pixels, views=views)
 
 
-def _upright_turn(image: Image.Image, image_format: str, preprocessing: Preprocessing) -> Image.Transpose | None:
+def _colour_flags(conversion: Conversion) -> tuple[str, ...]:
+    return ("COLOUR_UNCERTAIN",) if conversion.uncertain else ()
+
+
+def _upright_turn(
+    image: Image.Image, structure: Structure, image_format: str, preprocessing: Preprocessing
+) -> Image.Transpose | None:
     # Pillow turns TIFF by itself while loading. Not `getexif`: it parses every tag of a hostile block.
     if preprocessing.orientation == "ignore" or image_format == "TIFF":
         return None
+    if structure.orientation is not None:
+        return _UPRIGHT.get(structure.orientation)
     exif = image.info.get("exif")
     return _UPRIGHT.get(exif_orientation(exif)) if isinstance(exif, bytes) else None
 

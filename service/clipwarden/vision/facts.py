@@ -1,11 +1,13 @@
 """What is known of an image before, while and after it is decoded: frozen values."""
 
+import math
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clipwarden.vision.colour import ViewName
+from clipwarden.vision.views import ViewName
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,6 +44,17 @@ class FileFacts:
     bytes: int
 
 
+class Unseen(StrEnum):
+    """What of an image was not looked at."""
+
+    FRAMES = "FRAMES"
+    """Frames of an animation, or pages."""
+    ROWS = "ROWS"
+    """Rows that the file does not hold: it ends too early."""
+    HDR = "HDR"
+    """Brightness and colours beyond those of a screen without HDR."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageFacts:
     """Facts about the caller's image, reported with every verdict.
@@ -50,18 +63,32 @@ class ImageFacts:
         file: None where only embeddings were kept.
         frames_total: Frames or pages; counting stops at `MAX_FRAMES_COUNTED`.
         frames_judged: How many of them were looked at.
-        degraded: Any of NEAR_UNIFORM, BLURRED, NOISY, TINY.
+        degraded: Any of NEAR_UNIFORM, BLURRED, NOISY, TINY, COLOUR_UNCERTAIN.
+        share_shown: Share of the picture's rows that the file holds, in (0, 1].
+        hdr: Whether the picture's range is beyond what was judged.
     """
 
     file: FileFacts | None = None
     frames_total: int = 1
     frames_judged: int = 1
     degraded: tuple[str, ...] = ()
+    share_shown: float = 1.0
+    hdr: bool = False
+
+    @property
+    def unseen(self) -> tuple[Unseen, ...]:
+        """What of the image was not looked at; empty where all of it was."""
+        found = (
+            (Unseen.FRAMES, self.frames_judged < self.frames_total),
+            (Unseen.ROWS, self.share_shown < 1),
+            (Unseen.HDR, self.hdr),
+        )
+        return tuple(kind for kind, lacking in found if lacking)
 
     @property
     def partial(self) -> bool:
         """Whether something of the image was not looked at."""
-        return self.frames_judged < self.frames_total
+        return bool(self.unseen)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -92,3 +119,12 @@ class DecodedImage:
     facts: ImageFacts
     pixels: NDArray[np.uint8]
     views: tuple[View, ...]
+
+
+def share_in_words(share: float) -> str:
+    """Write a share of rows as a percentage that never says more than is there.
+
+    Args:
+        share: In (0, 1].
+    """
+    return f"{math.floor(share * 100)} %" if share >= 0.01 else "less than 1 %"  # noqa: PLR2004  a hundredth

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from clipwarden.modelfolder.manifest import Preprocessing
+from clipwarden.vision.colour.conversion import Convert
 
 _FILTERS = {
     "bicubic": Image.Resampling.BICUBIC,
@@ -21,7 +22,12 @@ _MAX_ASPECT = 16
 
 
 def fit_to_side(
-    image: Image.Image, preprocessing: Preprocessing, *, size: tuple[int, int] | None = None, box: Box | None = None
+    image: Image.Image,
+    preprocessing: Preprocessing,
+    *,
+    size: tuple[int, int] | None = None,
+    box: Box | None = None,
+    convert: Convert | None = None,
 ) -> NDArray[np.uint8]:
     """Resize, then crop, pad or squash to the model's input side.
 
@@ -32,13 +38,16 @@ def fit_to_side(
             or an edge could land a pixel off. None takes the image's own.
         box: (left, top, right, bottom) of the picture inside the image, in fractions of its pixels: scaled decoding
             leaves partial pixels at its edges, which would stretch it. None takes the whole image.
+        convert: What happens to its colours once it is resized, before any border of `pad_rgb` is drawn.
 
     Returns:
         uint8 [S,S,3]; under `crop` equal to what transformers' CLIPImageProcessorPil computes.
     """
-    fit = {"crop": _crop, "crop_half_even": _crop, "pad": _pad, "squash": _squash}[preprocessing.fit]
+    fit = {"crop": _crop, "crop_half_even": _crop, "pad": _resize, "squash": _resize}[preprocessing.fit]
     target = resized_size(size or image.size, preprocessing)
-    return np.array(fit(image, box or (0, 0, *image.size), target, preprocessing), dtype=np.uint8)
+    resized = fit(image, box or (0, 0, *image.size), target, preprocessing)
+    displayed = resized if convert is None else convert(resized)
+    return np.array(_bordered(displayed, preprocessing), dtype=np.uint8)
 
 
 def resized_size(size: tuple[int, int], preprocessing: Preprocessing) -> tuple[int, int]:
@@ -96,13 +105,15 @@ def _crop_offset(surplus: int, preprocessing: Preprocessing) -> int:
     return surplus // 2 if preprocessing.fit == "crop" else round(surplus / 2)
 
 
-def _pad(image: Image.Image, box: Box, target: tuple[int, int], preprocessing: Preprocessing) -> Image.Image:
+def _bordered(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:
+    """Fill up to S x S, where `pad` left the picture smaller."""
     side = preprocessing.side
-    resized = image.resize(target, _FILTERS[preprocessing.resample], box=box)
+    if image.size == (side, side):
+        return image
     canvas = Image.new("RGB", (side, side), preprocessing.pad_rgb)
-    canvas.paste(resized, ((side - resized.width) // 2, (side - resized.height) // 2))
+    canvas.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
     return canvas
 
 
-def _squash(image: Image.Image, box: Box, target: tuple[int, int], preprocessing: Preprocessing) -> Image.Image:
+def _resize(image: Image.Image, box: Box, target: tuple[int, int], preprocessing: Preprocessing) -> Image.Image:
     return image.resize(target, _FILTERS[preprocessing.resample], box=box)

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clipwarden.policy import schema
-from clipwarden.policy.digest import canonical, fit_digest, policy_digest
+from clipwarden.policy.digest import canonical, fit_digest, lines_digest, policy_digest
 from clipwarden.policy.language.load import load_policy, parse_policy
 from clipwarden.policy.schema import (
     ADDED_LATER,
@@ -303,6 +303,16 @@ def test_features_that_came_later_leave_the_digests_of_other_policies_alone() ->
     policy = parse_policy(FULL_POLICY).policy
     assert policy_digest(policy) == OLD_DIGEST
     assert fit_digest(policy.categories[0], fingerprint=FINGERPRINT, calibration_scale=1.0) == OLD_FIT
+
+
+def test_whether_cut_files_are_judged_counts_in_the_digest_alone() -> None:
+    policy = parse_policy(FULL_POLICY).policy
+    judging = dataclasses.replace(policy, on_truncated=schema.OnTruncated.JUDGE)
+    assert policy_digest(judging) != policy_digest(policy)
+    said = FULL_POLICY.replace("on_partial: allow", "on_partial: allow\n  on_truncated: refuse")
+    assert policy_digest(parse_policy(said).policy) == OLD_DIGEST
+    lines = [lines_digest(each.categories[0], each, fingerprint=FINGERPRINT) for each in (policy, judging)]
+    assert lines[0] == lines[1]
 
 
 def test_shipped_policies_keep_their_digests_and_fits() -> None:

@@ -12,10 +12,10 @@ from PIL import Image
 from clipwarden.errors import ImageError, Reason
 from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision import decode as decode_module
-from clipwarden.vision.colour import to_views
 from clipwarden.vision.decode import decode_image, read_header
 from clipwarden.vision.facts import DecodedImage
 from clipwarden.vision.limits import DecodeLimits
+from clipwarden.vision.views import to_views
 from kit.pictures import FORMATS, drawing, encode, natural_picture
 
 SQUASH = Preprocessing(side=64, fit="squash", decode_scale=0)
@@ -226,18 +226,18 @@ def test_colour_key_of_a_sixteen_bit_picture_is_see_through() -> None:
 
 def test_views_are_made_one_at_a_time_since_each_takes_as_much_memory_as_the_picture() -> None:
     views = to_views(drawing(64, see_through=True))
-    _, on_white = next(views)
-    reference = weakref.ref(on_white)
+    on_white = next(views)
+    reference = weakref.ref(on_white.rgb)
     del on_white
-    assert next(views)[0] == "on_black"
+    assert next(views).name == "on_black"
     assert reference() is None
 
 
 def test_associated_alpha_modes_are_see_through() -> None:
     premultiplied = drawing(64, see_through=True).convert("RGBa")
-    assert [name for name, _ in to_views(premultiplied)] == ["on_white", "on_black"]
+    assert [view.name for view in to_views(premultiplied)] == ["on_white", "on_black"]
     grey_premultiplied = drawing(64, see_through=True).convert("LA").convert("La")
-    assert [name for name, _ in to_views(grey_premultiplied)] == ["on_white", "on_black"]
+    assert [view.name for view in to_views(grey_premultiplied)] == ["on_white", "on_black"]
 
 
 @pytest.mark.parametrize("image_format", ["GIF", "PNG", "WEBP", "AVIF", "TIFF"])

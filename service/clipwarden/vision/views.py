@@ -1,10 +1,12 @@
 """A decoded Pillow image of any mode in, RGB views out: one, or one on white and one on black if it is see-through."""
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageCms
+
+from clipwarden.vision.colour.conversion import AS_STORED, Conversion, Convert
 
 ViewName = Literal["full", "on_white", "on_black"]
 
@@ -14,7 +16,21 @@ _WIDE_MODES = ("I", "F")
 _FLOAT_BOUND = 1e38
 
 
-def to_views(image: Image.Image) -> Iterator[tuple[ViewName, Image.Image]]:
+class RgbView(NamedTuple):
+    """One rendering of an image at its own size.
+
+    Attributes:
+        name: `full`, or `on_white` or `on_black`.
+        rgb: Mode RGB.
+        convert_reduced: What still has to happen to its colours once it is reduced; None when they are displayed ones.
+    """
+
+    name: ViewName
+    rgb: Image.Image
+    convert_reduced: Convert | None = None
+
+
+def to_views(image: Image.Image, conversion: Conversion = AS_STORED) -> Iterator[RgbView]:
     """Turn an image into what a model is shown, one view at a time: each takes 4 bytes a pixel.
 
     A white drawing on transparency must not be judged as a blank page, nor a black one; so anything see-through is
@@ -22,20 +38,24 @@ def to_views(image: Image.Image) -> Iterator[tuple[ViewName, Image.Image]]:
 
     Args:
         image: Any mode that Pillow decodes, loaded.
+        conversion: Of its colours.
 
     Yields:
-        (name, RGB image) pairs: `full`, or `on_white` and `on_black` when any pixel is not opaque.
+        Views: `full`, or `on_white` and `on_black` when any pixel is not opaque.
     """
+    if conversion.convert is not None and (image.has_transparency_data or not conversion.after_reduction):
+        # Browsers lay displayed colours over the page, so these come first.
+        image, conversion = conversion.convert(image), AS_STORED
     if not image.has_transparency_data:
-        yield "full", to_rgb(image)
+        yield RgbView("full", to_rgb(image), conversion.convert)
         return
     see_through = _to_rgba(image)
     alpha = see_through.getchannel("A")
     if alpha.getextrema()[0] == _OPAQUE:
-        yield "full", see_through.convert("RGB")
+        yield RgbView("full", see_through.convert("RGB"))
         return
-    yield "on_white", _flatten(see_through, alpha, "white")
-    yield "on_black", _flatten(see_through, alpha, "black")
+    yield RgbView("on_white", _flatten(see_through, alpha, "white"))
+    yield RgbView("on_black", _flatten(see_through, alpha, "black"))
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

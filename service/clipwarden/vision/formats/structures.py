@@ -1,4 +1,4 @@
-"""Bytes of a named format in, frames counted out, once nothing in them would make opening them costly.
+"""Bytes of a named format in, what they show out, once nothing in them would make opening them costly.
 
 Pillow may allocate, loop or decode in proportion to what a header claims; these checks run before it sees the file.
 """
@@ -11,6 +11,7 @@ from clipwarden.vision.formats.ifd import DIRECTORIES_BUDGET, count_pages, find_
 from clipwarden.vision.formats.jpeg import SCANS_BUDGET, has_more_scans_than, reaches_scan
 from clipwarden.vision.formats.reader import HEADER_BUDGET, BoundedReader, Budget, BudgetSpentError
 from clipwarden.vision.limits import DecodeLimits, check_pixels
+from clipwarden.vision.structure import Structure
 
 # Counting stops here: an animation of a thousand frames is as partial as one of a million.
 MAX_FRAMES_COUNTED = 1000
@@ -137,11 +138,31 @@ def _png_chunks(data: bytes, _limits: DecodeLimits) -> None:
         raise ImageError(f"The PNG has more than {PNG_BUDGET.entries} chunks.", reason=Reason.IMAGE_CORRUPT) from exc
 
 
-# Run before Pillow opens the file: each refuses what would make opening or decoding costly, and counts frames where
-# Pillow could only by decoding them (None: the header says).
-INSPECTORS: dict[str, Callable[[bytes, DecodeLimits], int | None]] = {
-    "GIF": _gif_frames,
-    "JPEG": _jpeg_pictures,
-    "PNG": _png_chunks,
-    "TIFF": _tiff_pages,
+def read_structure(data: bytes, image_format: str, limits: DecodeLimits) -> Structure:
+    """Say what a file shows, before Pillow opens it, and refuse what would make opening or decoding it costly.
+
+    Args:
+        data: The file; untrusted.
+        image_format: As `sniff.sniff_format` named it.
+        limits: What to refuse.
+
+    Returns:
+        The structure.
+
+    Raises:
+        ImageError: Opening the file would be too costly, or its structure is damaged.
+    """
+    read = _STRUCTURES.get(image_format)
+    return read(data, limits) if read else Structure(data=data, frames_total=None)
+
+
+def _counted(count: Callable[[bytes, DecodeLimits], int | None]) -> Callable[[bytes, DecodeLimits], Structure]:
+    return lambda data, limits: Structure(data=data, frames_total=count(data, limits))
+
+
+_STRUCTURES: dict[str, Callable[[bytes, DecodeLimits], Structure]] = {
+    "GIF": _counted(_gif_frames),
+    "JPEG": _counted(_jpeg_pictures),
+    "PNG": _counted(_png_chunks),
+    "TIFF": _counted(_tiff_pages),
 }

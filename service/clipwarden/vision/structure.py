@@ -1,0 +1,77 @@
+"""What a file's own structure says is shown, before any pixel is decoded: frozen values, still untrusted."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cicp:
+    """Coding-independent code points (ITU-T H.273): colours named by number.
+
+    Attributes:
+        primaries: Such as 1 (BT.709, sRGB), 9 (BT.2020), 12 (Display P3); 2 says nothing.
+        transfer: Such as 1, 6 or 13 (sRGB and kin), 16 (PQ), 18 (HLG); 2 says nothing.
+        matrix: How the three channels were mixed; 0 for RGB.
+        full_range: Whether values use all of their range.
+    """
+
+    primaries: int
+    transfer: int
+    matrix: int = 0
+    full_range: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chromaticities:
+    """Where a picture's white and its primaries lie, as CIE xy pairs (PNG's cHRM, BMP's endpoints)."""
+
+    white: tuple[float, float]
+    red: tuple[float, float]
+    green: tuple[float, float]
+    blue: tuple[float, float]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ColourTags:
+    """What a file says of its colours, read where browsers read it; `vision.colour` says what counts.
+
+    Attributes:
+        icc: An ICC profile, as it stands in the file.
+        cicp: Code points (PNG's cICP, nclx in AVIF and HEIC).
+        srgb: Whether a PNG says that it is sRGB.
+        gamma: Exponent that a PNG's samples were encoded with, such as 0.45455 (gAMA).
+        chromaticities: Primaries and white point (cHRM).
+        broken: Whether some carrier of colour is there that cannot be read, so that viewers may differ.
+    """
+
+    icc: bytes | None = None
+    cicp: Cicp | None = None
+    srgb: bool = False
+    gamma: float | None = None
+    chromaticities: Chromaticities | None = None
+    broken: bool = False
+
+
+NO_TAGS = ColourTags()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Structure:
+    """What a file shows, by its structure.
+
+    Attributes:
+        data: What the decoder is given: the file itself, or a copy without the parts that no viewer looks at.
+        frames_total: Frames or pages; counting stops at `MAX_FRAMES_COUNTED`. None where only the decoder can tell.
+        first_frame: 0-based index, as Pillow counts, of the frame that is shown first: an APNG may hide its still.
+        orientation: EXIF orientation, 1 to 8, where browsers honour it; 1 leaves the picture as it is stored.
+            None: as the decoder finds it.
+        colour: What it says of its colours.
+        share_shown: Share of the rows that are there, in (0, 1]; below 1 the file is cut short, and `data` is what
+            a decoder makes whole.
+    """
+
+    data: bytes
+    frames_total: int | None = 1
+    first_frame: int = 0
+    orientation: int | None = None
+    colour: ColourTags = NO_TAGS
+    share_shown: float = 1.0
