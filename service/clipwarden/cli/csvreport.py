@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import BinaryIO, Final, TypeAlias
 
+from google.protobuf.descriptor import EnumDescriptor
 from rich.text import Text
 
 from clipwarden.cli.outcome import NotJudgedError, Outcome
@@ -33,7 +34,7 @@ COLUMNS: Final = tuple(
     "path verdict shadow_verdict shadow_incomplete decided_by raised_by "  # noqa: SIM905  reads better
     "category mode score threshold_kind threshold text contrast "
     "reason message policy_verdict request_id "
-    "format width height frames_total frames_judged partial degraded sha256 "
+    "format width height frames_total frames_judged share_shown partial unseen degraded sha256 "
     "policy_id policy_version policy_digest context model model_fingerprint".split()
 )
 """In the order of the file; a new one is added at the end of its line, and the names stay."""
@@ -155,14 +156,21 @@ def _category_facts(category: v1.CategoryResult | None) -> Mapping[str, Value]:
 
 
 def _image_facts(image: v1.ImageFacts) -> Mapping[str, Value]:
-    degraded = (v1.Degradation.Name(item).removeprefix("DEGRADATION_") for item in image.degradations)
     return {
         "format": image.format,
         "width": image.width,
         "height": image.height,
         "frames_total": image.frames_total,
         "frames_judged": image.frames_judged,
+        "share_shown": image.share_shown or "",  # 0: a server that is older than the field
         "partial": "TRUE" if image.partial else "FALSE",
-        "degraded": ", ".join(degraded),
+        "unseen": _names(v1.Unseen.DESCRIPTOR, "UNSEEN_", image.unseen),
+        "degraded": _names(v1.Degradation.DESCRIPTOR, "DEGRADATION_", image.degradations),
         "sha256": image.sha256,
     }
+
+
+def _names(kind: EnumDescriptor, prefix: str, items: Iterable[int]) -> str:
+    """Name values of an enumeration; one that only a newer server knows, by its number."""
+    known = {number: value.name.removeprefix(prefix) for number, value in kind.values_by_number.items()}
+    return ", ".join(known.get(item, str(item)) for item in items)

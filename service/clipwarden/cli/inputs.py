@@ -118,16 +118,26 @@ def find_items(names: Sequence[str], search: Search) -> Iterator[Item]:
     """
     names = list(dict.fromkeys(names))
     for name in names:
-        if name != STDIN and not os.path.exists(name):  # noqa: PTH110  Path would drop a leading ./ that the user wrote
-            links = " It is a link that leads nowhere." if os.path.islink(name) else ""  # noqa: PTH114  as above
-            raise ConfigError(f"There is no file or folder {name}.{links}")
+        if name != STDIN:
+            _require(name)
     for name in names:
         if name == STDIN:
             yield Input(name=STDIN, data=_read_stdin())
-        elif os.path.isdir(name):  # noqa: PTH112  as above
+        elif os.path.isdir(name):  # noqa: PTH112  Path would drop a leading ./ that the user wrote
             yield from _Walk(search).through(name)
         else:
             yield Input(name=name, named=True)
+
+
+def _require(name: str) -> None:
+    try:
+        os.stat(name)  # noqa: PTH116  as above
+    except (FileNotFoundError, NotADirectoryError) as error:
+        links = " It is a link that leads nowhere." if os.path.islink(name) else ""  # noqa: PTH114  as above
+        raise ConfigError(f"There is no file or folder {name}.{links}") from error
+    except OSError:
+        # Something is there, or may be; it fails again, with its reason, where files are read.
+        return
 
 
 def _read_stdin() -> bytes:

@@ -228,8 +228,9 @@ async def _judge_all(
     from clipwarden.cli.loading import progress_bar
     from clipwarden.engine.in_order import in_order
 
+    images = sum(not isinstance(item, LeftOut) for item in items)
     async with (
-        open_judge(options, snapshot, images=len(items)) as judge,
+        open_judge(options, snapshot, images=images) as judge,
         aclosing(in_order(items, partial(_judge_one, judge), width=judge.width)) as outcomes,
     ):
         with progress_bar("Judging") as advance:

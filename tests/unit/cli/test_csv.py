@@ -66,7 +66,9 @@ def test_a_row_holds_what_json_holds(judge: Judge) -> None:
         "height": "64",
         "frames_total": "1",
         "frames_judged": "1",
+        "share_shown": "1.0",
         "partial": "FALSE",
+        "unseen": "",
         "sha256": moderation["image"]["sha256"],
         "policy_id": "colours",
         "policy_version": "1.0",
@@ -167,7 +169,7 @@ def test_texts_are_quoted_so_that_semicolons_begin_no_cells_and_numbers_are_numb
     shutil.copy("pictures/blue.png", "pictures/a;=1+1;.png")
     line = judge("pictures/a;=1+1;.png", "--csv", "-").stdout.splitlines()[1]
     assert line.startswith('"pictures/a;=1+1;.png","ALLOW"')
-    assert ',"PNG",64,64,1,1,"FALSE",' in line
+    assert ',"PNG",64,64,1,1,1.0,"FALSE",' in line
 
 
 def test_a_text_of_a_policy_is_no_formula_either_and_a_negative_score_stays_a_number() -> None:
@@ -181,6 +183,22 @@ def test_a_text_of_a_policy_is_no_formula_either_and_a_negative_score_stays_a_nu
     moderation = v1.Moderation(verdict=v1.VERDICT_ALLOW, categories=[category])
     line = csv_line(Outcome(name="x", moderation=moderation))
     assert '"\'-x","shadow",-0.25,"","","\'=1+1"' in line
+
+
+def test_what_of_an_image_was_not_seen_has_columns_and_a_newer_servers_values_do_no_harm() -> None:
+    image = v1.ImageFacts(
+        partial=True,
+        frames_total=3,
+        frames_judged=1,
+        share_shown=0.5,
+        unseen=[v1.UNSEEN_FRAMES, v1.UNSEEN_ROWS, 99],  # type: ignore[list-item]
+        degradations=[v1.DEGRADATION_TINY, 98],  # type: ignore[list-item]
+    )
+    line = csv_line(Outcome(name="x", moderation=v1.Moderation(verdict=v1.VERDICT_REVIEW, image=image)))
+    (values,) = csv.reader(StringIO(line, newline=""), strict=True)
+    row = dict(zip(COLUMNS, values, strict=True))
+    assert (row["frames_total"], row["frames_judged"], row["share_shown"]) == ("3", "1", "0.5")
+    assert (row["partial"], row["unseen"], row["degraded"]) == ("TRUE", "FRAMES, ROWS, 99", "TINY, 98")
 
 
 def test_every_column_is_filled_by_something(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -289,6 +289,15 @@ def test_what_is_named_is_judged_though_it_is_hidden_or_a_link(judge: Judge, her
     )
 
 
+def test_what_is_named_and_cannot_be_looked_at_could_not_be_judged(judge: Judge, here: Path) -> None:
+    Path("circle").symlink_to("circle")
+    deepest = make_unreadable(here)
+    result = judge("circle", deepest / LONG, "--json")
+    assert (result.exit_code, set(errors(result).values())) == (30, {"FILE_UNREADABLE"})
+    assert "Too many levels of symbolic links" in result.stdout
+    assert "File name too long" in result.stdout
+
+
 def test_a_pipe_that_is_named_is_read(judge: Judge, here: Path) -> None:
     os.mkfifo(here / "pipe")
     writer = threading.Thread(target=(here / "pipe").write_bytes, args=(Path("red").read_bytes(),))
