@@ -50,7 +50,7 @@ KINDS: Final = {
     LeftOutReason.FOLDER_INSIDE: Kind(label="folder inside", exit=Exit.LEFT_OUT, option="--recursive"),
     LeftOutReason.HIDDEN: Kind(label="hidden image or folder", exit=Exit.LEFT_OUT, option="--hidden"),
     LeftOutReason.LINK: Kind(label="link to an image or folder", exit=Exit.LEFT_OUT, option="--follow-links"),
-    LeftOutReason.LINK_BROKEN: Kind(label="link that leads nowhere", exit=Exit.UNJUDGED),
+    LeftOutReason.LINK_BROKEN: Kind(label="link that cannot be followed", exit=Exit.UNJUDGED),
     LeftOutReason.FOLDER_UNREADABLE: Kind(label="folder that cannot be read", exit=Exit.UNJUDGED),
 }
 

@@ -1,35 +1,18 @@
 """clipwarden moderate: names of files and folders in, their verdicts printed, in the order of the names."""
 
-import asyncio
 import inspect
 import math
-from collections.abc import Sequence
-from contextlib import aclosing
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from clipwarden.cli.exits import EXIT_CODES_HELP, Exit
-from clipwarden.cli.leftovers import LEFT_OUT_HELP, LeftOut
+from clipwarden.cli.leftovers import LEFT_OUT_HELP
 from clipwarden.cli.options import TIMEOUT_SECONDS, JudgeOptions
 from clipwarden.engine.settings import AT_ONCE
 from clipwarden.errors import ConfigError
 from clipwarden.serving.values import address
-
-if TYPE_CHECKING:
-    from clipwarden.cli.inputs import Item, Search
-    from clipwarden.cli.judges import Judge
-    from clipwarden.cli.outcome import Outcome
-    from clipwarden.cli.report import Report
-    from clipwarden.engine.snapshot import Snapshot
-
-FILE_UNREADABLE = "FILE_UNREADABLE"
-"""Reason, in JSON and table, of a file that this process could not read; no server has ever seen it."""
-
-FOUND_AT_ONCE = 1000
-"""Names between two looks at the progress bar, each of which costs as much as finding some ten of them."""
 
 Files = Annotated[list[str], typer.Argument(metavar="FILE|FOLDER|-...", help="What to judge.", show_default=False)]
 Server = Annotated[
@@ -139,12 +122,14 @@ def moderate(
     _check(options)
     # Late, as all that works.
     from clipwarden.cli.inputs import Search
+    from clipwarden.cli.judging import judge_files
     from clipwarden.cli.report import make_report
     from clipwarden.cli.selection import selected
 
     shown = None if only is None else selected(only)
     report = make_report(as_json=as_json, explain=explain, csv=csv, only=shown)
-    return _report(files, Search(recursive=recursive, follow_links=follow_links, hidden=hidden), options, report)
+    search = Search(recursive=recursive, follow_links=follow_links, hidden=hidden)
+    return judge_files(files, search, options, report)
 
 
 # No docstring can be put together from texts.
@@ -170,96 +155,3 @@ def _is_address(server: str) -> bool:
         return address(server) is not None
     except ValueError:
         return False
-
-
-def _report(names: Sequence[str], search: "Search", options: JudgeOptions, report: "Report") -> Exit:
-    """Find, judge and print; what was judged is printed even where not every image could be tried."""
-    items = _find(names, search)
-    report.tally.expect(names)
-    try:
-        _judge_and_show(items, options, report)
-        if report.tally.counts:
-            for folder in report.tally.empty_folders():
-                report.add(_left_out(folder))
-    except BrokenPipeError:
-        # Nobody is left to tell.
-        raise
-    except BaseException:
-        # What was judged before Ctrl-C or before the server went away is still worth seeing.
-        report.finish()
-        raise
-    report.finish()
-    tally = report.tally
-    if not tally.counts and tally.exit < Exit.UNJUDGED:
-        raise ConfigError(f"There are no images in {', '.join(names)}.")
-    return tally.exit
-
-
-def _find(names: Sequence[str], search: "Search") -> "Sequence[Item]":
-    """Find all there is, so that it is known how many; no more than names."""
-    from clipwarden.cli.inputs import find_items
-    from clipwarden.cli.loading import progress_bar
-
-    items: list[Item] = []
-    with progress_bar("Finding files") as advance:
-        for item in find_items(names, search):
-            items.append(item)
-            if len(items) % FOUND_AT_ONCE == 0:
-                advance(len(items), len(items))
-    return items
-
-
-def _judge_and_show(items: "Sequence[Item]", options: JudgeOptions, report: "Report") -> None:
-    from clipwarden.cli.judges import load_for
-
-    left_out = [item for item in items if isinstance(item, LeftOut)]
-    if len(left_out) < len(items):
-        asyncio.run(_judge_all(items, options, load_for(options), report))
-    else:
-        # That takes no model.
-        for item in left_out:
-            report.add(_left_out(item))
-
-
-async def _judge_all(
-    items: "Sequence[Item]", options: JudgeOptions, snapshot: "Snapshot | None", report: "Report"
-) -> None:
-    from clipwarden.cli.judges import open_judge
-    from clipwarden.cli.loading import progress_bar
-    from clipwarden.engine.in_order import in_order
-
-    images = sum(not isinstance(item, LeftOut) for item in items)
-    async with (
-        open_judge(options, snapshot, images=images) as judge,
-        aclosing(in_order(items, partial(_judge_one, judge), width=judge.width)) as outcomes,
-    ):
-        with progress_bar("Judging") as advance:
-            done = 0
-            async for outcome in outcomes:
-                report.add(outcome)
-                done += 1
-                # A bar for one image would only flicker.
-                advance(done, len(items) if len(items) > 1 else 0)
-
-
-async def _judge_one(judge: "Judge", item: "Item") -> "Outcome":
-    from clipwarden.cli.outcome import NotJudgedError, Outcome
-
-    if isinstance(item, LeftOut):
-        return _left_out(item)
-    try:
-        data = await asyncio.to_thread(item.read, limit=judge.max_bytes)
-        if isinstance(data, LeftOut):
-            return _left_out(data)
-        return Outcome(name=item.name, moderation=await judge.judge(data))
-    except NotJudgedError as error:
-        return Outcome(name=item.name, error=error)
-    except OSError as error:
-        message = f"the file cannot be read: {error.strerror or error}"
-        return Outcome(name=item.name, error=NotJudgedError(message, code="UNKNOWN", reason=FILE_UNREADABLE))
-
-
-def _left_out(item: LeftOut) -> "Outcome":
-    from clipwarden.cli.outcome import Outcome
-
-    return Outcome(name=item.name, left_out=item)

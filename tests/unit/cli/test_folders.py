@@ -137,7 +137,7 @@ def test_every_kind_of_leftover_is_named_with_its_reason_counted_and_gives_its_e
     assert messages["in/nothing"] == "not an image (empty)"
     assert messages["in/pipe"] == "special file, never opened (pipe)"
     assert messages["in/link"] == "link to an image or folder; add --follow-links"
-    assert messages["in/dangling"] == "link that leads nowhere (No such file or directory)"
+    assert messages["in/dangling"] == "link that cannot be followed (No such file or directory)"
     said = result.stderr.splitlines()
     assert said[said.index("Left out: 15.") - 1 :] == [
         "5 images: 1 ALLOW, 4 NOT JUDGED.",
@@ -148,7 +148,7 @@ def test_every_kind_of_leftover_is_named_with_its_reason_counted_and_gives_its_e
         "  folder inside: 1 (in/inside); add --recursive",
         "  hidden image or folder: 2 (in/.folder, in/.hidden); add --hidden",
         "  link to an image or folder: 2 (in/link, in/link-to-folder); add --follow-links",
-        "  link that leads nowhere: 2 (in/circle, in/dangling)",
+        "  link that cannot be followed: 2 (in/circle, in/dangling)",
     ]
 
 

@@ -394,7 +394,7 @@ def test_pictures_are_found_by_content_behind_links_and_what_was_not_looked_at_i
     result = run("lint", "stickers", "--model", "mini", "--on", "own", "--json")
     first, *lines = facts(result)
     assert first["code"] == "not-looked-at"
-    named = "own/.hidden (hidden image or folder), own/broken (link that leads nowhere)"
+    named = "own/.hidden (hidden image or folder), own/broken (link that cannot be followed)"
     assert first["message"] == f"2 beside the pictures were not looked at: {named}."
     count = len(list(DEMO_IMAGES.glob("*.png")))
     assert all(f" of {count} pictures (" in str(line["message"]) for line in lines)
