@@ -9,7 +9,7 @@ from typing import Final
 from clipwarden.cli.exits import Exit
 
 NAMED = 3
-"""Of each kind that is named on stderr; the others are counted."""
+"""Of each kind that are named on stderr, as many as fit a line; the others are counted."""
 
 
 class LeftOutReason(StrEnum):
