@@ -28,9 +28,9 @@ Outcome = Literal[
     "judged",
     "judged, flagged",
 ]
-"""What becomes of a file. Where Chromium shows something: the same is judged, with a flag or without; or, where
-the file ends too early, the rows that both have; or we refuse; or something else is judged, with a flag or without: the way round.
-Where it shows nothing: nor do we, or we judge.
+"""What becomes of a file. Where Chromium shows something: the same is judged, with a flag or without; or, of a file
+that ends too early, the rows that both have; or we refuse; or something else is judged: the way round. Where it shows
+nothing: nor do we, or we judge.
 """
 
 # Pictures that are not the same are 20 levels and more apart; two codecs' rounding of one picture is below 2.
@@ -118,22 +118,20 @@ def _same_part(shown: Shown, judged: DecodedImage, preprocessing: Preprocessing)
     both = min(count, ours)
     size = (preprocessing.side, preprocessing.side)
     for view in judged.views:
-        mine = Image.fromarray(view.pixels)
-        mine = mine.resize(size, box=_piece(mine.size, axis, both / ours, at_end=at_end))
+        mine = _piece(Image.fromarray(view.pixels), axis, both / ours, at_end=at_end).resize(size)
         for background in _BACKGROUNDS[view.name]:
-            theirs = shown.on(background)
-            theirs = theirs.resize(size, box=_piece(theirs.size, axis, both, at_end=at_end))
+            theirs = _piece(shown.on(background), axis, both, at_end=at_end).resize(size)
             if _difference(np.asarray(theirs), np.asarray(mine)).mean() > SAME_PART_WITHIN:
                 return False
     return True
 
 
-def _piece(size: tuple[int, int], axis: int, share: float, *, at_end: bool) -> tuple[float, float, float, float]:
-    """The box of a share of a picture: of its rows (axis 0) or columns (1), from the start or up to the end."""
-    width, height = size
-    left, top = (width * (1 - share), 0.0) if axis else (0.0, height * (1 - share))
-    right, bottom = (width * share, height) if axis else (width, height * share)
-    return (left, top, width, height) if at_end else (0.0, 0.0, right, bottom)
+def _piece(image: Image.Image, axis: int, share: float, *, at_end: bool) -> Image.Image:
+    """Cut out a share of a picture: of its rows (axis 0) or columns (1), from the start or up to the end."""
+    width, height = image.size
+    kept = (max(1, round(width * share)), height) if axis else (width, max(1, round(height * share)))
+    left, top = (width - kept[0], height - kept[1]) if at_end else (0, 0)
+    return image.crop((left, top, left + kept[0], top + kept[1]))
 
 
 def _differences(shown: Shown, judged: DecodedImage, preprocessing: Preprocessing) -> Iterator[NDArray[np.int16]]:
