@@ -124,7 +124,11 @@ def test_damaged_segments_beside_the_picture_do_not_refuse_it() -> None:
         jpeg_segment(0xE0, b"JFIF\0"),
         jpeg_segment(0xE2, b"MPF\0II*\0\xff"),
     ):
-        for data in (whole[:2] + segment + whole[2:], whole.replace(jfif, segment)):
+        for data in (
+            whole[:2] + segment + whole[2:],
+            whole.replace(jfif, segment),
+            whole.replace(jfif, jfif + b"\1\0\2"),
+        ):
             assert np.array_equal(decode(data).pixels, decode(whole).pixels)
 
 
