@@ -15,6 +15,7 @@ from clipwarden.errors import ImageError, Reason
 from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision.colour.conversion import AS_STORED, Conversion, conversion_of
 from clipwarden.vision.facts import DecodedImage, FileFacts, ImageFacts, ImageHeader, View
+from clipwarden.vision.formats import png
 from clipwarden.vision.formats.exif import exif_orientation
 from clipwarden.vision.formats.layout import PixelLayout, Size, read_layout
 from clipwarden.vision.formats.salvage import salvage
@@ -192,6 +193,8 @@ def _decode(file: _File, structure: Structure, preprocessing: Preprocessing, lim
         frames_total = _declared_frames(opened) if structure.frames_total is None else structure.frames_total
         key = wide_key(opened)
         opened.load()
+        if image_format == "PNG" and png.lacks_rows(opened, structure.data):
+            raise OSError("truncated: rows are missing")
         picture: Image.Image = opened
         if key is not None:
             picture = with_wide_key(opened, key, partial(open_image, structure.data, image_format))
