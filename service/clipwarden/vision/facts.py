@@ -7,6 +7,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from clipwarden.vision.formats.layout import PixelLayout
 from clipwarden.vision.views import ViewName
 
 
@@ -18,11 +19,16 @@ class ImageHeader:
         format: One of `sniff.FORMATS`.
         width: As stored, in pixels; None when not at a fixed place in the file (AVIF, damaged headers).
         height: As stored, in pixels; None likewise.
+        held_bytes: Most bytes that decoding it holds at once, file included, as far as the header tells: an opened
+            image may turn out to hold more (`limits.HoldsMoreError`).
+        layout: What that rests on.
     """
 
     format: str
     width: int | None
     height: int | None
+    held_bytes: int
+    layout: PixelLayout
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,7 +56,7 @@ class Unseen(StrEnum):
     FRAMES = "FRAMES"
     """Frames of an animation, or pages."""
     ROWS = "ROWS"
-    """Rows that the file does not hold: it ends too early."""
+    """Rows that the file does not hold whole: it ends too early."""
     HDR = "HDR"
     """Brightness and colours beyond those of a screen without HDR."""
 
@@ -64,7 +70,8 @@ class ImageFacts:
         frames_total: Frames or pages; counting stops at `MAX_FRAMES_COUNTED`.
         frames_judged: How many of them were looked at.
         degraded: Any of NEAR_UNIFORM, BLURRED, NOISY, TINY, COLOUR_UNCERTAIN.
-        share_shown: Share of the picture's rows that the file holds, in (0, 1]; below 1 `file` has the size of those.
+        share_shown: Share of the picture's rows that the file holds whole, in (0, 1]; below 1 `file` has the size of
+            these, unless all are there in part (progressive JPEG).
         hdr: Whether the picture's range is beyond what was judged.
     """
 
@@ -114,11 +121,13 @@ class DecodedImage:
         facts: About the caller's image.
         pixels: uint8 [V,S,S,3]; V is at least 1.
         views: V names and, sharing memory, their pixels.
+        held_bytes: Most bytes that decoding it was counted to hold at once, by `memory.held_bytes`.
     """
 
     facts: ImageFacts
     pixels: NDArray[np.uint8]
     views: tuple[View, ...]
+    held_bytes: int
 
 
 def share_in_words(share: float) -> str:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from clipwarden.errors import ImageError, Reason
 from clipwarden.vision.formats.reader import BoundedReader, Budget, BudgetSpentError
-from clipwarden.vision.limits import DecodeLimits, check_pixels
+from clipwarden.vision.limits import DecodeLimits, check_held
 from clipwarden.vision.structure import MAX_FRAMES_COUNTED, Canvas, Structure
 
 # A full sub-block of a GIF holds 255 bytes, so 64 MiB need 262,000; smaller blocks than that are padding or malice. Of
@@ -16,6 +16,8 @@ _CONTROL = 0xF9
 _COLOUR_TABLE_FLAG = 0x80
 _SEE_THROUGH_FLAG = 0x01
 _SCREEN_AT = 6
+# As `layout` and `memory` have it: indexes, what disposal leaves, RGBA, its alpha, the flattened picture.
+_PIXEL_BYTES = 11
 
 
 def structure_of(data: bytes, limits: DecodeLimits) -> Structure:
@@ -42,15 +44,16 @@ def structure_of(data: bytes, limits: DecodeLimits) -> Structure:
         pass  # the file ends inside a block
     if walk.first is not None:
         left, top, width, height = walk.first.box
-        check_pixels((left + width, top + height), limits)
+        extent = left + width, top + height
+        check_held(_PIXEL_BYTES * extent[0] * extent[1], extent, "GIF", limits)
     elif not complete:
         raise ImageError("The GIF holds no frame among its first blocks.", reason=Reason.IMAGE_CORRUPT)
     # A walk cut short has not shown that there is only one frame, so it must not say so.
     frames = max(1 if complete else 2, walk.frames)
-    return _first_frame_alone(data, walk, frames, limits)
+    return _first_frame_alone(data, walk, frames)
 
 
-def _first_frame_alone(data: bytes, walk: "_Walk", frames: int, limits: DecodeLimits) -> Structure:
+def _first_frame_alone(data: bytes, walk: "_Walk", frames: int) -> Structure:
     """Have the decoder draw the first frame only, under the control block that counts: Chromium takes the last.
 
     Pillow fills what a frame leaves empty with a colour; browsers leave it see-through, on a canvas that grows with
@@ -65,7 +68,6 @@ def _first_frame_alone(data: bytes, walk: "_Walk", frames: int, limits: DecodeLi
         left, top, width, height = walk.first.box
         size = max(walk.screen[0], left + width), max(walk.screen[1], top + height)
         if (width, height) != size and width and height:
-            check_pixels(size, limits)
             canvas = Canvas(size=size, left=left, top=top)
             changed = changed or bytearray(data)
             struct.pack_into("<HH", changed, _SCREEN_AT, width, height)

@@ -18,8 +18,8 @@ class Budget:
     Attributes:
         entries: Directory entries, markers, blocks, chunks, boxes or table values, each a few steps of Python.
         bytes: Bytes looked at, counted again each time.
-        passes: Searches of the whole file in C, on top of `bytes`. Measured on 20 MiB: 45 ms for the mark of a JPEG's
-            scan, 0.2 s for its next marker, both behind nothing but fill bytes.
+        passes: Searches of the whole file in C, on top of `bytes`. Measured on 64 MiB: 0.16 s for the mark of a JPEG's
+            scan, 0.6 s for its next marker, both behind nothing but fill bytes.
     """
 
     entries: int = 0
