@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from clipwarden.errors import ImageError, Reason
+from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision.decode import read_header
 from clipwarden.vision.formats.beginnings import BEGINNING_BYTES, begins_like_picture, is_apple_double
 from kit.pictures import encode
@@ -64,7 +65,7 @@ def test_every_format_that_is_judged_begins_like_a_picture(image_format: str) ->
 def test_a_kind_that_is_not_judged_begins_like_a_picture_and_is_refused(head: bytes) -> None:
     assert begins_like_picture(head)
     with pytest.raises(ImageError) as caught:
-        read_header(head + bytes(100))
+        read_header(head + bytes(100), preprocessing=Preprocessing(side=32))
     assert caught.value.reason == Reason.IMAGE_FORMAT_UNSUPPORTED
 
 

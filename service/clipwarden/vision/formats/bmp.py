@@ -96,10 +96,10 @@ def _calibrated(endpoints: list[float], gammas: list[float]) -> ColourTags:
     if not any(endpoints):  # as most writers leave it; Chromium too looks no further
         return NO_TAGS
     red, green, blue = ((endpoints[at], endpoints[at + 1]) for at in (0, 3, 6))
-    if len(set(gammas)) > 1 or not gammas[0]:
-        return ColourTags(broken=True)
     chromaticities = Chromaticities(white=_D65, red=red, green=green, blue=blue)
-    return ColourTags(gamma=1 / gammas[0], chromaticities=chromaticities)
+    # Under an exponent of 0 Chromium shows all but black as white; so does the least that can be written.
+    exponents = [1 / max(gamma, 2**-16) for gamma in gammas]
+    return ColourTags(gamma=(exponents[0], exponents[1], exponents[2]), chromaticities=chromaticities)
 
 
 def _embedded(reader: BoundedReader) -> ColourTags:

@@ -18,7 +18,6 @@ _PNG_WITH_ALPHA = ("LA", "RGBA")
 _PNG_SIGNATURE_BYTES = 8
 _PNG_CHUNK_OVERHEAD = 12  # length, type and checksum
 _WEBP_ALPHA_FLAG = 0x10  # of VP8X
-_WEBP_LOSSLESS_ALPHA_BIT = 1 << 28
 _BMP_BITS_WITH_ALPHA = 32
 
 
@@ -69,8 +68,10 @@ def read_layout(data: bytes, image_format: str, size: Size | None) -> PixelLayou
 # The canvas and the frame before it are kept (`WebPAnimDecoder`), and the frame is handed over as bytes. What libavif
 # keeps is the picture in YUV and its alpha: at most four planes of 16 bits; bytes of RGBA are handed over.
 # These codecs, and libtiff, take the file all at once.
-_ANY_LAYOUT = PixelLayout(size=(0, 0), mode="RGBA", see_through=True, coding_bytes=12.0, kept_bytes=8.0, copies=2)
+_ANY_LAYOUT = PixelLayout(size=(0, 0), mode="RGBA", see_through=True, coding_bytes=12.5, kept_bytes=8.0, copies=2)
 _LAYOUTS = {
+    # Browsers do not turn it, whatever its EXIF says.
+    "WEBP": replace(_ANY_LAYOUT, turns=False),
     # Four components at full size and progressive, as no header says less.
     "JPEG": PixelLayout(size=(0, 0), mode="CMYK", coding_bytes=4.0 * _COEFFICIENT_BYTES, scales=True),
     "PNG": PixelLayout(size=(0, 0), mode="RGBA", see_through=True),
@@ -118,7 +119,8 @@ def _webp(reader: BoundedReader, layout: PixelLayout) -> PixelLayout:
         (flags,) = reader.field("B", 20)
         see_through = bool(flags & _WEBP_ALPHA_FLAG)
     else:
-        see_through = chunk == b"VP8L" and bool(reader.field("<I", 21)[0] & _WEBP_LOSSLESS_ALPHA_BIT)
+        # A lossless file's own word on alpha is a hint that browsers do not take.
+        see_through = chunk == b"VP8L"
     return replace(layout, mode="RGBA" if see_through else "RGB", see_through=see_through)
 
 
