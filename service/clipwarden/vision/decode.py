@@ -4,7 +4,6 @@ Safe to call from many threads at once; Pillow releases the GIL while it decodes
 """
 
 import hashlib
-import io
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -15,13 +14,14 @@ from clipwarden.vision.colour.conversion import AS_STORED, Conversion, conversio
 from clipwarden.vision.facts import DecodedImage, FileFacts, ImageFacts, ImageHeader, View
 from clipwarden.vision.formats.ifd import exif_orientation
 from clipwarden.vision.formats.sniff import FORMATS, sniff_format, sniff_size
-from clipwarden.vision.formats.structures import MAX_FRAMES_COUNTED, read_structure
+from clipwarden.vision.formats.structures import read_structure
 from clipwarden.vision.formats.truncation import looks_cut_short
 from clipwarden.vision.limits import DEFAULT_LIMITS, DecodeLimits, check_pixels
+from clipwarden.vision.opening import open_image
 from clipwarden.vision.plan import WHOLE, ViewPlan
 from clipwarden.vision.preprocess import Box, draft_size, fit_to_side
 from clipwarden.vision.quality import degraded_flags
-from clipwarden.vision.structure import Structure
+from clipwarden.vision.structure import MAX_FRAMES_COUNTED, Structure
 from clipwarden.vision.views import to_views
 
 # EXIF orientation -> what turns the stored image upright; the same table as Pillow's ImageOps.exif_transpose.
@@ -112,7 +112,7 @@ def _decode(data: bytes, image_format: str, preprocessing: Preprocessing, limits
     sha256 = hashlib.sha256(data).hexdigest()
     structure = read_structure(data, image_format, limits)
     conversion = AS_STORED if preprocessing.colour == "ignore" else conversion_of(structure.colour)
-    with Image.open(io.BytesIO(structure.data), formats=[image_format]) as opened:
+    with open_image(structure.data, image_format) as opened:
         # Again, and now with authority: sniffing may have seen another header than the decoder did.
         check_pixels(opened.size, limits)
         frames_total = _declared_frames(opened) if structure.frames_total is None else structure.frames_total

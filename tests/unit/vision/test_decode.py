@@ -15,6 +15,7 @@ from clipwarden.vision import decode as decode_module
 from clipwarden.vision.decode import decode_image, read_header
 from clipwarden.vision.facts import DecodedImage
 from clipwarden.vision.limits import DecodeLimits
+from clipwarden.vision.opening import open_image
 from clipwarden.vision.views import to_views
 from kit.pictures import FORMATS, drawing, encode, natural_picture
 
@@ -352,12 +353,11 @@ def test_a_file_is_hashed_once_and_before_anything_is_decoded(monkeypatch: pytes
         order.append("hash")
         return sha256(data)
 
-    def opened(*arguments: object, **settings: object) -> Image.Image:
+    def opened(data: bytes, image_format: str) -> Image.Image:
         order.append("open")
-        return real_open(*arguments, **settings)  # type: ignore[arg-type]
+        return open_image(data, image_format)
 
-    real_open = Image.open
     monkeypatch.setattr(decode_module.hashlib, "sha256", hashed)
-    monkeypatch.setattr(decode_module.Image, "open", opened)
+    monkeypatch.setattr(decode_module, "open_image", opened)
     assert decode(encode(natural_picture(1), "PNG")).facts.file is not None
     assert order == ["hash", "open"]

@@ -17,6 +17,7 @@ from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision import decode as decode_module
 from clipwarden.vision.decode import decode_image, read_header
 from clipwarden.vision.limits import DecodeLimits
+from clipwarden.vision.structure import MAX_FRAMES_COUNTED
 from kit.pictures import FORMATS, drawing, encode, natural_picture
 
 MODEL = Preprocessing(side=32)
@@ -80,7 +81,7 @@ _FRAME = _WHOLE_JPEG.index(b"\xff\xc0")
 def test_jpeg_padded_without_end_is_refused_before_it_is_opened(
     place: int, padding: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decode_module.Image, "open", pytest.fail)
+    monkeypatch.setattr(decode_module, "open_image", pytest.fail)
     data = _WHOLE_JPEG[:place] + padding + _WHOLE_JPEG[place:]
     assert reason_for(data) is Reason.IMAGE_CORRUPT
 
@@ -231,7 +232,7 @@ HUGE_HEADERS = {
 def test_huge_header_with_a_tiny_body_is_refused_on_the_header_alone(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decode_module.Image, "open", pytest.fail)
+    monkeypatch.setattr(decode_module, "open_image", pytest.fail)
     with pytest.raises(ImageError, match="the limit is 50000000 pixels") as caught:
         read_header(HUGE_HEADERS[kind])
     assert caught.value.reason is Reason.IMAGE_TOO_MANY_PIXELS
@@ -264,7 +265,7 @@ def test_gif_frame_larger_than_its_canvas_counts_against_the_limit_before_pillow
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     data = gif((4, 4), gif_frame(0, 0, 60_000, 60_000))
-    monkeypatch.setattr(decode_module.Image, "open", pytest.fail)
+    monkeypatch.setattr(decode_module, "open_image", pytest.fail)
     assert reason_for(data) is Reason.IMAGE_TOO_MANY_PIXELS
 
 
@@ -278,7 +279,7 @@ def test_gif_frame_a_little_larger_than_its_canvas_is_judged_whole() -> None:
 def test_gif_with_endless_frames_or_blocks_is_counted_within_a_bound() -> None:
     first = encode(natural_picture(1, (32, 32)), "GIF")[:-1]
     frames = decode_image(first + gif_frame(0, 0, 1, 1) * 500_000 + b";", preprocessing=MODEL).facts.frames_total
-    assert frames == decode_module.MAX_FRAMES_COUNTED
+    assert frames == MAX_FRAMES_COUNTED
     # One-byte blocks spend the budget before the second frame is seen: then there may be more, so never "one".
     padded = first + b"!\xfe" + b"\x01a" * 1_000_000 + b"\0" + gif_frame(0, 0, 1, 1) + b";"
     assert decode_image(padded, preprocessing=MODEL).facts.frames_total == 2
@@ -286,7 +287,7 @@ def test_gif_with_endless_frames_or_blocks_is_counted_within_a_bound() -> None:
 
 def test_gif_comment_of_a_million_blocks_before_its_first_frame_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     data = gif((4, 4), b"!\xfe" + b"\x01a" * 1_000_000 + b"\0", gif_frame(0, 0, 4, 4))
-    monkeypatch.setattr(decode_module.Image, "open", pytest.fail)
+    monkeypatch.setattr(decode_module, "open_image", pytest.fail)
     assert reason_for(data) is Reason.IMAGE_CORRUPT
 
 
@@ -304,7 +305,7 @@ def test_tiff_pages_are_counted_within_a_bound_and_loops_end() -> None:
     link = 8 + 2 + 12 * entries
     chain = b"".join(struct.pack("<HI", 0, len(page) + 6 * (index + 1)) for index in range(5000))
     linked = page[:link] + struct.pack("<I", len(page)) + page[link + 4 :] + chain
-    assert decode_image(linked, preprocessing=MODEL).facts.frames_total == decode_module.MAX_FRAMES_COUNTED
+    assert decode_image(linked, preprocessing=MODEL).facts.frames_total == MAX_FRAMES_COUNTED
     loop = page[:link] + struct.pack("<I", 8) + page[link + 4 :]
     assert decode_image(loop, preprocessing=MODEL).facts.frames_total == 1
 
@@ -312,14 +313,14 @@ def test_tiff_pages_are_counted_within_a_bound_and_loops_end() -> None:
 def test_tiff_whose_tags_claim_more_than_the_file_is_refused_without_reading_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(decode_module.Image, "open", pytest.fail)
+    monkeypatch.setattr(decode_module, "open_image", pytest.fail)
     entries = [(256, 3, 1, 8), (257, 3, 1, 8), *((40_000 + index, 7, 4000, 8) for index in range(200))]
     with pytest.raises(ImageError, match="its tags claim more data than the file has"):
         decode_image(tiff(*entries, tail=b"\0" * 5000), preprocessing=MODEL)
 
 
 def test_tiff_with_a_million_strips_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decode_module.Image, "open", pytest.fail)
+    monkeypatch.setattr(decode_module, "open_image", pytest.fail)
     data = tiff((256, 3, 1, 8), (257, 3, 1, 8), (273, 4, 1_000_000, 8), tail=b"\0" * 4_000_100)
     with pytest.raises(ImageError, match="it claims too many strips or tiles"):
         decode_image(data, preprocessing=MODEL)
@@ -345,7 +346,7 @@ def test_png_of_endless_chunks_is_refused_before_it_is_opened(monkeypatch: pytes
     empty = struct.pack(">I4sI", 0, b"teXt", zlib.crc32(b"teXt"))
     header_end = whole.index(b"IDAT") - 4
     assert reason_for(whole[:header_end] + empty * 1000 + whole[header_end:]) is None
-    monkeypatch.setattr(Image, "open", lambda *_, **__: pytest.fail("Pillow must not see it"))
+    monkeypatch.setattr(decode_module, "open_image", lambda *_: pytest.fail("Pillow must not see it"))
     assert reason_for(whole[:header_end] + empty * 50_000 + whole[header_end:]) is Reason.IMAGE_CORRUPT
 
 
@@ -395,7 +396,7 @@ def test_progressive_jpeg_that_asks_for_endless_scans_is_refused_before_it_is_op
     last = whole[scans_of(whole)[-1] : -2]
     assert reason_for(whole[:-2] + last * 50 + whole[-2:]) is None
     assert reason_for(whole[:-2] + b"\xff\x01" + last * 80 + whole[-2:]) is Reason.IMAGE_CORRUPT
-    monkeypatch.setattr(decode_module.Image, "open", pytest.fail)
+    monkeypatch.setattr(decode_module, "open_image", pytest.fail)
     with pytest.raises(ImageError, match="asks for more than 64 scans"):
         decode_image(whole[:-2] + last * 80 + whole[-2:], preprocessing=MODEL)
 
@@ -478,7 +479,7 @@ def test_hostile_files_decode_side_by_side_without_disturbing_good_ones() -> Non
 
 
 def test_tiff_with_more_tags_than_exist_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decode_module.Image, "open", pytest.fail)
+    monkeypatch.setattr(decode_module, "open_image", pytest.fail)
     data = b"II*\0\x08\0\0\0" + struct.pack("<H", 5000) + b"\0" * 60_010
     with pytest.raises(ImageError, match="it claims too many tags"):
         decode_image(data, preprocessing=MODEL)

@@ -97,6 +97,18 @@ class BoundedReader:
         self._spend(count, size)
         return struct.iter_unpack(code, memoryview(self._data)[position : position + size])
 
+    def body(self, position: int, size: int) -> memoryview:
+        """Return the bytes of an entry already paid for; not copied.
+
+        Args:
+            position: In bytes from the start.
+            size: How many.
+        """
+        if not 0 <= position <= len(self._data) - size:
+            raise struct.error("beyond the end")
+        self._spend(0, size)
+        return memoryview(self._data)[position : position + size]
+
     def search(self, pattern: re.Pattern[bytes], position: int) -> re.Match[bytes] | None:
         """Find the next entry by a pattern, paying for the bytes up to the match's end.
 
