@@ -135,7 +135,9 @@ def _meta(items: Sequence[Item], primary: int, start: int) -> bytes:
         for item in items
     )
     references = b"".join(
-        box(kind, struct.pack(f">HH{len(to)}H", item.number, len(to), *to)) for item in items for kind, to in item.refers
+        box(kind, struct.pack(f">HH{len(to)}H", item.number, len(to), *to))
+        for item in items
+        for kind, to in item.refers
     )
     return full_box(
         b"meta",

@@ -12,12 +12,13 @@ from clipwarden.errors import ImageError, Reason
 from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision.colour.conversion import AS_STORED, Conversion, conversion_of
 from clipwarden.vision.facts import DecodedImage, FileFacts, ImageFacts, ImageHeader, View
+from clipwarden.vision.formats.foreign import name_foreign
 from clipwarden.vision.formats.ifd import exif_orientation
-from clipwarden.vision.formats.sniff import FORMATS, sniff_format, sniff_size
+from clipwarden.vision.formats.sniff import sniff_format, sniff_size
 from clipwarden.vision.formats.structures import read_structure
 from clipwarden.vision.formats.truncation import looks_cut_short
 from clipwarden.vision.limits import DEFAULT_LIMITS, DecodeLimits, check_pixels
-from clipwarden.vision.opening import open_image
+from clipwarden.vision.opening import open_image, readable_formats
 from clipwarden.vision.plan import WHOLE, ViewPlan
 from clipwarden.vision.preprocess import Box, draft_size, fit_to_side
 from clipwarden.vision.quality import degraded_flags
@@ -56,16 +57,23 @@ def read_header(data: bytes, limits: DecodeLimits = DEFAULT_LIMITS) -> ImageHead
             f"The image has {len(data)} bytes; the limit is {limits.max_bytes}.", reason=Reason.IMAGE_TOO_LARGE
         )
     image_format = sniff_format(data)
-    if image_format is None:
-        raise ImageError(
-            f"The bytes are not an image of a supported format ({', '.join(FORMATS)}).",
-            reason=Reason.IMAGE_FORMAT_UNSUPPORTED,
-        )
+    if image_format is None or image_format not in readable_formats():
+        raise ImageError(_unsupported(data, image_format), reason=Reason.IMAGE_FORMAT_UNSUPPORTED)
     size = sniff_size(data, image_format)
     if size is not None:
         check_pixels(size, limits)
     width, height = size or (None, None)
     return ImageHeader(format=image_format, width=width, height=height)
+
+
+def _unsupported(data: bytes, image_format: str | None) -> str:
+    if image_format == "HEIC":
+        return "The image is HEIC, which needs the extra heif: pip install 'clipwarden[heif]'."
+    supported = f"a supported format ({', '.join(readable_formats())})"
+    name = name_foreign(data)
+    return (
+        f"The file is {name}, not an image of {supported}." if name else f"The bytes are not an image of {supported}."
+    )
 
 
 def decode_image(
@@ -122,13 +130,17 @@ def _decode(data: bytes, image_format: str, preprocessing: Preprocessing, limits
         if structure.first_frame:
             opened.seek(structure.first_frame)
         opened.load()
+        picture: Image.Image = opened
+        if structure.crop is not None:
+            picture = opened.crop((0, 0, *structure.crop))
+            size = picture.size
         turn = _upright_turn(opened, structure, image_format, preprocessing)
         if box is not None and turn is not None:
             box = _turned_box(box, opened.size, turn)
         if turn in _SWAPS_SIDES:
             size = size[1], size[0]
         names, fitted = [], []
-        for view in to_views(opened, conversion):
+        for view in to_views(picture, conversion):
             names.append(view.name)
             upright = _turned(view.rgb, turn)
             fitted.append(fit_to_side(upright, preprocessing, size=size, box=box, convert=view.convert_reduced))

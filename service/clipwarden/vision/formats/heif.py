@@ -5,8 +5,8 @@ picture's turns and crops by themselves.
 """
 
 import struct
-from collections.abc import Iterator, Sequence as Several
-from dataclasses import dataclass
+from collections.abc import Sequence as Several
+from dataclasses import dataclass, replace
 
 from clipwarden.errors import ImageError, Reason
 from clipwarden.vision.formats.av1 import Sequence, sequence_headers
@@ -14,25 +14,20 @@ from clipwarden.vision.formats.isobmff import (
     Box,
     Extent,
     Meta,
-    Reference,
-    Track,
-    find_box,
     read_meta,
-    read_tracks,
-    whole_file,
 )
 from clipwarden.vision.formats.reader import BoundedReader, Budget, BudgetSpentError
+from clipwarden.vision.formats.tracks import Track, read_tracks
 from clipwarden.vision.limits import DecodeLimits, check_pixels
-from clipwarden.vision.structure import Cicp, ColourTags, Structure
+from clipwarden.vision.structure import MAX_FRAMES_COUNTED, MAX_PROFILE_BYTES, Cicp, ColourTags, Structure
 
-# Counting stops here: an animation of a thousand frames is as partial as one of a million.
-MAX_FRAMES_COUNTED = 1000
-# libheif opens at most 1,000 items, each with two properties of its own, a place and a list of properties; a phone's
-# picture of 48 million pixels has 200. Bytes: a profile of 1 MiB, and 64 an item besides.
-HEIF_BUDGET = Budget(entries=16_384, bytes=2 * 1024 * 1024)
+# libheif opens at most 1,000 items; each has a kind, a place, a list of properties and some of its own, and what is
+# coded begins with two units. A phone's picture of 48 million pixels has 200. Bytes: 64 an entry, and a profile.
+HEIF_BUDGET = Budget(entries=16_384, bytes=64 * 16_384, passes=1)
 # Where a file says its brands, and at most how many of them are read; encoders write up to ten.
 _BRANDS_AT = 16
 _MOST_BRANDS = 64
+_SEQUENCE_BRAND = b"avis"
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})
 # ISO/IEC 23008-12, annex B; `heim` to `hevs` are layered.
 _HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"})
@@ -50,10 +45,12 @@ class _Shown:
     Attributes:
         size: (width, height) in pixels, as stored.
         properties: That apply to it.
+        extents: Where its coded bytes lie; a grid's, of its first tile.
     """
 
     size: tuple[int, int]
     properties: list[Box]
+    extents: list[Extent]
 
 
 def sniff_heif(reader: BoundedReader) -> str | None:
@@ -113,114 +110,156 @@ def avif_structure(data: bytes, limits: DecodeLimits) -> Structure:
 
     Raises:
         ImageError: IMAGE_CORRUPT, or IMAGE_TOO_MANY_PIXELS by what is coded, whatever the boxes say.
+        struct.error: The boxes are damaged, or cut short.
     """
-    reader, meta, tracks = _read(data, "AVIF")
-    shown = _track_or_item(reader, data, meta, tracks)
-    headers = list(_coded(reader, data, meta, tracks))
-    for sequences in headers:
-        for each in sequences:
+    file = _read(data, "AVIF")
+    for extents in file.coded():
+        for each in file.headers(extents):
             check_pixels(each.size, limits)
-    colour = _colours(reader, data, shown.properties) if shown else ColourTags()
+    shown = file.shown_track() or file.shown_item()
+    if shown is None:
+        raise struct.error("nothing is shown")  # the decoder would say no more
+    colour = file.colours(shown.properties)
     if colour.cicp is None:
-        first = _first_coded(reader, data, meta, tracks)
-        colour = ColourTags(icc=colour.icc, cicp=first.cicp if first else None, broken=colour.broken)
-    return Structure(
-        data=_cleaned(data, meta, "AVIF"),
-        frames_total=_frames(tracks),
-        colour=colour,
-        crop=_crop(reader, shown) if shown else None,
-    )
+        # libavif looks into the coded picture where no box names code points.
+        first = next(iter(file.headers(shown.extents)), None)
+        colour = replace(colour, cicp=first.cicp if first else None)
+    return Structure(data=file.cleaned(), frames_total=file.frames(), colour=colour, crop=_crop(file.reader, shown))
 
 
 def heic_structure(data: bytes, limits: DecodeLimits) -> Structure:
     """Say what a HEIC shows; arguments and errors as of `avif_structure`."""
-    reader, meta, tracks = _read(data, "HEIC")
-    shown = _shown_item(reader, meta) if meta else None
+    file = _read(data, "HEIC")
+    shown = file.shown_item()
+    if shown is None and file.tracks:
+        raise ImageError("The HEIC is a sequence without a still picture.", reason=Reason.IMAGE_FORMAT_UNSUPPORTED)
     if shown is None:
-        raise ImageError(
-            "The HEIC holds no still picture." if tracks else "The HEIC does not say which picture it shows.",
-            reason=Reason.IMAGE_FORMAT_UNSUPPORTED if tracks else Reason.IMAGE_CORRUPT,
-        )
+        raise struct.error("nothing is shown")
     check_pixels(shown.size, limits)
     return Structure(
-        data=_cleaned(data, meta, "HEIC"),
-        frames_total=_frames(tracks),
+        data=file.cleaned(),
+        frames_total=file.frames(),
         orientation=1,  # libheif turns, and EXIF's orientation does not count (ISO/IEC 23008-12, A.2.2)
-        colour=_colours(reader, data, shown.properties),
+        colour=file.colours(shown.properties),
     )
 
 
-def _read(data: bytes, name: str) -> tuple[BoundedReader, Meta | None, list[Track]]:
+def _read(data: bytes, name: str) -> "_File":
     reader = BoundedReader(data, HEIF_BUDGET)
+    brands = read_brands(reader)
     try:
-        return reader, read_meta(reader), read_tracks(reader)
+        meta = read_meta(reader) or Meta()
+        try:
+            tracks = read_tracks(reader)
+        except BudgetSpentError:
+            raise
+        except struct.error:
+            if _SEQUENCE_BRAND in brands:
+                raise
+            tracks = []  # whoever is told of a still reads no further than that
     except BudgetSpentError as exc:
         raise ImageError(f"The {name} has too many boxes.", reason=Reason.IMAGE_CORRUPT) from exc
+    return _File(data=data, name=name, reader=reader, brands=brands, meta=meta, tracks=tracks)
 
 
-def _frames(tracks: Several[Track]) -> int:
-    # Readers differ: of a file with a still and a sequence, some show one and some the other.
-    return max(1, min(MAX_FRAMES_COUNTED, max((track.frames for track in tracks), default=1)))
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _File:
+    """A file whose boxes have been read."""
+
+    data: bytes
+    name: str
+    reader: BoundedReader
+    brands: frozenset[bytes]
+    meta: Meta
+    tracks: list[Track]
+
+    def frames(self) -> int:
+        # Readers differ: of a file with a still and a sequence, some show one and some the other.
+        return max(1, min(MAX_FRAMES_COUNTED, max((track.frames for track in self.tracks), default=1)))
+
+    def shown_item(self) -> _Shown | None:
+        return _shown_item(self.reader, self.meta)
+
+    def shown_track(self) -> _Shown | None:
+        """Return the track that libavif prefers to the still, as Pillow and Chromium have it choose."""
+        major = self.data[8:12]
+        for track in self.tracks:
+            told = _SEQUENCE_BRAND in self.brands or track.position < self.meta.position
+            if track.kind == b"av01" and (major == _SEQUENCE_BRAND or (major != b"avif" and told)):
+                extents = [track.first_sample] if track.first_sample else []
+                return _Shown(size=track.size, properties=track.properties, extents=extents)
+        return None
+
+    def coded(self) -> list[list[Extent]]:
+        """List where all that is coded in AV1 lies: tiles, alpha, gain maps and first frames."""
+        items = [places for item, places in self.meta.locations.items() if self.meta.kinds.get(item) == b"av01"]
+        return items + [[track.first_sample] for track in self.tracks if track.first_sample]
+
+    def headers(self, extents: Several[Extent]) -> list[Sequence]:
+        reader, offset, length = self.reader, 0, 0
+        if len(extents) == 1:
+            offset, length = extents[0]
+        else:
+            joined = _joined(self.data, extents)
+            reader, length = BoundedReader(joined, HEIF_BUDGET), len(joined)
+        try:
+            return sequence_headers(reader, offset, min(offset + length, len(reader)))
+        except BudgetSpentError as exc:
+            raise ImageError(f"The {self.name} has too many boxes.", reason=Reason.IMAGE_CORRUPT) from exc
+        except struct.error:
+            return []  # the decoder will refuse it
+
+    def colours(self, properties: Several[Box]) -> ColourTags:
+        """Read colour properties: a profile and code points may stand side by side, the first of each counts."""
+        icc: bytes | None = None
+        cicp: Cicp | None = None
+        broken = False
+        for box in properties:
+            kind, size = _colour_kind(self.reader, box), box.end - box.start - 4
+            if kind == b"nclx" and cicp is None:
+                primaries, transfer, matrix, flags = self.reader.field(">HHHB", box.start + 4)
+                cicp = Cicp(primaries=primaries, transfer=transfer, matrix=matrix, full_range=flags >> 7 == 1)
+            elif kind in (b"prof", b"rICC") and icc is None and not 0 < size <= MAX_PROFILE_BYTES:
+                broken = True
+            elif kind in (b"prof", b"rICC") and icc is None:
+                icc = bytes(self.reader.body(box.start + 4, size))
+        return ColourTags(icc=icc, cicp=cicp, broken=broken)
+
+    def cleaned(self) -> bytes:
+        """Hide metadata from the decoder, which fails on damaged ones, and give a file its brand that has none.
+
+        Pillow refuses an AVIF for its EXIF, which no browser looks at; pillow-heif copies all metadata of all images.
+        """
+        hidden = [each for each in self.meta.references if each.kind == b"cdsc"]
+        brands = _AVIF_BRANDS if self.name == "AVIF" else _HEIC_BRANDS
+        if not hidden and brands & self.brands:
+            return self.data
+        copy = bytearray(self.data)
+        for each in hidden:
+            copy[each.position : each.position + 4] = b"skip"
+        if not brands & self.brands:
+            copy[8:12] = _OWN_BRAND[self.name]
+        return bytes(copy)
+
+
+def _colour_kind(reader: BoundedReader, box: Box) -> bytes | None:
+    if box.kind != b"colr":
+        return None
+    (kind,) = reader.entry("4s", box.start)
+    return bytes(kind)
 
 
 def _shown_item(reader: BoundedReader, meta: Meta) -> _Shown | None:
-    properties = _inherited(meta)
+    tile = meta.first_tile(meta.primary) if meta.kinds.get(meta.primary or 0) == b"grid" else None
+    # A grid takes the colours from its first tile that it does not name itself.
+    inherited = [box for box in meta.properties.get(tile or 0, []) if box.kind == b"colr"]
+    properties = meta.properties.get(meta.primary or 0, []) + inherited
+    coded = meta.primary if tile is None else tile
     for box in meta.properties.get(meta.primary or 0, []):
         if box.kind == b"ispe":
             width, height = reader.field(">II", box.start + 4)
-            return _Shown(size=(width, height), properties=properties)
+            return _Shown(size=(width, height), properties=properties, extents=meta.locations.get(coded or 0, []))
     return None
-
-
-def _inherited(meta: Meta) -> list[Box]:
-    """List the primary item's properties, and behind them the colours of a grid's first tile."""
-    own = meta.properties.get(meta.primary or 0, [])
-    tile = meta.first_tile(meta.primary) if meta.kinds.get(meta.primary or 0) == b"grid" else None
-    return own + [box for box in meta.properties.get(tile or 0, []) if box.kind == b"colr"]
-
-
-def _track_or_item(reader: BoundedReader, data: bytes, meta: Meta | None, tracks: Several[Track]) -> _Shown | None:
-    """Choose as libavif does by default: tracks, unless the major brand speaks for the still."""
-    track = _leading_track(data, tracks)
-    if track is not None:
-        return _Shown(size=track.size, properties=track.properties)
-    return _shown_item(reader, meta) if meta else None
-
-
-def _leading_track(data: bytes, tracks: Several[Track]) -> Track | None:
-    return None if data[8:12] == b"avif" else next((track for track in tracks if track.kind == b"av01"), None)
-
-
-def _coded(reader: BoundedReader, data: bytes, meta: Meta | None, tracks: Several[Track]) -> Iterator[list[Sequence]]:
-    """Read the sequence headers of all that is coded in AV1: tiles, alpha, gain maps and the first frames."""
-    places = [
-        extents for item, extents in (meta.locations if meta else {}).items() if meta and meta.kinds.get(item) == b"av01"
-    ]
-    places += [[track.first_sample] for track in tracks if track.first_sample]
-    for extents in places:
-        yield _headers(reader, data, extents)
-
-
-def _first_coded(reader: BoundedReader, data: bytes, meta: Meta | None, tracks: Several[Track]) -> Sequence | None:
-    track = _leading_track(data, tracks)
-    extents = [track.first_sample] if track and track.first_sample else []
-    if track is None and meta is not None:
-        item = meta.first_tile(meta.primary) if meta.kinds.get(meta.primary or 0) == b"grid" else meta.primary
-        extents = meta.locations.get(item or 0, [])
-    return next(iter(_headers(reader, data, extents)), None)
-
-
-def _headers(reader: BoundedReader, data: bytes, extents: Several[Extent]) -> list[Sequence]:
-    try:
-        if len(extents) == 1:
-            offset, length = extents[0]
-            return sequence_headers(reader, offset, min(offset + length, len(data)) if length else len(data))
-        joined = _joined(data, extents)
-        return sequence_headers(BoundedReader(joined, HEIF_BUDGET), 0, len(joined))
-    except BudgetSpentError as exc:
-        raise ImageError("The AVIF has too many boxes.", reason=Reason.IMAGE_CORRUPT) from exc
-    except struct.error:
-        return []  # the decoder will refuse it
 
 
 def _joined(data: bytes, extents: Several[Extent]) -> bytes:
@@ -231,26 +270,6 @@ def _joined(data: bytes, extents: Several[Extent]) -> bytes:
         parts.append(part)
         left -= len(part)
     return b"".join(parts)
-
-
-def _colours(reader: BoundedReader, data: bytes, properties: Several[Box]) -> ColourTags:
-    """Read colour properties: a profile and code points may stand side by side, the first of each counts."""
-    icc: bytes | None = None
-    cicp: Cicp | None = None
-    broken = False
-    for box in properties:
-        if box.kind != b"colr" or box.end - box.start < 4:  # noqa: PLR2004
-            continue
-        (kind,) = reader.entry("4s", box.start)
-        if kind in (b"prof", b"rICC"):
-            icc = data[box.start + 4 : box.end] if icc is None else icc
-        elif kind == b"nclx" and cicp is None:
-            try:
-                primaries, transfer, matrix, flags = reader.field(">HHHB", box.start + 4)
-                cicp = Cicp(primaries=primaries, transfer=transfer, matrix=matrix, full_range=flags >= 0x80)  # noqa: PLR2004
-            except struct.error:
-                broken = True
-    return ColourTags(icc=icc, cicp=cicp, broken=broken)
 
 
 def _crop(reader: BoundedReader, shown: _Shown) -> tuple[int, int] | None:
@@ -267,23 +286,3 @@ def _crop(reader: BoundedReader, shown: _Shown) -> tuple[int, int] | None:
     at_left = 2 * right == (size[0] - shown.size[0]) * right_by
     at_top = 2 * down == (size[1] - shown.size[1]) * down_by
     return size if fits and at_left and at_top else None
-
-
-def _cleaned(data: bytes, meta: Meta | None, name: str) -> bytes:
-    """Hide metadata from the decoder, which parses them and fails on damaged ones, and give the file its own brand.
-
-    Pillow refuses an AVIF for its EXIF, which no browser looks at; pillow-heif copies all metadata of all images.
-    """
-    hidden: list[Reference] = [each for each in meta.references if each.kind == b"cdsc"] if meta else []
-    brands = read_brands(BoundedReader(data, HEIF_BUDGET))
-    unnamed = not brands & (_AVIF_BRANDS if name == "AVIF" else _HEIC_BRANDS)
-    if not hidden and not unnamed:
-        return data
-    copy = bytearray(data)
-    for each in hidden:
-        copy[each.position : each.position + 4] = b"skip"
-    if unnamed:
-        copy[8:12] = _OWN_BRAND[name]
-    return bytes(copy)
-
-

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from clipwarden.vision.formats.ifd import MAX_TILES, data_ends_at
 from clipwarden.vision.formats.reader import HEADER_BUDGET, BoundedReader, Budget, BudgetSpentError
 
-# By format, what looking for the end may cost. An AVIF has a handful of boxes at the top, whose size stands in up
-# to 12 bytes; a TIFF a directory and four tables of up to 8 bytes a value; the others a field or one pass.
+# By format, what looking for the end may cost. An AVIF or a HEIC has a handful of boxes at the top, whose size stands in
+# up to 12 bytes; a TIFF a directory and four tables of up to 8 bytes a value; the others a field or one pass.
 TRUNCATION_BUDGETS = {
     "JPEG": Budget(passes=1),
     "PNG": Budget(passes=1),
@@ -15,6 +15,7 @@ TRUNCATION_BUDGETS = {
     "WEBP": Budget(bytes=4),
     "BMP": Budget(bytes=4),
     "AVIF": Budget(entries=1000, bytes=12 * 1000),
+    "HEIC": Budget(entries=1000, bytes=12 * 1000),
     "TIFF": Budget(entries=HEADER_BUDGET.entries + 4 * MAX_TILES, bytes=HEADER_BUDGET.bytes + 4 * 8 * MAX_TILES),
 }
 
@@ -62,7 +63,7 @@ def _bmp(reader: BoundedReader) -> bool:
     return len(reader) < int(size)
 
 
-def _avif(reader: BoundedReader) -> bool:
+def _iso_media(reader: BoundedReader) -> bool:
     """Walk the top-level boxes: the last one must end where the file does."""
     position = 0
     while position < len(reader):
@@ -85,6 +86,7 @@ _TESTS: dict[str, Callable[[BoundedReader], bool]] = {
     "GIF": _gif,
     "WEBP": _webp,
     "BMP": _bmp,
-    "AVIF": _avif,
+    "AVIF": _iso_media,
+    "HEIC": _iso_media,
     "TIFF": _tiff,
 }
