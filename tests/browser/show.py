@@ -1,21 +1,33 @@
-"""Print what Chromium shows of files: `python -m tests.browser.show [--out DIR] FILE...`."""
+"""Print what Chromium shows of files: `python -m tests.browser.show [--out DIR] FILE...`.
+
+With `--corpus` it prints the colour corpus: how far what we judge is from what Chromium shows.
+With `--structures` the table of structural cases is written again, from what Chromium shows and we judge now.
+"""
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
+from tests.browser.corpus.figures import as_table, find_figures
 from tests.browser.kit import Chromium, Shown, open_chromium
+from tests.browser.structures.table import find_rows, write_table
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Show files, a line each; with `--out` their pixels become PNGs there."""
     parser = argparse.ArgumentParser(prog="python -m tests.browser.show", description="What Chromium shows of files.")
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    parser.add_argument("files", nargs="*", type=Path, metavar="FILE")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write what is shown there, as NAME.shown.png")
     parser.add_argument("--screenshot", action="store_true", help="photograph the page instead of reading a canvas")
+    parser.add_argument("--corpus", action="store_true", help="print the colour corpus")
+    parser.add_argument("--structures", action="store_true", help="write the table of structural cases again")
     options = parser.parse_args(arguments)
     with open_chromium() as chromium:
+        if options.corpus:
+            print(as_table(list(find_figures(chromium))))
+        if options.structures:
+            write_table(list(find_rows(chromium)))
         shown = chromium.show([path.read_bytes() for path in options.files])
         for path, each in zip(options.files, shown, strict=True):
             print(f"{path}: {describe(each)}")

@@ -1,0 +1,99 @@
+"""What Chromium shows of a file and what we judge of it in; how far apart they are, at the model's input side."""
+
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from tests.browser.kit import Shown
+
+from clipwarden.errors import ImageError, Reason
+from clipwarden.modelfolder.manifest import Preprocessing
+from clipwarden.vision.decode import decode_image
+from clipwarden.vision.facts import DecodedImage
+from clipwarden.vision.preprocess import fit_to_side
+
+Outcome = Literal[
+    "same", "same, flagged", "refused", "differs, flagged", "differs", "none", "judged", "judged, flagged"
+]
+"""What becomes of a file. Where Chromium shows something: the same is judged, with a flag or without; or we refuse; or
+something else is judged, with a flag or without: the way round. Where it shows nothing: nor do we, or we judge.
+"""
+
+# Pictures that are not the same are 20 levels and more apart; two codecs' rounding of one picture is below 2.
+SAME_WITHIN = 4.0
+_BACKGROUNDS = {"full": 255, "on_white": 255, "on_black": 0}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Distance:
+    """Between two pictures, in levels of 0-255; the worst view counts.
+
+    Attributes:
+        mean: Mean absolute difference.
+        p99: Its 99th percentile.
+    """
+
+    mean: float
+    p99: float
+
+
+def judge(data: bytes, preprocessing: Preprocessing) -> DecodedImage | Reason:
+    """Bring a file to the model's input as we do; the reason where we refuse it."""
+    # Pillow warns of damage and goes on; an error in its place, as this suite makes of warnings, would be a refusal.
+    with warnings.catch_warnings(action="ignore"):
+        try:
+            return decode_image(data, preprocessing=preprocessing)
+        except ImageError as error:
+            return error.reason
+
+
+def is_flagged(judged: DecodedImage) -> bool:
+    """Whether we say that it is not all there, or not surely in these colours."""
+    return judged.facts.partial or "COLOUR_UNCERTAIN" in judged.facts.degraded
+
+
+def distance(shown: Shown, judged: DecodedImage, preprocessing: Preprocessing) -> Distance:
+    """Compare each of our views with what is shown on its background.
+
+    Args:
+        shown: With pixels.
+        judged: Under the same preprocessing.
+        preprocessing: How both become small.
+    """
+    return _worst(
+        _difference(fit_to_side(shown.on(_BACKGROUNDS[view.name]), preprocessing), view.pixels) for view in judged.views
+    )
+
+
+def outcome(shown: Shown, judged: DecodedImage | Reason, preprocessing: Preprocessing) -> Outcome:
+    """Name what becomes of a file."""
+    if isinstance(judged, Reason):
+        return "none" if shown.refused else "refused"
+    if shown.refused:
+        return "judged, flagged" if is_flagged(judged) else "judged"
+    if distance(shown, judged, preprocessing).mean < SAME_WITHIN and _all_views(shown, judged):
+        return "same, flagged" if is_flagged(judged) else "same"
+    return "differs, flagged" if is_flagged(judged) else "differs"
+
+
+def shown_distance(first: Shown, second: Shown) -> float:
+    """Compare two shown pictures of one size, on white and on black; the worse mean."""
+    return max(float(_difference(np.asarray(first.on(grey)), np.asarray(second.on(grey))).mean()) for grey in (255, 0))
+
+
+def _all_views(shown: Shown, judged: DecodedImage) -> bool:
+    """What is see-through in the browser has to be judged on both backgrounds."""
+    assert shown.pixels is not None
+    return len(judged.views) > 1 or bool((255 - shown.pixels[..., 3].astype(float)).mean() < SAME_WITHIN)
+
+
+def _difference(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.int16]:
+    return np.abs(first.astype(np.int16) - second.astype(np.int16))
+
+
+def _worst(differences: Iterable[NDArray[np.int16]]) -> Distance:
+    every = [(float(each.mean()), float(np.percentile(each, 99))) for each in differences]
+    return Distance(mean=max(mean for mean, _ in every), p99=max(p99 for _, p99 in every))

@@ -1,0 +1,106 @@
+"""The colour corpus in; how far what we judge, and what a build that ignores carriers judges, is from what is shown."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tests.browser.compare import Distance, distance, is_flagged, judge
+from tests.browser.corpus import jpegs, others, pngs
+from tests.browser.corpus.entry import Entry
+from tests.browser.kit import Chromium, Shown
+
+from clipwarden.errors import Reason
+from clipwarden.modelfolder.manifest import Preprocessing
+
+# The embedded model's side, and that of most of CLIP.
+SIDES = (96, 224)
+# What the issue allows between a build and a browser, in levels of 0-255.
+MOST_MEAN = 1.5
+MOST_P99 = 8.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Figures:
+    """Of one file, the worse of both sides.
+
+    Attributes:
+        entry: The file.
+        ours: Between what we judge and what is shown; None when we refuse.
+        ignored: The same of a build that ignores the carrier.
+        flagged: Whether we say that it is partial, or its colours uncertain.
+    """
+
+    entry: Entry
+    ours: Distance | None
+    ignored: Distance | None
+    flagged: bool
+
+    @property
+    def holds(self) -> bool:
+        """Whether we are within the bounds."""
+        return is_within(self.ours)
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether ignoring the carrier would be noticed."""
+        return not is_within(self.ignored)
+
+
+def is_within(found: Distance | None) -> bool:
+    """Whether a distance is within the bounds."""
+    return found is not None and found.mean <= MOST_MEAN and found.p99 <= MOST_P99
+
+
+def every_entry() -> list[Entry]:
+    """The whole corpus."""
+    return [*pngs.entries(), *jpegs.entries(), *others.entries()]
+
+
+def find_figures(chromium: Chromium) -> Iterator[Figures]:
+    """Measure every file of the corpus."""
+    every = every_entry()
+    for entry, shown in zip(every, chromium.show([entry.twin or entry.data for entry in every]), strict=True):
+        assert not shown.refused, entry.name
+        ours = [_distance(shown, entry.data, Preprocessing(side=side, colour="srgb")) for side in SIDES]
+        ignoring = [_distance(shown, entry.without or entry.data, _ignoring(entry, side)) for side in SIDES]
+        judged = judge(entry.data, Preprocessing(side=SIDES[0], colour="srgb"))
+        flagged = not isinstance(judged, Reason) and is_flagged(judged)
+        yield Figures(entry=entry, ours=_worst(ours), ignored=_worst(ignoring), flagged=flagged)
+
+
+def as_table(figures: list[Figures]) -> str:
+    """Print them, a file a line."""
+    lines = [f"{'file':48} {'mean':>6} {'p99':>4}   {'ignored':>7} {'p99':>4}   note"]
+    for each in figures:
+        note = each.entry.exception or (each.entry.control and f"control: {each.entry.control}")
+        missed = "" if each.holds or each.entry.exception else "BEYOND THE BOUNDS "
+        unseen = "" if each.is_seen or each.entry.control else "NOT SEEN WHEN IGNORED "
+        flagged = "flagged " if each.flagged else ""
+        lines.append(
+            f"{each.entry.name:48} {_text(each.ours)}   {_text(each.ignored)}   {missed}{unseen}{flagged}{note}".rstrip()
+        )
+    held, seen = sum(each.holds for each in figures), sum(each.is_seen for each in figures)
+    bounds = f"mean {MOST_MEAN} and p99 {MOST_P99:.0f}"
+    lines.append(f"{len(figures)} files: {held} within {bounds}; {seen} beyond it when the carrier is ignored")
+    return "\n".join(lines)
+
+
+def _text(found: Distance | None) -> str:
+    return f"{'refused':>11}" if found is None else f"{found.mean:6.2f} {found.p99:4.0f}"
+
+
+def _ignoring(entry: Entry, side: int) -> Preprocessing:
+    if entry.without is not None:
+        return Preprocessing(side=side, colour="srgb")
+    return Preprocessing(side=side, colour="ignore", orientation="ignore")
+
+
+def _distance(shown: Shown, data: bytes, preprocessing: Preprocessing) -> Distance | None:
+    judged = judge(data, preprocessing)
+    return None if isinstance(judged, Reason) else distance(shown, judged, preprocessing)
+
+
+def _worst(distances: list[Distance | None]) -> Distance | None:
+    known = [each for each in distances if each is not None]
+    if len(known) < len(distances):
+        return None
+    return Distance(mean=max(each.mean for each in known), p99=max(each.p99 for each in known))

@@ -1,0 +1,69 @@
+"""BMP: headers that contradict the pixels, alpha that may or may not count."""
+
+import struct
+from collections.abc import Iterator
+
+import numpy as np
+from tests.browser.parts import encode
+from tests.browser.structures.case import SIZE, Case, half_seen, picture
+
+
+def cases() -> Iterator[Case]:
+    """All of them."""
+    plain = encode(picture("A"), "BMP")
+    pixels = plain[54:]
+    yield Case(name="bmp/plain", data=plain)
+    yield Case(name="bmp/more behind the end", data=plain + b"more" * 99)
+    yield Case(name="bmp/another behind the end", data=plain + encode(picture("B"), "BMP"))
+    yield Case(name="bmp/file size 0", data=plain[:2] + bytes(4) + plain[6:])
+    yield Case(name="bmp/pixels' place 0", data=plain[:10] + bytes(4) + plain[14:])
+    other = encode(picture("B"), "BMP")[54:]
+    yield Case(
+        name="bmp/pixels behind other pixels",
+        data=plain[:10] + struct.pack("<I", 54 + len(other)) + plain[14:54] + other + pixels,
+    )
+    yield Case(name="bmp/negative height", data=_info(height=-SIZE[1]) + _flipped(pixels))
+    yield Case(name="bmp/negative width", data=_info(width=-SIZE[0]) + pixels)
+    yield Case(name="bmp/two planes", data=plain[:26] + b"\2\0" + plain[28:])
+    yield Case(name="bmp/cut", data=plain[: len(plain) // 2])
+    yield Case(name="bmp/4 bytes a pixel, the fourth 0", data=_info(bits=32) + _four(0))
+    yield Case(name="bmp/4 bytes a pixel, the fourth 1", data=_info(bits=32) + _four(1))
+    yield Case(name="bmp/4 bytes a pixel, the fourth mixed", data=_info(bits=32) + _half())
+    yield Case(name="bmp/V3 with an alpha mask, half see-through", data=_masked(56) + _half())
+    yield Case(name="bmp/V3 with an alpha mask, all of it 0", data=_masked(56) + _four(0))
+    yield Case(name="bmp/V4 with an alpha mask, half see-through", data=_masked(108) + _half())
+    yield Case(name="bmp/V5 with an alpha mask, half see-through", data=_masked(124) + _half())
+    yield Case(name="bmp/V5 without an alpha mask", data=_masked(124, alpha=0) + _half())
+    yield Case(name="bmp/palette", data=encode(picture("A").quantize(8), "BMP"))
+    yield Case(name="bmp/a JPEG inside", data=_info(bits=0, compression=4) + encode(picture("A"), "JPEG"))
+    yield Case(name="bmp/a PNG inside", data=_info(bits=0, compression=5) + encode(picture("A"), "PNG"))
+
+
+def _info(*, width: int = SIZE[0], height: int = SIZE[1], bits: int = 24, compression: int = 0) -> bytes:
+    body = struct.pack("<IiiHHIIiiII", 40, width, height, 1, bits, compression, 0, 2835, 2835, 0, 0)
+    return b"BM" + struct.pack("<IHHI", 0, 0, 0, 14 + len(body)) + body
+
+
+def _masked(length: int, *, alpha: int = 0xFF000000) -> bytes:
+    body = struct.pack("<IiiHHIIiiII", length, *SIZE, 1, 32, 3, 0, 2835, 2835, 0, 0)
+    body += struct.pack("<4I", 0xFF0000, 0xFF00, 0xFF, alpha)
+    body += b"BGRs" if length > 56 else b""  # sRGB, as its letters lie in the file
+    body = body.ljust(length, b"\0")
+    return b"BM" + struct.pack("<IHHI", 0, 0, 0, 14 + length) + body
+
+
+def _four(fourth: int) -> bytes:
+    return _bottom_up(np.dstack([np.asarray(picture("A")), np.full(SIZE[::-1], fourth, np.uint8)]))
+
+
+def _half() -> bytes:
+    return _bottom_up(np.asarray(half_seen()))
+
+
+def _bottom_up(rgba: np.ndarray) -> bytes:
+    return bytes(rgba[::-1, :, [2, 1, 0, 3]].tobytes())
+
+
+def _flipped(pixels: bytes) -> bytes:
+    row = len(pixels) // SIZE[1]
+    return b"".join(pixels[at : at + row] for at in range(len(pixels) - row, -1, -row))

@@ -1,0 +1,56 @@
+"""The colour corpus: we judge what Chromium shows, and who ignores a carrier of colours does not."""
+
+import numpy as np
+import pytest
+from tests.browser.corpus.entry import patches
+from tests.browser.corpus.figures import Figures, find_figures, is_within
+from tests.browser.corpus.spaces import rgb_profiles
+from tests.browser.kit import Chromium
+from tests.browser.parts import encode, iccp, with_chunks
+from tests.browser.structures.case import picture
+
+
+@pytest.fixture(scope="module")
+def figures(chromium: Chromium) -> list[Figures]:
+    return list(find_figures(chromium))
+
+
+def test_the_corpus_is_as_large_as_was_asked(figures: list[Figures]) -> None:
+    assert len([each for each in figures if not each.entry.control and not each.entry.exception]) >= 60
+
+
+def test_what_we_judge_is_what_is_shown(figures: list[Figures]) -> None:
+    beyond = {each.entry.name: each.ours for each in figures if not each.holds and not each.entry.exception}
+    assert beyond == {}
+
+
+def test_a_build_that_ignores_the_carrier_fails_each_file(figures: list[Figures]) -> None:
+    assert [each.entry.name for each in figures if not each.is_seen and not each.entry.control] == []
+
+
+def test_an_exception_says_so_of_itself(figures: list[Figures]) -> None:
+    """What we do not show as a browser does is flagged, and nothing is excepted that would hold."""
+    excepted = [each for each in figures if each.entry.exception]
+    assert [each.entry.name for each in excepted if not each.flagged or is_within(each.ours)] == []
+
+
+def test_no_name_stands_twice(figures: list[Figures]) -> None:
+    names = [each.entry.name for each in figures]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("profile", ["Display P3 v4", "falling curve", "ProPhoto"])
+def test_the_canvas_tells_what_the_screen_shows(chromium: Chromium, profile: str) -> None:
+    """Colour management on the way to the screen would be lost in a canvas; there is none."""
+    data = with_chunks(encode(patches(), "PNG"), iccp(rgb_profiles()[profile]))
+    photographed = np.asarray(chromium.screenshot(data)).astype(int)
+    shown = chromium.show([data])[0].pixels
+    assert shown is not None
+    assert abs(photographed - shown).max() <= 1
+
+
+def test_what_stands_first_of_an_animation_is_what_the_canvas_tells(chromium: Chromium) -> None:
+    data = encode(picture("A"), "GIF", save_all=True, append_images=[picture("B")], duration=60_000)
+    shown = chromium.show([data])[0].pixels
+    assert shown is not None
+    assert abs(np.asarray(chromium.screenshot(data)).astype(int) - shown).max() <= 1

@@ -1,0 +1,26 @@
+"""Files whose structure has two readings: Chromium shows what the table says, and so do we, or it says why not."""
+
+import pytest
+from tests.browser.kit import Chromium
+from tests.browser.structures.table import Row, cases, find_rows, read_table
+
+
+@pytest.fixture(scope="module")
+def found(chromium: Chromium) -> dict[str, Row]:
+    return {row.name: row for row in find_rows(chromium)}
+
+
+def test_the_table_has_each_case_once_and_in_order() -> None:
+    assert list(read_table()) == [case.name for case in cases()]
+
+
+def test_chromium_shows_what_the_table_says(found: dict[str, Row]) -> None:
+    assert {name: row.shows for name, row in found.items()} == {name: row.shows for name, row in read_table().items()}
+
+
+def test_what_we_judge_is_what_the_table_says(found: dict[str, Row]) -> None:
+    assert {name: row.ours for name, row in found.items()} == {name: row.ours for name, row in read_table().items()}
+
+
+def test_whatever_is_not_the_same_has_its_reason() -> None:
+    assert [row.name for row in read_table().values() if row.ours not in ("same", "none") and not row.why] == []
