@@ -48,7 +48,7 @@ class Item:
 
 
 def coded(data: bytes) -> tuple[bytes, bytes, bytes]:
-    """Take a one-picture file that an encoder wrote apart: kind of its item, the decoder's settings, the coded bytes."""
+    """Take apart a file of one picture as encoders write it: the item's kind, the settings, the coded bytes."""
     meta = find(data, b"meta")
     kind, settings = next(
         (item, box(name, body))
@@ -65,6 +65,40 @@ def coded(data: bytes) -> tuple[bytes, bytes, bytes]:
     offset = base + int.from_bytes(iloc[at : at + offset_size], "big")
     length = int.from_bytes(iloc[at + offset_size : at + offset_size + length_size], "big")
     return kind, settings, data[offset : offset + length]
+
+
+def replaced(data: bytes, kind: bytes, body: bytes) -> bytes:
+    """Put a box at a file's end and blank those of its kind, so that no offset moves."""
+    parts = [box(b"free" if each == kind else each, content) for each, content in boxes(data)]
+    return b"".join(parts) + box(kind, body)
+
+
+def with_track_property(data: bytes, extra: bytes) -> bytes:
+    """Say something more of the first track's pictures."""
+    path = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")
+    entry_kind, entry = next(boxes(find(data, *path)))
+    return replaced(data, b"moov", _swapped(find(data, b"moov"), path[1:], box(entry_kind, entry, extra)))
+
+
+def _swapped(data: bytes, path: tuple[bytes, ...], content: bytes) -> bytes:
+    done, parts = False, []
+    for kind, body in boxes(data):
+        if kind == path[0] and not done:
+            head = 4 + _COUNTS.get(kind, 0) if kind in _FULL else 0
+            inner = _swapped(body[head:], path[1:], content) if path[1:] else content
+            parts.append(box(kind, body[:head], inner))
+            done = True
+        else:
+            parts.append(box(kind, body))
+    return b"".join(parts)
+
+
+def with_code_points(coded_bytes: bytes, primaries: int, transfer: int, matrix: int = 6) -> bytes:
+    """Write other colours into the sequence header of an AV1 picture, which Pillow encodes as 1, 13, 6."""
+    bits = f"{int.from_bytes(coded_bytes[:40], 'big'):0320b}"
+    at = bits.index(f"{1:08b}{13:08b}{6:08b}")
+    bits = bits[:at] + f"{primaries:08b}{transfer:08b}{matrix:08b}" + bits[at + 24 :]
+    return int(bits, 2).to_bytes(40, "big") + coded_bytes[40:]
 
 
 def ispe(width: int, height: int) -> bytes:
@@ -159,15 +193,15 @@ def _iloc(items: Sequence[Item], start: int) -> bytes:
 
 
 def _iprp(items: Sequence[Item]) -> bytes:
-    held = [each for item in items for each in item.properties]
-    rows, index = b"", 0
+    held = list(dict.fromkeys(each for item in items for each in item.properties))
+    code, must = ("H", 0x8000) if len(held) > 127 else ("B", 0x80)
+    rows = b""
     for item in items:
-        count = len(item.properties)
         # Essential: what a reader has to understand before it may show the item.
         places = [
-            (index + place + 1) | (0x80 if each[4:8] in (b"irot", b"imir", b"clap", b"av1C", b"hvcC") else 0)
-            for place, each in enumerate(item.properties)
+            (held.index(each) + 1) | (must if each[4:8] in (b"irot", b"imir", b"clap", b"av1C", b"hvcC") else 0)
+            for each in item.properties
         ]
-        rows += struct.pack(">HB", item.number, count) + bytes(places)
-        index += count
-    return box(b"iprp", box(b"ipco", *held), full_box(b"ipma", struct.pack(">I", len(items)), rows))
+        rows += struct.pack(f">HB{len(places)}{code}", item.number, len(places), *places)
+    ipma = full_box(b"ipma", struct.pack(">I", len(items)), rows, flags=must >> 15)
+    return box(b"iprp", box(b"ipco", *held), ipma)

@@ -12,8 +12,6 @@ from clipwarden.vision.structure import Cicp
 _SEQUENCE_HEADER = 1
 # Bytes in which a sequence header has said its colours: 32 operating points of up to 89 bits, and 40 bytes around them.
 _HEADER_BYTES = 400
-# Units (OBUs) that are looked at: a still has a sequence header and a frame, layers and padding a few more.
-_MOST_UNITS = 64
 _SRGB_IDENTITY = (1, 13, 0)
 _HIGHEST_PROFILE = 2
 _SELECT = 2
@@ -33,7 +31,7 @@ class Sequence:
 
 
 def sequence_headers(reader: BoundedReader, start: int, end: int) -> list[Sequence]:
-    """Read the sequence headers among a picture's first units.
+    """Read the sequence headers among a picture's units (OBUs), each of which costs an entry.
 
     Args:
         reader: Of the file.
@@ -49,9 +47,7 @@ def sequence_headers(reader: BoundedReader, start: int, end: int) -> list[Sequen
     Source: AV1 Bitstream & Decoding Process Specification, 5.3 and 5.5.
     """
     found = []
-    for _ in range(_MOST_UNITS):
-        if start >= end:
-            break
+    while start < end:
         (head,) = reader.entry("B", start)
         start += 2 if head & 4 else 1
         size, start = _leb128(reader, start) if head & 2 else (end - start, start)

@@ -24,6 +24,13 @@ from clipwarden.vision.structure import MAX_FRAMES_COUNTED, MAX_PROFILE_BYTES, C
 # libheif opens at most 1,000 items; each has a kind, a place, a list of properties and some of its own, and what is
 # coded begins with two units. A phone's picture of 48 million pixels has 200. Bytes: 64 an entry, and a profile.
 HEIF_BUDGET = Budget(entries=16_384, bytes=64 * 16_384, passes=1)
+# An item whose bytes lie in pieces is put together, and then at most so many units of it are looked at.
+_PIECES_BUDGET = Budget(entries=64, bytes=64 * 512)
+# A grid's tiles stand over by less than one in each direction, so four times what is shown is the most that honest
+# files decode, and as much again for transparency. A nest of grids of 1,400 bytes took 3 s; eight tiles of 48 million
+# pixels each, of which 64 x 48 are shown, as long.
+_MOST_CODED = 8
+_CODED_PIXELS_ANYWAY = 1024 * 1024
 # Where a file says its brands, and at most how many of them are read; encoders write up to ten.
 _BRANDS_AT = 16
 _MOST_BRANDS = 64
@@ -31,6 +38,7 @@ _SEQUENCE_BRAND = b"avis"
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})
 # ISO/IEC 23008-12, annex B; `heim` to `hevs` are layered.
 _HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"})
+_LIBHEIF_BRANDS = frozenset({b"heic", b"heix", b"mif1"})
 _ANY_IMAGE_BRANDS = frozenset({b"mif1", b"mif2", b"mif3", b"msf1", b"miaf"})
 _FORMAT_OF_KIND = {b"av01": "AVIF", b"hvc1": "HEIC", b"hev1": "HEIC"}
 _OWN_BRAND = {"AVIF": b"avif", "HEIC": b"heic"}
@@ -62,7 +70,7 @@ def sniff_heif(reader: BoundedReader) -> str | None:
     Returns:
         The name; None for anything else, such as a video.
     """
-    brands = read_brands(reader)
+    brands = frozenset(read_brands(reader))
     if _AVIF_BRANDS & brands:  # wherever it stands among them, Chromium opens the file as AVIF
         return "AVIF"
     if not (_HEIC_BRANDS | _ANY_IMAGE_BRANDS) & brands:
@@ -77,17 +85,17 @@ def sniff_heif(reader: BoundedReader) -> str | None:
     return "HEIC" if _HEIC_BRANDS & brands and kind not in _OTHER_KINDS else "HEIF"
 
 
-def read_brands(reader: BoundedReader) -> frozenset[bytes]:
+def read_brands(reader: BoundedReader) -> tuple[bytes, ...]:
     """Read the brands that an ISO base media file claims, the major one first; none of any other file."""
     try:
         size, kind, major = reader.field(">I4s4s", 0)
         if kind != b"ftyp":
-            return frozenset()
+            return ()
         count = (min(size or len(reader), len(reader)) - _BRANDS_AT) // 4
         others = reader.table("4s", _BRANDS_AT, max(0, min(count, _MOST_BRANDS)))
-        return frozenset({major, *(brand for (brand,) in others)})
+        return major, *(brand for (brand,) in others)
     except struct.error:
-        return frozenset()
+        return ()
 
 
 def heif_size(reader: BoundedReader) -> tuple[int, int] | None:
@@ -113,17 +121,18 @@ def avif_structure(data: bytes, limits: DecodeLimits) -> Structure:
         struct.error: The boxes are damaged, or cut short.
     """
     file = _read(data, "AVIF")
-    for extents in file.coded():
-        for each in file.headers(extents):
-            check_pixels(each.size, limits)
     shown = file.shown_track() or file.shown_item()
     if shown is None:
         raise struct.error("nothing is shown")  # the decoder would say no more
+    # libavif decodes all of a frame, and only then scales it to the size that the boxes say.
+    sizes = [(each.size, times) for extents, times in file.coded() for each in file.headers(extents)]
+    for size, _ in sizes:
+        check_pixels(size, limits)
+    _check_work(sizes, shown, "AVIF")
     colour = file.colours(shown.properties)
     if colour.cicp is None:
         # libavif looks into the coded picture where no box names code points.
-        first = next(iter(file.headers(shown.extents)), None)
-        colour = replace(colour, cicp=first.cicp if first else None)
+        colour = replace(colour, cicp=file.headers(shown.extents)[0].cicp)
     return Structure(data=file.cleaned(), frames_total=file.frames(), colour=colour, crop=_crop(file.reader, shown))
 
 
@@ -136,12 +145,21 @@ def heic_structure(data: bytes, limits: DecodeLimits) -> Structure:
     if shown is None:
         raise struct.error("nothing is shown")
     check_pixels(shown.size, limits)
+    # libheif refuses pictures that are coded larger than their boxes say.
+    coded = ((file.meta.size_of(file.reader, item), times) for item, times in file.meta.coded_items().items())
+    _check_work([(size, times) for size, times in coded if size], shown, "HEIC")
     return Structure(
         data=file.cleaned(),
         frames_total=file.frames(),
         orientation=1,  # libheif turns, and EXIF's orientation does not count (ISO/IEC 23008-12, A.2.2)
         colour=file.colours(shown.properties),
     )
+
+
+def _check_work(sizes: Several[tuple[tuple[int, int], int]], shown: _Shown, name: str) -> None:
+    pixels = sum(width * height * times for (width, height), times in sizes)
+    if pixels > _MOST_CODED * shown.size[0] * shown.size[1] + _CODED_PIXELS_ANYWAY:
+        raise ImageError(f"The {name} has far more pixels decoded than it shows.", reason=Reason.IMAGE_CORRUPT)
 
 
 def _read(data: bytes, name: str) -> "_File":
@@ -169,7 +187,7 @@ class _File:
     data: bytes
     name: str
     reader: BoundedReader
-    brands: frozenset[bytes]
+    brands: tuple[bytes, ...]
     meta: Meta
     tracks: list[Track]
 
@@ -190,24 +208,27 @@ class _File:
                 return _Shown(size=track.size, properties=track.properties, extents=extents)
         return None
 
-    def coded(self) -> list[list[Extent]]:
-        """List where all that is coded in AV1 lies: tiles, alpha, gain maps and first frames."""
-        items = [places for item, places in self.meta.locations.items() if self.meta.kinds.get(item) == b"av01"]
-        return items + [[track.first_sample] for track in self.tracks if track.first_sample]
+    def coded(self) -> list[tuple[list[Extent], int]]:
+        """List where what is decoded lies, and how often that is: tiles, transparency, a track's first frame."""
+        coded = self.meta.coded_items().items()
+        places, kinds = self.meta.locations, self.meta.kinds
+        items = [(places.get(item, []), times) for item, times in coded if kinds.get(item) == b"av01"]
+        return items + [([track.first_sample], 1) for track in self.tracks if track.first_sample]
 
     def headers(self, extents: Several[Extent]) -> list[Sequence]:
-        reader, offset, length = self.reader, 0, 0
-        if len(extents) == 1:
-            offset, length = extents[0]
-        else:
-            joined = _joined(self.data, extents)
-            reader, length = BoundedReader(joined, HEIF_BUDGET), len(joined)
+        """Read the sequence headers at a place, of which there is one at least."""
         try:
-            return sequence_headers(reader, offset, min(offset + length, len(reader)))
+            if len(extents) == 1:
+                start, length = extents[0]
+                found = sequence_headers(self.reader, start, min(start + length, len(self.reader)))
+            else:
+                joined = b"".join(self.reader.body(*extent) for extent in extents)
+                found = sequence_headers(BoundedReader(joined, _PIECES_BUDGET), 0, len(joined))
         except BudgetSpentError as exc:
             raise ImageError(f"The {self.name} has too many boxes.", reason=Reason.IMAGE_CORRUPT) from exc
-        except struct.error:
-            return []  # the decoder will refuse it
+        if not found:
+            raise struct.error("no sequence header")
+        return found
 
     def colours(self, properties: Several[Box]) -> ColourTags:
         """Read colour properties: a profile and code points may stand side by side, the first of each counts."""
@@ -230,16 +251,23 @@ class _File:
 
         Pillow refuses an AVIF for its EXIF, which no browser looks at; pillow-heif copies all metadata of all images.
         """
-        hidden = [each for each in self.meta.references if each.kind == b"cdsc"]
-        brands = _AVIF_BRANDS if self.name == "AVIF" else _HEIC_BRANDS
-        if not hidden and brands & self.brands:
+        hidden = [each.position for each in self.meta.references if each.kind == b"cdsc"]
+        brand_at = self._missing_brand()
+        if not hidden and brand_at is None:
             return self.data
         copy = bytearray(self.data)
-        for each in hidden:
-            copy[each.position : each.position + 4] = b"skip"
-        if not brands & self.brands:
-            copy[8:12] = _OWN_BRAND[self.name]
+        for position in hidden:
+            copy[position : position + 4] = b"skip"
+        if brand_at is not None:
+            copy[brand_at : brand_at + 4] = _OWN_BRAND[self.name]
         return bytes(copy)
+
+    def _missing_brand(self) -> int | None:
+        """Say where to write the brand that the decoder asks for: libheif looks at the compatible ones alone."""
+        if self.name == "AVIF":
+            return None if _AVIF_BRANDS.intersection(self.brands) else 8
+        others = self.brands[1:]
+        return _BRANDS_AT if others and not _LIBHEIF_BRANDS.intersection(others) else None
 
 
 def _colour_kind(reader: BoundedReader, box: Box) -> bytes | None:
@@ -250,26 +278,15 @@ def _colour_kind(reader: BoundedReader, box: Box) -> bytes | None:
 
 
 def _shown_item(reader: BoundedReader, meta: Meta) -> _Shown | None:
+    size = meta.size_of(reader, meta.primary)
+    if size is None:
+        return None
     tile = meta.first_tile(meta.primary) if meta.kinds.get(meta.primary or 0) == b"grid" else None
     # A grid takes the colours from its first tile that it does not name itself.
     inherited = [box for box in meta.properties.get(tile or 0, []) if box.kind == b"colr"]
     properties = meta.properties.get(meta.primary or 0, []) + inherited
     coded = meta.primary if tile is None else tile
-    for box in meta.properties.get(meta.primary or 0, []):
-        if box.kind == b"ispe":
-            width, height = reader.field(">II", box.start + 4)
-            return _Shown(size=(width, height), properties=properties, extents=meta.locations.get(coded or 0, []))
-    return None
-
-
-def _joined(data: bytes, extents: Several[Extent]) -> bytes:
-    """Put an item's bytes together; at most as many as the file has, since extents may overlap."""
-    parts, left = [], len(data)
-    for offset, length in extents:
-        part = data[offset : offset + min(length, left)]
-        parts.append(part)
-        left -= len(part)
-    return b"".join(parts)
+    return _Shown(size=size, properties=properties, extents=meta.locations.get(coded or 0, []))
 
 
 def _crop(reader: BoundedReader, shown: _Shown) -> tuple[int, int] | None:

@@ -4,6 +4,7 @@ AVIF and HEIC are such files. Where a box may stand once, the first counts: liba
 """
 
 import struct
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -73,6 +74,40 @@ class Meta:
     def first_tile(self, item: int | None) -> int | None:
         """Return the first item that a derived one is made of."""
         return next((each.to[0] for each in self.references if each[:2] == (b"dimg", item) and each.to), None)
+
+    def size_of(self, reader: BoundedReader, item: int | None) -> tuple[int, int] | None:
+        """Return an item's (width, height) in pixels; None where the file does not say."""
+        box = next((each for each in self.properties.get(item or 0, []) if each.kind == b"ispe"), None)
+        if box is None:
+            return None
+        width, height = reader.field(">II", box.start + 4)
+        return width, height
+
+    def coded_items(self) -> Counter[int]:
+        """Count how often each item is decoded to show the primary one, its transparency and their likes included.
+
+        Raises:
+            struct.error: Derivation goes on and on.
+        """
+        made_of: dict[int, list[int]] = {}
+        for each in self.references:
+            if each.kind == b"dimg":
+                made_of.setdefault(each.item, []).extend(each.to)
+        shown = {self.primary, *made_of.get(self.primary or 0, ())}
+        beside = [each.item for each in self.references if each.kind == b"auxl" and not shown.isdisjoint(each.to)]
+        level, coded = Counter({self.primary or 0: 1, **dict.fromkeys(beside, 1)}), Counter[int]()
+        for _ in range(_MOST_DERIVATIONS):
+            inside = Counter[int]()
+            for item, times in level.items():
+                if self.kinds.get(item) not in _DERIVED:
+                    coded[item] += times
+                else:
+                    for part in made_of.get(item, ()):
+                        inside[part] += times
+            level = inside
+        if level:
+            raise struct.error("derived from derived items without end")
+        return coded
 
 
 def read_boxes(reader: BoundedReader, start: int, end: int) -> Iterator[Box]:

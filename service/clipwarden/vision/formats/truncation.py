@@ -6,8 +6,8 @@ from collections.abc import Callable
 from clipwarden.vision.formats.ifd import MAX_TILES, data_ends_at
 from clipwarden.vision.formats.reader import HEADER_BUDGET, BoundedReader, Budget, BudgetSpentError
 
-# By format, what looking for the end may cost. An AVIF or a HEIC has a handful of boxes at the top, whose size stands in
-# up to 12 bytes; a TIFF a directory and four tables of up to 8 bytes a value; the others a field or one pass.
+# By format, what looking for the end may cost. An AVIF or a HEIC has a handful of boxes at the top, whose size stands
+# in up to 12 bytes; a TIFF a directory and four tables of up to 8 bytes a value; the others a field or one pass.
 TRUNCATION_BUDGETS = {
     "JPEG": Budget(passes=1),
     "PNG": Budget(passes=1),
