@@ -207,7 +207,7 @@ def _kinds(reader: BoundedReader, box: Box | None) -> dict[int, bytes]:
     for each in read_boxes(reader, box.start + (8 if _version(reader, box)[0] else 6), box.end):
         version = _version(reader, each)[0] if each.kind == b"infe" else 0
         if version >= 2:  # noqa: PLR2004  earlier ones name no kind
-            number, kind = reader.field(">H2x4s" if version == 2 else ">I2x4s", each.start + 4)  # noqa: PLR2004
+            number, kind = reader.entry(">H2x4s" if version == 2 else ">I2x4s", each.start + 4)  # noqa: PLR2004
             kinds[number] = kind
     return kinds
 
