@@ -69,7 +69,7 @@ def _open_heic(data: bytes) -> ImageFile.ImageFile:
     # program that uses us.
     from pillow_heif import HeifImageFile  # noqa: PLC0415
 
-    image: ImageFile.ImageFile = HeifImageFile(io.BytesIO(data))
+    image: ImageFile.ImageFile = HeifImageFile(io.BytesIO(data))  # type: ignore[no-untyped-call]
     if not image.info["primary"]:  # it opens another picture of the file where it cannot read the one that is shown
         raise UnidentifiedImageError("no HEIC")
     return image

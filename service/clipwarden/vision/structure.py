@@ -60,6 +60,21 @@ MAX_PROFILE_BYTES = 10 * 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Canvas:
+    """Where a decoded picture is drawn: it may be smaller than what is shown, see-through elsewhere, or larger.
+
+    Attributes:
+        size: (width, height) of what is shown, in pixels.
+        left: Of the picture, in pixels.
+        top: Likewise.
+    """
+
+    size: tuple[int, int]
+    left: int
+    top: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Structure:
     """What a file shows, by its structure.
 
@@ -70,9 +85,9 @@ class Structure:
         orientation: EXIF orientation, 1 to 8, where browsers honour it; 1 leaves the picture as it is stored.
             None: as the decoder finds it.
         colour: What it says of its colours.
+        canvas: Where the decoded picture is drawn; None where it is all that is shown.
         share_shown: Share of the picture's rows that are there, in (0, 1]; below 1 the file is cut short, and `data` is
             what a decoder makes whole.
-        crop: (width, height) of the part at the top left, before any turn, that is shown; None for all of it.
     """
 
     data: bytes
@@ -80,5 +95,5 @@ class Structure:
     first_frame: int = 0
     orientation: int | None = None
     colour: ColourTags = NO_TAGS
+    canvas: Canvas | None = None
     share_shown: float = 1.0
-    crop: tuple[int, int] | None = None

@@ -79,9 +79,9 @@ def test_heic_is_decoded_whatever_its_brands(brands: tuple[bytes, ...]) -> None:
 
 @needs_heif
 def test_size_is_known_by_the_header() -> None:
-    header = read_header(heic())
+    header = read_header(heic(), preprocessing=MODEL)
     assert (header.format, header.width, header.height) == ("HEIC", *SIZE)
-    assert reason_for(heic(), DecodeLimits(max_pixels=96 * 64 - 1)) is Reason.IMAGE_TOO_MANY_PIXELS
+    assert reason_for(heic(), DecodeLimits(max_decode_bytes=header.held_bytes - 1)) is Reason.IMAGE_TOO_MANY_PIXELS
 
 
 @needs_heif

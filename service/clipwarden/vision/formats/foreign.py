@@ -1,6 +1,6 @@
 """Bytes of no format that is judged in, what they are called out, so that whoever sent them knows what to do."""
 
-from clipwarden.vision.formats.heif import read_brands, sniff_heif
+from clipwarden.vision.formats.heifheader import read_brands, sniff_heif
 from clipwarden.vision.formats.reader import HEADER_BUDGET, BoundedReader
 
 _VIDEO = "a video (MP4, QuickTime or their kin)"

@@ -1,4 +1,4 @@
-"""Bytes of an AVIF or a HEIC in; which of the two it is, its size, and what it shows out.
+"""Bytes of an AVIF or a HEIC in, what it shows out.
 
 Where readers differ, Chromium decides for AVIF. HEIC is shown by Apple's programs and by libheif, which apply all of a
 picture's turns and crops by themselves.
@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from clipwarden.errors import ImageError, Reason
 from clipwarden.vision.formats.av1 import Sequence, sequence_headers
+from clipwarden.vision.formats.heifheader import AVIF_BRANDS, BRANDS_AT, read_brands
 from clipwarden.vision.formats.isobmff import (
     Box,
     Extent,
@@ -18,8 +19,8 @@ from clipwarden.vision.formats.isobmff import (
 )
 from clipwarden.vision.formats.reader import BoundedReader, Budget, BudgetSpentError
 from clipwarden.vision.formats.tracks import Track, read_tracks
-from clipwarden.vision.limits import DecodeLimits, check_pixels
-from clipwarden.vision.structure import MAX_FRAMES_COUNTED, MAX_PROFILE_BYTES, Cicp, ColourTags, Structure
+from clipwarden.vision.limits import DecodeLimits
+from clipwarden.vision.structure import MAX_FRAMES_COUNTED, MAX_PROFILE_BYTES, Canvas, Cicp, ColourTags, Structure
 
 # libheif opens at most 1,000 items; each has a kind, a place, a list of properties and some of its own, and what is
 # coded begins with two units. A phone's picture of 48 million pixels has 200. Bytes: 64 an entry, and a profile.
@@ -30,20 +31,14 @@ _PIECES_BUDGET = Budget(entries=64, bytes=64 * 512)
 # files decode, and as much again for transparency. A nest of grids of 1,400 bytes took 3 s; eight tiles of 48 million
 # pixels each, of which 64 x 48 are shown, as long.
 _MOST_CODED = 8
+# And one of them at once: memory is counted by what is shown.
+_LARGEST_CODED = 2
 _CODED_PIXELS_ANYWAY = 1024 * 1024
-# Where a file says its brands, and at most how many of them are read; encoders write up to ten.
-_BRANDS_AT = 16
-_MOST_BRANDS = 64
+
+# What the decoders ask for.
 _SEQUENCE_BRAND = b"avis"
-_AVIF_BRANDS = frozenset({b"avif", b"avis"})
-# ISO/IEC 23008-12, annex B; `heim` to `hevs` are layered.
-_HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"})
 _LIBHEIF_BRANDS = frozenset({b"heic", b"heix", b"mif1"})
-_ANY_IMAGE_BRANDS = frozenset({b"mif1", b"mif2", b"mif3", b"msf1", b"miaf"})
-_FORMAT_OF_KIND = {b"av01": "AVIF", b"hvc1": "HEIC", b"hev1": "HEIC"}
 _OWN_BRAND = {"AVIF": b"avif", "HEIC": b"heic"}
-# Kinds of pictures that HEIF may hold and nobody here opens.
-_OTHER_KINDS = frozenset({b"jpeg", b"avc1", b"vvc1", b"evc1", b"j2k1", b"unci", b"lhv1", b"mski", b"av02"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,63 +56,17 @@ class _Shown:
     extents: list[Extent]
 
 
-def sniff_heif(reader: BoundedReader) -> str | None:
-    """Name an ISO base media file as AVIF, HEIC, or `HEIF` when it holds pictures of another kind.
-
-    Args:
-        reader: Of the file, or of its first bytes.
-
-    Returns:
-        The name; None for anything else, such as a video.
-    """
-    brands = frozenset(read_brands(reader))
-    if _AVIF_BRANDS & brands:  # wherever it stands among them, Chromium opens the file as AVIF
-        return "AVIF"
-    if not (_HEIC_BRANDS | _ANY_IMAGE_BRANDS) & brands:
-        return None
-    try:
-        meta = read_meta(reader, locate=False)
-    except struct.error:  # cut short, or damaged
-        meta = None
-    kind = meta.shown_kind() if meta else None
-    if kind in _FORMAT_OF_KIND:
-        return _FORMAT_OF_KIND[kind]
-    return "HEIC" if _HEIC_BRANDS & brands and kind not in _OTHER_KINDS else "HEIF"
-
-
-def read_brands(reader: BoundedReader) -> tuple[bytes, ...]:
-    """Read the brands that an ISO base media file claims, the major one first; none of any other file."""
-    try:
-        size, kind, major = reader.field(">I4s4s", 0)
-        if kind != b"ftyp":
-            return ()
-        count = (min(size or len(reader), len(reader)) - _BRANDS_AT) // 4
-        others = reader.table("4s", _BRANDS_AT, max(0, min(count, _MOST_BRANDS)))
-        return major, *(brand for (brand,) in others)
-    except struct.error:
-        return ()
-
-
-def heif_size(reader: BoundedReader) -> tuple[int, int] | None:
-    """Read width and height as stored: of the primary item or of the tracks, whichever has more pixels."""
-    meta = read_meta(reader, locate=False)
-    item = _shown_item(reader, meta) if meta else None
-    sizes = [*([item.size] if item else []), *(track.size for track in read_tracks(reader))]
-    return max(sizes, key=lambda size: size[0] * size[1], default=None)
-
-
-def avif_structure(data: bytes, limits: DecodeLimits) -> Structure:
+def avif_structure(data: bytes, _limits: DecodeLimits) -> Structure:
     """Say what an AVIF shows.
 
     Args:
         data: The file; untrusted.
-        limits: What to refuse.
 
     Returns:
         The structure; turns are left to the decoder, which is Chromium's.
 
     Raises:
-        ImageError: IMAGE_CORRUPT, or IMAGE_TOO_MANY_PIXELS by what is coded, whatever the boxes say.
+        ImageError: IMAGE_CORRUPT; it has too many boxes, or far more is coded than they say.
         struct.error: The boxes are damaged, or cut short.
     """
     file = _read(data, "AVIF")
@@ -126,17 +75,15 @@ def avif_structure(data: bytes, limits: DecodeLimits) -> Structure:
         raise struct.error("nothing is shown")  # the decoder would say no more
     # libavif decodes all of a frame, and only then scales it to the size that the boxes say.
     sizes = [(each.size, times) for extents, times in file.coded() for each in file.headers(extents)]
-    for size, _ in sizes:
-        check_pixels(size, limits)
     _check_work(sizes, shown, "AVIF")
     colour = file.colours(shown.properties)
     if colour.cicp is None:
         # libavif looks into the coded picture where no box names code points.
         colour = replace(colour, cicp=file.headers(shown.extents)[0].cicp)
-    return Structure(data=file.cleaned(), frames_total=file.frames(), colour=colour, crop=_crop(file.reader, shown))
+    return Structure(data=file.cleaned(), frames_total=file.frames(), colour=colour, canvas=_canvas(file.reader, shown))
 
 
-def heic_structure(data: bytes, limits: DecodeLimits) -> Structure:
+def heic_structure(data: bytes, _limits: DecodeLimits) -> Structure:
     """Say what a HEIC shows; arguments and errors as of `avif_structure`."""
     file = _read(data, "HEIC")
     shown = file.shown_item()
@@ -144,7 +91,6 @@ def heic_structure(data: bytes, limits: DecodeLimits) -> Structure:
         raise ImageError("The HEIC is a sequence without a still picture.", reason=Reason.IMAGE_FORMAT_UNSUPPORTED)
     if shown is None:
         raise struct.error("nothing is shown")
-    check_pixels(shown.size, limits)
     # libheif refuses pictures that are coded larger than their boxes say.
     coded = ((file.meta.size_of(file.reader, item), times) for item, times in file.meta.coded_items().items())
     _check_work([(size, times) for size, times in coded if size], shown, "HEIC")
@@ -157,8 +103,10 @@ def heic_structure(data: bytes, limits: DecodeLimits) -> Structure:
 
 
 def _check_work(sizes: Several[tuple[tuple[int, int], int]], shown: _Shown, name: str) -> None:
-    pixels = sum(width * height * times for (width, height), times in sizes)
-    if pixels > _MOST_CODED * shown.size[0] * shown.size[1] + _CODED_PIXELS_ANYWAY:
+    pixels = shown.size[0] * shown.size[1]
+    areas = [(width * height, times) for (width, height), times in sizes]
+    largest, together = max((area for area, _ in areas), default=0), sum(area * times for area, times in areas)
+    if max(largest - _LARGEST_CODED * pixels, together - _MOST_CODED * pixels) > _CODED_PIXELS_ANYWAY:
         raise ImageError(f"The {name} has far more pixels decoded than it shows.", reason=Reason.IMAGE_CORRUPT)
 
 
@@ -265,9 +213,9 @@ class _File:
     def _missing_brand(self) -> int | None:
         """Say where to write the brand that the decoder asks for: libheif looks at the compatible ones alone."""
         if self.name == "AVIF":
-            return None if _AVIF_BRANDS.intersection(self.brands) else 8
+            return None if AVIF_BRANDS.intersection(self.brands) else 8
         others = self.brands[1:]
-        return _BRANDS_AT if others and not _LIBHEIF_BRANDS.intersection(others) else None
+        return BRANDS_AT if others and not _LIBHEIF_BRANDS.intersection(others) else None
 
 
 def _colour_kind(reader: BoundedReader, box: Box) -> bytes | None:
@@ -289,8 +237,8 @@ def _shown_item(reader: BoundedReader, meta: Meta) -> _Shown | None:
     return _Shown(size=size, properties=properties, extents=meta.locations.get(coded or 0, []))
 
 
-def _crop(reader: BoundedReader, shown: _Shown) -> tuple[int, int] | None:
-    """Return width and height of what Chromium shows by the first clean aperture: only one at the top left counts."""
+def _canvas(reader: BoundedReader, shown: _Shown) -> Canvas | None:
+    """Return what Chromium shows by the first clean aperture: only one at the top left counts."""
     box = next((each for each in shown.properties if each.kind == b"clap"), None)
     if box is None:
         return None
@@ -302,4 +250,4 @@ def _crop(reader: BoundedReader, shown: _Shown) -> tuple[int, int] | None:
     # The box gives the distance of the two centres; at the top left that is half of what is cut off.
     at_left = 2 * right == (size[0] - shown.size[0]) * right_by
     at_top = 2 * down == (size[1] - shown.size[1]) * down_by
-    return size if fits and at_left and at_top else None
+    return Canvas(size=size, left=0, top=0) if fits and at_left and at_top else None

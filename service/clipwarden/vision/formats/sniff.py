@@ -7,7 +7,7 @@ decoder proper, which checks again, then has the last word.
 import struct
 from collections.abc import Callable
 
-from clipwarden.vision.formats.heif import heif_size, sniff_heif
+from clipwarden.vision.formats.heifheader import heif_size, sniff_heif
 from clipwarden.vision.formats.ifd import first_page_size
 from clipwarden.vision.formats.jpeg import frame_size
 from clipwarden.vision.formats.reader import HEADER_BUDGET, BoundedReader

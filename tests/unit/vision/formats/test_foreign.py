@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from clipwarden.errors import ImageError, Reason
+from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision.decode import read_header
 from clipwarden.vision.formats.foreign import name_foreign
 from clipwarden.vision.formats.sniff import sniff_format
@@ -56,6 +57,6 @@ def test_what_is_not_judged_is_named(data: bytes, name: str | None) -> None:
     assert name_foreign(data) == name
     if data:
         with pytest.raises(ImageError, match="not an image of a supported format") as caught:
-            read_header(data)
+            read_header(data, preprocessing=Preprocessing(side=64))
         assert caught.value.reason is Reason.IMAGE_FORMAT_UNSUPPORTED
         assert name is None or f"The file is {name}, not an image" in str(caught.value)
