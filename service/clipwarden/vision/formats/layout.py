@@ -21,8 +21,8 @@ _PNG_CHUNK_OVERHEAD = 12  # length, type and checksum
 _WEBP_ALPHA_FLAG = 0x10  # of VP8X
 _WEBP_LOSSLESS_ALPHA_BIT = 1 << 28
 _BMP_BITS_WITH_ALPHA = 32
-# Measured with colour at full size, without and with transparency: 5.8 and 9.1 bytes a pixel, of 10 bits up to 17.2.
-_HEIC_BYTES, _HEIC_ALPHA_BYTES, _HEIC_DEEP_BYTES = 6.5, 10.0, 18.0
+# By whether it has transparency and more than 8 bits; measured with colour at full size: 5.8, 9.1, 12.5 and 17.2 bytes.
+_HEIC_BYTES = {(False, False): 6.5, (True, False): 10.0, (False, True): 13.5, (True, True): 18.0}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,7 +86,7 @@ _LAYOUTS = {
     # libheif the same, beside a copy in RGB of 16 bits of what is deeper than 8; it turns by itself, and lets go of all
     # but what it handed over.
     "HEIC": PixelLayout(
-        size=(0, 0), mode="RGBA", see_through=True, coding_bytes=_HEIC_DEEP_BYTES, kept_bytes=4.0, turns=False
+        size=(0, 0), mode="RGBA", see_through=True, coding_bytes=_HEIC_BYTES[True, True], kept_bytes=4.0, turns=False
     ),
     "TIFF": PixelLayout(size=(0, 0), mode="F", coding_bytes=8.0, turns=False, copies=2),
 }
@@ -144,13 +144,8 @@ def _avif(reader: BoundedReader, layout: PixelLayout) -> PixelLayout:
 
 def _heic(reader: BoundedReader, layout: PixelLayout) -> PixelLayout:
     see_through, deep = is_see_through(reader), heic_bits(reader) != 8  # noqa: PLR2004  bits in a byte
-    plain = _HEIC_ALPHA_BYTES if see_through else _HEIC_BYTES
-    return replace(
-        layout,
-        mode="RGBA" if see_through else "RGB",
-        see_through=see_through,
-        coding_bytes=_HEIC_DEEP_BYTES if deep else plain,
-    )
+    mode = "RGBA" if see_through else "RGB"
+    return replace(layout, mode=mode, see_through=see_through, coding_bytes=_HEIC_BYTES[see_through, deep])
 
 
 _REFINEMENTS: dict[str, Callable[[BoundedReader, PixelLayout], PixelLayout]] = {
