@@ -21,8 +21,8 @@ _PNG_CHUNK_OVERHEAD = 12  # length, type and checksum
 _WEBP_ALPHA_FLAG = 0x10  # of VP8X
 _WEBP_LOSSLESS_ALPHA_BIT = 1 << 28
 _BMP_BITS_WITH_ALPHA = 32
-# By whether it has transparency and more than 8 bits; measured: 7.9, 9.9, 12.5 and 18.2 bytes. Colour at half size takes
-# no less, since libheif brings it to full size first.
+# By whether it has transparency and more than 8 bits; measured: 7.9, 9.9, 12.5 and 18.2 bytes. Colour at half size
+# takes no less, since libheif brings it to full size first.
 _HEIC_BYTES = {(False, False): 8.5, (True, False): 11.5, (False, True): 15.0, (True, True): 19.0}
 
 
