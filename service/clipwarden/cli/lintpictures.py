@@ -134,7 +134,7 @@ async def _embed_all(model: Model, inputs: Sequence[Input]) -> _Embedded:
     settings = EngineSettings(max_batch=1 if len(inputs) < WORTH_BATCHING else 0).without_queue_limits()
     embedded = _Embedded()
     async with Pipeline(model, settings) as pipeline:
-        one = partial(_embed_one, pipeline, settings.limits.max_bytes)
+        one = partial(_embed_one, pipeline, settings.limits.max_image_bytes)
         with progress_bar("Embedding pictures") as advance:
             async with aclosing(in_order(inputs, one, width=AT_ONCE)) as results:
                 number = 0

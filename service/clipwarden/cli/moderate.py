@@ -13,7 +13,7 @@ import typer
 
 from clipwarden.cli.exits import EXIT_CODES_HELP, Exit
 from clipwarden.cli.inputs import Input, find_inputs
-from clipwarden.cli.options import TIMEOUT_SECONDS, JudgeOptions
+from clipwarden.cli.options import TIMEOUT_SECONDS, JudgeOptions, MaxDecodeBytes, MaxImageBytes, read_limits
 from clipwarden.engine.settings import AT_ONCE
 from clipwarden.errors import ConfigError
 from clipwarden.serving.values import address
@@ -73,6 +73,8 @@ def moderate(
         float, typer.Option(metavar="SECONDS", help="Longest wait for one image, with --server.")
     ] = TIMEOUT_SECONDS,
     tls_ca: TlsCa = None,
+    max_image_bytes: MaxImageBytes = None,
+    max_decode_bytes: MaxDecodeBytes = None,
 ) -> Exit:
     """Judge images: files, folders, or `-` for one image on standard input.
 
@@ -97,11 +99,14 @@ def moderate(
         policy=policy,
         model=model,
         context=context,
+        limits=read_limits(max_image_bytes, max_decode_bytes),
         concurrency=concurrency,
         timeout_seconds=timeout,
         return_embeddings=embeddings,
         root_certificates=tls_ca,
     )
+    if server is not None and (max_image_bytes or max_decode_bytes):
+        raise ConfigError("--max-image-bytes and --max-decode-bytes are a server's own settings; not with --server.")
     _check(options)
     found = find_inputs(files, recursive=recursive)
     code = _report(found.inputs, options, as_json=as_json, explain=explain)

@@ -242,7 +242,7 @@ class AsyncModerator:
         return await pipeline.judge(image, snapshot.select(policy, context))
 
     async def _read(self, image: ImageSource) -> bytes:
-        return await asyncio.to_thread(read_source, image, limit=self._options.settings.limits.max_bytes)
+        return await asyncio.to_thread(read_source, image, limit=self._options.settings.limits.max_image_bytes)
 
     async def _open(self) -> tuple[Snapshot, Pipeline]:
         """Load and start what this process and loop have not yet; callers that come meanwhile wait for the same."""

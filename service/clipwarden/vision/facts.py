@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from clipwarden.vision.formats.layout import PixelLayout
 from clipwarden.vision.views import ViewName
 
 
@@ -14,13 +15,18 @@ class ImageHeader:
 
     Attributes:
         format: One of `sniff.FORMATS`.
-        width: As stored, in pixels; None when not at a fixed place in the file (AVIF, damaged headers).
+        width: As stored, in pixels; None when the header is damaged.
         height: As stored, in pixels; None likewise.
+        held_bytes: Most bytes that decoding it holds at once, file included, as far as the header tells: an opened
+            image may turn out to hold more (`limits.HoldsMoreError`).
+        layout: What that rests on.
     """
 
     format: str
     width: int | None
     height: int | None
+    held_bytes: int
+    layout: PixelLayout
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,8 +97,10 @@ class DecodedImage:
         facts: About the caller's image.
         pixels: uint8 [V,S,S,3]; V is at least 1.
         views: V names and, sharing memory, their pixels.
+        held_bytes: Most bytes that decoding it was counted to hold at once, by `memory.held_bytes`.
     """
 
     facts: ImageFacts
     pixels: NDArray[np.uint8]
     views: tuple[View, ...]
+    held_bytes: int

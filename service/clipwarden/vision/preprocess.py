@@ -18,7 +18,7 @@ Box = tuple[float, float, float, float]
 # Resizing before cropping needs memory in proportion to the aspect ratio: a strip of 1 x 10,000 pixels would become
 # 224 x 2,240,000. Beyond this ratio only the centre is resized. That differs from the whole by a few levels where a
 # filter overshoots, since Pillow orders its two passes by their cost and clips between them.
-_MAX_ASPECT = 16
+MAX_ASPECT = 16
 
 
 def fit_to_side(
@@ -93,7 +93,7 @@ def _crop(image: Image.Image, box: Box, target: tuple[int, int], preprocessing: 
     side, resample = preprocessing.side, _FILTERS[preprocessing.resample]
     width, height = target
     left, top = (_crop_offset(surplus, preprocessing) for surplus in (width - side, height - side))
-    if max(width, height) <= _MAX_ASPECT * side:
+    if max(width, height) <= MAX_ASPECT * side:
         return image.resize((width, height), resample, box=box).crop((left, top, left + side, top + side))
     across, down = (box[2] - box[0]) / width, (box[3] - box[1]) / height
     x, y = box[0] + left * across, box[1] + top * down

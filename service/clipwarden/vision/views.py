@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from clipwarden.vision.colour.conversion import AS_STORED, Conversion, Convert
+from clipwarden.vision.structure import Canvas
 
 ViewName = Literal["full", "on_white", "on_black"]
 
@@ -43,19 +44,46 @@ def to_views(image: Image.Image, conversion: Conversion = AS_STORED) -> Iterator
     Yields:
         Views: `full`, or `on_white` and `on_black` when any pixel is not opaque.
     """
-    if conversion.convert is not None and (image.has_transparency_data or not conversion.after_reduction):
-        # Browsers lay displayed colours over the page, so these come first.
-        image, conversion = conversion.convert(image), AS_STORED
+    convert = conversion.convert
+    if convert is not None and image.mode == "P":
+        # Cheap: its few colours are converted, not its pixels.
+        image, convert = convert(image), None
     if not image.has_transparency_data:
-        yield RgbView("full", to_rgb(image), conversion.convert)
+        yield _opaque(image, convert, conversion)
         return
     see_through = _to_rgba(image)
-    alpha = see_through.getchannel("A")
-    if alpha.getextrema()[0] == _OPAQUE:
-        yield RgbView("full", see_through.convert("RGB"))
+    if see_through.getchannel("A").getextrema()[0] == _OPAQUE:
+        yield _opaque(see_through.convert("RGB"), convert, conversion)
         return
+    if convert is not None:
+        # Browsers lay displayed colours over the page, so these come first.
+        see_through = convert(see_through)
+    alpha = see_through.getchannel("A")
     yield RgbView("on_white", _flatten(see_through, alpha, "white"))
     yield RgbView("on_black", _flatten(see_through, alpha, "black"))
+
+
+def _opaque(image: Image.Image, convert: Convert | None, conversion: Conversion) -> RgbView:
+    if convert is None or conversion.after_reduction:
+        return RgbView("full", to_rgb(image), convert)
+    return RgbView("full", convert(image if image.mode in ("CMYK", "L") else to_rgb(image)))
+
+
+def on_canvas(image: Image.Image, canvas: Canvas) -> Image.Image:
+    """Draw a picture on a see-through canvas, as browsers do with a frame that does not cover it.
+
+    Args:
+        image: Any mode that Pillow decodes, loaded.
+        canvas: Where.
+
+    Returns:
+        Mode RGBA; the image's own where the picture covers the canvas, and is cut off by it.
+    """
+    if (canvas.left, canvas.top) == (0, 0) and canvas.size[0] <= image.width and canvas.size[1] <= image.height:
+        return image.crop((0, 0, *canvas.size))
+    drawn = Image.new("RGBA", canvas.size)
+    drawn.paste(_to_rgba(image) if image.has_transparency_data else to_rgb(image), (canvas.left, canvas.top))
+    return drawn
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

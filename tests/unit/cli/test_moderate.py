@@ -10,6 +10,7 @@ import pytest
 from typer.testing import Result
 
 from clipwarden.cli import inputs
+from clipwarden.cli.exits import Exit
 from clipwarden.engine.settings import EngineSettings
 from clipwarden.v1 import moderation_pb2 as v1
 from kit.cli import Run
@@ -135,9 +136,25 @@ def test_empty_standard_input_is_an_image_that_cannot_be_judged(judge: Judge) ->
 
 def test_an_oversized_file_is_refused_by_its_size(judge: Judge, tmp_path: Path, pictures: Path) -> None:
     large = tmp_path / "large.png"
-    large.write_bytes((pictures / "red.png").read_bytes() + bytes(20 * 2**20))
-    (record,) = records(judge(large, "--json"))
+    large.write_bytes((pictures / "red.png").read_bytes() + bytes(100_000))
+    (record,) = records(judge(large, "--json", "--max-image-bytes", "50 KB"))
     assert record["error"]["reason"] == "IMAGE_TOO_LARGE"
+    assert "error" not in records(judge(large, "--json", "--max-image-bytes", "200KB"))[0]
+
+
+def test_a_picture_that_holds_too_much_is_refused_with_what_would_help(judge: Judge, pictures: Path) -> None:
+    (record,) = records(judge(pictures / "red.png", "--json", "--max-decode-bytes", "1MiB"))
+    assert record["error"]["reason"] == "IMAGE_TOO_MANY_PIXELS"
+    assert "would hold 3 MiB of memory; the limit is 1 MiB" in str(record["error"]["message"])
+    assert "baseline JPEG" in str(record["error"]["message"])
+
+
+def test_limits_are_read_as_servers_read_them(judge: Judge, run: Run, pictures: Path) -> None:
+    result = judge(pictures / "red.png", "--max-decode-bytes", "much")
+    assert result.exit_code == Exit.USAGE
+    assert "--max-decode-bytes is 'much'; it must be a size, such as 20MiB" in result.stderr
+    result = run("moderate", pictures / "red.png", "--server", "localhost:1", "--max-image-bytes", "1MiB")
+    assert "not with --server" in result.stderr
 
 
 def test_a_file_that_cannot_be_read_fails_alone(judge: Judge, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,7 +208,7 @@ def test_explain_shows_every_category_and_what_judged(judge: Judge, pictures: Pa
 def test_images_at_work_here_are_never_refused_for_want_of_room() -> None:
     settings = EngineSettings(max_batch=1).without_queue_limits()
     assert settings.queue_items > 10**9
-    assert settings.queue_bytes > 10**9 * settings.limits.max_bytes
+    assert settings.queue_bytes > 10**9 * settings.limits.max_image_bytes
     assert (settings.max_batch, settings.limits) == (1, EngineSettings().limits)
 
 

@@ -120,7 +120,7 @@ def test_files_are_read_no_further_than_the_limit(toy_folder: Path, policy: Path
             self.taken += size
             return bytes(size)
 
-    endless, settings = Endless(), EngineSettings(limits=DecodeLimits(max_bytes=1000))
+    endless, settings = Endless(), EngineSettings(limits=DecodeLimits(max_image_bytes=1000))
     with (
         Moderator(toy_folder, policy, vector_cache=False, settings=settings) as small,
         pytest.raises(ImageError, match="the limit is 1000"),

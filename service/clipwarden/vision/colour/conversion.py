@@ -1,10 +1,19 @@
 """What a file says of its colours in, how to turn them into the sRGB that a browser shows out."""
 
+import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from PIL import Image
 
+from clipwarden.vision.colour.cache import BoundedCache
+from clipwarden.vision.colour.icc import Profile, read_profile
+from clipwarden.vision.colour.images import ImageConverter
+from clipwarden.vision.colour.inks import without_black
+from clipwarden.vision.colour.luts import LutSpace
+from clipwarden.vision.colour.othertags import ProfileError
+from clipwarden.vision.colour.spaces import HLG, PQ, MatrixSpace, cicp_space, gamma_space, grey_to_rgb
+from clipwarden.vision.colour.tameness import is_srgb, is_tame
 from clipwarden.vision.structure import ColourTags
 
 Convert = Callable[[Image.Image], Image.Image]
@@ -15,8 +24,8 @@ class Conversion:
     """How stored colours become displayed ones.
 
     Attributes:
-        convert: A loaded image of the mode that the decoder gives to one of mode L, LA, RGB or RGBA in sRGB; alpha is
-            left as it is. None leaves colours alone.
+        convert: An image of mode RGB, RGBA, L, P or CMYK to sRGB: RGB, or RGBA or P where it was that; alpha is left as
+            it is. None leaves colours alone.
         after_reduction: Whether reducing first comes to the same, so that a JPEG may be decoded smaller and only the
             reduced picture is converted; never for a curve that a pattern of fine dots could be hidden under.
         uncertain: Whether something was ignored that another viewer might honour.
@@ -30,8 +39,119 @@ class Conversion:
 
 
 AS_STORED = Conversion()
+_UNCERTAIN = Conversion(uncertain=True)
+
+# A build is a few kilobytes for a matrix; for the largest profile 16 MiB of nodes.
+_CACHE = BoundedCache[Conversion | None](entries=64, bytes=64 * 2**20)
+
+_GREY_MODES = ("1", "L", "LA", "La", "I", "F")
 
 
-def conversion_of(tags: ColourTags) -> Conversion:
-    """Choose what a browser would do; `colour` helper fills this in."""
-    return Conversion(uncertain=tags.broken)
+def conversion_of(tags: ColourTags, *, image_format: str, mode: str) -> Conversion:
+    """Choose what a browser would do: cICP, else a profile, else sRGB, else gamma and primaries.
+
+    Args:
+        tags: What the file says.
+        image_format: Such as PNG: formats differ in what profile fits which picture.
+        mode: Pillow's, of the picture as it will be decoded.
+
+    Returns:
+        The conversion; its transforms are built once for all files that say the same. Safe from many threads.
+    """
+    found = AS_STORED if mode == "LAB" else _chosen(tags, image_format, mode)
+    return replace(found, uncertain=True) if tags.broken else found
+
+
+def _chosen(tags: ColourTags, image_format: str, mode: str) -> Conversion:
+    uncertain = False
+    # In boxes of ISO files a profile says more than code points do, and browsers take it first.
+    for carrier in ("icc", "cicp") if image_format in ("AVIF", "HEIC") else ("cicp", "icc"):
+        if getattr(tags, carrier) is None:
+            continue
+        found = _of_cicp(tags, image_format, mode) if carrier == "cicp" else _of_profile(tags, image_format, mode)
+        if found is not None:
+            return replace(found, uncertain=True) if uncertain else found
+        uncertain = True
+    found = AS_STORED if tags.srgb else _of_gamma(tags, mode)
+    return replace(found, uncertain=True) if uncertain else found
+
+
+def _of_cicp(tags: ColourTags, image_format: str, mode: str) -> Conversion | None:
+    cicp = tags.cicp
+    assert cicp is not None  # noqa: S101
+    if image_format == "PNG" and (cicp.matrix != 0 or not cicp.full_range):
+        return None
+    if cicp.transfer in (PQ, HLG):
+        return Conversion(hdr=True)
+    space = cicp_space(cicp)
+    if space is None:
+        return None
+    return _CACHE.get(repr((cicp, _device(mode))), lambda: (_conversion(space, mode), 0))
+
+
+def _of_gamma(tags: ColourTags, mode: str) -> Conversion:
+    space = gamma_space(tags.gamma, tags.chromaticities)
+    if space is None or _device(mode) == b"CMYK":
+        return AS_STORED
+    key = repr((tags.gamma, tags.chromaticities, _device(mode)))
+    return _CACHE.get(key, lambda: (_conversion(space, mode), 0)) or AS_STORED
+
+
+def _of_profile(tags: ColourTags, image_format: str, mode: str) -> Conversion | None:
+    data = tags.icc
+    assert data is not None  # noqa: S101
+    key = repr((hashlib.sha256(data).digest(), _device(mode), image_format))
+    return _CACHE.get(key, lambda: (_built(data, image_format, mode), 8 * len(data)))
+
+
+def _built(data: bytes, image_format: str, mode: str) -> Conversion | None:
+    try:
+        profile = read_profile(data)
+    except ProfileError:
+        return None
+    if not _fits(profile, image_format, mode):
+        # A sound profile that does not fit ends the search; a broken one does not.
+        return _UNCERTAIN
+    if profile.device == b"CMYK" and image_format == "JPEG":
+        # What Chromium does: inks to RGB first, as without a profile, then back to inks that know no black.
+        return Conversion(
+            convert=_rgb_first(ImageConverter(without_black(profile.space), inks=True)),
+            after_reduction=False,
+            uncertain=profile.doubtful,
+        )
+    built = _conversion(profile.space, mode)
+    if profile.cicp is not None and profile.cicp.matrix == 0 and profile.cicp.full_range:
+        if profile.cicp.transfer in (PQ, HLG):
+            built = Conversion(hdr=True)
+        elif (space := cicp_space(profile.cicp)) is not None:
+            built = _conversion(space, mode)
+    return replace(built, uncertain=profile.doubtful)
+
+
+def _fits(profile: Profile, image_format: str, mode: str) -> bool:
+    """Whether Chromium lets such a profile tell the colours of such a picture."""
+    device = _device(mode)
+    if device == b"CMYK" or profile.device == b"CMYK":
+        return device == profile.device and image_format != "PNG"
+    if profile.device == b"GRAY":
+        return device == b"GRAY"
+    return profile.device == b"RGB " or image_format == "PNG"
+
+
+def _device(mode: str) -> bytes:
+    if mode == "CMYK":
+        return b"CMYK"
+    return b"GRAY" if mode in _GREY_MODES or mode.startswith("I;16") else b"RGB "
+
+
+def _conversion(space: MatrixSpace | LutSpace, mode: str) -> Conversion:
+    matrix = space if isinstance(space, MatrixSpace) else None
+    if matrix is not None and _device(mode) == b"GRAY":
+        matrix = grey_to_rgb(matrix)
+    if matrix is not None and is_srgb(matrix):
+        return AS_STORED
+    return Conversion(convert=ImageConverter(space).convert, after_reduction=matrix is not None and is_tame(matrix))
+
+
+def _rgb_first(converter: ImageConverter) -> Convert:
+    return lambda image: converter.convert(image if image.mode == "RGB" else image.convert("RGB"))

@@ -45,6 +45,9 @@ _SHORT, _LONG = 3, 4
 # Those that Pillow takes for offsets; nothing lies at a negative one, so signed types are read like the others.
 _INTEGER_CODES = {_SHORT: "H", _LONG: "I", 6: "B", 8: "H", 9: "I", 13: "I", 16: "Q"}
 _EXIF_PREFIX = b"Exif\0\0"
+_CLASSIC_MARKS = (b"II*\0", b"MM\0*")
+# The first directory and the EXIF directory below it.
+_EXIF_BUDGET = Budget(entries=2 * HEADER_BUDGET.entries, bytes=2 * HEADER_BUDGET.bytes)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -222,23 +225,44 @@ def data_ends_at(reader: BoundedReader) -> int:
 
 
 def exif_orientation(exif: bytes) -> int:
-    """Read the orientation from an EXIF block; costs at most `HEADER_BUDGET`.
+    """Read the orientation from an EXIF block as Chromium 150 does (measured); costs at most two `HEADER_BUDGET`.
 
     Args:
-        exif: As Pillow keeps it in `info["exif"]`, with or without its `Exif` prefix.
+        exif: From its byte order mark on, or with the `Exif` prefix before it.
 
     Returns:
-        1-8; 1, "as stored", when the tag is absent, out of range, or in a damaged directory.
+        1-8: the first valid one, of the first directory or of the EXIF directory where that is pointed to earlier.
+        1, "as stored", without one; entries that the block does not hold whole are passed over.
 
     Source: EXIF 2.32, tag 0x0112.
     """
-    try:
-        directory = _first_directory(BoundedReader(exif.removeprefix(_EXIF_PREFIX), HEADER_BUDGET))
-        directory.require_whole()
-    except struct.error:
-        return 1
-    orientation = directory.integer(Tag.ORIENTATION) or 1
-    return orientation if orientation in range(1, 9) else 1
+    block = exif.removeprefix(_EXIF_PREFIX)
+    reader = BoundedReader(block, _EXIF_BUDGET)
+    found = 0
+    with suppress(struct.error):
+        directory = _first_directory(reader)
+        if block[:4] in _CLASSIC_MARKS:
+            found = next(_orientations(reader, directory), 0)
+    return found or 1
+
+
+def _orientations(reader: BoundedReader, directory: _Directory, *, below: bool = False) -> Iterator[int]:
+    for entry in directory.entries:
+        if entry.length != 1:
+            continue
+        if entry.tag == Tag.ORIENTATION and entry.kind == _SHORT:
+            (value,) = directory.values(reader, entry, 1)
+            if value in range(1, 9):
+                yield value
+        elif entry.tag == Tag.EXIF_DIRECTORY and entry.kind == _LONG and not below:
+            (offset,) = directory.values(reader, entry, 1)
+            try:
+                further = _read_directory(reader, directory.layout, offset)
+            except BudgetSpentError:
+                raise
+            except struct.error:
+                continue
+            yield from _orientations(reader, further, below=True)
 
 
 def _read_layout(reader: BoundedReader) -> _Layout:

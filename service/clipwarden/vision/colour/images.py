@@ -1,0 +1,83 @@
+"""Images in the modes that decoders give in, images in sRGB out."""
+
+from functools import cached_property
+
+import numpy as np
+from PIL import Image, ImageCms
+
+from clipwarden.vision.colour.luts import LutSpace
+from clipwarden.vision.colour.pixels import Converter, build_transform
+from clipwarden.vision.colour.spaces import MatrixSpace
+
+# Rows are taken out, converted and put back so many pixels at a time.
+_STRIPE_PIXELS = 2**18
+
+
+class ImageConverter:
+    """Images of one colour space to sRGB; safe to use from many threads, which convert at once."""
+
+    def __init__(self, space: MatrixSpace | LutSpace, *, inks: bool = False) -> None:
+        """Prepare for images of a space; `inks` as `Converter` has it."""
+        self._space = space
+        self._exact = Converter(space, inks=inks)
+        self._may_transform = isinstance(space, MatrixSpace) and not inks
+
+    @cached_property
+    def _transform(self) -> ImageCms.ImageCmsTransform | None:
+        return (
+            build_transform(self._space, "RGB")
+            if isinstance(self._space, MatrixSpace) and self._may_transform
+            else None
+        )
+
+    @cached_property
+    def _alpha_transform(self) -> ImageCms.ImageCmsTransform | None:
+        return (
+            build_transform(self._space, "RGBA")
+            if isinstance(self._space, MatrixSpace) and self._may_transform
+            else None
+        )
+
+    def convert(self, image: Image.Image) -> Image.Image:
+        """Convert an image; takes 4 bytes a pixel for the result, and a few MiB.
+
+        Args:
+            image: Mode RGB, RGBA, L, P or CMYK, loaded.
+
+        Returns:
+            RGB; RGBA with the same alpha, or P with the same indexes and transparency.
+        """
+        if image.mode == "P":
+            return self._with_palette(image)
+        if image.mode == "L":
+            return self._by_table(image)
+        transform = self._alpha_transform if image.mode == "RGBA" else self._transform
+        if transform is not None and image.mode != "CMYK":
+            converted = ImageCms.applyTransform(image, transform)
+            assert converted is not None  # noqa: S101  None only with inPlace=True
+            return converted
+        return self._by_stripes(image)
+
+    def _with_palette(self, image: Image.Image) -> Image.Image:
+        colours = np.frombuffer(image.convert("P").im.getpalette("RGB", "RGB"), dtype=np.uint8).reshape(-1, 3)
+        converted = image.copy()
+        converted.putpalette(self._exact.convert(colours).tobytes(), "RGB")
+        return converted
+
+    def _by_table(self, image: Image.Image) -> Image.Image:
+        levels = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
+        indexed = image.copy()
+        indexed.putpalette(self._exact.convert(levels).tobytes(), "RGB")
+        return indexed.convert("RGB")
+
+    def _by_stripes(self, image: Image.Image) -> Image.Image:
+        result = Image.new("RGBA" if image.mode == "RGBA" else "RGB", image.size)
+        rows = max(1, _STRIPE_PIXELS // image.width)
+        for top in range(0, image.height, rows):
+            stripe = np.asarray(image.crop((0, top, image.width, min(top + rows, image.height))))
+            pixels = stripe.reshape(-1, stripe.shape[2])
+            alpha = pixels[:, 3:] if image.mode == "RGBA" else pixels[:, :0]
+            colours = self._exact.convert(pixels if image.mode == "CMYK" else pixels[:, :3])
+            both = np.concatenate([colours, alpha], axis=1).reshape(*stripe.shape[:2], -1)
+            result.paste(Image.fromarray(both), (0, top))
+        return result
