@@ -386,8 +386,8 @@ class ImageSource(_message.Message):
 
     DATA_FIELD_NUMBER: _builtins.int
     data: _builtins.bytes
-    """The encoded file: JPEG, PNG, APNG, WebP, GIF, BMP, TIFF or AVIF. 1 byte up to the server's limit
-    (20 MiB unless configured); more is IMAGE_TOO_LARGE.
+    """The encoded file: JPEG, PNG, APNG, WebP, GIF, BMP, TIFF, AVIF, or HEIC where the server has the extra `heif`.
+    1 byte up to the server's limit (20 MiB unless configured); more is IMAGE_TOO_LARGE.
     """
     def __init__(
         self,
@@ -1321,7 +1321,7 @@ class ImageFacts(_message.Message):
     UNSEEN_FIELD_NUMBER: _builtins.int
     SHARE_SHOWN_FIELD_NUMBER: _builtins.int
     format: _builtins.str
-    """As Pillow names it: "JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF" or "AVIF". Empty for stored embeddings."""
+    """"JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF" or "HEIC". Empty for stored embeddings."""
     width: _builtins.int
     """Width in pixels as displayed, after EXIF orientation. 0 for stored embeddings."""
     height: _builtins.int

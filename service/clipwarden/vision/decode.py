@@ -15,15 +15,16 @@ from clipwarden.errors import ImageError, Reason
 from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision.colour.conversion import AS_STORED, Conversion, conversion_of
 from clipwarden.vision.facts import DecodedImage, FileFacts, ImageFacts, ImageHeader, View
+from clipwarden.vision.formats.foreign import name_foreign
 from clipwarden.vision.formats.ifd import exif_orientation
 from clipwarden.vision.formats.layout import PixelLayout, Size, read_layout
 from clipwarden.vision.formats.salvage import salvage
-from clipwarden.vision.formats.sniff import FORMATS, sniff_format, sniff_size
+from clipwarden.vision.formats.sniff import sniff_format, sniff_size
 from clipwarden.vision.formats.structures import read_structure
 from clipwarden.vision.formats.truncation import looks_cut_short
 from clipwarden.vision.limits import DEFAULT_LIMITS, DecodeLimits, HoldsMoreError, check_held
 from clipwarden.vision.memory import decoded_size, held_bytes
-from clipwarden.vision.opening import open_image
+from clipwarden.vision.opening import open_image, readable_formats
 from clipwarden.vision.plan import WHOLE, ViewPlan
 from clipwarden.vision.preprocess import Box, draft_size, fit_to_side
 from clipwarden.vision.quality import degraded_flags
@@ -63,11 +64,8 @@ def read_header(data: bytes, limits: DecodeLimits = DEFAULT_LIMITS, *, preproces
             f"The image has {len(data)} bytes; the limit is {limits.max_image_bytes}.", reason=Reason.IMAGE_TOO_LARGE
         )
     image_format = sniff_format(data)
-    if image_format is None:
-        raise ImageError(
-            f"The bytes are not an image of a supported format ({', '.join(FORMATS)}).",
-            reason=Reason.IMAGE_FORMAT_UNSUPPORTED,
-        )
+    if image_format is None or image_format not in readable_formats():
+        raise ImageError(_unsupported(data, image_format), reason=Reason.IMAGE_FORMAT_UNSUPPORTED)
     size = sniff_size(data, image_format)
     layout = read_layout(data, image_format, size)
     decoded = decoded_size(layout, preprocessing)
@@ -75,6 +73,16 @@ def read_header(data: bytes, limits: DecodeLimits = DEFAULT_LIMITS, *, preproces
     check_held(held, layout.size, image_format, limits)
     width, height = size or (None, None)
     return ImageHeader(format=image_format, width=width, height=height, held_bytes=held, layout=layout)
+
+
+def _unsupported(data: bytes, image_format: str | None) -> str:
+    if image_format == "HEIC":
+        return "The image is HEIC, which needs the extra heif: pip install 'clipwarden[heif]'."
+    supported = f"a supported format ({', '.join(readable_formats())})"
+    name = name_foreign(data)
+    return (
+        f"The file is {name}, not an image of {supported}." if name else f"The bytes are not an image of {supported}."
+    )
 
 
 def decode_image(

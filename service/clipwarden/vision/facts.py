@@ -17,7 +17,7 @@ class ImageHeader:
 
     Attributes:
         format: One of `sniff.FORMATS`.
-        width: As stored, in pixels; None when not at a fixed place in the file (AVIF, damaged headers).
+        width: As stored, in pixels; None when the header is damaged.
         height: As stored, in pixels; None likewise.
         held_bytes: Most bytes that decoding it holds at once, file included, as far as the header tells: an opened
             image may turn out to hold more (`limits.HoldsMoreError`).

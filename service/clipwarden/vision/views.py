@@ -77,8 +77,10 @@ def on_canvas(image: Image.Image, canvas: Canvas) -> Image.Image:
         canvas: Where.
 
     Returns:
-        Mode RGBA.
+        Mode RGBA; the image's own where the picture covers the canvas, and is cut off by it.
     """
+    if (canvas.left, canvas.top) == (0, 0) and canvas.size[0] <= image.width and canvas.size[1] <= image.height:
+        return image.crop((0, 0, *canvas.size))
     drawn = Image.new("RGBA", canvas.size)
     drawn.paste(_to_rgba(image) if image.has_transparency_data else to_rgb(image), (canvas.left, canvas.top))
     return drawn
