@@ -60,7 +60,7 @@ test-browser: $(VENV)/test-browser  ## Hold what is judged against what Chromium
 	@[ -n "$$CHROMIUM" ] || command -v chromium >/dev/null \
 	  || { $(SUDO) apt-get -qq update && $(SUDO) apt-get -qq install --yes --no-install-recommends chromium; } \
 	  || { echo 'No Chromium, and apt-get installs none here: install chromium, or name one in CHROMIUM' >&2; exit 1; }
-	$(BIN)/python -m pytest --browser tests/browser
+	$(BIN)/python -m pytest tests/browser
 
 check: $(VENV)/lint proto-check  ## Format, lint, types, import contracts, proto lint, generated code
 	$(BIN)/ruff format --check .

@@ -17,7 +17,7 @@ from kit.toymodel import build_toy_model, load_toy_model
 TESTS = Path(__file__).parent
 # Folders whose tests need torch and its kin (the extra `test-export`) or an installed wheel. `--fast` leaves them out.
 HEAVY_FOLDERS = frozenset({"export", "parity", "wheel"})
-# Needs Chromium and the extra `test-browser`. Left out unless `--browser` asks for it: `make test-browser` does.
+# Needs Chromium and the extra `test-browser`: left out unless named on the command line, as `make test-browser` does.
 BROWSER_FOLDER = "browser"
 HEAVY_PACKAGES = frozenset(
     {"diffusers", "onnxscript", "open_clip", "resvg_py", "scipy", "sklearn", "torch", "torchvision", "transformers"}
@@ -33,7 +33,6 @@ settings.load_profile("clipwarden")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fast", action="store_true", help="leave out the tests that need torch or a wheel")
-    parser.addoption("--browser", action="store_true", help="take in the tests that need Chromium")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -46,8 +45,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     if collection_path.parent != TESTS:
         return None
     heavy = collection_path.name in HEAVY_FOLDERS and config.getoption("--fast")
-    browser = collection_path.name == BROWSER_FOLDER and not config.getoption("--browser")
-    return True if heavy or browser else None
+    return True if heavy or collection_path.name == BROWSER_FOLDER else None
 
 
 @pytest.fixture(autouse=True)

@@ -1,12 +1,13 @@
 """What Chromium shows of a file and what we judge of it in; how far apart they are, at the model's input side."""
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from tests.browser.kit import Shown
 
 from clipwarden.errors import ImageError, Reason
@@ -16,15 +17,28 @@ from clipwarden.vision.facts import DecodedImage
 from clipwarden.vision.preprocess import fit_to_side
 
 Outcome = Literal[
-    "same", "same, flagged", "refused", "differs, flagged", "differs", "none", "judged", "judged, flagged"
+    "same",
+    "same, flagged",
+    "same rows",
+    "same rows, flagged",
+    "refused",
+    "differs, flagged",
+    "differs",
+    "none",
+    "judged",
+    "judged, flagged",
 ]
-"""What becomes of a file. Where Chromium shows something: the same is judged, with a flag or without; or we refuse; or
-something else is judged, with a flag or without: the way round. Where it shows nothing: nor do we, or we judge.
+"""What becomes of a file. Where Chromium shows something: the same is judged, with a flag or without; or its rows and
+more, where the file ends too early; or we refuse; or something else is judged, with a flag or without: the way round.
+Where it shows nothing: nor do we, or we judge.
 """
 
 # Pictures that are not the same are 20 levels and more apart; two codecs' rounding of one picture is below 2.
 SAME_WITHIN = 4.0
-_BACKGROUNDS = {"full": 255, "on_white": 255, "on_black": 0}
+# Sizes that come from densities, or from pixels rounded up, are a pixel off; at 30 pixels that is 3 %.
+SHAPE_WITHIN = 0.05
+# What we take for opaque has to be so in the browser too, whatever the page's colour.
+_BACKGROUNDS = {"full": (255, 0), "on_white": (255,), "on_black": (0,)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,8 +65,9 @@ def judge(data: bytes, preprocessing: Preprocessing) -> DecodedImage | Reason:
 
 
 def is_flagged(judged: DecodedImage) -> bool:
-    """Whether we say that it is not all there, or not surely in these colours."""
-    return judged.facts.partial or "COLOUR_UNCERTAIN" in judged.facts.degraded
+    """Whether we say that it is not all there, or not surely in these colours; more frames are no flag."""
+    facts = judged.facts
+    return facts.share_shown < 1 or facts.hdr or "COLOUR_UNCERTAIN" in facts.degraded
 
 
 def distance(shown: Shown, judged: DecodedImage, preprocessing: Preprocessing) -> Distance:
@@ -63,19 +78,21 @@ def distance(shown: Shown, judged: DecodedImage, preprocessing: Preprocessing) -
         judged: Under the same preprocessing.
         preprocessing: How both become small.
     """
-    return _worst(
-        _difference(fit_to_side(shown.on(_BACKGROUNDS[view.name]), preprocessing), view.pixels) for view in judged.views
-    )
+    return _worst(_differences(shown, judged, preprocessing))
 
 
 def outcome(shown: Shown, judged: DecodedImage | Reason, preprocessing: Preprocessing) -> Outcome:
     """Name what becomes of a file."""
     if isinstance(judged, Reason):
         return "none" if shown.refused else "refused"
+    if shown.pixels is None and not shown.refused:  # too many to compare, so what is judged is not known to be the same
+        return "differs, flagged" if is_flagged(judged) else "differs"
     if shown.refused:
         return "judged, flagged" if is_flagged(judged) else "judged"
-    if distance(shown, judged, preprocessing).mean < SAME_WITHIN and _all_views(shown, judged):
+    if distance(shown, judged, preprocessing).mean < SAME_WITHIN and _same_shape(shown, judged):
         return "same, flagged" if is_flagged(judged) else "same"
+    if shown.share < 1 and _same_rows(shown, judged, preprocessing):
+        return "same rows, flagged" if is_flagged(judged) else "same rows"
     return "differs, flagged" if is_flagged(judged) else "differs"
 
 
@@ -84,10 +101,27 @@ def shown_distance(first: Shown, second: Shown) -> float:
     return max(float(_difference(np.asarray(first.on(grey)), np.asarray(second.on(grey))).mean()) for grey in (255, 0))
 
 
-def _all_views(shown: Shown, judged: DecodedImage) -> bool:
-    """What is see-through in the browser has to be judged on both backgrounds."""
-    assert shown.pixels is not None
-    return len(judged.views) > 1 or bool((255 - shown.pixels[..., 3].astype(float)).mean() < SAME_WITHIN)
+def _same_shape(shown: Shown, judged: DecodedImage) -> bool:
+    """Squashed pictures of any shape are alike; people see a stretched one stretched."""
+    assert shown.size is not None
+    assert judged.facts.file is not None
+    stretch = (shown.size[0] * judged.facts.file.height) / (shown.size[1] * judged.facts.file.width)
+    return max(stretch, 1 / stretch) < 1 + SHAPE_WITHIN
+
+
+def _same_rows(shown: Shown, judged: DecodedImage, preprocessing: Preprocessing) -> bool:
+    """Of a cut picture we may judge more than is shown: whether what is shown is among it."""
+    mask = Image.fromarray(shown.seen).convert("RGB")
+    rows = fit_to_side(mask, preprocessing) == 255
+    if not rows.any() or judged.facts.file is None or (judged.facts.file.width, judged.facts.file.height) != shown.size:
+        return False
+    return all(float(each[rows].mean()) < SAME_WITHIN for each in _differences(shown, judged, preprocessing))
+
+
+def _differences(shown: Shown, judged: DecodedImage, preprocessing: Preprocessing) -> Iterator[NDArray[np.int16]]:
+    for view in judged.views:
+        for background in _BACKGROUNDS[view.name]:
+            yield _difference(fit_to_side(shown.on(background), preprocessing), view.pixels)
 
 
 def _difference(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.int16]:

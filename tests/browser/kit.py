@@ -68,8 +68,8 @@ class Shown:
     Attributes:
         event: `load` or `error`, as the <img> fired it.
         size: (width, height) as displayed, EXIF turns included; None when nothing is shown.
-        pixels: uint8 [H,W,4], sRGB and alpha, not premultiplied; None without a size, or above `MOST_PIXELS`. Of an
-            animation the first frame. Alpha is 0 where nothing was decoded.
+        pixels: uint8 [H,W,4], sRGB and alpha, not premultiplied; None without a size, or where there are too many. Of
+            an animation the first frame. Alpha is 0 where nothing was decoded.
     """
 
     event: str
@@ -82,9 +82,19 @@ class Shown:
         return self.event != "load" or self.size is None or (self.pixels is not None and not self.pixels[..., 3].any())
 
     @property
+    def seen(self) -> NDArray[np.bool_]:
+        """Which pixels a file holds: bool [H,W]. A cut one lacks rows, or columns where EXIF turns it."""
+        assert self.pixels is not None
+        alpha = self.pixels[..., 3]
+        rows, columns = alpha.any(axis=1), alpha.any(axis=0)
+        # Where both are missing, the picture is a part of a see-through screen.
+        seen = rows[:, np.newaxis] & columns if rows.all() != columns.all() else np.bool_(True)  # noqa: FBT003
+        return np.broadcast_to(seen, alpha.shape)
+
+    @property
     def share(self) -> float:
-        """Share of the rows in which anything is seen."""
-        return 0.0 if self.pixels is None else float(self.pixels[..., 3].any(axis=1).mean())
+        """Share of the pixels that are `seen`."""
+        return 0.0 if self.pixels is None else float(self.seen.mean())
 
     def on(self, background: int) -> Image.Image:
         """Lay the picture on grey of one level, 0-255; mode RGB."""
@@ -102,11 +112,12 @@ class Chromium:
         self.version = version
         self._page = page
 
-    def show(self, files: Sequence[bytes]) -> list[Shown]:
+    def show(self, files: Sequence[bytes], *, most_pixels: int = MOST_PIXELS) -> list[Shown]:
         """Have files shown, one after the other.
 
         Args:
             files: Image files, or anything.
+            most_pixels: Above this only the size is asked for.
 
         Returns:
             For each file, what is shown of it.
@@ -114,7 +125,7 @@ class Chromium:
         shown: list[Shown] = []
         for batch in _batches(files):
             texts = [base64.b64encode(data).decode() for data in batch]
-            shown += [_shown(result) for result in self._page.evaluate(_SHOW, [texts, MOST_PIXELS])]
+            shown += [_shown(result) for result in self._page.evaluate(_SHOW, [texts, most_pixels])]
         return shown
 
     def screenshot(self, data: bytes) -> Image.Image:

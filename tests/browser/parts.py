@@ -168,6 +168,18 @@ def exif_block(orientation: int) -> bytes:
     return b"MM\0*" + struct.pack(">IHHHIHHI", 8, 1, 0x0112, 3, 1, orientation, 0, 0)
 
 
+def exif_sized(size: tuple[int, int], density: tuple[int, int]) -> bytes:
+    """EXIF that says another size and the densities to match: browsers then show the picture at that size."""
+    entries = struct.pack(">HHIHH", 0x0112, 3, 1, 1, 0) + struct.pack(">HHII", 0x011A, 5, 1, 100)
+    entries += struct.pack(">HHII", 0x011B, 5, 1, 108) + struct.pack(">HHIHH", 0x0128, 3, 1, 2, 0)
+    entries += struct.pack(">HHII", 0x8769, 4, 1, 120)
+    block = b"MM\0*" + struct.pack(">IH", 8, 5) + entries + bytes(4)
+    block = block.ljust(100, b"\0") + struct.pack(">IIII", density[0], 1, density[1], 1)
+    block = block.ljust(120, b"\0") + struct.pack(">H", 2)
+    block += struct.pack(">HHII", 0xA002, 4, 1, size[0]) + struct.pack(">HHII", 0xA003, 4, 1, size[1]) + bytes(4)
+    return block
+
+
 def exif_segment(orientation: int) -> bytes:
     """A JPEG's EXIF segment."""
     return jpeg_segment(0xE1, b"Exif\0\0" + exif_block(orientation))

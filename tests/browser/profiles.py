@@ -90,7 +90,7 @@ def matrix_profile(
 ) -> bytes:
     """Write an RGB display profile of three primaries and one curve for all."""
     matrix = rgb_to_xyz(primaries, white)
-    tags = [(name, _xyz(column)) for name, column in zip((b"rXYZ", b"gXYZ", b"bXYZ"), matrix.T, strict=True)]
+    tags = [(name, xyz_tag(column)) for name, column in zip((b"rXYZ", b"gXYZ", b"bXYZ"), matrix.T, strict=True)]
     tags += [(name, curve) for name in (b"rTRC", b"gTRC", b"bTRC")]
     return write_profile(b"RGB ", b"XYZ ", tags, version=version)
 
@@ -127,7 +127,7 @@ def write_profile(
 ) -> bytes:
     """Put tags into a file; description, copyright and white point come by themselves."""
     text = _mluc if version >= 4 else _old_text
-    own = [(b"desc", text(b"desc")), (b"cprt", text(b"text")), (b"wtpt", _xyz(D50))]
+    own = [(b"desc", text(b"desc")), (b"cprt", text(b"text")), (b"wtpt", xyz_tag(D50))]
     every = [*own, *tags]
     start, table, body = 132 + 12 * len(every), struct.pack(">I", len(every)), b""
     for signature, data in every:
@@ -191,7 +191,8 @@ def _mab(lab: Floats, channels: int, grid: int) -> bytes:
     return head + b_curves + table + a_curves
 
 
-def _xyz(values: Floats) -> bytes:
+def xyz_tag(values: Floats) -> bytes:
+    """Three numbers."""
     return b"XYZ \0\0\0\0" + b"".join(map(_fixed, values))
 
 

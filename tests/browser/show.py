@@ -1,7 +1,8 @@
 """Print what Chromium shows of files: `python -m tests.browser.show [--out DIR] FILE...`.
 
-With `--corpus` it prints the colour corpus: how far what we judge is from what Chromium shows.
-With `--structures` the table of structural cases is written again, from what Chromium shows and we judge now.
+`--corpus` prints the colour corpus: how far what we judge is from what Chromium shows. `--structures` and `--mutations`
+write the tables of the structural cases and of the mutated files again, from what Chromium shows and we judge now;
+their reasons stay, and new rows wait for theirs.
 """
 
 import argparse
@@ -9,9 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
-from tests.browser.corpus.figures import as_table, find_figures
+from tests.browser.corpus.figures import as_table, find_figures, find_oddities, oddities_table
 from tests.browser.kit import Chromium, Shown, open_chromium
-from tests.browser.structures.table import find_rows, write_table
+from tests.browser.mutations import table as mutations
+from tests.browser.structures import table as structures
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -22,20 +24,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--screenshot", action="store_true", help="photograph the page instead of reading a canvas")
     parser.add_argument("--corpus", action="store_true", help="print the colour corpus")
     parser.add_argument("--structures", action="store_true", help="write the table of structural cases again")
+    parser.add_argument("--mutations", action="store_true", help="write the table of mutated files again")
     options = parser.parse_args(arguments)
     with open_chromium() as chromium:
         if options.corpus:
             print(as_table(list(find_figures(chromium))))
+            print(oddities_table(list(find_oddities(chromium))))
         if options.structures:
-            write_table(list(find_rows(chromium)))
-        shown = chromium.show([path.read_bytes() for path in options.files])
-        for path, each in zip(options.files, shown, strict=True):
-            print(f"{path}: {describe(each)}")
-            if options.out is not None and each.pixels is not None:
-                options.out.mkdir(parents=True, exist_ok=True)
-                _picture(chromium, path, each, photograph=options.screenshot).save(
-                    options.out / f"{path.name}.shown.png"
-                )
+            structures.write_table(list(structures.find_rows(chromium)))
+        if options.mutations:
+            mutations.write_table(list(mutations.find_rows(chromium)))
+        _show(chromium, options.files, options.out, photograph=options.screenshot)
 
 
 def describe(shown: Shown) -> str:
@@ -51,12 +50,17 @@ def describe(shown: Shown) -> str:
         return f"{text}, NOTHING in it"
     colour = " ".join(f"{level:.1f}" for level in shown.pixels[seen][:, :3].mean(axis=0))
     opaque = "" if shown.pixels[..., 3].min() == 255 else f", alpha {shown.pixels[..., 3].mean():.1f} on average"
-    rows = "" if shown.share == 1 else f", {shown.share:.0%} of the rows"
+    rows = "" if shown.share == 1 else f", {shown.share:.0%} of it there"
     return f"{text}, mean colour {colour}{opaque}{rows}"
 
 
-def _picture(chromium: Chromium, path: Path, shown: Shown, *, photograph: bool) -> Image.Image:
-    return chromium.screenshot(path.read_bytes()) if photograph else Image.fromarray(shown.pixels)
+def _show(chromium: Chromium, paths: Sequence[Path], out: Path | None, *, photograph: bool) -> None:
+    for path, shown in zip(paths, chromium.show([path.read_bytes() for path in paths]), strict=True):
+        print(f"{path}: {describe(shown)}")
+        if out is not None and shown.pixels is not None:
+            out.mkdir(parents=True, exist_ok=True)
+            photographed = chromium.screenshot(path.read_bytes()) if photograph else Image.fromarray(shown.pixels)
+            photographed.save(out / f"{path.name}.shown.png")
 
 
 if __name__ == "__main__":

@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tests.browser.compare import Distance, distance, is_flagged, judge
+from tests.browser.compare import Distance, distance, is_flagged, judge, shown_distance
 from tests.browser.corpus import jpegs, others, pngs
-from tests.browser.corpus.entry import Entry
+from tests.browser.corpus.entry import Entry, patches
+from tests.browser.corpus.oddities import odd_profiles
 from tests.browser.kit import Chromium, Shown
+from tests.browser.parts import encode, iccp, with_chunks
 
 from clipwarden.errors import Reason
 from clipwarden.modelfolder.manifest import Preprocessing
@@ -45,6 +47,23 @@ class Figures:
         return not is_within(self.ignored)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Oddity:
+    """What becomes of a picture under a profile that readers take differently.
+
+    Attributes:
+        name: Of the profile.
+        moved: Mean distance between what Chromium shows and what is stored; 0 where it ignores the profile.
+        ours: Between what we judge and what it shows; None when we refuse.
+        flagged: Whether we say that the colours are uncertain.
+    """
+
+    name: str
+    moved: float
+    ours: Distance | None
+    flagged: bool
+
+
 def is_within(found: Distance | None) -> bool:
     """Whether a distance is within the bounds."""
     return found is not None and found.mean <= MOST_MEAN and found.p99 <= MOST_P99
@@ -67,6 +86,30 @@ def find_figures(chromium: Chromium) -> Iterator[Figures]:
         yield Figures(entry=entry, ours=_worst(ours), ignored=_worst(ignoring), flagged=flagged)
 
 
+def find_oddities(chromium: Chromium) -> Iterator[Oddity]:
+    """Have a picture under each odd profile shown, and judge it."""
+    every = {name: with_chunks(encode(patches(), "PNG"), iccp(profile)) for name, profile in odd_profiles().items()}
+    stored, *shown = chromium.show([encode(patches(), "PNG"), *every.values()])
+    preprocessing = Preprocessing(side=SIDES[0], colour="srgb")
+    for (name, data), each in zip(every.items(), shown, strict=True):
+        judged = judge(data, preprocessing)
+        yield Oddity(
+            name=name,
+            moved=shown_distance(each, stored),
+            ours=None if isinstance(judged, Reason) else distance(each, judged, preprocessing),
+            flagged=not isinstance(judged, Reason) and is_flagged(judged),
+        )
+
+
+def oddities_table(oddities: list[Oddity]) -> str:
+    """Print them, a profile a line."""
+    lines = [f"{'odd profile':48} {'moved':>6}   {'ours':>6} {'p99':>4}"]
+    for each in oddities:
+        what = "flagged" if each.flagged else "" if is_within(each.ours) else "BEYOND THE BOUNDS, NOT FLAGGED"
+        lines.append(f"{each.name:48} {each.moved:6.2f}   {_text(each.ours)}   {what}".rstrip())
+    return "\n".join(lines)
+
+
 def as_table(figures: list[Figures]) -> str:
     """Print them, a file a line."""
     lines = [f"{'file':48} {'mean':>6} {'p99':>4}   {'ignored':>7} {'p99':>4}   note"]
@@ -75,9 +118,8 @@ def as_table(figures: list[Figures]) -> str:
         missed = "" if each.holds or each.entry.exception else "BEYOND THE BOUNDS "
         unseen = "" if each.is_seen or each.entry.control else "NOT SEEN WHEN IGNORED "
         flagged = "flagged " if each.flagged else ""
-        lines.append(
-            f"{each.entry.name:48} {_text(each.ours)}   {_text(each.ignored)}   {missed}{unseen}{flagged}{note}".rstrip()
-        )
+        numbers = f"{each.entry.name:48} {_text(each.ours)}   {_text(each.ignored)}"
+        lines.append(f"{numbers}   {missed}{unseen}{flagged}{note}".rstrip())
     held, seen = sum(each.holds for each in figures), sum(each.is_seen for each in figures)
     bounds = f"mean {MOST_MEAN} and p99 {MOST_P99:.0f}"
     lines.append(f"{len(figures)} files: {held} within {bounds}; {seen} beyond it when the carrier is ignored")

@@ -12,6 +12,7 @@ from tests.browser.parts import (
     encode,
     exif_block,
     exif_segment,
+    exif_sized,
     icc_segment,
     jpeg_frame,
     jpeg_parts,
@@ -82,6 +83,9 @@ def _frames() -> Iterator[Case]:
         before_scan(a, *[part for part in jpeg_parts(encode(picture("A"), "JPEG", quality=5)) if part[1] == 0xDB]),
     )
     yield _case("thumbnail of another picture", after_start(a, jpeg_segment(0xE1, b"Exif\0\0" + _thumbnail(jpeg("B")))))
+    yield _case(
+        "two pictures by MPF", encode(picture("A"), "MPO", save_all=True, append_images=[picture("B")], quality=95)
+    )
     yield _case("arithmetic coding", a.replace(head, b"\xff\xc9" + head[2:]))
     yield _case("lossless", a.replace(head, b"\xff\xc3" + head[2:]))
     yield _case("12 bits", a.replace(head, head[:4] + b"\x0c" + head[5:]))
@@ -184,8 +188,22 @@ def _turns() -> Iterator[Case]:
         after_start(a, jpeg_segment(0xE1, b"Exif\0\0" + exif_block(6).replace(b"\0\1\1\x12", b"\0\7\1\x12"))),
     )
     yield _case("XMP turned 6", after_start(a, jpeg_segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + xmp(6))))
-    size = struct.pack(">HHII", 0xA002, 4, 1, 48) + struct.pack(">HHII", 0xA003, 4, 1, 64)
-    yield _case("EXIF with a size of its own", after_start(a, _sized(size)))
+    yield _case(
+        "EXIF with half the size, twice the density",
+        after_start(a, jpeg_segment(0xE1, b"Exif\0\0" + exif_sized((32, 24), (144, 144)))),
+    )
+    yield _case(
+        "EXIF with half the height, twice the density",
+        after_start(a, jpeg_segment(0xE1, b"Exif\0\0" + exif_sized((64, 24), (72, 144)))),
+    )
+    yield _case(
+        "EXIF with twice the height, half the density",
+        after_start(a, jpeg_segment(0xE1, b"Exif\0\0" + exif_sized((64, 96), (72, 36)))),
+    )
+    yield _case(
+        "EXIF with another size, the same density",
+        after_start(a, jpeg_segment(0xE1, b"Exif\0\0" + exif_sized((64, 24), (72, 72)))),
+    )
 
 
 def _entries(*entries: tuple[int, int, int, int]) -> bytes:
@@ -195,24 +213,6 @@ def _entries(*entries: tuple[int, int, int, int]) -> bytes:
 
 def _long(orientation: int) -> bytes:
     return jpeg_segment(0xE1, b"Exif\0\0MM\0*" + struct.pack(">IHHHIII", 8, 1, 0x0112, 4, 1, orientation, 0))
-
-
-def _sized(size: bytes) -> bytes:
-    """EXIF may halve the density, and browsers then show half the size: orientation, resolution, pixel dimensions."""
-    entries = struct.pack(">HHIHH", 0x0112, 3, 1, 1, 0) + struct.pack(">HHII", 0x011A, 5, 1, 100)
-    entries += struct.pack(">HHII", 0x011B, 5, 1, 100) + struct.pack(">HHIHH", 0x0128, 3, 1, 2, 0)
-    entries += struct.pack(">HHII", 0x8769, 4, 1, 120)
-    block = b"MM\0*" + struct.pack(">IH", 8, 5) + entries + bytes(4)
-    block = block.ljust(100, b"\0") + struct.pack(">II", 144, 1)
-    block = (
-        block.ljust(120, b"\0")
-        + struct.pack(">H", 2)
-        + size.replace(struct.pack(">I", 48), struct.pack(">I", 32)).replace(
-            struct.pack(">I", 64), struct.pack(">I", 24)
-        )
-        + bytes(4)
-    )
-    return jpeg_segment(0xE1, b"Exif\0\0" + block)
 
 
 def _models() -> Iterator[Case]:

@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Iterator
 
 from PIL import Image
-from tests.browser.parts import Part, encode, exif_block, iccp, png_chunk, png_file, png_parts, with_chunks
+from tests.browser.parts import Part, encode, exif_block, exif_sized, iccp, png_chunk, png_file, png_parts, with_chunks
 from tests.browser.structures.case import NEGATIVE, SIZE, SWAPPED, Case, half_seen, picture
 
 GAMMA_LINEAR: Part = (b"gAMA", struct.pack(">I", 100_000))
@@ -170,6 +170,8 @@ def _turns() -> Iterator[Case]:
     yield case("eXIf behind IDAT", pixels, (b"eXIf", exif_block(6)))
     yield case("two eXIf, 3 and 6", (b"eXIf", exif_block(3)), (b"eXIf", exif_block(6)), pixels)
     yield case("eXIf with its prefix", (b"eXIf", b"Exif\0\0" + exif_block(6)), pixels)
+    yield case("eXIf with half the height, twice the density", (b"eXIf", exif_sized((64, 24), (72, 144))), pixels)
+    yield case("pHYs that says twice as wide", (b"pHYs", struct.pack(">IIB", 1000, 2000, 0)), pixels)
     yield case("eXIf with a wrong checksum", png_chunk(b"eXIf", exif_block(6), checksum=1), pixels)
     yield case(
         "raw EXIF in text",
