@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from functools import cache
 
 from tests.browser.parts import encode, exif_block
-from tests.browser.structures.case import NEGATIVE, SIZE, SWAPPED, Case, half_seen, picture
+from tests.browser.structures.case import NEGATIVE, SIZE, Case, half_seen, picture
 from tests.kit.isobmff import (
     ALPHA,
     Item,
@@ -58,7 +58,7 @@ def _tiles(*properties: bytes) -> list[Item]:
 
 
 def _colours() -> dict[str, bytes]:
-    negative, swapped = profile(NEGATIVE), profile(SWAPPED)
+    negative = profile(NEGATIVE)
     linear = with_code_points(_coded("A")[1], 1, 8)
     return {
         "profile that is none": _still(profile(b"junk" * 50)),
