@@ -82,14 +82,20 @@ _LAYOUTS = {
     # Its first frame may say that it is to be taken away, and Pillow then keeps what comes in its place.
     "GIF": PixelLayout(size=(0, 0), mode="P", see_through=True, kept_bytes=1.0, turns=False),
     "BMP": PixelLayout(size=(0, 0), mode="RGB", turns=False),
-    # libtiff decodes strip by strip, and one may hold everything: four channels of 16 bits. Pillow turns it by itself.
     # libavif keeps the picture in YUV and its alpha, of 16 bits each at the worst, and hands over bytes of RGB or RGBA.
-    "AVIF": PixelLayout(size=(0, 0), mode="RGBA", see_through=True, coding_bytes=12.0, kept_bytes=8.0),
+    "AVIF": PixelLayout(size=(0, 0), mode="RGBA", see_through=True, coding_bytes=12.0, kept_bytes=8.0, copies=2),
     # libheif the same, beside a copy in RGB of 16 bits of what is deeper than 8; it turns by itself, and lets go of all
     # but what it handed over.
     "HEIC": PixelLayout(
-        size=(0, 0), mode="RGBA", see_through=True, coding_bytes=_HEIC_BYTES[True, True], kept_bytes=4.0, turns=False
+        size=(0, 0),
+        mode="RGBA",
+        see_through=True,
+        coding_bytes=_HEIC_BYTES[True, True],
+        kept_bytes=4.0,
+        turns=False,
+        copies=2,
     ),
+    # libtiff decodes strip by strip, and one may hold everything: four channels of 16 bits. Pillow turns it by itself.
     "TIFF": PixelLayout(size=(0, 0), mode="F", coding_bytes=8.0, turns=False, copies=2),
 }
 
