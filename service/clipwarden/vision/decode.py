@@ -9,7 +9,7 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from clipwarden.errors import ImageError, Reason
 from clipwarden.modelfolder.manifest import Preprocessing
@@ -28,9 +28,9 @@ from clipwarden.vision.opening import open_image, readable_formats
 from clipwarden.vision.plan import WHOLE, ViewPlan
 from clipwarden.vision.preprocess import Box, draft_size, fit_to_side
 from clipwarden.vision.quality import degraded_flags
+from clipwarden.vision.sixteen import is_wide, low_bytes, raw_mode, wide_key, with_wide_key
 from clipwarden.vision.structure import MAX_FRAMES_COUNTED, Structure
 from clipwarden.vision.views import on_canvas, to_views
-from clipwarden.vision.widekey import wide_key, with_wide_key
 
 # EXIF orientation -> what turns the stored image upright; the same table as Pillow's ImageOps.exif_transpose.
 _UPRIGHT = {
@@ -199,10 +199,12 @@ def _decode(file: _File, structure: Structure, preprocessing: Preprocessing, lim
     with image as opened:
         frames_total = _declared_frames(opened) if structure.frames_total is None else structure.frames_total
         key = wide_key(opened)
+        is_converted = conversion.convert_wide is not None and is_wide(opened) and structure.canvas is None
+        low = low_bytes(open_image(structure.data, image_format)) if is_converted or key is not None else None
         opened.load()
         picture: Image.Image = opened
-        if key is not None:
-            picture = with_wide_key(opened, key, partial(open_image, structure.data, image_format))
+        if key is not None and low is not None:
+            picture = with_wide_key(opened, key, low)
         if structure.canvas is not None:
             size = structure.canvas.size
             picture = on_canvas(picture, structure.canvas)
@@ -213,7 +215,7 @@ def _decode(file: _File, structure: Structure, preprocessing: Preprocessing, lim
         if turn in _SWAPS_SIDES:
             size = size[1], size[0]
         names, fitted = [], []
-        for view in to_views(picture, conversion):
+        for view in to_views(picture, conversion, low_bytes=low if is_converted else None):
             names.append(view.name)
             upright = _turned(view.rgb, turn)
             fitted.append(fit_to_side(upright, preprocessing, size=size, box=box, convert=view.convert_reduced))
@@ -256,11 +258,13 @@ def _opened_layout(
 
 
 def _conversion(
-    image: Image.Image, structure: Structure, image_format: str, preprocessing: Preprocessing
+    opened: ImageFile.ImageFile, structure: Structure, image_format: str, preprocessing: Preprocessing
 ) -> Conversion:
     if preprocessing.colour == "ignore":
         return AS_STORED
-    return conversion_of(structure.colour, image_format=image_format, mode=image.mode)
+    # Pillow decodes grey and alpha of 16 bits as RGBA.
+    mode = "LA" if raw_mode(opened).startswith("LA") else opened.mode
+    return conversion_of(structure.colour, image_format=image_format, mode=mode)
 
 
 def _colour_flags(conversion: Conversion) -> tuple[str, ...]:
