@@ -155,17 +155,31 @@ def compare(category: v1.CategoryResult) -> Comparison:
     Returns:
         Both as texts, with as many digits as it takes to tell them apart.
     """
-    reached = [
+    telling = telling_threshold(category)
+    if telling is None:
+        return Comparison(score=f"{category.score:.{FEWEST_DIGITS}f}", lacking=no_band(category) or "no threshold")
+    band, threshold = telling
+    score_text, threshold_text = _told_apart(category.score, threshold)
+    relation = "≥" if category.score >= threshold else "<"
+    return Comparison(score=score_text, relation=relation, band=band, threshold=threshold_text)
+
+
+def telling_threshold(category: v1.CategoryResult) -> tuple[str, float] | None:
+    """Return the highest threshold that a category reached, or else the lowest that it did not.
+
+    Args:
+        category: Evaluated.
+
+    Returns:
+        "block" or "review", and the threshold; None without thresholds.
+    """
+    thresholds = [
         (band, threshold)
         for band, threshold in (("block", category.block_threshold), ("review", category.review_threshold))
         if category.HasField("block_threshold" if band == "block" else "review_threshold")
     ]
-    if not reached:
-        return Comparison(score=f"{category.score:.{FEWEST_DIGITS}f}", lacking=no_band(category) or "no threshold")
-    passed = [(band, threshold) for band, threshold in reached if category.score >= threshold]
-    band, threshold = passed[0] if passed else reached[-1]
-    score_text, threshold_text = _told_apart(category.score, threshold)
-    return Comparison(score=score_text, relation="≥" if passed else "<", band=band, threshold=threshold_text)
+    passed = [(band, threshold) for band, threshold in thresholds if category.score >= threshold]
+    return next(iter(passed or thresholds[-1:]), None)
 
 
 def added(category: v1.CategoryResult) -> str:

@@ -1335,8 +1335,9 @@ class ImageFacts(_message.Message):
     partial: _builtins.bool
     """Whether something of the image was not looked at; unseen says what."""
     share_shown: _builtins.float
-    """Share of the picture's rows that the file holds, in (0, 1]. Less than 1: it ends too early, and the rest is unseen.
-    0 from a server older than the field, which judges whole files only.
+    """Share of the picture's rows that the file holds, in (0, 1]. Less than 1: it ends too early, the rest is unseen, and
+    width and height are those of the rows that are there. 0 from a server older than the field, which judges whole files
+    only.
     """
     @_builtins.property
     def degradations(self) -> _containers.RepeatedScalarFieldContainer[Global___Degradation.ValueType]:

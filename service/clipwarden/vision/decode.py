@@ -15,8 +15,8 @@ from clipwarden.errors import ImageError, Reason
 from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision.colour.conversion import AS_STORED, Conversion, conversion_of
 from clipwarden.vision.facts import DecodedImage, FileFacts, ImageFacts, ImageHeader, View
+from clipwarden.vision.formats.exif import exif_orientation
 from clipwarden.vision.formats.foreign import name_foreign
-from clipwarden.vision.formats.ifd import exif_orientation
 from clipwarden.vision.formats.layout import PixelLayout, Size, read_layout
 from clipwarden.vision.formats.salvage import salvage
 from clipwarden.vision.formats.sniff import sniff_format, sniff_size
@@ -30,6 +30,7 @@ from clipwarden.vision.preprocess import Box, draft_size, fit_to_side
 from clipwarden.vision.quality import degraded_flags
 from clipwarden.vision.structure import MAX_FRAMES_COUNTED, Structure
 from clipwarden.vision.views import on_canvas, to_views
+from clipwarden.vision.widekey import wide_key, with_wide_key
 
 # EXIF orientation -> what turns the stored image upright; the same table as Pillow's ImageOps.exif_transpose.
 _UPRIGHT = {
@@ -171,10 +172,19 @@ def _open(file: _File, structure: Structure, preprocessing: Preprocessing, limit
     header = file.header
     opened = open_image(structure.data, header.format)
     size, conversion = opened.size, _conversion(opened, structure, header.format, preprocessing)
-    box = _draft(opened, preprocessing) if header.format == "JPEG" and conversion.after_reduction else None
+    # A picture that will be stretched needs more of its narrower side than the layout of the stored one says.
+    may_reduce = header.format == "JPEG" and conversion.after_reduction and structure.shown_size is None
+    box = _draft(opened, preprocessing) if may_reduce else None
     layout, decoded = _opened_layout(opened, size, structure, header)
     converts = conversion.convert is not None and (layout.see_through or not conversion.after_reduction)
-    held = held_bytes(layout, preprocessing, decoded=decoded, file_bytes=len(file.data), converts=converts)
+    held = held_bytes(
+        layout,
+        preprocessing,
+        decoded=decoded,
+        file_bytes=len(file.data),
+        shown=structure.shown_size,
+        converts=converts,
+    )
     check_held(held, layout.size, header.format, limits)
     if held > max(header.held_bytes, limits.small_decode_bytes):
         raise HoldsMoreError(held)
@@ -195,13 +205,15 @@ def _decode(file: _File, structure: Structure, preprocessing: Preprocessing, lim
     image, size, box, conversion, held = _open(file, structure, preprocessing, limits)
     with image as opened:
         frames_total = _declared_frames(opened) if structure.frames_total is None else structure.frames_total
-        if structure.first_frame:
-            opened.seek(structure.first_frame)
+        key = wide_key(opened)
         opened.load()
         picture: Image.Image = opened
+        if key is not None:
+            picture = with_wide_key(opened, key, partial(open_image, structure.data, image_format))
         if structure.canvas is not None:
             size = structure.canvas.size
-            picture = on_canvas(opened, structure.canvas)
+            picture = on_canvas(picture, structure.canvas)
+        size = structure.shown_size or size
         turn = _upright_turn(opened, structure, image_format, preprocessing)
         if box is not None and turn is not None:
             box = _turned_box(box, opened.size, turn)

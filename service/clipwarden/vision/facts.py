@@ -70,7 +70,7 @@ class ImageFacts:
         frames_total: Frames or pages; counting stops at `MAX_FRAMES_COUNTED`.
         frames_judged: How many of them were looked at.
         degraded: Any of NEAR_UNIFORM, BLURRED, NOISY, TINY, COLOUR_UNCERTAIN.
-        share_shown: Share of the picture's rows that the file holds, in (0, 1].
+        share_shown: Share of the picture's rows that the file holds, in (0, 1]; below 1 `file` has the size of those.
         hdr: Whether the picture's range is beyond what was judged.
     """
 

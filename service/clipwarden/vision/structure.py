@@ -81,10 +81,10 @@ class Structure:
     Attributes:
         data: What the decoder is given: the file itself, or a copy without the parts that no viewer looks at.
         frames_total: Frames or pages; counting stops at `MAX_FRAMES_COUNTED`. None where only the decoder can tell.
-        first_frame: 0-based index, as Pillow counts, of the frame that is shown first: an APNG may hide its still.
         orientation: EXIF orientation, 1 to 8, where browsers honour it; 1 leaves the picture as it is stored.
             None: as the decoder finds it.
         colour: What it says of its colours.
+        shown_size: (width, height) that the stored picture is stretched to before any turn; None where it is not.
         canvas: Where the decoded picture is drawn; None where it is all that is shown.
         share_shown: Share of the rows that are there, in (0, 1]; below 1 the file is cut short, and `data` is what
             a decoder makes whole.
@@ -92,8 +92,8 @@ class Structure:
 
     data: bytes
     frames_total: int | None = 1
-    first_frame: int = 0
     orientation: int | None = None
     colour: ColourTags = NO_TAGS
+    shown_size: tuple[int, int] | None = None
     canvas: Canvas | None = None
     share_shown: float = 1.0

@@ -110,10 +110,6 @@ def _to_rgba(image: Image.Image) -> Image.Image:
         return _keyed_16_bit(image)
     if image.mode == "La":
         return image.convert("LA").convert("RGBA")
-    key = image.info.get("transparency")
-    if image.mode == "RGB" and isinstance(key, tuple) and max(key) > _OPAQUE:
-        # A 16-bit colour key; Pillow keeps the high byte of 16-bit colours, so the key's high byte goes with it.
-        image.info["transparency"] = tuple(value >> 8 for value in key)
     # As in `to_rgb`, a conversion to the same mode would only be a copy.
     return image if image.mode == "RGBA" else image.convert("RGBA")
 

@@ -10,7 +10,6 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +32,7 @@ from clipwarden.policy.schema import Verdict
 from clipwarden.scoring.verdict import Raise
 from clipwarden.vision.facts import Unseen
 from clipwarden.vision.limits import DecodeLimits
-from kit.serving import colours_yaml, picture
+from kit.serving import colours_yaml, cut_picture, picture
 
 DEMO = Path(__file__).parents[3] / "service" / "clipwarden" / "demo" / "images"
 COLOURS = {"blue": Verdict.ALLOW, "yellow": Verdict.REVIEW, "red": Verdict.BLOCK}
@@ -190,10 +189,11 @@ def test_an_embedding_of_a_file_that_ends_early_is_judged_where_the_policy_says_
     lenient = tmp_path / "lenient.yaml"
     lenient.write_text(colours_yaml(toy_model, "lenient").replace("on_partial:", "on_truncated: judge, on_partial:"))
     with Moderator(toy_folder, [policy, lenient], vector_cache=False) as moderator:
-        image = moderator.embed(picture("blue"))
-        cut = replace(image, facts=replace(image.facts, share_shown=0.5))
+        cut = moderator.embed(cut_picture("blue", rows=32))
         with pytest.raises(ImageError, match="The PNG image ends too early: 50 % of its rows are there") as caught:
             moderator.judge(cut)
+        with pytest.raises(ImageError, match="The PNG image ends too early"):
+            moderator.moderate(cut_picture("blue", rows=32))
         judged = moderator.judge(cut, policy="lenient")
     assert caught.value.reason is Reason.IMAGE_TRUNCATED
     assert (judged.verdict, judged.judgement.raised_by) == (Verdict.REVIEW, (Raise.PARTIAL,))

@@ -116,6 +116,18 @@ def test_second_picture_within_a_jpeg_neither_shows_nor_refuses_the_first() -> N
         assert decoded.facts.share_shown == 1
 
 
+def test_damaged_segments_beside_the_picture_do_not_refuse_it() -> None:
+    whole = jpeg("plain")
+    jfif = whole[2:20]
+    for segment in (
+        jpeg_segment(0xE0, b"JFIF\0\1"),
+        jpeg_segment(0xE0, b"JFIF\0"),
+        jpeg_segment(0xE2, b"MPF\0II*\0\xff"),
+    ):
+        for data in (whole[:2] + segment + whole[2:], whole.replace(jfif, segment)):
+            assert np.array_equal(decode(data).pixels, decode(whole).pixels)
+
+
 def test_jpeg_that_holds_not_one_row_is_truncated() -> None:
     whole = jpeg("plain")
     scan = whole.index(b"\xff\xda")

@@ -2,6 +2,7 @@
 
 import struct
 from dataclasses import dataclass
+from itertools import takewhile
 
 from clipwarden.vision.structure import MAX_FRAMES_COUNTED, Canvas
 
@@ -70,14 +71,16 @@ class Animation:
         Returns:
             None where the still is shown first, or nothing: numbers out of order, a frame beyond the picture.
         """
-        if not (self._announced and self._still_hidden and self._first is not None and self._data):
+        if not (self._announced and self._still_hidden and self._first is not None):
             return None
-        numbers = [int.from_bytes(body[:4], "big") for body in self._data]
-        if len(self._first) != _FRAME.size or numbers != list(range(1, 1 + len(numbers))):
+        # Chromium takes pixels for as long as their numbers go on by one.
+        numbered = takewhile(lambda each: int.from_bytes(each[1][:4], "big") == each[0], enumerate(self._data, 1))
+        data = [body[4:] for _, body in numbered]
+        if len(self._first) != _FRAME.size or not data:
             return None
         number, width, height, left, top, *_ = _FRAME.unpack(self._first)
         if number or not (0 < width <= size[0] - left and 0 < height <= size[1] - top):
             return None
         whole = (width, height) == size
         canvas = None if whole else Canvas(size=size, left=left, top=top)
-        return Frame(size=(width, height), data=[body[4:] for body in self._data], canvas=canvas)
+        return Frame(size=(width, height), data=data, canvas=canvas)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from clipwarden.errors import ImageError, Reason
-from clipwarden.vision.formats.ifd import exif_orientation
+from clipwarden.vision.formats.exif import Exif, read_exif, shown_size
 from clipwarden.vision.formats.reader import HEADER_BUDGET, BoundedReader, Budget, BudgetSpentError
 from clipwarden.vision.limits import DecodeLimits
 from clipwarden.vision.structure import MAX_PROFILE_BYTES, NO_TAGS, ColourTags, Structure
@@ -27,6 +27,9 @@ _USUAL_SCANS = 10
 _MAX_SCANNED_PIXELS = 4_000_000_000
 _MAX_SCANS = 64
 _PROFILE_MARKER, _PROFILE_PREFIX = 0xE2, b"ICC_PROFILE\0"
+# Comments, and application segments but for Adobe's (APP14).
+_METADATA = frozenset({0xFE, *range(0xE0, 0xF0)}) - {0xEE}
+_JFIF_MARKER, _JFIF_BYTES = 0xE0, 14
 _EXIF_MARKER, _EXIF_PREFIX = 0xE1, b"Exif\0"
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -52,8 +55,7 @@ def frame_size(reader: BoundedReader) -> tuple[int, int] | None:
     """
     for segment in header_segments(reader):
         if segment.marker in FRAME_HEADERS:
-            height, width = reader.field(">HH", segment.start + 1)
-            return width, height
+            return _frame_size(reader, segment)
     return None
 
 
@@ -79,7 +81,14 @@ def structure_of(data: bytes, _limits: DecodeLimits) -> Structure:
         raise ValueError("no scan")
     bodies = BoundedReader(data, BODIES_BUDGET)
     _check_scans(data, _most_scans(bodies, segments))
-    return Structure(data=data, orientation=_orientation(bodies, segments), colour=_colour_tags(bodies, segments))
+    exif = _exif(bodies, segments)
+    stored = next((_frame_size(bodies, each) for each in segments if each.marker in FRAME_HEADERS), (0, 0))
+    return Structure(
+        data=data,
+        orientation=exif.orientation,
+        colour=_colour_tags(bodies, segments),
+        shown_size=shown_size(exif, stored) if all(stored) else None,
+    )
 
 
 class Segment(NamedTuple):
@@ -122,21 +131,43 @@ def _colour_tags(reader: BoundedReader, segments: Sequence[Segment]) -> ColourTa
     return ColourTags(icc=icc, broken=len(bodies) > total)
 
 
-def _orientation(reader: BoundedReader, segments: Sequence[Segment]) -> int:
+def without_metadata(data: bytes) -> bytes:
+    """Drop segments that draw nothing, so that no damage in them keeps Pillow from reading the picture.
+
+    Args:
+        data: The file.
+
+    Returns:
+        A copy without comments and application segments, but for those that tell libjpeg which colours these are: JFIF
+        at its whole length, and Adobe's.
+    """
+    kept, position = [], 0
+    for segment in header_segments(BoundedReader(data, HEADER_BUDGET)):
+        whole_jfif = segment.marker == _JFIF_MARKER and segment.size >= _JFIF_BYTES
+        if segment.marker in _METADATA and not whole_jfif:
+            kept.append(data[position : segment.start - 4])
+            position = segment.start + segment.size
+    return b"".join((*kept, data[position:]))
+
+
+def _exif(reader: BoundedReader, segments: Sequence[Segment]) -> Exif:
     """Read the first EXIF segment; Chromium looks at no other, even where that one says nothing."""
     bodies = (reader.body(each.start, each.size) for each in segments if each.marker == _EXIF_MARKER)
+    start = len(_EXIF_PREFIX)
     # The sixth byte of the prefix may be any, and alone it is no segment.
-    exif = next(
-        (body for body in bodies if body[: len(_EXIF_PREFIX)] == _EXIF_PREFIX and len(body) > len(_EXIF_PREFIX) + 1),
-        None,
-    )
-    return 1 if exif is None else exif_orientation(bytes(exif[len(_EXIF_PREFIX) + 1 :]))
+    block = next((body for body in bodies if body[:start] == _EXIF_PREFIX and len(body) > start + 1), None)
+    return Exif() if block is None else read_exif(bytes(block[start + 1 :]))
+
+
+def _frame_size(reader: BoundedReader, segment: Segment) -> tuple[int, int]:
+    height, width = reader.field(">HH", segment.start + 1)
+    return width, height
 
 
 def _most_scans(reader: BoundedReader, segments: Sequence[Segment]) -> int:
     """Compute how many scans a picture of such a size may ask for."""
-    heads = [reader.field(">HH", each.start + 1) for each in segments if each.marker in FRAME_HEADERS]
-    pixels = max((width * height for height, width in heads), default=0)
+    sizes = [_frame_size(reader, each) for each in segments if each.marker in FRAME_HEADERS]
+    pixels = max((width * height for width, height in sizes), default=0)
     return min(_MAX_SCANS, max(_USUAL_SCANS, _MAX_SCANNED_PIXELS // max(1, pixels)))
 
 

@@ -1,4 +1,4 @@
-"""A JPEG that a decoder gave up on in, where its pictures ends and what could be missing out."""
+"""A JPEG that a decoder gave up on in, where its picture ends and what could be missing out."""
 
 import struct
 from dataclasses import dataclass
@@ -64,11 +64,11 @@ def find_end(data: bytes) -> JpegEnd | None:
 def _find_end(reader: BoundedReader) -> JpegEnd | None:
     frame, scans, at, ended = None, list[Segment](), len(reader), False
     for segment in coded_segments(reader, 2):
-        if segment.start + segment.size > len(reader):
-            at = segment.start - 4  # in the middle of a segment
-            break
         if segment.marker == END_OF_IMAGE or (scans and segment.marker in (_START_OF_IMAGE, *FRAME_HEADERS)):
             at, ended = segment.start - 4, True
+            break
+        if segment.start + segment.size > len(reader):
+            at = segment.start - 4  # in the middle of a segment
             break
         if segment.marker == START_OF_SCAN:
             scans.append(segment)

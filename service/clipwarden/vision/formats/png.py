@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from clipwarden.errors import ImageError, Reason
 from clipwarden.vision.formats.apng import Animation
-from clipwarden.vision.formats.ifd import exif_orientation
+from clipwarden.vision.formats.exif import exif_orientation
 from clipwarden.vision.formats.pngcolour import COLOUR_CHUNKS, ColourChunks
 from clipwarden.vision.formats.pngpixels import PixelFormat
 from clipwarden.vision.formats.reader import BoundedReader, Budget, BudgetSpentError

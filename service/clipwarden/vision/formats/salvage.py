@@ -11,6 +11,7 @@ from dataclasses import replace
 from PIL import Image
 
 from clipwarden.vision.formats import bmp, png
+from clipwarden.vision.formats.jpeg import without_metadata
 from clipwarden.vision.formats.jpegend import JpegEnd, find_end
 from clipwarden.vision.structure import Structure
 
@@ -43,8 +44,11 @@ def salvage(structure: Structure, image_format: str, look: Look) -> Structure | 
 
 def _jpeg(structure: Structure, look: Look) -> Structure | None:
     data, end = structure.data, find_end(structure.data)
-    if end is None or (end.ended and data[end.at : end.at + 2] == _END_OF_IMAGE):
+    if end is None:
         return None
+    if end.ended and data[end.at : end.at + 2] == _END_OF_IMAGE:
+        bare = without_metadata(data)
+        return replace(structure, data=bare) if len(bare) < len(data) else None
     begun = data[: end.at].rstrip(b"\xff")
     whole = replace(structure, data=begun + _END_OF_IMAGE)
     if end.ended:
@@ -64,8 +68,9 @@ def _partly(whole: Structure, end: JpegEnd, rows: int, height: int) -> Structure
         return replace(whole, share_shown=rows / height)
     if not rows:
         return None
+    shown = whole.shown_size and (whole.shown_size[0], max(1, whole.shown_size[1] * rows // height))
     data = b"".join((whole.data[: end.height_at], struct.pack(">H", rows), whole.data[end.height_at + 2 :]))
-    return replace(whole, data=data, share_shown=rows / height)
+    return replace(whole, data=data, share_shown=rows / height, shown_size=shown)
 
 
 def _row_sums(image: Image.Image) -> list[int]:

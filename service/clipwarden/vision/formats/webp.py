@@ -16,8 +16,8 @@ WEBP_BUDGET = Budget(entries=100_000, bytes=8 * 100_000 + 16, passes=1)
 _HEADER_BYTES = 12
 _CHUNK_HEADER = 8
 _STILLS = frozenset({b"VP8 ", b"VP8L"})
-# Both in the first byte of VP8X; the same bit of a VP8L's fifth byte is only a hint, which its pixels need not keep.
-_HAS_PROFILE, _HAS_ALPHA = 0x20, 0x10
+# In the first byte of VP8X; alpha's bit of a VP8L's fifth byte is only a hint, which its pixels need not keep.
+_HAS_PROFILE, _HAS_ALPHA, _IS_ANIMATED = 0x20, 0x10, 0x02
 _ALPHA_BYTE = 4
 
 
@@ -90,7 +90,10 @@ def _chunks(reader: BoundedReader) -> Iterator[_Chunk]:
 def _colour_tags(reader: BoundedReader, chunks: list[_Chunk]) -> ColourTags:
     """Find the profile: the first, wherever it stands, when the header announces one."""
     profiles = [chunk for chunk in chunks if chunk.kind == b"ICCP"]
-    announced = bool(chunks) and chunks[0].kind == b"VP8X" and bool(reader.body(chunks[0].start, 1)[0] & _HAS_PROFILE)
+    flags = reader.body(chunks[0].start, 1)[0] if chunks and chunks[0].kind == b"VP8X" and chunks[0].size else 0
+    announced = bool(flags & _HAS_PROFILE)
+    if profiles and flags & _IS_ANIMATED:  # Chromium converts no animation
+        return ColourTags(broken=True)
     if not profiles:
         return ColourTags(broken=announced)
     if not announced:  # a plain file may carry anything behind its picture

@@ -15,9 +15,10 @@ from PIL import Image
 
 from clipwarden.errors import ImageError
 from clipwarden.vision.formats.bmp import BMP_BUDGET
+from clipwarden.vision.formats.exif import exif_orientation
 from clipwarden.vision.formats.gif import GIF_BUDGET
 from clipwarden.vision.formats.heif import HEIF_BUDGET
-from clipwarden.vision.formats.ifd import DIRECTORIES_BUDGET, MAX_ENTRIES, exif_orientation
+from clipwarden.vision.formats.ifd import DIRECTORIES_BUDGET, MAX_ENTRIES
 from clipwarden.vision.formats.jpeg import BODIES_BUDGET, SCANS_BUDGET
 from clipwarden.vision.formats.png import PNG_BUDGET
 from clipwarden.vision.formats.reader import HEADER_BUDGET, BoundedReader, Budget

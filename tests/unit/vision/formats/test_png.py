@@ -177,6 +177,19 @@ def test_key_of_colours_may_have_high_bytes_set_or_bytes_behind_it() -> None:
         assert names == ["on_white", "on_black"]
 
 
+@pytest.mark.parametrize(
+    ("key", "transparent"), [(0x1234, [0]), (0x1334, [2]), (0x0034, [3]), (0x12, []), (0x1200, [])]
+)
+def test_key_of_sixteen_bit_colours_is_compared_in_all_bits(key: int, transparent: list[int]) -> None:
+    which = np.arange(SIDE * SIDE).reshape(SIDE, SIDE) % 4
+    samples = np.array([0x1234, 0x1235, 0x1334, 0x0034])[which]
+    pixels = png_chunk(b"IDAT", png_rows([np.repeat(row, 3).astype(">u2").tobytes() for row in samples]))
+    data = png_file(png_header((SIDE, SIDE), depth=16), png_chunk(b"tRNS", struct.pack(">3H", key, key, key)), pixels)
+    shades = np.repeat((samples >> 8)[..., None], 3, axis=2)
+    alpha = np.where(np.isin(which, transparent), 0, 255)[..., None]
+    assert_same(data, encode(Image.fromarray(np.concatenate([shades, alpha], axis=2).astype(np.uint8)), "PNG"))
+
+
 def test_pixels_that_have_alpha_take_no_key() -> None:
     rgba = PICTURE.convert("RGBA")
     pixels = png_chunk(b"IDAT", rows_of(rgba))
@@ -214,6 +227,11 @@ SHOWN_FIRST = {
         2,
     ),
     "hidden still, damaged pixels": ((control(1), PIXELS, frame(0), frame_data(1, wrong=1)), OTHER_PLAIN, 2),
+    "hidden still, pixels and more out of order": (
+        (control(1), PIXELS, frame(0), frame_data(1), frame_data(1)),
+        OTHER_PLAIN,
+        2,
+    ),
     "one frame": ((control(1), frame(0), PIXELS), PLAIN, 1),
     "more frames than announced": ((control(1), frame(0), PIXELS, frame(1), frame_data(2)), PLAIN, 2),
     "fewer": ((control(9), frame(0), PIXELS, frame(1), frame_data(2)), PLAIN, 9),
