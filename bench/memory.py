@@ -323,6 +323,7 @@ CASES: Mapping[str, Case] = {
     ),
     "PNG, 16-bit grey": Case(draw=_png_16(1)),
     "PNG, 16-bit grey, colour key": Case(draw=_png_16(1, keyed=True)),
+    "PNG, 16-bit RGB, colour key": Case(draw=_png_16(3, keyed=True)),
     "PNG, 16-bit RGB": Case(draw=_png_16(3)),
     "PNG, 16-bit RGBA": Case(draw=_png_16(4)),
     "PNG, palette": Case(draw=_palette("PNG")),

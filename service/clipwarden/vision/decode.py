@@ -177,7 +177,14 @@ def _open(file: _File, structure: Structure, preprocessing: Preprocessing, limit
     box = _draft(opened, preprocessing) if may_reduce else None
     layout, decoded = _opened_layout(opened, size, structure, header)
     converts = conversion.convert is not None and (layout.see_through or not conversion.after_reduction)
-    held = held_bytes(layout, preprocessing, decoded=decoded, file_bytes=len(file.data), converts=converts)
+    held = held_bytes(
+        layout,
+        preprocessing,
+        decoded=decoded,
+        file_bytes=len(file.data),
+        shown=structure.shown_size,
+        converts=converts,
+    )
     check_held(held, layout.size, header.format, limits)
     if held > max(header.held_bytes, limits.small_decode_bytes):
         raise HoldsMoreError(held)
@@ -247,9 +254,6 @@ def _opened_layout(
     """
     see_through = opened.has_transparency_data
     layout = replace(header.layout, size=size, mode=opened.mode, see_through=see_through)
-    if wide_key(opened) is not None:
-        # The low bytes, which of them are transparent, and the picture with its alpha.
-        layout = replace(layout, kept_bytes=layout.kept_bytes + 4 + 2 + 4)
     if structure.canvas is None:
         return layout, opened.size
     # Drawn on a see-through canvas that is no smaller, while the picture itself and its RGBA are held.

@@ -62,5 +62,5 @@ def with_wide_key(image: Image.Image, key: Colour, low: Image.Image) -> Image.Im
         clear &= np.asarray(image.getchannel(band)) == value >> 8
         clear &= np.asarray(low.getchannel(band)) == value & 0xFF
     del image.info["transparency"]
-    image.putalpha(Image.fromarray(np.where(clear, 0, _OPAQUE).astype(np.uint8)))
+    image.putalpha(Image.fromarray(np.where(clear, np.uint8(0), np.uint8(_OPAQUE))))
     return image
