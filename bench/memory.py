@@ -272,6 +272,20 @@ def _large(kind: str, size: tuple[int, int], mode: str = "RGB", **options: Any) 
     return draw
 
 
+def _heic(mode: str, *, deep: bool = False, chroma: int = 420) -> Callable[[int], bytes]:
+    """Save by pillow-heif, of the extra `heif`; a picture of 4 megapixels takes it some seconds."""
+
+    def draw(side: int) -> bytes:
+        from pillow_heif import encode  # noqa: PLC0415
+
+        pixels, buffer = np.asarray(_picture(mode, side)), io.BytesIO()
+        data = (pixels.astype("<u2") * 257).tobytes() if deep else pixels.tobytes()
+        encode(f"{mode};16" if deep else mode, (side, side), data, buffer, quality=50, chroma=chroma)
+        return buffer.getvalue()
+
+    return draw
+
+
 def _lab_tiff(side: int) -> bytes:
     srgb, lab = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
     converted = ImageCms.applyTransform(_picture("RGB", side), ImageCms.buildTransform(srgb, lab, "RGB", "LAB"))
@@ -309,6 +323,7 @@ CASES: Mapping[str, Case] = {
     ),
     "PNG, 16-bit grey": Case(draw=_png_16(1)),
     "PNG, 16-bit grey, colour key": Case(draw=_png_16(1, keyed=True)),
+    "PNG, 16-bit RGB, colour key": Case(draw=_png_16(3, keyed=True)),
     "PNG, 16-bit RGB": Case(draw=_png_16(3)),
     "PNG, 16-bit RGBA": Case(draw=_png_16(4)),
     "PNG, palette": Case(draw=_palette("PNG")),
@@ -327,6 +342,10 @@ CASES: Mapping[str, Case] = {
     "AVIF": Case(draw=_saved("AVIF", speed=10)),
     "AVIF, alpha": Case(draw=_saved("AVIF", "RGBA", speed=10)),
     "AVIF, alpha, turned, colour at full size": Case(draw=_turned("AVIF", "RGBA", speed=10, subsampling="4:4:4")),
+    "HEIC": Case(draw=_heic("RGB")),
+    "HEIC, colour at full size": Case(draw=_heic("RGB", chroma=444)),
+    "HEIC, alpha, colour at full size": Case(draw=_heic("RGBA", chroma=444)),
+    "HEIC, 10-bit, alpha, colour at full size": Case(draw=_heic("RGBA", deep=True, chroma=444)),
     "TIFF, RGB": Case(draw=_saved("TIFF")),
     "TIFF, RGBA": Case(draw=_saved("TIFF", "RGBA")),
     "TIFF, RGBA, one compressed strip": Case(draw=_saved("TIFF", "RGBA", compression="tiff_lzw", strip_size=2**30)),

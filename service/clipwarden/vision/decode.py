@@ -9,7 +9,7 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from clipwarden.errors import ImageError, Reason
 from clipwarden.modelfolder.manifest import Preprocessing
@@ -17,20 +17,21 @@ from clipwarden.vision.colour.conversion import AS_STORED, Conversion, conversio
 from clipwarden.vision.facts import DecodedImage, FileFacts, ImageFacts, ImageHeader, View
 from clipwarden.vision.formats import png
 from clipwarden.vision.formats.exif import exif_orientation
+from clipwarden.vision.formats.foreign import name_foreign
 from clipwarden.vision.formats.layout import PixelLayout, Size, read_layout
 from clipwarden.vision.formats.salvage import salvage
-from clipwarden.vision.formats.sniff import FORMATS, sniff_format, sniff_size
+from clipwarden.vision.formats.sniff import sniff_format, sniff_size
 from clipwarden.vision.formats.structures import read_structure
 from clipwarden.vision.formats.truncation import looks_cut_short
 from clipwarden.vision.limits import DEFAULT_LIMITS, DecodeLimits, HoldsMoreError, check_held
 from clipwarden.vision.memory import decoded_size, held_bytes
-from clipwarden.vision.opening import open_image
+from clipwarden.vision.opening import open_image, readable_formats
 from clipwarden.vision.plan import WHOLE, ViewPlan
 from clipwarden.vision.preprocess import Box, draft_size, fit_to_side
 from clipwarden.vision.quality import degraded_flags
+from clipwarden.vision.sixteen import is_wide, low_bytes, raw_mode, wide_key, with_wide_key
 from clipwarden.vision.structure import MAX_FRAMES_COUNTED, Structure
 from clipwarden.vision.views import on_canvas, to_views
-from clipwarden.vision.widekey import wide_key, with_wide_key
 
 # EXIF orientation -> what turns the stored image upright; the same table as Pillow's ImageOps.exif_transpose.
 _UPRIGHT = {
@@ -65,11 +66,8 @@ def read_header(data: bytes, limits: DecodeLimits = DEFAULT_LIMITS, *, preproces
             f"The image has {len(data)} bytes; the limit is {limits.max_image_bytes}.", reason=Reason.IMAGE_TOO_LARGE
         )
     image_format = sniff_format(data)
-    if image_format is None:
-        raise ImageError(
-            f"The bytes are not an image of a supported format ({', '.join(FORMATS)}).",
-            reason=Reason.IMAGE_FORMAT_UNSUPPORTED,
-        )
+    if image_format is None or image_format not in readable_formats():
+        raise ImageError(_unsupported(data, image_format), reason=Reason.IMAGE_FORMAT_UNSUPPORTED)
     size = sniff_size(data, image_format)
     layout = read_layout(data, image_format, size)
     decoded = decoded_size(layout, preprocessing)
@@ -77,6 +75,16 @@ def read_header(data: bytes, limits: DecodeLimits = DEFAULT_LIMITS, *, preproces
     check_held(held, layout.size, image_format, limits)
     width, height = size or (None, None)
     return ImageHeader(format=image_format, width=width, height=height, held_bytes=held, layout=layout)
+
+
+def _unsupported(data: bytes, image_format: str | None) -> str:
+    if image_format == "HEIC":
+        return "The image is HEIC, which needs the extra heif: pip install 'clipwarden[heif]'."
+    supported = f"a supported format ({', '.join(readable_formats())})"
+    name = name_foreign(data)
+    return (
+        f"The file is {name}, not an image of {supported}." if name else f"The bytes are not an image of {supported}."
+    )
 
 
 def decode_image(
@@ -170,7 +178,14 @@ def _open(file: _File, structure: Structure, preprocessing: Preprocessing, limit
     box = _draft(opened, preprocessing) if may_reduce else None
     layout, decoded = _opened_layout(opened, size, structure, header)
     converts = conversion.convert is not None and (layout.see_through or not conversion.after_reduction)
-    held = held_bytes(layout, preprocessing, decoded=decoded, file_bytes=len(file.data), converts=converts)
+    held = held_bytes(
+        layout,
+        preprocessing,
+        decoded=decoded,
+        file_bytes=len(file.data),
+        shown=structure.shown_size,
+        converts=converts,
+    )
     check_held(held, layout.size, header.format, limits)
     if held > max(header.held_bytes, limits.small_decode_bytes):
         raise HoldsMoreError(held)
@@ -192,12 +207,14 @@ def _decode(file: _File, structure: Structure, preprocessing: Preprocessing, lim
     with image as opened:
         frames_total = _declared_frames(opened) if structure.frames_total is None else structure.frames_total
         key = wide_key(opened)
+        is_converted = conversion.convert_wide is not None and is_wide(opened) and structure.canvas is None
+        low = low_bytes(open_image(structure.data, image_format)) if is_converted or key is not None else None
         opened.load()
         if image_format == "PNG" and png.lacks_rows(opened, structure.data):
             raise OSError("truncated: rows are missing")
         picture: Image.Image = opened
-        if key is not None:
-            picture = with_wide_key(opened, key, partial(open_image, structure.data, image_format))
+        if key is not None and low is not None:
+            picture = with_wide_key(opened, key, low)
         if structure.canvas is not None:
             size = structure.canvas.size
             picture = on_canvas(picture, structure.canvas)
@@ -208,7 +225,7 @@ def _decode(file: _File, structure: Structure, preprocessing: Preprocessing, lim
         if turn in _SWAPS_SIDES:
             size = size[1], size[0]
         names, fitted = [], []
-        for view in to_views(picture, conversion):
+        for view in to_views(picture, conversion, low_bytes=low if is_converted else None):
             names.append(view.name)
             upright = _turned(view.rgb, turn)
             fitted.append(fit_to_side(upright, preprocessing, size=size, box=box, convert=view.convert_reduced))
@@ -240,9 +257,6 @@ def _opened_layout(
     """
     see_through = opened.has_transparency_data
     layout = replace(header.layout, size=size, mode=opened.mode, see_through=see_through)
-    if wide_key(opened) is not None:
-        # The low bytes, which of them are transparent, and the picture with its alpha.
-        layout = replace(layout, kept_bytes=layout.kept_bytes + 4 + 2 + 4)
     if structure.canvas is None:
         return layout, opened.size
     # Drawn on a see-through canvas that is no smaller, while the picture itself and its RGBA are held.
@@ -251,11 +265,13 @@ def _opened_layout(
 
 
 def _conversion(
-    image: Image.Image, structure: Structure, image_format: str, preprocessing: Preprocessing
+    opened: ImageFile.ImageFile, structure: Structure, image_format: str, preprocessing: Preprocessing
 ) -> Conversion:
     if preprocessing.colour == "ignore":
         return AS_STORED
-    return conversion_of(structure.colour, image_format=image_format, mode=image.mode)
+    # Pillow decodes grey and alpha of 16 bits as RGBA.
+    mode = "LA" if raw_mode(opened).startswith("LA") else opened.mode
+    return conversion_of(structure.colour, image_format=image_format, mode=mode)
 
 
 def _colour_flags(conversion: Conversion) -> tuple[str, ...]:

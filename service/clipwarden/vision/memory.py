@@ -26,7 +26,13 @@ _16_BIT_KEYED_WORK_BYTES = 11
 
 
 def held_bytes(
-    layout: PixelLayout, preprocessing: Preprocessing, *, decoded: Size, file_bytes: int, converts: bool = False
+    layout: PixelLayout,
+    preprocessing: Preprocessing,
+    *,
+    decoded: Size,
+    file_bytes: int,
+    shown: Size | None = None,
+    converts: bool = False,
 ) -> int:
     """Compute the most bytes that decoding a file and fitting it to the model's side holds at once.
 
@@ -35,6 +41,7 @@ def held_bytes(
         preprocessing: Of the model folder.
         decoded: (width, height) that it is decoded at, in pixels; smaller than stored for most JPEGs.
         file_bytes: Of the file.
+        shown: (width, height) that it is stretched to before any turn, in pixels; None where it is not.
         converts: Whether its colours are converted before it is reduced.
 
     Returns:
@@ -44,7 +51,7 @@ def held_bytes(
     picture = decoded_pixels * _stored_bytes(layout.mode)
     loading = stored * layout.coding_bytes + picture
     viewing = stored * layout.kept_bytes + picture + decoded_pixels * _view_bytes(layout, preprocessing, converts)
-    resizing = _resizing_bytes(layout.size, decoded, preprocessing)
+    resizing = _resizing_bytes(shown or layout.size, decoded, preprocessing)
     bands = _CONVERTING_BYTES if converts else 0
     return FIXED_BYTES + bands + layout.copies * file_bytes + resizing + ceil(max(loading, viewing))
 
@@ -68,7 +75,8 @@ def _resizing_bytes(size: Size, decoded: Size, preprocessing: Preprocessing) -> 
     if not _area(size):
         return 0
     width, height = (min(side, MAX_ASPECT * preprocessing.side) for side in resized_size(size, preprocessing))
-    return _PIXEL_BYTES * width * (decoded[1] + height)
+    # Upright or turned; where nothing is stretched both are the same.
+    return _PIXEL_BYTES * max(width * (decoded[1] + height), height * (decoded[0] + width))
 
 
 def _area(size: Size) -> int:

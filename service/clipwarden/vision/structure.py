@@ -62,7 +62,7 @@ MAX_PROFILE_BYTES = 10 * 1024 * 1024
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Canvas:
-    """Where a decoded picture is drawn: it may be smaller than what is shown, which is see-through elsewhere.
+    """Where a decoded picture is drawn: it may be smaller than what is shown, see-through elsewhere, or larger.
 
     Attributes:
         size: (width, height) of what is shown, in pixels.

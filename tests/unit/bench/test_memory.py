@@ -53,7 +53,7 @@ def test_the_documented_table_has_a_row_for_every_kind() -> None:
 
 def test_an_unknown_kind_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        main(["HEIC"])
+        main(["JXL"])
     assert "there are: JPEG" in capsys.readouterr().err
 
 

@@ -160,10 +160,12 @@ def test_empty_input_is_empty() -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"hello world", b"%PDF-1.7", b"<svg/>", b"\x00" * 64, b"\x00\x00\x00\x18ftypheic" + b"\0" * 40, b"8BPS\0\1"],
+    [b"hello world", b"%PDF-1.7", b"<svg/>", b"\x00" * 64, b"8BPS\0\1"],
 )
 def test_other_formats_are_unsupported_and_the_sentence_lists_the_supported_ones(data: bytes) -> None:
-    with pytest.raises(ImageError, match=r"supported format \(JPEG, PNG, WEBP, GIF, BMP, TIFF, AVIF\)") as caught:
+    with pytest.raises(
+        ImageError, match=r"supported format \(JPEG, PNG, WEBP, GIF, BMP, TIFF, AVIF(, HEIC)?\)"
+    ) as caught:
         decode_image(data, preprocessing=MODEL)
     assert caught.value.reason is Reason.IMAGE_FORMAT_UNSUPPORTED
 

@@ -109,7 +109,7 @@ def test_damaged_png_counts_what_comes_before_the_damage(damage: bytes) -> None:
 
 
 def test_unknown_size_and_unknown_format_count_no_pixels_until_the_file_is_opened() -> None:
-    layout = read_layout(b"", "HEIC", None)
+    layout = read_layout(b"", "of tomorrow", None)
     assert (layout.size, layout.mode, layout.see_through) == ((0, 0), "RGBA", True)
     small = held_bytes(layout, MODEL, decoded=decoded_size(layout, MODEL), file_bytes=0)
     assert 0 < small < DecodeLimits().small_decode_bytes
