@@ -132,6 +132,14 @@ def test_damaged_segments_beside_the_picture_do_not_refuse_it() -> None:
             assert np.array_equal(decode(data).pixels, decode(whole).pixels)
 
 
+def test_unknown_marker_in_the_coded_data_ends_the_picture_as_libjpeg_has_it() -> None:
+    whole = jpeg("plain")
+    middle = (whole.index(b"\xff\xda") + len(whole)) // 2
+    for marker in (b"\xff\x5e", b"\xff\x14\0\7", b"\xff\xc2", b"\xff\xd8"):
+        decoded = decode(whole[:middle] + marker + whole[middle:])
+        assert np.array_equal(decoded.pixels, decode(whole[:middle] + END).pixels)
+
+
 def test_jpeg_that_holds_not_one_row_is_truncated() -> None:
     whole = jpeg("plain")
     scan = whole.index(b"\xff\xda")

@@ -232,6 +232,11 @@ SHOWN_FIRST = {
         OTHER_PLAIN,
         2,
     ),
+    "hidden still, two controls before the pixels": (
+        (control(2), PIXELS, frame(0), frame(1), frame_data(2)),
+        OTHER_PLAIN,
+        3,
+    ),
     "one frame": ((control(1), frame(0), PIXELS), PLAIN, 1),
     "more frames than announced": ((control(1), frame(0), PIXELS, frame(1), frame_data(2)), PLAIN, 2),
     "fewer": ((control(9), frame(0), PIXELS, frame(1), frame_data(2)), PLAIN, 9),
