@@ -1,7 +1,7 @@
 """What Chromium shows of a file and what we judge of it in; how far apart they are, at the model's input side."""
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,8 +19,8 @@ from clipwarden.vision.preprocess import fit_to_side
 Outcome = Literal[
     "same",
     "same, flagged",
-    "same rows",
-    "same rows, flagged",
+    "same part",
+    "same part, flagged",
     "refused",
     "differs, flagged",
     "differs",
@@ -28,16 +28,19 @@ Outcome = Literal[
     "judged",
     "judged, flagged",
 ]
-"""What becomes of a file. Where Chromium shows something: the same is judged, with a flag or without; or its rows and
-more, where the file ends too early; or we refuse; or something else is judged, with a flag or without: the way round.
-Where it shows nothing: nor do we, or we judge.
+"""What becomes of a file. Where Chromium shows something: the same is judged, with a flag or without; or, of a file
+that ends too early, the rows that both have; or we refuse; or something else is judged: the way round. Where it shows
+nothing: nor do we, or we judge.
 """
 
 # Pictures that are not the same are 20 levels and more apart; two codecs' rounding of one picture is below 2.
 SAME_WITHIN = 4.0
+# Of a part that is resized twice.
+SAME_PART_WITHIN = 8.0
 # Sizes that come from densities, or from pixels rounded up, are a pixel off; at 30 pixels that is 3 %.
 SHAPE_WITHIN = 0.05
-_BACKGROUNDS = {"full": 255, "on_white": 255, "on_black": 0}
+# What we take for opaque has to be so in the browser too, whatever the page's colour.
+_BACKGROUNDS = {"full": (255, 0), "on_white": (255,), "on_black": (0,)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,9 +80,7 @@ def distance(shown: Shown, judged: DecodedImage, preprocessing: Preprocessing) -
         judged: Under the same preprocessing.
         preprocessing: How both become small.
     """
-    return _worst(
-        _difference(fit_to_side(shown.on(_BACKGROUNDS[view.name]), preprocessing), view.pixels) for view in judged.views
-    )
+    return _worst(_differences(shown, judged, preprocessing))
 
 
 def outcome(shown: Shown, judged: DecodedImage | Reason, preprocessing: Preprocessing) -> Outcome:
@@ -90,11 +91,10 @@ def outcome(shown: Shown, judged: DecodedImage | Reason, preprocessing: Preproce
         return "differs, flagged" if is_flagged(judged) else "differs"
     if shown.refused:
         return "judged, flagged" if is_flagged(judged) else "judged"
-    same = distance(shown, judged, preprocessing).mean < SAME_WITHIN and _same_shape(shown, judged)
-    if same and _all_views(shown, judged):
+    if distance(shown, judged, preprocessing).mean < SAME_WITHIN and _same_shape(shown, judged):
         return "same, flagged" if is_flagged(judged) else "same"
-    if shown.share < 1 and _same_rows(shown, judged, preprocessing):
-        return "same rows, flagged" if is_flagged(judged) else "same rows"
+    if shown.share < 1 and _same_part(shown, judged, preprocessing):
+        return "same part, flagged" if is_flagged(judged) else "same part"
     return "differs, flagged" if is_flagged(judged) else "differs"
 
 
@@ -111,23 +111,33 @@ def _same_shape(shown: Shown, judged: DecodedImage) -> bool:
     return max(stretch, 1 / stretch) < 1 + SHAPE_WITHIN
 
 
-def _all_views(shown: Shown, judged: DecodedImage) -> bool:
-    """What is see-through in the browser has to be judged on both backgrounds."""
-    assert shown.pixels is not None
-    return len(judged.views) > 1 or bool((255 - shown.pixels[..., 3].astype(float)).mean() < SAME_WITHIN)
+def _same_part(shown: Shown, judged: DecodedImage, preprocessing: Preprocessing) -> bool:
+    """Of a cut file, Chromium and we show some of the rows: whether those that both show are the same."""
+    axis, count, at_end = shown.part
+    ours = judged.facts.share_shown
+    both = min(count, ours)
+    size = (preprocessing.side, preprocessing.side)
+    for view in judged.views:
+        mine = _piece(Image.fromarray(view.pixels), axis, both / ours, at_end=at_end).resize(size)
+        for background in _BACKGROUNDS[view.name]:
+            theirs = _piece(shown.on(background), axis, both, at_end=at_end).resize(size)
+            if _difference(np.asarray(theirs), np.asarray(mine)).mean() > SAME_PART_WITHIN:
+                return False
+    return True
 
 
-def _same_rows(shown: Shown, judged: DecodedImage, preprocessing: Preprocessing) -> bool:
-    """Of a cut picture we may judge more than is shown: whether what is shown is among it."""
-    assert shown.pixels is not None
-    seen = np.repeat(shown.pixels[..., 3:].max(axis=1, keepdims=True), shown.pixels.shape[1], axis=1)
-    rows = fit_to_side(Image.fromarray(np.repeat(seen, 3, axis=2)), preprocessing) == 255
-    if not rows.any() or judged.facts.file is None or (judged.facts.file.width, judged.facts.file.height) != shown.size:
-        return False
-    differences = [
-        _difference(fit_to_side(shown.on(_BACKGROUNDS[view.name]), preprocessing), view.pixels) for view in judged.views
-    ]
-    return all(float(each[rows].mean()) < SAME_WITHIN for each in differences)
+def _piece(image: Image.Image, axis: int, share: float, *, at_end: bool) -> Image.Image:
+    """Cut out a share of a picture: of its rows (axis 0) or columns (1), from the start or up to the end."""
+    width, height = image.size
+    kept = (max(1, round(width * share)), height) if axis else (width, max(1, round(height * share)))
+    left, top = (width - kept[0], height - kept[1]) if at_end else (0, 0)
+    return image.crop((left, top, left + kept[0], top + kept[1]))
+
+
+def _differences(shown: Shown, judged: DecodedImage, preprocessing: Preprocessing) -> Iterator[NDArray[np.int16]]:
+    for view in judged.views:
+        for background in _BACKGROUNDS[view.name]:
+            yield _difference(fit_to_side(shown.on(background), preprocessing), view.pixels)
 
 
 def _difference(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.int16]:

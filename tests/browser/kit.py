@@ -82,9 +82,34 @@ class Shown:
         return self.event != "load" or self.size is None or (self.pixels is not None and not self.pixels[..., 3].any())
 
     @property
+    def part(self) -> tuple[int, float, bool]:
+        """Which part of its picture a cut file holds: axis, share, and whether it is the part at the end.
+
+        Rows (0) are missing, or columns (1) where EXIF turns the picture. Where both are, and where what is seen is in
+        pieces, the picture is see-through, and nothing is missing.
+        """
+        assert self.pixels is not None
+        alpha = self.pixels[..., 3]
+        rows, columns = alpha.any(axis=1), alpha.any(axis=0)
+        if rows.all() == columns.all():
+            return 0, 1.0, False
+        axis, seen = (1, columns) if rows.all() else (0, rows)
+        pieces = np.count_nonzero(np.diff(seen.astype(np.int8)))
+        return (axis, float(seen.mean()), bool(seen[-1])) if pieces == 1 else (0, 1.0, False)
+
+    @property
+    def seen(self) -> NDArray[np.bool_]:
+        """Which pixels a cut file holds: bool [H,W]."""
+        assert self.pixels is not None
+        axis, share, at_end = self.part
+        height, width = self.pixels.shape[:2]
+        places = np.indices((height, width))[axis] / (width if axis else height)
+        return places >= 1 - share if at_end else places < share
+
+    @property
     def share(self) -> float:
-        """Share of the rows in which anything is seen."""
-        return 0.0 if self.pixels is None else float(self.pixels[..., 3].any(axis=1).mean())
+        """Share of the picture that the file holds."""
+        return 0.0 if self.pixels is None else self.part[1]
 
     def on(self, background: int) -> Image.Image:
         """Lay the picture on grey of one level, 0-255; mode RGB."""

@@ -50,7 +50,7 @@ def describe(shown: Shown) -> str:
         return f"{text}, NOTHING in it"
     colour = " ".join(f"{level:.1f}" for level in shown.pixels[seen][:, :3].mean(axis=0))
     opaque = "" if shown.pixels[..., 3].min() == 255 else f", alpha {shown.pixels[..., 3].mean():.1f} on average"
-    rows = "" if shown.share == 1 else f", {shown.share:.0%} of the rows"
+    rows = "" if shown.share == 1 else f", {shown.share:.0%} of it there"
     return f"{text}, mean colour {colour}{opaque}{rows}"
 
 

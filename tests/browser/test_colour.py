@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from tests.browser.corpus.entry import patches
-from tests.browser.corpus.figures import Figures, find_figures, find_oddities, is_within
+from tests.browser.corpus.figures import Figures, every_entry, find_figures, find_oddities, is_within
 from tests.browser.corpus.spaces import rgb_profiles
 from tests.browser.kit import Chromium
 from tests.browser.parts import encode, iccp, with_chunks
@@ -37,6 +37,11 @@ def test_an_exception_says_so_of_itself(figures: list[Figures]) -> None:
 def test_a_profile_that_readers_take_differently_is_shown_as_in_chromium_or_flagged(chromium: Chromium) -> None:
     odd = list(find_oddities(chromium))
     assert [each.name for each in odd if not each.flagged and not is_within(each.ours)] == []
+
+
+def test_what_has_a_twin_is_not_shown_itself(chromium: Chromium) -> None:
+    shown = chromium.show([entry.data for entry in every_entry() if entry.twin is not None])
+    assert [each.refused for each in shown] == [True] * len(shown)
 
 
 def test_no_name_stands_twice(figures: list[Figures]) -> None:

@@ -63,7 +63,8 @@ async def open_judge(options: JudgeOptions, snapshot: Snapshot | None, *, images
             yield judge
     else:
         # Warming up larger batches takes longer than a few images do one by one.
-        settings = EngineSettings(max_batch=1 if images < WORTH_BATCHING else 0).without_queue_limits()
+        settings = EngineSettings(limits=options.limits, max_batch=1 if images < WORTH_BATCHING else 0)
+        settings = settings.without_queue_limits()
         async with Pipeline(snapshot.model, settings) as pipeline:
             yield LocalJudge(pipeline, settings, snapshot.select(None, options.context), options)
 
@@ -99,7 +100,7 @@ class LocalJudge:
         self._pipeline = pipeline
         self._selection = selection
         self._options = options
-        self.max_bytes = settings.limits.max_bytes
+        self.max_bytes = settings.limits.max_image_bytes
         self.width = options.concurrency
 
     async def judge(self, data: bytes) -> v1.Moderation:

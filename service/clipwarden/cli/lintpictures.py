@@ -9,8 +9,10 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from clipwarden.cli.inputs import Input, find_inputs
+from clipwarden.cli.exits import Exit
+from clipwarden.cli.inputs import Item, Search, find_items
 from clipwarden.cli.judges import WORTH_BATCHING
+from clipwarden.cli.leftovers import LeftOut
 from clipwarden.cli.loading import progress_bar
 from clipwarden.engine.in_order import in_order
 from clipwarden.engine.linefindings import SHIPPED_ADVICE, line_notes, scale_problems, shipped_pictures
@@ -30,8 +32,8 @@ NAMED = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _LeftOut:
-    """A picture that could not be embedded, and why."""
+class _Unread:
+    """A picture that could not be embedded, or what may be one and was not looked at, and why."""
 
     name: str
     error: str
@@ -44,18 +46,29 @@ class _Embedded:
     Attributes:
         views: By name, `[V,D]`; equal files once, under the first name.
         left_out: That cannot be read.
+        aside: What is or may hold pictures, and was not looked at.
         copies: Names of those that are, byte by byte, what another is.
     """
 
     views: dict[str, NDArray[np.float32]] = field(default_factory=dict)
-    left_out: list[_LeftOut] = field(default_factory=list)
+    left_out: list[_Unread] = field(default_factory=list)
+    aside: list[_Unread] = field(default_factory=list)
     copies: list[str] = field(default_factory=list)
     _seen: set[str] = field(default_factory=set)
 
-    def add(self, name: str, result: EmbeddedImage | str) -> None:
-        """Take one picture, or why it cannot be read."""
+    @property
+    def total(self) -> int:
+        """How many pictures there are."""
+        return len(self.views) + len(self.left_out) + len(self.copies)
+
+    def add(self, name: str, result: EmbeddedImage | LeftOut | str) -> None:
+        """Take one picture, or why it cannot be read; or what is none."""
+        if isinstance(result, LeftOut):
+            if result.kind.exit != Exit.OK:
+                self.aside.append(_Unread(name=name, error=result.kind.label))
+            return
         if isinstance(result, str):
-            self.left_out.append(_LeftOut(name=name, error=result))
+            self.left_out.append(_Unread(name=name, error=result))
             return
         digest = result.facts.file.sha256 if result.facts.file else name
         if digest in self._seen:
@@ -108,47 +121,58 @@ def trial_on(model: Model, folder: str | None) -> Trial | None:
     if folder is None:
         pictures = shipped_pictures(model)
         return None if pictures is None else Trial(model, pictures)
-    inputs = find_inputs([folder], recursive=True).inputs
-    embedded = asyncio.run(_embed_all(model, inputs))
+    items = tuple(find_items([folder], Search(recursive=True, follow_links=True)))
+    embedded = asyncio.run(_embed_all(model, items))
     if not embedded.views:
         raise ConfigError(f"No picture in {folder} can be read.")
-    return Trial(model, Pictures.of(embedded.views), _about(embedded, folder, len(inputs)))
+    return Trial(model, Pictures.of(embedded.views), _about(embedded, folder))
 
 
-def _about(embedded: _Embedded, folder: str, total: int) -> Sequence[Problem]:
+def _about(embedded: _Embedded, folder: str) -> Sequence[Problem]:
+    total = embedded.total
     note = partial(Problem, file=folder, line=0, column=0, severity=Severity.NOTE)
     found: list[Problem] = []
     if left_out := embedded.left_out:
-        named = ", ".join(f"{each.name} ({each.error})" for each in left_out[:NAMED])
-        more = f", and {len(left_out) - NAMED} more" if len(left_out) > NAMED else ""
-        message = f"{len(left_out)} of {total} pictures cannot be read and are left out: {named}{more}."
+        message = f"{len(left_out)} of {total} pictures cannot be read and are left out: {_named(left_out)}."
         facts: dict[str, object] = {"left_out": [asdict(each) for each in left_out]}
         found.append(note(message=message, code="pictures-left-out", facts=facts))
+    if aside := embedded.aside:
+        message = f"{len(aside)} beside the pictures were not looked at: {_named(aside)}."
+        found.append(note(message=message, code="not-looked-at", facts={"left_out": [asdict(each) for each in aside]}))
     if copies := embedded.copies:
         message = f"{len(copies)} of {total} pictures are copies, byte by byte, of others and are not counted again."
         found.append(note(message=message, code="pictures-copied", facts={"copies": copies}))
     return found
 
 
-async def _embed_all(model: Model, inputs: Sequence[Input]) -> _Embedded:
-    settings = EngineSettings(max_batch=1 if len(inputs) < WORTH_BATCHING else 0).without_queue_limits()
+def _named(unread: Sequence[_Unread]) -> str:
+    named = ", ".join(f"{each.name} ({each.error})" for each in unread[:NAMED])
+    return f"{named}, and {len(unread) - NAMED} more" if len(unread) > NAMED else named
+
+
+async def _embed_all(model: Model, items: Sequence[Item]) -> _Embedded:
+    settings = EngineSettings(max_batch=1 if len(items) < WORTH_BATCHING else 0).without_queue_limits()
     embedded = _Embedded()
     async with Pipeline(model, settings) as pipeline:
-        one = partial(_embed_one, pipeline, settings.limits.max_bytes)
+        one = partial(_embed_one, pipeline, settings.limits.max_image_bytes)
         with progress_bar("Embedding pictures") as advance:
-            async with aclosing(in_order(inputs, one, width=AT_ONCE)) as results:
+            async with aclosing(in_order(items, one, width=AT_ONCE)) as results:
                 number = 0
                 async for name, result in results:
                     embedded.add(name, result)
                     number += 1
-                    advance(number, len(inputs))
+                    advance(number, len(items))
     return embedded
 
 
-async def _embed_one(pipeline: Pipeline, max_bytes: int, item: Input) -> tuple[str, EmbeddedImage | str]:
+async def _embed_one(pipeline: Pipeline, max_bytes: int, item: Item) -> tuple[str, EmbeddedImage | LeftOut | str]:
     """Return a picture's name and what the model sees, or why it sees nothing."""
+    if isinstance(item, LeftOut):
+        return item.name, item
     try:
         data = await asyncio.to_thread(item.read, limit=max_bytes)
+        if isinstance(data, LeftOut):
+            return item.name, data
         return item.name, await pipeline.embed(data, WHOLE)
     except ImageError as error:
         return item.name, str(error)

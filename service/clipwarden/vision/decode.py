@@ -4,7 +4,9 @@ Safe to call from many threads at once; Pillow releases the GIL while it decodes
 """
 
 import hashlib
-import io
+from dataclasses import replace
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
@@ -13,14 +15,21 @@ from clipwarden.errors import ImageError, Reason
 from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision.colour.conversion import AS_STORED, Conversion, conversion_of
 from clipwarden.vision.facts import DecodedImage, FileFacts, ImageFacts, ImageHeader, View
-from clipwarden.vision.formats.ifd import exif_orientation
-from clipwarden.vision.formats.sniff import FORMATS, sniff_format, sniff_size
+from clipwarden.vision.formats import png
+from clipwarden.vision.formats.exif import exif_orientation
+from clipwarden.vision.formats.foreign import name_foreign
+from clipwarden.vision.formats.layout import PixelLayout, Size, read_layout
+from clipwarden.vision.formats.salvage import salvage
+from clipwarden.vision.formats.sniff import sniff_format, sniff_size
 from clipwarden.vision.formats.structures import read_structure
 from clipwarden.vision.formats.truncation import looks_cut_short
-from clipwarden.vision.limits import DEFAULT_LIMITS, DecodeLimits, check_pixels
+from clipwarden.vision.limits import DEFAULT_LIMITS, DecodeLimits, HoldsMoreError, check_held
+from clipwarden.vision.memory import decoded_size, held_bytes
+from clipwarden.vision.opening import open_image, readable_formats
 from clipwarden.vision.plan import WHOLE, ViewPlan
 from clipwarden.vision.preprocess import Box, draft_size, fit_to_side
 from clipwarden.vision.quality import degraded_flags
+from clipwarden.vision.sixteen import is_wide, low_bytes, raw_mode, wide_key, with_wide_key
 from clipwarden.vision.structure import MAX_FRAMES_COUNTED, Structure
 from clipwarden.vision.views import on_canvas, to_views
 
@@ -36,43 +45,55 @@ _UPRIGHT = {
 }
 
 
-def read_header(data: bytes, limits: DecodeLimits = DEFAULT_LIMITS) -> ImageHeader:
-    """Check size, format and pixel count by the header alone, within `reader.HEADER_BUDGET`.
+def read_header(data: bytes, limits: DecodeLimits = DEFAULT_LIMITS, *, preprocessing: Preprocessing) -> ImageHeader:
+    """Check size, format and the memory that decoding takes by the header alone, within two `reader.HEADER_BUDGET`s.
 
     Args:
         data: The file.
         limits: What to refuse.
+        preprocessing: Of the model folder.
 
     Returns:
-        Format and stored size.
+        Format, stored size, and what decoding will hold.
 
     Raises:
         ImageError: IMAGE_EMPTY, IMAGE_TOO_LARGE, IMAGE_FORMAT_UNSUPPORTED or IMAGE_TOO_MANY_PIXELS.
     """
     if not data:
         raise ImageError("The image has no bytes.", reason=Reason.IMAGE_EMPTY)
-    if len(data) > limits.max_bytes:
+    if len(data) > limits.max_image_bytes:
         raise ImageError(
-            f"The image has {len(data)} bytes; the limit is {limits.max_bytes}.", reason=Reason.IMAGE_TOO_LARGE
+            f"The image has {len(data)} bytes; the limit is {limits.max_image_bytes}.", reason=Reason.IMAGE_TOO_LARGE
         )
     image_format = sniff_format(data)
-    if image_format is None:
-        raise ImageError(
-            f"The bytes are not an image of a supported format ({', '.join(FORMATS)}).",
-            reason=Reason.IMAGE_FORMAT_UNSUPPORTED,
-        )
+    if image_format is None or image_format not in readable_formats():
+        raise ImageError(_unsupported(data, image_format), reason=Reason.IMAGE_FORMAT_UNSUPPORTED)
     size = sniff_size(data, image_format)
-    if size is not None:
-        check_pixels(size, limits)
+    layout = read_layout(data, image_format, size)
+    decoded = decoded_size(layout, preprocessing)
+    held = held_bytes(layout, preprocessing, decoded=decoded, file_bytes=len(data))
+    check_held(held, layout.size, image_format, limits)
     width, height = size or (None, None)
-    return ImageHeader(format=image_format, width=width, height=height)
+    return ImageHeader(format=image_format, width=width, height=height, held_bytes=held, layout=layout)
+
+
+def _unsupported(data: bytes, image_format: str | None) -> str:
+    if image_format == "HEIC":
+        return "The image is HEIC, which needs the extra heif: pip install 'clipwarden[heif]'."
+    supported = f"a supported format ({', '.join(readable_formats())})"
+    name = name_foreign(data)
+    return (
+        f"The file is {name}, not an image of {supported}." if name else f"The bytes are not an image of {supported}."
+    )
 
 
 def decode_image(
     data: bytes, *, preprocessing: Preprocessing, limits: DecodeLimits = DEFAULT_LIMITS, plan: ViewPlan = WHOLE
 ) -> DecodedImage:
     """Read an image's header, then decode it; see `read_header` and `decode_file`."""
-    return decode_file(data, read_header(data, limits), preprocessing=preprocessing, limits=limits, plan=plan)
+    header = read_header(data, limits, preprocessing=preprocessing)
+    alone = replace(header, held_bytes=limits.max_decode_bytes)
+    return decode_file(data, alone, preprocessing=preprocessing, limits=limits, plan=plan)
 
 
 def decode_file(
@@ -87,7 +108,7 @@ def decode_file(
 
     Args:
         data: The file.
-        header: What `read_header` let through, under the same limits.
+        header: What `read_header` let through, under the same limits; the caller has room for its `held_bytes`.
         preprocessing: Of the model folder.
         limits: What to refuse.
         plan: Which views to make.
@@ -96,45 +117,115 @@ def decode_file(
         Facts and views.
 
     Raises:
-        ImageError: The image is unsupported, truncated, corrupt, or larger than its header said; nothing else escapes.
+        ImageError: The image is unsupported, truncated, corrupt, or would hold more than the limit.
+        HoldsMoreError: It would hold more than its header said, and more than what may be held without asking; nothing
+            else escapes.
     """
     if plan != WHOLE:
         raise ValueError(f"there is no view plan {plan.name!r}")
+    file = _File(data=data, header=header, sha256=hashlib.sha256(data).hexdigest())
     try:
-        return _decode(data, header.format, preprocessing, limits)
-    except ImageError:
+        structure = read_structure(data, header.format, limits)
+        try:
+            return _decode(file, structure, preprocessing, limits)
+        except OSError:  # so Pillow calls files that end early, or hold something that it does not expect
+            mended = salvage(structure, header.format, partial(_look, file, structure, preprocessing, limits))
+            if mended is None:
+                raise
+        return _decode(file, mended, preprocessing, limits)
+    except (ImageError, HoldsMoreError):
         raise
     except Exception as exc:  # Pillow and its codecs raise whatever they like on hostile input
         raise _translate(exc, data, header.format) from exc
 
 
-def _decode(data: bytes, image_format: str, preprocessing: Preprocessing, limits: DecodeLimits) -> DecodedImage:
-    sha256 = hashlib.sha256(data).hexdigest()
-    structure = read_structure(data, image_format, limits)
-    with Image.open(io.BytesIO(structure.data), formats=[image_format]) as opened:
-        # Again, and now with authority: sniffing may have seen another header than the decoder did.
-        check_pixels(opened.size, limits)
+class _File(NamedTuple):
+    data: bytes
+    header: ImageHeader
+    sha256: str
+
+
+class _Opened(NamedTuple):
+    """An image that is not decoded yet, and may be.
+
+    Attributes:
+        image: Opened, and drafted.
+        size: (width, height) as stored, in pixels.
+        box: Where the picture will lie in what is decoded, if that is smaller than stored.
+        conversion: Of its colours.
+        held_bytes: That decoding it will hold at the most.
+    """
+
+    image: Image.Image
+    size: Size
+    box: Box | None
+    conversion: Conversion
+    held_bytes: int
+
+
+def _open(file: _File, structure: Structure, preprocessing: Preprocessing, limits: DecodeLimits) -> _Opened:
+    """Open and check with authority: the header may have said nothing, or another one than the decoder believes.
+
+    Raises:
+        ImageError: It would hold more than the limit.
+        HoldsMoreError: It would hold more than its caller has room for.
+    """
+    header = file.header
+    opened = open_image(structure.data, header.format)
+    size, conversion = opened.size, _conversion(opened, structure, header.format, preprocessing)
+    # A picture that will be stretched needs more of its narrower side than the layout of the stored one says.
+    may_reduce = header.format == "JPEG" and conversion.after_reduction and structure.shown_size is None
+    box = _draft(opened, preprocessing) if may_reduce else None
+    layout, decoded = _opened_layout(opened, size, structure, header)
+    converts = conversion.convert is not None and (layout.see_through or not conversion.after_reduction)
+    held = held_bytes(
+        layout,
+        preprocessing,
+        decoded=decoded,
+        file_bytes=len(file.data),
+        shown=structure.shown_size,
+        converts=converts,
+    )
+    check_held(held, layout.size, header.format, limits)
+    if held > max(header.held_bytes, limits.small_decode_bytes):
+        raise HoldsMoreError(held)
+    return _Opened(image=opened, size=size, box=box, conversion=conversion, held_bytes=held)
+
+
+def _look(
+    file: _File, structure: Structure, preprocessing: Preprocessing, limits: DecodeLimits, data: bytes
+) -> Image.Image:
+    """Decode at the scale that is looked at."""
+    opened = _open(file, replace(structure, data=data), preprocessing, limits).image
+    opened.load()
+    return opened
+
+
+def _decode(file: _File, structure: Structure, preprocessing: Preprocessing, limits: DecodeLimits) -> DecodedImage:
+    image_format = file.header.format
+    image, size, box, conversion, held = _open(file, structure, preprocessing, limits)
+    with image as opened:
         frames_total = _declared_frames(opened) if structure.frames_total is None else structure.frames_total
-        size = opened.size
-        conversion = _conversion(opened, structure, image_format, preprocessing)
-        may_reduce = image_format == "JPEG" and conversion.after_reduction
-        box = _draft(opened, preprocessing) if may_reduce else None
-        if structure.first_frame:
-            opened.seek(structure.first_frame)
-        is_wide = _raw_mode(opened) in _WIDE and structure.canvas is None and structure.first_frame == 0
-        low_bytes = _low_bytes(structure) if is_wide and conversion.convert_wide is not None else None
+        key = wide_key(opened)
+        is_converted = conversion.convert_wide is not None and is_wide(opened) and structure.canvas is None
+        low = low_bytes(open_image(structure.data, image_format)) if is_converted or key is not None else None
         opened.load()
+        if image_format == "PNG" and png.lacks_rows(opened, structure.data):
+            raise OSError("truncated: rows are missing")
         picture: Image.Image = opened
+        if key is not None and low is not None:
+            picture = with_wide_key(opened, key, low)
         if structure.canvas is not None:
             size = structure.canvas.size
-            picture = on_canvas(opened, structure.canvas)
+            picture = on_canvas(picture, structure.canvas)
+        size = structure.shown_size or size
         turn = _upright_turn(opened, structure, image_format, preprocessing)
         if box is not None and turn is not None:
             box = _turned_box(box, opened.size, turn)
         if turn in _SWAPS_SIDES:
             size = size[1], size[0]
         names, fitted = [], []
-        for view in to_views(picture, conversion, low_bytes=low_bytes):
+        for view in to_views(picture, conversion, low_bytes=low if is_converted else None):
             names.append(view.name)
             upright = _turned(view.rgb, turn)
             fitted.append(fit_to_side(upright, preprocessing, size=size, box=box, convert=view.convert_reduced))
@@ -143,14 +234,34 @@ def _decode(data: bytes, image_format: str, preprocessing: Preprocessing, limits
     pixels = fitted[0][np.newaxis] if len(fitted) == 1 else np.stack(fitted)
     width, height = size
     facts = ImageFacts(
-        file=FileFacts(format=image_format, width=width, height=height, sha256=sha256, bytes=len(data)),
+        file=FileFacts(format=image_format, width=width, height=height, sha256=file.sha256, bytes=len(file.data)),
         frames_total=frames_total,
         degraded=(*degraded_flags(fitted, size), *_colour_flags(conversion)),
         share_shown=structure.share_shown,
         hdr=conversion.hdr,
     )
     views = tuple(View(name=name, frame=0, pixels=row) for name, row in zip(names, pixels, strict=True))
-    return DecodedImage(facts=facts, pixels=pixels, views=views)
+    return DecodedImage(facts=facts, pixels=pixels, views=views, held_bytes=held)
+
+
+def _opened_layout(
+    opened: Image.Image, size: Size, structure: Structure, header: ImageHeader
+) -> tuple[PixelLayout, Size]:
+    """Return what the header said, put right by what the decoder will do, and the size of what it will have done.
+
+    Args:
+        opened: Not loaded yet, and drafted.
+        size: (width, height) as stored, in pixels.
+        structure: Of the file.
+        header: Of the file.
+    """
+    see_through = opened.has_transparency_data
+    layout = replace(header.layout, size=size, mode=opened.mode, see_through=see_through)
+    if structure.canvas is None:
+        return layout, opened.size
+    # Drawn on a see-through canvas that is no smaller, while the picture itself and its RGBA are held.
+    shown, kept = structure.canvas.size, layout.kept_bytes + 8
+    return replace(layout, size=shown, mode="RGBA", see_through=True, kept_bytes=kept), shown
 
 
 def _conversion(
@@ -159,26 +270,8 @@ def _conversion(
     if preprocessing.colour == "ignore":
         return AS_STORED
     # Pillow decodes grey and alpha of 16 bits as RGBA.
-    mode = "LA" if _raw_mode(opened).startswith("LA") else opened.mode
+    mode = "LA" if raw_mode(opened).startswith("LA") else opened.mode
     return conversion_of(structure.colour, image_format=image_format, mode=mode)
-
-
-def _low_bytes(structure: Structure) -> Image.Image:
-    """Decode a PNG of 16 bits again, for the bytes that Pillow drops: read as if they were the high ones."""
-    with Image.open(io.BytesIO(structure.data), formats=["PNG"]) as opened:
-        opened.tile = [opened.tile[0]._replace(args=_raw_mode(opened).replace("16B", "16L"))]
-        opened.load()
-        return opened
-
-
-def _raw_mode(opened: ImageFile.ImageFile) -> str:
-    """Say how a PNG's samples lie, such as `RGB;16B`; asked before it is loaded."""
-    raw = opened.tile[0].args if opened.format == "PNG" and opened.tile else ""
-    return raw if isinstance(raw, str) else ""
-
-
-# Grey ones Chromium reduces to 8 bits before it converts them.
-_WIDE = ("RGB;16B", "RGBA;16B")
 
 
 def _colour_flags(conversion: Conversion) -> tuple[str, ...]:

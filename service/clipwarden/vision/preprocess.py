@@ -18,7 +18,7 @@ Box = tuple[float, float, float, float]
 # Resizing before cropping needs memory in proportion to the aspect ratio: a strip of 1 x 10,000 pixels would become
 # 224 x 2,240,000. Beyond this ratio only the centre is resized. That differs from the whole by a few levels where a
 # filter overshoots, since Pillow orders its two passes by their cost and clips between them.
-_MAX_ASPECT = 16
+MAX_ASPECT = 16
 
 
 def fit_to_side(
@@ -116,7 +116,7 @@ _AHEAD, _CHEAP_PIXELS = 1.5, 30_000
 
 def _crop(image: Image.Image, box: Box, target: tuple[int, int], preprocessing: Preprocessing) -> Image.Image:
     side, resample = preprocessing.side, _FILTERS[preprocessing.resample]
-    if max(target) > _MAX_ASPECT * side:
+    if max(target) > MAX_ASPECT * side:
         return image.resize((side, side), resample, box=_centre(box, target, preprocessing))
     left, top = _crop_offsets(target, preprocessing)
     return image.resize(target, resample, box=box).crop((left, top, left + side, top + side))

@@ -38,7 +38,8 @@ class ColourTags:
         icc: An ICC profile, as it stands in the file.
         cicp: Code points (PNG's cICP, nclx in AVIF and HEIC).
         srgb: Whether a PNG says that it is sRGB.
-        gamma: Exponent that a PNG's samples were encoded with, such as 0.45455 (gAMA).
+        gamma: Exponent that samples were encoded with, such as 0.45455 (PNG's gAMA, BMP), or one each for red, green
+            and blue (BMP).
         chromaticities: Primaries and white point (cHRM).
         broken: Whether some carrier of colour is there that cannot be read, so that viewers may differ.
     """
@@ -46,7 +47,7 @@ class ColourTags:
     icc: bytes | None = None
     cicp: Cicp | None = None
     srgb: bool = False
-    gamma: float | None = None
+    gamma: float | tuple[float, float, float] | None = None
     chromaticities: Chromaticities | None = None
     broken: bool = False
 
@@ -61,7 +62,7 @@ MAX_PROFILE_BYTES = 10 * 1024 * 1024
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Canvas:
-    """Where a decoded picture is drawn: it may be smaller than what is shown, which is see-through elsewhere.
+    """Where a decoded picture is drawn: it may be smaller than what is shown, see-through elsewhere, or larger.
 
     Attributes:
         size: (width, height) of what is shown, in pixels.
@@ -81,19 +82,19 @@ class Structure:
     Attributes:
         data: What the decoder is given: the file itself, or a copy without the parts that no viewer looks at.
         frames_total: Frames or pages; counting stops at `MAX_FRAMES_COUNTED`. None where only the decoder can tell.
-        first_frame: 0-based index, as Pillow counts, of the frame that is shown first: an APNG may hide its still.
         orientation: EXIF orientation, 1 to 8, where browsers honour it; 1 leaves the picture as it is stored.
             None: as the decoder finds it.
         colour: What it says of its colours.
+        shown_size: (width, height) that the stored picture is stretched to before any turn; None where it is not.
         canvas: Where the decoded picture is drawn; None where it is all that is shown.
-        share_shown: Share of the picture's rows that are there, in (0, 1]; below 1 the file is cut short, and `data` is
-            what a decoder makes whole.
+        share_shown: Share of the rows that are there, in (0, 1]; below 1 the file is cut short, and `data` is what
+            a decoder makes whole.
     """
 
     data: bytes
     frames_total: int | None = 1
-    first_frame: int = 0
     orientation: int | None = None
     colour: ColourTags = NO_TAGS
+    shown_size: tuple[int, int] | None = None
     canvas: Canvas | None = None
     share_shown: float = 1.0

@@ -84,8 +84,10 @@ def on_canvas(image: Image.Image, canvas: Canvas) -> Image.Image:
         canvas: Where.
 
     Returns:
-        Mode RGBA.
+        Mode RGBA; the image's own where the picture covers the canvas, and is cut off by it.
     """
+    if (canvas.left, canvas.top) == (0, 0) and canvas.size[0] <= image.width and canvas.size[1] <= image.height:
+        return image.crop((0, 0, *canvas.size))
     drawn = Image.new("RGBA", canvas.size)
     drawn.paste(_to_rgba(image) if image.has_transparency_data else to_rgb(image), (canvas.left, canvas.top))
     return drawn
@@ -115,10 +117,6 @@ def _to_rgba(image: Image.Image) -> Image.Image:
         return _keyed_16_bit(image)
     if image.mode == "La":
         return image.convert("LA").convert("RGBA")
-    key = image.info.get("transparency")
-    if image.mode == "RGB" and isinstance(key, tuple) and max(key) > _OPAQUE:
-        # A 16-bit colour key; Pillow keeps the high byte of 16-bit colours, so the key's high byte goes with it.
-        image.info["transparency"] = tuple(value >> 8 for value in key)
     # As in `to_rgb`, a conversion to the same mode would only be a copy.
     return image if image.mode == "RGBA" else image.convert("RGBA")
 

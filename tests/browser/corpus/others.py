@@ -21,6 +21,7 @@ def entries() -> Iterator[Entry]:
     """All of them."""
     yield from _webp()
     yield from _avif()
+    yield from _moving_avif()
     yield from _gif()
     yield from _bmp()
     yield from _tiff()
@@ -107,6 +108,13 @@ def _avif() -> Iterator[Entry]:
             data=encode(patches(), "AVIF", quality=90, exif=exif_block(orientation)),
             without=encode(patches(), "AVIF", quality=90),
         )
+
+
+def _moving_avif() -> Iterator[Entry]:
+    """Its first frame."""
+    profile = rgb_profiles()["falling curve"]
+    moving = encode(patches(), "AVIF", quality=90, save_all=True, append_images=[grey()], icc_profile=profile)
+    yield Entry(name="avif/animation, falling curve", data=moving)
 
 
 def with_code_points(data: bytes, primaries: int, transfer: int, matrix: int) -> bytes:

@@ -4,8 +4,12 @@ import struct
 from collections.abc import Iterator
 
 import numpy as np
+from tests.browser.corpus.others import bmp
 from tests.browser.parts import encode
-from tests.browser.structures.case import SIZE, Case, half_seen, picture
+from tests.browser.profiles import gamma_curve, grey_profile
+from tests.browser.structures.case import NEGATIVE, SIZE, Case, half_seen, picture
+
+GREY = grey_profile(gamma_curve(3.0))
 
 
 def cases() -> Iterator[Case]:
@@ -37,6 +41,43 @@ def cases() -> Iterator[Case]:
     yield Case(name="bmp/palette", data=encode(picture("A").quantize(8), "BMP"))
     yield Case(name="bmp/a JPEG inside", data=_info(bits=0, compression=4) + encode(picture("A"), "JPEG"))
     yield Case(name="bmp/a PNG inside", data=_info(bits=0, compression=5) + encode(picture("A"), "PNG"))
+
+    yield from _others()
+
+
+def _others() -> Iterator[Case]:
+    """Run lengths, older headers, and profiles that are not where they should be."""
+    indexed = picture("A").quantize(8)
+    table = b"".join(bytes([*(indexed.getpalette() or [])[at : at + 3][::-1], 0]) for at in range(0, 24, 3)).ljust(
+        1024, b"\0"
+    )
+    rows = [indexed.tobytes()[at : at + SIZE[0]] for at in range(0, SIZE[0] * SIZE[1], SIZE[0])][::-1]
+    runs = b"".join(b"".join(bytes([1, index]) for index in row) + b"\0\0" for row in rows)
+    half = b"".join(b"".join(bytes([1, index]) for index in row) + b"\0\0" for row in rows[: SIZE[1] // 2])
+    yield Case(name="bmp/run lengths", data=_run_lengths(table, runs + b"\0\1"))
+    yield Case(name="bmp/run lengths, upper half skipped", data=_run_lengths(table, half + b"\0\1"))
+    yield Case(name="bmp/run lengths, no end", data=_run_lengths(table, runs))
+    core = struct.pack("<IHHHH", 12, *SIZE, 1, 24)
+    pixels = encode(picture("A"), "BMP")[54:]
+    yield Case(name="bmp/OS/2 header", data=b"BM" + struct.pack("<IHHI", 0, 0, 0, 26) + core + pixels)
+    array = b"BA" + struct.pack("<IIHH", 0, 0, 0, 0) + b"BM" + struct.pack("<IHHI", 0, 0, 0, 40) + core + pixels
+    yield Case(name="bmp/array", data=array)
+    sixteen = np.asarray(picture("A")).astype(np.uint16) >> 3
+    packed = (sixteen[..., 0] << 10 | sixteen[..., 1] << 5 | sixteen[..., 2])[::-1].astype("<u2").tobytes()
+    yield Case(name="bmp/16 bits a pixel", data=_info(bits=16) + packed)
+    within = bmp(picture("A"), b"DEBM", profile=NEGATIVE)
+    yield Case(name="bmp/profile within", data=within)
+    yield Case(name="bmp/profile linked", data=within.replace(b"DEBM", b"KNIL", 1))
+    yield Case(name="bmp/profile said to be Windows'", data=within.replace(b"DEBM", b" niW", 1))
+    yield Case(name="bmp/profile of another kind", data=bmp(picture("A"), b"DEBM", profile=GREY))
+    yield Case(name="bmp/broken profile", data=bmp(picture("A"), b"DEBM", profile=b"nonsense" * 30))
+    yield Case(name="bmp/profile cut", data=within[:-100])
+
+
+def _run_lengths(table: bytes, runs: bytes) -> bytes:
+    header = struct.pack("<IiiHHIIiiII", 40, *SIZE, 1, 8, 1, len(runs), 2835, 2835, 0, 0)
+    start = 14 + len(header) + len(table)
+    return b"BM" + struct.pack("<IHHI", start + len(runs), 0, 0, start) + header + table + runs
 
 
 def _info(*, width: int = SIZE[0], height: int = SIZE[1], bits: int = 24, compression: int = 0) -> bytes:

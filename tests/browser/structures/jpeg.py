@@ -83,6 +83,9 @@ def _frames() -> Iterator[Case]:
         before_scan(a, *[part for part in jpeg_parts(encode(picture("A"), "JPEG", quality=5)) if part[1] == 0xDB]),
     )
     yield _case("thumbnail of another picture", after_start(a, jpeg_segment(0xE1, b"Exif\0\0" + _thumbnail(jpeg("B")))))
+    yield _case(
+        "two pictures by MPF", encode(picture("A"), "MPO", save_all=True, append_images=[picture("B")], quality=95)
+    )
     yield _case("arithmetic coding", a.replace(head, b"\xff\xc9" + head[2:]))
     yield _case("lossless", a.replace(head, b"\xff\xc3" + head[2:]))
     yield _case("12 bits", a.replace(head, head[:4] + b"\x0c" + head[5:]))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from tests.browser.compare import SAME_WITHIN, judge, outcome, shown_distance
 from tests.browser.kit import Chromium, Shown
-from tests.browser.structures import avif, bmp, gif, jpeg, png, webp
+from tests.browser.structures import avif, avifitems, bmp, gif, jpeg, png, webp
 from tests.browser.structures.case import Case, pictures
 
 from clipwarden.modelfolder.manifest import Preprocessing
@@ -36,7 +36,7 @@ class Row(NamedTuple):
 
 def cases() -> list[Case]:
     """All cases, in the table's order."""
-    return [case for module in (png, jpeg, gif, webp, bmp, avif) for case in module.cases()]
+    return [case for module in (png, jpeg, gif, webp, bmp, avif, avifitems) for case in module.cases()]
 
 
 def read_table() -> dict[str, Row]:
@@ -82,6 +82,5 @@ def _is_part(shown: Shown, whole: Shown) -> bool:
     """Whether some rows are missing, and the others are the whole's."""
     assert shown.pixels is not None
     assert whole.pixels is not None
-    rows = shown.pixels[..., 3].any(axis=1)
-    difference = abs(shown.pixels[rows].astype(int) - whole.pixels[rows])
-    return 0 < rows.mean() < 1 and bool(difference.mean() < SAME_WITHIN)
+    difference = abs(shown.pixels.astype(int) - whole.pixels)[shown.seen]
+    return 0 < shown.share < 1 and bool(difference.mean() < SAME_WITHIN)

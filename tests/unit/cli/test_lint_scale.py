@@ -159,7 +159,8 @@ def test_pictures_of_ones_own_are_counted(run: Run) -> None:
     assert result.stdout.count(f" of {count} pictures (") == CATEGORIES
     assert "neutral drawings" not in result.stdout
     judged = run("moderate", DEMO_IMAGES, "--json")
-    moderations = [json.loads(line)["moderation"] for line in judged.stdout.splitlines()]
+    lines = [json.loads(line) for line in judged.stdout.splitlines()]
+    moderations = [line["moderation"] for line in lines if "left_out" not in line]
     for note in facts(result):
         results = {
             name: next(item for item in moderation["categories"] if item["id"] == note["category"])
@@ -297,7 +298,7 @@ def test_moderate_says_warnings_once_on_stderr_and_never_in_json(run: Run) -> No
     result = run("moderate", DEMO_IMAGES, "--policy", "trap.yaml", "--json")
     assert result.stderr.count("[out-of-reach]") == 1
     assert f"And {CATEGORIES - 1} more such: lines " in result.stderr
-    assert all("moderation" in line for line in facts(result))
+    assert all("moderation" in line or "left_out" in line for line in facts(result))
     assert "out-of-reach" not in result.stdout
 
 
@@ -380,3 +381,20 @@ def test_lines_far_too_low_are_both_to_be_raised_and_nothing_is_undone_that_did_
     ]
     assert len(moved) == len(fires)
     assert all(" Undo what moved its scores, or raise review and block: " in line for line in moved)
+
+
+def test_pictures_are_found_by_content_behind_links_and_what_was_not_looked_at_is_said(run: Run) -> None:
+    shutil.copytree(DEMO_IMAGES, "real")
+    Path("own").mkdir()
+    for number, path in enumerate(sorted(Path("real").glob("*.png"))):
+        Path("own", f"{number}").symlink_to(path.absolute())
+    Path("own", ".hidden").write_bytes(b"\x89PNG\r\n\x1a\n")
+    Path("own", "broken").symlink_to("nowhere")
+    Path("own", "notes.txt").write_text("no picture")
+    result = run("lint", "stickers", "--model", "mini", "--on", "own", "--json")
+    first, *lines = facts(result)
+    assert first["code"] == "not-looked-at"
+    named = "own/.hidden (hidden image or folder), own/broken (link that cannot be followed)"
+    assert first["message"] == f"2 beside the pictures were not looked at: {named}."
+    count = len(list(DEMO_IMAGES.glob("*.png")))
+    assert all(f" of {count} pictures (" in str(line["message"]) for line in lines)

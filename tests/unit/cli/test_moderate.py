@@ -10,10 +10,12 @@ import pytest
 from typer.testing import Result
 
 from clipwarden.cli import inputs
+from clipwarden.cli.exits import Exit
 from clipwarden.engine.settings import EngineSettings
 from clipwarden.v1 import moderation_pb2 as v1
 from kit.cli import Run
 from kit.faultserver import FaultServer, allowed, info, running_fault_server, status, unavailable
+from kit.serving import cut_picture
 
 Judge = Callable[..., Result]
 Record = dict[str, dict[str, object]]
@@ -37,7 +39,9 @@ def server() -> Iterator[FaultServer]:
 
 
 def records(result: Result) -> list[Record]:
-    return [json.loads(line) for line in result.stdout.splitlines()]
+    """Return the lines on what was tried."""
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    return [line for line in lines if "left_out" not in line]
 
 
 def row(result: Result, name: str) -> str:
@@ -81,19 +85,40 @@ def test_a_folder_is_judged_by_name_without_what_is_no_image(judge: Judge, pictu
     result = judge(pictures, "--json")
     names = [Path(cast("str", record["path"])).name for record in records(result)]
     assert names == ["blue.png", "cut.png", "red.png", "yellow.png"]
-    assert "Folders not looked into: 1. Add --recursive" in result.stderr
+    assert f"folder inside: 1 ({pictures / 'more'}); add --recursive" in result.stderr
 
 
 def test_recursive_looks_into_folders(judge: Judge, pictures: Path) -> None:
     result = judge(pictures, "-r", "--json")
     assert str(pictures / "more" / "red2.PNG") in [record["path"] for record in records(result)]
-    assert said(result) == []
+    assert "folder" not in "".join(said(result)).replace("hidden image or folder", "")
 
 
 def test_a_file_that_is_named_is_judged_whatever_its_name(judge: Judge, pictures: Path) -> None:
     result = judge(pictures / "notes.txt", "--json")
     assert result.exit_code == 30
     assert records(result)[0]["error"]["reason"] == "IMAGE_FORMAT_UNSUPPORTED"
+
+
+def test_a_file_that_ends_early_is_judged_where_the_policy_says_so(
+    run: Run, toy_folder: Path, policy_file: Path, tmp_path: Path
+) -> None:
+    cut, policy = tmp_path / "early.png", tmp_path / "lenient.yaml"
+    cut.write_bytes(cut_picture("red", rows=40))
+    text = policy_file.read_text()
+    assert "defaults: {" in text
+    policy.write_text(text.replace("defaults: {", "defaults: {on_truncated: judge, ", 1))
+    how = (cut, "--model", toy_folder, "--policy")
+    (refused,) = records(run("moderate", *how, policy_file, "--json"))
+    assert refused["error"]["reason"] == "IMAGE_TRUNCATED"
+    assert "62 % of its rows are whole" in str(refused["error"]["message"])
+    (judged,) = records(run("moderate", *how, policy, "--json"))
+    image = cast("dict[str, object]", judged["moderation"]["image"])
+    assert (image["partial"], image["unseen"], image["share_shown"]) == (True, ["UNSEEN_ROWS"], 0.625)
+    table, explained = run("moderate", *how, policy), run("moderate", *how, policy, "--explain")
+    assert table.exit_code == explained.exit_code == 20
+    assert "62 % of rows whole" in " ".join(table.stdout.split())
+    assert "The file ends early; 62 % of its rows are whole." in explained.stdout
 
 
 def test_json_holds_the_whole_moderation(judge: Judge, pictures: Path) -> None:
@@ -135,9 +160,25 @@ def test_empty_standard_input_is_an_image_that_cannot_be_judged(judge: Judge) ->
 
 def test_an_oversized_file_is_refused_by_its_size(judge: Judge, tmp_path: Path, pictures: Path) -> None:
     large = tmp_path / "large.png"
-    large.write_bytes((pictures / "red.png").read_bytes() + bytes(20 * 2**20))
-    (record,) = records(judge(large, "--json"))
+    large.write_bytes((pictures / "red.png").read_bytes() + bytes(100_000))
+    (record,) = records(judge(large, "--json", "--max-image-bytes", "50 KB"))
     assert record["error"]["reason"] == "IMAGE_TOO_LARGE"
+    assert "error" not in records(judge(large, "--json", "--max-image-bytes", "200KB"))[0]
+
+
+def test_a_picture_that_holds_too_much_is_refused_with_what_would_help(judge: Judge, pictures: Path) -> None:
+    (record,) = records(judge(pictures / "red.png", "--json", "--max-decode-bytes", "1MiB"))
+    assert record["error"]["reason"] == "IMAGE_TOO_MANY_PIXELS"
+    assert "would hold 3 MiB of memory; the limit is 1 MiB" in str(record["error"]["message"])
+    assert "baseline JPEG" in str(record["error"]["message"])
+
+
+def test_limits_are_read_as_servers_read_them(judge: Judge, run: Run, pictures: Path) -> None:
+    result = judge(pictures / "red.png", "--max-decode-bytes", "much")
+    assert result.exit_code == Exit.USAGE
+    assert "--max-decode-bytes is 'much'; it must be a size, such as 20MiB" in result.stderr
+    result = run("moderate", pictures / "red.png", "--server", "localhost:1", "--max-image-bytes", "1MiB")
+    assert "not with --server" in result.stderr
 
 
 def test_a_file_that_cannot_be_read_fails_alone(judge: Judge, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,7 +232,7 @@ def test_explain_shows_every_category_and_what_judged(judge: Judge, pictures: Pa
 def test_images_at_work_here_are_never_refused_for_want_of_room() -> None:
     settings = EngineSettings(max_batch=1).without_queue_limits()
     assert settings.queue_items > 10**9
-    assert settings.queue_bytes > 10**9 * settings.limits.max_bytes
+    assert settings.queue_bytes > 10**9 * settings.limits.max_image_bytes
     assert (settings.max_batch, settings.limits) == (1, EngineSettings().limits)
 
 
@@ -223,7 +264,7 @@ def test_piped_output_has_one_line_an_image(judge: Judge, pictures: Path) -> Non
         (["{pictures}/red.png", "--timeout", "nan"], "above 0"),
         (["{pictures}/red.png", "--embeddings"], "with --json only"),
         (["{empty}"], "There are no images in"),
-        (["{nested}"], "1 folder inside was not looked into; add --recursive."),
+        (["{nested}"], "inside); add --recursive\nThere are no images in"),
     ],
 )
 def test_wrong_usage_ends_with_2_and_a_sentence(

@@ -128,16 +128,19 @@ def cicp_space(cicp: Cicp) -> MatrixSpace | None:
     return None if matrix is None else MatrixSpace(curves=(curve, curve, curve), to_xyz=matrix, tone=tone)
 
 
-def gamma_space(gamma: float | None, at: Chromaticities | None) -> MatrixSpace | None:
-    """Read a PNG's gAMA and cHRM as Chromium does; None where it leaves colours alone.
+def gamma_space(gamma: float | tuple[float, float, float] | None, at: Chromaticities | None) -> MatrixSpace | None:
+    """Read a PNG's gAMA and cHRM, and a BMP's figures, as Chromium does; None where it leaves colours alone.
 
     Primaries alone count for nothing, and neither does an exponent near 1/2.2 alone (`_NEUTRAL`, from libpng).
     """
-    if gamma is None or gamma <= 0 or (at is None and abs(gamma * 2.2 - 1) < _NEUTRAL):
+    if gamma is None:
+        return None
+    red, green, blue = gamma if isinstance(gamma, tuple) else (gamma, gamma, gamma)
+    if min(red, green, blue) <= 0 or (at is None and abs(red * 2.2 - 1) < _NEUTRAL):
         return None
     matrix = SRGB_TO_XYZ if at is None else primaries_to_xyz(at)
-    curve = ParametricCurve(g=1 / gamma)
-    return None if matrix is None else MatrixSpace(curves=(curve, curve, curve), to_xyz=matrix)
+    curves = ParametricCurve(g=1 / red), ParametricCurve(g=1 / green), ParametricCurve(g=1 / blue)
+    return None if matrix is None else MatrixSpace(curves=curves, to_xyz=matrix)
 
 
 _NEUTRAL = 0.05

@@ -31,7 +31,9 @@ class Animation:
         self._announced = False
         self._still_hidden = True
         self._controls = 0
-        self._first: memoryview | None = None
+        self._next_number = 0
+        self._complete = False
+        self._control: memoryview | None = None
         self._data: list[memoryview] = []
 
     def add(self, kind: bytes, body: memoryview | None, *, behind_pixels: bool) -> None:
@@ -46,12 +48,22 @@ class Animation:
             frames = _CONTROL.unpack(body)[0] if body is not None and len(body) == _CONTROL.size else 0
             self._claims.append(frames)
             self._announced |= frames > 0 and not behind_pixels
+            return
+        self._controls += kind == b"fcTL"
+        self._still_hidden &= behind_pixels
+        if not self._complete:
+            self._collect(kind, body)
+
+    def _collect(self, kind: bytes, body: memoryview | None) -> None:
+        """Gather the first frame behind a hidden still: Chromium takes chunks while their numbers go on by one."""
+        in_order = body is not None and int.from_bytes(body[:4], "big") == self._next_number
+        self._next_number += 1
+        if body is None or not in_order or (kind == b"fcTL" and self._data):
+            self._complete = True
         elif kind == b"fcTL":
-            self._still_hidden &= behind_pixels
-            self._first = body if self._controls == 0 else self._first
-            self._controls += 1
-        elif self._controls == 1 and body is not None:
-            self._data.append(body)
+            self._control = body
+        else:
+            self._data.append(body[4:])
 
     @property
     def frames_total(self) -> int:
@@ -70,14 +82,14 @@ class Animation:
         Returns:
             None where the still is shown first, or nothing: numbers out of order, a frame beyond the picture.
         """
-        if not (self._announced and self._still_hidden and self._first is not None and self._data):
+        control = self._control
+        if not (self._announced and self._still_hidden and control is not None and self._data):
             return None
-        numbers = [int.from_bytes(body[:4], "big") for body in self._data]
-        if len(self._first) != _FRAME.size or numbers != list(range(1, 1 + len(numbers))):
+        if len(control) != _FRAME.size:
             return None
-        number, width, height, left, top, *_ = _FRAME.unpack(self._first)
-        if number or not (0 < width <= size[0] - left and 0 < height <= size[1] - top):
+        _, width, height, left, top, *_ = _FRAME.unpack(control)
+        if not (0 < width <= size[0] - left and 0 < height <= size[1] - top):
             return None
         whole = (width, height) == size
         canvas = None if whole else Canvas(size=size, left=left, top=top)
-        return Frame(size=(width, height), data=[body[4:] for body in self._data], canvas=canvas)
+        return Frame(size=(width, height), data=self._data, canvas=canvas)

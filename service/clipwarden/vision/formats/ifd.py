@@ -1,4 +1,4 @@
-"""TIFF directories (of TIFF files and of EXIF blocks) in; sizes, pages, orientation and ends out.
+"""TIFF directories (of TIFF files and of EXIF blocks) in; sizes, pages and ends out.
 
 Pillow answers the same questions by loading every tag of every page, which a hostile file can make slow and large.
 """
@@ -24,9 +24,14 @@ class Tag(IntEnum):
     STRIP_BYTE_COUNTS = 279
     TILE_OFFSETS = 324
     TILE_BYTE_COUNTS = 325
+    X_RESOLUTION = 282
+    Y_RESOLUTION = 283
+    RESOLUTION_UNIT = 296
     EXIF_DIRECTORY = 34665
     ICC_PROFILE = 34675
     GPS_DIRECTORY = 34853
+    PIXEL_X_DIMENSION = 40962
+    PIXEL_Y_DIMENSION = 40963
     INTEROPERABILITY_DIRECTORY = 40965
 
 
@@ -49,10 +54,6 @@ _TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 
 _SHORT, _LONG = 3, 4
 # Those that Pillow takes for offsets; nothing lies at a negative one, so signed types are read like the others.
 _INTEGER_CODES = {_SHORT: "H", _LONG: "I", 6: "B", 8: "H", 9: "I", 13: "I", 16: "Q"}
-_EXIF_PREFIX = b"Exif\0\0"
-_CLASSIC_MARKS = (b"II*\0", b"MM\0*")
-# The first directory and the EXIF directory below it.
-_EXIF_BUDGET = Budget(entries=2 * HEADER_BUDGET.entries, bytes=2 * HEADER_BUDGET.bytes)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,7 +79,7 @@ class _Layout:
         return int.from_bytes(value, "little" if self.order == "<" else "big")
 
 
-class _Entry(NamedTuple):
+class Entry(NamedTuple):
     """One directory entry: how many values it claims, and its value field (4 bytes; 8 in BigTIFF).
 
     A tuple, because one reading of a hostile directory makes thousands.
@@ -96,7 +97,7 @@ class _Entry(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Directory:
+class Directory:
     """What one reading of a directory shows.
 
     Attributes:
@@ -109,13 +110,14 @@ class _Directory:
     """
 
     layout: _Layout
-    entries: list[_Entry]
+    entries: list[Entry]
     claimed: int
     whole: bool
     outside: int
     values_end: int
 
     def require_whole(self) -> None:
+        """Refuse one that the file cuts short."""
         if not self.whole:
             raise struct.error("the file ends inside its directory")
 
@@ -132,7 +134,7 @@ class _Directory:
         entry = next((entry for entry in self.entries if entry.tag == tag), None)
         return [] if entry is None else self.values(reader, entry, MAX_TILES)
 
-    def values(self, reader: BoundedReader, entry: _Entry, limit: int) -> list[int]:
+    def values(self, reader: BoundedReader, entry: Entry, limit: int) -> list[int]:
         """Return an entry's first integers, wherever they are; none of another type."""
         code, count = _INTEGER_CODES.get(entry.kind), min(entry.length, limit)
         if code is None:
@@ -155,7 +157,7 @@ def first_page_size(reader: BoundedReader) -> tuple[int, int] | None:
     Raises:
         struct.error: The file ends inside its directory.
     """
-    directory = _first_directory(reader)
+    directory = first_directory(reader)
     directory.require_whole()
     width, height = directory.integer(Tag.IMAGE_WIDTH), directory.integer(Tag.IMAGE_LENGTH)
     return None if width is None or height is None else (width, height)
@@ -171,7 +173,7 @@ def first_page_profile(reader: BoundedReader) -> tuple[bytes | None, bool]:
         The profile, None without one; and whether there is one that cannot be read, or another after it.
     """
     try:
-        directory = _first_directory(reader)
+        directory = first_directory(reader)
     except struct.error:
         return None, False  # a damaged directory: Pillow will say so
     entries = [entry for entry in directory.entries if entry.tag == Tag.ICC_PROFILE]
@@ -199,7 +201,7 @@ def find_excess(reader: BoundedReader) -> str | None:
     Raises:
         struct.error: The file ends inside its first directory, which is not excessive so far.
     """
-    directory = _first_directory(reader)
+    directory = first_directory(reader)
     if any(each.claimed > MAX_ENTRIES for each in (directory, *_subdirectories(reader, directory, _SUBDIRECTORIES))):
         return "it claims too many tags"
     if any(
@@ -245,7 +247,7 @@ def data_ends_at(reader: BoundedReader) -> int:
     Raises:
         struct.error: The file ends inside its directory or its tables.
     """
-    directory = _first_directory(reader)
+    directory = first_directory(reader)
     directory.require_whole()
     ends = [
         start + length
@@ -253,47 +255,6 @@ def data_ends_at(reader: BoundedReader) -> int:
         for start, length in zip(directory.integers(reader, offsets), directory.integers(reader, counts), strict=False)
     ]
     return max([directory.values_end, *ends])
-
-
-def exif_orientation(exif: bytes) -> int:
-    """Read the orientation from an EXIF block as Chromium 150 does (measured); costs at most two `HEADER_BUDGET`.
-
-    Args:
-        exif: From its byte order mark on, or with the `Exif` prefix before it.
-
-    Returns:
-        1-8: the first valid one, of the first directory or of the EXIF directory where that is pointed to earlier.
-        1, "as stored", without one; entries that the block does not hold whole are passed over.
-
-    Source: EXIF 2.32, tag 0x0112.
-    """
-    block = exif.removeprefix(_EXIF_PREFIX)
-    reader = BoundedReader(block, _EXIF_BUDGET)
-    found = 0
-    with suppress(struct.error):
-        directory = _first_directory(reader)
-        if block[:4] in _CLASSIC_MARKS:
-            found = next(_orientations(reader, directory), 0)
-    return found or 1
-
-
-def _orientations(reader: BoundedReader, directory: _Directory, *, below: bool = False) -> Iterator[int]:
-    for entry in directory.entries:
-        if entry.length != 1:
-            continue
-        if entry.tag == Tag.ORIENTATION and entry.kind == _SHORT:
-            (value,) = directory.values(reader, entry, 1)
-            if value in range(1, 9):
-                yield value
-        elif entry.tag == Tag.EXIF_DIRECTORY and entry.kind == _LONG and not below:
-            (offset,) = directory.values(reader, entry, 1)
-            try:
-                further = _read_directory(reader, directory.layout, offset)
-            except BudgetSpentError:
-                raise
-            except struct.error:
-                continue
-            yield from _orientations(reader, further, below=True)
 
 
 def _read_layout(reader: BoundedReader) -> _Layout:
@@ -309,17 +270,18 @@ def _read_layout(reader: BoundedReader) -> _Layout:
     return _Layout(order=order, first=first, count_code=count_code, entry_code=entry_code, offset_code=offset_code)
 
 
-def _first_directory(reader: BoundedReader) -> _Directory:
+def first_directory(reader: BoundedReader) -> Directory:
+    """Read the first directory; costs at most `MAX_ENTRIES` of 20 bytes."""
     layout = _read_layout(reader)
-    return _read_directory(reader, layout, layout.first)
+    return read_directory(reader, layout, layout.first)
 
 
-def _subdirectories(reader: BoundedReader, directory: _Directory, tags: tuple[Tag, ...]) -> Iterator[_Directory]:
+def _subdirectories(reader: BoundedReader, directory: Directory, tags: tuple[Tag, ...]) -> Iterator[Directory]:
     # Every entry of these tags: Pillow passes over some damage, and takes the next of the same tag.
     for entry in (entry for entry in directory.entries if entry.tag in tags and directory.layout.is_big):
         try:
             offsets = directory.values(reader, entry, 1)
-            below = [_read_directory(reader, directory.layout, offset) for offset in offsets]
+            below = [read_directory(reader, directory.layout, offset) for offset in offsets]
         except BudgetSpentError:
             raise
         except struct.error:
@@ -330,22 +292,23 @@ def _subdirectories(reader: BoundedReader, directory: _Directory, tags: tuple[Ta
                 yield from _subdirectories(reader, each, (Tag.INTEROPERABILITY_DIRECTORY,))
 
 
-def _read_directory(reader: BoundedReader, layout: _Layout, offset: int) -> _Directory:
+def read_directory(reader: BoundedReader, layout: _Layout, offset: int) -> Directory:
+    """Read the directory at an offset; costs at most `MAX_ENTRIES` of 20 bytes."""
     position, claimed = _directory_start(reader, layout, offset)
     # The count is a claim: of a bogus one, read no more than a real directory could hold, nor than the file does.
     wanted = min(claimed, MAX_ENTRIES)
     held = min(wanted, (len(reader) - position) // layout.entry_size)
-    entries: list[_Entry] = []
+    entries: list[Entry] = []
     outside = values_end = 0
     for tag, kind, count, value in reader.table(layout.entry_code, position, held):
         if tag in _READ_TAGS:
-            entries.append(_Entry(tag, kind, count, value))
+            entries.append(Entry(tag, kind, count, value))
         size = count * _TYPE_SIZES.get(kind, 0)
         if size > len(value):
             outside += size
             values_end = max(values_end, layout.offset(value) + size)
     whole = held == wanted
-    return _Directory(
+    return Directory(
         layout=layout, entries=entries, claimed=claimed, whole=whole, outside=outside, values_end=values_end
     )
 

@@ -1,6 +1,6 @@
 """A JPEG's bytes in, its size and what it shows out, by walking its markers.
 
-Every scan of a progressive JPEG passes over the whole picture again, and takes two dozen bytes to ask for: 20 MiB of
+Every scan of a progressive JPEG passes over the whole picture again, and takes two dozen bytes to ask for: 64 MiB of
 them would keep a decoder busy for hours, whatever the pixel limit.
 """
 
@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from clipwarden.errors import ImageError, Reason
+from clipwarden.vision.formats.exif import Exif, read_exif, shown_size
 from clipwarden.vision.formats.reader import HEADER_BUDGET, BoundedReader, Budget, BudgetSpentError
 from clipwarden.vision.limits import DecodeLimits
 from clipwarden.vision.structure import MAX_PROFILE_BYTES, NO_TAGS, ColourTags, Structure
@@ -16,18 +17,24 @@ from clipwarden.vision.structure import MAX_PROFILE_BYTES, NO_TAGS, ColourTags, 
 # Once the bodies of those segments of the header that say something; finding them is on a `HEADER_BUDGET`.
 BODIES_BUDGET = Budget(passes=1)
 
-# A file of 64 scans, each behind a few tables, and of 20 MiB of metadata has below a thousand markers. One pass counts
+# A file of 64 scans, each behind a few tables, and of 64 MiB of metadata has below 1,500 markers. One pass counts
 # the marks of scans, one walks from marker to marker; a marker's length may belong to the next one too.
 SCANS_BUDGET = Budget(entries=HEADER_BUDGET.entries, bytes=2 * HEADER_BUDGET.entries, passes=2)
 
 # Encoders write about ten (libjpeg's default script), optimisers up to twenty. Measured: one more scan of 50 million
-# pixels takes 40 ms, so these take 2.5 s.
+# pixels takes 30 to 40 ms. 64 of a picture of 62 million take 3 s, and so do 20 of a phone's 200 million.
+_USUAL_SCANS = 10
+_MAX_SCANNED_PIXELS = 4_000_000_000
 _MAX_SCANS = 64
 _PROFILE_MARKER, _PROFILE_PREFIX = 0xE2, b"ICC_PROFILE\0"
+# Comments, and application segments but for Adobe's (APP14).
+_METADATA = frozenset({0xFE, *range(0xE0, 0xF0)}) - {0xEE}
+_JFIF_MARKER, _JFIF_BYTES = 0xE0, 14
+_EXIF_MARKER, _EXIF_PREFIX = 0xE1, b"Exif\0"
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
-_FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_START_OF_SCAN = 0xDA
-_END_OF_IMAGE = 0xD9
+FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+START_OF_SCAN = 0xDA
+END_OF_IMAGE = 0xD9
 # A marker, and the length that follows unless it stands alone.
 _MARKER = re.compile(rb"\xff([^\xff])(..)?", re.DOTALL)
 # In coded data FF is followed by 00 (stuffing), D0-D7 (restart) or FF (fill); anything else is the next marker.
@@ -46,10 +53,9 @@ def frame_size(reader: BoundedReader) -> tuple[int, int] | None:
     Raises:
         struct.error: The file ends inside the frame header, or the budget before it.
     """
-    for segment in _segments(reader):
-        if segment.marker in _FRAME_HEADERS:
-            height, width = reader.field(">HH", segment.start + 1)
-            return width, height
+    for segment in header_segments(reader):
+        if segment.marker in FRAME_HEADERS:
+            return _frame_size(reader, segment)
     return None
 
 
@@ -70,15 +76,22 @@ def structure_of(data: bytes, _limits: DecodeLimits) -> Structure:
         ValueError: The file ends before its first scan.
         BudgetSpentError: The budget does.
     """
-    segments = list(_segments(BoundedReader(data, HEADER_BUDGET)))
-    if not segments or segments[-1].marker != _START_OF_SCAN:
+    segments = list(header_segments(BoundedReader(data, HEADER_BUDGET)))
+    if not segments or segments[-1].marker != START_OF_SCAN:
         raise ValueError("no scan")
-    _check_scans(data)
     bodies = BoundedReader(data, BODIES_BUDGET)
-    return Structure(data=data, colour=_colour_tags(bodies, segments))
+    _check_scans(data, _most_scans(bodies, segments))
+    exif = _exif(bodies, segments)
+    stored = next((_frame_size(bodies, each) for each in segments if each.marker in FRAME_HEADERS), (0, 0))
+    return Structure(
+        data=data,
+        orientation=exif.orientation,
+        colour=_colour_tags(bodies, segments),
+        shown_size=shown_size(exif, stored) if all(stored) else None,
+    )
 
 
-class _Segment(NamedTuple):
+class Segment(NamedTuple):
     """A marker, and where the body lies behind its length, in bytes; a marker that stands alone has none."""
 
     marker: int
@@ -86,19 +99,19 @@ class _Segment(NamedTuple):
     size: int
 
 
-def _segments(reader: BoundedReader) -> Iterator[_Segment]:
+def header_segments(reader: BoundedReader) -> Iterator[Segment]:
     """Yield each segment up to the first scan's."""
     position = 2
     while found := reader.search(_MARKER, position):
         marker = found[1][0]
         length = 0 if marker in _STANDALONE else _length(found)
-        yield _Segment(marker, found.end(1) + 2, max(0, length - 2))
-        if marker == _START_OF_SCAN:
+        yield Segment(marker, found.end(1) + 2, max(0, length - 2))
+        if marker == START_OF_SCAN:
             return
         position = found.end(1) + length
 
 
-def _colour_tags(reader: BoundedReader, segments: Sequence[_Segment]) -> ColourTags:
+def _colour_tags(reader: BoundedReader, segments: Sequence[Segment]) -> ColourTags:
     """Put the ICC profile together from its numbered parts (ICC.1:2022, B.4)."""
     marked = [reader.body(each.start, each.size) for each in segments if each.marker == _PROFILE_MARKER]
     start = len(_PROFILE_PREFIX)
@@ -118,15 +131,58 @@ def _colour_tags(reader: BoundedReader, segments: Sequence[_Segment]) -> ColourT
     return ColourTags(icc=icc, broken=len(bodies) > total)
 
 
-def _check_scans(data: bytes) -> None:
+def without_metadata(data: bytes) -> bytes:
+    """Drop what draws nothing ahead of the scan, so that no damage there keeps Pillow from reading the picture.
+
+    Args:
+        data: The file.
+
+    Returns:
+        A copy without bytes between segments, comments and application segments, but for those that tell libjpeg which
+        colours these are: JFIF at its whole length, and Adobe's.
+    """
+    kept, scan = [data[:2]], len(data)
+    for segment in header_segments(BoundedReader(data, HEADER_BUDGET)):
+        start, stop = segment.start - 4, segment.start + segment.size
+        if segment.marker == START_OF_SCAN:
+            scan = start
+        elif segment.marker in _STANDALONE:
+            kept.append(data[start : start + 2])
+        elif segment.marker not in _METADATA or (segment.marker == _JFIF_MARKER and segment.size >= _JFIF_BYTES):
+            kept.append(data[start:stop])
+    return b"".join((*kept, data[scan:]))
+
+
+def _exif(reader: BoundedReader, segments: Sequence[Segment]) -> Exif:
+    """Read the first EXIF segment; Chromium looks at no other, even where that one says nothing."""
+    bodies = (reader.body(each.start, each.size) for each in segments if each.marker == _EXIF_MARKER)
+    start = len(_EXIF_PREFIX)
+    # The sixth byte of the prefix may be any, and alone it is no segment.
+    block = next((body for body in bodies if body[:start] == _EXIF_PREFIX and len(body) > start + 1), None)
+    return Exif() if block is None else read_exif(bytes(block[start + 1 :]))
+
+
+def _frame_size(reader: BoundedReader, segment: Segment) -> tuple[int, int]:
+    height, width = reader.field(">HH", segment.start + 1)
+    return width, height
+
+
+def _most_scans(reader: BoundedReader, segments: Sequence[Segment]) -> int:
+    """Compute how many scans a picture of such a size may ask for."""
+    sizes = [_frame_size(reader, each) for each in segments if each.marker in FRAME_HEADERS]
+    pixels = max((width * height for width, height in sizes), default=0)
+    return min(_MAX_SCANS, max(_USUAL_SCANS, _MAX_SCANNED_PIXELS // max(1, pixels)))
+
+
+def _check_scans(data: bytes, most: int) -> None:
     try:
-        excess = has_more_scans_than(BoundedReader(data, SCANS_BUDGET), _MAX_SCANS)
+        excess = has_more_scans_than(BoundedReader(data, SCANS_BUDGET), most)
     except BudgetSpentError as exc:
         raise ImageError(
             f"The JPEG has more than {SCANS_BUDGET.entries} markers.", reason=Reason.IMAGE_CORRUPT
         ) from exc
     if excess:
-        raise ImageError(f"The JPEG asks for more than {_MAX_SCANS} scans.", reason=Reason.IMAGE_CORRUPT)
+        raise ImageError(f"The JPEG asks for more than {most} scans.", reason=Reason.IMAGE_CORRUPT)
 
 
 def has_more_scans_than(reader: BoundedReader, limit: int) -> bool:
@@ -143,17 +199,28 @@ def has_more_scans_than(reader: BoundedReader, limit: int) -> bool:
         BudgetSpentError: Too many other markers stand between the scans.
     """
     # The mark of a scan can also turn up by chance, but a file without that many marks needs no walk.
-    if reader.count(bytes((0xFF, _START_OF_SCAN))) <= limit:
+    if reader.count(bytes((0xFF, START_OF_SCAN))) <= limit:
         return False
-    scans, position = 0, 2
-    while scans <= limit and (found := reader.search(_NEXT_MARKER, position)):
-        marker, position = found[1][0], found.end(1)
-        if marker == _END_OF_IMAGE:
+    scans = 0
+    for segment in coded_segments(reader, 2):
+        scans += segment.marker == START_OF_SCAN
+        if segment.marker == END_OF_IMAGE or scans > limit:
             break
-        scans += marker == _START_OF_SCAN
-        if marker not in _STANDALONE:
-            position += _length(found)
     return scans > limit
+
+
+def coded_segments(reader: BoundedReader, position: int) -> Iterator[Segment]:
+    """Yield segments where coded data may stand between them.
+
+    Args:
+        reader: Of a JPEG file; a segment costs an entry, and its bytes and those before it as many.
+        position: Where to begin, in bytes from the start.
+    """
+    while found := reader.search(_NEXT_MARKER, position):
+        marker = found[1][0]
+        length = 0 if marker in _STANDALONE else _length(found)
+        yield Segment(marker, found.end(1) + 2, max(0, length - 2))
+        position = found.end(1) + length
 
 
 def _length(found: re.Match[bytes]) -> int:

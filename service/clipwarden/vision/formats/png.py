@@ -9,9 +9,11 @@ import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from PIL import Image
+
 from clipwarden.errors import ImageError, Reason
 from clipwarden.vision.formats.apng import Animation
-from clipwarden.vision.formats.ifd import exif_orientation
+from clipwarden.vision.formats.exif import exif_orientation
 from clipwarden.vision.formats.pngcolour import COLOUR_CHUNKS, ColourChunks
 from clipwarden.vision.formats.pngpixels import PixelFormat
 from clipwarden.vision.formats.reader import BoundedReader, Budget, BudgetSpentError
@@ -25,6 +27,8 @@ PNG_BUDGET = Budget(entries=50_000, bytes=8 * 50_000, passes=1)
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _OVERHEAD = 12  # length, type and checksum
+_ZLIB_HEADER_BYTES = 2
+_PIECE_BYTES = 16 * 1024  # inflated they are 16 MiB at most
 _ANIMATION = frozenset({b"acTL", b"fcTL", b"fdAT"})
 
 
@@ -49,6 +53,72 @@ def structure_of(data: bytes, _limits: DecodeLimits) -> Structure:
     return walk.structure()
 
 
+def lacks_rows(image: Image.Image, data: bytes) -> bool:
+    """Tell whether Pillow left rows of a PNG black because the file does not hold them, which it passes over.
+
+    Args:
+        image: Loaded.
+        data: As `structure_of` gives it; inflated once more where the last row is black, or the last of those that
+            only the last pass of an interlaced file brings.
+    """
+    rows = {image.height - 1, image.height // 2 * 2 - 1} - {-1}
+    if all(image.crop((0, row, image.width, row + 1)).getbbox(alpha_only=False) for row in rows):
+        return False
+    found = rows_there(data)
+    return found is None or found[1] < 1
+
+
+def rows_there(data: bytes) -> tuple[bytes, float] | None:
+    """Find out how many rows a PNG holds that could not be decoded.
+
+    The rows are inflated once more, 16 KiB at a time, and not kept.
+
+    Args:
+        data: As `structure_of` gives it.
+
+    Returns:
+        A file of these rows, and their share of all; None without one, or where interlaced ones are missing.
+    """
+    walk = _Walk(data)
+    walk.run()
+    pixels, stream = walk.format, b"".join(walk.pixels)
+    if pixels is None:
+        return None
+    inflated = _inflate(stream, pixels.filtered_bytes)
+    if inflated is None:
+        return None
+    if inflated.size >= pixels.filtered_bytes:
+        # Viewers do not look at the checksum behind the rows; Pillow does, unless it is missing.
+        return pixels.still(pixels.size, [memoryview(stream)[: inflated.end]]), 1.0
+    (width, height), rows = pixels.size, inflated.size // pixels.row_bytes(pixels.size[0])
+    if pixels.interlaced or not rows:
+        return None
+    return pixels.still((width, rows), [memoryview(stream)]), rows / height
+
+
+class _Inflated(NamedTuple):
+    """What a zlib stream holds: `size` in bytes, and where its `end` is without its checksum."""
+
+    size: int
+    end: int
+
+
+def _inflate(stream: bytes, most: int) -> _Inflated | None:
+    """Inflate a zlib stream without looking at its checksum; None where it is damaged, not only cut."""
+    inflater, size = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    try:
+        for start in range(_ZLIB_HEADER_BYTES, len(stream), _PIECE_BYTES):
+            piece = stream[start : start + _PIECE_BYTES]
+            size += len(inflater.decompress(piece, most + 1 - size))
+            if inflater.eof:
+                return _Inflated(size, start + len(piece) - len(inflater.unused_data))
+            if size > most:
+                break
+    except zlib.error:
+        return None
+    return _Inflated(size, len(stream))
+
+
 class _Chunk(NamedTuple):
     """Where a chunk lies: `start` of its length field, `end` behind its checksum, in bytes."""
 
@@ -58,34 +128,39 @@ class _Chunk(NamedTuple):
 
 
 class _Walk:
-    """A walk over a PNG's chunks, on a `PNG_BUDGET`."""
+    """A walk over a PNG's chunks, on a `PNG_BUDGET`.
+
+    Attributes:
+        format: None before the header.
+        pixels: Bodies of IDAT.
+    """
 
     def __init__(self, data: bytes) -> None:
         self._data = data
         self._reader = BoundedReader(data, PNG_BUDGET)
-        self._format: PixelFormat | None = None
+        self.format: PixelFormat | None = None
         self._animation = Animation()
         self._colours = ColourChunks()
         self._orientation: int | None = None
-        self._pixels: list[memoryview] = []
+        self.pixels: list[memoryview] = []
         self._dropped = False
 
     def run(self) -> None:
         """Look at every chunk up to the end."""
         for chunk in self._chunks():
-            if self._format is None:
-                self._format = PixelFormat(self._header(chunk))
+            if self.format is None:
+                self.format = PixelFormat(self._header(chunk))
             elif chunk.kind == b"IDAT":
-                self._pixels.append(self._raw(chunk))
+                self.pixels.append(self._raw(chunk))
                 self._dropped |= chunk.end > len(self._data)
             elif chunk.kind in _ANIMATION:
                 body = self._raw(chunk) if chunk.kind == b"fdAT" else self._body(chunk)
-                self._animation.add(chunk.kind, body, behind_pixels=bool(self._pixels))
+                self._animation.add(chunk.kind, body, behind_pixels=bool(self.pixels))
                 self._dropped = True
-            elif self._pixels or chunk.end > len(self._data):
+            elif self.pixels or chunk.end > len(self._data):
                 self._dropped = True
             else:
-                self._dropped |= not self._keep(self._format, chunk)
+                self._dropped |= not self._keep(self.format, chunk)
 
     def _chunks(self) -> Iterator[_Chunk]:
         """Yield what comes before IEND; the last may be cut short."""
@@ -133,14 +208,14 @@ class _Walk:
 
     def structure(self) -> Structure:
         """Say what was found."""
-        if self._format is None:
+        if self.format is None:
             raise ValueError("no header")
-        frame = self._animation.hidden_first_frame(self._format.size)
+        frame = self._animation.hidden_first_frame(self.format.size)
         canvas = None
         if frame is not None:
-            data, canvas = self._format.still(frame.size, frame.data), frame.canvas
+            data, canvas = self.format.still(frame.size, frame.data), frame.canvas
         elif self._dropped:
-            data = self._format.still(self._format.size, self._pixels)
+            data = self.format.still(self.format.size, self.pixels)
         else:
             data = self._data
         return Structure(

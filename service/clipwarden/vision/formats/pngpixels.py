@@ -10,6 +10,9 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEADER = struct.Struct(">II5B")
 _GREY, _RGB, _PALETTE = 0, 2, 3
 _MAX_ENTRIES = 256
+_CHANNELS = {_GREY: 1, _RGB: 3, _PALETTE: 1, 4: 2, 6: 4}
+# Where each of seven passes begins, and its steps (PNG specification, 8.2).
+_ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 _ENTRY = 3  # bytes of a colour
 _WIDE = 8  # bits of a sample that Pillow keeps whole
 _KEY_BYTES = {_GREY: 2, _RGB: 6}
@@ -20,6 +23,7 @@ class PixelFormat:
 
     Attributes:
         size: (width, height) in pixels.
+        interlaced: Whether rows come in seven passes.
         has_palette: Whether there was a palette so far.
     """
 
@@ -31,8 +35,10 @@ class PixelFormat:
         """
         if len(header) != _HEADER.size:
             raise ImageError("The PNG's header has a wrong length.", reason=Reason.IMAGE_CORRUPT)
-        width, height, self._depth, self._kind, *_ = _HEADER.unpack(header)
-        self.size = (width, height)
+        numbers: tuple[int, ...] = _HEADER.unpack(header)
+        self.size = numbers[0], numbers[1]
+        self._depth, self._kind, interlaced = numbers[2], numbers[3], numbers[6]
+        self.interlaced = bool(interlaced)
         self.has_palette = False
         self._header = header
         self._palette = self._transparency = b""
@@ -67,7 +73,7 @@ class PixelFormat:
         if body is None or self._transparency:
             return False
         self._transparency = self._alphas(bytes(body)) if self._kind == _PALETTE else self._key(bytes(body))
-        return self._transparency == body
+        return bool(self._transparency) and self._transparency == body
 
     def _alphas(self, body: bytes) -> bytes:
         if not self._palette or not 0 < len(body) <= _MAX_ENTRIES:
@@ -88,6 +94,19 @@ class PixelFormat:
         values, most = body[1:size:2], (1 << self._depth) - 1
         # Pillow stretches grey of few bits to 255, and not the key.
         return b"".join(bytes([0, value * 255 // most]) for value in values) if max(values) <= most else b""
+
+    @property
+    def filtered_bytes(self) -> int:
+        """Bytes of all rows before compression, each behind the number of its filter."""
+        width, height = self.size
+        if not self.interlaced:
+            return height * self.row_bytes(width)
+        passes = [(-(-(width - x) // dx), -(-(height - y) // dy)) for x, y, dx, dy in _ADAM7]
+        return sum(rows * self.row_bytes(columns) for columns, rows in passes if columns > 0 < rows)
+
+    def row_bytes(self, width: int) -> int:
+        """Bytes of a row before compression, that of its filter included."""
+        return 1 + (width * _CHANNELS.get(self._kind, 1) * self._depth + 7) // 8
 
     def still(self, size: tuple[int, int], pixels: Sequence[memoryview]) -> bytes:
         """Write a PNG of nothing but a header, what colours and transparency need, and pixels.

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Callable
 
 from clipwarden.errors import ImageError, Reason
-from clipwarden.vision.formats import bmp, gif, jpeg, png, webp
+from clipwarden.vision.formats import bmp, gif, heif, jpeg, png, webp
 from clipwarden.vision.formats.ifd import (
     DIRECTORIES_BUDGET,
     PROFILE_BUDGET,
@@ -62,4 +62,6 @@ _STRUCTURES: dict[str, Callable[[bytes, DecodeLimits], Structure]] = {
     "GIF": gif.structure_of,
     "BMP": bmp.structure_of,
     "TIFF": _tiff_structure,
+    "AVIF": heif.avif_structure,
+    "HEIC": heif.heic_structure,
 }

@@ -15,8 +15,10 @@ from PIL import Image
 
 from clipwarden.errors import ImageError
 from clipwarden.vision.formats.bmp import BMP_BUDGET
+from clipwarden.vision.formats.exif import exif_orientation
 from clipwarden.vision.formats.gif import GIF_BUDGET
-from clipwarden.vision.formats.ifd import DIRECTORIES_BUDGET, MAX_ENTRIES, PROFILE_BUDGET, exif_orientation
+from clipwarden.vision.formats.heif import HEIF_BUDGET
+from clipwarden.vision.formats.ifd import DIRECTORIES_BUDGET, MAX_ENTRIES, PROFILE_BUDGET
 from clipwarden.vision.formats.jpeg import BODIES_BUDGET, SCANS_BUDGET
 from clipwarden.vision.formats.png import PNG_BUDGET
 from clipwarden.vision.formats.reader import HEADER_BUDGET, BoundedReader, Budget
@@ -27,15 +29,16 @@ from clipwarden.vision.formats.webp import WEBP_BUDGET
 from clipwarden.vision.limits import DEFAULT_LIMITS
 from clipwarden.vision.structure import MAX_FRAMES_COUNTED
 from kit.containers import PNG_SIGNATURE, png_header
+from kit.isobmff import Item, box, full_box, grid, heif, irot, ispe, pixi, profile
 from kit.pictures import FORMATS, encode, natural_picture
 
 # The stated bounds themselves, so that raising one is a decision: entries, bytes and passes of each.
 STATED = {
     "header": (HEADER_BUDGET, (4_096, 98_304, 0)),
-    "GIF blocks": (GIF_BUDGET, (200_000, 209_001, 0)),
+    "GIF blocks": (GIF_BUDGET, (600_000, 1_809_005, 0)),
     "PNG chunks": (PNG_BUDGET, (50_000, 400_000, 1)),
     "WEBP chunks": (WEBP_BUDGET, (100_000, 800_016, 1)),
-    "BMP header": (BMP_BUDGET, (0, 128, 1)),
+    "BMP header": (BMP_BUDGET, (0, 256, 2)),
     "TIFF directories": (DIRECTORIES_BUDGET, (16_384, 393_216, 0)),
     "TIFF profile": (PROFILE_BUDGET, (4_096, 10_584_064, 0)),
     "TIFF pages": (PAGES_BUDGET, (1_000, 16_016, 0)),
@@ -46,10 +49,14 @@ STATED = {
     "end of GIF": (TRUNCATION_BUDGETS["GIF"], (0, 1, 0)),
     "end of WEBP": (TRUNCATION_BUDGETS["WEBP"], (0, 4, 0)),
     "end of BMP": (TRUNCATION_BUDGETS["BMP"], (0, 4, 0)),
-    "end of AVIF": (TRUNCATION_BUDGETS["AVIF"], (1_000, 12_000, 0)),
+    "end of AVIF": (TRUNCATION_BUDGETS["AVIF"], (1_000, 16_000, 0)),
+    "end of HEIC": (TRUNCATION_BUDGETS["HEIC"], (1_000, 16_000, 0)),
+    "HEIF boxes": (HEIF_BUDGET, (16_384, 1_048_576, 1)),
     "end of TIFF": (TRUNCATION_BUDGETS["TIFF"], (404_096, 3_298_304, 0)),
 }
 INSPECTION_BUDGETS = {
+    "AVIF": (HEIF_BUDGET,),
+    "HEIC": (HEIF_BUDGET,),
     "GIF": (GIF_BUDGET,),
     "JPEG": (HEADER_BUDGET, BODIES_BUDGET, SCANS_BUDGET),
     "PNG": (PNG_BUDGET,),
@@ -85,6 +92,53 @@ OUTSIDE = struct.pack(">HHQQ", 700, 7, 9, 0)  # a tag with values outside the di
 SIZES = ((256, 3, 1, 8), (257, 3, 1, 8))
 PNG_START = PNG_SIGNATURE + png_header((8, 8))
 SCAN = b"\xff\xda\0\x02"
+
+
+BRANDS = {"AVIF": b"avif", "HEIC": b"heic"}
+CODED = {"AVIF": b"av01", "HEIC": b"hvc1"}
+
+
+def hostile_heif(brand: bytes) -> dict[str, bytes]:
+    """Files whose tables claim more than they hold, or hold more than anybody writes."""
+    start, million = box(b"ftyp", brand, bytes(4), brand), struct.pack(">I", MILLION)
+    item = struct.pack(">HH4s", 1, 0, b"av01" if brand == b"avif" else b"hvc1") + b"\0"
+    shown = full_box(b"pitm", b"\0\1") + full_box(b"iinf", b"\0\1", full_box(b"infe", item, version=2))
+    sized = full_box(b"ispe", struct.pack(">II", 8, 8))
+    own = box(b"iprp", box(b"ipco", sized), full_box(b"ipma", b"\0\0\0\1\0\1\1\1"))
+    table = b"".join(struct.pack(">HHII", 1, 0, 1, 0) for _ in range(1000))
+    pieces, many = b"\x44\0\0\1\0\1\0\0\xff\xff", full_box(b"ipma", million, b"\0\1\xff" + b"\1" * 255) * 300
+    to_itself = box(b"dimg", b"\0\1\xff\xff" + b"\0\1" * 65_535)
+    metas = {
+        "items": (full_box(b"iinf", b"\xff\xff", full_box(b"infe", item, version=2) * 50_000),),
+        "properties": (shown, box(b"iprp", box(b"ipco", sized * 50_000))),
+        "associations": (shown, box(b"iprp", box(b"ipco", sized), many)),
+        "places": (shown, own, full_box(b"iloc", b"\x44\0\xff\xff", table * 60)),
+        "pieces": (shown, own, full_box(b"iloc", pieces + bytes(8 * 65_535))),
+        "pieces of nothing": (shown, own, full_box(b"iloc", b"\0\0" + pieces[2:])),
+        "references": (shown, own, full_box(b"iref", to_itself * 9)),
+    }
+    still = start + full_box(b"meta", shown, own)
+    deep = box(b"trak", box(b"mdia", box(b"minf", box(b"stbl", box(b"free") * 100_000))))
+    return {
+        **{name: start + full_box(b"meta", *parts) for name, parts in metas.items()},
+        "tracks": still + box(b"moov", box(b"trak") * 100_000),
+        "samples": still + box(b"moov", *[track(MILLION)] * 20),
+        "units": heif_of(brand, b"\x12\0" * 200_000),
+        "deep boxes": start + box(b"moov", deep),
+    }
+
+
+def heif_of(brand: bytes, body: bytes) -> bytes:
+    kind = b"av01" if brand == b"avif" else b"hvc1"
+    return heif([Item(kind=kind, body=body, properties=(ispe(8, 8),))], brands=(brand, brand))
+
+
+def track(samples: int) -> bytes:
+    times = full_box(b"stts", struct.pack(">I", samples), bytes(8 * 9000))
+    chunks = full_box(b"stsc", struct.pack(">I", 9000), bytes(12 * 9000))
+    described = full_box(b"stsd", struct.pack(">I", 1), box(b"av01", bytes(78)))
+    held = box(b"mdia", box(b"minf", box(b"stbl", described, times, chunks)))
+    return box(b"trak", full_box(b"tkhd", bytes(80)), held)
 
 
 @cache
@@ -131,6 +185,7 @@ def hostile() -> dict[str, bytes]:
         "TIFF four tables": tiff(6, *SIZES, *four, tail=b"\x01" * 4 * MILLION),
         "AVIF boxes": b"\0\0\0\x0cftypavif" + (struct.pack(">I", 8) + b"free") * MILLION,
         "AVIF long boxes": b"\0\0\0\x0cftypavif" + (b"\0\0\0\x01free" + struct.pack(">Q", 16)) * MILLION,
+        **{f"{kind} {what}": data for kind, brand in BRANDS.items() for what, data in hostile_heif(brand).items()},
         "AVIF boxes smaller than a box": b"\0\0\0\x0cftypavif" + b"\0\0\0\x07free" * MILLION,
         "WEBP chunks": b"RIFF\xff\xff\xff\xffWEBP" + b"EXIF\0\0\0\0" * MILLION,
         "BMP masks": b"BM" + b"\xff" * MILLION,
@@ -235,8 +290,11 @@ def test_orientation_of_a_hostile_exif_block_costs_no_more_than_a_header(monkeyp
         ("PNG empty chunks", inspect, PNG_BUDGET.entries),
         ("TIFF repeated directories", inspect, DIRECTORIES_BUDGET.entries - 384),  # those of a fifth do not fit
         ("JPEG markers among scans", inspect, SCANS_BUDGET.entries + 1),  # the first scan ends the header
+        ("HEIC items", sniff_size, HEADER_BUDGET.entries),
+        ("AVIF properties", inspect, HEIF_BUDGET.entries),
+        ("AVIF units", inspect, HEIF_BUDGET.entries),
         ("AVIF boxes", looks_cut_short, TRUNCATION_BUDGETS["AVIF"].entries),
-        ("AVIF long boxes", looks_cut_short, 12 * 999 + 4),
+        ("AVIF long boxes", looks_cut_short, 16 * 999 + 8),
     ],
 )
 def test_worst_files_are_bad_enough_to_meet_the_bound(
@@ -253,6 +311,22 @@ def jpeg(*segments: bytes) -> bytes:
 
 def segment(marker: int, size: int) -> bytes:
     return struct.pack(">BBH", 0xFF, marker, size + 2) + b"\x01" * size
+
+
+def phone() -> bytes:
+    """Lay out 48 million pixels as iOS does: 192 tiles of 512 x 512, a thumbnail, EXIF, and what the tiles share."""
+    tiles = tuple(range(2, 194))
+    whole = Item(
+        kind=b"grid",
+        body=grid(12, 16, 8064, 6048),
+        properties=(ispe(8064, 6048), profile(b"p" * 548), pixi(8, 8, 8), irot(3)),
+        refers=((b"dimg", tiles),),
+    )
+    of_tile = (ispe(512, 512), box(b"hvcC", bytes(106)), profile(b"p" * 548))
+    parts = [Item(number=number, kind=b"hvc1", body=b"tile" * 9, properties=of_tile) for number in tiles]
+    small = Item(number=200, kind=b"hvc1", body=b"x", properties=(ispe(416, 312),), refers=((b"thmb", (1,)),))
+    exif = Item(number=201, kind=b"Exif", body=bytes(6000), refers=((b"cdsc", (1,)),))
+    return heif([whole, *parts, small, exif], brands=(b"heic", b"mif1", b"MiPr", b"miaf", b"MiHB", b"heic"))
 
 
 @cache
@@ -272,13 +346,13 @@ def honest() -> dict[str, bytes]:
     return {
         **{image_format: encode(picture, image_format) for image_format in FORMATS},
         "JPEG of a camera": jpeg(*[segment(marker, 60_000) for marker in (0xE1, 0xE1, 0xE2, 0xED)]),
-        "JPEG with 20 MiB of metadata": jpeg(*[segment(0xE2, 65_533)] * 319),
+        "JPEG with 64 MiB of metadata": jpeg(*[segment(0xE2, 65_533)] * 1020),
         "JPEG of 60 scans": encode(picture, "JPEG", progressive=True)[:-2] + (segment(0xC4, 40) + SCAN) * 50,
         "JPEG with restarts": encode(natural_picture(1, (640, 480)), "JPEG", restart_marker_blocks=1),
         "JPEG with EXIF": encode(picture, "JPEG", exif=exif),
-        "PNG of 20 MiB in small chunks": PNG_START + (struct.pack(">I4s", 8192, b"IDAT") + bytes(8196)) * 2560,
+        "PNG of 64 MiB in small chunks": PNG_START + (struct.pack(">I4s", 8192, b"IDAT") + bytes(8196)) * 8192,
         "PNG animation": encode(picture, "PNG", save_all=True, append_images=[natural_picture(2, (48, 36))] * 50),
-        "GIF of 20 MiB": whole_gif[:-1] + b"!\xfe" + (b"\xff" + b"a" * 255) * 82_000 + b"\0;",
+        "GIF of 64 MiB": whole_gif[:-1] + b"!\xfe" + (b"\xff" + b"a" * 255) * 262_000 + b"\0;",
         "TIFF of 301 pages": pages,
         "TIFF with 400 tags": encode(picture, "TIFF", exif=exif),
         "TIFF with EXIF and GPS": encode(picture, "TIFF", exif=shot),
@@ -286,6 +360,7 @@ def honest() -> dict[str, bytes]:
         "TIFF of 4,000 strips": tiff(
             4, *SIZES, (273, 4, 4000, 100), (279, 4, 4000, 16_100), tail=bytes(42) + 2 * strips
         ),
+        "HEIC of a phone": phone(),
         "AVIF of many frames": encode(picture, "AVIF", save_all=True, append_images=[natural_picture(2, (48, 36))] * 9),
     }
 
