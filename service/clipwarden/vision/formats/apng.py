@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from clipwarden.vision.structure import MAX_FRAMES_COUNTED, Canvas
 
+_MAX_NUMBER = 2**31 - 1  # PNG specification, 7.1
 _CONTROL, _FRAME = struct.Struct(">II"), struct.Struct(">5I2H2B")
 
 
@@ -45,9 +46,9 @@ class Animation:
             behind_pixels: Whether the still came before.
         """
         if kind == b"acTL":
-            frames = _CONTROL.unpack(body)[0] if body is not None and len(body) == _CONTROL.size else 0
+            frames, plays = _CONTROL.unpack(body) if body is not None and len(body) == _CONTROL.size else (0, 0)
             self._claims.append(frames)
-            self._announced |= frames > 0 and not behind_pixels
+            self._announced |= 0 < frames <= _MAX_NUMBER and plays <= _MAX_NUMBER and not behind_pixels
             return
         self._controls += kind == b"fcTL"
         self._still_hidden &= behind_pixels

@@ -244,6 +244,7 @@ SHOWN_FIRST = {
     "announced behind the pixels": ((PIXELS, control(1), frame(0), frame_data(1)), PLAIN, 2),
     "announced by a damaged chunk": ((control(1, wrong=1), PIXELS, frame(0), frame_data(1)), PLAIN, 2),
     "announced by a short chunk": ((png_chunk(b"acTL", bytes(7)), PIXELS, frame(0), frame_data(1)), PLAIN, 2),
+    "announced with an impossible number": ((control(2**31), PIXELS, frame(0), frame_data(1)), PLAIN, 1000),
     "not announced": ((frame(0), PIXELS, frame(1), frame_data(2)), PLAIN, 1),
     "nothing else is there": ((control(1), PIXELS), PLAIN, 2),
     "numbers out of order": ((control(1), PIXELS, frame(3), frame_data(1)), PLAIN, 2),
