@@ -38,13 +38,19 @@ def fit_to_side(
             or an edge could land a pixel off. None takes the image's own.
         box: (left, top, right, bottom) of the picture inside the image, in fractions of its pixels: scaled decoding
             leaves partial pixels at its edges, which would stretch it. None takes the whole image.
-        convert: What happens to its colours once it is resized, before any border of `pad_rgb` is drawn.
+        convert: What happens to its colours once it is small, before any border of `pad_rgb` is drawn.
 
     Returns:
         uint8 [S,S,3]; under `crop` equal to what transformers' CLIPImageProcessorPil computes.
     """
     fit = {"crop": _crop, "crop_half_even": _crop, "pad": _resize, "squash": _resize}[preprocessing.fit]
     target = resized_size(size or image.size, preprocessing)
+    if convert is not None:
+        least = _converted_size(image.size, target, preprocessing)
+        if least is not None:
+            if least != image.size:
+                image, box = image.resize(least, _FILTERS[preprocessing.resample], box=box), None
+            image, convert = convert(image), None
     resized = fit(image, box or (0, 0, *image.size), target, preprocessing)
     displayed = resized if convert is None else convert(resized)
     return np.array(_bordered(displayed, preprocessing), dtype=np.uint8)
@@ -87,6 +93,27 @@ def draft_size(size: tuple[int, int], preprocessing: Preprocessing) -> tuple[int
         return None
     width, height = resized_size(size, preprocessing)
     return scale * width, scale * height
+
+
+def _converted_size(
+    size: tuple[int, int], target: tuple[int, int], preprocessing: Preprocessing
+) -> tuple[int, int] | None:
+    """Choose what size colours are converted at before the picture is fitted; None converts them afterwards.
+
+    Saturated edges mix differently in stored and in displayed colours. Measured on patches of 24 pixels at a side of
+    96: 1 % of the values are 11 levels off when converted afterwards, 4 at one and a half times the size. At 224 they
+    are 4 off either way, and more pixels would cost a JPEG more than a fifth of its time.
+    """
+    area = target[0] * target[1]
+    if size[0] * size[1] <= max(area, _CHEAP_PIXELS):
+        return size
+    if _AHEAD**2 * area > _CHEAP_PIXELS or max(target) > MAX_ASPECT * preprocessing.side:
+        return None
+    return round(_AHEAD * target[0]), round(_AHEAD * target[1])
+
+
+# 30,000 pixels take less than a millisecond.
+_AHEAD, _CHEAP_PIXELS = 1.5, 30_000
 
 
 def _crop(image: Image.Image, box: Box, target: tuple[int, int], preprocessing: Preprocessing) -> Image.Image:

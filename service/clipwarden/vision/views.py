@@ -31,7 +31,9 @@ class RgbView(NamedTuple):
     convert_reduced: Convert | None = None
 
 
-def to_views(image: Image.Image, conversion: Conversion = AS_STORED) -> Iterator[RgbView]:
+def to_views(
+    image: Image.Image, conversion: Conversion = AS_STORED, *, low_bytes: Image.Image | None = None
+) -> Iterator[RgbView]:
     """Turn an image into what a model is shown, one view at a time: each takes 4 bytes a pixel.
 
     A white drawing on transparency must not be judged as a blank page, nor a black one; so anything see-through is
@@ -40,33 +42,38 @@ def to_views(image: Image.Image, conversion: Conversion = AS_STORED) -> Iterator
     Args:
         image: Any mode that Pillow decodes, loaded.
         conversion: Of its colours.
+        low_bytes: Of 16 bits a channel, where `conversion` asks for them; the same mode.
 
     Yields:
         Views: `full`, or `on_white` and `on_black` when any pixel is not opaque.
     """
-    convert = conversion.convert
-    if convert is not None and image.mode == "P":
+    if conversion.convert is not None and image.mode == "P":
         # Cheap: its few colours are converted, not its pixels.
-        image, convert = convert(image), None
+        image, conversion = conversion.convert(image), AS_STORED
     if not image.has_transparency_data:
-        yield _opaque(image, convert, conversion)
+        yield _opaque(image, conversion, low_bytes)
         return
     see_through = _to_rgba(image)
     if see_through.getchannel("A").getextrema()[0] == _OPAQUE:
-        yield _opaque(see_through.convert("RGB"), convert, conversion)
+        yield _opaque(see_through.convert("RGB"), conversion, low_bytes)
         return
-    if convert is not None:
-        # Browsers lay displayed colours over the page, so these come first.
-        see_through = convert(see_through)
+    # Browsers lay displayed colours over the page, so these come first.
+    see_through = _converted(see_through, conversion, low_bytes)
     alpha = see_through.getchannel("A")
     yield RgbView("on_white", _flatten(see_through, alpha, "white"))
     yield RgbView("on_black", _flatten(see_through, alpha, "black"))
 
 
-def _opaque(image: Image.Image, convert: Convert | None, conversion: Conversion) -> RgbView:
-    if convert is None or conversion.after_reduction:
-        return RgbView("full", to_rgb(image), convert)
-    return RgbView("full", convert(image if image.mode in ("CMYK", "L") else to_rgb(image)))
+def _opaque(image: Image.Image, conversion: Conversion, low_bytes: Image.Image | None) -> RgbView:
+    if conversion.after_reduction:
+        return RgbView("full", to_rgb(image), conversion.convert)
+    return RgbView("full", _converted(image if image.mode in ("CMYK", "L") else to_rgb(image), conversion, low_bytes))
+
+
+def _converted(image: Image.Image, conversion: Conversion, low_bytes: Image.Image | None) -> Image.Image:
+    if low_bytes is not None and conversion.convert_wide is not None:
+        return conversion.convert_wide(image, low_bytes)
+    return image if conversion.convert is None else conversion.convert(image)
 
 
 def on_canvas(image: Image.Image, canvas: Canvas) -> Image.Image:

@@ -9,10 +9,14 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageFile
 
+from clipwarden.vision.opening import open_image
+
 Colour = tuple[int, int, int]
 
 _HIGH_BYTES, _LOW_BYTES = "RGB;16B", "RGB;16L"
 _OPAQUE = 255
+# Grey ones Chromium reduces to 8 bits before it converts them.
+WIDE = ("RGB;16B", "RGBA;16B")
 
 
 def wide_key(image: Image.Image) -> Colour | None:
@@ -43,3 +47,17 @@ def with_wide_key(image: Image.Image, key: Colour, reopen: Callable[[], ImageFil
     del image.info["transparency"]
     image.putalpha(Image.fromarray(np.where(clear, np.uint8(0), np.uint8(_OPAQUE))))
     return image
+
+
+def low_bytes(data: bytes) -> Image.Image:
+    """Decode a PNG of 16 bits again, for the bytes that Pillow drops: read as if they were the high ones."""
+    with open_image(data, "PNG") as opened:
+        opened.tile = [opened.tile[0]._replace(args=raw_mode(opened).replace("16B", "16L"))]
+        opened.load()
+        return opened
+
+
+def raw_mode(opened: ImageFile.ImageFile) -> str:
+    """Say how a PNG's samples lie, such as `RGB;16B`; asked before it is loaded."""
+    raw = opened.tile[0].args if opened.format == "PNG" and opened.tile else ""
+    return raw if isinstance(raw, str) else ""

@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from PIL import Image
 
 from clipwarden.vision.colour.cache import BoundedCache
+from clipwarden.vision.colour.doubt import ways_of
 from clipwarden.vision.colour.icc import Profile, read_profile
 from clipwarden.vision.colour.images import ImageConverter
-from clipwarden.vision.colour.inks import without_black
+from clipwarden.vision.colour.inks import black_differs, without_black
 from clipwarden.vision.colour.luts import LutSpace
 from clipwarden.vision.colour.othertags import ProfileError
-from clipwarden.vision.colour.spaces import HLG, PQ, MatrixSpace, cicp_space, gamma_space, grey_to_rgb
+from clipwarden.vision.colour.pixels import is_one_formula
+from clipwarden.vision.colour.spaces import HLG, PQ, MatrixSpace, cicp_space, gamma_space, grey_to_rgb, of_pictures
 from clipwarden.vision.colour.tameness import is_srgb, is_tame
 from clipwarden.vision.structure import ColourTags
 
@@ -26,6 +28,8 @@ class Conversion:
     Attributes:
         convert: An image of mode RGB, RGBA, L, P or CMYK to sRGB: RGB, or RGBA or P where it was that; alpha is left as
             it is. None leaves colours alone.
+        convert_wide: The same of 16 bits a channel, where their low bytes count: an image of high bytes and one of low
+            bytes, of mode RGB or RGBA. None where `convert` does.
         after_reduction: Whether reducing first comes to the same, so that a JPEG may be decoded smaller and only the
             reduced picture is converted; never for a curve that a pattern of fine dots could be hidden under.
         uncertain: Whether something was ignored that another viewer might honour.
@@ -33,6 +37,7 @@ class Conversion:
     """
 
     convert: Convert | None = None
+    convert_wide: Callable[[Image.Image, Image.Image], Image.Image] | None = None
     after_reduction: bool = True
     uncertain: bool = False
     hdr: bool = False
@@ -40,8 +45,9 @@ class Conversion:
 
 AS_STORED = Conversion()
 _UNCERTAIN = Conversion(uncertain=True)
+_UNSPECIFIED = 2  # ITU-T H.273, tables 2 and 3
 
-# A build is a few kilobytes for a matrix; for the largest profile 16 MiB of nodes.
+# A build holds a few kilobytes for a matrix, and a table about as the profile does: at most 10 MiB.
 _CACHE = BoundedCache[Conversion | None](entries=64, bytes=64 * 2**20)
 
 _GREY_MODES = ("1", "L", "LA", "La", "I", "F")
@@ -81,6 +87,8 @@ def _of_cicp(tags: ColourTags, image_format: str, mode: str) -> Conversion | Non
     assert cicp is not None  # noqa: S101
     if image_format == "PNG" and (cicp.matrix != 0 or not cicp.full_range):
         return None
+    if image_format != "PNG":
+        cicp = of_pictures(cicp)
     if cicp.transfer in (PQ, HLG):
         return Conversion(hdr=True)
     space = cicp_space(cicp)
@@ -101,7 +109,7 @@ def _of_profile(tags: ColourTags, image_format: str, mode: str) -> Conversion | 
     data = tags.icc
     assert data is not None  # noqa: S101
     key = repr((hashlib.sha256(data).digest(), _device(mode), image_format))
-    return _CACHE.get(key, lambda: (_built(data, image_format, mode), 8 * len(data)))
+    return _CACHE.get(key, lambda: (_built(data, image_format, mode), 2 * len(data)))
 
 
 def _built(data: bytes, image_format: str, mode: str) -> Conversion | None:
@@ -113,19 +121,38 @@ def _built(data: bytes, image_format: str, mode: str) -> Conversion | None:
         # A sound profile that does not fit ends the search; a broken one does not.
         return _UNCERTAIN
     if profile.device == b"CMYK" and image_format == "JPEG":
-        # What Chromium does: inks to RGB first, as without a profile, then back to inks that know no black.
-        return Conversion(
-            convert=_rgb_first(ImageConverter(without_black(profile.space), inks=True)),
-            after_reduction=False,
-            uncertain=profile.doubtful,
-        )
+        return _of_inks(profile)
     built = _conversion(profile.space, mode)
-    if profile.cicp is not None and profile.cicp.matrix == 0 and profile.cicp.full_range:
-        if profile.cicp.transfer in (PQ, HLG):
-            built = Conversion(hdr=True)
-        elif (space := cicp_space(profile.cicp)) is not None:
-            built = _conversion(space, mode)
-    return replace(built, uncertain=profile.doubtful)
+    return replace(built, uncertain=profile.doubtful) if profile.cicp is None else _of_tag(profile, built, mode)
+
+
+def _of_tag(profile: Profile, built: Conversion, mode: str) -> Conversion:
+    """Let code points inside a profile go before all else of it, where Chromium knows them; not all readers do."""
+    assert profile.cicp is not None  # noqa: S101
+    cicp = of_pictures(profile.cicp)
+    unsaid = _UNSPECIFIED in (profile.cicp.primaries, profile.cicp.transfer)
+    if profile.cicp.matrix != 0 or not profile.cicp.full_range or unsaid:
+        return replace(built, uncertain=profile.doubtful)
+    if cicp.transfer in (PQ, HLG):
+        return Conversion(hdr=True, uncertain=profile.doubtful)
+    space = cicp_space(cicp)
+    if space is None:
+        return replace(built, uncertain=profile.doubtful)
+    differs = ways_of(space, (profile.space,), channels=3)
+    return replace(_conversion(space, mode), uncertain=profile.doubtful or differs)
+
+
+def _of_inks(profile: Profile) -> Conversion:
+    """Do what Chromium does: inks to RGB first, as without a profile, then back to inks that know no black.
+
+    Others ask the profile about all four inks; honest ones answer alike.
+    """
+    space = without_black(profile.space)
+    return Conversion(
+        convert=_rgb_first(ImageConverter(space, inks=True)),
+        after_reduction=False,
+        uncertain=profile.doubtful or black_differs(profile.space, space),
+    )
 
 
 def _fits(profile: Profile, image_format: str, mode: str) -> bool:
@@ -150,7 +177,12 @@ def _conversion(space: MatrixSpace | LutSpace, mode: str) -> Conversion:
         matrix = grey_to_rgb(matrix)
     if matrix is not None and is_srgb(matrix):
         return AS_STORED
-    return Conversion(convert=ImageConverter(space).convert, after_reduction=matrix is not None and is_tame(matrix))
+    converter, tame = ImageConverter(space), matrix is not None and is_tame(matrix)
+    # Chromium reduces 16 bits to 8 ahead of a single formula, and behind all else.
+    wide = not tame and (matrix is None or not is_one_formula(matrix))
+    return Conversion(
+        convert=converter.convert, convert_wide=converter.convert_wide if wide else None, after_reduction=tame
+    )
 
 
 def _rgb_first(converter: ImageConverter) -> Convert:

@@ -53,7 +53,9 @@ class ParametricCurve:
             return values
         size = np.abs(values)
         with np.errstate(over="ignore"):
-            power = np.maximum(self.a * size + self.b, 0) ** self.g + self.e
+            base = np.maximum(self.a * size + self.b, 0)
+            # 0 ** 0 is 0, as in skcms.
+            power = np.where(base > 0, base**self.g, 0) + self.e
         result = np.where(size < self.d, self.c * size + self.f, power)
         signed: Floats = (np.where(values < 0, -result, result)).clip(-_HUGE, _HUGE).astype(np.float32)
         return signed

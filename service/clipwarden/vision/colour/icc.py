@@ -9,14 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clipwarden.vision.colour.luts import LutSpace, lut_space, read_lut
+from clipwarden.vision.colour.doubt import is_bent, ways_of
+from clipwarden.vision.colour.luts import Lut, LutSpace, lut_space, read_lut
 from clipwarden.vision.colour.othertags import OTHER_TAGS, ProfileError, check_other_tags
 from clipwarden.vision.colour.readcurves import read_curve
 from clipwarden.vision.colour.spaces import D50, Matrix, MatrixSpace
-from clipwarden.vision.structure import Cicp
-
-# Honest CMYK profiles have 0.5 to 3 MB (those of ECI and of Adobe).
-MAX_PROFILE_BYTES = 4 * 2**20
+from clipwarden.vision.structure import MAX_PROFILE_BYTES, Cicp
 
 _HEADER_BYTES, _TAG_BYTES, _LEAST_TAG = 132, 12, 4
 _CLASSES = (b"mntr", b"scnr", b"prtr", b"spac", b"link", b"abst", b"nmcl")
@@ -92,15 +90,14 @@ def _read_tags(data: memoryview, count: int, size: int) -> tuple[dict[bytes, mem
     ends = table[:, 1] + table[:, 2]
     odd = not _HEADER_BYTES + _TAG_BYTES * count <= size <= len(data)
     odd = odd or bool(count and ((table[:, 2] < _LEAST_TAG).any() or ends.max() > size))
-    names, from_end = np.unique(table[::-1, 0], return_index=True)
+    repeated = len(np.unique(table[:, 0])) != count
     tags = {}
-    for name, row in zip(names, count - 1 - from_end, strict=True):
-        signature = int(name).to_bytes(4, "big")
-        if signature in _READ or signature in OTHER_TAGS:
+    for name in _WANTED:
+        for row in np.flatnonzero(table[:, 0] == int.from_bytes(name, "big"))[-1:]:
             if ends[row] > len(data):
                 raise ProfileError("a tag lies outside")
-            tags[signature] = data[table[row, 1] : ends[row]]
-    return tags, odd or len(names) != count
+            tags[name] = data[table[row, 1] : ends[row]]
+    return tags, odd or repeated
 
 
 def _read_space(
@@ -113,16 +110,35 @@ def _read_space(
     for name in _OUTWARD:
         if name in tags:
             read_lut(tags[name], outputs=(1, 3, 4), lab=lab)
-    if tables:
-        lut = tables[0]
-        odd = lut.odd or (not lab and lut.matrix is None) or len(lut.inputs) not in (0, _CHANNELS.get(device, 3))
-        odd = odd or (b"A2B0" not in tags and b"A2B1" not in tags)
-        return lut_space(lut, lab=lab, gamut=matrix), odd
     curves = [tones[name].curve for name in _TONES.get(device, ()) if name in tones]
     red, green, blue = curves * 3 if len(curves) == 1 and device == b"GRAY" else (curves + [None] * 3)[:3]
-    if red is None or green is None or blue is None or matrix is None:
+    by_matrix = None
+    if red is not None and green is not None and blue is not None and matrix is not None:
+        by_matrix = MatrixSpace(curves=(red, green, blue), to_xyz=matrix)
+    if tables:
+        return _choose_table(tables, by_matrix, tags, device, lab=lab, gamut=matrix)
+    if by_matrix is None:
         raise ProfileError("no way to XYZ")
-    return MatrixSpace(curves=(red, green, blue), to_xyz=matrix), any(tone.odd for tone in tones.values())
+    return by_matrix, any(tone.odd for tone in tones.values())
+
+
+def _choose_table(
+    tables: list[Lut],
+    by_matrix: MatrixSpace | None,
+    tags: dict[bytes, memoryview],
+    device: bytes,
+    *,
+    lab: bool,
+    gamut: Matrix | None,
+) -> tuple[LutSpace, bool]:
+    """Take the first table, as Chromium does, and say whether others who take another would show another picture."""
+    lut, channels = tables[0], _CHANNELS.get(device, 3)
+    space = lut_space(lut, lab=lab, gamut=gamut)
+    odd = lut.odd or (not lab and lut.matrix is None) or len(lut.inputs) not in (0, channels)
+    odd = odd or (b"A2B0" not in tags and b"A2B1" not in tags) or is_bent(space)
+    others: list[MatrixSpace | LutSpace] = [] if by_matrix is None else [by_matrix]
+    others += [lut_space(other, lab=lab, gamut=gamut) for other in tables[1:2]]
+    return space, odd or ways_of(space, tuple(others), channels)
 
 
 def _read_matrix(tags: dict[bytes, memoryview], device: bytes, white: Matrix, *, lab: bool) -> Matrix | None:
@@ -152,4 +168,5 @@ def _read_cicp(tags: dict[bytes, memoryview]) -> Cicp | None:
     return Cicp(primaries=primaries, transfer=transfer, matrix=matrix, full_range=full == 1)
 
 
-_READ = frozenset({b"kTRC", b"rTRC", b"gTRC", b"bTRC", b"rXYZ", b"gXYZ", b"bXYZ", b"cicp", *_INWARD, *_OUTWARD})
+_READ = (b"kTRC", b"rTRC", b"gTRC", b"bTRC", b"rXYZ", b"gXYZ", b"bXYZ", b"cicp", *_INWARD, *_OUTWARD)
+_WANTED = (*_READ, *sorted(OTHER_TAGS))

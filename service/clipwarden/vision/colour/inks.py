@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from clipwarden.vision.colour.doubt import MOST_DIFFERENCE, sample_of
 from clipwarden.vision.colour.luts import LutSpace
+from clipwarden.vision.colour.pixels import Converter
 from clipwarden.vision.colour.spaces import MatrixSpace
 
 _BLACK = 3
@@ -18,6 +20,15 @@ def without_black(space: MatrixSpace | LutSpace) -> MatrixSpace | LutSpace:
     position = float(np.clip(space.inputs[_BLACK](np.zeros(1, dtype=np.float32))[0], 0, 1)) * (side - 1)
     below = min(int(position), side - 2)
     share = np.float32(position - below)
-    nodes = space.nodes.reshape(3, -1, side)
-    mixed = nodes[..., below] * (1 - share) + nodes[..., below + 1] * share
+    nodes = space.nodes.reshape(3, -1, side).astype(np.float32)
+    mixed = nodes[..., below] * (1 - share) + nodes[..., below + 1] * share  # of the same top
     return replace(space, inputs=space.inputs[:_BLACK], grid=space.grid[:_BLACK], nodes=np.ascontiguousarray(mixed))
+
+
+def black_differs(space: MatrixSpace | LutSpace, without: MatrixSpace | LutSpace) -> bool:
+    """Whether asking about all four inks shows different colours than turning them into RGB first."""
+    inks = sample_of(_BLACK + 1)
+    light = 255 - inks.astype(np.int32)
+    rgb = (light[:, :_BLACK] * light[:, _BLACK:] // 255).astype(np.uint8)
+    difference = Converter(space).convert(inks).astype(np.int16) - Converter(without, inks=True).convert(rgb)
+    return bool(np.abs(difference).mean() > MOST_DIFFERENCE)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clipwarden.vision.colour.curves import Curve, Floats, SampledCurve
+from clipwarden.vision.colour.curves import Curve, SampledCurve
 from clipwarden.vision.colour.othertags import ProfileError
 from clipwarden.vision.colour.readcurves import read_curves
 from clipwarden.vision.colour.spaces import Matrix
@@ -29,7 +29,8 @@ class LutSpace:
     Attributes:
         inputs: A curve for each device channel; empty without a grid.
         grid: Nodes along each channel.
-        nodes: float32 [3, product of `grid`], the last channel fastest.
+        nodes: [3, product of `grid`], the last channel fastest; as small as the file holds them.
+        top: What stands for 1 in them: 255 or 65,535.
         middle: Curves before the matrix; None without a matrix.
         matrix: [3,4], the last column added.
         outputs: Curves onto the connection space.
@@ -39,7 +40,8 @@ class LutSpace:
 
     inputs: tuple[Curve, ...]
     grid: tuple[int, ...]
-    nodes: Floats
+    nodes: NDArray[np.generic]
+    top: int
     middle: tuple[Curve, ...] | None
     matrix: Matrix | None
     outputs: tuple[Curve, ...]
@@ -61,15 +63,16 @@ class Lut:
 
 
 def lut_space(lut: Lut, *, lab: bool, gamut: Matrix | None) -> LutSpace:
-    """Make a table's nodes numbers to compute with, which takes 4 bytes for each."""
-    nodes = np.empty((3, 0), dtype=np.float32)
+    """Put a table's nodes into planes, which takes as many bytes as the table."""
+    nodes: Integers = np.empty((3, 0), dtype=np.uint8)
     if lut.nodes is not None:
-        top = np.float32(np.iinfo(lut.nodes.dtype).max)
-        nodes = np.ascontiguousarray((lut.nodes.reshape(-1, 3) / top).astype(np.float32).T)
+        native = lut.nodes.dtype.newbyteorder("=")
+        nodes = lut.nodes.reshape(-1, 3).T.astype(native, order="C")
     return LutSpace(
         inputs=lut.inputs,
         grid=lut.grid,
         nodes=nodes,
+        top=int(np.iinfo(nodes.dtype).max),
         middle=lut.middle,
         matrix=lut.matrix,
         outputs=lut.outputs,

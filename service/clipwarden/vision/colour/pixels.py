@@ -14,9 +14,11 @@ from clipwarden.vision.colour.luts import LutSpace
 from clipwarden.vision.colour.spaces import D50, XYZ_TO_SRGB, Matrix, MatrixSpace
 
 Levels = NDArray[np.uint8]
+Wide = NDArray[np.uint16]
 
 # Rows of pixels that are in hand at once: their intermediates (about 100 bytes a pixel) stay in a core's cache.
 _BAND_PIXELS = 16_384
+_WIDE_TOP = 65535
 _LEVELS: Floats = np.linspace(0, 1, 256, dtype=np.float32)
 _XYZ_TO_SRGB = XYZ_TO_SRGB.astype(np.float32)
 _D50 = D50.astype(np.float32)
@@ -35,13 +37,13 @@ class Converter:
         self._space = space
         self._levels = 1 - _LEVELS if inks else _LEVELS
         # What the first stage makes of the 256 levels there are.
-        self._first = first_stage(space, self._levels)
+        self._first = first_stage(space, [self._levels] * 4)
 
-    def convert(self, pixels: Levels) -> Levels:
+    def convert(self, pixels: Levels | Wide) -> Levels:
         """Convert pixels, a band at a time.
 
         Args:
-            pixels: uint8 [N,C], of C channels; a channel that the space has beyond these is full.
+            pixels: uint8 or uint16 [N,C], of C channels; a channel that the space has beyond these is full.
 
         Returns:
             uint8 [N,3].
@@ -49,41 +51,48 @@ class Converter:
         result = np.empty((len(pixels), 3), dtype=np.uint8)
         for start in range(0, len(pixels), _BAND_PIXELS):
             band = pixels[start : start + _BAND_PIXELS]
-            result[start : start + len(band)] = encode_srgb(self._light(band)).T
+            result[start : start + len(band)] = encode_srgb(self._light(self._after_first_stage(band))).T
         return result
 
-    def _light(self, pixels: Levels) -> Floats:
-        """uint8 [N,C] to linear sRGB [3,N], not clipped."""
+    def _after_first_stage(self, pixels: Levels | Wide) -> list[Floats]:
+        channels = [_channel(pixels, index) for index in range(max(3, len(self._first)))]
+        if pixels.dtype == np.uint8:
+            tables = self._first or [self._levels] * 3
+            return [table.take(channel) for table, channel in zip(tables, channels, strict=False)]
+        values = [channel.astype(np.float32) / np.float32(_WIDE_TOP) for channel in channels]
+        return first_stage(self._space, values) or values
+
+    def _light(self, at: list[Floats]) -> Floats:
+        """Go on from behind the first curves, [N] of each channel: to linear sRGB [3,N], not clipped."""
         space = self._space
         if isinstance(space, MatrixSpace):
-            linear = np.stack([table.take(_channel(pixels, at)) for at, table in enumerate(self._first)])
-            light: Floats = (XYZ_TO_SRGB @ space.to_xyz).astype(np.float32) @ linear
+            light: Floats = (XYZ_TO_SRGB @ space.to_xyz).astype(np.float32) @ np.stack(at)
             return light
-        if space.inputs:
-            at = [table.take(_channel(pixels, index)) for index, table in enumerate(self._first)]
-            values = _interpolate(space, at)
-        else:
-            values = np.stack([self._levels.take(_channel(pixels, index)) for index in range(3)])
-        xyz = _after_grid(space, values)
+        xyz = _after_grid(space, _interpolate(space, at) if space.inputs else np.stack(at))
         if space.gamut is not None:
             xyz = _clip_to(space.gamut, xyz)
         return _XYZ_TO_SRGB @ xyz
 
 
-def first_stage(space: MatrixSpace | LutSpace, values: Floats) -> list[Floats]:
-    """Apply the first curves, each to the same values.
+def first_stage(space: MatrixSpace | LutSpace, values: list[Floats]) -> list[Floats]:
+    """Apply the first curves, each to its channel; none where a table begins with its matrix.
 
     Where those of a matrix are not one formula for all three, Chromium clips light to 0-1 before it mixes.
     """
-    if isinstance(space, LutSpace):
-        return [curve(values) for curve in space.inputs]
-    one_formula = isinstance(space.curves[0], ParametricCurve) and len(set(space.curves)) == 1
-    light = [curve(values) for curve in space.curves]
-    return light if one_formula else [np.clip(channel, 0, 1) for channel in light]
+    curves = space.inputs if isinstance(space, LutSpace) else space.curves
+    light = [curve(channel) for curve, channel in zip(curves, values, strict=False)]
+    return light if isinstance(space, LutSpace) or is_one_formula(space) else [np.clip(each, 0, 1) for each in light]
 
 
-def _channel(pixels: Levels, index: int) -> NDArray[np.uint8]:
-    return pixels[:, index] if index < pixels.shape[1] else np.full(len(pixels), 255, dtype=np.uint8)
+def is_one_formula(space: MatrixSpace) -> bool:
+    """Whether Chromium leaves pixels as they are stored until they are shown."""
+    return isinstance(space.curves[0], ParametricCurve) and len(set(space.curves)) == 1
+
+
+def _channel(pixels: Levels | Wide, index: int) -> Levels | Wide:
+    if index < pixels.shape[1]:
+        return pixels[:, index]
+    return np.full(len(pixels), np.iinfo(pixels.dtype).max, dtype=pixels.dtype)
 
 
 def _interpolate(space: LutSpace, at: list[Floats]) -> Floats:
@@ -105,7 +114,7 @@ def _interpolate(space: LutSpace, at: list[Floats]) -> Floats:
             weight = weight * pair[bit]
         for channel in range(3):
             result[channel] += weight * space.nodes[channel].take(index)
-    return result
+    return result / np.float32(space.top)
 
 
 def _strides(grid: tuple[int, ...]) -> Iterator[int]:
@@ -155,7 +164,7 @@ def build_transform(space: MatrixSpace, mode: str) -> ImageCms.ImageCmsTransform
     Source: littleCMS 2.19, cmsopt.c: 8-bit RGB through curves, matrix, curves runs in fixed point of 14 bits, exact at
     all 256 levels; nothing is resampled. Relative colorimetric without black point compensation is what browsers do.
     """
-    tables = np.stack(first_stage(space, _LEVELS))
+    tables = np.stack(first_stage(space, [_LEVELS] * 3))
     mixing = np.abs(XYZ_TO_SRGB @ space.to_xyz).sum(axis=1)
     if tables.min() < 0 or tables.max() > 1 or mixing.max() > _MOST_MIXING:
         return None

@@ -1,6 +1,6 @@
 """Named colour spaces in (primaries, code points), matrices to XYZ and tone curves out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,6 +90,17 @@ def primaries_to_xyz(at: Chromaticities) -> Matrix | None:
     adaptation = np.linalg.solve(_BRADFORD, np.diag(_BRADFORD @ D50 / source) @ _BRADFORD)
     matrix: Matrix = adaptation @ (columns * np.linalg.solve(columns, white))
     return matrix
+
+
+def of_pictures(cicp: Cicp) -> Cicp:
+    """Read code points as Chromium does outside PNG: cameras' curves are sRGB's, and what is not said too."""
+    primaries = _SRGB_PRIMARIES if cicp.primaries == _UNSPECIFIED else cicp.primaries
+    transfer = _SRGB_TRANSFER if cicp.transfer in (_UNSPECIFIED, *_CAMERA_TRANSFERS) else cicp.transfer
+    return replace(cicp, primaries=primaries, transfer=transfer)
+
+
+_UNSPECIFIED, _SRGB_PRIMARIES, _SRGB_TRANSFER = 2, 1, 13
+_CAMERA_TRANSFERS = (1, 6, 11)
 
 
 def cicp_space(cicp: Cicp) -> MatrixSpace | None:

@@ -11,6 +11,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from clipwarden.vision.formats.reader import HEADER_BUDGET, BoundedReader, Budget, BudgetSpentError
+from clipwarden.vision.structure import MAX_PROFILE_BYTES
 
 
 class Tag(IntEnum):
@@ -27,6 +28,7 @@ class Tag(IntEnum):
     Y_RESOLUTION = 283
     RESOLUTION_UNIT = 296
     EXIF_DIRECTORY = 34665
+    ICC_PROFILE = 34675
     GPS_DIRECTORY = 34853
     PIXEL_X_DIMENSION = 40962
     PIXEL_Y_DIMENSION = 40963
@@ -44,6 +46,9 @@ _READ_TAGS = frozenset(Tag)
 _SUBDIRECTORIES = (Tag.EXIF_DIRECTORY, Tag.GPS_DIRECTORY)
 # Those three and the page's own.
 DIRECTORIES_BUDGET = Budget(entries=4 * HEADER_BUDGET.entries, bytes=4 * HEADER_BUDGET.bytes)
+# A directory, and the profile that one of its tags holds.
+PROFILE_BUDGET = Budget(entries=HEADER_BUDGET.entries, bytes=HEADER_BUDGET.bytes + MAX_PROFILE_BYTES)
+_BYTE_KINDS = (1, 7)
 # Bytes a value, by TIFF type number (TIFF 6.0, section 2; 13 and 16-18 from later supplements).
 _TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _SHORT, _LONG = 3, 4
@@ -156,6 +161,32 @@ def first_page_size(reader: BoundedReader) -> tuple[int, int] | None:
     directory.require_whole()
     width, height = directory.integer(Tag.IMAGE_WIDTH), directory.integer(Tag.IMAGE_LENGTH)
     return None if width is None or height is None else (width, height)
+
+
+def first_page_profile(reader: BoundedReader) -> tuple[bytes | None, bool]:
+    """Read the first page's ICC profile.
+
+    Args:
+        reader: Of a TIFF file, on a `PROFILE_BUDGET`.
+
+    Returns:
+        The profile, None without one; and whether there is one that cannot be read, or another after it.
+    """
+    try:
+        directory = first_directory(reader)
+    except struct.error:
+        return None, False  # a damaged directory: Pillow will say so
+    entries = [entry for entry in directory.entries if entry.tag == Tag.ICC_PROFILE]
+    if not entries:
+        return None, False
+    first = entries[0]
+    if first.kind not in _BYTE_KINDS or not 0 < first.length <= MAX_PROFILE_BYTES:
+        return None, True
+    try:
+        profile = bytes(reader.body(directory.layout.offset(first.value), first.length))
+    except struct.error:
+        return None, True
+    return profile, len(entries) > 1
 
 
 def find_excess(reader: BoundedReader) -> str | None:

@@ -8,10 +8,16 @@ from collections.abc import Callable
 
 from clipwarden.errors import ImageError, Reason
 from clipwarden.vision.formats import bmp, gif, heif, jpeg, png, webp
-from clipwarden.vision.formats.ifd import DIRECTORIES_BUDGET, count_pages, find_excess
+from clipwarden.vision.formats.ifd import (
+    DIRECTORIES_BUDGET,
+    PROFILE_BUDGET,
+    count_pages,
+    find_excess,
+    first_page_profile,
+)
 from clipwarden.vision.formats.reader import BoundedReader, Budget, BudgetSpentError
 from clipwarden.vision.limits import DecodeLimits
-from clipwarden.vision.structure import MAX_FRAMES_COUNTED, Structure
+from clipwarden.vision.structure import MAX_FRAMES_COUNTED, ColourTags, Structure
 
 # Of each page 16 bytes, and of the header as many.
 PAGES_BUDGET = Budget(entries=MAX_FRAMES_COUNTED, bytes=16 * (MAX_FRAMES_COUNTED + 1))
@@ -45,7 +51,8 @@ def _tiff_structure(data: bytes, _limits: DecodeLimits) -> Structure:
     if excess is not None:
         raise ImageError(f"The TIFF is not plausible: {excess}.", reason=Reason.IMAGE_CORRUPT)
     pages = count_pages(BoundedReader(data, PAGES_BUDGET), limit=MAX_FRAMES_COUNTED)
-    return Structure(data=data, frames_total=pages)
+    profile, broken = first_page_profile(BoundedReader(data, PROFILE_BUDGET))
+    return Structure(data=data, frames_total=pages, colour=ColourTags(icc=profile, broken=broken))
 
 
 _STRUCTURES: dict[str, Callable[[bytes, DecodeLimits], Structure]] = {

@@ -18,7 +18,7 @@ from clipwarden.vision.formats.bmp import BMP_BUDGET
 from clipwarden.vision.formats.exif import exif_orientation
 from clipwarden.vision.formats.gif import GIF_BUDGET
 from clipwarden.vision.formats.heif import HEIF_BUDGET
-from clipwarden.vision.formats.ifd import DIRECTORIES_BUDGET, MAX_ENTRIES
+from clipwarden.vision.formats.ifd import DIRECTORIES_BUDGET, MAX_ENTRIES, PROFILE_BUDGET
 from clipwarden.vision.formats.jpeg import BODIES_BUDGET, SCANS_BUDGET
 from clipwarden.vision.formats.png import PNG_BUDGET
 from clipwarden.vision.formats.reader import HEADER_BUDGET, BoundedReader, Budget
@@ -40,6 +40,7 @@ STATED = {
     "WEBP chunks": (WEBP_BUDGET, (100_000, 800_016, 1)),
     "BMP header": (BMP_BUDGET, (0, 256, 2)),
     "TIFF directories": (DIRECTORIES_BUDGET, (16_384, 393_216, 0)),
+    "TIFF profile": (PROFILE_BUDGET, (4_096, 10_584_064, 0)),
     "TIFF pages": (PAGES_BUDGET, (1_000, 16_016, 0)),
     "JPEG bodies": (BODIES_BUDGET, (0, 0, 1)),
     "JPEG scans": (SCANS_BUDGET, (4_096, 8_192, 2)),
@@ -61,7 +62,7 @@ INSPECTION_BUDGETS = {
     "PNG": (PNG_BUDGET,),
     "WEBP": (WEBP_BUDGET,),
     "BMP": (BMP_BUDGET,),
-    "TIFF": (DIRECTORIES_BUDGET, PAGES_BUDGET),
+    "TIFF": (DIRECTORIES_BUDGET, PAGES_BUDGET, PROFILE_BUDGET),
 }
 MILLION = 1_000_000
 
