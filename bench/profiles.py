@@ -5,7 +5,7 @@ import struct
 import numpy as np
 from numpy.typing import NDArray
 
-from clipwarden.vision.colour.icc import MAX_PROFILE_BYTES
+from clipwarden.vision.structure import MAX_PROFILE_BYTES
 
 Floats = NDArray[np.float64]
 
