@@ -176,6 +176,7 @@ def _open(file: _File, structure: Structure, preprocessing: Preprocessing, limit
         file_bytes=len(file.data),
         shown=structure.shown_size,
         converts=converts,
+        profile_bytes=0 if preprocessing.colour == "ignore" else len(structure.colour.icc or b""),
     )
     check_held(held, layout.size, header.format, limits)
     if held > max(header.held_bytes, limits.small_decode_bytes):
