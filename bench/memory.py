@@ -226,7 +226,7 @@ def _palette(kind: str, *, keyed: bool = False, **options: Any) -> Callable[[int
     return draw
 
 
-def _png_16(channels: int, *, keyed: bool = False) -> Callable[[int], bytes]:
+def _png_16(channels: int, *, keyed: bool = False, icc: bytes = b"") -> Callable[[int], bytes]:
     """Write a 16-bit PNG by hand, since Pillow writes grey ones only; `keyed` makes the first pixel's see-through."""
 
     def draw(side: int) -> bytes:
@@ -234,7 +234,8 @@ def _png_16(channels: int, *, keyed: bool = False) -> Callable[[int], bytes]:
         header = struct.pack(">IIBBBBB", side, side, 16, {1: 0, 3: 2, 4: 6}[channels], 0, 0, 0)
         unfiltered = np.concatenate([np.zeros((side, 1), dtype=np.uint8), rows], axis=1).tobytes()
         key = [(b"tRNS", rows[0, : 2 * channels].tobytes())] if keyed else []
-        chunks = [(b"IHDR", header), *key, (b"IDAT", zlib.compress(unfiltered, 1)), (b"IEND", b"")]
+        profile = [(b"iCCP", b"x\0\0" + zlib.compress(icc))] if icc else []
+        chunks = [(b"IHDR", header), *profile, *key, (b"IDAT", zlib.compress(unfiltered, 1)), (b"IEND", b"")]
         return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(name, body) for name, body in chunks)
 
     return draw
@@ -325,6 +326,7 @@ CASES: Mapping[str, Case] = {
     "PNG, 16-bit grey, colour key": Case(draw=_png_16(1, keyed=True)),
     "PNG, 16-bit RGB, colour key": Case(draw=_png_16(3, keyed=True)),
     "PNG, 16-bit RGB": Case(draw=_png_16(3)),
+    "PNG, 16-bit RGBA, colours converted": Case(draw=_png_16(4, icc=profiles.v_curve())),
     "PNG, 16-bit RGBA": Case(draw=_png_16(4)),
     "PNG, palette": Case(draw=_palette("PNG")),
     "PNG, palette with alpha": Case(draw=_palette("PNG", transparency=bytes(range(256)))),

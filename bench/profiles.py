@@ -5,14 +5,16 @@ import struct
 import numpy as np
 from numpy.typing import NDArray
 
+from clipwarden.vision.structure import MAX_PROFILE_BYTES
+
 Floats = NDArray[np.float64]
 
 _D50 = (0.9642, 1.0, 0.8249)  # ICC.1:2022, 7.2.16
 _SRGB_TO_XYZ = np.array([[0.4361, 0.3851, 0.1431], [0.2225, 0.7169, 0.0606], [0.0139, 0.0971, 0.7141]])
 _P3_TO_XYZ = np.array([[0.5151, 0.2920, 0.1571], [0.2412, 0.6922, 0.0666], [-0.0011, 0.0419, 0.7841]])
 _LEVELS = np.linspace(0, 1, 1024)
-_LARGEST_GRID = 33
-"""Points along each of four channels whose nodes, three bytes each, come nearest to the 4 MiB that are read."""
+_LARGEST_GRID = 43
+"""Points along each of four channels whose nodes, three bytes each, come nearest to the 10 MiB that are read."""
 
 
 def _srgb_curve() -> Floats:
@@ -46,7 +48,7 @@ def huge_table() -> bytes:
 def many_tags() -> bytes:
     """Make a profile of nothing but entries of its directory."""
     entry = struct.pack(">4sII", b"zzzz", 128, 4)
-    count = (4 * 2**20 - 132) // len(entry)
+    count = (MAX_PROFILE_BYTES - 132) // len(entry)
     return _head(b"RGB ", b"XYZ ", 132 + count * len(entry)) + struct.pack(">I", count) + entry * count
 
 

@@ -16,7 +16,6 @@ from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision.colour.conversion import AS_STORED, Conversion, conversion_of
 from clipwarden.vision.facts import DecodedImage, FileFacts, ImageFacts, ImageHeader, View
 from clipwarden.vision.formats import png
-from clipwarden.vision.formats.exif import exif_orientation
 from clipwarden.vision.formats.foreign import name_foreign
 from clipwarden.vision.formats.layout import PixelLayout, Size, read_layout
 from clipwarden.vision.formats.salvage import salvage
@@ -29,20 +28,10 @@ from clipwarden.vision.opening import open_image, readable_formats
 from clipwarden.vision.plan import WHOLE, ViewPlan
 from clipwarden.vision.preprocess import Box, draft_size, fit_to_side
 from clipwarden.vision.quality import degraded_flags
-from clipwarden.vision.sixteen import is_wide, low_bytes, raw_mode, wide_key, with_wide_key
+from clipwarden.vision.sixteen import low_bytes, raw_mode, wide_key, with_wide_key
 from clipwarden.vision.structure import MAX_FRAMES_COUNTED, Structure
+from clipwarden.vision.turns import SWAPS_SIDES, turned, turned_box, upright_turn
 from clipwarden.vision.views import on_canvas, to_views
-
-# EXIF orientation -> what turns the stored image upright; the same table as Pillow's ImageOps.exif_transpose.
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 def read_header(data: bytes, limits: DecodeLimits = DEFAULT_LIMITS, *, preprocessing: Preprocessing) -> ImageHeader:
@@ -153,13 +142,15 @@ class _Opened(NamedTuple):
         size: (width, height) as stored, in pixels.
         box: Where the picture will lie in what is decoded, if that is smaller than stored.
         conversion: Of its colours.
+        wide: Whether that needs the low bytes too of colours of 16 bits.
         held_bytes: That decoding it will hold at the most.
     """
 
-    image: Image.Image
+    image: ImageFile.ImageFile
     size: Size
     box: Box | None
     conversion: Conversion
+    wide: bool
     held_bytes: int
 
 
@@ -176,7 +167,8 @@ def _open(file: _File, structure: Structure, preprocessing: Preprocessing, limit
     # A picture that will be stretched needs more of its narrower side than the layout of the stored one says.
     may_reduce = header.format == "JPEG" and conversion.after_reduction and structure.shown_size is None
     box = _draft(opened, preprocessing) if may_reduce else None
-    layout, decoded = _opened_layout(opened, size, structure, header)
+    wide = is_wide(opened) and structure.canvas is None and conversion.convert_wide is not None
+    layout, decoded = _opened_layout(opened, size, structure, header, wide=wide)
     converts = conversion.convert is not None and (layout.see_through or not conversion.after_reduction)
     held = held_bytes(
         layout,
@@ -185,11 +177,12 @@ def _open(file: _File, structure: Structure, preprocessing: Preprocessing, limit
         file_bytes=len(file.data),
         shown=structure.shown_size,
         converts=converts,
+        profile_bytes=0 if preprocessing.colour == "ignore" else len(structure.colour.icc or b""),
     )
     check_held(held, layout.size, header.format, limits)
     if held > max(header.held_bytes, limits.small_decode_bytes):
         raise HoldsMoreError(held)
-    return _Opened(image=opened, size=size, box=box, conversion=conversion, held_bytes=held)
+    return _Opened(image=opened, size=size, box=box, conversion=conversion, wide=wide, held_bytes=held)
 
 
 def _look(
@@ -203,12 +196,11 @@ def _look(
 
 def _decode(file: _File, structure: Structure, preprocessing: Preprocessing, limits: DecodeLimits) -> DecodedImage:
     image_format = file.header.format
-    image, size, box, conversion, held = _open(file, structure, preprocessing, limits)
+    image, size, box, conversion, wide, held = _open(file, structure, preprocessing, limits)
     with image as opened:
         frames_total = _declared_frames(opened) if structure.frames_total is None else structure.frames_total
         key = wide_key(opened)
-        is_converted = conversion.convert_wide is not None and is_wide(opened) and structure.canvas is None
-        low = low_bytes(open_image(structure.data, image_format)) if is_converted or key is not None else None
+        low = low_bytes(open_image(structure.data, image_format)) if wide or key is not None else None
         opened.load()
         if image_format == "PNG" and png.lacks_rows(opened, structure.data):
             raise OSError("truncated: rows are missing")
@@ -219,15 +211,15 @@ def _decode(file: _File, structure: Structure, preprocessing: Preprocessing, lim
             size = structure.canvas.size
             picture = on_canvas(picture, structure.canvas)
         size = structure.shown_size or size
-        turn = _upright_turn(opened, structure, image_format, preprocessing)
+        turn = upright_turn(opened, structure, image_format, preprocessing)
         if box is not None and turn is not None:
-            box = _turned_box(box, opened.size, turn)
-        if turn in _SWAPS_SIDES:
+            box = turned_box(box, opened.size, turn)
+        if turn in SWAPS_SIDES:
             size = size[1], size[0]
         names, fitted = [], []
-        for view in to_views(picture, conversion, low_bytes=low if is_converted else None):
+        for view in to_views(picture, conversion, low_bytes=low if wide else None):
             names.append(view.name)
-            upright = _turned(view.rgb, turn)
+            upright = turned(view.rgb, turn)
             fitted.append(fit_to_side(upright, preprocessing, size=size, box=box, convert=view.convert_reduced))
             del view, upright  # before the next view is made
     # The encoder takes them as they lie here: one view is not copied, two are copied once.
@@ -245,7 +237,7 @@ def _decode(file: _File, structure: Structure, preprocessing: Preprocessing, lim
 
 
 def _opened_layout(
-    opened: Image.Image, size: Size, structure: Structure, header: ImageHeader
+    opened: Image.Image, size: Size, structure: Structure, header: ImageHeader, *, wide: bool
 ) -> tuple[PixelLayout, Size]:
     """Return what the header said, put right by what the decoder will do, and the size of what it will have done.
 
@@ -254,9 +246,15 @@ def _opened_layout(
         size: (width, height) as stored, in pixels.
         structure: Of the file.
         header: Of the file.
+        wide: Whether its colours are converted in 16 bits.
     """
     see_through = opened.has_transparency_data
     layout = replace(header.layout, size=size, mode=opened.mode, see_through=see_through)
+    if wide or wide_key(opened) is not None:
+        # It is decoded twice, for the bytes that Pillow drops; and for a key which of them are transparent, and the
+        # picture with its alpha.
+        more = 4 if wide_key(opened) is None else 4 + 2 + 4
+        layout = replace(layout, kept_bytes=layout.kept_bytes + more)
     if structure.canvas is None:
         return layout, opened.size
     # Drawn on a see-through canvas that is no smaller, while the picture itself and its RGBA are held.
@@ -278,44 +276,11 @@ def _colour_flags(conversion: Conversion) -> tuple[str, ...]:
     return ("COLOUR_UNCERTAIN",) if conversion.uncertain else ()
 
 
-def _upright_turn(
-    image: Image.Image, structure: Structure, image_format: str, preprocessing: Preprocessing
-) -> Image.Transpose | None:
-    # Pillow turns TIFF by itself while loading. Not `getexif`: it parses every tag of a hostile block.
-    if preprocessing.orientation == "ignore" or image_format == "TIFF":
-        return None
-    if structure.orientation is not None:
-        return _UPRIGHT.get(structure.orientation)
-    exif = image.info.get("exif")
-    return _UPRIGHT.get(exif_orientation(exif)) if isinstance(exif, bytes) else None
-
-
 def _draft(image: Image.Image, preprocessing: Preprocessing) -> Box | None:
     """Have a JPEG decoded as small as allowed; return where the picture lies in what will be decoded."""
     least = draft_size(image.size, preprocessing)
     drafted = image.draft(None, least) if least else None
     return drafted[1] if drafted else None
-
-
-def _turned_box(box: Box, size: tuple[int, int], turn: Image.Transpose) -> Box:
-    """Follow the partial pixels, which scaled decoding leaves at the right and at the bottom, through a turn."""
-    right, bottom = size[0] - box[2], size[1] - box[3]
-    width, height = box[2], box[3]
-    if turn in _SWAPS_SIDES:
-        right, bottom, width, height = bottom, right, height, width
-    left = right if turn in _MOVES_RIGHT_TO_LEFT else 0.0
-    top = bottom if turn in _MOVES_BOTTOM_TO_TOP else 0.0
-    return left, top, left + width, top + height
-
-
-def _turned(image: Image.Image, turn: Image.Transpose | None) -> Image.Image:
-    return image if turn is None else image.transpose(turn)
-
-
-_SWAPS_SIDES = frozenset({_UPRIGHT[5], _UPRIGHT[6], _UPRIGHT[7], _UPRIGHT[8]})
-# Of the sides as they are after a swap: what a quarter turn clockwise (6) shows on its left was the bottom.
-_MOVES_RIGHT_TO_LEFT = frozenset({_UPRIGHT[2], _UPRIGHT[3], _UPRIGHT[6], _UPRIGHT[7]})
-_MOVES_BOTTOM_TO_TOP = frozenset({_UPRIGHT[3], _UPRIGHT[4], _UPRIGHT[7], _UPRIGHT[8]})
 
 
 def _declared_frames(image: Image.Image) -> int:

@@ -16,6 +16,9 @@ FIXED_BYTES = 2 * 2**20
 _CONVERTING_BYTES = 8 * 2**20
 """What conversion has in hand at once (`colour.images`, `colour.pixels`)."""
 
+# The profile put together, and what is made of it; measured on the largest that are read (10 MiB).
+_PROFILE_COPIES = 4
+
 # How Pillow stores a pixel; every mode that is not here takes four bytes, RGB and LA included.
 _STORED_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}
 _PIXEL_BYTES = 4
@@ -33,6 +36,7 @@ def held_bytes(
     file_bytes: int,
     shown: Size | None = None,
     converts: bool = False,
+    profile_bytes: int = 0,
 ) -> int:
     """Compute the most bytes that decoding a file and fitting it to the model's side holds at once.
 
@@ -43,6 +47,7 @@ def held_bytes(
         file_bytes: Of the file.
         shown: (width, height) that it is stretched to before any turn, in pixels; None where it is not.
         converts: Whether its colours are converted before it is reduced.
+        profile_bytes: Of the colour profile that is read for that.
 
     Returns:
         Bytes, copies of the file included.
@@ -53,7 +58,8 @@ def held_bytes(
     viewing = stored * layout.kept_bytes + picture + decoded_pixels * _view_bytes(layout, preprocessing, converts)
     resizing = _resizing_bytes(shown or layout.size, decoded, preprocessing)
     bands = _CONVERTING_BYTES if converts else 0
-    return FIXED_BYTES + bands + layout.copies * file_bytes + resizing + ceil(max(loading, viewing))
+    profile = _PROFILE_COPIES * profile_bytes
+    return FIXED_BYTES + bands + profile + layout.copies * file_bytes + resizing + ceil(max(loading, viewing))
 
 
 def decoded_size(layout: PixelLayout, preprocessing: Preprocessing) -> Size:
