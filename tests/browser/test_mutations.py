@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+from tests.browser.compare import judge, outcome
 from tests.browser.kit import Chromium
 from tests.browser.mutations.mutate import FILES, Mutant, mutants
-from tests.browser.mutations.table import EXPECTED, Kind, as_markdown, find_kinds, read_table
+from tests.browser.mutations.originals import originals
+from tests.browser.mutations.table import EXPECTED, PREPROCESSING, Kind, as_markdown, find_kinds, read_table
 
 
 @pytest.fixture(scope="module")
@@ -17,6 +19,14 @@ def test_as_many_as_were_asked_and_the_same_each_time() -> None:
     first = [mutant.data for mutant in mutants()]
     assert len(first) == FILES
     assert first == [mutant.data for mutant in mutants()]
+
+
+def test_every_original_is_judged_as_it_is_shown(chromium: Chromium) -> None:
+    whole = originals()
+    shown = chromium.show(list(whole.values()))
+    judged = [judge(data, PREPROCESSING) for data in whole.values()]
+    fared = {name: outcome(*each, PREPROCESSING) for name, *each in zip(whole, shown, judged, strict=True)}
+    assert {name: ours for name, ours in fared.items() if ours != "same"} == {}
 
 
 def test_every_kind_is_listed(kinds: dict[Kind, list[Mutant]]) -> None:
