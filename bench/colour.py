@@ -5,7 +5,8 @@ its profile; pictures have the sizes of a phone's camera and of a web page.
 """
 
 import io
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -38,52 +39,66 @@ _HOSTILE: dict[str, Callable[[], bytes]] = {
 }
 
 
-def run() -> list[Ratio]:
+def run(sizes: Sequence[tuple[int, int]] = SIZES, rounds: int = ROUNDS) -> list[Ratio]:
     """Measure what displayed colours cost, and what hostile profiles cost before any pixel is looked at.
+
+    Args:
+        sizes: Of the pictures, (width, height) in pixels.
+        rounds: How often each is timed.
 
     Returns:
         A ratio a profile and size: decoding with colour "srgb" over "ignore"; then a ratio a hostile profile: reading
-        it over decoding a phone's picture.
+        it over decoding the first picture.
     """
     ratios = [
-        _of_pair(f"{name} JPEG, {size[0]} x {size[1]}", _picture(size, make), bar)
-        for size in SIZES
+        _of_pair(f"{name} JPEG, {size[0]} x {size[1]}", picture(size, make), bar, rounds)
+        for size in sizes
         for name, (make, bar) in _PROFILES.items()
     ]
-    return [*ratios, *(_of_reading(name, make()) for name, make in _HOSTILE.items())]
+    photo = picture(sizes[0], None)
+    return [*ratios, *(_of_reading(name, make(), photo, rounds) for name, make in _HOSTILE.items())]
 
 
-def _of_pair(name: str, data: bytes, bar: float | None) -> Ratio:
+def _of_pair(name: str, data: bytes, bar: float | None, rounds: int) -> Ratio:
     works = {colour: partial(decode_image, data, preprocessing=_preprocessing(colour)) for colour in ("srgb", "ignore")}
-    timings = time_together(works, rounds=ROUNDS)
+    timings = time_together(works, rounds=rounds)
     return Ratio(
         name=f"{name}: displayed colours over stored ones", cost=timings["srgb"], reference=timings["ignore"], bar=bar
     )
 
 
-def _of_reading(name: str, profile: bytes) -> Ratio:
+def _of_reading(name: str, profile: bytes, photo: bytes, rounds: int) -> Ratio:
     def read() -> None:
         with suppress(ProfileError):  # finding that out is what it costs
             read_profile(profile)
 
-    photo = _picture(SIZES[0], None)
     works: dict[str, Callable[[], object]] = {
         "read": read,
         "decode": partial(decode_image, photo, preprocessing=_preprocessing("ignore")),
     }
-    timings = time_together(works, rounds=ROUNDS)
+    timings = time_together(works, rounds=rounds)
     return Ratio(
-        name=f"reading a hostile profile of {len(profile)} bytes ({name}) over decoding a 12-megapixel JPEG",
+        name=f"reading a hostile profile ({name}; {len(profile)} bytes, {_peak_bytes(read)} held meanwhile) over "
+        "decoding a JPEG",
         cost=timings["read"],
         reference=timings["decode"],
     )
+
+
+def _peak_bytes(work: Callable[[], object]) -> int:
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 def _preprocessing(colour: str) -> Preprocessing:
     return Preprocessing(side=224, colour="srgb" if colour == "srgb" else "ignore")
 
 
-def _picture(size: tuple[int, int], profile: Callable[[], bytes] | None) -> bytes:
+def picture(size: tuple[int, int], profile: Callable[[], bytes] | None) -> bytes:
     """Draw soft shapes under a little noise, which compress as photographs do."""
     generator = np.random.default_rng(0)
     coarse = Image.fromarray(generator.integers(0, 256, (30, 40, 3), dtype=np.uint8)).resize(

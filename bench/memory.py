@@ -334,10 +334,9 @@ CASES: Mapping[str, Case] = {
     "WebP, lossy": Case(draw=_saved("WEBP", method=0)),
     "WebP, lossless": Case(draw=_saved("WEBP", lossless=True, method=0, quality=0)),
     "WebP, lossless, alpha": Case(draw=_saved("WEBP", "RGBA", lossless=True, method=0, quality=0)),
-    "WebP, lossless, alpha, turned by EXIF": Case(draw=_turned("WEBP", "RGBA", lossless=True, method=0, quality=0)),
-    "WebP, lossless, alpha, turned, animated": Case(draw=_animated("WEBP", lossless=True, method=0, quality=0)),
-    "WebP, lossless, alpha, turned, colours converted": Case(
-        draw=_turned("WEBP", "RGBA", lossless=True, method=0, quality=0, icc_profile=profiles.v_curve())
+    "WebP, lossless, alpha, animated": Case(draw=_animated("WEBP", lossless=True, method=0, quality=0)),
+    "WebP, lossless, alpha, colours converted": Case(
+        draw=_saved("WEBP", "RGBA", lossless=True, method=0, quality=0, icc_profile=profiles.v_curve())
     ),
     "AVIF": Case(draw=_saved("AVIF", speed=10)),
     "AVIF, alpha": Case(draw=_saved("AVIF", "RGBA", speed=10)),

@@ -32,7 +32,7 @@ class CommandGroup(TyperGroup):
 
     Attributes:
         table: By command, where it lies (`package.module:function`, or a `typer.Typer` with commands of its own), and
-            the first line of its help.
+            the first line of its help. `models upgrade` may stand beside `models`, which takes all else.
     """
 
     table: ClassVar[Mapping[str, tuple[str, str]]]
@@ -49,7 +49,9 @@ class CommandGroup(TyperGroup):
 
     # `Any`, because typer keeps its classes of contexts and commands to itself.
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401
-        """Find the command that `args` begin with, and import it."""
+        """Find the command that `args` begin with, and import it; a name of two words goes first."""
+        if (pair := " ".join(args[:2])) in self.table:
+            args = [pair, *args[2:]]
         name, command, rest = super().resolve_command(ctx, args)
         if name is not None and name in self.table:
             return name, _load(name, self.table[name][0]), rest

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from clipwarden.v1 import moderation_pb2 as v1
+from clipwarden.vision.facts import share_in_words
 
 VERDICT_STYLES: Final = {"ALLOW": "green", "REVIEW": "bold yellow", "BLOCK": "bold red"}
 """Colours; the word always stands beside them, for people and terminals that see none."""
@@ -54,10 +55,34 @@ def raises(moderation: v1.Moderation) -> list[str]:
 
 
 def oddities(image: v1.ImageFacts) -> list[str]:
-    """Name what is odd about an image, in lower case: degradations, and frames that were not judged."""
-    names = [v1.Degradation.Name(item).removeprefix("DEGRADATION_").lower() for item in image.degradations]
-    frames = [f"{image.frames_judged} of {image.frames_total} frames judged"] if image.partial else []
-    return [*(name.replace("_", " ") for name in names), *frames]
+    """Name what is odd about an image, in a few words each: degradations, and what of it was not judged."""
+    found = [_oddity(item) for item in image.degradations]
+    if image.frames_judged < image.frames_total:
+        found.append(f"{image.frames_judged} of {image.frames_total} frames judged")
+    if _is_cut(image):
+        found.append(f"{share_in_words(image.share_shown)} of rows judged")
+    return [*found, "HDR"] if v1.UNSEEN_HDR in image.unseen else found
+
+
+def explained_oddities(image: v1.ImageFacts) -> list[str]:
+    """Say in sentences what `oddities` names in words that not everybody knows."""
+    found = []
+    if v1.DEGRADATION_COLOUR_UNCERTAIN in image.degradations:
+        found.append("Its colour profile cannot be read, so viewers may show other colours.")
+    if _is_cut(image):
+        found.append(f"The file ends early; {share_in_words(image.share_shown)} of its rows were judged.")
+    if v1.UNSEEN_HDR in image.unseen:
+        found.append("HDR: brighter colours than a screen without HDR shows were not judged.")
+    return found
+
+
+def _is_cut(image: v1.ImageFacts) -> bool:
+    return 0 < image.share_shown < 1  # 0: a server that is older than the field
+
+
+def _oddity(item: v1.Degradation.ValueType) -> str:
+    known = item in v1.Degradation.values()
+    return v1.Degradation.Name(item).removeprefix("DEGRADATION_").lower().replace("_", " ") if known else str(item)
 
 
 def leading_category(moderation: v1.Moderation) -> v1.CategoryResult | None:

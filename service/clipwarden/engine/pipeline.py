@@ -159,7 +159,7 @@ class Pipeline:
 
         Raises:
             FingerprintMismatchError: The selection is of another model.
-            ImageError: The bytes cannot be judged as an image.
+            ImageError: The bytes cannot be judged as an image, or lack rows and the policy refuses that.
             OverloadedError: There is no room now.
             DeadlineError: The deadline passed.
             EncoderError: A fault of ours.
@@ -181,10 +181,10 @@ class Pipeline:
             deadline: As for `moderate`.
 
         Returns:
-            The image as the model sees it.
+            The image as the model sees it; of a file that ends too early, the rows that are there.
 
         Raises:
-            ClipwardenError: As `moderate`.
+            ClipwardenError: As `moderate`, but for what a policy refuses.
         """
         with self.admission.admit(len(data)):
             async with _until(deadline):
@@ -205,6 +205,7 @@ class Pipeline:
             FingerprintMismatchError: The image or the selection is of another model.
             EmbeddingError: The embeddings are not finite unit vectors of the model's width, or of other views than the
                 policy looks at.
+            ImageError: The image lacked rows, and the policy refuses that.
             OverloadedError: There is no room now.
             DeadlineError: The deadline passed.
             EncoderError: A fault of ours.

@@ -21,6 +21,10 @@ Fit = Literal["crop", "crop_half_even", "pad", "squash"]
 Orientation = Literal["exif", "ignore"]
 Alpha = Literal["white_and_black"]
 Colour = Literal["ignore", "srgb"]
+COLOUR: Colour = "srgb"
+"""Of new folders, whatever makes them: what a browser shows is judged. Published CLIPs were trained on stored values,
+but of pictures that are mostly sRGB, where both are the same; where they differ, whoever uploads chose the stored ones.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

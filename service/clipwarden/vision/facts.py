@@ -1,6 +1,8 @@
 """What is known of an image before, while and after it is decoded: frozen values."""
 
+import math
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +50,17 @@ class FileFacts:
     bytes: int
 
 
+class Unseen(StrEnum):
+    """What of an image was not looked at."""
+
+    FRAMES = "FRAMES"
+    """Frames of an animation, or pages."""
+    ROWS = "ROWS"
+    """Rows that the file does not hold: it ends too early."""
+    HDR = "HDR"
+    """Brightness and colours beyond those of a screen without HDR."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageFacts:
     """Facts about the caller's image, reported with every verdict.
@@ -69,9 +82,19 @@ class ImageFacts:
     hdr: bool = False
 
     @property
+    def unseen(self) -> tuple[Unseen, ...]:
+        """What of the image was not looked at; empty where all of it was."""
+        found = (
+            (Unseen.FRAMES, self.frames_judged < self.frames_total),
+            (Unseen.ROWS, self.share_shown < 1),
+            (Unseen.HDR, self.hdr),
+        )
+        return tuple(kind for kind, lacking in found if lacking)
+
+    @property
     def partial(self) -> bool:
         """Whether something of the image was not looked at."""
-        return self.frames_judged < self.frames_total or self.share_shown < 1 or self.hdr
+        return bool(self.unseen)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -104,3 +127,12 @@ class DecodedImage:
     pixels: NDArray[np.uint8]
     views: tuple[View, ...]
     held_bytes: int
+
+
+def share_in_words(share: float) -> str:
+    """Write a share of rows as a percentage that never says more than is there.
+
+    Args:
+        share: In (0, 1].
+    """
+    return f"{math.floor(share * 100)} %" if share >= 0.01 else "less than 1 %"  # noqa: PLR2004  a hundredth

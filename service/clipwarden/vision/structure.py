@@ -86,8 +86,8 @@ class Structure:
             None: as the decoder finds it.
         colour: What it says of its colours.
         canvas: Where the decoded picture is drawn; None where it is all that is shown.
-        share_shown: Share of the picture's rows that are there, in (0, 1]; below 1 the file is cut short, and `data` is
-            what a decoder makes whole.
+        share_shown: Share of the rows that are there, in (0, 1]; below 1 the file is cut short, and `data` is what
+            a decoder makes whole.
     """
 
     data: bytes

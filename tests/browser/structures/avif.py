@@ -1,166 +1,146 @@
-"""AVIF: carriers of colour in any order, turns, crops, grids, transparency, sequences, brands, and lies."""
+"""AVIF: properties doubled, contradicting, or without effect; brands; turns, crops and profiles by box."""
 
 import struct
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Iterator, Sequence
 
-from tests.browser.parts import encode, exif_block
+from tests.browser.parts import Part, box_file, boxes, encode, exif_block
 from tests.browser.structures.case import NEGATIVE, SIZE, SWAPPED, Case, half_seen, picture
-from tests.kit.isobmff import (
-    ALPHA,
-    Item,
-    box,
-    clap,
-    coded,
-    grid,
-    heif,
-    imir,
-    irot,
-    ispe,
-    nclx,
-    pixi,
-    profile,
-    with_code_points,
-    with_track_property,
-)
 
-TILE = (128, 96)
-"""In pixels; a grid's tiles have at least 64 a side."""
+QUALITY = {"quality": 95, "subsampling": "4:4:4"}
+_FULL = 4  # version and flags, in front of what a full box holds
 
 
 def cases() -> Iterator[Case]:
     """All of them."""
-    for name, data in {**_colours(), **_turns(), **_parts(), **_sequences(), **_brands(), **_damage()}.items():
-        yield Case(name=f"avif/{name}", data=data)
+    yield from _properties()
+    yield from _files()
 
 
-@cache
-def _coded(name: str) -> tuple[bytes, bytes]:
-    return coded(encode(picture(name), "AVIF", quality=95, subsampling="4:4:4"))[1:]
+def rebuilt(
+    data: bytes, added: Sequence[Part], *, without: Sequence[bytes] = (), essential: bool = True, first: bool = False
+) -> bytes:
+    """Write an AVIF of one item again, with other properties.
+
+    Args:
+        data: As Pillow writes it.
+        added: Properties, in their order.
+        without: Kinds of property to leave out.
+        essential: Whether readers have to understand what is added.
+        first: Whether they come before the others.
+    """
+    top = boxes(data)
+    meta = boxes(dict(top)[b"meta"][_FULL:])
+    kept = [part for part in boxes(dict(boxes(dict(meta)[b"iprp"]))[b"ipco"]) if part[0] not in without]
+    properties = [*added, *kept] if first else [*kept, *added]
+    must = [0x80 if (part in added and essential) or part[0] == b"av1C" else 0 for part in properties]
+    indices = bytes(mark | at + 1 for at, mark in enumerate(must))
+    association = bytes(_FULL) + struct.pack(">IHB", 1, 1, len(indices)) + indices
+    iprp = box_file([(b"ipco", box_file(properties)), (b"ipma", association)])
+    grown = len(iprp) - len(dict(meta)[b"iprp"])
+    new = [(kind, _moved(body, grown) if kind == b"iloc" else iprp if kind == b"iprp" else body) for kind, body in meta]
+    return box_file([(kind, bytes(_FULL) + box_file(new) if kind == b"meta" else body) for kind, body in top])
 
 
-def _item(
-    *properties: bytes, name: str = "A", body: bytes | None = None, size: tuple[int, int] = SIZE, **rest: object
-) -> Item:
-    settings, written = _coded(name)
-    shown = (ispe(*size), settings, pixi(8, 8, 8), *properties)
-    return Item(kind=b"av01", body=written if body is None else body, properties=shown, **rest)  # type: ignore[arg-type]
+def _moved(iloc: bytes, grown: int) -> bytes:
+    """Follow the pixels of the one item, whose place Pillow writes in four bytes."""
+    (offset,) = struct.unpack_from(">I", iloc, len(iloc) - 8)
+    return iloc[:-8] + struct.pack(">I", offset + grown) + iloc[-4:]
 
 
-def _still(*properties: bytes, body: bytes | None = None, size: tuple[int, int] = SIZE) -> bytes:
-    return heif([_item(*properties, body=body, size=size)])
+def profile(icc: bytes) -> Part:
+    """A profile's property."""
+    return b"colr", b"prof" + icc
 
 
-def _tiles(*properties: bytes) -> list[Item]:
-    image = encode(picture("A").resize(TILE), "AVIF", quality=95, subsampling="4:4:4")
-    settings, written = coded(image)[1:]
-    shown = (ispe(*TILE), settings, pixi(8, 8, 8), *properties)
-    return [Item(number=number, kind=b"av01", body=written, properties=shown, hidden=True) for number in (2, 3)]
+def nclx(primaries: int, transfer: int, matrix: int = 6, *, full: bool = True) -> Part:
+    """Colours by number."""
+    return b"colr", b"nclx" + struct.pack(">3HB", primaries, transfer, matrix, 0x80 * full)
 
 
-def _colours() -> dict[str, bytes]:
+def clap(size: tuple[int, int], moved: tuple[int, int] = (0, 0)) -> Part:
+    """Show only a part, by its size and how far its middle is from the picture's."""
+    return b"clap", struct.pack(">IIIIiIiI", size[0], 1, size[1], 1, moved[0], 1, moved[1], 1)
+
+
+def _properties() -> Iterator[Case]:
+    plain = encode(picture("A"), "AVIF", **QUALITY)
     negative, swapped = profile(NEGATIVE), profile(SWAPPED)
-    linear = with_code_points(_coded("A")[1], 1, 8)
-    return {
-        "plain": _still(),
-        "profile": _still(negative),
-        "profile called rICC": _still(profile(NEGATIVE, b"rICC")),
-        "profile, then linear code points": _still(negative, nclx(1, 8)),
-        "linear code points, then profile": _still(nclx(1, 8), negative),
-        "two profiles": _still(negative, swapped),
-        "profile that is none": _still(profile(b"junk" * 50)),
-        "empty profile": _still(profile(b"")),
-        "linear code points": _still(nclx(1, 8)),
-        "linear by the coded picture": _still(body=linear),
-        "linear by the coded picture, sRGB by the box": _still(nclx(1, 13), body=linear),
-        "linear by the coded picture, profile": _still(negative, body=linear),
-        "two code points": _still(nclx(1, 13), nclx(1, 8)),
-        "code points cut short": _still(box(b"colr", b"nclx", bytes(3))),
-        "colours of an unknown kind": _still(box(b"colr", b"nclc", bytes(6))),
-        "code points of narrow range": _still(nclx(1, 13, full_range=False)),
-        "code points with the matrix of RGB": _still(nclx(1, 13, 0)),
-        "pixels twice as wide": _still(box(b"pasp", struct.pack(">II", 2, 1))),
-        "logarithmic code points": _still(nclx(1, 9)),
-    }
+    irot, imir = (b"irot", b"\3"), (b"imir", b"\1")
 
+    def case(name: str, *added: Part, **options: bool) -> Case:
+        return Case(name=f"avif/{name}", data=rebuilt(plain, added, **options))
 
-def _turns() -> dict[str, bytes]:
-    turned = Item(number=2, kind=b"Exif", body=bytes(4) + exif_block(6), refers=((b"cdsc", (1,)),))
-    junk = Item(number=2, kind=b"Exif", body=b"no EXIF at all", refers=((b"cdsc", (1,)),))
-    return {
-        "turned by half": _still(irot(2)),
-        "turned to the right": _still(irot(3)),
-        "mirrored, then turned": _still(imir(0), irot(1)),
-        "turned, then mirrored": _still(irot(1), imir(0)),
-        "EXIF turned 6": heif([_item(), turned]),
-        "EXIF turned 6, turned by half": heif([_item(irot(2)), turned]),
-        "EXIF that is none": heif([_item(), junk]),
-        "cropped at the top left": _still(clap(40, 32, 0, 0, of=SIZE)),
-        "cropped at the top left, profile": _still(clap(40, 32, 0, 0, of=SIZE), profile(NEGATIVE)),
-        "cropped at the top left, turned": _still(irot(3), clap(40, 32, 0, 0, of=SIZE)),
-        "cropped elsewhere": _still(clap(40, 32, 8, 8, of=SIZE)),
-        "cropped beyond itself": _still(clap(40, 32, 40, 0, of=SIZE)),
-        "cropped by halves": _still(box(b"clap", struct.pack(">8i", 81, 2, 32, 1, -47, 4, -8, 1))),
-    }
-
-
-def _parts() -> dict[str, bytes]:
-    settings, written = coded(encode(half_seen().getchannel("A"), "AVIF", quality=95))[1:]
-    clear = Item(
-        number=2,
-        kind=b"av01",
-        body=written,
-        properties=(ispe(*SIZE), settings, pixi(8), ALPHA),
-        refers=((b"auxl", (1,)),),
-        hidden=True,
+    yield Case(name="avif/plain", data=plain)
+    yield case("rebuilt")
+    yield case("profile", negative)
+    yield case("profile before the others", negative, first=True)
+    yield case("two profiles", negative, swapped)
+    yield case("two profiles, the other order", swapped, negative)
+    yield case("broken profile, then another", profile(b"nonsense" * 30), negative)
+    yield case("profile of kind rICC", (b"colr", b"rICC" + NEGATIVE))
+    yield case("colr of an unknown kind", (b"colr", b"abcd" + NEGATIVE))
+    yield case("linear nclx behind the other", nclx(1, 8))
+    yield case("linear nclx before the other", nclx(1, 8), first=True)
+    yield Case(name="avif/nclx left out", data=rebuilt(plain, [], without=[b"colr"]))
+    yield Case(name="avif/linear nclx alone", data=rebuilt(plain, [nclx(1, 8)], without=[b"colr"]))
+    yield Case(name="avif/nclx of narrow range", data=rebuilt(plain, [nclx(1, 13, full=False)], without=[b"colr"]))
+    yield Case(name="avif/nclx with the matrix of RGB", data=rebuilt(plain, [nclx(1, 13, 0)], without=[b"colr"]))
+    yield Case(name="avif/profile and linear nclx", data=rebuilt(plain, [negative, nclx(1, 8)], without=[b"colr"]))
+    yield Case(name="avif/linear nclx and profile", data=rebuilt(plain, [nclx(1, 8), negative], without=[b"colr"]))
+    yield case("turned by irot", irot)
+    yield case("irot that nobody has to understand", irot, essential=False)
+    yield case("two irot", irot, irot)
+    yield case("irot, then imir", irot, imir)
+    yield case("imir, then irot", imir, irot)
+    yield case("crop to the middle", clap((32, 24)))
+    yield case("crop to the left half", clap((32, 48), (-16, 0)))
+    yield case("crop larger than the picture", clap((128, 96)))
+    yield case("crop that nobody has to understand", clap((32, 24)), essential=False)
+    yield case("pixels twice as wide", (b"pasp", struct.pack(">II", 2, 1)))
+    yield case("ispe again, smaller", (b"ispe", bytes(4) + struct.pack(">II", 32, 24)), essential=False)
+    yield Case(
+        name="avif/ispe smaller",
+        data=rebuilt(plain, [(b"ispe", bytes(4) + struct.pack(">II", 32, 24))], without=[b"ispe"], essential=False),
     )
-    tiles, coloured = _tiles(), _tiles(profile(NEGATIVE))
-
-    def whole(*properties: bytes) -> Item:
-        size = 2 * TILE[0], TILE[1]
-        shown = (ispe(*size), pixi(8, 8, 8), *properties)
-        return Item(kind=b"grid", body=grid(1, 2, *size), properties=shown, refers=((b"dimg", (2, 3)),))
-
-    return {
-        "alpha": heif([_item(), clear]),
-        "premultiplied alpha": heif([_item(refers=((b"prem", (2,)),)), clear]),
-        "grid": heif([whole(), *tiles]),
-        "grid, profile on it": heif([whole(profile(NEGATIVE)), *tiles]),
-        "grid, profile on its tiles": heif([whole(), *coloured]),
-        "grid of linear code points, profile on its tiles": heif([whole(nclx(1, 8)), *coloured]),
-        "grid cropped": heif([whole(clap(40, 32, 0, 0, of=(2 * TILE[0], TILE[1]))), *tiles]),
-        "boxes say half the size": _still(size=(SIZE[0] // 2, SIZE[1] // 2)),
-        "boxes say twice the size": _still(size=(SIZE[0] * 2, SIZE[1] * 2)),
-        "two pictures": heif([_item(), _item(name="B", number=2)]),
-        "two pictures, the second primary": heif([_item(name="B"), _item(number=2)], primary=2),
-    }
+    yield Case(
+        name="avif/ispe larger",
+        data=rebuilt(plain, [(b"ispe", bytes(4) + struct.pack(">II", 96, 80))], without=[b"ispe"], essential=False),
+    )
+    yield Case(name="avif/no ispe", data=rebuilt(plain, [], without=[b"ispe"]))
+    yield case("unknown property, essential", (b"abcd", b"1234"))
+    yield case("unknown property", (b"abcd", b"1234"), essential=False)
 
 
-def _sequences() -> dict[str, bytes]:
-    moving = encode(picture("A"), "AVIF", quality=95, save_all=True, append_images=[picture("B")])
-    on_track = moving.index(b"nclx\0\x01\0\x0d", moving.index(b"moov"))
-    linear = moving[:on_track] + b"nclx\0\x01\0\x08" + moving[on_track + 8 :]
-    return {
-        "sequence": moving,
-        "sequence that says it is a still": moving.replace(b"ftypavis", b"ftypavif"),
-        "sequence, linear on its track": linear,
-        "sequence that says it is a still, linear on its track": linear.replace(b"ftypavis", b"ftypavif"),
-        "sequence cropped": with_track_property(moving, clap(40, 32, 0, 0, of=SIZE)),
-    }
-
-
-def _brands() -> dict[str, bytes]:
-    orders = ((b"mif1", b"avif"), (b"mif1", b"miaf"), (b"heic", b"avif"), (b"isom", b"avif"), (b"avif",), (b"heic",))
-    return {"brands " + b", ".join(brands).decode(): heif([_item()], brands=brands) for brands in orders}
-
-
-def _damage() -> dict[str, bytes]:
-    whole = _still(profile(NEGATIVE))
-    return {
-        "junk behind the end": whole + b"junk" * 9,
-        "cut by a byte": whole[:-1],
-        "cut in half": whole[: -len(_coded("A")[1]) // 2],
-        "a box before the brands": box(b"free", bytes(8)) + whole,
-        "a box before the items": heif([_item()], before=box(b"free", bytes(8))),
-        "no size": heif([Item(kind=b"av01", body=_coded("A")[1], properties=(_coded("A")[0], pixi(8, 8, 8)))]),
-    }
+def _files() -> Iterator[Case]:
+    plain = encode(picture("A"), "AVIF", **QUALITY)
+    (_, brands), *rest = boxes(plain)
+    for name, new in (
+        ("mif1, avif among its others", b"mif1\0\0\0\0mif1avifmiaf"),
+        ("mif1 alone", b"mif1\0\0\0\0mif1"),
+        ("heic, avif among its others", b"heic\0\0\0\0heicavif"),
+        ("heic alone", b"heic\0\0\0\0mif1heic"),
+        ("avis", b"avis\0\0\0\0avisavif"),
+        ("unknown, avif among its others", b"abcd\0\0\0\0avif"),
+    ):
+        moved = rebuilt(box_file([(b"ftyp", brands), *rest]), [])
+        parts = boxes(moved)
+        shift = len(new) - len(brands)
+        meta = boxes(dict(parts)[b"meta"][_FULL:])
+        again = [(kind, _moved(body, shift) if kind == b"iloc" else body) for kind, body in meta]
+        yield Case(
+            name=f"avif/brand {name}",
+            data=box_file([(b"ftyp", new), (b"meta", bytes(_FULL) + box_file(again)), *parts[2:]]),
+        )
+    yield Case(name="avif/more behind the end", data=plain + b"more" * 99)
+    yield Case(name="avif/another behind the end", data=plain + encode(picture("B"), "AVIF", **QUALITY))
+    yield Case(name="avif/cut", data=plain[:-20])
+    yield Case(name="avif/free box first", data=box_file([(b"free", b"1234")]) + plain)
+    yield Case(name="avif/see-through", data=encode(half_seen(), "AVIF", **QUALITY))
+    yield Case(
+        name="avif/EXIF that says nothing else", data=encode(picture("A"), "AVIF", exif=exif_block(6), **QUALITY)
+    )
+    turned = encode(picture("A"), "AVIF", exif=exif_block(6), **QUALITY)
+    yield Case(name="avif/EXIF turned, irot renamed", data=turned.replace(b"irot\3", b"free\3"))
+    moving = encode(picture("A"), "AVIF", save_all=True, append_images=[picture("B")], duration=100, **QUALITY)
+    yield Case(name="avif/two frames", data=moving)
+    assert picture("A").size == SIZE

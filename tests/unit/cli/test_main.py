@@ -171,7 +171,7 @@ def test_moderate_tells_its_exit_codes(run: Run) -> None:
 
 
 COMPLETIONS = [
-    ("clipwarden mode", "moderate\nmodels\n"),
+    ("clipwarden mode", "moderate\nmodels\nmodels upgrade\n"),
     ("clipwarden moderate --exp", "--explain\n"),
     ("clipwarden di", "diff\n"),
     ("clipwarden res", "restore\n"),

@@ -319,11 +319,15 @@ def test_stored_embeddings_are_sent_with_their_facts(client: Client, server: Fau
     answer = v1.ModerateEmbeddingResponse(moderation=allowed())
     server.service.answers.extend([answer, answer])
     vectors = [v1.Embedding(view=v1.View(name="full"), values=[1.0, 0.0])]
-    facts = v1.ImageFacts(frames_total=3, frames_judged=1, degradations=[v1.DEGRADATION_TINY])
+    unseen = [v1.UNSEEN_FRAMES, v1.UNSEEN_ROWS, v1.UNSEEN_HDR]
+    facts = v1.ImageFacts(
+        frames_total=3, frames_judged=1, degradations=[v1.DEGRADATION_TINY], unseen=unseen, share_shown=0.5
+    )
     client.moderate_embedding(vectors, model_fingerprint="sha256:f", facts=facts, policy="p", context="c")
     client.moderate_embedding(vectors, model_fingerprint="sha256:f")
     first, second = server.service.requests
     assert (first.frames_total, first.frames_judged, list(first.degradations)) == (3, 1, [v1.DEGRADATION_TINY])
+    assert (list(first.unseen), first.share_shown) == (unseen, 0.5)
     assert (first.model_fingerprint, first.options.policy_id, first.options.context) == ("sha256:f", "p", "c")
     assert list(first.embeddings) == vectors
     assert (second.frames_total, second.frames_judged) == (1, 1)

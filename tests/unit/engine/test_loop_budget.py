@@ -80,7 +80,7 @@ def test_judging_that_stays_on_the_loop_takes_its_share_of_the_budget(views: int
     assert 0.5 < judging_microseconds(views, compiled) / LOOP_BUDGET_MICROSECONDS <= 1
 
     def judging() -> None:
-        judge(cosines(vectors, compiled), refs, tables, context=None, frames_total=1, frames_judged=1, degraded=False)
+        judge(cosines(vectors, compiled), refs, tables, context=None, partial=False, degraded=False)
 
     block = bytes(2**20)
     assert _least_seconds(judging) < 5 * _least_seconds(lambda: hashlib.sha256(block).digest())

@@ -18,6 +18,7 @@ from clipwarden.vision.decode import decode_file, read_header
 from clipwarden.vision.limits import DecodeLimits, HoldsMoreError
 from clipwarden.vision.opening import open_image
 from clipwarden.vision.plan import WHOLE
+from kit.isobmff import Item, box, coded, heif, ispe, pixi
 from kit.pictures import encode, natural_picture
 
 # So little that nothing counts as small: every decode takes more than 1 MiB.
@@ -239,8 +240,12 @@ async def test_image_that_turns_out_to_hold_more_than_its_header_said_waits_for_
         opened.append(pipeline.decode_bytes)
         return open_image(data, image_format)
 
-    data, preprocessing = encode(natural_picture(1), "AVIF"), toy_model.manifest.image
+    # More boxes ahead of the size than a header's budget reads, and fewer than is walked before decoding.
+    kind, settings, written = coded(encode(natural_picture(1), "AVIF"))
+    shown = Item(kind=kind, body=written, properties=(ispe(320, 240), settings, pixi(8, 8, 8)))
+    data, preprocessing = heif([shown], before=box(b"free") * 5000), toy_model.manifest.image
     header = read_header(data, TIGHT, preprocessing=preprocessing)
+    assert header.width is None
     with pytest.raises(HoldsMoreError) as more:
         decode_file(data, header, preprocessing=preprocessing, limits=TIGHT)
     async with Pipeline(toy_model, EngineSettings(limits=TIGHT)) as pipeline:

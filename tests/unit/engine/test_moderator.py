@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,8 @@ from clipwarden.errors import (
 )
 from clipwarden.modelfolder.load import Model
 from clipwarden.policy.schema import Verdict
+from clipwarden.scoring.verdict import Raise
+from clipwarden.vision.facts import Unseen
 from clipwarden.vision.limits import DecodeLimits
 from kit.serving import colours_yaml, picture
 
@@ -179,6 +182,22 @@ def test_judging_again_later_counts_no_time_before(moderator: Moderator) -> None
 def test_an_image_is_embedded_once_and_judged_again(moderator: Moderator) -> None:
     image = moderator.embed(picture("red"))
     assert moderator.judge(image).judgement == moderator.moderate(picture("red")).judgement
+
+
+def test_an_embedding_of_a_file_that_ends_early_is_judged_where_the_policy_says_so(
+    toy_folder: Path, toy_model: Model, policy: Path, tmp_path: Path
+) -> None:
+    lenient = tmp_path / "lenient.yaml"
+    lenient.write_text(colours_yaml(toy_model, "lenient").replace("on_partial:", "on_truncated: judge, on_partial:"))
+    with Moderator(toy_folder, [policy, lenient], vector_cache=False) as moderator:
+        image = moderator.embed(picture("blue"))
+        cut = replace(image, facts=replace(image.facts, share_shown=0.5))
+        with pytest.raises(ImageError, match="The PNG image ends too early: 50 % of its rows are there") as caught:
+            moderator.judge(cut)
+        judged = moderator.judge(cut, policy="lenient")
+    assert caught.value.reason is Reason.IMAGE_TRUNCATED
+    assert (judged.verdict, judged.judgement.raised_by) == (Verdict.REVIEW, (Raise.PARTIAL,))
+    assert (judged.image.facts.unseen, judged.image.facts.share_shown) == ((Unseen.ROWS,), 0.5)
 
 
 def test_many_threads_share_one(moderator: Moderator) -> None:

@@ -19,7 +19,6 @@ _PNG_WITH_ALPHA = ("LA", "RGBA")
 _PNG_SIGNATURE_BYTES = 8
 _PNG_CHUNK_OVERHEAD = 12  # length, type and checksum
 _WEBP_ALPHA_FLAG = 0x10  # of VP8X
-_WEBP_LOSSLESS_ALPHA_BIT = 1 << 28
 _BMP_BITS_WITH_ALPHA = 32
 # By whether it has transparency and more than 8 bits; measured: 7.9, 9.9, 12.5 and 18.2 bytes. Colour at half size
 # takes no less, since libheif brings it to full size first.
@@ -73,22 +72,30 @@ def read_layout(data: bytes, image_format: str, size: Size | None) -> PixelLayou
 # The canvas and the frame before it are kept (`WebPAnimDecoder`), and the frame is handed over as bytes. What libavif
 # keeps is the picture in YUV and its alpha: at most four planes of 16 bits; bytes of RGBA are handed over.
 # These codecs, and libtiff, take the file all at once.
-_ANY_LAYOUT = PixelLayout(size=(0, 0), mode="RGBA", see_through=True, coding_bytes=12.0, kept_bytes=8.0, copies=2)
+_ANY_LAYOUT = PixelLayout(size=(0, 0), mode="RGBA", see_through=True, coding_bytes=12.5, kept_bytes=8.0, copies=2)
 _LAYOUTS = {
+    # Browsers do not turn it, whatever its EXIF says.
+    "WEBP": replace(_ANY_LAYOUT, turns=False),
     # Four components at full size and progressive, as no header says less.
     "JPEG": PixelLayout(size=(0, 0), mode="CMYK", coding_bytes=4.0 * _COEFFICIENT_BYTES, scales=True),
     "PNG": PixelLayout(size=(0, 0), mode="RGBA", see_through=True),
     # Its first frame may say that it is to be taken away, and Pillow then keeps what comes in its place.
     "GIF": PixelLayout(size=(0, 0), mode="P", see_through=True, kept_bytes=1.0, turns=False),
     "BMP": PixelLayout(size=(0, 0), mode="RGB", turns=False),
-    # libtiff decodes strip by strip, and one may hold everything: four channels of 16 bits. Pillow turns it by itself.
     # libavif keeps the picture in YUV and its alpha, of 16 bits each at the worst, and hands over bytes of RGB or RGBA.
-    "AVIF": PixelLayout(size=(0, 0), mode="RGBA", see_through=True, coding_bytes=12.0, kept_bytes=8.0),
+    "AVIF": PixelLayout(size=(0, 0), mode="RGBA", see_through=True, coding_bytes=12.0, kept_bytes=8.0, copies=2),
     # libheif the same, beside a copy in RGB of 16 bits of what is deeper than 8; it turns by itself, and lets go of all
     # but what it handed over.
     "HEIC": PixelLayout(
-        size=(0, 0), mode="RGBA", see_through=True, coding_bytes=_HEIC_BYTES[True, True], kept_bytes=4.0, turns=False
+        size=(0, 0),
+        mode="RGBA",
+        see_through=True,
+        coding_bytes=_HEIC_BYTES[True, True],
+        kept_bytes=4.0,
+        turns=False,
+        copies=2,
     ),
+    # libtiff decodes strip by strip, and one may hold everything: four channels of 16 bits. Pillow turns it by itself.
     "TIFF": PixelLayout(size=(0, 0), mode="F", coding_bytes=8.0, turns=False, copies=2),
 }
 
@@ -129,7 +136,8 @@ def _webp(reader: BoundedReader, layout: PixelLayout) -> PixelLayout:
         (flags,) = reader.field("B", 20)
         see_through = bool(flags & _WEBP_ALPHA_FLAG)
     else:
-        see_through = chunk == b"VP8L" and bool(reader.field("<I", 21)[0] & _WEBP_LOSSLESS_ALPHA_BIT)
+        # A lossless file's own word on alpha is a hint that browsers do not take.
+        see_through = chunk == b"VP8L"
     return replace(layout, mode="RGBA" if see_through else "RGB", see_through=see_through)
 
 

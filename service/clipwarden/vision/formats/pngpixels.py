@@ -73,7 +73,7 @@ class PixelFormat:
         if body is None or self._transparency:
             return False
         self._transparency = self._alphas(bytes(body)) if self._kind == _PALETTE else self._key(bytes(body))
-        return self._transparency == body
+        return bool(self._transparency) and self._transparency == body
 
     def _alphas(self, body: bytes) -> bytes:
         if not self._palette or not 0 < len(body) <= _MAX_ENTRIES:

@@ -1,0 +1,247 @@
+"""Files cut short: what they hold of their picture is judged, and how much that is is said."""
+
+import io
+import struct
+import zlib
+from functools import cache
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFile
+
+from clipwarden.errors import ImageError, Reason
+from clipwarden.modelfolder.manifest import Preprocessing
+from clipwarden.vision import decode as decode_module
+from clipwarden.vision.decode import decode_image
+from clipwarden.vision.facts import DecodedImage
+from clipwarden.vision.formats.structures import read_structure
+from clipwarden.vision.limits import DEFAULT_LIMITS
+from clipwarden.vision.opening import open_image
+from kit.containers import jpeg_segment, png_chunk, png_file, png_header, png_rows
+from kit.pictures import encode, natural_picture
+
+WIDTH, HEIGHT = 160, 96
+FULL = Preprocessing(side=48, fit="squash", decode_scale=0)
+REDUCED = Preprocessing(side=16, fit="squash", decode_scale=2)
+PICTURE = natural_picture(1, (WIDTH, HEIGHT))
+END = b"\xff\xd9"
+WAYS = {
+    "plain": {},
+    "optimised": {"optimize": True},
+    "coarse": {"quality": 5},
+    "full colour": {"subsampling": 0},
+    "restarts": {"restart_marker_blocks": 3},
+    "restarts each row": {"restart_marker_rows": 1},
+    "progressive": {"progressive": True},
+    "progressive with restarts": {"progressive": True, "restart_marker_rows": 1},
+    "grey": {},
+    "inks": {},
+}
+
+
+@cache
+def jpeg(way: str) -> bytes:
+    mode = {"grey": "L", "inks": "CMYK"}.get(way, "RGB")
+    return encode(PICTURE.convert(mode), "JPEG", **{"quality": 85, **WAYS[way]})
+
+
+def decode(data: bytes, preprocessing: Preprocessing = FULL) -> DecodedImage:
+    return decode_image(data, preprocessing=preprocessing)
+
+
+@pytest.mark.parametrize("preprocessing", [FULL, REDUCED], ids=["full", "reduced"])
+@pytest.mark.parametrize("way", WAYS)
+def test_jpeg_without_its_end_marker_has_the_very_pixels_of_the_whole(way: str, preprocessing: Preprocessing) -> None:
+    whole = decode(jpeg(way), preprocessing)
+    for data in (jpeg(way)[:-2], jpeg(way)[:-1], jpeg(way)[:-2] + b"\xff" * 5):
+        cut = decode(data, preprocessing)
+        assert np.array_equal(cut.pixels, whole.pixels)
+        assert (cut.facts.share_shown, cut.facts.partial) == (1.0, False)
+
+
+IN_ROWS = [way for way in WAYS if not way.startswith("progressive")]
+
+
+@pytest.mark.parametrize("way", IN_ROWS)
+def test_rows_that_a_cut_jpeg_holds_are_those_of_the_whole_and_it_says_how_many(way: str) -> None:
+    whole = jpeg(way)
+    scan = whole.index(b"\xff\xda")
+    shares = []
+    for kept in (0.3, 0.6, 0.9):
+        cut = decode(whole[: scan + int(kept * (len(whole) - scan))])
+        rows = cut.facts.file.height
+        assert (cut.facts.share_shown, cut.facts.file.width) == (rows / HEIGHT, WIDTH)
+        with Image.open(io.BytesIO(whole)) as opened:
+            there = opened.convert("RGB").crop((0, 0, WIDTH, rows))
+        reference = decode(encode(there, "PNG")).pixels.astype(int)
+        # The last row mixes its colours with those of the one below.
+        assert np.abs(cut.pixels.astype(int) - reference)[:, :-3].max() <= 2
+        shares.append(cut.facts.share_shown)
+    assert 0 < shares[0] < shares[1] < shares[2] < 1
+    assert all(cut - kept < 0.2 for cut, kept in zip(shares, (0.3, 0.6, 0.9), strict=True))
+
+
+def test_a_byte_that_is_missing_from_the_coded_data_is_noticed() -> None:
+    for way in IN_ROWS:
+        assert decode(jpeg(way)[:-4]).facts.share_shown < 1, way
+
+
+def test_cut_right_before_a_restart_is_noticed() -> None:
+    whole = jpeg("restarts each row")
+    restarts = [at for at in range(len(whole)) if whole[at : at + 2] in {bytes([255, 0xD0 + n]) for n in range(8)}]
+    assert len(restarts) == HEIGHT // 16 - 1
+    for number, at in enumerate(restarts):
+        for data in (whole[:at], whole[: at + 2]):
+            rows = decode(data).facts.file.height
+            assert (number + 1) * 16 - 2 <= rows <= (number + 1) * 16
+
+
+@pytest.mark.parametrize("way", ["progressive", "progressive with restarts"])
+def test_progressive_jpeg_that_lacks_scans_is_judged_whole_as_it_is_shown_and_counts_as_partial(way: str) -> None:
+    whole = jpeg(way)
+    scans = [at for at in range(len(whole)) if whole[at : at + 2] == b"\xff\xda"]
+    for cut in (scans[1] + 20, scans[3], (scans[-1] + len(whole)) // 2):
+        decoded = decode(whole[:cut])
+        assert decoded.facts.file.height == HEIGHT
+        assert 0 < decoded.facts.share_shown < 1
+        assert np.array_equal(decoded.pixels, decode(whole[:cut] + END).pixels)
+
+
+def test_second_picture_within_a_jpeg_neither_shows_nor_refuses_the_first() -> None:
+    first, second = jpeg("plain"), encode(natural_picture(2, (64, 64)), "JPEG")
+    frame = second.index(b"\xff\xc0")
+    for more in (second, second[frame:], second[2:]):
+        decoded = decode(first[:-2] + more)
+        assert np.array_equal(decoded.pixels, decode(first).pixels)
+        assert decoded.facts.share_shown == 1
+
+
+def test_jpeg_that_holds_not_one_row_is_truncated() -> None:
+    whole = jpeg("plain")
+    scan = whole.index(b"\xff\xda")
+    for cut in (scan, scan + 5, scan + 14, scan + 20):
+        with pytest.raises(ImageError, match="ends too early") as caught:
+            decode(whole[:cut])
+        assert caught.value.reason is Reason.IMAGE_TRUNCATED
+
+
+def test_cut_jpeg_is_decoded_four_times_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = []
+
+    def count(data: bytes, image_format: str) -> ImageFile.ImageFile:
+        opened.append(image_format)
+        return open_image(data, image_format)
+
+    monkeypatch.setattr(decode_module, "open_image", count)
+    for data, times in ((jpeg("plain"), 1), (jpeg("plain")[:-2], 4), (jpeg("plain")[:-900], 4)):
+        opened.clear()
+        decode(data)
+        assert len(opened) == times
+
+
+def test_cut_jpeg_with_odd_scans_is_refused_or_partial() -> None:
+    whole = jpeg("progressive")
+    scan = whole.index(b"\xff\xda")
+    for data in (
+        whole[:scan] + jpeg_segment(0xDA, b""),
+        whole[:scan] + jpeg_segment(0xDA, b"\xff"),
+        whole[: scan + 30] + jpeg_segment(0xDA, bytes([1, 1, 0, 255, 255, 0])) + b"\1\2",
+        whole[: scan + 30] + b"\xff\xda\xff\xff",
+    ):
+        try:
+            assert decode(data[:-1]).facts.partial
+        except ImageError as error:
+            assert error.reason in (Reason.IMAGE_TRUNCATED, Reason.IMAGE_CORRUPT)  # noqa: PT017  either is right
+
+
+KINDS = {"L": 0, "RGB": 2, "LA": 4, "RGBA": 6}
+
+
+@pytest.mark.parametrize("mode", [*KINDS, "P", "1"])
+def test_rows_that_a_cut_png_holds_are_judged(mode: str) -> None:
+    picture = PICTURE.quantize(256) if mode == "P" else PICTURE.convert(mode)
+    whole = encode(picture, "PNG")
+    kept = decode(whole[: len(whole) * 2 // 3])
+    rows = kept.facts.file.height
+    assert 0.3 < kept.facts.share_shown == rows / HEIGHT < 1
+    there = decode(encode(picture.crop((0, 0, WIDTH, rows)), "PNG"))
+    assert np.array_equal(kept.pixels, there.pixels)
+
+
+def rows_of(picture: Image.Image) -> bytes:
+    return png_rows([row.tobytes() for row in np.asarray(picture)])
+
+
+def test_png_whose_rows_are_all_there_is_whole_whatever_stands_behind_them() -> None:
+    rows, header = rows_of(PICTURE), png_header((WIDTH, HEIGHT))
+    whole = decode(png_file(header, png_chunk(b"IDAT", rows)))
+    for damaged in (rows[:-4] + b"sum!", rows[:-4], rows[:-1], rows[:-4] + bytes(99), rows + rows):
+        for data in (
+            png_file(header, png_chunk(b"IDAT", damaged)),
+            png_file(header, png_chunk(b"IDAT", damaged))[:-13],
+        ):
+            decoded = decode(data)
+            assert decoded.facts.share_shown == 1
+            assert np.array_equal(decoded.pixels, whole.pixels)
+
+
+def test_interlaced_png_is_whole_or_refused() -> None:
+    passes = [PICTURE.convert("L")]
+    rows = b""
+    for x, y, dx, dy in (
+        (0, 0, 8, 8),
+        (4, 0, 8, 8),
+        (0, 4, 4, 8),
+        (2, 0, 4, 4),
+        (0, 2, 2, 4),
+        (1, 0, 2, 2),
+        (0, 1, 1, 2),
+    ):
+        for row in np.asarray(passes[0])[y::dy, x::dx]:
+            rows += b"\0" + row.tobytes()
+    coded, header = zlib.compress(rows), png_header((WIDTH, HEIGHT), kind=0, interlaced=1)
+    whole = decode(png_file(header, png_chunk(b"IDAT", coded)))
+    assert np.array_equal(whole.pixels, decode(encode(passes[0], "PNG")).pixels)
+    assert np.array_equal(decode(png_file(header, png_chunk(b"IDAT", coded[:-4] + b"sum!"))).pixels, whole.pixels)
+    with pytest.raises(ImageError) as caught:
+        decode(png_file(header, png_chunk(b"IDAT", coded))[:-400])
+    assert caught.value.reason is Reason.IMAGE_TRUNCATED
+
+
+def test_png_whose_rows_are_damaged_in_the_middle_is_corrupt_not_cut() -> None:
+    rows = bytearray(rows_of(PICTURE))
+    rows[len(rows) // 2 : len(rows) // 2 + 40] = b"\xff" * 40
+    with pytest.raises(ImageError) as caught:
+        decode(png_file(png_header((WIDTH, HEIGHT)), png_chunk(b"IDAT", bytes(rows))))
+    assert caught.value.reason is Reason.IMAGE_CORRUPT
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "1"])
+@pytest.mark.parametrize("upside_down", [True, False])
+def test_rows_that_a_cut_bmp_holds_are_judged(mode: str, upside_down: bool) -> None:  # noqa: FBT001
+    picture = PICTURE.quantize(16) if mode == "P" else PICTURE.convert(mode)
+    whole = encode(picture, "BMP")
+    if not upside_down:
+        picture = picture.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
+        whole = whole[:22] + struct.pack("<i", -HEIGHT) + whole[26:]
+    (start,) = struct.unpack_from("<I", whole, 10)
+    cut = decode(whole[: start + (len(whole) - start) * 5 // 8 - 1])
+    rows = HEIGHT * 5 // 8 - 1
+    assert (cut.facts.share_shown, cut.facts.file.height) == (rows / HEIGHT, rows)
+    box = (0, HEIGHT - rows, WIDTH, HEIGHT) if upside_down else (0, 0, WIDTH, rows)
+    assert np.array_equal(cut.pixels, decode(encode(picture.crop(box), "PNG")).pixels)
+
+
+@pytest.mark.parametrize("image_format", ["GIF", "WEBP", "TIFF", "AVIF"])
+def test_formats_whose_rows_cannot_be_counted_cheaply_are_refused_when_cut(image_format: str) -> None:
+    whole = encode(PICTURE, image_format)
+    with pytest.raises(ImageError) as caught:
+        decode(whole[: len(whole) * 2 // 3])
+    assert caught.value.reason is Reason.IMAGE_TRUNCATED
+
+
+def test_whole_files_are_taken_as_they_are() -> None:
+    for image_format in ("JPEG", "PNG", "BMP"):
+        data = encode(PICTURE, image_format)
+        structure = read_structure(data, image_format, DEFAULT_LIMITS)
+        assert (structure.data, structure.share_shown) == (data, 1.0)
