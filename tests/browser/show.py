@@ -2,7 +2,7 @@
 
 `--corpus` prints the colour corpus: how far what we judge is from what Chromium shows. `--structures` and `--mutations`
 write the tables of the structural cases and of the mutated files again, from what Chromium shows and we judge now;
-their reasons stay, and new rows wait for theirs.
+their reasons stay, and new rows wait for theirs. What `--mutations` prints stands in docs/displayed.md.
 """
 
 import argparse
@@ -34,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             structures.write_table(list(structures.find_rows(chromium)))
         if options.mutations:
             mutations.write_table(list(mutations.find_rows(chromium)))
+            print(mutations.as_markdown(list(mutations.read_table().values())))
         _show(chromium, options.files, options.out, photograph=options.screenshot)
 
 

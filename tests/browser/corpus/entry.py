@@ -3,7 +3,6 @@
 import colorsys
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +26,6 @@ class Entry:
             `colour` and `orientation` at `ignore`.
         twin: Where Chromium does not show the format: a file of another, with the same pixels and the same carrier.
         control: Why ignoring the carrier changes nothing; empty where it has to be seen.
-        exception: Why what we judge may be beyond the bounds of what is shown; empty where it has to be within.
     """
 
     name: str
@@ -35,7 +33,6 @@ class Entry:
     without: bytes | None = None
     twin: bytes | None = None
     control: str = ""
-    exception: str = ""
 
 
 @cache
@@ -94,6 +91,3 @@ def dithered() -> Image.Image:
 def _saturated(hue: float, saturation: float, value: float) -> tuple[int, int, int]:
     red, green, blue = (round(255 * level) for level in colorsys.hsv_to_rgb(hue, saturation, value))
     return red, green, blue
-
-
-Kind = Literal["RGB", "GRAY", "CMYK"]

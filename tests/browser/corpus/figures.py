@@ -114,8 +114,8 @@ def as_table(figures: list[Figures]) -> str:
     """Print them, a file a line."""
     lines = [f"{'file':48} {'mean':>6} {'p99':>4}   {'ignored':>7} {'p99':>4}   note"]
     for each in figures:
-        note = each.entry.exception or (each.entry.control and f"control: {each.entry.control}")
-        missed = "" if each.holds or each.entry.exception else "BEYOND THE BOUNDS "
+        note = each.entry.control and f"control: {each.entry.control}"
+        missed = "" if each.holds else "BEYOND THE BOUNDS "
         unseen = "" if each.is_seen or each.entry.control else "NOT SEEN WHEN IGNORED "
         flagged = "flagged " if each.flagged else ""
         numbers = f"{each.entry.name:48} {_text(each.ours)}   {_text(each.ignored)}"

@@ -58,6 +58,16 @@ def write_table(rows: Sequence[Row]) -> None:
         writer.writerows([*row.kind, row.files, row.why] for row in rows)
 
 
+def as_markdown(rows: Sequence[Row]) -> str:
+    """Print the kinds that do not fare as in Chromium, those of one reason in one line."""
+    lines: defaultdict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for kind, files, why in rows:
+        if kind.ours not in EXPECTED:
+            lines[kind.shows, kind.ours, why].append(f"{kind.format.upper()} {files}")
+    table = [f"| {shows} | {ours} | {', '.join(formats)} | {why} |" for (shows, ours, why), formats in lines.items()]
+    return "\n".join(["| Chromium shows | here | files | why |", "|---|---|---|---|", *table])
+
+
 def find_kinds(chromium: Chromium) -> dict[Kind, list[Mutant]]:
     """Ask Chromium and ourselves about every mutated file."""
     every = list(mutants())
