@@ -28,7 +28,7 @@ from clipwarden.vision.opening import open_image, readable_formats
 from clipwarden.vision.plan import WHOLE, ViewPlan
 from clipwarden.vision.preprocess import Box, draft_size, fit_to_side
 from clipwarden.vision.quality import degraded_flags
-from clipwarden.vision.sixteen import low_bytes, raw_mode, wide_key, with_wide_key
+from clipwarden.vision.sixteen import is_wide, low_bytes, raw_mode, wide_key, with_wide_key
 from clipwarden.vision.structure import MAX_FRAMES_COUNTED, Structure
 from clipwarden.vision.turns import SWAPS_SIDES, turned, turned_box, upright_turn
 from clipwarden.vision.views import on_canvas, to_views
