@@ -185,6 +185,7 @@ def _open(file: _File, structure: Structure, preprocessing: Preprocessing, limit
         file_bytes=len(file.data),
         shown=structure.shown_size,
         converts=converts,
+        low_bytes=wide_key(opened) is not None or (conversion.convert_wide is not None and is_wide(opened)),
     )
     check_held(held, layout.size, header.format, limits)
     if held > max(header.held_bytes, limits.small_decode_bytes):
