@@ -43,16 +43,7 @@ class Conversion:
     uncertain: bool = False
     hdr: bool = False
 
-    @property
-    def bytes_a_pixel(self) -> int:
-        """What converting holds beside the decoded picture, for each of its pixels; plus 10 MiB of a table, at most."""
-        if self.convert is None or self.after_reduction:
-            return 0
-        return _CONVERTED_BYTES if self.convert_wide is None else _CONVERTED_BYTES + _LOW_BYTES
 
-
-# Pillow keeps RGB and RGBA in 4 bytes a pixel: the result, and the low bytes of 16-bit pictures.
-_CONVERTED_BYTES, _LOW_BYTES = 4, 4
 AS_STORED = Conversion()
 _UNCERTAIN = Conversion(uncertain=True)
 _UNSPECIFIED = 2  # ITU-T H.273, tables 2 and 3
