@@ -3,7 +3,7 @@
 import io
 import struct
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from PIL import Image
@@ -192,18 +192,3 @@ def xmp(orientation: int) -> bytes:
         '<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" '
         f'tiff:Orientation="{orientation}"/></rdf:RDF></x:xmpmeta>'
     ).encode()
-
-
-def boxes(data: bytes) -> list[Part]:
-    """Take an ISO base media file, or what a plain box of it holds, apart."""
-    parts, position = [], 0
-    while position + 8 <= len(data):
-        (length,) = struct.unpack_from(">I", data, position)
-        parts.append((data[position + 4 : position + 8], data[position + 8 : position + length]))
-        position += max(8, length)
-    return parts
-
-
-def box_file(parts: Sequence[Part]) -> bytes:
-    """Put boxes together."""
-    return b"".join(struct.pack(">I", len(data) + 8) + kind + data for kind, data in parts)

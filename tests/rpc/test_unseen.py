@@ -47,13 +47,14 @@ async def test_a_cut_file_is_refused_unless_the_policy_says_otherwise(toy_model:
     async with serving(toy_model) as rig:
         answer = await refused(rig.moderate(cut_picture("red", ROWS)))
         assert (await rig.stub.GetPolicy(pb.GetPolicyRequest())).policy.on_truncated == pb.ON_TRUNCATED_REFUSE
+        assert rig.encoder.sizes == []
     assert (answer.reason, answer.code) == ("IMAGE_TRUNCATED", code_pb2.INVALID_ARGUMENT)
     assert answer.fault is not None
     assert (answer.fault.reason, answer.fault.policy_verdict) == (
         pb.IMAGE_FAULT_REASON_TRUNCATED,
         pb.VERDICT_BLOCK,  # on_error
     )
-    assert "The PNG image ends too early: 62 % of its rows are there" in answer.message
+    assert "The PNG image ends too early: 62 % of its rows are whole" in answer.message
     assert "`on_truncated: judge`" in answer.message
 
 
@@ -79,7 +80,7 @@ async def test_a_jpeg_is_cut_as_a_png_is(toy_model: Model, judging: str) -> None
     share = moderation.image.share_shown
     assert 0.3 < share < 0.9
     assert (list(moderation.image.unseen), moderation.verdict) == ([pb.UNSEEN_ROWS], pb.VERDICT_BLOCK)
-    assert f"The JPEG image ends too early: {int(share * 100)} % of its rows are there" in answer.message
+    assert f"The JPEG image ends too early: {int(share * 100)} % of its rows are whole" in answer.message
 
 
 async def test_a_file_seen_whole_says_so(toy_model: Model) -> None:

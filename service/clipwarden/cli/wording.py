@@ -60,7 +60,7 @@ def oddities(image: v1.ImageFacts) -> list[str]:
     if image.frames_judged < image.frames_total:
         found.append(f"{image.frames_judged} of {image.frames_total} frames judged")
     if _is_cut(image):
-        found.append(f"{share_in_words(image.share_shown)} of rows judged")
+        found.append(f"{share_in_words(image.share_shown)} of rows whole")
     return [*found, "HDR"] if v1.UNSEEN_HDR in image.unseen else found
 
 
@@ -70,7 +70,7 @@ def explained_oddities(image: v1.ImageFacts) -> list[str]:
     if v1.DEGRADATION_COLOUR_UNCERTAIN in image.degradations:
         found.append("Its colour profile cannot be read, so viewers may show other colours.")
     if _is_cut(image):
-        found.append(f"The file ends early; {share_in_words(image.share_shown)} of its rows were judged.")
+        found.append(f"The file ends early; {share_in_words(image.share_shown)} of its rows are whole.")
     if v1.UNSEEN_HDR in image.unseen:
         found.append("HDR: brighter colours than a screen without HDR shows were not judged.")
     return found

@@ -40,10 +40,9 @@ def judge_image(image: EmbeddedImage, selection: Selection) -> tuple[Judgement, 
     """Judge one image's embeddings; also return the seconds it took.
 
     Raises:
-        ImageError: IMAGE_TRUNCATED; the file lacks rows, and the policy refuses that. It is asked here and not when the
-            image is decoded, so that an embedding does not depend on the policy.
+        ImageError: As `require_rows`.
     """
-    _require_rows(image.facts, selection.compiled.policy)
+    require_rows(image.facts, selection.compiled.policy)
     started = time.perf_counter()
     judgement = judge(
         cosines(image.embeddings, selection.compiled),
@@ -56,13 +55,21 @@ def judge_image(image: EmbeddedImage, selection: Selection) -> tuple[Judgement, 
     return judgement, time.perf_counter() - started
 
 
-def _require_rows(facts: ImageFacts, policy: Policy) -> None:
+def require_rows(facts: ImageFacts, policy: Policy) -> None:
+    """Refuse a picture that lacks rows, if the policy does.
+
+    Asked when judging and not when decoding, so that an embedding does not depend on the policy; and before the encoder
+    runs, where only a verdict is wanted.
+
+    Raises:
+        ImageError: IMAGE_TRUNCATED.
+    """
     if facts.share_shown == 1 or policy.on_truncated is OnTruncated.JUDGE:
         return
     kind = f"{facts.file.format} image" if facts.file else "image"
     raise ImageError(
-        f"The {kind} ends too early: {share_in_words(facts.share_shown)} of its rows are there, which a policy with "
-        "`on_truncated: judge` would judge.",
+        f"The {kind} ends too early: {share_in_words(facts.share_shown)} of its rows are whole. A policy with "
+        "`on_truncated: judge` goes by what is there.",
         reason=Reason.IMAGE_TRUNCATED,
     )
 

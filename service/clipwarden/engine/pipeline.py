@@ -16,7 +16,7 @@ from typing import Self, TypeVar
 
 from clipwarden.engine.admission import Admission
 from clipwarden.engine.batching import Batcher, BatcherStatistics
-from clipwarden.engine.judging import judge_image, judging_microseconds, require_judgeable
+from clipwarden.engine.judging import judge_image, judging_microseconds, require_judgeable, require_rows
 from clipwarden.engine.memory import ByteBudget
 from clipwarden.engine.results import EmbeddedImage, EmbedTimings, Judged
 from clipwarden.engine.settings import EngineSettings, Observer, Unobserved
@@ -29,7 +29,7 @@ from clipwarden.modelfolder.load import Model
 from clipwarden.policy.schema import FLOAT_BYTES
 from clipwarden.scoring.verdict import ViewRef
 from clipwarden.vision.decode import decode_file, read_header
-from clipwarden.vision.facts import DecodedImage
+from clipwarden.vision.facts import DecodedImage, ImageFacts
 from clipwarden.vision.limits import HoldsMoreError
 from clipwarden.vision.plan import ViewPlan
 
@@ -169,7 +169,8 @@ class Pipeline:
         self.require_model(selection.compiled.fingerprint, what="the policy is")
         with self.admission.admit(len(data)):
             async with _until(deadline):
-                image = await self._embed(data, selection.plan, deadline)
+                check = partial(require_rows, policy=selection.compiled.policy)
+                image = await self._embed(data, selection.plan, deadline, check=check)
                 return await self._judge(image, selection, started=started)
 
     async def embed(self, data: bytes, plan: ViewPlan, *, deadline: float | None = None) -> EmbeddedImage:
@@ -228,9 +229,17 @@ class Pipeline:
         """Do work that belongs to a request within the event loop's budget; see `threads`."""
         return await self._judges.run_if_long(work, microseconds=microseconds)
 
-    async def _embed(self, data: bytes, plan: ViewPlan, deadline: float | None) -> EmbeddedImage:
+    async def _embed(
+        self,
+        data: bytes,
+        plan: ViewPlan,
+        deadline: float | None,
+        *,
+        check: Callable[[ImageFacts], None] = lambda _: None,
+    ) -> EmbeddedImage:
         started = time.perf_counter()
         decoded = await self._decode(data, plan)
+        check(decoded.value.facts)
         encoded = await self._batcher.submit(decoded.value.pixels, deadline=deadline)
         timings = EmbedTimings(
             decode_wait=decoded.wait_seconds,

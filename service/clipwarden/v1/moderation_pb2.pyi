@@ -297,7 +297,7 @@ class _UnseenEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Unseen.ValueTy
     UNSEEN_FRAMES: _Unseen.ValueType  # 1
     """Frames of an animation or pages of a TIFF: frames_judged is less than frames_total."""
     UNSEEN_ROWS: _Unseen.ValueType  # 2
-    """Rows of pixels that the file, which ends too early, does not hold: share_shown is less than 1."""
+    """Rows of pixels that the file, which ends too early, does not hold whole: share_shown is less than 1."""
     UNSEEN_HDR: _Unseen.ValueType  # 3
     """Brightness and colours beyond those of a screen without HDR (PQ or HLG); what such a screen shows was judged."""
 
@@ -309,7 +309,7 @@ UNSEEN_UNSPECIFIED: Unseen.ValueType  # 0
 UNSEEN_FRAMES: Unseen.ValueType  # 1
 """Frames of an animation or pages of a TIFF: frames_judged is less than frames_total."""
 UNSEEN_ROWS: Unseen.ValueType  # 2
-"""Rows of pixels that the file, which ends too early, does not hold: share_shown is less than 1."""
+"""Rows of pixels that the file, which ends too early, does not hold whole: share_shown is less than 1."""
 UNSEEN_HDR: Unseen.ValueType  # 3
 """Brightness and colours beyond those of a screen without HDR (PQ or HLG); what such a screen shows was judged."""
 Global___Unseen: _TypeAlias = Unseen  # noqa: Y015
@@ -1335,9 +1335,9 @@ class ImageFacts(_message.Message):
     partial: _builtins.bool
     """Whether something of the image was not looked at; unseen says what."""
     share_shown: _builtins.float
-    """Share of the picture's rows that the file holds, in (0, 1]. Less than 1: it ends too early, the rest is unseen, and
-    width and height are those of the rows that are there. 0 from a server older than the field, which judges whole files
-    only.
+    """Share of the picture's rows that the file holds whole, in (0, 1]. Less than 1: it ends too early. Width and height are
+    then those of these rows, which alone were judged; of a progressive JPEG all rows were, in what detail is there.
+    0 from a server older than the field, which judges whole files only.
     """
     @_builtins.property
     def degradations(self) -> _containers.RepeatedScalarFieldContainer[Global___Degradation.ValueType]:

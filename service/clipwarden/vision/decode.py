@@ -15,6 +15,7 @@ from clipwarden.errors import ImageError, Reason
 from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision.colour.conversion import AS_STORED, Conversion, conversion_of
 from clipwarden.vision.facts import DecodedImage, FileFacts, ImageFacts, ImageHeader, View
+from clipwarden.vision.formats import png
 from clipwarden.vision.formats.foreign import name_foreign
 from clipwarden.vision.formats.layout import PixelLayout, Size, read_layout
 from clipwarden.vision.formats.salvage import salvage
@@ -27,10 +28,10 @@ from clipwarden.vision.opening import open_image, readable_formats
 from clipwarden.vision.plan import WHOLE, ViewPlan
 from clipwarden.vision.preprocess import Box, draft_size, fit_to_side
 from clipwarden.vision.quality import degraded_flags
+from clipwarden.vision.sixteen import is_wide, low_bytes, raw_mode, wide_key, with_wide_key
 from clipwarden.vision.structure import MAX_FRAMES_COUNTED, Structure
 from clipwarden.vision.turns import SWAPS_SIDES, turned, turned_box, upright_turn
 from clipwarden.vision.views import on_canvas, to_views
-from clipwarden.vision.widekey import WIDE, low_bytes, raw_mode, wide_key, with_wide_key
 
 
 def read_header(data: bytes, limits: DecodeLimits = DEFAULT_LIMITS, *, preprocessing: Preprocessing) -> ImageHeader:
@@ -166,7 +167,7 @@ def _open(file: _File, structure: Structure, preprocessing: Preprocessing, limit
     # A picture that will be stretched needs more of its narrower side than the layout of the stored one says.
     may_reduce = header.format == "JPEG" and conversion.after_reduction and structure.shown_size is None
     box = _draft(opened, preprocessing) if may_reduce else None
-    wide = raw_mode(opened) in WIDE and structure.canvas is None and conversion.convert_wide is not None
+    wide = conversion.convert_wide is not None and is_wide(opened) and structure.canvas is None
     layout, decoded = _opened_layout(opened, size, structure, header, wide=wide)
     converts = conversion.convert is not None and (layout.see_through or not conversion.after_reduction)
     held = held_bytes(
@@ -199,11 +200,13 @@ def _decode(file: _File, structure: Structure, preprocessing: Preprocessing, lim
     with image as opened:
         frames_total = _declared_frames(opened) if structure.frames_total is None else structure.frames_total
         key = wide_key(opened)
-        low = low_bytes(structure.data) if wide else None
+        low = low_bytes(open_image(structure.data, image_format)) if wide or key is not None else None
         opened.load()
+        if image_format == "PNG" and png.lacks_rows(opened, structure.data):
+            raise OSError("truncated: rows are missing")
         picture: Image.Image = opened
-        if key is not None:
-            picture = with_wide_key(opened, key, partial(open_image, structure.data, image_format))
+        if key is not None and low is not None:
+            picture = with_wide_key(opened, key, low)
         if structure.canvas is not None:
             size = structure.canvas.size
             picture = on_canvas(picture, structure.canvas)
@@ -214,7 +217,7 @@ def _decode(file: _File, structure: Structure, preprocessing: Preprocessing, lim
         if turn in SWAPS_SIDES:
             size = size[1], size[0]
         names, fitted = [], []
-        for view in to_views(picture, conversion, low_bytes=low):
+        for view in to_views(picture, conversion, low_bytes=low if wide else None):
             names.append(view.name)
             upright = turned(view.rgb, turn)
             fitted.append(fit_to_side(upright, preprocessing, size=size, box=box, convert=view.convert_reduced))

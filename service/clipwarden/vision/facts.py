@@ -56,7 +56,7 @@ class Unseen(StrEnum):
     FRAMES = "FRAMES"
     """Frames of an animation, or pages."""
     ROWS = "ROWS"
-    """Rows that the file does not hold: it ends too early."""
+    """Rows that the file does not hold whole: it ends too early."""
     HDR = "HDR"
     """Brightness and colours beyond those of a screen without HDR."""
 
@@ -70,7 +70,8 @@ class ImageFacts:
         frames_total: Frames or pages; counting stops at `MAX_FRAMES_COUNTED`.
         frames_judged: How many of them were looked at.
         degraded: Any of NEAR_UNIFORM, BLURRED, NOISY, TINY, COLOUR_UNCERTAIN.
-        share_shown: Share of the picture's rows that the file holds, in (0, 1]; below 1 `file` has the size of those.
+        share_shown: Share of the picture's rows that the file holds whole, in (0, 1]; below 1 `file` has the size of
+            these, unless all are there in part (progressive JPEG).
         hdr: Whether the picture's range is beyond what was judged.
     """
 

@@ -38,7 +38,8 @@ class ColourTags:
         icc: An ICC profile, as it stands in the file.
         cicp: Code points (PNG's cICP, nclx in AVIF and HEIC).
         srgb: Whether a PNG says that it is sRGB.
-        gamma: Exponent that a PNG's samples were encoded with, such as 0.45455 (gAMA).
+        gamma: Exponent that samples were encoded with, such as 0.45455 (PNG's gAMA, BMP), or one each for red, green
+            and blue (BMP).
         chromaticities: Primaries and white point (cHRM).
         broken: Whether some carrier of colour is there that cannot be read, so that viewers may differ.
     """
@@ -46,7 +47,7 @@ class ColourTags:
     icc: bytes | None = None
     cicp: Cicp | None = None
     srgb: bool = False
-    gamma: float | None = None
+    gamma: float | tuple[float, float, float] | None = None
     chromaticities: Chromaticities | None = None
     broken: bool = False
 

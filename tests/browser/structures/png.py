@@ -157,6 +157,10 @@ def _precedence() -> Iterator[Case]:
     yield case("cICP of unknown numbers, then gAMA", (b"cICP", bytes([99, 99, 0, 1])), GAMMA_LINEAR, pixels)
     yield case("cICP unspecified, then gAMA", (b"cICP", bytes([2, 2, 0, 1])), GAMMA_LINEAR, pixels)
     yield case("cICP of matrix 1", (b"cICP", bytes([1, 8, 1, 1])), pixels)
+    yield case("cICP of narrow range, then iCCP", (b"cICP", bytes([1, 13, 0, 0])), negative, pixels)
+    yield case("cICP of narrow range, then gAMA", (b"cICP", bytes([1, 13, 0, 0])), GAMMA_LINEAR, pixels)
+    yield case("cICP logarithmic, then iCCP", (b"cICP", bytes([1, 9, 0, 1])), negative, pixels)
+    yield case("cICP of unknown numbers, then iCCP", (b"cICP", bytes([99, 99, 0, 1])), negative, pixels)
     yield case("cICP of narrow range", (b"cICP", bytes([1, 8, 0, 0])), pixels)
 
 

@@ -111,14 +111,14 @@ def test_a_file_that_ends_early_is_judged_where_the_policy_says_so(
     how = (cut, "--model", toy_folder, "--policy")
     (refused,) = records(run("moderate", *how, policy_file, "--json"))
     assert refused["error"]["reason"] == "IMAGE_TRUNCATED"
-    assert "62 % of its rows are there" in str(refused["error"]["message"])
+    assert "62 % of its rows are whole" in str(refused["error"]["message"])
     (judged,) = records(run("moderate", *how, policy, "--json"))
     image = cast("dict[str, object]", judged["moderation"]["image"])
     assert (image["partial"], image["unseen"], image["share_shown"]) == (True, ["UNSEEN_ROWS"], 0.625)
     table, explained = run("moderate", *how, policy), run("moderate", *how, policy, "--explain")
     assert table.exit_code == explained.exit_code == 20
-    assert "62 % of rows judged" in " ".join(table.stdout.split())
-    assert "The file ends early; 62 % of its rows were judged." in explained.stdout
+    assert "62 % of rows whole" in " ".join(table.stdout.split())
+    assert "The file ends early; 62 % of its rows are whole." in explained.stdout
 
 
 def test_json_holds_the_whole_moderation(judge: Judge, pictures: Path) -> None:

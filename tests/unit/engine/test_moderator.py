@@ -190,7 +190,7 @@ def test_an_embedding_of_a_file_that_ends_early_is_judged_where_the_policy_says_
     lenient.write_text(colours_yaml(toy_model, "lenient").replace("on_partial:", "on_truncated: judge, on_partial:"))
     with Moderator(toy_folder, [policy, lenient], vector_cache=False) as moderator:
         cut = moderator.embed(cut_picture("blue", rows=32))
-        with pytest.raises(ImageError, match="The PNG image ends too early: 50 % of its rows are there") as caught:
+        with pytest.raises(ImageError, match="The PNG image ends too early: 50 % of its rows are whole") as caught:
             moderator.judge(cut)
         with pytest.raises(ImageError, match="The PNG image ends too early"):
             moderator.moderate(cut_picture("blue", rows=32))

@@ -17,6 +17,7 @@ from clipwarden.vision.facts import DecodedImage
 from clipwarden.vision.limits import DecodeLimits
 from clipwarden.vision.opening import open_image
 from clipwarden.vision.views import to_views
+from kit.isobmff import Item, clap, coded, heif, irot, ispe
 from kit.pictures import FORMATS, drawing, encode, natural_picture
 
 SQUASH = Preprocessing(side=64, fit="squash", decode_scale=0)
@@ -362,3 +363,14 @@ def test_a_file_is_hashed_once_and_before_anything_is_decoded(monkeypatch: pytes
     monkeypatch.setattr(decode_module, "open_image", opened)
     assert decode(encode(natural_picture(1), "PNG")).facts.file is not None
     assert order == ["hash", "open"]
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])
+def test_avif_is_cropped_before_it_is_turned(mode: str) -> None:
+    picture = Image.new(mode, (96, 64), "white")
+    picture.paste(Image.new(mode, (32, 24), "black"))
+    kind, settings, written = coded(encode(picture.convert(mode), "AVIF", quality=95))
+    shown = (ispe(96, 64), settings, clap(32, 24, 0, 0, of=(96, 64)), irot(1))
+    decoded = decode(heif([Item(kind=kind, body=written, properties=shown)]))
+    assert (decoded.facts.file.width, decoded.facts.file.height) == (24, 32)
+    assert decoded.views[0].pixels.max() < 60  # and nothing of the white around it, but for what coding blurs

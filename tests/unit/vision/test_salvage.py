@@ -110,7 +110,7 @@ def test_progressive_jpeg_that_lacks_scans_is_judged_whole_as_it_is_shown_and_co
 def test_second_picture_within_a_jpeg_neither_shows_nor_refuses_the_first() -> None:
     first, second = jpeg("plain"), encode(natural_picture(2, (64, 64)), "JPEG")
     frame = second.index(b"\xff\xc0")
-    for more in (second, second[frame:], second[2:]):
+    for more in (second, second[frame:], second[2:], first[first.index(b"\xff\xda") :]):
         decoded = decode(first[:-2] + more)
         assert np.array_equal(decoded.pixels, decode(first).pixels)
         assert decoded.facts.share_shown == 1
@@ -124,8 +124,20 @@ def test_damaged_segments_beside_the_picture_do_not_refuse_it() -> None:
         jpeg_segment(0xE0, b"JFIF\0"),
         jpeg_segment(0xE2, b"MPF\0II*\0\xff"),
     ):
-        for data in (whole[:2] + segment + whole[2:], whole.replace(jfif, segment)):
+        for data in (
+            whole[:2] + segment + whole[2:],
+            whole.replace(jfif, segment),
+            whole.replace(jfif, jfif + b"\1\0\2"),
+        ):
             assert np.array_equal(decode(data).pixels, decode(whole).pixels)
+
+
+def test_unknown_marker_in_the_coded_data_ends_the_picture_as_libjpeg_has_it() -> None:
+    whole = jpeg("plain")
+    middle = (whole.index(b"\xff\xda") + len(whole)) // 2
+    for marker in (b"\xff\x5e", b"\xff\x14\0\7", b"\xff\xc2", b"\xff\xd8"):
+        decoded = decode(whole[:middle] + marker + whole[middle:])
+        assert np.array_equal(decoded.pixels, decode(whole[:middle] + END).pixels)
 
 
 def test_jpeg_that_holds_not_one_row_is_truncated() -> None:
@@ -215,9 +227,28 @@ def test_interlaced_png_is_whole_or_refused() -> None:
     whole = decode(png_file(header, png_chunk(b"IDAT", coded)))
     assert np.array_equal(whole.pixels, decode(encode(passes[0], "PNG")).pixels)
     assert np.array_equal(decode(png_file(header, png_chunk(b"IDAT", coded[:-4] + b"sum!"))).pixels, whole.pixels)
-    with pytest.raises(ImageError) as caught:
-        decode(png_file(header, png_chunk(b"IDAT", coded))[:-400])
-    assert caught.value.reason is Reason.IMAGE_TRUNCATED
+    cut = png_file(header, png_chunk(b"IDAT", coded))[:-400]
+    ended = png_file(header, png_chunk(b"IDAT", zlib.compress(rows[: len(rows) // 2])))
+    for data in (cut, ended):
+        with pytest.raises(ImageError) as caught:
+            decode(data)
+        assert caught.value.reason is Reason.IMAGE_TRUNCATED
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "1", "P"])
+def test_png_that_says_more_rows_than_it_holds_is_cut_though_pillow_fills_it_up(mode: str) -> None:
+    picture = PICTURE.quantize(256) if mode == "P" else PICTURE.convert(mode)
+    whole = encode(picture, "PNG")
+    header = png_chunk(b"IHDR", struct.pack(">II", WIDTH, 4 * HEIGHT) + whole[24:29])
+    decoded = decode(whole[:8] + header + whole[33:])
+    assert (decoded.facts.share_shown, decoded.facts.file.height) == (0.25, HEIGHT)
+    assert np.array_equal(decoded.pixels, decode(whole).pixels)
+
+
+def test_black_bottom_of_a_png_is_whole() -> None:
+    picture = PICTURE.copy()
+    picture.paste(0, (0, HEIGHT // 2, WIDTH, HEIGHT))
+    assert decode(encode(picture, "PNG")).facts.share_shown == 1
 
 
 def test_png_whose_rows_are_damaged_in_the_middle_is_corrupt_not_cut() -> None:

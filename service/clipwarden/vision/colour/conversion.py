@@ -33,7 +33,8 @@ class Conversion:
         after_reduction: Whether reducing first comes to the same, so that a JPEG may be decoded smaller and only the
             reduced picture is converted; never for a curve that a pattern of fine dots could be hidden under.
         uncertain: Whether something was ignored that another viewer might honour.
-        hdr: Whether the picture's range is beyond what is judged (PQ, HLG).
+        hdr: Whether the picture's range is beyond what is judged (PQ, HLG): it is brought to an ordinary screen's, as
+            Chromium does, and other screens show more.
     """
 
     convert: Convert | None = None
@@ -89,11 +90,9 @@ def _of_cicp(tags: ColourTags, image_format: str, mode: str) -> Conversion | Non
         return None
     if image_format != "PNG":
         cicp = of_pictures(cicp)
-    if cicp.transfer in (PQ, HLG):
-        return Conversion(hdr=True)
     space = cicp_space(cicp)
     if space is None:
-        return None
+        return Conversion(hdr=True) if cicp.transfer in (PQ, HLG) else None
     return _CACHE.get(repr((cicp, _device(mode))), lambda: (_conversion(space, mode), 0))
 
 
@@ -133,8 +132,6 @@ def _of_tag(profile: Profile, built: Conversion, mode: str) -> Conversion:
     unsaid = _UNSPECIFIED in (profile.cicp.primaries, profile.cicp.transfer)
     if profile.cicp.matrix != 0 or not profile.cicp.full_range or unsaid:
         return replace(built, uncertain=profile.doubtful)
-    if cicp.transfer in (PQ, HLG):
-        return Conversion(hdr=True, uncertain=profile.doubtful)
     space = cicp_space(cicp)
     if space is None:
         return replace(built, uncertain=profile.doubtful)
@@ -173,7 +170,7 @@ def _device(mode: str) -> bytes:
 
 def _conversion(space: MatrixSpace | LutSpace, mode: str) -> Conversion:
     matrix = space if isinstance(space, MatrixSpace) else None
-    if matrix is not None and _device(mode) == b"GRAY":
+    if matrix is not None and _device(mode) == b"GRAY" and matrix.tone is None:
         matrix = grey_to_rgb(matrix)
     if matrix is not None and is_srgb(matrix):
         return AS_STORED
@@ -181,7 +178,10 @@ def _conversion(space: MatrixSpace | LutSpace, mode: str) -> Conversion:
     # Chromium reduces 16 bits to 8 ahead of a single formula, and behind all else.
     wide = not tame and (matrix is None or not is_one_formula(matrix))
     return Conversion(
-        convert=converter.convert, convert_wide=converter.convert_wide if wide else None, after_reduction=tame
+        convert=converter.convert,
+        convert_wide=converter.convert_wide if wide else None,
+        after_reduction=tame,
+        hdr=matrix is not None and matrix.tone is not None,
     )
 
 

@@ -66,8 +66,9 @@ class Converter:
         """Go on from behind the first curves, [N] of each channel: to linear sRGB [3,N], not clipped."""
         space = self._space
         if isinstance(space, MatrixSpace):
-            light: Floats = (XYZ_TO_SRGB @ space.to_xyz).astype(np.float32) @ np.stack(at)
-            return light
+            light = np.stack(at) if space.tone is None else space.tone(np.stack(at))
+            mixed: Floats = (XYZ_TO_SRGB @ space.to_xyz).astype(np.float32) @ light
+            return mixed
         xyz = _after_grid(space, _interpolate(space, at) if space.inputs else np.stack(at))
         if space.gamut is not None:
             xyz = _clip_to(space.gamut, xyz)
@@ -81,7 +82,8 @@ def first_stage(space: MatrixSpace | LutSpace, values: list[Floats]) -> list[Flo
     """
     curves = space.inputs if isinstance(space, LutSpace) else space.curves
     light = [curve(channel) for curve, channel in zip(curves, values, strict=False)]
-    return light if isinstance(space, LutSpace) or is_one_formula(space) else [np.clip(each, 0, 1) for each in light]
+    unclipped = isinstance(space, LutSpace) or space.tone is not None or is_one_formula(space)
+    return light if unclipped else [np.clip(each, 0, 1) for each in light]
 
 
 def is_one_formula(space: MatrixSpace) -> bool:
@@ -166,7 +168,7 @@ def build_transform(space: MatrixSpace, mode: str) -> ImageCms.ImageCmsTransform
     """
     tables = np.stack(first_stage(space, [_LEVELS] * 3))
     mixing = np.abs(XYZ_TO_SRGB @ space.to_xyz).sum(axis=1)
-    if tables.min() < 0 or tables.max() > 1 or mixing.max() > _MOST_MIXING:
+    if space.tone is not None or tables.min() < 0 or tables.max() > 1 or mixing.max() > _MOST_MIXING:
         return None
     source = ImageCms.ImageCmsProfile(io.BytesIO(_write_profile(tables, space.to_xyz)))
     return ImageCms.buildTransform(

@@ -1,11 +1,13 @@
 """Named colour spaces in (primaries, code points), matrices to XYZ and tone curves out."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clipwarden.vision.colour.curves import IDENTITY, SRGB, Curve, ParametricCurve
+from clipwarden.vision.colour.curves import IDENTITY, SRGB, Curve, Floats, ParametricCurve
+from clipwarden.vision.colour.widerange import hlg_light, pq_light, scene_tone_mapped, tone_mapped
 from clipwarden.vision.structure import Chromaticities, Cicp
 
 Matrix = NDArray[np.float64]
@@ -42,6 +44,7 @@ _PRIMARIES = {
 }
 # What a camera encodes with is not what a screen decodes with: browsers take ITU-R BT.1886, as television does.
 _BT1886 = ParametricCurve(g=2.4)
+PQ, HLG = 16, 18
 # ITU-T H.273, table 3.
 _TRANSFERS: dict[int, Curve] = {
     1: _BT1886,
@@ -54,9 +57,11 @@ _TRANSFERS: dict[int, Curve] = {
     13: SRGB,
     14: _BT1886,
     15: _BT1886,
+    PQ: pq_light,
     17: ParametricCurve(g=2.6, a=(52.37 / 48) ** (1 / 2.6)),
+    HLG: hlg_light,
 }
-PQ, HLG = 16, 18
+_TONES = {PQ: tone_mapped, HLG: scene_tone_mapped}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -66,10 +71,12 @@ class MatrixSpace:
     Attributes:
         curves: From encoded values to light, of red, green and blue.
         to_xyz: Linear RGB to XYZ under D50, [3,3].
+        tone: What brings light beyond white to 0-1, [3,N] each, before it is mixed; None without.
     """
 
     curves: tuple[Curve, Curve, Curve]
     to_xyz: Matrix
+    tone: Callable[[Floats], Floats] | None = None
 
 
 def primaries_to_xyz(at: Chromaticities) -> Matrix | None:
@@ -109,19 +116,23 @@ def cicp_space(cicp: Cicp) -> MatrixSpace | None:
     if at is None or curve is None:
         return None
     matrix = primaries_to_xyz(at)
-    return None if matrix is None else MatrixSpace(curves=(curve, curve, curve), to_xyz=matrix)
+    tone = _TONES.get(cicp.transfer)
+    return None if matrix is None else MatrixSpace(curves=(curve, curve, curve), to_xyz=matrix, tone=tone)
 
 
-def gamma_space(gamma: float | None, at: Chromaticities | None) -> MatrixSpace | None:
-    """Read a PNG's gAMA and cHRM as Chromium does; None where it leaves colours alone.
+def gamma_space(gamma: float | tuple[float, float, float] | None, at: Chromaticities | None) -> MatrixSpace | None:
+    """Read a PNG's gAMA and cHRM, and a BMP's figures, as Chromium does; None where it leaves colours alone.
 
     Primaries alone count for nothing, and neither does an exponent near 1/2.2 alone (`_NEUTRAL`, from libpng).
     """
-    if gamma is None or gamma <= 0 or (at is None and abs(gamma * 2.2 - 1) < _NEUTRAL):
+    if gamma is None:
+        return None
+    red, green, blue = gamma if isinstance(gamma, tuple) else (gamma, gamma, gamma)
+    if min(red, green, blue) <= 0 or (at is None and abs(red * 2.2 - 1) < _NEUTRAL):
         return None
     matrix = SRGB_TO_XYZ if at is None else primaries_to_xyz(at)
-    curve = ParametricCurve(g=1 / gamma)
-    return None if matrix is None else MatrixSpace(curves=(curve, curve, curve), to_xyz=matrix)
+    curves = ParametricCurve(g=1 / red), ParametricCurve(g=1 / green), ParametricCurve(g=1 / blue)
+    return None if matrix is None else MatrixSpace(curves=curves, to_xyz=matrix)
 
 
 _NEUTRAL = 0.05

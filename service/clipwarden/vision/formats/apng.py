@@ -2,10 +2,10 @@
 
 import struct
 from dataclasses import dataclass
-from itertools import takewhile
 
 from clipwarden.vision.structure import MAX_FRAMES_COUNTED, Canvas
 
+_MAX_NUMBER = 2**31 - 1  # PNG specification, 7.1
 _CONTROL, _FRAME = struct.Struct(">II"), struct.Struct(">5I2H2B")
 
 
@@ -32,7 +32,9 @@ class Animation:
         self._announced = False
         self._still_hidden = True
         self._controls = 0
-        self._first: memoryview | None = None
+        self._next_number = 0
+        self._complete = False
+        self._control: memoryview | None = None
         self._data: list[memoryview] = []
 
     def add(self, kind: bytes, body: memoryview | None, *, behind_pixels: bool) -> None:
@@ -44,15 +46,25 @@ class Animation:
             behind_pixels: Whether the still came before.
         """
         if kind == b"acTL":
-            frames = _CONTROL.unpack(body)[0] if body is not None and len(body) == _CONTROL.size else 0
+            frames, plays = _CONTROL.unpack(body) if body is not None and len(body) == _CONTROL.size else (0, 0)
             self._claims.append(frames)
-            self._announced |= frames > 0 and not behind_pixels
+            self._announced |= 0 < frames <= _MAX_NUMBER and plays <= _MAX_NUMBER and not behind_pixels
+            return
+        self._controls += kind == b"fcTL"
+        self._still_hidden &= behind_pixels
+        if not self._complete:
+            self._collect(kind, body)
+
+    def _collect(self, kind: bytes, body: memoryview | None) -> None:
+        """Gather the first frame behind a hidden still: Chromium takes chunks while their numbers go on by one."""
+        in_order = body is not None and int.from_bytes(body[:4], "big") == self._next_number
+        self._next_number += 1
+        if body is None or not in_order or (kind == b"fcTL" and self._data):
+            self._complete = True
         elif kind == b"fcTL":
-            self._still_hidden &= behind_pixels
-            self._first = body if self._controls == 0 else self._first
-            self._controls += 1
-        elif self._controls == 1 and body is not None:
-            self._data.append(body)
+            self._control = body
+        else:
+            self._data.append(body[4:])
 
     @property
     def frames_total(self) -> int:
@@ -71,16 +83,14 @@ class Animation:
         Returns:
             None where the still is shown first, or nothing: numbers out of order, a frame beyond the picture.
         """
-        if not (self._announced and self._still_hidden and self._first is not None):
+        control = self._control
+        if not (self._announced and self._still_hidden and control is not None and self._data):
             return None
-        # Chromium takes pixels for as long as their numbers go on by one.
-        numbered = takewhile(lambda each: int.from_bytes(each[1][:4], "big") == each[0], enumerate(self._data, 1))
-        data = [body[4:] for _, body in numbered]
-        if len(self._first) != _FRAME.size or not data:
+        if len(control) != _FRAME.size:
             return None
-        number, width, height, left, top, *_ = _FRAME.unpack(self._first)
-        if number or not (0 < width <= size[0] - left and 0 < height <= size[1] - top):
+        _, width, height, left, top, *_ = _FRAME.unpack(control)
+        if not (0 < width <= size[0] - left and 0 < height <= size[1] - top):
             return None
         whole = (width, height) == size
         canvas = None if whole else Canvas(size=size, left=left, top=top)
-        return Frame(size=(width, height), data=data, canvas=canvas)
+        return Frame(size=(width, height), data=self._data, canvas=canvas)

@@ -15,6 +15,8 @@ _VERSION_3, _VERSION_4, _VERSION_5 = 56, 108, 124
 # Values of bV5CSType (wingdi.h): the header's own figures, or a profile behind the pixels.
 _CALIBRATED, _EMBEDDED = 0, int.from_bytes(b"MBED", "big")
 _CORE_HEADER = 12
+_PALETTE_BITS = 8
+_BITS_AT, _COLOURS_AT = 28, 46
 _PIXELS_AT, _SIZE_AT, _HEIGHT_AT, _ALPHA_MASK_AT = 10, 18, 22, 14 + 52
 _FOUR_BYTES, _BIT_FIELDS = 32, 3
 # Where alpha lies in a pixel, by its mask.
@@ -39,8 +41,17 @@ def structure_of(data: bytes, _limits: DecodeLimits) -> Structure:
     except struct.error:
         tags = ColourTags(broken=True)
     with suppress(struct.error):
-        data = _without_clear_alpha(reader, data)
+        data = _with_possible_palette(reader, _without_clear_alpha(reader, data))
     return Structure(data=data, orientation=1, colour=tags)
+
+
+def _with_possible_palette(reader: BoundedReader, data: bytes) -> bytes:
+    """Have a palette announce no more colours than pixels can ask for: Pillow refuses such a file, browsers do not."""
+    header_size, bits = *reader.field("<I", _FILE_HEADER_BYTES), *reader.field("<H", _BITS_AT)
+    (colours,) = reader.field("<I", _COLOURS_AT)
+    if header_size <= _CORE_HEADER or bits > _PALETTE_BITS or colours <= 1 << bits:
+        return data
+    return b"".join((data[:_COLOURS_AT], struct.pack("<I", 1 << bits), data[_COLOURS_AT + 4 :]))
 
 
 def _without_clear_alpha(reader: BoundedReader, data: bytes) -> bytes:
@@ -96,10 +107,10 @@ def _calibrated(endpoints: list[float], gammas: list[float]) -> ColourTags:
     if not any(endpoints):  # as most writers leave it; Chromium too looks no further
         return NO_TAGS
     red, green, blue = ((endpoints[at], endpoints[at + 1]) for at in (0, 3, 6))
-    if len(set(gammas)) > 1 or not gammas[0]:
-        return ColourTags(broken=True)
     chromaticities = Chromaticities(white=_D65, red=red, green=green, blue=blue)
-    return ColourTags(gamma=1 / gammas[0], chromaticities=chromaticities)
+    # Under an exponent of 0 Chromium shows all but black as white; so does the least that can be written.
+    exponents = [1 / max(gamma, 2**-16) for gamma in gammas]
+    return ColourTags(gamma=(exponents[0], exponents[1], exponents[2]), chromaticities=chromaticities)
 
 
 def _embedded(reader: BoundedReader) -> ColourTags:

@@ -151,17 +151,22 @@ class _File:
         major = self.data[8:12]
         for track in self.tracks:
             told = _SEQUENCE_BRAND in self.brands or track.position < self.meta.position
-            if track.kind == b"av01" and (major == _SEQUENCE_BRAND or (major != b"avif" and told)):
+            if (
+                track.kind == b"av01"
+                and not track.auxiliary
+                and (major == _SEQUENCE_BRAND or (major != b"avif" and told))
+            ):
                 extents = [track.first_sample] if track.first_sample else []
                 return _Shown(size=track.size, properties=track.properties, extents=extents)
         return None
 
     def coded(self) -> list[tuple[list[Extent], int]]:
-        """List where what is decoded lies, and how often that is: tiles, transparency, a track's first frame."""
+        """List where what is decoded lies, and how often that is: tiles, or tracks' first frames; transparency too."""
+        if self.shown_track():
+            return [([each.first_sample], 1) for each in self.tracks if each.first_sample and each.kind == b"av01"]
         coded = self.meta.coded_items().items()
         places, kinds = self.meta.locations, self.meta.kinds
-        items = [(places.get(item, []), times) for item, times in coded if kinds.get(item) == b"av01"]
-        return items + [([track.first_sample], 1) for track in self.tracks if track.first_sample]
+        return [(places.get(item, []), times) for item, times in coded if kinds.get(item) == b"av01"]
 
     def headers(self, extents: Several[Extent]) -> list[Sequence]:
         """Read the sequence headers at a place, of which there is one at least."""

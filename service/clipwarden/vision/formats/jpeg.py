@@ -132,22 +132,25 @@ def _colour_tags(reader: BoundedReader, segments: Sequence[Segment]) -> ColourTa
 
 
 def without_metadata(data: bytes) -> bytes:
-    """Drop segments that draw nothing, so that no damage in them keeps Pillow from reading the picture.
+    """Drop what draws nothing ahead of the scan, so that no damage there keeps Pillow from reading the picture.
 
     Args:
         data: The file.
 
     Returns:
-        A copy without comments and application segments, but for those that tell libjpeg which colours these are: JFIF
-        at its whole length, and Adobe's.
+        A copy without bytes between segments, comments and application segments, but for those that tell libjpeg which
+        colours these are: JFIF at its whole length, and Adobe's.
     """
-    kept, position = [], 0
+    kept, scan = [data[:2]], len(data)
     for segment in header_segments(BoundedReader(data, HEADER_BUDGET)):
-        whole_jfif = segment.marker == _JFIF_MARKER and segment.size >= _JFIF_BYTES
-        if segment.marker in _METADATA and not whole_jfif:
-            kept.append(data[position : segment.start - 4])
-            position = segment.start + segment.size
-    return b"".join((*kept, data[position:]))
+        start, stop = segment.start - 4, segment.start + segment.size
+        if segment.marker == START_OF_SCAN:
+            scan = start
+        elif segment.marker in _STANDALONE:
+            kept.append(data[start : start + 2])
+        elif segment.marker not in _METADATA or (segment.marker == _JFIF_MARKER and segment.size >= _JFIF_BYTES):
+            kept.append(data[start:stop])
+    return b"".join((*kept, data[scan:]))
 
 
 def _exif(reader: BoundedReader, segments: Sequence[Segment]) -> Exif:

@@ -15,10 +15,12 @@ from clipwarden.vision.formats.reader import BoundedReader, Budget
 
 # The walk that counted scans once more, and a search for each of the eight restart markers.
 END_BUDGET = Budget(
-    entries=SCANS_BUDGET.entries, bytes=SCANS_BUDGET.bytes + 32 * SCANS_BUDGET.entries, passes=SCANS_BUDGET.passes + 8
+    entries=SCANS_BUDGET.entries, bytes=SCANS_BUDGET.bytes + 64 * SCANS_BUDGET.entries, passes=SCANS_BUDGET.passes + 8
 )
 
-_START_OF_IMAGE = 0xD8
+# Tables, scans, comments and what belongs to applications; libjpeg gives up at any other marker, and browsers show
+# what it has decoded.
+_MAY_FOLLOW = frozenset({0x01, 0xC4, 0xCC, 0xDB, 0xDC, 0xDD, START_OF_SCAN, 0xFE, *range(0xE0, 0xF0)})
 _RESTARTS = tuple(bytes([0xFF, number]) for number in range(0xD0, 0xD8))
 _SEQUENTIAL = frozenset({0xC0, 0xC1, 0xC3, 0xC9})
 _ALL_COEFFICIENTS = (1 << 64) - 1
@@ -64,7 +66,7 @@ def find_end(data: bytes) -> JpegEnd | None:
 def _find_end(reader: BoundedReader) -> JpegEnd | None:
     frame, scans, at, ended = None, list[Segment](), len(reader), False
     for segment in coded_segments(reader, 2):
-        if segment.marker == END_OF_IMAGE or (scans and segment.marker in (_START_OF_IMAGE, *FRAME_HEADERS)):
+        if segment.marker == END_OF_IMAGE or (scans and segment.marker not in _may_follow(reader, frame, scans[0])):
             at, ended = segment.start - 4, True
             break
         if segment.start + segment.size > len(reader):
@@ -76,16 +78,29 @@ def _find_end(reader: BoundedReader) -> JpegEnd | None:
             frame = segment
     if frame is None or not scans:
         return None
-    (components,) = reader.field("B", frame.start + 5)
-    sequential = frame.marker in _SEQUENTIAL
+    components, sequential = _components(reader, frame), frame.marker in _SEQUENTIAL
     return JpegEnd(
         at=at,
         height_at=frame.start + 1,
         ended=ended,
-        in_rows=sequential and reader.field("B", scans[0].start) == (components,),
+        in_rows=_in_rows(reader, frame, scans[0]),
         all_scans=_hold_everything(reader, scans, components, sequential=sequential),
         next_restart=_next_restart(reader, scans[-1].start, at),
     )
+
+
+def _components(reader: BoundedReader, frame: Segment) -> int:
+    (components,) = reader.field("B", frame.start + 5)
+    return int(components)
+
+
+def _in_rows(reader: BoundedReader, frame: Segment, scan: Segment) -> bool:
+    return frame.marker in _SEQUENTIAL and reader.field("B", scan.start) == (_components(reader, frame),)
+
+
+def _may_follow(reader: BoundedReader, frame: Segment | None, scan: Segment) -> frozenset[int]:
+    """Return the markers that more of the picture may come behind; a scan of all rows is not followed by another."""
+    return _MAY_FOLLOW - {START_OF_SCAN} if frame is not None and _in_rows(reader, frame, scan) else _MAY_FOLLOW
 
 
 def _hold_everything(reader: BoundedReader, scans: list[Segment], components: int, *, sequential: bool) -> bool:

@@ -9,6 +9,8 @@ import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from PIL import Image
+
 from clipwarden.errors import ImageError, Reason
 from clipwarden.vision.formats.apng import Animation
 from clipwarden.vision.formats.exif import exif_orientation
@@ -49,6 +51,21 @@ def structure_of(data: bytes, _limits: DecodeLimits) -> Structure:
     except BudgetSpentError as exc:
         raise ImageError(f"The PNG has more than {PNG_BUDGET.entries} chunks.", reason=Reason.IMAGE_CORRUPT) from exc
     return walk.structure()
+
+
+def lacks_rows(image: Image.Image, data: bytes) -> bool:
+    """Tell whether Pillow left rows of a PNG black because the file does not hold them, which it passes over.
+
+    Args:
+        image: Loaded.
+        data: As `structure_of` gives it; inflated once more where the last row is black, or the last of those that
+            only the last pass of an interlaced file brings.
+    """
+    rows = {image.height - 1, image.height // 2 * 2 - 1} - {-1}
+    if all(image.crop((0, row, image.width, row + 1)).getbbox(alpha_only=False) for row in rows):
+        return False
+    found = rows_there(data)
+    return found is None or found[1] < 1
 
 
 def rows_there(data: bytes) -> tuple[bytes, float] | None:

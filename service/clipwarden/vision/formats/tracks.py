@@ -20,6 +20,7 @@ class Track:
         properties: What is said of all of them, in the file's order.
         first_sample: Where the first one's bytes lie; None where the file does not say.
         position: Where the track stands in the file.
+        auxiliary: Whether it only carries something of another track, such as its transparency.
     """
 
     kind: bytes
@@ -28,10 +29,11 @@ class Track:
     properties: list[Box]
     first_sample: Extent | None
     position: int
+    auxiliary: bool
 
 
 def read_tracks(reader: BoundedReader) -> list[Track]:
-    """Read the sequences of pictures of a file, but for those that only carry another's transparency.
+    """Read the sequences of pictures of a file.
 
     Raises:
         struct.error: They are damaged, or the budget is spent.
@@ -44,12 +46,12 @@ def read_tracks(reader: BoundedReader) -> list[Track]:
         movie = None
     if movie is None:
         return []
-    boxes = [box for box in read_boxes(reader, movie.start, movie.end) if box.kind == b"trak"]
-    tracks = [_track(reader, box) for box in boxes if find_box(reader, box, b"tref", b"auxl") is None]
+    tracks = [_track(reader, box) for box in read_boxes(reader, movie.start, movie.end) if box.kind == b"trak"]
     return [track for track in tracks if track is not None]
 
 
 def _track(reader: BoundedReader, box: Box) -> Track | None:
+    reader.entry("0s", box.start)  # more work than a box
     table, head = find_box(reader, box, b"mdia", b"minf", b"stbl"), find_box(reader, box, b"tkhd")
     if table is None or head is None:
         return None
@@ -70,6 +72,7 @@ def _track(reader: BoundedReader, box: Box) -> Track | None:
         properties=list(read_boxes(reader, entry.start + _SAMPLE_ENTRY_BYTES, entry.end)),
         first_sample=None if chunks[0] is None else Extent(chunks[0], _sizes(reader, tables)[0]),
         position=box.start,
+        auxiliary=find_box(reader, box, b"tref", b"auxl") is not None,
     )
 
 

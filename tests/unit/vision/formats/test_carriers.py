@@ -194,9 +194,16 @@ BMPS = {
     "figures left empty": (bmp(CALIBRATED, gammas=(5, 5, 5)), NO_TAGS),
     "figures": (
         bmp(CALIBRATED, endpoints=ENDPOINTS, gammas=(2, 2, 2)),
-        ColourTags(gamma=0.5, chromaticities=P3_PRIMARIES),
+        ColourTags(gamma=(0.5, 0.5, 0.5), chromaticities=P3_PRIMARIES),
     ),
-    "a gamma of zero": (bmp(CALIBRATED, endpoints=ENDPOINTS), BROKEN),
+    "figures of each channel": (
+        bmp(CALIBRATED, endpoints=ENDPOINTS, gammas=(5, 2, 1)),
+        ColourTags(gamma=(0.2, 0.5, 1.0), chromaticities=P3_PRIMARIES),
+    ),
+    "a gamma of zero": (
+        bmp(CALIBRATED, endpoints=ENDPOINTS, gammas=(0, 1, 1)),
+        ColourTags(gamma=(2.0**16, 1.0, 1.0), chromaticities=P3_PRIMARIES),
+    ),
     "profile": (bmp(b"MBED", tail=FIRST), ColourTags(icc=FIRST)),
     "profile beyond the end": (bmp(b"MBED", tail=FIRST[:-1]), BROKEN),
     "linked profile": (bmp(b"LINK"), NO_TAGS),

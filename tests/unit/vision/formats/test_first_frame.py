@@ -164,3 +164,8 @@ def test_bmp_whose_alpha_is_nought_throughout_is_opaque(version: int) -> None:
     seen = OTHER.convert("RGBA")
     seen.putalpha(Image.fromarray(one))
     assert_shows(bmp_with_alpha(one, version), seen)
+
+
+def test_bmp_that_announces_more_colours_than_there_can_be_is_judged() -> None:
+    whole = encode(PICTURE.quantize(256), "BMP")
+    assert_shows(whole[:46] + struct.pack("<I", 2**31) + whole[50:], PICTURE.quantize(256).convert("RGB"))

@@ -265,6 +265,23 @@ def test_clean_aperture_counts_at_the_top_left(properties: tuple[bytes, ...], cr
     assert (canvas and canvas.size) == crop
 
 
+def test_still_that_is_not_shown_need_not_be_whole() -> None:
+    at = moving().index(b"iloc") + 18
+    lost = moving()[:at] + b"\x7f\xff\xff\xff" + moving()[at + 4 :]
+    assert structure(lost).frames_total == 3
+    with pytest.raises(struct.error):
+        structure(lost.replace(b"ftypavis", b"ftypavif"))
+
+
+def test_transparency_of_a_sequence_is_a_track_that_is_not_shown() -> None:
+    frames = [natural_picture(seed, SIZE).convert("RGBA") for seed in range(2)]
+    frames[0].putalpha(natural_picture(9, SIZE).convert("L"))
+    data = encode(frames[0], "AVIF", save_all=True, append_images=frames[1:])
+    assert data.count(b"trak") == 2
+    assert structure(data).frames_total == 2
+    assert structure(data).colour.cicp == SRGB
+
+
 def test_clean_aperture_of_a_sequence_is_its_tracks() -> None:
     data = with_track_property(moving(), clap(32, 24, 0, 0, of=SIZE))
     assert structure(data).canvas == Canvas(size=(32, 24), left=0, top=0)
