@@ -167,7 +167,7 @@ def _open(file: _File, structure: Structure, preprocessing: Preprocessing, limit
     # A picture that will be stretched needs more of its narrower side than the layout of the stored one says.
     may_reduce = header.format == "JPEG" and conversion.after_reduction and structure.shown_size is None
     box = _draft(opened, preprocessing) if may_reduce else None
-    wide = is_wide(opened) and structure.canvas is None and conversion.convert_wide is not None
+    wide = conversion.convert_wide is not None and is_wide(opened) and structure.canvas is None
     layout, decoded = _opened_layout(opened, size, structure, header, wide=wide)
     converts = conversion.convert is not None and (layout.see_through or not conversion.after_reduction)
     held = held_bytes(
