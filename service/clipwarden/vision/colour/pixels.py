@@ -11,7 +11,7 @@ from PIL import ImageCms
 
 from clipwarden.vision.colour.curves import Curve, Floats, ParametricCurve, encode_srgb
 from clipwarden.vision.colour.luts import LutSpace
-from clipwarden.vision.colour.spaces import D50, XYZ_TO_SRGB, Matrix, MatrixSpace
+from clipwarden.vision.colour.spaces import BT2020_TO_XYZ, D50, XYZ_TO_BT2020, XYZ_TO_SRGB, Matrix, MatrixSpace
 
 Levels = NDArray[np.uint8]
 Wide = NDArray[np.uint16]
@@ -66,13 +66,19 @@ class Converter:
         """Go on from behind the first curves, [N] of each channel: to linear sRGB [3,N], not clipped."""
         space = self._space
         if isinstance(space, MatrixSpace):
-            light = np.stack(at) if space.tone is None else space.tone(np.stack(at))
-            mixed: Floats = (XYZ_TO_SRGB @ space.to_xyz).astype(np.float32) @ light
-            return mixed
+            if space.tone is None:
+                return _mixed(XYZ_TO_SRGB @ space.to_xyz, np.stack(at))
+            wide = space.tone(_mixed(XYZ_TO_BT2020 @ space.to_xyz, np.stack(at)))
+            return _mixed(XYZ_TO_SRGB @ BT2020_TO_XYZ, wide)
         xyz = _after_grid(space, _interpolate(space, at) if space.inputs else np.stack(at))
         if space.gamut is not None:
             xyz = _clip_to(space.gamut, xyz)
         return _XYZ_TO_SRGB @ xyz
+
+
+def _mixed(matrix: Matrix, light: Floats) -> Floats:
+    mixed: Floats = matrix.astype(np.float32) @ light
+    return mixed
 
 
 def first_stage(space: MatrixSpace | LutSpace, values: list[Floats]) -> list[Floats]:

@@ -24,7 +24,15 @@ SRGB_TO_XYZ = np.array(
         [0.013916016, 0.097076416, 0.714096069],
     ]
 )
-XYZ_TO_SRGB: Matrix = np.linalg.inv(SRGB_TO_XYZ)
+
+
+def invert(matrix: Matrix) -> Matrix:
+    """Invert a [3,3] that has an inverse."""
+    inverse: Matrix = np.linalg.inv(matrix).astype(np.float64)
+    return inverse
+
+
+XYZ_TO_SRGB = invert(SRGB_TO_XYZ)
 
 _D65, _C = (0.3127, 0.3290), (0.310, 0.316)
 _SMPTE_C = Chromaticities(white=_D65, red=(0.630, 0.340), green=(0.310, 0.595), blue=(0.155, 0.070))
@@ -71,7 +79,7 @@ class MatrixSpace:
     Attributes:
         curves: From encoded values to light, of red, green and blue.
         to_xyz: Linear RGB to XYZ under D50, [3,3].
-        tone: What brings light beyond white to 0-1, [3,N] each, before it is mixed; None without.
+        tone: What brings light beyond white to 0-1, [3,N] each, mixed of BT.2020's primaries; None without.
     """
 
     curves: tuple[Curve, Curve, Curve]
@@ -146,3 +154,13 @@ def grey_to_rgb(space: MatrixSpace) -> MatrixSpace | None:
 
 # A fiftieth of a level and more of the white that `to_xyz` adds up to.
 _TINT = 0.005
+
+
+def _named_to_xyz(primaries: int) -> Matrix:
+    matrix = primaries_to_xyz(_PRIMARIES[primaries])
+    assert matrix is not None  # noqa: S101  it is in the table
+    return matrix
+
+
+BT2020_TO_XYZ: Matrix = _named_to_xyz(9)
+XYZ_TO_BT2020 = invert(BT2020_TO_XYZ)

@@ -32,7 +32,10 @@ def hlg_light(values: Floats) -> Floats:
 
 
 def tone_mapped(light: Floats) -> Floats:
-    """Bring light of a screen [3,N], relative to reference white, to 0-1; the brightest channel decides."""
+    """Bring light of a screen [3,N], of BT.2020's primaries and relative to reference white, to 0-1.
+
+    The brightest channel decides for all three, so that hues stay.
+    """
     brightest = np.maximum(light.max(axis=0), _LEAST)
     curvature = _KNEE[0] - 2 * _MIDDLE[0] + _END[0]
     slope = 2 * (_MIDDLE[0] - _KNEE[0])

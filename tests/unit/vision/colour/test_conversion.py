@@ -309,6 +309,22 @@ def test_unknown_code_points_are_passed_over_and_flagged(cicp: Cicp) -> None:
     assert np.array_equal(shown(tags), shown(ColourTags(gamma=0.2)))
 
 
+@pytest.mark.parametrize(
+    ("transfer", "shown_by_chromium"),
+    [
+        (16, [0, 1, 5, 15, 30, 48, 70, 98, 132, 175, 213, 237, 255, 255, 255, 255]),
+        (18, [0, 3, 14, 29, 43, 57, 71, 85, 99, 115, 135, 160, 189, 212, 228, 243]),
+    ],
+)
+@pytest.mark.parametrize("primaries", [1, 9])
+def test_light_beyond_white_is_brought_to_an_ordinary_screen(
+    transfer: int, shown_by_chromium: list[int], primaries: int
+) -> None:
+    seen = shown(ColourTags(cicp=Cicp(primaries=primaries, transfer=transfer)))
+    greys = seen.reshape(-1, 3)[:256:16]
+    assert np.abs(greys - np.array(shown_by_chromium)[:, None]).max() <= 1
+
+
 @pytest.mark.parametrize("transfer", [16, 18])
 def test_a_wider_range_than_is_judged_is_said(transfer: int) -> None:
     assert found(ColourTags(cicp=Cicp(primaries=9, transfer=transfer))).hdr
