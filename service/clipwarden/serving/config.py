@@ -25,7 +25,7 @@ MOST_MESSAGE_BYTES = 2**31 - 1
 RETIRED_SETTINGS: Mapping[str, str] = {
     "max_pixels": (
         "is no setting any more: what an image takes to decode is bounded, not its pixels. Set max_decode_bytes "
-        "instead, such as 1GiB for 50 million pixels in every format"
+        "instead, such as 1GiB, the default, for some 50 million pixels in any format and 200 million of a usual JPEG"
     )
 }
 """Settings of earlier versions, with what to write in their place, as the end of a sentence."""

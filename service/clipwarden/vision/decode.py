@@ -168,7 +168,7 @@ def _open(file: _File, structure: Structure, preprocessing: Preprocessing, limit
     may_reduce = header.format == "JPEG" and conversion.after_reduction and structure.shown_size is None
     box = _draft(opened, preprocessing) if may_reduce else None
     wide = conversion.convert_wide is not None and is_wide(opened) and structure.canvas is None
-    layout, decoded = _opened_layout(opened, size, structure, header, wide=wide)
+    layout, decoded = _opened_layout(opened, size, structure, header)
     converts = conversion.convert is not None and (layout.see_through or not conversion.after_reduction)
     held = held_bytes(
         layout,
@@ -178,6 +178,7 @@ def _open(file: _File, structure: Structure, preprocessing: Preprocessing, limit
         shown=structure.shown_size,
         converts=converts,
         profile_bytes=0 if preprocessing.colour == "ignore" else len(structure.colour.icc or b""),
+        low_bytes=wide or wide_key(opened) is not None,
     )
     check_held(held, layout.size, header.format, limits)
     if held > max(header.held_bytes, limits.small_decode_bytes):
@@ -237,7 +238,7 @@ def _decode(file: _File, structure: Structure, preprocessing: Preprocessing, lim
 
 
 def _opened_layout(
-    opened: Image.Image, size: Size, structure: Structure, header: ImageHeader, *, wide: bool
+    opened: Image.Image, size: Size, structure: Structure, header: ImageHeader
 ) -> tuple[PixelLayout, Size]:
     """Return what the header said, put right by what the decoder will do, and the size of what it will have done.
 
@@ -246,15 +247,9 @@ def _opened_layout(
         size: (width, height) as stored, in pixels.
         structure: Of the file.
         header: Of the file.
-        wide: Whether its colours are converted in 16 bits.
     """
     see_through = opened.has_transparency_data
     layout = replace(header.layout, size=size, mode=opened.mode, see_through=see_through)
-    if wide or wide_key(opened) is not None:
-        # It is decoded twice, for the bytes that Pillow drops; and for a key which of them are transparent, and the
-        # picture with its alpha.
-        more = 4 if wide_key(opened) is None else 4 + 2 + 4
-        layout = replace(layout, kept_bytes=layout.kept_bytes + more)
     if structure.canvas is None:
         return layout, opened.size
     # Drawn on a see-through canvas that is no smaller, while the picture itself and its RGBA are held.

@@ -37,6 +37,7 @@ def held_bytes(
     shown: Size | None = None,
     converts: bool = False,
     profile_bytes: int = 0,
+    low_bytes: bool = False,
 ) -> int:
     """Compute the most bytes that decoding a file and fitting it to the model's side holds at once.
 
@@ -48,12 +49,13 @@ def held_bytes(
         shown: (width, height) that it is stretched to before any turn, in pixels; None where it is not.
         converts: Whether its colours are converted before it is reduced.
         profile_bytes: Of the colour profile that is read for that.
+        low_bytes: Whether the low bytes of 16 bits are decoded too.
 
     Returns:
         Bytes, copies of the file included.
     """
     stored, decoded_pixels = _area(layout.size), _area(decoded)
-    picture = decoded_pixels * _stored_bytes(layout.mode)
+    picture = decoded_pixels * (_stored_bytes(layout.mode) + (_PIXEL_BYTES if low_bytes else 0))
     loading = stored * layout.coding_bytes + picture
     viewing = stored * layout.kept_bytes + picture + decoded_pixels * _view_bytes(layout, preprocessing, converts)
     resizing = _resizing_bytes(shown or layout.size, decoded, preprocessing)
