@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -45,7 +45,18 @@ async ([files, mostPixels]) => {
       const canvas = new OffscreenCanvas(result.width, result.height);
       const pen = canvas.getContext("2d", {colorSpace: "srgb", willReadFrequently: true});
       pen.drawImage(image, 0, 0);
-      result.pixels = await toBase64(pen.getImageData(0, 0, result.width, result.height).data);
+      const read = () => pen.getImageData(0, 0, result.width, result.height).data;
+      const pixels = read();
+      result.pixels = await toBase64(pixels);
+      result.pages = {};
+      if (pixels.some((level, at) => at % 4 === 3 && level < 255)) {
+        for (const [level, colour] of [[0, "black"], [255, "white"]]) {
+          pen.fillStyle = colour;
+          pen.fillRect(0, 0, result.width, result.height);
+          pen.drawImage(image, 0, 0);
+          result.pages[level] = await toBase64(read());
+        }
+      }
     }
     URL.revokeObjectURL(address);
     results.push(result);
@@ -70,11 +81,14 @@ class Shown:
         size: (width, height) as displayed, EXIF turns included; None when nothing is shown.
         pixels: uint8 [H,W,4], sRGB and alpha, not premultiplied; None without a size, or where there are too many. Of
             an animation the first frame. Alpha is 0 where nothing was decoded.
+        pages: Mode RGB, by the page's grey level, 0 and 255: what a see-through picture looks like there. Not always
+            what its pixels and their alpha make: Chromium adds the colours of some to the page as they stand.
     """
 
     event: str
     size: tuple[int, int] | None
     pixels: NDArray[np.uint8] | None
+    pages: dict[int, Image.Image] = field(default_factory=dict)
 
     @property
     def refused(self) -> bool:
@@ -90,7 +104,9 @@ class Shown:
         """
         assert self.pixels is not None
         alpha = self.pixels[..., 3]
-        rows, columns = alpha.any(axis=1), alpha.any(axis=0)
+        # Of some pictures more is seen on a page than their alpha says.
+        shown = alpha if 0 not in self.pages else np.maximum(alpha, np.asarray(self.pages[0]).max(axis=2))
+        rows, columns = shown.any(axis=1), shown.any(axis=0)
         if rows.all() == columns.all():
             return 0, 1.0, False
         axis, seen = (1, columns) if rows.all() else (0, rows)
@@ -112,12 +128,9 @@ class Shown:
         return 0.0 if self.pixels is None else self.part[1]
 
     def on(self, background: int) -> Image.Image:
-        """Lay the picture on grey of one level, 0-255; mode RGB."""
+        """Show the picture on a page of grey, 0 or 255; mode RGB."""
         assert self.pixels is not None
-        picture = Image.fromarray(self.pixels)
-        canvas = Image.new("RGB", picture.size, (background,) * 3)
-        canvas.paste(picture, mask=picture.getchannel("A"))
-        return canvas
+        return self.pages.get(background) or Image.fromarray(self.pixels).convert("RGB")
 
 
 class Chromium:
@@ -196,8 +209,15 @@ def _batches(files: Sequence[bytes]) -> Iterator[list[bytes]]:
 
 def _shown(result: dict[str, Any]) -> Shown:
     width, height = result["width"], result["height"]
-    pixels = None
-    if result["pixels"] is not None:
-        pixels = np.frombuffer(base64.b64decode(result["pixels"]), dtype=np.uint8).reshape(height, width, 4)
     size = (width, height) if width and height else None
-    return Shown(event=result["event"], size=size, pixels=pixels)
+    pixels = None if size is None or result["pixels"] is None else _rgba(result["pixels"], size)
+    pages = {
+        int(level): Image.fromarray(_rgba(text, size)).convert("RGB")
+        for level, text in result.get("pages", {}).items()
+        if size
+    }
+    return Shown(event=result["event"], size=size, pixels=pixels, pages=pages)
+
+
+def _rgba(text: str, size: tuple[int, int]) -> NDArray[np.uint8]:
+    return np.frombuffer(base64.b64decode(text), dtype=np.uint8).reshape(size[1], size[0], 4)

@@ -99,6 +99,12 @@ def _alphas() -> Iterator[Case]:
     yield _case("lossless with alpha, no flag", vp8x(0, *SIZE), lossless_alpha)
     unsaid = lossless_alpha[1][:4] + bytes([lossless_alpha[1][4] & ~0x10]) + lossless_alpha[1][5:]
     yield _case("lossless with alpha that its header denies", (b"VP8L", unsaid))
+    faint = picture("A").convert("RGBA")
+    faint.putalpha(3)
+    stream = dict(webp_parts(encode(faint, "WEBP", lossless=True, exact=True)))[b"VP8L"]
+    yield _case("lossless with faint alpha", (b"VP8L", stream))
+    unsaid = stream[:4] + bytes([stream[4] & ~0x10]) + stream[5:]
+    yield _case("lossless with faint alpha that its header denies", (b"VP8L", unsaid))
 
 
 def _animations() -> Iterator[Case]:
