@@ -46,18 +46,20 @@ class Upgrade:
         return fingerprint(self.new)
 
 
-def plan_upgrade(folder: Path) -> Upgrade:
+def plan_upgrade(folder: Path, *, full_decode: bool = False) -> Upgrade:
     """Say what an upgrade of a folder changes; reads model.json alone.
 
     Args:
         folder: A model folder.
+        full_decode: Whether JPEGs shall be decoded in full from then on.
 
     Raises:
         ModelError: It is none, or was never published.
     """
     require_finished(folder)
     old = load_manifest(folder)
-    new = replace(old, image=replace(old.image, colour=COLOUR))
+    scale = 0 if full_decode else old.image.decode_scale
+    new = replace(old, image=replace(old.image, colour=COLOUR, decode_scale=scale))
     return Upgrade(folder=folder, old=old, new=new)
 
 
