@@ -217,7 +217,9 @@ def _told_of_upgrade(problem: Problem, policy: "Policy", model: "Model") -> Prob
     """Say the way over where a policy is bound to what the model was before `clipwarden models upgrade`."""
     from clipwarden.modelfolder.upgrade import fingerprint_before
 
-    if problem.code != "fingerprint-mismatch" or policy.model.fingerprint != fingerprint_before(model.manifest):
+    if problem.code != "fingerprint-mismatch" or policy.model.fingerprint != fingerprint_before(
+        model.manifest, policy.model.fingerprint
+    ):
         return problem
     fix = (
         f"`clipwarden lint {shlex.quote(problem.file)} --fix --model {_option(model.fingerprint)} --approved-by NAME` "

@@ -46,7 +46,7 @@ def upgrade(
 
     --full-decode writes `decode_scale: 0` as well. Otherwise large JPEGs are decoded at a smaller scale, which takes
     half of the time or less, and which a JPEG that was computed for it can show another picture than at its full size.
-    It moves the vectors of JPEGs a little, so calibrations and thresholds are fitted again.
+    It moves the vectors of JPEGs a little: numbers that were chosen on other pictures are worth what they were.
 
     **Examples**
 
@@ -94,7 +94,7 @@ def _refit(read: "PolicyFile", plan: "Upgrade") -> Mapping[str, object]:
     from clipwarden.modelfolder.upgrade import fingerprint_before
     from clipwarden.policy.rebinding import fallen
 
-    before = plan.before if plan.needed else fingerprint_before(plan.new) or plan.before
+    before = plan.before if plan.needed else fingerprint_before(plan.new, read.fingerprint) or plan.before
     bound = read.fingerprint == before
     falls = fallen(read.policy, before, plan.after)
     return {
@@ -147,9 +147,9 @@ def _show_refits(refits: Sequence[Mapping[str, object]], model: str, unasked: st
 
 
 _WAYS = (
-    "Pictures without a profile or transfer function get the very vectors that they got before. Where numbers were "
-    "chosen on such pictures, `clipwarden lint FILE --fix --model {model}` takes them over on trust, and bundles are "
-    "compiled again; otherwise fit and choose them again."
+    "Pictures without a profile or transfer function get the very vectors that they got before; JPEGs that are decoded "
+    "in full now do not. Where numbers were chosen on such pictures, `clipwarden lint FILE --fix --model {model}` takes "
+    "them over on trust, and bundles are compiled again; otherwise fit and choose them again."
 )
 
 
