@@ -148,8 +148,8 @@ def _show_refits(refits: Sequence[Mapping[str, object]], model: str, unasked: st
 
 _WAYS = (
     "Pictures without a profile or transfer function get the very vectors that they got before; JPEGs that are decoded "
-    "in full now do not. Where numbers were chosen on such pictures, `clipwarden lint FILE --fix --model {model}` takes "
-    "them over on trust, and bundles are compiled again; otherwise fit and choose them again."
+    "in full now do not. Where numbers were chosen on such pictures, `clipwarden lint FILE --fix --model {model}` "
+    "takes them over on trust, and bundles are compiled again; otherwise fit and choose them again."
 )
 
 
