@@ -229,10 +229,10 @@ def test_interlaced_png_is_whole_or_refused() -> None:
     assert np.array_equal(decode(png_file(header, png_chunk(b"IDAT", coded[:-4] + b"sum!"))).pixels, whole.pixels)
     cut = png_file(header, png_chunk(b"IDAT", coded))[:-400]
     ended = png_file(header, png_chunk(b"IDAT", zlib.compress(rows[: len(rows) // 2])))
-    for data in (cut, ended):
+    for data, reason in ((cut, Reason.IMAGE_TRUNCATED), (ended, Reason.IMAGE_CORRUPT)):
         with pytest.raises(ImageError) as caught:
             decode(data)
-        assert caught.value.reason is Reason.IMAGE_TRUNCATED
+        assert caught.value.reason is reason
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "1", "P"])
