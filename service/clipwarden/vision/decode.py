@@ -117,7 +117,10 @@ def decode_file(
         structure = read_structure(data, header.format, limits)
         try:
             return _decode(file, structure, preprocessing, limits)
-        except OSError:  # so Pillow calls files that end early, or hold something that it does not expect
+        except OSError as exc:  # so Pillow calls files that end early, or hold something that it does not expect
+            # The frames of its traceback hold on to the picture.
+            exc.with_traceback(None)
+            file = file._replace(salvaged=True)
             mended = salvage(structure, header.format, partial(_look, file, structure, preprocessing, limits))
             if mended is None:
                 raise
@@ -129,9 +132,12 @@ def decode_file(
 
 
 class _File(NamedTuple):
+    """A file, and whether it failed to decode as it is: then a mended copy is made, beside what the codec copies."""
+
     data: bytes
     header: ImageHeader
     sha256: str
+    salvaged: bool = False
 
 
 class _Opened(NamedTuple):
@@ -174,7 +180,7 @@ def _open(file: _File, structure: Structure, preprocessing: Preprocessing, limit
         layout,
         preprocessing,
         decoded=decoded,
-        file_bytes=len(file.data),
+        file_bytes=len(file.data) * (2 if file.salvaged else 1),
         shown=structure.shown_size,
         converts=converts,
         profile_bytes=0 if preprocessing.colour == "ignore" else len(structure.colour.icc or b""),
