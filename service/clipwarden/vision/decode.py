@@ -23,7 +23,7 @@ from clipwarden.vision.formats.sniff import sniff_format, sniff_size
 from clipwarden.vision.formats.structures import read_structure
 from clipwarden.vision.formats.truncation import looks_cut_short
 from clipwarden.vision.limits import DEFAULT_LIMITS, DecodeLimits, HoldsMoreError, check_held
-from clipwarden.vision.memory import decoded_size, held_bytes
+from clipwarden.vision.memory import decoded_size, held_bytes, opening_bytes
 from clipwarden.vision.opening import open_image, readable_formats
 from clipwarden.vision.plan import WHOLE, ViewPlan
 from clipwarden.vision.preprocess import Box, draft_size, fit_to_side
@@ -168,6 +168,8 @@ def _open(file: _File, structure: Structure, preprocessing: Preprocessing, limit
         HoldsMoreError: It would hold more than its caller has room for.
     """
     header = file.header
+    profile_bytes = 0 if preprocessing.colour == "ignore" else len(structure.colour.icc or b"")
+    _require_room(opening_bytes(structure, profile_bytes=profile_bytes), header.layout.size, header, limits)
     opened = open_image(structure.data, header.format)
     size, conversion = opened.size, _conversion(opened, structure, header.format, preprocessing)
     # A picture that will be stretched needs more of its narrower side than the layout of the stored one says.
@@ -183,13 +185,17 @@ def _open(file: _File, structure: Structure, preprocessing: Preprocessing, limit
         file_bytes=len(file.data) * (2 if file.salvaged else 1),
         shown=structure.shown_size,
         converts=converts,
-        profile_bytes=0 if preprocessing.colour == "ignore" else len(structure.colour.icc or b""),
+        profile_bytes=profile_bytes,
         low_bytes=wide or wide_key(opened) is not None,
     )
-    check_held(held, layout.size, header.format, limits)
+    _require_room(held, layout.size, header, limits)
+    return _Opened(image=opened, size=size, box=box, conversion=conversion, wide=wide, held_bytes=held)
+
+
+def _require_room(held: int, size: Size, header: ImageHeader, limits: DecodeLimits) -> None:
+    check_held(held, size, header.format, limits)
     if held > max(header.held_bytes, limits.small_decode_bytes):
         raise HoldsMoreError(held)
-    return _Opened(image=opened, size=size, box=box, conversion=conversion, wide=wide, held_bytes=held)
 
 
 def _look(
@@ -255,7 +261,13 @@ def _opened_layout(
         header: Of the file.
     """
     see_through = opened.has_transparency_data
-    layout = replace(header.layout, size=size, mode=opened.mode, see_through=see_through)
+    layout = replace(
+        header.layout,
+        size=size,
+        mode=opened.mode,
+        see_through=see_through,
+        coded_pixels=structure.coded_pixels,
+    )
     if structure.canvas is None:
         return layout, opened.size
     # Drawn on a see-through canvas that is no smaller, while the picture itself and its RGBA are held.
