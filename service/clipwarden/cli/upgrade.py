@@ -38,7 +38,8 @@ def upgrade(
     **The fingerprint changes**, so policies and bundles of the old one are refused with NEW. --policy says of each what
     falls: calibrations (`fitted_on`) and thresholds (`chosen_on`). Pictures without such information get the very
     vectors that they got before, so that numbers chosen on those alone are worth what they were: then
-    `clipwarden lint FILE --fix --model NEW` takes them over on trust. Where pictures carried profiles, fit again.
+    `clipwarden lint FILE --fix --model NEW --approved-by NAME` takes them over on trust. Where pictures carried
+    profiles, fit again.
 
     **Examples**
 
@@ -140,8 +141,9 @@ def _show_refits(refits: Sequence[Mapping[str, object]], model: str, unasked: st
 
 _WAYS = (
     "Pictures without a profile or transfer function get the very vectors that they got before. Where numbers were "
-    "chosen on such pictures, `clipwarden lint FILE --fix --model {model}` takes them over on trust, and bundles are "
-    "compiled again; otherwise fit and choose them again."
+    "chosen on such pictures, `clipwarden lint FILE --fix --model {model} --approved-by NAME` takes them over on "
+    "trust (NAME is who else stands for what is enforced), and bundles are compiled again; otherwise fit and choose "
+    "them again."
 )
 
 

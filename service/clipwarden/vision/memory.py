@@ -14,7 +14,7 @@ from clipwarden.vision.structure import Structure
 FIXED_BYTES = 2 * 2**20
 """What any decode takes, however small the picture: buffers of codecs, pages that the allocator rounds up to."""
 
-_CONVERTING_BYTES = 8 * 2**20
+_CONVERTING_BYTES = 10 * 2**20
 """What conversion has in hand at once (`colour.images`, `colour.pixels`)."""
 
 # The profile put together, Pillow's pieces and its whole, and what is made of it; measured on the largest that are read

@@ -205,6 +205,13 @@ def test_a_tile_is_as_wide_as_libtiff_may_read_it_to_be(kind: int, width: int) -
     assert tile_pixels(BoundedReader(data, HEADER_BUDGET)) == width * 1000
 
 
+def test_a_limit_that_no_picture_could_keep_is_to_be_raised() -> None:
+    with pytest.raises(
+        ImageError, match=r"the limit is 1 MiB\. Raise max_decode_bytes: even small pictures take up to"
+    ):
+        read_header(encode(PICTURE, "PNG"), DecodeLimits(max_decode_bytes=2**20), preprocessing=MODEL)
+
+
 LARGEST_PROFILE = profiles.huge_table()
 
 
@@ -255,7 +262,7 @@ def test_what_makes_a_decode_costlier_is_counted(held: Held) -> None:
     assert held(PixelLayout(size=size, turns=False, mode="RGBA", see_through=True)) - base == 5 * pixels
     assert held(PixelLayout(size=size, turns=False, copies=2)) - base == 1000
     converted = held_bytes(plain, MODEL, decoded=size, file_bytes=1000, converts=True)
-    assert converted - base == 4 * pixels + 8 * 2**20
+    assert converted - base == 4 * pixels + 10 * 2**20
     # Coding and viewing do not come at the same time.
     assert held(PixelLayout(size=size, coding_bytes=3)) - held(PixelLayout(size=size)) == 0
     assert held(PixelLayout(size=size, coding_bytes=6)) - held(PixelLayout(size=size)) == 2 * pixels
