@@ -42,7 +42,8 @@ def upgrade(
     **The fingerprint changes**, so policies and bundles of the old one are refused with NEW. --policy says of each what
     falls: calibrations (`fitted_on`) and thresholds (`chosen_on`). Pictures without such information get the very
     vectors that they got before, so that numbers chosen on those alone are worth what they were: then
-    `clipwarden lint FILE --fix --model NEW` takes them over on trust. Where pictures carried profiles, fit again.
+    `clipwarden lint FILE --fix --model NEW --approved-by NAME` takes them over on trust. Where pictures carried
+    profiles, fit again.
 
     --full-decode writes `decode_scale: 0` as well. Otherwise large JPEGs are decoded at a smaller scale, which takes
     half of the time or less, and which a JPEG that was computed for it can show another picture than at its full size.
@@ -148,8 +149,9 @@ def _show_refits(refits: Sequence[Mapping[str, object]], model: str, unasked: st
 
 _WAYS = (
     "Pictures without a profile or transfer function get the very vectors that they got before; JPEGs that are decoded "
-    "in full now do not. Where numbers were chosen on such pictures, `clipwarden lint FILE --fix --model {model}` "
-    "takes them over on trust, and bundles are compiled again; otherwise fit and choose them again."
+    "in full now do not. Where numbers were chosen on such pictures, `clipwarden lint FILE --fix --model {model} "
+    "--approved-by NAME` takes them over on trust (NAME is who else stands for what is enforced), and bundles are "
+    "compiled again; otherwise fit and choose them again."
 )
 
 

@@ -387,7 +387,7 @@ class ImageSource(_message.Message):
     DATA_FIELD_NUMBER: _builtins.int
     data: _builtins.bytes
     """The encoded file: JPEG, PNG, APNG, WebP, GIF, BMP, TIFF, AVIF, or HEIC where the server has the extra `heif`.
-    1 byte up to the server's limit (20 MiB unless configured); more is IMAGE_TOO_LARGE.
+    1 byte up to the server's limit (64 MiB unless configured); more is IMAGE_TOO_LARGE.
     """
     def __init__(
         self,

@@ -6,6 +6,9 @@ from clipwarden.errors import ImageError, Reason
 
 MEBIBYTE = 2**20
 
+LEAST_DECODE_BYTES = 8 * MEBIBYTE
+"""Least that a setting may let one image hold: a PNG of 800 x 600 pixels takes 7 MiB (`memory`)."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DecodeLimits:
@@ -76,14 +79,18 @@ def check_held(held_bytes: int, size: tuple[int, int], image_format: str, limits
         )
     if held_bytes <= limits.max_decode_bytes:
         return
-    help_ = (
-        "it is progressive, or in colours that have to be converted at full size: baseline and sRGB takes far less"
-        if image_format == "JPEG"
-        else "as a baseline JPEG it would take far less"
-    )
+    if limits.max_decode_bytes < LEAST_DECODE_BYTES:
+        help_ = f"Raise max_decode_bytes: even small pictures take up to {_mebibytes(LEAST_DECODE_BYTES)}"
+    elif image_format == "JPEG":
+        help_ = (
+            "Make it smaller (it is progressive, or in colours that have to be converted at full size: baseline and "
+            "sRGB takes far less)"
+        )
+    else:
+        help_ = "Make it smaller (as a baseline JPEG it would take far less)"
     raise ImageError(
         f"Decoding the {image_format} image of {width} x {height} pixels would hold {_mebibytes(held_bytes)} of "
-        f"memory; the limit is {_mebibytes(limits.max_decode_bytes)}. Make it smaller ({help_}).",
+        f"memory; the limit is {_mebibytes(limits.max_decode_bytes)}. {help_}.",
         reason=Reason.IMAGE_TOO_MANY_PIXELS,
     )
 

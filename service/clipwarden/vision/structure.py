@@ -89,6 +89,9 @@ class Structure:
         canvas: Where the decoded picture is drawn; None where it is all that is shown.
         share_shown: Share of the rows that are there, in (0, 1]; below 1 the file is cut short, and `data` is what
             a decoder makes whole.
+        opening_bytes: That merely opening the file allocates.
+        coded_pixels: That the codec holds at once where these may be more than are stored: tiles that stand over; 0
+            where they are not.
     """
 
     data: bytes
@@ -98,3 +101,5 @@ class Structure:
     shown_size: tuple[int, int] | None = None
     canvas: Canvas | None = None
     share_shown: float = 1.0
+    opening_bytes: int = 0
+    coded_pixels: int = 0

@@ -7,6 +7,7 @@ from typing import cast
 
 import grpc
 import pytest
+from PIL import Image
 from typer.testing import Result
 
 from clipwarden.cli import inputs
@@ -166,10 +167,16 @@ def test_an_oversized_file_is_refused_by_its_size(judge: Judge, tmp_path: Path, 
     assert "error" not in records(judge(large, "--json", "--max-image-bytes", "200KB"))[0]
 
 
-def test_a_picture_that_holds_too_much_is_refused_with_what_would_help(judge: Judge, pictures: Path) -> None:
-    (record,) = records(judge(pictures / "red.png", "--json", "--max-decode-bytes", "1MiB"))
+def test_a_picture_that_holds_too_much_is_refused_with_what_would_help(
+    judge: Judge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = tmp_path / "large.png"
+    Image.new("RGB", (1200, 1000)).save(large)
+    monkeypatch.setenv("CLIPWARDEN_MAX_DECODE_BYTES", "9MiB")  # as a server beside it obeys
+    assert "error" not in records(judge(large, "--json", "--max-decode-bytes", "32MiB"))[0]
+    (record,) = records(judge(large, "--json"))
     assert record["error"]["reason"] == "IMAGE_TOO_MANY_PIXELS"
-    assert "would hold 3 MiB of memory; the limit is 1 MiB" in str(record["error"]["message"])
+    assert "would hold 12 MiB of memory; the limit is 9 MiB" in str(record["error"]["message"])
     assert "baseline JPEG" in str(record["error"]["message"])
 
 

@@ -17,9 +17,9 @@ from clipwarden.engine.threads import WorkThreads
 from clipwarden.errors import EncoderError, ImageError, Reason, ShuttingDownError
 from clipwarden.modelfolder.load import Model
 from clipwarden.vision import decode as decode_module
-from clipwarden.vision.decode import decode_image, read_header
-from clipwarden.vision.facts import ImageHeader
-from clipwarden.vision.limits import DecodeLimits
+from clipwarden.vision.decode import decode_file, decode_image, read_header
+from clipwarden.vision.facts import DecodedImage, ImageHeader
+from clipwarden.vision.limits import DecodeLimits, HoldsMoreError
 from clipwarden.vision.opening import open_image
 from clipwarden.vision.plan import WHOLE
 from kit.pictures import encode, natural_picture
@@ -253,6 +253,42 @@ async def test_image_that_turns_out_to_hold_more_than_its_header_said_waits_for_
         monkeypatch.setattr(decode_module, "open_image", note)
         assert (await pipeline.embed(data, WHOLE)).facts.file is not None
         assert opened == [5, held]
+        await until(lambda: pipeline.decode_bytes == 0)
+
+
+async def test_image_that_holds_more_again_once_it_is_mended_never_fails_for_that(
+    toy_model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lent: list[int] = []
+
+    def note(*arguments: Any, **options: Any) -> DecodedImage:  # noqa: ANN401
+        lent.append(pipeline.decode_bytes)
+        return decode_file(*arguments, **options)
+
+    def read_little(*arguments: Any, **options: Any) -> ImageHeader:  # noqa: ANN401
+        return replace(read_header(*arguments, **options), held_bytes=5)
+
+    whole = encode(natural_picture(1), "JPEG")
+    monkeypatch.setattr(pipeline_module, "read_header", read_little)
+    monkeypatch.setattr(pipeline_module, "decode_file", note)
+    async with Pipeline(toy_model, EngineSettings(limits=TIGHT)) as pipeline:
+        image = await pipeline.embed(whole[: len(whole) * 3 // 4], WHOLE)
+        assert 0.5 < image.facts.share_shown < 1
+        asked, opened, mended = lent
+        assert asked < opened < mended
+        # Whatever a file comes up with next, all there is must be enough.
+        lent.clear()
+        more = iter(range(100, 1000))
+
+        def insatiable(data: bytes, header: ImageHeader, **options: Any) -> DecodedImage:  # noqa: ANN401
+            if header.held_bytes < TIGHT.max_decode_bytes:
+                lent.append(header.held_bytes)
+                raise HoldsMoreError(next(more))
+            return decode_file(data, header, **options)
+
+        monkeypatch.setattr(pipeline_module, "decode_file", insatiable)
+        assert (await pipeline.embed(whole, WHOLE)).facts.share_shown == 1
+        assert lent == [5, 100, 101]
         await until(lambda: pipeline.decode_bytes == 0)
 
 

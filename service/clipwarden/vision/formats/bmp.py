@@ -88,7 +88,8 @@ def rows_there(data: bytes) -> tuple[bytes, float] | None:
     if not 0 < rows < abs(height):
         return None
     kept = struct.pack("<i", rows if height > 0 else -rows)
-    return b"".join((data[:_HEIGHT_AT], kept, data[_HEIGHT_AT + 4 :])), rows / abs(height)
+    view = memoryview(data)
+    return b"".join((view[:_HEIGHT_AT], kept, view[_HEIGHT_AT + 4 :])), rows / abs(height)
 
 
 def _colour_tags(reader: BoundedReader) -> ColourTags:
