@@ -50,11 +50,18 @@ async ([files, mostPixels]) => {
       result.pixels = await toBase64(pixels);
       result.pages = {};
       if (pixels.some((level, at) => at % 4 === 3 && level < 255)) {
+        // The very pixels of a page, where colours add up to more than their alpha, too: over any other canvas, and
+        // by source-over, a picture that says it is opaque is copied.
+        const page = new OffscreenCanvas(result.width, result.height);
+        const options = {colorSpace: "srgb", colorType: "float16", alpha: false, willReadFrequently: true};
+        const brush = page.getContext("2d", options);
         for (const [level, colour] of [[0, "black"], [255, "white"]]) {
-          pen.fillStyle = colour;
-          pen.fillRect(0, 0, result.width, result.height);
-          pen.drawImage(image, 0, 0);
-          result.pages[level] = await toBase64(read());
+          brush.globalCompositeOperation = "source-over";
+          brush.fillStyle = colour;
+          brush.fillRect(0, 0, result.width, result.height);
+          brush.globalCompositeOperation = "source-atop";
+          brush.drawImage(image, 0, 0);
+          result.pages[level] = await toBase64(brush.getImageData(0, 0, result.width, result.height).data);
         }
       }
     }

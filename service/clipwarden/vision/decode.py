@@ -223,9 +223,10 @@ def _decode(file: _File, structure: Structure, preprocessing: Preprocessing, lim
             box = turned_box(box, opened.size, turn)
         if turn in SWAPS_SIDES:
             size = size[1], size[0]
-        names, fitted = [], []
-        for view in to_views(picture, conversion, low_bytes=low if wide else None):
+        names, fitted, uncertain = [], [], conversion.uncertain
+        for view in to_views(picture, conversion, low_bytes=low if wide else None, alpha_kind=structure.alpha):
             names.append(view.name)
+            uncertain |= view.uncertain
             upright = turned(view.rgb, turn)
             fitted.append(fit_to_side(upright, preprocessing, size=size, box=box, convert=view.convert_reduced))
             del view, upright  # before the next view is made
@@ -235,7 +236,7 @@ def _decode(file: _File, structure: Structure, preprocessing: Preprocessing, lim
     facts = ImageFacts(
         file=FileFacts(format=image_format, width=width, height=height, sha256=file.sha256, bytes=len(file.data)),
         frames_total=frames_total,
-        degraded=(*degraded_flags(fitted, size), *_colour_flags(conversion)),
+        degraded=(*degraded_flags(fitted, size), *_colour_flags(uncertain=uncertain)),
         share_shown=structure.share_shown,
         hdr=conversion.hdr,
     )
@@ -273,8 +274,8 @@ def _conversion(
     return conversion_of(structure.colour, image_format=image_format, mode=mode)
 
 
-def _colour_flags(conversion: Conversion) -> tuple[str, ...]:
-    return ("COLOUR_UNCERTAIN",) if conversion.uncertain else ()
+def _colour_flags(*, uncertain: bool) -> tuple[str, ...]:
+    return ("COLOUR_UNCERTAIN",) if uncertain else ()
 
 
 def _draft(image: Image.Image, preprocessing: Preprocessing) -> Box | None:
