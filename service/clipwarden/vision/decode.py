@@ -22,7 +22,7 @@ from clipwarden.vision.formats.salvage import salvage
 from clipwarden.vision.formats.sniff import sniff_format, sniff_size
 from clipwarden.vision.formats.structures import read_structure
 from clipwarden.vision.formats.truncation import looks_cut_short
-from clipwarden.vision.limits import DEFAULT_LIMITS, DecodeLimits, HoldsMoreError, check_held
+from clipwarden.vision.limits import DEFAULT_LIMITS, DecodeLimits, HoldsMoreError, check_converting, check_held
 from clipwarden.vision.memory import decoded_size, held_bytes
 from clipwarden.vision.opening import open_image, readable_formats
 from clipwarden.vision.plan import WHOLE, ViewPlan
@@ -164,7 +164,7 @@ def _open(file: _File, structure: Structure, preprocessing: Preprocessing, limit
     """Open and check with authority: the header may have said nothing, or another one than the decoder believes.
 
     Raises:
-        ImageError: It would hold more than the limit.
+        ImageError: It would hold more than the limit, or take too long to convert.
         HoldsMoreError: It would hold more than its caller has room for.
     """
     header = file.header
@@ -187,6 +187,9 @@ def _open(file: _File, structure: Structure, preprocessing: Preprocessing, limit
         low_bytes=wide or wide_key(opened) is not None,
     )
     check_held(held, layout.size, header.format, limits)
+    if converts and opened.mode not in ("L", "P"):  # of those only 256 colours are converted
+        nanoseconds = conversion.wide_nanoseconds if wide else conversion.nanoseconds
+        check_converting(nanoseconds * decoded[0] * decoded[1] / 1e9, layout.size, header.format)
     if held > max(header.held_bytes, limits.small_decode_bytes):
         raise HoldsMoreError(held)
     return _Opened(image=opened, size=size, box=box, conversion=conversion, wide=wide, held_bytes=held)
