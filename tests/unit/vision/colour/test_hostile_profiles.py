@@ -51,7 +51,7 @@ SEEDS = {
     "CMYK": lut_profile("mft2", b"CMYK", cmyk_to_xyz, grid=3),
 }
 MODES = {"grey": "L", "CMYK": "CMYK"}
-_MUTATIONS = 150
+_MUTATIONS = 80
 
 
 def mutations(profile: bytes, seed: int) -> Iterator[bytes]:
