@@ -22,7 +22,7 @@ from clipwarden.vision.formats.salvage import salvage
 from clipwarden.vision.formats.sniff import sniff_format, sniff_size
 from clipwarden.vision.formats.structures import read_structure
 from clipwarden.vision.formats.truncation import looks_cut_short
-from clipwarden.vision.limits import DEFAULT_LIMITS, DecodeLimits, HoldsMoreError, check_held
+from clipwarden.vision.limits import DEFAULT_LIMITS, DecodeLimits, HoldsMoreError, check_converting, check_held
 from clipwarden.vision.memory import decoded_size, held_bytes, opening_bytes
 from clipwarden.vision.opening import open_image, readable_formats
 from clipwarden.vision.plan import WHOLE, ViewPlan
@@ -164,7 +164,7 @@ def _open(file: _File, structure: Structure, preprocessing: Preprocessing, limit
     """Open and check with authority: the header may have said nothing, or another one than the decoder believes.
 
     Raises:
-        ImageError: It would hold more than the limit.
+        ImageError: It would hold more than the limit, or take too long to convert.
         HoldsMoreError: It would hold more than its caller has room for.
     """
     header = file.header
@@ -189,6 +189,9 @@ def _open(file: _File, structure: Structure, preprocessing: Preprocessing, limit
         low_bytes=wide or wide_key(opened) is not None,
     )
     _require_room(held, layout.size, header, limits)
+    if converts and opened.mode not in ("L", "P"):  # of those only 256 colours are converted
+        nanoseconds = conversion.wide_nanoseconds if wide else conversion.nanoseconds
+        check_converting(nanoseconds * decoded[0] * decoded[1] / 1e9, layout.size, header.format)
     return _Opened(image=opened, size=size, box=box, conversion=conversion, wide=wide, held_bytes=held)
 
 
@@ -229,9 +232,10 @@ def _decode(file: _File, structure: Structure, preprocessing: Preprocessing, lim
             box = turned_box(box, opened.size, turn)
         if turn in SWAPS_SIDES:
             size = size[1], size[0]
-        names, fitted = [], []
-        for view in to_views(picture, conversion, low_bytes=low if wide else None):
+        names, fitted, uncertain = [], [], conversion.uncertain
+        for view in to_views(picture, conversion, low_bytes=low if wide else None, alpha_kind=structure.alpha):
             names.append(view.name)
+            uncertain |= view.uncertain
             upright = turned(view.rgb, turn)
             fitted.append(fit_to_side(upright, preprocessing, size=size, box=box, convert=view.convert_reduced))
             del view, upright  # before the next view is made
@@ -241,7 +245,7 @@ def _decode(file: _File, structure: Structure, preprocessing: Preprocessing, lim
     facts = ImageFacts(
         file=FileFacts(format=image_format, width=width, height=height, sha256=file.sha256, bytes=len(file.data)),
         frames_total=frames_total,
-        degraded=(*degraded_flags(fitted, size), *_colour_flags(conversion)),
+        degraded=(*degraded_flags(fitted, size), *_colour_flags(uncertain=uncertain)),
         share_shown=structure.share_shown,
         hdr=conversion.hdr,
     )
@@ -285,8 +289,8 @@ def _conversion(
     return conversion_of(structure.colour, image_format=image_format, mode=mode)
 
 
-def _colour_flags(conversion: Conversion) -> tuple[str, ...]:
-    return ("COLOUR_UNCERTAIN",) if conversion.uncertain else ()
+def _colour_flags(*, uncertain: bool) -> tuple[str, ...]:
+    return ("COLOUR_UNCERTAIN",) if uncertain else ()
 
 
 def _draft(image: Image.Image, preprocessing: Preprocessing) -> Box | None:
