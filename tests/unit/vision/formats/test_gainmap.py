@@ -8,7 +8,10 @@ import pytest
 from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision.decode import decode_image
 from clipwarden.vision.formats.gainmap import is_usual
+from clipwarden.vision.formats.heif import avif_structure
+from clipwarden.vision.limits import DEFAULT_LIMITS
 from kit.containers import jpeg_segment
+from kit.isobmff import Item, box, coded, full_box, gain_map, heif, ispe, nclx, pixi
 from kit.pictures import encode, natural_picture
 
 AS_SHOWN = Preprocessing(side=32, fit="squash", colour="srgb")
@@ -44,9 +47,8 @@ def packet(values: dict[str, str], *, prefix: str = "hdrgm", namespace: str = NA
     )
 
 
-def iso(base: int, other: int, *rest: int, flags: int = 0, by: int = 1000) -> bytes:
-    figures = (base, other, *(rest or (0, 2600, 1000, 15, 15)))
-    return struct.pack(">HHB", 0, 0, flags) + b"".join(struct.pack(">iI", each, by) for each in figures)
+def with_flags(metadata: bytes, flags: int) -> bytes:
+    return metadata[:4] + bytes([flags]) + metadata[5:]
 
 
 def with_map(*segments: bytes, header: bytes = b"") -> bytes:
@@ -68,8 +70,8 @@ def test_what_phones_write_passes() -> None:
     for data in (
         with_map(in_xmp(), header=main),
         with_map(jpeg_segment(0xE1, XMP + packet(PHONE, elements=True).encode())),
-        with_map(in_xmp(), jpeg_segment(0xE2, ISO + iso(0, 2600))),
-        with_map(jpeg_segment(0xE2, ISO + iso(0, 2600)), header=jpeg_segment(0xE2, ISO + bytes(4))),
+        with_map(in_xmp(), jpeg_segment(0xE2, ISO + gain_map(0, 2600))),
+        with_map(jpeg_segment(0xE2, ISO + gain_map(0, 2600)), header=jpeg_segment(0xE2, ISO + bytes(4))),
         with_map(),
         with_map(jpeg_segment(0xE1, XMP + b"<unreadable")),
     ):
@@ -120,7 +122,7 @@ def test_wherever_and_however_it_is_written_a_gain_map_is_found() -> None:
 
 def test_several_gain_maps_are_flagged() -> None:
     assert is_flagged(with_map(in_xmp(), in_xmp()))
-    binary = jpeg_segment(0xE2, ISO + iso(0, 2600))
+    binary = jpeg_segment(0xE2, ISO + gain_map(0, 2600))
     assert is_flagged(with_map(binary, binary))
     assert is_flagged(with_map(*[jpeg_segment(0xE1, XMP)] * 1100))
 
@@ -132,22 +134,48 @@ def test_depth_maps_of_many_segments_are_no_gain_maps() -> None:
 
 def test_binary_metadata_are_usual_or_flagged() -> None:
     shared = struct.pack(">HHBI", 0, 0, 0x08, 1000) + struct.pack(">7i", 0, 2600, 0, 2600, 1000, 15, 15)
-    for usual in (iso(0, 2600), iso(0, 2600, *(0, 2600, 1000, 15, 15) * 3, flags=0xC0), shared):
-        assert is_usual(usual)
+    usual = gain_map(0, 2600)
+    for each in (usual, with_flags(gain_map(0, 2600, (0, 2600, 1000, 15, 15) * 3), 0xC0), shared):
+        assert is_usual(each)
     for odd in (
-        iso(1000, 0),
-        iso(1, 2600),
-        iso(0, 0),
-        iso(0, 7000),
-        iso(0, 2600, by=0),
-        iso(0, 2600, -17_000, 2600, 1000, 15, 15),
-        iso(0, 2600, 0, 2600, 1000, 10**6, 15),
-        iso(0, 2600, flags=1),
-        iso(0, 2600, flags=0x80),
-        iso(0, 2600)[:-1],
+        gain_map(1000, 0),
+        gain_map(1, 2600),
+        gain_map(0, 0),
+        gain_map(0, 7000),
+        gain_map(0, 2600, (-17_000, 2600, 1000, 15, 15)),
+        gain_map(0, 2600, (0, 2600, 1000, 10**6, 15)),
+        with_flags(gain_map(0, 2600), 1),
+        with_flags(gain_map(0, 2600), 0x80),
+        usual[:9] + bytes(4) + usual[13:],
+        gain_map(0, 2600)[:-1],
         shared[:5] + bytes(4) + shared[9:],
         b"",
     ):
         assert not is_usual(odd)
         if len(odd) > 4:
             assert is_flagged(with_map(jpeg_segment(0xE2, ISO + odd)))
+
+
+def avif(*metadata: bytes) -> bytes:
+    """A picture with a gain map for each of the given metadata."""
+    size = (48, 32)
+    settings, body = coded(encode(natural_picture(1, size), "AVIF"))[1:]
+    shown = (ispe(*size), settings, pixi(8, 8, 8), nclx(1, 13))
+    items = [Item(kind=b"av01", body=body, properties=shown)]
+    items += [Item(number=2, kind=b"av01", body=body, properties=shown, hidden=True)]
+    for number, each in enumerate(metadata, 3):
+        refers = ((b"dimg", (1, 2)),)
+        items.append(
+            Item(number=number, kind=b"tmap", body=b"\0" + each, properties=(shown[0], *shown[2:]), refers=refers)
+        )
+    groups = full_box(b"altr", struct.pack(">IIII", 1, 2, 3, 1))
+    return heif(items, brands=(b"avif", b"mif1", b"miaf", b"tmap"), inside=box(b"grpl", groups))
+
+
+def test_gain_maps_of_avif_are_usual_or_flagged() -> None:
+    usual = gain_map(0, 2600)
+    assert not is_flagged(avif(usual))
+    for odd in (gain_map(1000, 0), gain_map(1, 2600), gain_map(0, 2600, (0, 2600, 1000, 16_000, 0))):
+        assert is_flagged(avif(odd))
+    for several in (avif(usual, usual), avif(usual + bytes(2000))):  # which the decoder refuses
+        assert avif_structure(several, DEFAULT_LIMITS).colour.broken
