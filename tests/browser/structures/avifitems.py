@@ -13,6 +13,8 @@ from tests.kit.isobmff import (
     box,
     clap,
     coded,
+    full_box,
+    gain_map,
     grid,
     heif,
     irot,
@@ -30,7 +32,7 @@ TILE = (128, 96)
 
 def cases() -> Iterator[Case]:
     """All of them."""
-    for name, data in {**_colours(), **_turns(), **_parts(), **_sequences(), **_damage()}.items():
+    for name, data in {**_colours(), **_turns(), **_parts(), **_sequences(), **_damage(), **_gain_maps()}.items():
         yield Case(name=f"avif/{name}", data=data)
 
 
@@ -137,4 +139,26 @@ def _damage() -> dict[str, bytes]:
     return {
         "cut in half": whole[: -len(_coded("A")[1]) // 2],
         "a box before the items": heif([_item()], before=box(b"free", bytes(8))),
+    }
+
+
+def _gain_maps() -> dict[str, bytes]:
+    """B, drawn over A by a gain map: as if A were made for the brighter screen, or as phones have it."""
+    settings, body = _coded("B")
+    brighter = Item(
+        number=3, kind=b"av01", body=body, properties=(ispe(*SIZE), settings, pixi(8, 8, 8), nclx(1, 13)), hidden=True
+    )
+    groups = box(b"grpl", full_box(b"altr", struct.pack(">IIII", 1, 2, 2, 1)))
+
+    def case(*said: object) -> bytes:
+        shown = (ispe(*SIZE), pixi(8, 8, 8), nclx(1, 13))
+        refers = ((b"dimg", (1, 3)),)
+        tones = Item(number=2, kind=b"tmap", body=b"\0" + gain_map(*said), properties=shown, refers=refers)  # type: ignore[arg-type]
+        brands = (b"avif", b"mif1", b"miaf", b"tmap")
+        return heif([_item(nclx(1, 13)), tones, brighter], brands=brands, inside=groups)
+
+    return {
+        "gain map for brighter screens": case(0, 2000),
+        "gain map that reaches far": case(0, 1000, (-9000, 9000, 1000, 64_000, 0)),
+        "gain map for darker screens": case(1000, 0, (-2000, 6000, 1000, 16, 16)),
     }

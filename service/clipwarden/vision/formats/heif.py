@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from clipwarden.errors import ImageError, Reason
 from clipwarden.vision.formats.av1 import Sequence, sequence_headers
+from clipwarden.vision.formats.gainmap import is_usual
 from clipwarden.vision.formats.heifheader import AVIF_BRANDS, BRANDS_AT, read_brands
 from clipwarden.vision.formats.isobmff import (
     Box,
@@ -34,6 +35,9 @@ _MOST_CODED = 8
 # And one of them at once: memory is counted by what is shown.
 _LARGEST_CODED = 2
 _CODED_PIXELS_ANYWAY = 1024 * 1024
+
+# Three channels of five figures, eight bytes each, are 142; libavif reads no extensions of later versions.
+_MOST_GAIN_MAP_BYTES = 1024
 
 # What the decoders ask for.
 _SEQUENCE_BRAND = b"avis"
@@ -216,7 +220,18 @@ class _File:
                 broken = True
             elif kind in (b"prof", b"rICC") and icc is None:
                 icc = bytes(self.reader.body(box.start + 4, size))
-        return ColourTags(icc=icc, cicp=cicp, broken=broken)
+        return ColourTags(icc=icc, cicp=cicp, broken=broken or self._is_repainted())
+
+    def _is_repainted(self) -> bool:
+        """Whether a gain map could be drawn over the picture: several, or one that no phone writes."""
+        maps = [item for item, kind in self.meta.kinds.items() if kind == b"tmap"]
+        if len(maps) != 1:
+            return bool(maps)
+        extents = self.meta.locations.get(maps[0], [])
+        if len(extents) != 1 or extents[0].length > _MOST_GAIN_MAP_BYTES:
+            return True
+        # A version goes before what ISO 21496-1 says.
+        return not is_usual(bytes(self.reader.body(*extents[0])[1:]))
 
     def premultiplications(self) -> list[int]:
         """List where an AVIF says that what it shows is premultiplied by its transparency."""
