@@ -12,6 +12,10 @@ Floats = NDArray[np.float32]
 _ENCODING_STEPS = 16384
 
 
+class ProfileError(Exception):
+    """The profile is one that Chromium does not apply."""
+
+
 class Curve(Protocol):
     """A function of one channel."""
 
@@ -52,10 +56,12 @@ class ParametricCurve:
         if self == IDENTITY:
             return values
         size = np.abs(values)
+        # 0 ** 0 is 0, as in skcms. Powers below are darker than a millionth of a level, and numbers that small take
+        # twenty times as long.
+        least = np.float32(_DARK ** (1 / self.g) if self.g > 1 else 0)
         with np.errstate(over="ignore"):
-            base = np.maximum(self.a * size + self.b, 0)
-            # 0 ** 0 is 0, as in skcms.
-            power = np.where(base > 0, base**self.g, 0) + self.e
+            base = np.maximum(self.a * size + self.b, least)
+            power = np.where(base > least, base**self.g, 0) + self.e
         result = np.where(size < self.d, self.c * size + self.f, power)
         signed: Floats = (np.where(values < 0, -result, result)).clip(-_HUGE, _HUGE).astype(np.float32)
         return signed
@@ -63,22 +69,23 @@ class ParametricCurve:
 
 # What a hostile exponent reaches stays a number that can be multiplied.
 _HUGE = 1e6
+_DARK = 1e-30
 IDENTITY = ParametricCurve(g=1.0)
 # IEC 61966-2-1, with the threshold that ICC profiles and browsers use.
 SRGB = ParametricCurve(g=2.4, a=1 / 1.055, b=0.055 / 1.055, c=1 / 12.92, d=0.04045)
 
 
-def _encoding_table() -> NDArray[np.uint8]:
-    light = np.arange(_ENCODING_STEPS + 1) / _ENCODING_STEPS
-    encoded = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)  # noqa: PLR2004
-    return (encoded * 255).round().astype(np.uint8)
+def srgb_values(light: Floats) -> Floats:
+    """Encode light as sRGB does, clipped to its range: 0-1, any shape."""
+    light = np.clip(light, 0, 1)
+    return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)  # noqa: PLR2004
 
 
-_ENCODED = _encoding_table()
+_ENCODED = (srgb_values(np.arange(_ENCODING_STEPS + 1) / _ENCODING_STEPS) * 255).round().astype(np.uint8)
 
 
 def encode_srgb(light: Floats) -> NDArray[np.uint8]:
-    """Encode light as sRGB does, clipped to its range.
+    """Encode light as levels of sRGB.
 
     Args:
         light: Linear, any shape.
