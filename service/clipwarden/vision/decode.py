@@ -212,7 +212,7 @@ def _decode(file: _File, structure: Structure, preprocessing: Preprocessing, lim
         if structure.canvas is not None:
             size = structure.canvas.size
             picture = on_canvas(picture, structure.canvas)
-            low = None if low is None else on_canvas(low, structure.canvas)
+            low = on_canvas(low, structure.canvas) if low is not None and wide else None
         size = structure.shown_size or size
         turn = upright_turn(opened, structure, image_format, preprocessing)
         if box is not None and turn is not None:

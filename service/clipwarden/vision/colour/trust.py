@@ -22,6 +22,7 @@ _EXPONENTS = 0.2, 6.0
 # Parts of a parametric curve meet to a thousandth, those of sRGB, BT.709 and ROMM RGB to 0.0002.
 _JOINT = 0.001
 _RANGE = 0.02
+_ROUNDING = 1e-6
 # Whites of old profiles are as far from D50 by rounding; that of D65 is 0.26 off.
 _WHITE = 0.03
 # Linear RGB to linear sRGB: ACES (AP0) has 2.6, ProPhoto 2.1.
@@ -60,7 +61,7 @@ def _is_honest(curve: Curve, *, light: bool) -> bool:
         sound = _is_honest_formula(curve) and values.min() >= -_RANGE and values.max() <= 1 + _RANGE
     else:
         sound = isinstance(curve, SampledCurve) and len(curve.samples) <= _MOST_SAMPLES
-    rises = (np.diff(values) >= 0).all() or (light and isinstance(curve, SampledCurve))
+    rises = (np.diff(values) >= -_ROUNDING).all() or (light and isinstance(curve, SampledCurve))
     return bool(sound and rises and _steepest(srgb_values(values) if light else values) <= _STEEPEST)
 
 
