@@ -16,8 +16,8 @@ from PIL import Image
 from bench import profiles
 from bench.measure import Ratio, time_together
 from clipwarden.modelfolder.manifest import Preprocessing
-from clipwarden.vision.colour.icc import read_profile
 from clipwarden.vision.colour.curves import ProfileError
+from clipwarden.vision.colour.icc import read_profile
 from clipwarden.vision.decode import decode_image
 
 SIZES = ((4000, 3000), (1200, 900))

@@ -81,7 +81,7 @@ def srgb_values(light: Floats) -> Floats:
     return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)  # noqa: PLR2004
 
 
-_ENCODED = (srgb_values(np.arange(_ENCODING_STEPS + 1) / _ENCODING_STEPS) * 255).round().astype(np.uint8)
+_ENCODED = (srgb_values(np.linspace(0, 1, _ENCODING_STEPS + 1, dtype=np.float32)) * 255).round().astype(np.uint8)
 
 
 def encode_srgb(light: Floats) -> NDArray[np.uint8]:

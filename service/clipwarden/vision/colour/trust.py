@@ -72,7 +72,7 @@ def _is_honest_formula(curve: ParametricCurve) -> bool:
     if curve.d == 0:
         return True
     joint = max(curve.a * curve.d + curve.b, 0) ** curve.g + curve.e
-    return abs(joint - (curve.c * curve.d + curve.f)) <= _JOINT
+    return bool(abs(joint - (curve.c * curve.d + curve.f)) <= _JOINT)
 
 
 def _steepest(values: Floats) -> float:

@@ -23,8 +23,8 @@ from browser.profiles import (
 )
 from clipwarden.vision.colour.cache import BoundedCache
 from clipwarden.vision.colour.conversion import conversion_of
-from clipwarden.vision.colour.icc import read_profile
 from clipwarden.vision.colour.curves import ProfileError
+from clipwarden.vision.colour.icc import read_profile
 from clipwarden.vision.colour.pixels import Converter, build_transform
 from clipwarden.vision.colour.spaces import MatrixSpace
 from clipwarden.vision.structure import ColourTags
