@@ -32,6 +32,7 @@ from clipwarden.vision.sixteen import is_wide, low_bytes, raw_mode, wide_key, wi
 from clipwarden.vision.structure import MAX_FRAMES_COUNTED, Structure
 from clipwarden.vision.turns import SWAPS_SIDES, turned, turned_box, upright_turn
 from clipwarden.vision.views import on_canvas, to_views
+from clipwarden.vision.ways import readers_differ
 
 
 def read_header(data: bytes, limits: DecodeLimits = DEFAULT_LIMITS, *, preprocessing: Preprocessing) -> ImageHeader:
@@ -175,9 +176,9 @@ def _open(file: _File, structure: Structure, preprocessing: Preprocessing, limit
     # A picture that will be stretched needs more of its narrower side than the layout of the stored one says.
     may_reduce = header.format == "JPEG" and conversion.after_reduction and structure.shown_size is None
     box = _draft(opened, preprocessing) if may_reduce else None
-    wide = conversion.convert_wide is not None and is_wide(opened) and structure.canvas is None
+    wide = conversion.convert_wide is not None and is_wide(opened)
     layout, decoded = _opened_layout(opened, size, structure, header)
-    converts = conversion.convert is not None and (layout.see_through or not conversion.after_reduction)
+    converts = conversion.convert is not None and (wide or layout.see_through or not conversion.after_reduction)
     held = held_bytes(
         layout,
         preprocessing,
@@ -226,13 +227,15 @@ def _decode(file: _File, structure: Structure, preprocessing: Preprocessing, lim
         if structure.canvas is not None:
             size = structure.canvas.size
             picture = on_canvas(picture, structure.canvas)
+            low = on_canvas(low, structure.canvas) if low is not None and wide else None
         size = structure.shown_size or size
         turn = upright_turn(opened, structure, image_format, preprocessing)
         if box is not None and turn is not None:
             box = turned_box(box, opened.size, turn)
         if turn in SWAPS_SIDES:
             size = size[1], size[0]
-        names, fitted, uncertain = [], [], conversion.uncertain
+        uncertain = conversion.uncertain or readers_differ(picture, conversion, int(file.sha256, 16))
+        names, fitted = [], []
         for view in to_views(picture, conversion, low_bytes=low if wide else None, alpha_kind=structure.alpha):
             names.append(view.name)
             uncertain |= view.uncertain
@@ -245,7 +248,7 @@ def _decode(file: _File, structure: Structure, preprocessing: Preprocessing, lim
     facts = ImageFacts(
         file=FileFacts(format=image_format, width=width, height=height, sha256=file.sha256, bytes=len(file.data)),
         frames_total=frames_total,
-        degraded=(*degraded_flags(fitted, size), *_colour_flags(uncertain=uncertain)),
+        degraded=(*degraded_flags(fitted, size), *(("COLOUR_UNCERTAIN",) if uncertain else ())),
         share_shown=structure.share_shown,
         hdr=conversion.hdr,
     )
@@ -287,10 +290,6 @@ def _conversion(
     # Pillow decodes grey and alpha of 16 bits as RGBA.
     mode = "LA" if raw_mode(opened).startswith("LA") else opened.mode
     return conversion_of(structure.colour, image_format=image_format, mode=mode)
-
-
-def _colour_flags(*, uncertain: bool) -> tuple[str, ...]:
-    return ("COLOUR_UNCERTAIN",) if uncertain else ()
 
 
 def _draft(image: Image.Image, preprocessing: Preprocessing) -> Box | None:
