@@ -1,7 +1,7 @@
 """File and folder names in, what there is to judge out, and what is left out; reading is bounded.
 
 What a folder holds is told by content: a file is an image that begins like one, whatever its name. So that nothing is
-passed over for a destroyed beginning, a file that is named like an image is tried as well. Looking is reading: nothing
+passed over for a destroyed beginning, a file that is named like a picture or a video is tried as well. Looking is reading: nothing
 but names is taken up here, and files are opened when their turn comes.
 """
 
@@ -15,7 +15,8 @@ from typing import BinaryIO, TypeAlias
 
 from clipwarden.cli.leftovers import LeftOut, LeftOutReason
 from clipwarden.errors import ConfigError
-from clipwarden.vision.formats.beginnings import BEGINNING_BYTES, begins_like_picture, is_apple_double
+from clipwarden.vision.formats.beginnings import begins_like_picture, is_apple_double
+from clipwarden.vision.formats.foreign import BEGINNING_BYTES
 from clipwarden.vision.formats.sniff import sniff_format
 
 STDIN = "-"
@@ -23,12 +24,15 @@ STDIN = "-"
 MAX_STDIN_BYTES = 256 * 2**20
 """Bounds what a wrong pipe can make us hold; far above any limit on images."""
 
-IMAGE_SUFFIXES = frozenset(
+PICTURE_SUFFIXES = frozenset(
     ".jpg .jpeg .jpe .jfif .png .apng .webp .gif .bmp .dib .tif .tiff .avif .avifs .heic .heif .hif .jxl .svg .svgz "  # noqa: SIM905  reads better
-    ".ico".split()
+    ".ico .cur .tga .psd .psb .xcf .jp2 .j2k .jpf .jpx .jxr .qoi .dds .exr .pcx .pbm .pgm .ppm .pnm .wmf .emf .icns "
+    ".dng .cr2 .cr3 .crw .nef .nrw .arw .orf .raf .rw2 .pef .srw .x3f "
+    ".mp4 .m4v .mov .qt .3gp .3g2 .webm .mkv .avi .mpg .mpeg .m2ts .wmv .asf .flv .swf .ogv".split()
 )
-"""What promises an image: in a folder such a file is tried even where it begins like none, being damaged or a stand-in
-for what was not fetched, as git-lfs leaves them."""
+"""What promises a picture or a video: in a folder such a file is tried even where it begins like none, being damaged or
+a stand-in for what was not fetched, as git-lfs leaves them. Endings that other files have as well, such as .ts, .mts,
+.raw and .hdr, promise nothing."""
 
 _SPECIAL = {stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket", stat.S_IFCHR: "device", stat.S_IFBLK: "device"}
 
@@ -81,7 +85,7 @@ class Input:
 
     def _is_image(self, head: bytes) -> bool:
         # macOS writes its notes on a file beside it, under its name: `._photo.jpg`.
-        promised = PurePath(self.name).suffix.lower() in IMAGE_SUFFIXES and not is_apple_double(head)
+        promised = PurePath(self.name).suffix.lower() in PICTURE_SUFFIXES and not is_apple_double(head)
         return promised or begins_like_picture(head)
 
 
