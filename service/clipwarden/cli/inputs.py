@@ -1,8 +1,8 @@
 """File and folder names in, what there is to judge out, and what is left out; reading is bounded.
 
 What a folder holds is told by content: a file is an image that begins like one, whatever its name. So that nothing is
-passed over for a destroyed beginning, a file that is named like a picture or a video is tried as well. Looking is reading: nothing
-but names is taken up here, and files are opened when their turn comes.
+passed over for a destroyed beginning, a file that is named like a picture or a video is tried as well. Looking is
+reading: nothing but names is taken up here, and files are opened when their turn comes.
 """
 
 import os
@@ -14,15 +14,13 @@ from pathlib import PurePath
 from typing import BinaryIO, TypeAlias
 
 from clipwarden.cli.leftovers import LeftOut, LeftOutReason
-from clipwarden.errors import ConfigError
+from clipwarden.errors import ConfigError, ImageError, Reason
 from clipwarden.vision.formats.beginnings import begins_like_picture, is_apple_double
 from clipwarden.vision.formats.foreign import BEGINNING_BYTES
 from clipwarden.vision.formats.sniff import sniff_format
+from clipwarden.vision.limits import DEFAULT_LIMITS, size_text
 
 STDIN = "-"
-
-MAX_STDIN_BYTES = 256 * 2**20
-"""Bounds what a wrong pipe can make us hold; far above any limit on images."""
 
 PICTURE_SUFFIXES = frozenset(
     ".jpg .jpeg .jpe .jfif .png .apng .webp .gif .bmp .dib .tif .tiff .avif .avifs .heic .heif .hif .jxl .svg .svgz "  # noqa: SIM905  reads better
@@ -53,26 +51,48 @@ class Input:
     named: bool = False
     aside: LeftOutReason | None = None
 
+    def most_bytes(self, *, limit: int) -> int:
+        """Return the most bytes that reading it will hold; blocks. What cannot be looked at says so when it is read."""
+        if self.data is not None or self.aside is not None:
+            return 0
+        try:
+            status = os.stat(self.name)  # noqa: PTH116  a text, as all here
+        except OSError:
+            return 0
+        return min(status.st_size, limit) if stat.S_ISREG(status.st_mode) else limit + 1
+
     def read(self, *, limit: int) -> bytes | LeftOut:
         """Return the encoded image, or why there is none to judge; blocks.
 
         Args:
-            limit: Most bytes that can be judged; one more is read at most, enough to be found too large.
+            limit: Most bytes that can be judged. Of a file that is larger only the beginning is read, of a pipe one
+                byte more, enough to be found too large.
 
         Raises:
+            ImageError: IMAGE_TOO_LARGE.
             OSError: The file cannot be read.
         """
         if self.data is not None:
-            return self.data
+            return _at_most(limit, self.data)
         if self.aside is not None:
             return self._left_aside(self.aside)
         with open(self.name, "rb") if self.named else _open_regular(self.name) as file:  # noqa: PTH123  of any kind
             head = file.read(BEGINNING_BYTES)
             if not (self.named or self._is_image(head)):
                 return LeftOut(name=self.name, reason=LeftOutReason.NOT_AN_IMAGE, detail="" if head else "empty")
-            data = head + file.read(max(0, limit + 1 - len(head)))
-        # The beginning of a video has it refused as one; all of it would be called too large.
-        return head if len(data) > limit and sniff_format(head) is None else data
+            status = os.fstat(file.fileno())
+            is_regular = stat.S_ISREG(status.st_mode)
+            too_large = is_regular and status.st_size > limit
+            if is_regular:
+                # Not joined to the head as below, since that would hold the file twice.
+                file.seek(0)
+                data = head if too_large else file.read(limit + 1)
+            else:
+                data = head + file.read(max(0, limit + 1 - len(head)))
+        if (too_large or len(data) > limit) and sniff_format(head) is None:
+            # The beginning of a video has it refused as one; all of it would be called too large.
+            return head
+        return _at_most(limit, data, too_large=too_large)
 
     def _left_aside(self, reason: LeftOutReason) -> LeftOut:
         """Look whether it is an image that is left out, or what would be left out in any case."""
@@ -87,6 +107,13 @@ class Input:
         # macOS writes its notes on a file beside it, under its name: `._photo.jpg`.
         promised = PurePath(self.name).suffix.lower() in PICTURE_SUFFIXES and not is_apple_double(head)
         return promised or begins_like_picture(head)
+
+
+def _at_most(limit: int, data: bytes, *, too_large: bool = False) -> bytes:
+    if too_large or len(data) > limit:
+        message = f"The image has more than {size_text(limit)}, which is the limit (max_image_bytes)."
+        raise ImageError(message, reason=Reason.IMAGE_TOO_LARGE)
+    return data
 
 
 Item: TypeAlias = Input | LeftOut
@@ -107,12 +134,13 @@ class Search:
     hidden: bool = False
 
 
-def find_items(names: Sequence[str], search: Search) -> Iterator[Item]:
+def find_items(names: Sequence[str], search: Search, *, limit: int = DEFAULT_LIMITS.max_image_bytes) -> Iterator[Item]:
     """Find what file and folder names stand for, in the order of the names; a folder's files by name.
 
     Args:
         names: Files, folders, or `-` for standard input.
         search: How far to look inside folders.
+        limit: Most bytes that can be judged; of standard input, which is read here, one more is.
 
     Yields:
         What may be an image, and what is left out without a look into it.
@@ -126,7 +154,7 @@ def find_items(names: Sequence[str], search: Search) -> Iterator[Item]:
             _require(name)
     for name in names:
         if name == STDIN:
-            yield Input(name=STDIN, data=_read_stdin())
+            yield Input(name=STDIN, data=_read_stdin(limit + 1))
         elif os.path.isdir(name):  # noqa: PTH112  Path would drop a leading ./ that the user wrote
             yield from _Walk(search).through(name)
         else:
@@ -144,11 +172,11 @@ def _require(name: str) -> None:
         return
 
 
-def _read_stdin() -> bytes:
+def _read_stdin(most_bytes: int) -> bytes:
     # Read here, in the main thread, where Ctrl-C still ends a read that nothing arrives for.
     if _stdin_is_terminal():
         raise ConfigError("`-` reads an image from standard input, which is a terminal here; pipe a file into it.")
-    return sys.stdin.buffer.read(MAX_STDIN_BYTES + 1)
+    return sys.stdin.buffer.read(most_bytes)
 
 
 def _stdin_is_terminal() -> bool:

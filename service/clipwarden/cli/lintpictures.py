@@ -14,6 +14,7 @@ from clipwarden.cli.inputs import Item, Search, find_items
 from clipwarden.cli.judges import WORTH_BATCHING
 from clipwarden.cli.leftovers import LeftOut
 from clipwarden.cli.loading import progress_bar
+from clipwarden.cli.reading import Reading
 from clipwarden.engine.in_order import in_order
 from clipwarden.engine.linefindings import SHIPPED_ADVICE, line_notes, scale_problems, shipped_pictures
 from clipwarden.engine.pipeline import Pipeline
@@ -154,7 +155,7 @@ async def _embed_all(model: Model, items: Sequence[Item]) -> _Embedded:
     settings = EngineSettings(max_batch=1 if len(items) < WORTH_BATCHING else 0).without_queue_limits()
     embedded = _Embedded()
     async with Pipeline(model, settings) as pipeline:
-        one = partial(_embed_one, pipeline, settings.limits.max_image_bytes)
+        one = partial(_embed_one, pipeline, Reading(limit=settings.limits.max_image_bytes))
         with progress_bar("Embedding pictures") as advance:
             async with aclosing(in_order(items, one, width=AT_ONCE)) as results:
                 number = 0
@@ -165,15 +166,13 @@ async def _embed_all(model: Model, items: Sequence[Item]) -> _Embedded:
     return embedded
 
 
-async def _embed_one(pipeline: Pipeline, max_bytes: int, item: Item) -> tuple[str, EmbeddedImage | LeftOut | str]:
+async def _embed_one(pipeline: Pipeline, reading: Reading, item: Item) -> tuple[str, EmbeddedImage | LeftOut | str]:
     """Return a picture's name and what the model sees, or why it sees nothing."""
     if isinstance(item, LeftOut):
         return item.name, item
     try:
-        data = await asyncio.to_thread(item.read, limit=max_bytes)
-        if isinstance(data, LeftOut):
-            return item.name, data
-        return item.name, await pipeline.embed(data, WHOLE)
+        async with reading.read(item) as data:
+            return item.name, data if isinstance(data, LeftOut) else await pipeline.embed(data, WHOLE)
     except ImageError as error:
         return item.name, str(error)
     except OSError as error:

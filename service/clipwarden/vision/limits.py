@@ -88,5 +88,10 @@ def check_held(held_bytes: int, size: tuple[int, int], image_format: str, limits
     )
 
 
+def size_text(size: int) -> str:
+    """Write a limit in bytes as people set it: `64 MiB`, or `1,000 bytes` where it is no whole number of those."""
+    return f"{size // MEBIBYTE} MiB" if size % MEBIBYTE == 0 else f"{size:,} bytes"
+
+
 def _mebibytes(size: int) -> str:
     return f"{-(-size // MEBIBYTE)} MiB"

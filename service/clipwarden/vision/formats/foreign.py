@@ -31,6 +31,11 @@ class Foreign:
 _VIDEO = "a video (MP4, QuickTime or their kin)"
 _SVG_NAME = "SVG, which is drawn by a program and not stored as pixels"
 
+# Truecolour and grey, or with a colour map; plain or run-length coded; of a size and depth that there is.
+_TGA = (
+    rb".(?:\0[\x02\x03\x0a\x0b]\0{5}|\x01[\x01\x09]....[\x0f\x10\x18\x20])"
+    rb".{4}(?!\0\0)..(?!\0\0)..[\x08\x0f\x10\x18\x20]"
+)
 # Sources: the formats' specifications, and the signatures in file(1)'s and shared-mime-info's databases. Nothing here
 # begins a text: "P1" or "P6" alone would, so that Netpbm's width and height are asked for, and of boxes a length with a
 # byte that no text has. The first that matches counts.
@@ -40,12 +45,7 @@ _SEEN = (
     (rb"II\xbc\x01", "JPEG XR"),
     (rb"\0\0\x01\0(?!\0\0)..", "an icon (ICO)"),
     (rb"\0\0\x02\0(?!\0\0)..", "a cursor (CUR)"),
-    # Truecolour and grey, or with a colour map; plain or run-length coded; of a size and depth that there is.
-    (
-        rb".(?:\0[\x02\x03\x0a\x0b]\0{5}|\x01[\x01\x09]....[\x0f\x10\x18\x20])"
-        rb".{4}(?!\0\0)..(?!\0\0)..[\x08\x0f\x10\x18\x20]",
-        "TGA",
-    ),
+    (_TGA, "TGA"),
     (rb"8BP[SB]\0", "a Photoshop document"),
     (rb"gimp xcf ", "a GIMP picture (XCF)"),
     (rb"qoif", "QOI"),
