@@ -10,13 +10,16 @@ import grpc
 import pytest
 from typer.testing import Result
 
+from clipwarden import Moderator
 from clipwarden.cli import inputs, reading
 from clipwarden.cli.exits import Exit
 from clipwarden.engine.settings import EngineSettings
+from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.v1 import moderation_pb2 as v1
-from kit.cli import Run
+from kit.cli import Run, write_policy
 from kit.faultserver import FaultServer, allowed, info, running_fault_server, status, unavailable
 from kit.serving import cut_picture
+from kit.toymodel import SIDE, build_toy_model
 
 Judge = Callable[..., Result]
 Record = dict[str, dict[str, object]]
@@ -275,6 +278,21 @@ def test_a_policy_that_enforces_nothing_is_announced(
         result = run("moderate", pictures / "red.png", "--model", toy_folder, "--policy", shadow_file, *extra)
         assert result.exit_code == 0
         assert "this is no clean bill" in result.stderr
+
+
+def test_a_model_that_sees_stored_colours_is_warned_of_wherever_it_is_loaded(
+    run: Run, pictures: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    old = build_toy_model(tmp_path / "old", preprocessing=Preprocessing(side=SIDE))
+    policy = write_policy(tmp_path / "old.yaml", old, mode="enforce")
+    sentence = f"`clipwarden models upgrade {old} -o NEW` writes a folder that sees what is shown. [stored-colours]"
+    result = run("moderate", pictures / "blue.png", pictures / "yellow.png", "--model", old, "--policy", policy)
+    assert (result.exit_code, result.stderr.count(sentence)) == (0, 1)
+    assert run("serve", "--check", "--model", old, "--policy", policy).exit_code == 0
+    assert caplog.text.count(sentence) == 1
+    with Moderator(old, policy) as moderator:
+        moderator.moderate(pictures / "blue.png")
+    assert caplog.text.count(sentence) == 2
 
 
 def test_explain_shows_every_category_and_what_judged(judge: Judge, pictures: Path) -> None:
