@@ -44,12 +44,14 @@ class Input:
         data: What standard input held; None for a file.
         named: Whether the user named it, so that it is judged whatever it holds.
         aside: Why it is left out if it is an image; None where it is judged.
+        is_link: Whether it was a link when it was found; what has become one since is not followed.
     """
 
     name: str
     data: bytes | None = None
     named: bool = False
     aside: LeftOutReason | None = None
+    is_link: bool = False
 
     def most_bytes(self, *, limit: int) -> int:
         """Return the most bytes that reading it will hold; blocks. What cannot be looked at says so when it is read."""
@@ -76,7 +78,7 @@ class Input:
             return _at_most(limit, self.data)
         if self.aside is not None:
             return self._left_aside(self.aside)
-        with open(self.name, "rb") if self.named else _open_regular(self.name) as file:  # noqa: PTH123  of any kind
+        with open(self.name, "rb") if self.named else self._open() as file:  # noqa: PTH123  of any kind
             head = file.read(BEGINNING_BYTES)
             if not (self.named or self._is_image(head)):
                 return LeftOut(name=self.name, reason=LeftOutReason.NOT_AN_IMAGE, detail="" if head else "empty")
@@ -97,11 +99,20 @@ class Input:
     def _left_aside(self, reason: LeftOutReason) -> LeftOut:
         """Look whether it is an image that is left out, or what would be left out in any case."""
         try:
-            with _open_regular(self.name) as file:
+            with self._open() as file:
                 head = file.read(BEGINNING_BYTES)
         except OSError as error:
             return LeftOut(name=self.name, reason=reason, detail=_said(error))
         return LeftOut(name=self.name, reason=reason if self._is_image(head) else LeftOutReason.NOT_AN_IMAGE)
+
+    def _open(self) -> BinaryIO:
+        """Open a file that was regular when it was found: what has become a pipe since must not keep us waiting."""
+        flags = getattr(os, "O_NONBLOCK", 0) | (0 if self.is_link else getattr(os, "O_NOFOLLOW", 0))
+        file = open(self.name, "rb", opener=lambda path, mode: os.open(path, mode | flags))  # noqa: SIM115  the caller closes it
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            file.close()
+            raise OSError("it is a file no longer")
+        return file
 
     def _is_image(self, head: bytes) -> bool:
         # macOS writes its notes on a file beside it, under its name: `._photo.jpg`.
@@ -152,11 +163,12 @@ def find_items(names: Sequence[str], search: Search, *, limit: int = DEFAULT_LIM
     for name in names:
         if name != STDIN:
             _require(name)
+    walk = _Walk(search, named=[name for name in names if name != STDIN])
     for name in names:
         if name == STDIN:
             yield Input(name=STDIN, data=_read_stdin(limit + 1))
         elif os.path.isdir(name):  # noqa: PTH112  Path would drop a leading ./ that the user wrote
-            yield from _Walk(search).through(name)
+            yield from walk.through(name)
         else:
             yield Input(name=name, named=True)
 
@@ -183,24 +195,18 @@ def _stdin_is_terminal() -> bool:
     return sys.stdin.isatty()
 
 
-def _open_regular(path: str) -> BinaryIO:
-    """Open a file that was regular when it was found: what has become a pipe since must not keep us waiting."""
-    file = open(path, "rb", opener=_open_without_waiting)  # noqa: SIM115  the caller closes it
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
-        raise OSError("it is a file no longer")
-    return file
-
-
-def _open_without_waiting(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
-
-
 class _Walk:
-    """A way through a folder, without recursion: how deep folders lie is for whoever made them to say."""
+    """A way through folders, without recursion: how deep folders lie is for whoever made them to say.
 
-    def __init__(self, search: Search) -> None:
+    Args:
+        search: How far to look.
+        named: What the user named, which is tried in its own place and passed over where it is found.
+    """
+
+    def __init__(self, search: Search, *, named: Sequence[str]) -> None:
         self._search = search
+        self._named = {os.path.realpath(name) for name in named}
+        self._named_last = {os.path.basename(path) for path in self._named}  # noqa: PTH119  as above
         self._seen: dict[tuple[int, int], str] = {}
 
     def through(self, folder: str) -> Iterator[Item]:
@@ -208,7 +214,13 @@ class _Walk:
         open_folders = [iter(self._entries(folder))]
         while open_folders:
             for entry in open_folders[-1]:
-                found = entry if isinstance(entry, LeftOut) else self._look(entry)
+                if isinstance(entry, LeftOut):
+                    found: Item | str = entry
+                elif self._is_named(entry):
+                    yield from self._seen_before(entry.path)
+                    continue
+                else:
+                    found = self._look(entry)
                 if isinstance(found, str):
                     open_folders.append(iter(self._entries(found)))
                     break
@@ -219,16 +231,27 @@ class _Walk:
     def _entries(self, folder: str) -> Sequence[os.DirEntry[str] | LeftOut]:
         """List a folder; or say that it cannot be, or was before."""
         try:
-            status = os.stat(folder)  # noqa: PTH116  a text, as all here
-            identity = status.st_dev, status.st_ino
-            if identity in self._seen:
-                detail = f"as {self._seen[identity]}"
-                return [LeftOut(name=folder, reason=LeftOutReason.FOLDER_SEEN, detail=detail)]
-            self._seen[identity] = folder
+            if seen := self._seen_before(folder):
+                return seen
+            self._seen[_identity(folder)] = folder
             with os.scandir(folder) as entries:
                 return sorted(entries, key=lambda entry: entry.name)
         except OSError as error:
             return [LeftOut(name=folder, reason=LeftOutReason.FOLDER_UNREADABLE, detail=_said(error))]
+
+    def _seen_before(self, path: str) -> Sequence[LeftOut]:
+        """Say of a folder that it was looked into; nothing of any other, and of files."""
+        try:
+            before = self._seen.get(_identity(path))
+        except OSError:
+            return []  # it fails again, with its reason, where it is listed
+        found = LeftOut(name=path, reason=LeftOutReason.FOLDER_SEEN, detail=f"as {before}")
+        return [found] if before is not None else []
+
+    def _is_named(self, entry: os.DirEntry[str]) -> bool:
+        # Asks the system only about what is called alike. What is named through a link is found under both names.
+        alike = entry.name in self._named_last and not entry.is_symlink()
+        return alike and os.path.realpath(entry.path) in self._named
 
     def _look(self, entry: os.DirEntry[str]) -> Item | str:
         """Return what an entry is; a folder to look into by its path."""
@@ -246,12 +269,17 @@ class _Walk:
             reason = LeftOutReason.HIDDEN if aside == LeftOutReason.HIDDEN else LeftOutReason.LINK_BROKEN
             return LeftOut(name=name, reason=reason, detail=_said(error))
         if stat.S_ISREG(mode):
-            return Input(name=name, aside=aside)
+            return Input(name=name, aside=aside, is_link=is_link)
         if not stat.S_ISDIR(mode):
             return LeftOut(name=name, reason=LeftOutReason.SPECIAL_FILE, detail=_SPECIAL.get(stat.S_IFMT(mode), ""))
         if aside is None and not search.recursive:
             aside = LeftOutReason.FOLDER_INSIDE
         return name if aside is None else LeftOut(name=name, reason=aside)
+
+
+def _identity(path: str) -> tuple[int, int]:
+    status = os.stat(path)  # noqa: PTH116  a text, as all here
+    return status.st_dev, status.st_ino
 
 
 def _mode(entry: os.DirEntry[str]) -> int:

@@ -44,19 +44,18 @@ def judge_files(names: Sequence[str], search: Search, options: JudgeOptions, rep
     report.tally.expect(names)
     try:
         _judge_and_show(items, options, report)
-        if report.tally.counts:
-            for folder in report.tally.empty_folders():
-                report.add(_left_out(folder))
+        for folder in report.tally.empty_folders():
+            report.add(_left_out(folder))
     except BrokenPipeError:
         # Nobody is left to tell.
         raise
     except BaseException:
         # What was judged before Ctrl-C or before the server went away is still worth seeing.
-        report.finish()
+        report.finish(complete=False)
         raise
     report.finish()
     tally = report.tally
-    if not tally.counts and tally.exit < Exit.UNJUDGED:
+    if not tally.counts and tally.exit < Exit.LEFT_OUT:
         raise ConfigError(f"There are no images in {', '.join(names)}.")
     return tally.exit
 

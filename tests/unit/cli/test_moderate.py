@@ -339,7 +339,6 @@ def test_piped_output_has_one_line_an_image(judge: Judge, pictures: Path) -> Non
         (["{pictures}/red.png", "--timeout", "nan"], "above 0"),
         (["{pictures}/red.png", "--embeddings"], "with --json only"),
         (["{empty}"], "There are no images in"),
-        (["{nested}"], "inside); add --recursive\nThere are no images in"),
     ],
 )
 def test_wrong_usage_ends_with_2_and_a_sentence(

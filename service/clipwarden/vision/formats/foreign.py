@@ -121,8 +121,8 @@ def foreign_kind(data: bytes) -> Foreign | None:
 def _iso_media(reader: BoundedReader) -> Foreign:
     if sniff_heif(reader) is not None:
         return Foreign("HEIF whose picture is neither AV1 nor HEVC")
-    major = read_brands(reader)[:1]
-    return _KIND_BY_BRAND.get(*major, Foreign(_VIDEO)) if major else Foreign(_VIDEO)
+    major = next(iter(read_brands(reader)), b"")
+    return _KIND_BY_BRAND.get(major, Foreign(_VIDEO))
 
 
 def _text(head: bytes) -> str:
