@@ -77,13 +77,13 @@ def check_held(held_bytes: int, size: tuple[int, int], image_format: str, limits
     if held_bytes <= limits.max_decode_bytes:
         return
     help_ = (
-        "it is progressive, or in colours that have to be converted at full size: baseline and sRGB takes far less"
+        "if it is progressive or has a colour profile, write it as a baseline JPEG in sRGB"
         if image_format == "JPEG"
-        else "as a baseline JPEG it would take far less"
+        else "write it as a baseline JPEG"
     )
     raise ImageError(
         f"Decoding the {image_format} image of {width} x {height} pixels would hold {_mebibytes(held_bytes)} of "
-        f"memory; the limit is {_mebibytes(limits.max_decode_bytes)}. Make it smaller ({help_}).",
+        f"memory; the limit is {_mebibytes(limits.max_decode_bytes)} (max_decode_bytes). Make it smaller; or {help_}.",
         reason=Reason.IMAGE_TOO_MANY_PIXELS,
     )
 
