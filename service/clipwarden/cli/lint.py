@@ -118,8 +118,8 @@ def _lint(files: Sequence[str], *, model: str | None, on: str | None, strict: bo
     paths = [find_policy(name) for name in files]
     loaded = None if model is None else load_named_model(model)
     trial = None if loaded is None else _trial(loaded, on)
-    problems = [*(trial.about_pictures if trial else ())]
-    problems += [problem for path in paths for problem in findings_of(path, loaded, trial)]
+    problems = [problem for path in paths for problem in findings_of(path, loaded, trial)]
+    problems = [*(trial.about_pictures if trial else ()), *problems]
     for problem in problems:
         _show(problem, as_json=as_json)
     if trial and trial.advice:

@@ -16,7 +16,7 @@ from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision.colour.conversion import AS_STORED, Conversion, conversion_of
 from clipwarden.vision.facts import DecodedImage, FileFacts, ImageFacts, ImageHeader, View
 from clipwarden.vision.formats import png
-from clipwarden.vision.formats.foreign import name_foreign
+from clipwarden.vision.formats.foreign import foreign_kind
 from clipwarden.vision.formats.layout import PixelLayout, Size, read_layout
 from clipwarden.vision.formats.salvage import salvage
 from clipwarden.vision.formats.sniff import sniff_format, sniff_size
@@ -71,10 +71,9 @@ def _unsupported(data: bytes, image_format: str | None) -> str:
     if image_format == "HEIC":
         return "The image is HEIC, which needs the extra heif: pip install 'clipwarden[heif]'."
     supported = f"a supported format ({', '.join(readable_formats())})"
-    name = name_foreign(data)
-    return (
-        f"The file is {name}, not an image of {supported}." if name else f"The bytes are not an image of {supported}."
-    )
+    kind = foreign_kind(data)
+    what = f"The file is {kind.name}, not" if kind else "The bytes are not"
+    return f"{what} an image of {supported}."
 
 
 def decode_image(

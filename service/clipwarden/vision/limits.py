@@ -87,17 +87,14 @@ def check_held(held_bytes: int, size: tuple[int, int], image_format: str, limits
     if held_bytes <= limits.max_decode_bytes:
         return
     if limits.max_decode_bytes < LEAST_DECODE_BYTES:
-        help_ = f"Raise max_decode_bytes: even small pictures take up to {_mebibytes(LEAST_DECODE_BYTES)}"
+        help_ = f"Raise it: even small pictures take up to {_mebibytes(LEAST_DECODE_BYTES)}."
     elif image_format == "JPEG":
-        help_ = (
-            "Make it smaller (it is progressive, or in colours that have to be converted at full size: baseline and "
-            "sRGB takes far less)"
-        )
+        help_ = "Make it smaller; or if it is progressive or has a colour profile, write it as a baseline JPEG in sRGB."
     else:
-        help_ = "Make it smaller (as a baseline JPEG it would take far less)"
+        help_ = "Make it smaller; or write it as a baseline JPEG."
     raise ImageError(
         f"Decoding the {image_format} image of {width} x {height} pixels would hold {_mebibytes(held_bytes)} of "
-        f"memory; the limit is {_mebibytes(limits.max_decode_bytes)}. {help_}.",
+        f"memory; the limit is {_mebibytes(limits.max_decode_bytes)} (max_decode_bytes). {help_}",
         reason=Reason.IMAGE_TOO_MANY_PIXELS,
     )
 
@@ -120,6 +117,11 @@ def check_converting(seconds: float, size: tuple[int, int], image_format: str) -
             f"{seconds:.0f} s; the limit is {MOST_CONVERTING_SECONDS:.0f} s. Save it as sRGB, or make it smaller.",
             reason=Reason.IMAGE_TOO_MANY_PIXELS,
         )
+
+
+def size_text(size: int) -> str:
+    """Write a limit in bytes as people set it: `64 MiB`, or `1,000 bytes` where it is no whole number of those."""
+    return f"{size // MEBIBYTE} MiB" if size % MEBIBYTE == 0 else f"{size:,} bytes"
 
 
 def _mebibytes(size: int) -> str:
