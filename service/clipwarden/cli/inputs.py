@@ -14,11 +14,11 @@ from pathlib import PurePath
 from typing import BinaryIO, TypeAlias
 
 from clipwarden.cli.leftovers import LeftOut, LeftOutReason
-from clipwarden.errors import ConfigError, ImageError, Reason
+from clipwarden.errors import ConfigError, ImageError
 from clipwarden.vision.formats.beginnings import begins_like_picture, is_apple_double
 from clipwarden.vision.formats.foreign import BEGINNING_BYTES
 from clipwarden.vision.formats.sniff import sniff_format
-from clipwarden.vision.limits import DEFAULT_LIMITS, size_text
+from clipwarden.vision.limits import DEFAULT_LIMITS, too_large
 
 STDIN = "-"
 
@@ -75,26 +75,22 @@ class Input:
             OSError: The file cannot be read.
         """
         if self.data is not None:
-            return _at_most(limit, self.data)
+            if len(self.data) > limit:
+                raise too_large(limit)
+            return self.data
         if self.aside is not None:
             return self._left_aside(self.aside)
         with open(self.name, "rb") if self.named else self._open() as file:  # noqa: PTH123  of any kind
             head = file.read(BEGINNING_BYTES)
             if not (self.named or self._is_image(head)):
                 return LeftOut(name=self.name, reason=LeftOutReason.NOT_AN_IMAGE, detail="" if head else "empty")
-            status = os.fstat(file.fileno())
-            is_regular = stat.S_ISREG(status.st_mode)
-            too_large = is_regular and status.st_size > limit
-            if is_regular:
-                # Not joined to the head as below, since that would hold the file twice.
-                file.seek(0)
-                data = head if too_large else file.read(limit + 1)
-            else:
-                data = head + file.read(max(0, limit + 1 - len(head)))
-        if (too_large or len(data) > limit) and sniff_format(head) is None:
-            # The beginning of a video has it refused as one; all of it would be called too large.
-            return head
-        return _at_most(limit, data, too_large=too_large)
+            try:
+                return _read_whole(file, head, limit=limit)
+            except ImageError:
+                if sniff_format(head) is None:
+                    # The beginning of a video has it refused as one; all of it would be called too large.
+                    return head
+                raise
 
     def _left_aside(self, reason: LeftOutReason) -> LeftOut:
         """Look whether it is an image that is left out, or what would be left out in any case."""
@@ -120,10 +116,18 @@ class Input:
         return promised or begins_like_picture(head)
 
 
-def _at_most(limit: int, data: bytes, *, too_large: bool = False) -> bytes:
-    if too_large or len(data) > limit:
-        message = f"The image has more than {size_text(limit)}, which is the limit (max_image_bytes)."
-        raise ImageError(message, reason=Reason.IMAGE_TOO_LARGE)
+def _read_whole(file: BinaryIO, head: bytes, *, limit: int) -> bytes:
+    """Read a file whose beginning was read; raises ImageError where it is too large."""
+    status = os.fstat(file.fileno())
+    if stat.S_ISREG(status.st_mode):
+        if status.st_size > limit:
+            raise too_large(limit)
+        # To join it to the beginning would hold it twice.
+        file.seek(0)
+        head = b""
+    data = head + file.read(max(0, limit + 1 - len(head)))
+    if len(data) > limit:
+        raise too_large(limit)
     return data
 
 

@@ -22,7 +22,14 @@ from clipwarden.vision.formats.salvage import salvage
 from clipwarden.vision.formats.sniff import sniff_format, sniff_size
 from clipwarden.vision.formats.structures import read_structure
 from clipwarden.vision.formats.truncation import looks_cut_short
-from clipwarden.vision.limits import DEFAULT_LIMITS, DecodeLimits, HoldsMoreError, check_converting, check_held
+from clipwarden.vision.limits import (
+    DEFAULT_LIMITS,
+    DecodeLimits,
+    HoldsMoreError,
+    check_converting,
+    check_held,
+    too_large,
+)
 from clipwarden.vision.memory import decoded_size, held_bytes, opening_bytes
 from clipwarden.vision.opening import open_image, readable_formats
 from clipwarden.vision.plan import WHOLE, ViewPlan
@@ -52,9 +59,7 @@ def read_header(data: bytes, limits: DecodeLimits = DEFAULT_LIMITS, *, preproces
     if not data:
         raise ImageError("The image has no bytes.", reason=Reason.IMAGE_EMPTY)
     if len(data) > limits.max_image_bytes:
-        raise ImageError(
-            f"The image has {len(data)} bytes; the limit is {limits.max_image_bytes}.", reason=Reason.IMAGE_TOO_LARGE
-        )
+        raise too_large(limits.max_image_bytes)
     image_format = sniff_format(data)
     if image_format is None or image_format not in readable_formats():
         raise ImageError(_unsupported(data, image_format), reason=Reason.IMAGE_FORMAT_UNSUPPORTED)

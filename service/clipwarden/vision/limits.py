@@ -119,9 +119,11 @@ def check_converting(seconds: float, size: tuple[int, int], image_format: str) -
         )
 
 
-def size_text(size: int) -> str:
-    """Write a limit in bytes as people set it: `64 MiB`, or `1,000 bytes` where it is no whole number of those."""
-    return f"{size // MEBIBYTE} MiB" if size % MEBIBYTE == 0 else f"{size:,} bytes"
+def too_large(limit: int) -> ImageError:
+    """Make the error of a file above `max_image_bytes`, of which often no more was read than shows that."""
+    size = f"{limit // MEBIBYTE} MiB" if limit % MEBIBYTE == 0 else f"{limit:,} bytes"
+    message = f"The image has more than {size}, which is the limit (max_image_bytes)."
+    return ImageError(message, reason=Reason.IMAGE_TOO_LARGE)
 
 
 def _mebibytes(size: int) -> str:

@@ -153,10 +153,10 @@ def test_what_was_not_seen_is_named_and_explained() -> None:
     )
     moderation = v1.Moderation(verdict=v1.VERDICT_REVIEW, shadow_verdict=v1.VERDICT_REVIEW, image=image)
     short = "colour uncertain, 99, 1 of 3 frames judged, 63 % of rows whole, HDR"
-    assert f"x ({short})" in shown(outcomes_table([Outcome(name="x", moderation=moderation)], width=160), 160)
+    assert f"x ({short})" in shown(outcomes_table([Outcome(name="x", moderation=moderation)], width=240), 240)
     for width in (80, 160):
         lines = [line.rstrip() for line in shown(explanation("x", moderation, width=width), width).splitlines()]
-        assert [line for line in lines if line.startswith(("Viewers", "Of its", "The file ends", "HDR"))] == [
+        assert [line for line in lines if line.startswith(("Viewers", "Of its", "The file ends", "HDR:"))] == [
             "Viewers may read the file's colours differently, so some may show others.",
             "Of its 3 frames 1 was judged; nobody saw the others.",
             "The file ends early; 63 % of its rows are whole.",
