@@ -28,7 +28,7 @@ MaxDecodeBytes = Annotated[str | None, _as_of_servers("max_decode_bytes")]
 
 
 def read_limits(max_image_bytes: str | None, max_decode_bytes: str | None) -> DecodeLimits:
-    """Read what a command was told to refuse, by flags or else by a server's variables; else their defaults.
+    """Read what a command is to refuse, by its flags, else by a server's variables, else as servers do by default.
 
     Raises:
         ConfigError: One of them is no size.
