@@ -69,7 +69,8 @@ def structure_of(data: bytes, _limits: DecodeLimits) -> Structure:
         data: The file.
 
     Returns:
-        Its structure. Further pictures in the file (MPF: previews, depth and gain maps) are never displayed.
+        Its structure. Further pictures in the file (MPF: previews, depth) are not displayed; gain maps brighten what
+        is, on screens of high range: what an ordinary one shows is judged.
 
     Raises:
         ImageError: IMAGE_CORRUPT; it asks for more scans or has more markers than honest files.
