@@ -200,9 +200,9 @@ def _conversion(space: Space, mode: str, others: tuple[Space, ...] = ()) -> Conv
 
 
 def _ways(space: Space, others: tuple[Space, ...]) -> tuple[Convert, ...]:
-    """Return what other readers do: interpolate otherwise, or take another way."""
-    bent = () if isinstance(space, MatrixSpace) else (ImageConverter(space, simplexes=True).convert,)
-    return (*bent, *(ImageConverter(other).convert for other in others))
+    """Return what other readers do: interpolate otherwise and clip nothing, or take another way."""
+    every = others if isinstance(space, MatrixSpace) else (replace(space, gamut=None), *others)
+    return tuple(ImageConverter(way, simplexes=True).convert for way in every)
 
 
 def _rgb_first(converter: ImageConverter) -> Convert:

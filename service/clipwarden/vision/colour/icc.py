@@ -24,6 +24,8 @@ _ODD_CLASSES = (b"link", b"abst", b"nmcl")
 _MAJOR_VERSIONS, _ODD_VERSION = (2, 3, 4), 3
 _DEVICES = (b"RGB ", b"GRAY", b"CMYK", b"Lab ", b"XYZ ", b"Luv ", b"Yxy ", b"HSV ", b"HLS ", b"CMY ", b"3CLR", b"4CLR")
 _INWARD, _OUTWARD = (b"A2B0", b"A2B1", b"A2B2"), (b"B2A0", b"B2A1", b"B2A2", b"gamt")
+# Tables of floats, which littleCMS takes before all else.
+_PASSED_OVER = [int.from_bytes(name, "big") for name in (b"D2B0", b"D2B1", b"D2B2", b"D2B3")]
 _CHANNELS = {b"GRAY": 1, b"CMYK": 4}
 # skcms allows as much around D50 in the header.
 _WHITE_TOLERANCE = 0.01
@@ -92,19 +94,19 @@ def _read(data: memoryview) -> Profile:
 
 
 def _read_tags(data: memoryview, count: int, size: int) -> tuple[dict[bytes, memoryview], bool]:
-    """Return tags by signature, the last of each, and whether skcms takes another or none."""
+    """Return tags by signature, the last of each, and whether other readers take others or none."""
     table = np.frombuffer(data, dtype=">u4", count=3 * count, offset=_HEADER_BYTES).reshape(-1, 3).astype(np.int64)
     ends = table[:, 1] + table[:, 2]
     odd = not _HEADER_BYTES + _TAG_BYTES * count <= size <= len(data)
     odd = odd or bool(count and ((table[:, 2] < _LEAST_TAG).any() or ends.max() > size))
-    repeated = len(np.unique(table[:, 0])) != count
+    odd = odd or len(np.unique(table[:, 0])) != count or bool(np.isin(table[:, 0], _PASSED_OVER).any())
     tags = {}
     for name in _WANTED:
         for row in np.flatnonzero(table[:, 0] == int.from_bytes(name, "big"))[-1:]:
             if ends[row] > len(data):
                 raise ProfileError("a tag lies outside")
             tags[name] = data[table[row, 1] : ends[row]]
-    return tags, odd or repeated
+    return tags, odd
 
 
 def _read_ways(tags: dict[bytes, memoryview], device: bytes, white: Matrix, *, lab: bool) -> tuple[list[Space], bool]:

@@ -163,6 +163,14 @@ DOUBTFUL = {
         [(b"A2B0", mab_tag(b=_ONE[1:2] * 3, m=_ONE[1:2] * 3, matrix=(5, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0)))],
         version=4,
     ),
+    "a table of floats": write_profile(
+        b"RGB ", b"XYZ ", [*colorants(SRGB), *tones(SRGB_TABLE), (b"D2B0", b"mpet" + bytes(28))], version=4
+    ),
+    "primaries that clip a table": write_profile(
+        b"RGB ",
+        b"Lab ",
+        [(b"A2B0", mft2_tag(xyz_to_lab(srgb_light(lattice(9))), 3, 9)), *colorants(SRGB @ (np.eye(3) * 0.3 + 0.7 / 3))],
+    ),
     "a grid too coarse": lut_profile("mft2", b"RGB ", rgb_formula(P3_PRIMARIES, lambda v: v**2.2), grid=2),
     "two ways that differ": both_ways(((0.15, 0.06), (0.64, 0.33), (0.30, 0.60))),
     "code points that differ": tagged(1, 8, 0, 1),
