@@ -50,11 +50,25 @@ async ([files, mostPixels]) => {
       result.pixels = await toBase64(pixels);
       result.pages = {};
       if (pixels.some((level, at) => at % 4 === 3 && level < 255)) {
-        for (const [level, colour] of [[0, "black"], [255, "white"]]) {
+        // Pictures whose colours are beyond their alpha add up with a page: on a canvas of 8 bits they overflow, and by
+        // source-over one that says it is opaque is copied. All others are drawn as a page has them, in 8 bits.
+        const options = {colorSpace: "srgb", colorType: "float16", alpha: false, willReadFrequently: true};
+        const brush = new OffscreenCanvas(result.width, result.height).getContext("2d", options);
+        const page = (pen, colour, operation) => {
+          pen.globalCompositeOperation = "source-over";
           pen.fillStyle = colour;
           pen.fillRect(0, 0, result.width, result.height);
+          pen.globalCompositeOperation = operation;
           pen.drawImage(image, 0, 0);
-          result.pages[level] = await toBase64(read());
+          return pen.getImageData(0, 0, result.width, result.height).data;
+        };
+        // Colours outside sRGB are beyond it by up to 41 levels. What is copied leaves the page see-through.
+        const isBeyond = (level, at) => at % 4 < 3 && level > pixels[at | 3] + 48;
+        const addsUp = page(brush, "black", "source-atop").some(isBeyond) ||
+          page(pen, "black", "source-over").some((level, at) => at % 4 === 3 && level < 255);
+        for (const [level, colour] of [[0, "black"], [255, "white"]]) {
+          const drawn = addsUp ? page(brush, colour, "source-atop") : page(pen, colour, "source-over");
+          result.pages[level] = await toBase64(drawn);
         }
       }
     }

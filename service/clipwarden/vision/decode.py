@@ -22,7 +22,7 @@ from clipwarden.vision.formats.salvage import salvage
 from clipwarden.vision.formats.sniff import sniff_format, sniff_size
 from clipwarden.vision.formats.structures import read_structure
 from clipwarden.vision.formats.truncation import looks_cut_short
-from clipwarden.vision.limits import DEFAULT_LIMITS, DecodeLimits, HoldsMoreError, check_held
+from clipwarden.vision.limits import DEFAULT_LIMITS, DecodeLimits, HoldsMoreError, check_converting, check_held
 from clipwarden.vision.memory import decoded_size, held_bytes
 from clipwarden.vision.opening import open_image, readable_formats
 from clipwarden.vision.plan import WHOLE, ViewPlan
@@ -117,7 +117,10 @@ def decode_file(
         structure = read_structure(data, header.format, limits)
         try:
             return _decode(file, structure, preprocessing, limits)
-        except OSError:  # so Pillow calls files that end early, or hold something that it does not expect
+        except OSError as exc:  # so Pillow calls files that end early, or hold something that it does not expect
+            # The frames of its traceback hold on to the picture.
+            exc.with_traceback(None)
+            file = file._replace(salvaged=True)
             mended = salvage(structure, header.format, partial(_look, file, structure, preprocessing, limits))
             if mended is None:
                 raise
@@ -129,9 +132,12 @@ def decode_file(
 
 
 class _File(NamedTuple):
+    """A file, and whether it failed to decode as it is: then a mended copy is made, beside what the codec copies."""
+
     data: bytes
     header: ImageHeader
     sha256: str
+    salvaged: bool = False
 
 
 class _Opened(NamedTuple):
@@ -158,7 +164,7 @@ def _open(file: _File, structure: Structure, preprocessing: Preprocessing, limit
     """Open and check with authority: the header may have said nothing, or another one than the decoder believes.
 
     Raises:
-        ImageError: It would hold more than the limit.
+        ImageError: It would hold more than the limit, or take too long to convert.
         HoldsMoreError: It would hold more than its caller has room for.
     """
     header = file.header
@@ -174,13 +180,16 @@ def _open(file: _File, structure: Structure, preprocessing: Preprocessing, limit
         layout,
         preprocessing,
         decoded=decoded,
-        file_bytes=len(file.data),
+        file_bytes=len(file.data) * (2 if file.salvaged else 1),
         shown=structure.shown_size,
         converts=converts,
         profile_bytes=0 if preprocessing.colour == "ignore" else len(structure.colour.icc or b""),
         low_bytes=wide or wide_key(opened) is not None,
     )
     check_held(held, layout.size, header.format, limits)
+    if converts and opened.mode not in ("L", "P"):  # of those only 256 colours are converted
+        nanoseconds = conversion.wide_nanoseconds if wide else conversion.nanoseconds
+        check_converting(nanoseconds * decoded[0] * decoded[1] / 1e9, layout.size, header.format)
     if held > max(header.held_bytes, limits.small_decode_bytes):
         raise HoldsMoreError(held)
     return _Opened(image=opened, size=size, box=box, conversion=conversion, wide=wide, held_bytes=held)
@@ -204,7 +213,7 @@ def _decode(file: _File, structure: Structure, preprocessing: Preprocessing, lim
         low = low_bytes(open_image(structure.data, image_format)) if wide or key is not None else None
         opened.load()
         if image_format == "PNG" and png.lacks_rows(opened, structure.data):
-            raise OSError("truncated: rows are missing")
+            raise OSError("rows are missing")
         picture: Image.Image = opened
         if key is not None and low is not None:
             picture = with_wide_key(opened, key, low)
@@ -217,9 +226,10 @@ def _decode(file: _File, structure: Structure, preprocessing: Preprocessing, lim
             box = turned_box(box, opened.size, turn)
         if turn in SWAPS_SIDES:
             size = size[1], size[0]
-        names, fitted = [], []
-        for view in to_views(picture, conversion, low_bytes=low if wide else None):
+        names, fitted, uncertain = [], [], conversion.uncertain
+        for view in to_views(picture, conversion, low_bytes=low if wide else None, alpha_kind=structure.alpha):
             names.append(view.name)
+            uncertain |= view.uncertain
             upright = turned(view.rgb, turn)
             fitted.append(fit_to_side(upright, preprocessing, size=size, box=box, convert=view.convert_reduced))
             del view, upright  # before the next view is made
@@ -229,7 +239,7 @@ def _decode(file: _File, structure: Structure, preprocessing: Preprocessing, lim
     facts = ImageFacts(
         file=FileFacts(format=image_format, width=width, height=height, sha256=file.sha256, bytes=len(file.data)),
         frames_total=frames_total,
-        degraded=(*degraded_flags(fitted, size), *_colour_flags(conversion)),
+        degraded=(*degraded_flags(fitted, size), *_colour_flags(uncertain=uncertain)),
         share_shown=structure.share_shown,
         hdr=conversion.hdr,
     )
@@ -267,8 +277,8 @@ def _conversion(
     return conversion_of(structure.colour, image_format=image_format, mode=mode)
 
 
-def _colour_flags(conversion: Conversion) -> tuple[str, ...]:
-    return ("COLOUR_UNCERTAIN",) if conversion.uncertain else ()
+def _colour_flags(*, uncertain: bool) -> tuple[str, ...]:
+    return ("COLOUR_UNCERTAIN",) if uncertain else ()
 
 
 def _draft(image: Image.Image, preprocessing: Preprocessing) -> Box | None:
@@ -289,8 +299,8 @@ def _translate(exc: Exception, data: bytes, image_format: str) -> ImageError:
         return ImageError(
             f"The {image_format} image needs more memory than it may have.", reason=Reason.IMAGE_TOO_MANY_PIXELS
         )
-    if looks_cut_short(data, image_format) or (
-        not isinstance(exc, UnidentifiedImageError) and "truncated" in str(exc).lower()
-    ):
+    # Pillow calls a PNG truncated whose rows are missing although its end is there.
+    cut = image_format != "PNG" and not isinstance(exc, UnidentifiedImageError) and "truncated" in str(exc).lower()
+    if cut or looks_cut_short(data, image_format):
         return ImageError(f"The {image_format} image ends too early.", reason=Reason.IMAGE_TRUNCATED)
     return ImageError(f"The {image_format} image is damaged and cannot be decoded.", reason=Reason.IMAGE_CORRUPT)

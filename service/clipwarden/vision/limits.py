@@ -6,6 +6,13 @@ from clipwarden.errors import ImageError, Reason
 
 MEBIBYTE = 2**20
 
+MOST_CONVERTING_SECONDS = 5.0
+"""Longest that a colour profile may keep a decode thread busy, estimated by `colour.cost` (one 3 GHz core).
+
+About as long as the scans of the slowest JPEG that is let through. It admits 143 megapixels under a matrix and
+curves, 53 under a scanner's table and 35 under a press's; 50 megapixels under the worst table would take 20 s.
+"""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DecodeLimits:
@@ -86,6 +93,26 @@ def check_held(held_bytes: int, size: tuple[int, int], image_format: str, limits
         f"memory; the limit is {_mebibytes(limits.max_decode_bytes)}. Make it smaller ({help_}).",
         reason=Reason.IMAGE_TOO_MANY_PIXELS,
     )
+
+
+def check_converting(seconds: float, size: tuple[int, int], image_format: str) -> None:
+    """Refuse an image whose colours would take too long to convert.
+
+    Args:
+        seconds: That it would take, by `colour.cost`.
+        size: (width, height) in pixels.
+        image_format: One of `sniff.FORMATS`.
+
+    Raises:
+        ImageError: IMAGE_TOO_MANY_PIXELS.
+    """
+    if seconds > MOST_CONVERTING_SECONDS:
+        width, height = size
+        raise ImageError(
+            f"Converting the {image_format} image of {width} x {height} pixels by its colour profile would take about "
+            f"{seconds:.0f} s; the limit is {MOST_CONVERTING_SECONDS:.0f} s. Save it as sRGB, or make it smaller.",
+            reason=Reason.IMAGE_TOO_MANY_PIXELS,
+        )
 
 
 def _mebibytes(size: int) -> str:

@@ -4,6 +4,7 @@ import struct
 from collections.abc import Iterator
 from functools import cache
 
+from PIL import Image
 from tests.browser.parts import encode, exif_block
 from tests.browser.structures.case import NEGATIVE, SIZE, Case, half_seen, picture
 from tests.kit.isobmff import (
@@ -88,16 +89,15 @@ def _turns() -> dict[str, bytes]:
     }
 
 
+def _alpha(alpha: Image.Image) -> Item:
+    settings, written = coded(encode(alpha, "AVIF", quality=95))[1:]
+    shown = (ispe(*SIZE), settings, pixi(8), ALPHA)
+    return Item(number=2, kind=b"av01", body=written, properties=shown, refers=((b"auxl", (1,)),), hidden=True)
+
+
 def _parts() -> dict[str, bytes]:
-    settings, written = coded(encode(half_seen().getchannel("A"), "AVIF", quality=95))[1:]
-    clear = Item(
-        number=2,
-        kind=b"av01",
-        body=written,
-        properties=(ispe(*SIZE), settings, pixi(8), ALPHA),
-        refers=((b"auxl", (1,)),),
-        hidden=True,
-    )
+    clear, shades = _alpha(half_seen().getchannel("A")), _alpha(Image.linear_gradient("L").resize(SIZE))
+    premultiplied = ((b"prem", (2,)),)
     tiles, coloured = _tiles(), _tiles(profile(NEGATIVE))
 
     def whole(*properties: bytes) -> Item:
@@ -106,7 +106,11 @@ def _parts() -> dict[str, bytes]:
         return Item(kind=b"grid", body=grid(1, 2, *size), properties=shown, refers=((b"dimg", (2, 3)),))
 
     return {
-        "premultiplied alpha": heif([_item(refers=((b"prem", (2,)),)), clear]),
+        "premultiplied alpha": heif([_item(refers=premultiplied), clear]),
+        "premultiplied alpha, profile": heif([_item(profile(NEGATIVE), refers=premultiplied), shades]),
+        "premultiplied alpha, linear": heif([_item(nclx(1, 8), refers=premultiplied), shades]),
+        "premultiplied shades of alpha": heif([_item(refers=premultiplied), shades]),
+        "premultiplied by what is no alpha": heif([_item(refers=((b"prem", (3,)),)), shades]),
         "grid": heif([whole(), *tiles]),
         "grid, profile on it": heif([whole(profile(NEGATIVE)), *tiles]),
         "grid, profile on its tiles": heif([whole(), *coloured]),

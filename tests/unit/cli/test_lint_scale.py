@@ -241,7 +241,7 @@ def test_broken_pictures_are_counted_and_named_and_spoil_nothing(run: Run) -> No
     shutil.copytree(DEMO_IMAGES, "own")
     whole = next(Path("own").glob("*.png")).read_bytes()
     for number in range(7):
-        Path("own", f"broken-{number}.png").write_bytes(whole[:200])
+        Path("own", f"broken-{number}.png").write_bytes(whole[:50])
     for copy in range(3):
         Path("own", f"zz-{copy}.png").write_bytes(whole)
     result = run("lint", "stickers", "--model", "mini", "--on", "own", "--json")
@@ -282,6 +282,7 @@ def test_a_model_without_drawings_says_nothing_of_scale_unless_it_is_given_pictu
 ) -> None:
     result = run("lint", policy_file, "--model", toy_folder)
     assert "note:" not in result.stdout
+    (pictures / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n")  # half of it would still be seen
     result = run("lint", policy_file, "--model", toy_folder, "--on", pictures)
     # Three pictures, of which one is in a folder inside again; a context of other bounds has a note of its own.
     assert re.findall(r'note: ("\S+"(?: in the context shop)?).*? of (\d) pictures', result.stdout) == [

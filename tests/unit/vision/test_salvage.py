@@ -2,6 +2,7 @@
 
 import io
 import struct
+import tracemalloc
 import zlib
 from functools import cache
 
@@ -16,6 +17,7 @@ from clipwarden.vision.decode import decode_image
 from clipwarden.vision.facts import DecodedImage
 from clipwarden.vision.formats.structures import read_structure
 from clipwarden.vision.limits import DEFAULT_LIMITS
+from clipwarden.vision.memory import FIXED_BYTES
 from clipwarden.vision.opening import open_image
 from kit.containers import jpeg_segment, png_chunk, png_file, png_header, png_rows
 from kit.pictures import encode, natural_picture
@@ -163,6 +165,27 @@ def test_cut_jpeg_is_decoded_four_times_at_most(monkeypatch: pytest.MonkeyPatch)
         assert len(opened) == times
 
 
+@pytest.mark.parametrize("damage", ["cut", "fill", "end", "junk", "metadata"])
+def test_no_more_copies_of_a_damaged_jpeg_are_made_than_its_decode_is_charged_for(damage: str) -> None:
+    whole, padding = jpeg("plain"), jpeg_segment(0xFE, bytes(65_000)) * 60
+    large = whole[:2] + padding + whole[2:-900]
+    data = {
+        "cut": large,
+        "fill": large + b"\xff" * 100_000,
+        "end": large + END,
+        "junk": large + b"\xff\x5e",
+        "metadata": whole[:2] + jpeg_segment(0xE0, b"JFIF\0\1") + padding + whole[2:],
+    }[damage]
+    decode(data)
+    tracemalloc.start()
+    try:
+        decoded = decode(data)
+        # Pillow keeps copies of comments and application segments.
+        assert tracemalloc.get_traced_memory()[1] <= decoded.held_bytes < 2 * len(data) + 2 * FIXED_BYTES
+    finally:
+        tracemalloc.stop()
+
+
 def test_cut_jpeg_with_odd_scans_is_refused_or_partial() -> None:
     whole = jpeg("progressive")
     scan = whole.index(b"\xff\xda")
@@ -229,10 +252,10 @@ def test_interlaced_png_is_whole_or_refused() -> None:
     assert np.array_equal(decode(png_file(header, png_chunk(b"IDAT", coded[:-4] + b"sum!"))).pixels, whole.pixels)
     cut = png_file(header, png_chunk(b"IDAT", coded))[:-400]
     ended = png_file(header, png_chunk(b"IDAT", zlib.compress(rows[: len(rows) // 2])))
-    for data in (cut, ended):
+    for data, reason in ((cut, Reason.IMAGE_TRUNCATED), (ended, Reason.IMAGE_CORRUPT)):
         with pytest.raises(ImageError) as caught:
             decode(data)
-        assert caught.value.reason is Reason.IMAGE_TRUNCATED
+        assert caught.value.reason is reason
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "1", "P"])

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from PIL import Image
 
 from clipwarden.vision.colour.cache import BoundedCache
+from clipwarden.vision.colour.cost import nanoseconds_a_pixel
 from clipwarden.vision.colour.doubt import ways_of
 from clipwarden.vision.colour.icc import Profile, read_profile
 from clipwarden.vision.colour.images import ImageConverter
@@ -35,6 +36,8 @@ class Conversion:
         uncertain: Whether something was ignored that another viewer might honour.
         hdr: Whether the picture's range is beyond what is judged (PQ, HLG): it is brought to an ordinary screen's, as
             Chromium does, and other screens show more.
+        nanoseconds: That `convert` takes a pixel at full size, by `cost`; palettes and grey take none to speak of.
+        wide_nanoseconds: The same of `convert_wide`.
     """
 
     convert: Convert | None = None
@@ -42,6 +45,8 @@ class Conversion:
     after_reduction: bool = True
     uncertain: bool = False
     hdr: bool = False
+    nanoseconds: float = 0.0
+    wide_nanoseconds: float = 0.0
 
 
 AS_STORED = Conversion()
@@ -149,6 +154,7 @@ def _of_inks(profile: Profile) -> Conversion:
         convert=_rgb_first(ImageConverter(space, inks=True)),
         after_reduction=False,
         uncertain=profile.doubtful or black_differs(profile.space, space),
+        nanoseconds=nanoseconds_a_pixel(space),
     )
 
 
@@ -182,6 +188,8 @@ def _conversion(space: MatrixSpace | LutSpace, mode: str) -> Conversion:
         convert_wide=converter.convert_wide if wide else None,
         after_reduction=tame,
         hdr=matrix is not None and matrix.tone is not None,
+        nanoseconds=nanoseconds_a_pixel(space),
+        wide_nanoseconds=nanoseconds_a_pixel(space, wide=True),
     )
 
 

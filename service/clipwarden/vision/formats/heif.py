@@ -84,7 +84,13 @@ def avif_structure(data: bytes, _limits: DecodeLimits) -> Structure:
     if colour.cicp is None:
         # libavif looks into the coded picture where no box names code points.
         colour = replace(colour, cicp=file.headers(shown.extents)[0].cicp)
-    return Structure(data=file.cleaned(), frames_total=file.frames(), colour=colour, canvas=_canvas(file.reader, shown))
+    return Structure(
+        data=file.cleaned(),
+        frames_total=file.frames(),
+        colour=colour,
+        canvas=_canvas(file.reader, shown),
+        alpha="premultiplied" if file.premultiplications() else "straight",
+    )
 
 
 def heic_structure(data: bytes, _limits: DecodeLimits) -> Structure:
@@ -214,12 +220,24 @@ class _File:
         # A version goes before what ISO 21496-1 says.
         return not is_usual(bytes(self.reader.body(*extents[0])[1:]))
 
+    def premultiplications(self) -> list[int]:
+        """List where an AVIF says that what it shows is premultiplied by its transparency."""
+        if self.name != "AVIF":
+            return []
+        if self.shown_track():
+            return [each.premultiplied_at for each in self.tracks if each.premultiplied_at is not None]
+        references, primary = self.meta.references, self.meta.primary
+        alphas = {each.item for each in references if each.kind == b"auxl" and primary in each.to}
+        return [each.position for each in references if each[:2] == (b"prem", primary) and alphas.intersection(each.to)]
+
     def cleaned(self) -> bytes:
         """Hide metadata from the decoder, which fails on damaged ones, and give a file its brand that has none.
 
         Pillow refuses an AVIF for its EXIF, which no browser looks at; pillow-heif copies all metadata of all images.
+        Premultiplied colours stay as they are stored: divided by their alpha, bright ones would be cut off.
         """
         hidden = [each.position for each in self.meta.references if each.kind == b"cdsc"]
+        hidden += self.premultiplications()
         brand_at = self._missing_brand()
         if not hidden and brand_at is None:
             return self.data

@@ -153,16 +153,17 @@ def without_metadata(data: bytes) -> bytes:
         A copy without bytes between segments, comments and application segments, but for those that tell libjpeg which
         colours these are: JFIF at its whole length, and Adobe's.
     """
-    kept, scan = [data[:2]], len(data)
+    view, scan = memoryview(data), len(data)  # copied once, when all is joined
+    kept = [view[:2]]
     for segment in header_segments(BoundedReader(data, HEADER_BUDGET)):
         start, stop = segment.start - 4, segment.start + segment.size
         if segment.marker == START_OF_SCAN:
             scan = start
         elif segment.marker in _STANDALONE:
-            kept.append(data[start : start + 2])
+            kept.append(view[start : start + 2])
         elif segment.marker not in _METADATA or (segment.marker == _JFIF_MARKER and segment.size >= _JFIF_BYTES):
-            kept.append(data[start:stop])
-    return b"".join((*kept, data[scan:]))
+            kept.append(view[start:stop])
+    return b"".join((*kept, view[scan:]))
 
 
 def _exif(reader: BoundedReader, segments: Sequence[Segment]) -> Exif:
