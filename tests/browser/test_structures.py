@@ -32,5 +32,9 @@ def test_what_we_judge_is_what_the_table_says(found: dict[str, Row]) -> None:
     assert other == {}
 
 
+def test_nothing_else_than_what_is_shown_is_judged_without_a_flag() -> None:
+    assert [row.name for row in read_table().values() if row.ours == "differs"] == []
+
+
 def test_whatever_is_not_the_same_has_its_reason() -> None:
     assert [row.name for row in read_table().values() if row.ours not in ("same", "none") and not row.why] == []

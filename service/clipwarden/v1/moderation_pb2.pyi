@@ -1335,9 +1335,9 @@ class ImageFacts(_message.Message):
     partial: _builtins.bool
     """Whether something of the image was not looked at; unseen says what."""
     share_shown: _builtins.float
-    """Share of the picture's rows that the file holds whole, in (0, 1]. Less than 1: it ends too early. Width and height are
-    then those of these rows, which alone were judged; of a progressive JPEG it is the share in full detail, and all rows
-    were judged, in what detail is there.
+    """Share of the picture's rows that the file holds whole at the scale that was judged, in (0, 1]. Less than 1: it ends
+    too early. Width and height are then those of these rows, which alone were judged; of a progressive JPEG all rows
+    were, in what detail is there, and the share is next to 0 until its last scan has begun.
     0 from a server older than the field, which judges whole files only.
     """
     @_builtins.property

@@ -70,8 +70,9 @@ class ImageFacts:
         frames_total: Frames or pages; counting stops at `MAX_FRAMES_COUNTED`.
         frames_judged: How many of them were looked at.
         degraded: Any of NEAR_UNIFORM, BLURRED, NOISY, TINY, COLOUR_UNCERTAIN.
-        share_shown: Share of the picture's rows that the file holds whole, in (0, 1]; below 1 `file` has the size of
-            these, unless all are there in part (progressive JPEG).
+        share_shown: Share of the picture's rows that the file holds whole at the scale that was looked at, in (0, 1];
+            below 1 `file` has the size of these, unless all are there in part (progressive JPEG: next to 0 until its
+            last scan has begun, and growing from there).
         hdr: Whether the picture's range is beyond what was judged.
     """
 

@@ -326,3 +326,16 @@ def test_whole_files_are_taken_as_they_are() -> None:
         data = encode(PICTURE, image_format)
         structure = read_structure(data, image_format, DEFAULT_LIMITS)
         assert (structure.data, structure.share_shown) == (data, 1.0)
+
+
+@pytest.mark.parametrize("preprocessing", [FULL, REDUCED], ids=["full", "reduced"])
+@pytest.mark.parametrize("way", ["plain", "progressive"])
+def test_the_share_of_a_cut_jpeg_grows_with_what_is_there(way: str, preprocessing: Preprocessing) -> None:
+    whole = jpeg(way)
+    shares = [
+        decode(whole[: len(whole) * cut // 100], preprocessing).facts.share_shown for cut in (40, 55, 70, 85, 92, 98)
+    ]
+    assert shares == sorted(shares)
+    if preprocessing is FULL:
+        assert shares[-1] < 1
+    assert decode(whole[:-2], preprocessing).facts.share_shown == 1

@@ -93,8 +93,8 @@ def _with_its_alpha(reader: BoundedReader, data: bytes, kind: Kind) -> bytes:
 
 
 def _with_fields(data: bytes, position: int, *values: int) -> bytes:
-    new = struct.pack(f"<{len(values)}I", *values)
-    return b"".join((data[:position], new, data[position + len(new) :]))
+    new, view = struct.pack(f"<{len(values)}I", *values), memoryview(data)
+    return b"".join((view[:position], new, view[position + len(new) :]))
 
 
 def rows_there(data: bytes) -> tuple[bytes, float] | None:

@@ -77,10 +77,12 @@ def read_layout(data: bytes, image_format: str, size: Size | None) -> PixelLayou
 _ANY_LAYOUT = PixelLayout(size=(0, 0), mode="RGBA", see_through=True, coding_bytes=12.5, kept_bytes=8.0, copies=2)
 _LAYOUTS = {
     # Browsers do not turn it, whatever its EXIF says.
-    "WEBP": replace(_ANY_LAYOUT, turns=False),
+    # One copy is the mended one, and libwebp makes its own of what Pillow reads.
+    "WEBP": replace(_ANY_LAYOUT, turns=False, copies=3),
     # Four components at full size and progressive, as no header says less.
     "JPEG": PixelLayout(size=(0, 0), mode="CMYK", coding_bytes=4.0 * _COEFFICIENT_BYTES, scales=True),
-    "PNG": PixelLayout(size=(0, 0), mode="RGBA", see_through=True),
+    # Pillow reads at once what lies behind the rows in their chunk.
+    "PNG": PixelLayout(size=(0, 0), mode="RGBA", see_through=True, copies=2),
     # Its first frame may say that it is to be taken away, and Pillow then keeps what comes in its place.
     "GIF": PixelLayout(size=(0, 0), mode="P", see_through=True, kept_bytes=1.0, turns=False),
     "BMP": PixelLayout(size=(0, 0), mode="RGB", turns=False),

@@ -1,6 +1,11 @@
 """A file that the decoder gave up on in, what it holds of its picture out: a file that decodes, and the share of rows.
 
-GIF, WebP, AVIF and TIFF that are cut short stay refused: how many of their rows are whole cannot be told cheaply.
+A row is whole that no continuation of the file would change, at the scale that is looked at. Of a progressive JPEG all
+rows are shown, in what detail is there; none counts as whole (but one, since a share is above 0) until the last scan
+that adds to them has begun, and at a small scale that comes early.
+
+GIF, WebP, AVIF, TIFF and interlaced PNG that are cut short stay refused: how many of their rows are whole cannot be
+told cheaply, or is none.
 """
 
 import struct
