@@ -137,7 +137,7 @@ def _colour_tags(reader: BoundedReader, segments: Sequence[Segment]) -> ColourTa
 
 def _is_repainted(data: bytes, segments: Sequence[Segment]) -> bool:
     """Whether another picture in the file might be drawn over this one; only behind a header that tells of others."""
-    telling = {_EXIF_MARKER: XMP_PREFIX, _PROFILE_MARKER: (_MPF_PREFIX, ISO_PREFIX)}
+    telling = {_EXIF_MARKER: (XMP_PREFIX,), _PROFILE_MARKER: (_MPF_PREFIX, ISO_PREFIX)}
     if not any(data.startswith(telling[each.marker], each.start) for each in segments if each.marker in telling):
         return False
     return is_odd_jpeg(data, {each.start for each in segments})

@@ -61,7 +61,7 @@ def read_layout(data: bytes, image_format: str, size: Size | None) -> PixelLayou
     Returns:
         The layout; of no pixels without a size.
     """
-    layout = replace(_LAYOUTS.get(image_format, _ANY_LAYOUT), size=size or (0, 0))
+    layout = replace(_LAYOUTS[image_format], size=size or (0, 0))
     refine = _REFINEMENTS.get(image_format)
     try:
         return refine(BoundedReader(data, HEADER_BUDGET), layout) if refine else layout
@@ -69,14 +69,13 @@ def read_layout(data: bytes, image_format: str, size: Size | None) -> PixelLayou
         return layout
 
 
-# The canvas and the frame before it are kept (`WebPAnimDecoder`), and the frame is handed over as bytes. What libavif
-# keeps is the picture in YUV and its alpha: at most four planes of 16 bits; bytes of RGBA are handed over.
-# These codecs, and libtiff, take the file all at once.
-_ANY_LAYOUT = PixelLayout(size=(0, 0), mode="RGBA", see_through=True, coding_bytes=12.5, kept_bytes=8.0, copies=2)
+# Codecs of WebP, AVIF and HEIC, and libtiff, take the file all at once.
 _LAYOUTS = {
-    # Browsers do not turn it, whatever its EXIF says.
-    # One copy is the mended one, and libwebp makes its own of what Pillow reads.
-    "WEBP": replace(_ANY_LAYOUT, turns=False, copies=3),
+    # The canvas and the frame before it are kept (`WebPAnimDecoder`), and the frame is handed over as bytes; libwebp
+    # makes its own copy of what Pillow reads. Browsers do not turn it, whatever its EXIF says.
+    "WEBP": PixelLayout(
+        size=(0, 0), mode="RGBA", see_through=True, coding_bytes=12.5, kept_bytes=8.0, turns=False, copies=3
+    ),
     # Four components at full size and progressive, as no header says less.
     "JPEG": PixelLayout(size=(0, 0), mode="CMYK", coding_bytes=4.0 * _COEFFICIENT_BYTES, scales=True),
     # Pillow reads at once what lies behind the rows in their chunk.
