@@ -17,9 +17,9 @@ from bench import profiles
 from bench.measure import Ratio, Timing, time_together
 from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision.colour.cost import nanoseconds_a_pixel
+from clipwarden.vision.colour.curves import ProfileError
 from clipwarden.vision.colour.icc import read_profile
 from clipwarden.vision.colour.luts import LutSpace
-from clipwarden.vision.colour.othertags import ProfileError
 from clipwarden.vision.colour.pixels import Converter
 from clipwarden.vision.decode import decode_image
 

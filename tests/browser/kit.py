@@ -79,6 +79,9 @@ async ([files, mostPixels]) => {
 }
 """
 
+# Another may show other things: that is news, for the tables and for what is judged.
+TAKEN_WITH = "150"
+
 _PAGE = "<!doctype html><style>body{margin:0;background:transparent}img{display:block}</style>"
 
 
@@ -198,8 +201,19 @@ def open_chromium() -> Iterator[Chromium]:
         browser.close()
 
 
+def version_note(version: str) -> str:
+    """Say what a failure may be about where the tables are of another Chromium than this; empty where they are not."""
+    if version.split(".", maxsplit=1)[0] == TAKEN_WITH:
+        return ""
+    return (
+        f"This is Chromium {version}; the tables, and what is judged, are of Chromium {TAKEN_WITH}. If it shows other "
+        "things, `python -m tests.browser.show --structures --mutations` takes the tables again: look at what changed, "
+        "mend what is judged where it should follow, and write the new number into TAKEN_WITH (tests/browser/kit.py)."
+    )
+
+
 def find_chromium() -> str:
-    """Name the program: $CHROMIUM, or `chromium` on the path.
+    """Name the program: $CHROMIUM, or `chromium` or `chromium-browser` on the path.
 
     Raises:
         NoChromiumError: There is neither.

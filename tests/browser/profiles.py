@@ -89,9 +89,7 @@ def matrix_profile(
     curve: Curve, primaries: Sequence[Pair] = SRGB_PRIMARIES, white: Pair = D65, *, version: int = 2
 ) -> bytes:
     """Write an RGB display profile of three primaries and one curve for all."""
-    matrix = rgb_to_xyz(primaries, white)
-    tags = [(name, xyz_tag(column)) for name, column in zip((b"rXYZ", b"gXYZ", b"bXYZ"), matrix.T, strict=True)]
-    tags += [(name, curve) for name in (b"rTRC", b"gTRC", b"bTRC")]
+    tags = [*colorants(rgb_to_xyz(primaries, white)), *tones(curve)]
     return write_profile(b"RGB ", b"XYZ ", tags, version=version)
 
 
@@ -113,8 +111,7 @@ def lut_profile(
         version: Major version of the profile.
     """
     channels = {b"RGB ": 3, b"CMYK": 4, b"GRAY": 1}[space]
-    points = np.array(list(product(np.linspace(0, 1, grid), repeat=channels)))
-    lab = xyz_to_lab(to_xyz(points))
+    lab = xyz_to_lab(to_xyz(lattice(grid, channels)))
     table = {"mft1": _mft1, "mft2": _mft2, "mAB": _mab}[kind](lab, channels, grid)
     device = b"prtr" if space == b"CMYK" else b"mntr"
     # A reader may want the way back too; what is converted to such a profile is not our question, so it is the same.
@@ -165,11 +162,33 @@ def _mft1(lab: Floats, channels: int, grid: int) -> bytes:
 
 
 def _mft2(lab: Floats, channels: int, grid: int) -> bytes:
-    # The old encoding: 100 is 0xFF00 (ICC.1, 10.10).
+    return mft2_tag(lab, channels, grid)
+
+
+def mft2_tag(lab: Floats, channels: int, grid: int, inputs: Sequence[float] | Floats = (0, 1)) -> bytes:
+    """Write a `lut16Type` (ICC.1, 10.10) of Lab values, and one curve for all channels: samples of 0-1."""
+    # The old encoding: 100 is 0xFF00.
     scaled = (lab + _LAB_OFFSET) * [0xFF00 / 100, 256, 256]
-    ramp = struct.pack(">2H", 0, 65535)
     values = scaled.round().clip(0, 65535).astype(">u2").tobytes()
-    return _mft_head(b"mft2", channels, grid) + struct.pack(">2H", 2, 2) + ramp * channels + values + ramp * 3
+    before = (np.asarray(inputs) * 65535).round().astype(">u2").tobytes()
+    after = struct.pack(">2H", 0, 65535)
+    counts = struct.pack(">2H", len(inputs), 2)
+    return _mft_head(b"mft2", channels, grid) + counts + before * channels + values + after * 3
+
+
+def colorants(matrix: Floats) -> list[tuple[bytes, bytes]]:
+    """The tags of three primaries: linear RGB to XYZ under D50."""
+    return [(name, xyz_tag(column)) for name, column in zip((b"rXYZ", b"gXYZ", b"bXYZ"), matrix.T, strict=True)]
+
+
+def tones(*curves: Curve) -> list[tuple[bytes, bytes]]:
+    """The tags of three curves, or of one for all."""
+    return list(zip((b"rTRC", b"gTRC", b"bTRC"), curves * 3 if len(curves) == 1 else curves, strict=True))
+
+
+def lattice(grid: int, channels: int = 3) -> Floats:
+    """Device values of all nodes of a grid: [grid ** channels, channels], the last fastest."""
+    return np.array(list(product(np.linspace(0, 1, grid), repeat=channels)))
 
 
 def _mft_head(name: bytes, channels: int, grid: int) -> bytes:
@@ -179,16 +198,49 @@ def _mft_head(name: bytes, channels: int, grid: int) -> bytes:
 
 def _mab(lab: Floats, channels: int, grid: int) -> bytes:
     """A curves, a grid of 16 bit, B curves; no matrix (ICC.1, 10.12)."""
-    scaled = (lab + _LAB_OFFSET) * [65535 / 100, 65535 / 255, 65535 / 255]
-    values = scaled.round().clip(0, 65535).astype(">u2").tobytes()
-    table = bytes([grid] * channels + [0] * (16 - channels)) + struct.pack(">B3x", 2) + values
-    table += bytes(-len(table) % 4)
-    b_curves, a_curves = IDENTITY_CURVE * 3, IDENTITY_CURVE * channels
-    b_at = 32
-    table_at = b_at + len(b_curves)
-    a_at = table_at + len(table)
-    head = b"mAB \0\0\0\0" + struct.pack(">2B2x5I", channels, 3, b_at, 0, 0, table_at, a_at)
-    return head + b_curves + table + a_curves
+    return mab_tag(b=[IDENTITY_CURVE] * 3, nodes=lab_nodes(lab), grid=[grid] * channels, a=[IDENTITY_CURVE] * channels)
+
+
+def lab_nodes(lab: Floats) -> Floats:
+    """Lab [N,3] as nodes of a newer table: 0-1."""
+    nodes: Floats = (lab + _LAB_OFFSET) / [100, 255, 255]
+    return nodes
+
+
+def mab_tag(
+    *,
+    b: Sequence[Curve],
+    m: Sequence[Curve] = (),
+    matrix: Sequence[float] = (1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0),
+    nodes: Floats | None = None,
+    grid: Sequence[int] = (3, 3, 3),
+    a: Sequence[Curve] = (),
+) -> bytes:
+    """Write a `lutAToBType` of 16 bits (ICC.1, 10.12), with a matrix where there are M curves.
+
+    Args:
+        b: Curves onto the connection space.
+        m: Curves before the matrix, and `matrix`: 3 x 3, row by row, and what is added.
+        matrix: See `m`.
+        nodes: [product of `grid`, 3], of 0-1; None without a grid.
+        grid: Nodes along each channel.
+        a: Curves of the channels, before the grid.
+    """
+    parts = {"b": _padded(b), "matrix": b"".join(map(_fixed, matrix)) if m else b"", "m": _padded(m)}
+    if nodes is not None:
+        head = bytes(grid) + bytes(16 - len(grid)) + struct.pack(">B3x", 2)
+        parts["grid"] = _padded([head + (nodes * 65535).round().clip(0, 65535).astype(">u2").tobytes()])
+    parts["a"] = _padded(a)
+    at, offsets = 32, {}
+    for name, part in parts.items():
+        offsets[name] = at if part else 0
+        at += len(part)
+    places = [offsets.get(name, 0) for name in ("b", "matrix", "m", "grid", "a")]
+    return b"mAB \0\0\0\0" + struct.pack(">2B2x5I", len(a) or 3, 3, *places) + b"".join(parts.values())
+
+
+def _padded(parts: Sequence[bytes]) -> bytes:
+    return b"".join(part + bytes(-len(part) % 4) for part in parts)
 
 
 def xyz_tag(values: Floats) -> bytes:

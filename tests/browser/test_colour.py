@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from tests.browser.corpus.entry import patches
-from tests.browser.corpus.figures import Figures, every_entry, find_figures, find_oddities, is_within
+from tests.browser.corpus.figures import Figures, every_entry, find_figures, find_hidden, find_oddities, is_within
 from tests.browser.corpus.spaces import rgb_profiles
 from tests.browser.kit import Chromium
 from tests.browser.parts import encode, iccp, with_chunks
@@ -36,6 +36,12 @@ def test_what_is_beyond_an_ordinary_screen_says_so(figures: list[Figures]) -> No
 def test_a_profile_that_readers_take_differently_is_shown_as_in_chromium_or_flagged(chromium: Chromium) -> None:
     odd = list(find_oddities(chromium))
     assert [each.name for each in odd if not each.flagged and not is_within(each.ours)] == []
+
+
+def test_no_random_profile_shows_another_picture_unflagged(chromium: Chromium) -> None:
+    hidden, same = find_hidden(chromium, seed=10, count=300)
+    assert hidden == []
+    assert same >= 20  # flags are not thrown at everything
 
 
 def test_what_has_a_twin_is_not_shown_itself(chromium: Chromium) -> None:

@@ -16,14 +16,21 @@ from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision.colour.conversion import AS_STORED, Conversion, conversion_of
 from clipwarden.vision.facts import DecodedImage, FileFacts, ImageFacts, ImageHeader, View
 from clipwarden.vision.formats import png
-from clipwarden.vision.formats.foreign import name_foreign
+from clipwarden.vision.formats.foreign import foreign_kind
 from clipwarden.vision.formats.layout import PixelLayout, Size, read_layout
 from clipwarden.vision.formats.salvage import salvage
 from clipwarden.vision.formats.sniff import sniff_format, sniff_size
 from clipwarden.vision.formats.structures import read_structure
 from clipwarden.vision.formats.truncation import looks_cut_short
-from clipwarden.vision.limits import DEFAULT_LIMITS, DecodeLimits, HoldsMoreError, check_converting, check_held
-from clipwarden.vision.memory import decoded_size, held_bytes
+from clipwarden.vision.limits import (
+    DEFAULT_LIMITS,
+    DecodeLimits,
+    HoldsMoreError,
+    check_converting,
+    check_held,
+    too_large,
+)
+from clipwarden.vision.memory import decoded_size, held_bytes, opening_bytes
 from clipwarden.vision.opening import open_image, readable_formats
 from clipwarden.vision.plan import WHOLE, ViewPlan
 from clipwarden.vision.preprocess import Box, draft_size, fit_to_side
@@ -32,6 +39,7 @@ from clipwarden.vision.sixteen import is_wide, low_bytes, raw_mode, wide_key, wi
 from clipwarden.vision.structure import Structure
 from clipwarden.vision.turns import SWAPS_SIDES, turned, turned_box, upright_turn
 from clipwarden.vision.views import on_canvas, to_views
+from clipwarden.vision.ways import readers_differ
 
 
 def read_header(data: bytes, limits: DecodeLimits = DEFAULT_LIMITS, *, preprocessing: Preprocessing) -> ImageHeader:
@@ -51,9 +59,7 @@ def read_header(data: bytes, limits: DecodeLimits = DEFAULT_LIMITS, *, preproces
     if not data:
         raise ImageError("The image has no bytes.", reason=Reason.IMAGE_EMPTY)
     if len(data) > limits.max_image_bytes:
-        raise ImageError(
-            f"The image has {len(data)} bytes; the limit is {limits.max_image_bytes}.", reason=Reason.IMAGE_TOO_LARGE
-        )
+        raise too_large(limits.max_image_bytes)
     image_format = sniff_format(data)
     if image_format is None or image_format not in readable_formats():
         raise ImageError(_unsupported(data, image_format), reason=Reason.IMAGE_FORMAT_UNSUPPORTED)
@@ -70,10 +76,9 @@ def _unsupported(data: bytes, image_format: str | None) -> str:
     if image_format == "HEIC":
         return "The image is HEIC, which needs the extra heif: pip install 'clipwarden[heif]'."
     supported = f"a supported format ({', '.join(readable_formats())})"
-    name = name_foreign(data)
-    return (
-        f"The file is {name}, not an image of {supported}." if name else f"The bytes are not an image of {supported}."
-    )
+    kind = foreign_kind(data)
+    what = f"The file is {kind.name}, not" if kind else "The bytes are not"
+    return f"{what} an image of {supported}."
 
 
 def decode_image(
@@ -168,14 +173,16 @@ def _open(file: _File, structure: Structure, preprocessing: Preprocessing, limit
         HoldsMoreError: It would hold more than its caller has room for.
     """
     header = file.header
+    profile_bytes = 0 if preprocessing.colour == "ignore" else len(structure.colour.icc or b"")
+    _require_room(opening_bytes(structure, profile_bytes=profile_bytes), header.layout.size, header, limits)
     opened = open_image(structure.data, header.format)
     size, conversion = opened.size, _conversion(opened, structure, header.format, preprocessing)
     # A picture that will be stretched needs more of its narrower side than the layout of the stored one says.
     may_reduce = header.format == "JPEG" and conversion.after_reduction and structure.shown_size is None
     box = _draft(opened, preprocessing) if may_reduce else None
-    wide = conversion.convert_wide is not None and is_wide(opened) and structure.canvas is None
+    wide = conversion.convert_wide is not None and is_wide(opened)
     layout, decoded = _opened_layout(opened, size, structure, header)
-    converts = conversion.convert is not None and (layout.see_through or not conversion.after_reduction)
+    converts = conversion.convert is not None and (wide or layout.see_through or not conversion.after_reduction)
     held = held_bytes(
         layout,
         preprocessing,
@@ -183,16 +190,20 @@ def _open(file: _File, structure: Structure, preprocessing: Preprocessing, limit
         file_bytes=len(file.data) * (2 if file.salvaged else 1),
         shown=structure.shown_size,
         converts=converts,
-        profile_bytes=0 if preprocessing.colour == "ignore" else len(structure.colour.icc or b""),
+        profile_bytes=profile_bytes,
         low_bytes=wide or wide_key(opened) is not None,
     )
-    check_held(held, layout.size, header.format, limits)
+    _require_room(held, layout.size, header, limits)
     if converts and opened.mode not in ("L", "P"):  # of those only 256 colours are converted
         nanoseconds = conversion.wide_nanoseconds if wide else conversion.nanoseconds
         check_converting(nanoseconds * decoded[0] * decoded[1] / 1e9, layout.size, header.format)
+    return _Opened(image=opened, size=size, box=box, conversion=conversion, wide=wide, held_bytes=held)
+
+
+def _require_room(held: int, size: Size, header: ImageHeader, limits: DecodeLimits) -> None:
+    check_held(held, size, header.format, limits)
     if held > max(header.held_bytes, limits.small_decode_bytes):
         raise HoldsMoreError(held)
-    return _Opened(image=opened, size=size, box=box, conversion=conversion, wide=wide, held_bytes=held)
 
 
 def _look(
@@ -219,13 +230,15 @@ def _decode(file: _File, structure: Structure, preprocessing: Preprocessing, lim
         if structure.canvas is not None:
             size = structure.canvas.size
             picture = on_canvas(picture, structure.canvas)
+            low = on_canvas(low, structure.canvas) if low is not None and wide else None
         size = structure.shown_size or size
         turn = upright_turn(opened, structure, image_format, preprocessing)
         if box is not None and turn is not None:
             box = turned_box(box, opened.size, turn)
         if turn in SWAPS_SIDES:
             size = size[1], size[0]
-        names, fitted, uncertain = [], [], conversion.uncertain
+        uncertain = conversion.uncertain or readers_differ(picture, conversion, int(file.sha256, 16))
+        names, fitted = [], []
         for view in to_views(picture, conversion, low_bytes=low if wide else None, alpha_kind=structure.alpha):
             names.append(view.name)
             uncertain |= view.uncertain
@@ -238,7 +251,7 @@ def _decode(file: _File, structure: Structure, preprocessing: Preprocessing, lim
     facts = ImageFacts(
         file=FileFacts(format=image_format, width=width, height=height, sha256=file.sha256, bytes=len(file.data)),
         frames_total=structure.frames_total,
-        degraded=(*degraded_flags(fitted, size), *_colour_flags(uncertain=uncertain)),
+        degraded=(*degraded_flags(fitted, size), *(("COLOUR_UNCERTAIN",) if uncertain else ())),
         share_shown=structure.share_shown,
         hdr=conversion.hdr,
     )
@@ -258,7 +271,13 @@ def _opened_layout(
         header: Of the file.
     """
     see_through = opened.has_transparency_data
-    layout = replace(header.layout, size=size, mode=opened.mode, see_through=see_through)
+    layout = replace(
+        header.layout,
+        size=size,
+        mode=opened.mode,
+        see_through=see_through,
+        coded_pixels=structure.coded_pixels,
+    )
     if structure.canvas is None:
         return layout, opened.size
     # Drawn on a see-through canvas that is no smaller, while the picture itself and its RGBA are held.
@@ -274,10 +293,6 @@ def _conversion(
     # Pillow decodes grey and alpha of 16 bits as RGBA.
     mode = "LA" if raw_mode(opened).startswith("LA") else opened.mode
     return conversion_of(structure.colour, image_format=image_format, mode=mode)
-
-
-def _colour_flags(*, uncertain: bool) -> tuple[str, ...]:
-    return ("COLOUR_UNCERTAIN",) if uncertain else ()
 
 
 def _draft(image: Image.Image, preprocessing: Preprocessing) -> Box | None:

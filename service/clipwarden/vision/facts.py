@@ -131,6 +131,18 @@ class DecodedImage:
     held_bytes: int
 
 
+def rows_in_words(share: float, image_format: str) -> str:
+    """Say what share of rows a cut file has: `8 % of its rows are whole`.
+
+    Of a JPEG, which may be progressive and have all rows in less detail, it is the rows in full detail.
+
+    Args:
+        share: In (0, 1].
+        image_format: One of `sniff.FORMATS`; empty where it is not known.
+    """
+    return f"{share_in_words(share)} of its rows are {'in full detail' if image_format == 'JPEG' else 'whole'}"
+
+
 def share_in_words(share: float) -> str:
     """Write a share of rows as a percentage that never says more than is there.
 

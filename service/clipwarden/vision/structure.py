@@ -95,6 +95,9 @@ class Structure:
             there is none, and what there is counts as if they were premultiplied, unless they are converted.
         share_shown: Share of the rows that are there, in (0, 1]; below 1 the file is cut short, and `data` is what
             a decoder makes whole.
+        opening_bytes: That merely opening the file allocates.
+        coded_pixels: That the codec holds at once where these may be more than are stored: tiles that stand over; 0
+            where they are not.
     """
 
     data: bytes
@@ -105,3 +108,5 @@ class Structure:
     canvas: Canvas | None = None
     alpha: AlphaKind = "straight"
     share_shown: float = 1.0
+    opening_bytes: int = 0
+    coded_pixels: int = 0

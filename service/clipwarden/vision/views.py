@@ -81,7 +81,7 @@ def to_views(
 
 
 def _opaque(image: Image.Image, conversion: Conversion, low_bytes: Image.Image | None) -> RgbView:
-    if conversion.after_reduction:
+    if conversion.after_reduction and low_bytes is None:
         return RgbView("full", to_rgb(image), conversion.convert)
     return RgbView("full", _converted(image if image.mode in ("CMYK", "L") else to_rgb(image), conversion, low_bytes))
 

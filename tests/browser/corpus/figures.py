@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from tests.browser.compare import Distance, distance, is_flagged, judge, shown_distance
 from tests.browser.corpus import jpegs, others, pngs
+from tests.browser.corpus.drawn import Draws
 from tests.browser.corpus.entry import Entry, patches
 from tests.browser.corpus.oddities import odd_profiles
 from tests.browser.kit import Chromium, Shown
@@ -18,6 +19,8 @@ SIDES = (96, 224)
 # What the issue allows between a build and a browser, in levels of 0-255.
 MOST_MEAN = 1.5
 MOST_P99 = 8.0
+# Under random curves, which are steeper, lossy pictures and their rounding are farther apart.
+MOST_DRAWN_P99 = 12.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,15 +92,39 @@ def find_figures(chromium: Chromium) -> Iterator[Figures]:
 def find_oddities(chromium: Chromium) -> Iterator[Oddity]:
     """Have a picture under each odd profile shown, and judge it."""
     every = {name: with_chunks(encode(patches(), "PNG"), iccp(profile)) for name, profile in odd_profiles().items()}
-    stored, *shown = chromium.show([encode(patches(), "PNG"), *every.values()])
+    (stored,) = chromium.show([encode(patches(), "PNG")])
+    for name, shown, ours, flagged in _held_against(chromium, every):
+        yield Oddity(name=name, moved=shown_distance(shown, stored), ours=ours, flagged=flagged)
+
+
+def find_hidden(chromium: Chromium, *, seed: int, count: int) -> tuple[list[str], int]:
+    """Judge files of random profiles.
+
+    Returns:
+        Those that are shown otherwise and are not flagged; and how many are the same, and not flagged either.
+    """
+    hidden, same = [], 0
+    for name, _, ours, flagged in _held_against(chromium, dict(Draws(seed).files(count))):
+        if not flagged:
+            differs = ours is None or ours.mean > MOST_MEAN or ours.p99 > MOST_DRAWN_P99
+            same += not differs
+            hidden += [name] if differs else []
+    return hidden, same
+
+
+def _held_against(chromium: Chromium, files: dict[str, bytes]) -> Iterator[tuple[str, Shown, Distance | None, bool]]:
+    """Name each file that is shown, with what is shown, how far what we judge is from it, and whether we flag it."""
     preprocessing = Preprocessing(side=SIDES[0], colour="srgb")
-    for (name, data), each in zip(every.items(), shown, strict=True):
+    for (name, data), shown in zip(files.items(), chromium.show(list(files.values())), strict=True):
+        if shown.refused:
+            continue
         judged = judge(data, preprocessing)
-        yield Oddity(
-            name=name,
-            moved=shown_distance(each, stored),
-            ours=None if isinstance(judged, Reason) else distance(each, judged, preprocessing),
-            flagged=not isinstance(judged, Reason) and is_flagged(judged),
+        refused = isinstance(judged, Reason)
+        yield (
+            name,
+            shown,
+            None if refused else distance(shown, judged, preprocessing),
+            not refused and is_flagged(judged),
         )
 
 

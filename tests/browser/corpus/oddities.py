@@ -18,7 +18,10 @@ from tests.browser.profiles import (
     Floats,
     gamma_curve,
     grey_profile,
+    lab_nodes,
+    lattice,
     lut_profile,
+    mab_tag,
     matrix_profile,
     parametric_curve,
     rgb_formula,
@@ -27,6 +30,7 @@ from tests.browser.profiles import (
     table_curve,
     write_profile,
     xyz_tag,
+    xyz_to_lab,
 )
 
 Tag = tuple[bytes, bytes]
@@ -69,6 +73,8 @@ def _curves() -> dict[str, bytes]:
         "para 5": matrix_profile(parametric_curve(5, 2.4), version=4),
         "para in version 2": matrix_profile(parametric_curve(0, 3.0)),
         "para, too short": matrix_profile(parametric_curve(3, 2.4), version=4),
+        "para 4, its line ends at 1": matrix_profile(parametric_curve(4, 1, 0, 0, 0.97, 1, 0, 0), version=4),
+        "para 3, a step at its joint": matrix_profile(parametric_curve(3, 2.4, 0.5, 0, 0.9, 0.5), version=4),
         "a curve each, one falling": _three(table_curve(negative), SRGB_TABLE, SRGB_TABLE),
         "a curve each, table and gamma": _three(gamma_curve(3), table_curve(np.linspace(0, 1, 99) ** 2), SRGB_TABLE),
     }
@@ -131,6 +137,9 @@ def _tags() -> dict[str, bytes]:
         "white of D65": _white(matrix_profile(NEGATIVE_CURVE), D65_XYZ),
         "adaptation tag": write_profile(b"RGB ", b"XYZ ", [*every, (b"chad", _sf32(np.eye(3)[[2, 0, 1]]))]),
         "colorants doubled": write_profile(b"RGB ", b"XYZ ", [*_colorants(scaled), *_three_of(SRGB_TABLE)]),
+        "colorants times 150, falling": write_profile(
+            b"RGB ", b"XYZ ", [*_colorants(scaled * 75), *_three_of(NEGATIVE_CURVE)]
+        ),
         "colorants quartered": write_profile(b"RGB ", b"XYZ ", [*_colorants(dark), *_three_of(SRGB_TABLE)]),
         "colorants negative": write_profile(b"RGB ", b"XYZ ", [*_colorants(opposite), *_three_of(SRGB_TABLE)]),
         "colorants all equal": write_profile(
@@ -168,6 +177,12 @@ def _tags() -> dict[str, bytes]:
         ),
         "cicp tag Display P3, v4": write_profile(
             b"RGB ", b"XYZ ", [*colorants, *_three_of(SRGB_TABLE), (b"cicp", b"cicp\0\0\0\0\x0c\x0d\0\1")], version=4
+        ),
+        "cicp tag PQ of a matrix, v4": write_profile(
+            b"RGB ", b"XYZ ", [*colorants, *_three_of(SRGB_TABLE), (b"cicp", b"cicp\0\0\0\0\x01\x10\1\1")], version=4
+        ),
+        "cicp tag PQ of no primaries, v4": write_profile(
+            b"RGB ", b"XYZ ", [*colorants, *_three_of(SRGB_TABLE), (b"cicp", b"cicp\0\0\0\0\x02\x10\0\1")], version=4
         ),
         "of 3 MB": _large(3 * 2**20),
         "of 5 MB": _large(5 * 2**20),
@@ -213,10 +228,32 @@ def _grids() -> dict[str, bytes]:
         "mAB in version 2": lut_profile("mAB", b"RGB ", swapped),
         "mft1 in version 4": lut_profile("mft1", b"RGB ", swapped, version=4),
         "mft2 in version 4": lut_profile("mft2", b"RGB ", swapped, version=4),
+        **{f"mAB, {name}": data for name, data in _stages().items()},
         "grid cut short": _patched(lut_profile("mft2", b"RGB ", swapped), 0, b"\0\0\x20\0")[:0x2000],
         "connection XYZ, mft2": _patched(lut_profile("mft2", b"RGB ", swapped), 20, b"XYZ "),
         "grey in Lab": write_profile(b"GRAY", b"Lab ", [(b"kTRC", NEGATIVE_CURVE)]),
         "grey": grey_profile(NEGATIVE_CURVE),
         "v2 ProPhoto under D65": matrix_profile(gamma_curve(1.8), PROPHOTO_PRIMARIES, D65),
         "sRGB with its own gamma": matrix_profile(SRGB_PARAMETRIC, SRGB_PRIMARIES, version=4),
+    }
+
+
+def _stages() -> dict[str, bytes]:
+    """Newer tables with curves on one channel alone, with M curves and a matrix, onto Lab and onto XYZ."""
+    line, falling = table_curve([0, 1]), table_curve([1, 0])
+    mixing = (0.5, 0.3, 0.1, 0.3, 0.5, 0.1, 0.1, 0.1, 0.7, 0.05, 0.02, 0.03)
+    nodes = lab_nodes(xyz_to_lab(rgb_formula(P3_PRIMARIES, srgb_to_linear)(lattice(9))))
+    tables = {
+        "M curves": mab_tag(b=[line] * 3, m=[SRGB_PARAMETRIC] * 3),
+        "M curves and a matrix": mab_tag(b=[line] * 3, m=[line] * 3, matrix=mixing),
+        "one M curve falls": mab_tag(b=[line] * 3, m=[line, falling, line]),
+        "one B curve falls": mab_tag(b=[falling, line, line]),
+        "one A curve is a number": mab_tag(b=[line] * 3, nodes=nodes, grid=[9] * 3, a=[gamma_curve(1.0), line, line]),
+        "one A curve falls": mab_tag(b=[line] * 3, nodes=nodes, grid=[9] * 3, a=[line, line, falling]),
+        "all stages": mab_tag(b=[line] * 3, m=[line] * 3, nodes=nodes, grid=[9] * 3, a=[line] * 3),
+    }
+    return {
+        f"{name}, {connection.decode().strip()}": write_profile(b"RGB ", connection, [(b"A2B0", table)], version=4)
+        for name, table in tables.items()
+        for connection in (b"Lab ", b"XYZ ")
     }

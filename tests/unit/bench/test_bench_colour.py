@@ -7,8 +7,8 @@ from bench.colour import P3_BAR, SRGB_BAR, picture, run
 
 from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision.colour.conversion import conversion_of
+from clipwarden.vision.colour.curves import ProfileError
 from clipwarden.vision.colour.icc import read_profile
-from clipwarden.vision.colour.othertags import ProfileError
 from clipwarden.vision.decode import decode_image
 from clipwarden.vision.structure import MAX_PROFILE_BYTES, ColourTags
 

@@ -15,6 +15,7 @@ from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision import decode as decode_module
 from clipwarden.vision.decode import decode_image
 from clipwarden.vision.facts import DecodedImage
+from clipwarden.vision.formats import salvage as salvage_module
 from clipwarden.vision.formats.structures import read_structure
 from clipwarden.vision.limits import DEFAULT_LIMITS
 from clipwarden.vision.memory import FIXED_BYTES
@@ -59,6 +60,20 @@ def test_jpeg_without_its_end_marker_has_the_very_pixels_of_the_whole(way: str, 
         cut = decode(data, preprocessing)
         assert np.array_equal(cut.pixels, whole.pixels)
         assert (cut.facts.share_shown, cut.facts.partial) == (1.0, False)
+
+
+def test_cut_jpeg_of_more_scans_than_can_be_decoded_four_times_is_truncated(monkeypatch: pytest.MonkeyPatch) -> None:
+    cut = jpeg("progressive")[:-2]
+    scans = cut.count(b"\xff\xda")
+    monkeypatch.setattr(salvage_module, "_MOST_SCANNED_PIXELS", scans * WIDTH * HEIGHT)
+    assert decode(cut).facts.share_shown == 1.0
+    looks: list[bytes] = []
+    monkeypatch.setattr(salvage_module, "_MOST_SCANNED_PIXELS", scans * WIDTH * HEIGHT - 1)
+    monkeypatch.setattr(salvage_module, "_row_sums", looks.append)
+    with pytest.raises(ImageError, match="ends too early") as caught:
+        decode(cut)
+    assert caught.value.reason is Reason.IMAGE_TRUNCATED
+    assert not looks
 
 
 IN_ROWS = [way for way in WAYS if not way.startswith("progressive")]

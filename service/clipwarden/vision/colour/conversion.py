@@ -8,16 +8,23 @@ from PIL import Image
 
 from clipwarden.vision.colour.cache import BoundedCache
 from clipwarden.vision.colour.cost import nanoseconds_a_pixel
-from clipwarden.vision.colour.doubt import ways_of
-from clipwarden.vision.colour.icc import Profile, read_profile
+from clipwarden.vision.colour.curves import ProfileError
+from clipwarden.vision.colour.icc import Profile, Space, read_profile
 from clipwarden.vision.colour.images import ImageConverter
-from clipwarden.vision.colour.inks import black_differs, without_black
-from clipwarden.vision.colour.luts import LutSpace
-from clipwarden.vision.colour.othertags import ProfileError
+from clipwarden.vision.colour.inks import without_black
 from clipwarden.vision.colour.pixels import is_one_formula
-from clipwarden.vision.colour.spaces import HLG, PQ, MatrixSpace, cicp_space, gamma_space, grey_to_rgb, of_pictures
+from clipwarden.vision.colour.spaces import (
+    HLG,
+    PQ,
+    UNSPECIFIED,
+    MatrixSpace,
+    cicp_space,
+    gamma_space,
+    grey_to_rgb,
+    of_pictures,
+)
 from clipwarden.vision.colour.tameness import is_srgb, is_tame
-from clipwarden.vision.structure import ColourTags
+from clipwarden.vision.structure import Cicp, ColourTags
 
 Convert = Callable[[Image.Image], Image.Image]
 
@@ -33,7 +40,8 @@ class Conversion:
             bytes, of mode RGB or RGBA. None where `convert` does.
         after_reduction: Whether reducing first comes to the same, so that a JPEG may be decoded smaller and only the
             reduced picture is converted; never for a curve that a pattern of fine dots could be hidden under.
-        uncertain: Whether something was ignored that another viewer might honour.
+        uncertain: Whether something was ignored that another viewer might honour, or applied that it might not.
+        ways: What others make of the same colours, as `convert`; whether it is seen depends on the picture.
         hdr: Whether the picture's range is beyond what is judged (PQ, HLG): it is brought to an ordinary screen's, as
             Chromium does, and other screens show more.
         nanoseconds: That `convert` takes a pixel at full size, by `cost`; palettes and grey take none to speak of.
@@ -44,6 +52,7 @@ class Conversion:
     convert_wide: Callable[[Image.Image, Image.Image], Image.Image] | None = None
     after_reduction: bool = True
     uncertain: bool = False
+    ways: tuple[Convert, ...] = ()
     hdr: bool = False
     nanoseconds: float = 0.0
     wide_nanoseconds: float = 0.0
@@ -51,7 +60,6 @@ class Conversion:
 
 AS_STORED = Conversion()
 _UNCERTAIN = Conversion(uncertain=True)
-_UNSPECIFIED = 2  # ITU-T H.273, tables 2 and 3
 
 # A build holds a few kilobytes for a matrix, and a table about as the profile does: at most 10 MiB.
 _CACHE = BoundedCache[Conversion | None](entries=64, bytes=64 * 2**20)
@@ -126,22 +134,19 @@ def _built(data: bytes, image_format: str, mode: str) -> Conversion | None:
         return _UNCERTAIN
     if profile.device == b"CMYK" and image_format == "JPEG":
         return _of_inks(profile)
-    built = _conversion(profile.space, mode)
-    return replace(built, uncertain=profile.doubtful) if profile.cicp is None else _of_tag(profile, built, mode)
+    if profile.cicp is not None:
+        return _of_tag(profile.cicp, profile, mode)
+    return replace(_conversion(profile.space, mode, profile.others), uncertain=profile.doubtful)
 
 
-def _of_tag(profile: Profile, built: Conversion, mode: str) -> Conversion:
+def _of_tag(tag: Cicp, profile: Profile, mode: str) -> Conversion:
     """Let code points inside a profile go before all else of it, where Chromium knows them; not all readers do."""
-    assert profile.cicp is not None  # noqa: S101
-    cicp = of_pictures(profile.cicp)
-    unsaid = _UNSPECIFIED in (profile.cicp.primaries, profile.cicp.transfer)
-    if profile.cicp.matrix != 0 or not profile.cicp.full_range or unsaid:
-        return replace(built, uncertain=profile.doubtful)
-    space = cicp_space(cicp)
-    if space is None:
-        return replace(built, uncertain=profile.doubtful)
-    differs = ways_of(space, (profile.space,), channels=3)
-    return replace(_conversion(space, mode), uncertain=profile.doubtful or differs)
+    space = cicp_space(of_pictures(tag))
+    honest = tag.matrix == 0 and tag.full_range and UNSPECIFIED not in (tag.primaries, tag.transfer)
+    if space is None or (not honest and space.tone is None):
+        return replace(_conversion(profile.space, mode, profile.others), uncertain=True)
+    built = _conversion(space, mode, (profile.space, *profile.others))
+    return replace(built, uncertain=profile.doubtful or not honest)
 
 
 def _of_inks(profile: Profile) -> Conversion:
@@ -153,7 +158,8 @@ def _of_inks(profile: Profile) -> Conversion:
     return Conversion(
         convert=_rgb_first(ImageConverter(space, inks=True)),
         after_reduction=False,
-        uncertain=profile.doubtful or black_differs(profile.space, space),
+        uncertain=profile.doubtful,
+        ways=_ways(profile.space, (profile.space, *profile.others)),
         nanoseconds=nanoseconds_a_pixel(space),
     )
 
@@ -174,23 +180,29 @@ def _device(mode: str) -> bytes:
     return b"GRAY" if mode in _GREY_MODES or mode.startswith("I;16") else b"RGB "
 
 
-def _conversion(space: MatrixSpace | LutSpace, mode: str) -> Conversion:
+def _conversion(space: Space, mode: str, others: tuple[Space, ...] = ()) -> Conversion:
     matrix = space if isinstance(space, MatrixSpace) else None
     if matrix is not None and _device(mode) == b"GRAY" and matrix.tone is None:
         matrix = grey_to_rgb(matrix)
-    if matrix is not None and is_srgb(matrix):
+    if matrix is not None and is_srgb(matrix) and not others:
         return AS_STORED
     converter, tame = ImageConverter(space), matrix is not None and is_tame(matrix)
-    # Chromium reduces 16 bits to 8 ahead of a single formula, and behind all else.
-    wide = not tame and (matrix is None or not is_one_formula(matrix))
     return Conversion(
         convert=converter.convert,
-        convert_wide=converter.convert_wide if wide else None,
+        # Chromium reduces 16 bits to 8 ahead of a single formula, and behind all else.
+        convert_wide=None if matrix is not None and is_one_formula(matrix) else converter.convert_wide,
         after_reduction=tame,
+        ways=_ways(space, others),
         hdr=matrix is not None and matrix.tone is not None,
         nanoseconds=nanoseconds_a_pixel(space),
         wide_nanoseconds=nanoseconds_a_pixel(space, wide=True),
     )
+
+
+def _ways(space: Space, others: tuple[Space, ...]) -> tuple[Convert, ...]:
+    """Return what other readers do: interpolate otherwise and clip nothing, or take another way."""
+    every = others if isinstance(space, MatrixSpace) else (replace(space, gamut=None), *others)
+    return tuple(ImageConverter(way, simplexes=True).convert for way in every)
 
 
 def _rgb_first(converter: ImageConverter) -> Convert:

@@ -12,6 +12,10 @@ Floats = NDArray[np.float32]
 _ENCODING_STEPS = 16384
 
 
+class ProfileError(Exception):
+    """The profile is one that Chromium does not apply."""
+
+
 class Curve(Protocol):
     """A function of one channel."""
 
@@ -73,17 +77,17 @@ IDENTITY = ParametricCurve(g=1.0)
 SRGB = ParametricCurve(g=2.4, a=1 / 1.055, b=0.055 / 1.055, c=1 / 12.92, d=0.04045)
 
 
-def _encoding_table() -> NDArray[np.uint8]:
-    light = np.arange(_ENCODING_STEPS + 1) / _ENCODING_STEPS
-    encoded = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)  # noqa: PLR2004
-    return (encoded * 255).round().astype(np.uint8)
+def srgb_values(light: Floats) -> Floats:
+    """Encode light as sRGB does, clipped to its range: 0-1, any shape."""
+    light = np.clip(light, 0, 1)
+    return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)  # noqa: PLR2004
 
 
-_ENCODED = _encoding_table()
+_ENCODED = (srgb_values(np.linspace(0, 1, _ENCODING_STEPS + 1, dtype=np.float32)) * 255).round().astype(np.uint8)
 
 
 def encode_srgb(light: Floats) -> NDArray[np.uint8]:
-    """Encode light as sRGB does, clipped to its range.
+    """Encode light as levels of sRGB.
 
     Args:
         light: Linear, any shape.

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clipwarden.vision.colour.doubt import is_bent, ways_of
-from clipwarden.vision.colour.luts import Lut, LutSpace, lut_space, read_lut
-from clipwarden.vision.colour.othertags import OTHER_TAGS, ProfileError, check_other_tags
+from clipwarden.vision.colour.curves import ProfileError
+from clipwarden.vision.colour.luts import LutSpace, lut_space, read_lut
+from clipwarden.vision.colour.othertags import OTHER_TAGS, check_other_tags
 from clipwarden.vision.colour.readcurves import read_curve
 from clipwarden.vision.colour.spaces import D50, Matrix, MatrixSpace
+from clipwarden.vision.colour.trust import is_trusted
 from clipwarden.vision.structure import MAX_PROFILE_BYTES, Cicp
 
 _HEADER_BYTES, _TAG_BYTES, _LEAST_TAG = 132, 12, 4
@@ -23,10 +24,15 @@ _ODD_CLASSES = (b"link", b"abst", b"nmcl")
 _MAJOR_VERSIONS, _ODD_VERSION = (2, 3, 4), 3
 _DEVICES = (b"RGB ", b"GRAY", b"CMYK", b"Lab ", b"XYZ ", b"Luv ", b"Yxy ", b"HSV ", b"HLS ", b"CMY ", b"3CLR", b"4CLR")
 _INWARD, _OUTWARD = (b"A2B0", b"A2B1", b"A2B2"), (b"B2A0", b"B2A1", b"B2A2", b"gamt")
+# Tables of floats, which littleCMS takes before all else.
+_PASSED_OVER = [int.from_bytes(name, "big") for name in (b"D2B0", b"D2B1", b"D2B2", b"D2B3")]
 _CHANNELS = {b"GRAY": 1, b"CMYK": 4}
 # skcms allows as much around D50 in the header.
 _WHITE_TOLERANCE = 0.01
 _TONES = {b"GRAY": (b"kTRC",), b"RGB ": (b"rTRC", b"gTRC", b"bTRC")}
+
+
+Space = MatrixSpace | LutSpace
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -35,13 +41,15 @@ class Profile:
 
     Attributes:
         device: Signature of its colours, such as `RGB `, `GRAY` or `CMYK`.
-        space: The way to XYZ.
-        cicp: Code points that go before it; None without.
-        doubtful: Whether other readers refuse it, or read it otherwise.
+        space: The way to XYZ that Chromium takes.
+        others: Ways that others take.
+        cicp: Code points that go before all of them; None without.
+        doubtful: Whether it looks like none that all readers take alike.
     """
 
     device: bytes
-    space: MatrixSpace | LutSpace
+    space: Space
+    others: tuple[Space, ...]
     cicp: Cicp | None
     doubtful: bool
 
@@ -78,67 +86,51 @@ def _read(data: memoryview) -> Profile:
         raise ProfileError("not to XYZ or Lab")
     tags, odd_tags = _read_tags(data, tag_count, size)
     check_other_tags(tags)
-    space, odd_space = _read_space(tags, device, white, lab=connection == b"Lab ")
+    ways, odd_space = _read_ways(tags, device, white, lab=connection == b"Lab ")
     odd = version >> 24 == _ODD_VERSION or device_class in _ODD_CLASSES or np.abs(white - D50).max() > _WHITE_TOLERANCE
     cicp = _read_cicp(tags) if device == b"RGB " and device_class in (b"mntr", b"scnr") else None
-    return Profile(device=device, space=space, cicp=cicp, doubtful=bool(odd or odd_tags or odd_space))
+    odd = odd or odd_tags or odd_space or not all(is_trusted(way) for way in ways)
+    return Profile(device=device, space=ways[0], others=tuple(ways[1:]), cicp=cicp, doubtful=bool(odd))
 
 
 def _read_tags(data: memoryview, count: int, size: int) -> tuple[dict[bytes, memoryview], bool]:
-    """Return tags by signature, the last of each, and whether skcms takes another or none."""
+    """Return tags by signature, the last of each, and whether other readers take others or none."""
     table = np.frombuffer(data, dtype=">u4", count=3 * count, offset=_HEADER_BYTES).reshape(-1, 3).astype(np.int64)
     ends = table[:, 1] + table[:, 2]
     odd = not _HEADER_BYTES + _TAG_BYTES * count <= size <= len(data)
     odd = odd or bool(count and ((table[:, 2] < _LEAST_TAG).any() or ends.max() > size))
-    repeated = len(np.unique(table[:, 0])) != count
+    odd = odd or len(np.unique(table[:, 0])) != count or bool(np.isin(table[:, 0], _PASSED_OVER).any())
     tags = {}
     for name in _WANTED:
         for row in np.flatnonzero(table[:, 0] == int.from_bytes(name, "big"))[-1:]:
             if ends[row] > len(data):
                 raise ProfileError("a tag lies outside")
             tags[name] = data[table[row, 1] : ends[row]]
-    return tags, odd or repeated
+    return tags, odd
 
 
-def _read_space(
-    tags: dict[bytes, memoryview], device: bytes, white: Matrix, *, lab: bool
-) -> tuple[MatrixSpace | LutSpace, bool]:
-    """Return the way to XYZ and whether it is an odd one. All is read: what is broken breaks the whole."""
+def _read_ways(tags: dict[bytes, memoryview], device: bytes, white: Matrix, *, lab: bool) -> tuple[list[Space], bool]:
+    """Return the ways to XYZ, Chromium's first, and whether one is odd.
+
+    All is read: what is broken breaks the whole.
+    """
     tones = {name: read_curve(tags[name]) for name in _TONES.get(device, ()) if name in tags}
     matrix = _read_matrix(tags, device, white, lab=lab)
     tables = [read_lut(tags[name], outputs=(3,), lab=lab) for name in _INWARD if name in tags]
     for name in _OUTWARD:
         if name in tags:
             read_lut(tags[name], outputs=(1, 3, 4), lab=lab)
+    ways: list[Space] = [lut_space(table, lab=lab, gamut=matrix) for table in tables]
     curves = [tones[name].curve for name in _TONES.get(device, ()) if name in tones]
     red, green, blue = curves * 3 if len(curves) == 1 and device == b"GRAY" else (curves + [None] * 3)[:3]
-    by_matrix = None
     if red is not None and green is not None and blue is not None and matrix is not None:
-        by_matrix = MatrixSpace(curves=(red, green, blue), to_xyz=matrix)
-    if tables:
-        return _choose_table(tables, by_matrix, tags, device, lab=lab, gamut=matrix)
-    if by_matrix is None:
+        ways.append(MatrixSpace(curves=(red, green, blue), to_xyz=matrix))
+    if not ways:
         raise ProfileError("no way to XYZ")
-    return by_matrix, any(tone.odd for tone in tones.values())
-
-
-def _choose_table(
-    tables: list[Lut],
-    by_matrix: MatrixSpace | None,
-    tags: dict[bytes, memoryview],
-    device: bytes,
-    *,
-    lab: bool,
-    gamut: Matrix | None,
-) -> tuple[LutSpace, bool]:
-    """Take the first table, as Chromium does, and say whether others who take another would show another picture."""
-    lut, channels = tables[0], _CHANNELS.get(device, 3)
-    space = lut_space(lut, lab=lab, gamut=gamut)
-    odd = lut.odd or (not lab and lut.matrix is None) or len(lut.inputs) not in (0, channels)
-    odd = odd or (b"A2B0" not in tags and b"A2B1" not in tags) or is_bent(space)
-    others: list[MatrixSpace | LutSpace] = [] if by_matrix is None else [by_matrix]
-    others += [lut_space(other, lab=lab, gamut=gamut) for other in tables[1:2]]
-    return space, odd or ways_of(space, tuple(others), channels)
+    channels = _CHANNELS.get(device, 3)
+    odd = any(tone.odd for tone in tones.values())
+    odd = odd or any(table.odd or len(table.inputs) not in (0, channels) for table in tables)
+    return ways, odd or (bool(tables) and b"A2B0" not in tags and b"A2B1" not in tags)
 
 
 def _read_matrix(tags: dict[bytes, memoryview], device: bytes, white: Matrix, *, lab: bool) -> Matrix | None:

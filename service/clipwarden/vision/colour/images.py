@@ -1,6 +1,6 @@
 """Images in the modes that decoders give in, images in sRGB out."""
 
-from functools import cached_property
+from functools import cache
 
 import numpy as np
 from PIL import Image, ImageCms
@@ -16,27 +16,14 @@ _STRIPE_PIXELS = 2**18
 class ImageConverter:
     """Images of one colour space to sRGB; safe to use from many threads, which convert at once."""
 
-    def __init__(self, space: MatrixSpace | LutSpace, *, inks: bool = False) -> None:
-        """Prepare for images of a space; `inks` as `Converter` has it."""
+    def __init__(self, space: MatrixSpace | LutSpace, *, inks: bool = False, simplexes: bool = False) -> None:
+        """Prepare for images of a space; `inks` and `simplexes` as `Converter` has them."""
         self._space = space
-        self._exact = Converter(space, inks=inks)
-        self._may_transform = isinstance(space, MatrixSpace) and not inks
+        self._exact = Converter(space, inks=inks, simplexes=simplexes)
+        self._transform = cache(self._build_transform)
 
-    @cached_property
-    def _transform(self) -> ImageCms.ImageCmsTransform | None:
-        return (
-            build_transform(self._space, "RGB")
-            if isinstance(self._space, MatrixSpace) and self._may_transform
-            else None
-        )
-
-    @cached_property
-    def _alpha_transform(self) -> ImageCms.ImageCmsTransform | None:
-        return (
-            build_transform(self._space, "RGBA")
-            if isinstance(self._space, MatrixSpace) and self._may_transform
-            else None
-        )
+    def _build_transform(self, mode: str) -> ImageCms.ImageCmsTransform | None:
+        return build_transform(self._space, mode) if isinstance(self._space, MatrixSpace) else None
 
     def convert(self, image: Image.Image) -> Image.Image:
         """Convert an image; takes 4 bytes a pixel for the result, and a few MiB.
@@ -51,8 +38,8 @@ class ImageConverter:
             return self._with_palette(image)
         if image.mode == "L":
             return self._by_table(image)
-        transform = self._alpha_transform if image.mode == "RGBA" else self._transform
-        if transform is not None and image.mode != "CMYK":
+        transform = self._transform(image.mode) if image.mode in ("RGB", "RGBA") else None
+        if transform is not None:
             converted = ImageCms.applyTransform(image, transform)
             assert converted is not None  # noqa: S101  None only with inPlace=True
             return converted

@@ -4,9 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from clipwarden.vision.colour.doubt import MOST_DIFFERENCE, sample_of
 from clipwarden.vision.colour.luts import LutSpace
-from clipwarden.vision.colour.pixels import Converter
 from clipwarden.vision.colour.spaces import MatrixSpace
 
 _BLACK = 3
@@ -23,12 +21,3 @@ def without_black(space: MatrixSpace | LutSpace) -> MatrixSpace | LutSpace:
     nodes = space.nodes.reshape(3, -1, side).astype(np.float32)
     mixed = nodes[..., below] * (1 - share) + nodes[..., below + 1] * share  # of the same top
     return replace(space, inputs=space.inputs[:_BLACK], grid=space.grid[:_BLACK], nodes=np.ascontiguousarray(mixed))
-
-
-def black_differs(space: MatrixSpace | LutSpace, without: MatrixSpace | LutSpace) -> bool:
-    """Whether asking about all four inks shows different colours than turning them into RGB first."""
-    inks = sample_of(_BLACK + 1)
-    light = 255 - inks.astype(np.int32)
-    rgb = (light[:, :_BLACK] * light[:, _BLACK:] // 255).astype(np.uint8)
-    difference = Converter(space).convert(inks).astype(np.int16) - Converter(without, inks=True).convert(rgb)
-    return bool(np.abs(difference).mean() > MOST_DIFFERENCE)

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clipwarden.vision.colour.curves import Curve, SampledCurve
-from clipwarden.vision.colour.othertags import ProfileError
+from clipwarden.vision.colour.curves import Curve, ProfileError, SampledCurve
 from clipwarden.vision.colour.readcurves import read_curves
 from clipwarden.vision.colour.spaces import Matrix
 

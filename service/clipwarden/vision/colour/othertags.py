@@ -3,6 +3,8 @@
 import struct
 from collections.abc import Mapping
 
+from clipwarden.vision.colour.curves import ProfileError
+
 _TEXTS = (b"cprt", b"desc", b"vued", b"dmdd", b"dmnd", b"targ")
 _POINTS = (b"wtpt", b"bkpt", b"lumi")
 OTHER_TAGS = frozenset({*_TEXTS, *_POINTS, b"chad", b"tech"})
@@ -12,10 +14,6 @@ _MLUC_BYTES, _RECORD_BYTES, _DESC_BYTES = 28, 12, 12
 _LEAST_BYTES = 8
 _POINT_BYTES, _SIGNATURE_BYTES = 20, 12
 _ADAPTATION_BYTES = 8 + 9 * 4
-
-
-class ProfileError(Exception):
-    """The profile is one that Chromium does not apply."""
 
 
 def check_other_tags(tags: Mapping[bytes, memoryview]) -> None:

@@ -27,14 +27,15 @@ _D50 = D50.astype(np.float32)
 class Converter:
     """Pixels of one colour space to sRGB, exactly as the space's stages say; safe to use from many threads."""
 
-    def __init__(self, space: MatrixSpace | LutSpace, *, inks: bool = False) -> None:
+    def __init__(self, space: MatrixSpace | LutSpace, *, inks: bool = False, simplexes: bool = False) -> None:
         """Prepare for pixels of light, or of the inks that take it away.
 
         Args:
             space: The pixels'.
             inks: Whether it is of inks while pixels are RGB: red is what cyan leaves, and there is no black.
+            simplexes: Whether to interpolate between nodes as others do than Chromium.
         """
-        self._space = space
+        self._space, self._interpolate = space, _by_simplex if simplexes else _in_all_directions
         self._levels = 1 - _LEVELS if inks else _LEVELS
         # What the first stage makes of the 256 levels there are.
         self._first = first_stage(space, [self._levels] * 4)
@@ -70,7 +71,7 @@ class Converter:
                 return _mixed(XYZ_TO_SRGB @ space.to_xyz, np.stack(at))
             wide = space.tone(_mixed(XYZ_TO_BT2020 @ space.to_xyz, np.stack(at)))
             return _mixed(XYZ_TO_SRGB @ BT2020_TO_XYZ, wide)
-        xyz = _after_grid(space, _interpolate(space, at) if space.inputs else np.stack(at))
+        xyz = _after_grid(space, self._interpolate(space, at) if space.inputs else np.stack(at))
         if space.gamut is not None:
             xyz = _clip_to(space.gamut, xyz)
         return _XYZ_TO_SRGB @ xyz
@@ -103,26 +104,46 @@ def _channel(pixels: Levels | Wide, index: int) -> Levels | Wide:
     return np.full(len(pixels), np.iinfo(pixels.dtype).max, dtype=pixels.dtype)
 
 
-def _interpolate(space: LutSpace, at: list[Floats]) -> Floats:
-    """Interpolate in all directions at once, as skcms does: tetrahedra, as littleCMS has them, are another picture."""
-    size = len(at[0])
-    base, weights, strides = np.zeros(size, dtype=np.intp), [], []
+def _in_cells(space: LutSpace, at: list[Floats]) -> tuple[NDArray[np.intp], Floats]:
+    """Find the cell of each pixel: the index [N] of its first node, and where in it the pixel lies [C,N]."""
+    base, fractions = np.zeros(len(at[0]), dtype=np.intp), []
     for values, side, stride in zip(at, space.grid, _strides(space.grid), strict=True):
         position = np.clip(values, 0, 1) * np.float32(side - 1)
         below = np.minimum(position.astype(np.intp), side - 2)
         base += below * stride
-        fraction = position - below.astype(np.float32)
-        weights.append((1 - fraction, fraction))
-        strides.append(stride)
-    result = np.zeros((3, size), dtype=np.float32)
+        fractions.append(position - below.astype(np.float32))
+    return base, np.stack(fractions)
+
+
+def _in_all_directions(space: LutSpace, at: list[Floats]) -> Floats:
+    """Interpolate as skcms does: of all corners of a cell."""
+    base, fractions = _in_cells(space, at)
+    strides = list(_strides(space.grid))
+    weights = [(1 - fraction, fraction) for fraction in fractions]
+    result = np.zeros((3, len(base)), dtype=np.float32)
     for corner in product((0, 1), repeat=len(strides)):
         index = base + sum(bit * stride for bit, stride in zip(corner, strides, strict=True))
-        weight = np.ones(size, dtype=np.float32)
+        weight = np.ones(len(base), dtype=np.float32)
         for bit, pair in zip(corner, weights, strict=True):
             weight = weight * pair[bit]
         for channel in range(3):
             result[channel] += weight * space.nodes[channel].take(index)
     return result / np.float32(space.top)
+
+
+def _by_simplex(space: LutSpace, at: list[Floats]) -> Floats:
+    """Interpolate as littleCMS and qcms do: of the corners from the first to the last, farthest axis first."""
+    index, fractions = _in_cells(space, at)
+    order = np.argsort(-fractions, axis=0)
+    steps = np.array(list(_strides(space.grid)))[order]
+    ends = np.take_along_axis(fractions, order, axis=0)
+    weights = -np.diff(np.concatenate([np.ones_like(ends[:1]), ends, np.zeros_like(ends[:1])]), axis=0)
+    result = weights[0] * space.nodes.take(index, axis=1)
+    for weight, step in zip(weights[1:], steps, strict=True):
+        index = index + step
+        result = result + weight * space.nodes.take(index, axis=1)
+    scaled: Floats = (result / np.float32(space.top)).astype(np.float32)
+    return scaled
 
 
 def _strides(grid: tuple[int, ...]) -> Iterator[int]:

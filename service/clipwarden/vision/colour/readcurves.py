@@ -5,8 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from clipwarden.vision.colour.curves import IDENTITY, Curve, ParametricCurve, SampledCurve
-from clipwarden.vision.colour.othertags import ProfileError
+from clipwarden.vision.colour.curves import IDENTITY, Curve, ParametricCurve, ProfileError, SampledCurve
 
 # Chromium refuses a profile with a longer curve; honest ones have 4,096 at most.
 _MOST_SAMPLES = 40_000
@@ -14,7 +13,7 @@ _MOST_SAMPLES = 40_000
 _PARAMETERS = (1, 3, 4, 5, 7)
 # -b / a * a + b is zero, but for the last bits.
 _ROUNDING = 1e-9
-_EMPTY_BYTES = 12
+_EMPTY_BYTES, _ONE_NUMBER_BYTES = 12, 14
 
 
 class ReadCurve(NamedTuple):
@@ -64,7 +63,7 @@ def read_curves(tag: memoryview, start: int, count: int) -> tuple[tuple[Curve, .
         count: How many.
 
     Returns:
-        The curves, and whether readers differ over one.
+        The curves, and whether readers differ over one: some take one number for a table of one.
 
     Raises:
         ProfileError: One is none.
@@ -78,7 +77,8 @@ def read_curves(tag: memoryview, start: int, count: int) -> tuple[tuple[Curve, .
     if any(empty) and not all(empty):
         # Chromium (moxcms 0.8) does not step over one without samples, and reads it again for all that follow.
         raise ProfileError("identities without samples among other curves")
-    return tuple(each.curve or IDENTITY for each in found), any(each.odd and each.curve is not None for each in found)
+    odd = any(each.curve is not None and (each.odd or each.size == _ONE_NUMBER_BYTES) for each in found)
+    return tuple(each.curve or IDENTITY for each in found), odd
 
 
 def _read_parametric(data: memoryview) -> ReadCurve:

@@ -36,6 +36,7 @@ XYZ_TO_SRGB = invert(SRGB_TO_XYZ)
 
 _D65, _C = (0.3127, 0.3290), (0.310, 0.316)
 _SMPTE_C = Chromaticities(white=_D65, red=(0.630, 0.340), green=(0.310, 0.595), blue=(0.155, 0.070))
+UNSPECIFIED = 2  # ITU-T H.273, tables 2 and 3
 # ITU-T H.273, table 2.
 _PRIMARIES = {
     1: Chromaticities(white=_D65, red=(0.640, 0.330), green=(0.300, 0.600), blue=(0.150, 0.060)),
@@ -109,12 +110,12 @@ def primaries_to_xyz(at: Chromaticities) -> Matrix | None:
 
 def of_pictures(cicp: Cicp) -> Cicp:
     """Read code points as Chromium does outside PNG: cameras' curves are sRGB's, and what is not said too."""
-    primaries = _SRGB_PRIMARIES if cicp.primaries == _UNSPECIFIED else cicp.primaries
-    transfer = _SRGB_TRANSFER if cicp.transfer in (_UNSPECIFIED, *_CAMERA_TRANSFERS) else cicp.transfer
+    primaries = _SRGB_PRIMARIES if cicp.primaries == UNSPECIFIED else cicp.primaries
+    transfer = _SRGB_TRANSFER if cicp.transfer in (UNSPECIFIED, *_CAMERA_TRANSFERS) else cicp.transfer
     return replace(cicp, primaries=primaries, transfer=transfer)
 
 
-_UNSPECIFIED, _SRGB_PRIMARIES, _SRGB_TRANSFER = 2, 1, 13
+_SRGB_PRIMARIES, _SRGB_TRANSFER = 1, 13
 _CAMERA_TRANSFERS = (1, 6, 11)
 
 

@@ -4,7 +4,7 @@ from itertools import product
 
 import numpy as np
 
-from clipwarden.vision.colour.curves import Floats
+from clipwarden.vision.colour.curves import Curve, Floats, SampledCurve, srgb_values
 from clipwarden.vision.colour.pixels import Converter
 from clipwarden.vision.colour.spaces import XYZ_TO_SRGB, MatrixSpace
 
@@ -19,6 +19,8 @@ _TAME_LEVELS, _TAME_MIXING = 12.0, 0.45
 _HIDDEN_LEVELS = 36.0
 # Colours on a lattice of so many steps: finer ones find up to 8 levels more, and 5 take 1 ms.
 _LATTICE_STEPS = 5
+# Of float32, far below a step of 16 bits.
+_ROUNDING = 1e-6
 _LUMA = np.array([0.2126, 0.7152, 0.0722])  # ITU-R BT.709
 
 
@@ -52,19 +54,22 @@ def hidden_levels(space: MatrixSpace, steps: int) -> float:
 
 
 def _is_within(space: MatrixSpace, levels: float, mixing: float) -> bool:
-    """Whether curves rise at all 256 inputs, within `levels` of 255 of what is stored, and colours mix so little.
+    """Whether curves rise, within `levels` of 255 of what is stored, and colours mix no more than `mixing`.
 
     Mixing is the largest coefficient that differs from the identity's, linear RGB to linear sRGB.
     """
     if np.abs(XYZ_TO_SRGB @ space.to_xyz - np.eye(3)).max() > mixing:
         return False
     for curve in space.curves:
-        light = curve(_LEVELS)
-        if (np.diff(light) < 0).any() or np.abs(_encode(light) - _LEVELS).max() * 255 > levels:
+        values = _inputs(curve)
+        light = curve(values)
+        if (np.diff(light) < -_ROUNDING).any() or np.abs(srgb_values(light) - values).max() * 255 > levels:
             return False
     return True
 
 
-def _encode(light: Floats) -> Floats:
-    light = np.clip(light, 0, 1)
-    return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)  # noqa: PLR2004
+def _inputs(curve: Curve) -> Floats:
+    """Levels of 8 bits, and what lies between them where 16 bits can reach it."""
+    if not isinstance(curve, SampledCurve):
+        return _LEVELS
+    return np.union1d(_LEVELS, np.linspace(0, 1, len(curve.samples), dtype=np.float32))

@@ -110,21 +110,34 @@ def heic_structure(data: bytes, _limits: DecodeLimits) -> Structure:
     if shown is None:
         raise struct.error("nothing is shown")
     # libheif refuses pictures that are coded larger than their boxes say.
-    coded = ((file.meta.size_of(file.reader, item), times) for item, times in file.meta.coded_items().items())
-    _check_work([(size, times) for size, times in coded if size], shown, "HEIC")
+    together, picture = (_sizes(file, alone=alone) for alone in (False, True))
+    _check_work(together, shown, "HEIC")
+    pixels = _area(picture)
     return Structure(
         data=file.cleaned(),
         frames_total=file.frames(),
         orientation=1,  # libheif turns, and EXIF's orientation does not count (ISO/IEC 23008-12, A.2.2)
         colour=file.colours(shown.properties),
+        # What transparency takes is counted by the pixel (`layout`), as long as it has no more of them.
+        coded_pixels=max(pixels, _area(together) - pixels),
     )
+
+
+def _sizes(file: "_File", *, alone: bool) -> list[tuple[tuple[int, int], int]]:
+    coded = (
+        (file.meta.size_of(file.reader, item), times) for item, times in file.meta.coded_items(alone=alone).items()
+    )
+    return [(size, times) for size, times in coded if size]
+
+
+def _area(sizes: Several[tuple[tuple[int, int], int]]) -> int:
+    return sum(width * height * times for (width, height), times in sizes)
 
 
 def _check_work(sizes: Several[tuple[tuple[int, int], int]], shown: _Shown, name: str) -> None:
     pixels = shown.size[0] * shown.size[1]
-    areas = [(width * height, times) for (width, height), times in sizes]
-    largest, together = max((area for area, _ in areas), default=0), sum(area * times for area, times in areas)
-    if max(largest - _LARGEST_CODED * pixels, together - _MOST_CODED * pixels) > _CODED_PIXELS_ANYWAY:
+    largest = max((width * height for (width, height), _ in sizes), default=0)
+    if max(largest - _LARGEST_CODED * pixels, _area(sizes) - _MOST_CODED * pixels) > _CODED_PIXELS_ANYWAY:
         raise ImageError(f"The {name} has far more pixels decoded than it shows.", reason=Reason.IMAGE_CORRUPT)
 
 

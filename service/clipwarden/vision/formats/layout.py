@@ -37,6 +37,7 @@ class PixelLayout:
         kept_bytes: That the codec keeps a pixel as stored until the file is closed.
         turns: Whether the picture may have to be turned upright by us.
         scales: Whether it can be decoded smaller.
+        coded_pixels: That the codec holds at once, if these are more than are stored.
         copies: Copies of the file that are made; one, since what a decoder is given may be a mended one.
     """
 
@@ -47,6 +48,7 @@ class PixelLayout:
     kept_bytes: float = 0.0
     turns: bool = True
     scales: bool = False
+    coded_pixels: int = 0
     copies: int = 1
 
 

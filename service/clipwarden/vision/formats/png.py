@@ -63,8 +63,12 @@ def lacks_rows(image: Image.Image, data: bytes) -> bool:
     rows = {image.height - 1, image.height // 2 * 2 - 1} - {-1}
     if all(image.crop((0, row, image.width, row + 1)).getbbox(alpha_only=False) for row in rows):
         return False
-    found = rows_there(data)
-    return found is None or found[1] < 1
+    walk = _Walk(data)
+    walk.run()
+    if walk.format is None:
+        return True
+    inflated = _inflate(walk.pixels, walk.format.filtered_bytes)
+    return inflated is None or inflated.size < walk.format.filtered_bytes
 
 
 def rows_there(data: bytes) -> tuple[bytes, float] | None:

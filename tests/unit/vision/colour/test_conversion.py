@@ -244,11 +244,6 @@ def test_inks_of_a_jpeg_become_rgb_before_the_profile_is_asked_as_in_chromium() 
     assert difference.mean() < 1.5
 
 
-def test_a_profile_that_tells_another_picture_by_its_black_ink_is_flagged() -> None:
-    hidden = lut_profile("mft2", b"CMYK", lambda v: cmyk_to_xyz(v * [0, 0, 0, 1]), grid=5)
-    assert found(ColourTags(icc=hidden), INKS, "JPEG").uncertain
-
-
 def test_a_palette_is_converted_and_nothing_else_of_the_picture() -> None:
     palette = RGB.quantize(32)
     palette.info["transparency"] = bytes(range(32))
@@ -373,7 +368,6 @@ def changed(profile: bytes, position: int, data: bytes) -> bytes:
         (changed(P3, 68, struct.pack(">3i", 62289, 65536, 71372)), True),
         (changed(P3, 132, P3[144:156]), True),
         (matrix_profile(parametric_curve(3, 2.4, 1.0, 0.0, -1.0, 0.5)), True),
-        (lut_profile("mft2", b"RGB ", rgb_formula(P3_PRIMARIES, lambda v: v**2.2), grid=2), True),
     ],
 )
 def test_a_profile_that_readers_take_differently_is_flagged(profile: bytes, *, is_applied: bool) -> None:

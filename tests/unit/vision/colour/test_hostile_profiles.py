@@ -29,9 +29,8 @@ from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision.colour.cache import BoundedCache
 from clipwarden.vision.colour.conversion import conversion_of
 from clipwarden.vision.colour.cost import nanoseconds_a_pixel
-from clipwarden.vision.colour.curves import ParametricCurve
+from clipwarden.vision.colour.curves import ParametricCurve, ProfileError
 from clipwarden.vision.colour.icc import read_profile
-from clipwarden.vision.colour.othertags import ProfileError
 from clipwarden.vision.colour.pixels import Converter, build_transform
 from clipwarden.vision.colour.spaces import MatrixSpace
 from clipwarden.vision.decode import decode_image

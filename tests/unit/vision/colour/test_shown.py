@@ -101,16 +101,37 @@ def test_what_lies_in_the_low_bytes_of_sixteen_bits_is_shown_by_a_steep_table(al
     stored = (0x80 << 8) + picture
     if alpha is not None:
         stored = np.concatenate([stored, np.full((SIDE, SIDE, 1), alpha << 8, dtype=np.uint16)], axis=2)
-    steep = matrix_profile(table_curve(np.clip((np.linspace(0, 1, 32_769) - 0.5) * 256, 0, 1)))
-    rows = zlib.compress(b"".join(b"\0" + row.astype(">u2").tobytes() for row in stored))
-    data = png_file(
-        png_header((SIDE, SIDE), depth=16, kind=2 if alpha is None else 6),
-        png_chunk(b"iCCP", b"x\0\0" + zlib.compress(steep)),
-        png_chunk(b"IDAT", rows),
-    )
-    seen = judged(data)
+    header = png_header((SIDE, SIDE), depth=16, kind=2 if alpha is None else 6)
+    seen = judged(png_file(header, STEEP, png_chunk(b"IDAT", wide_rows(stored))))
     assert seen.std() > 20
     assert np.corrcoef(seen.ravel(), picture.ravel())[0, 1] > 0.9
+
+
+def test_low_bytes_count_in_a_frame_that_is_smaller_than_the_picture_too() -> None:
+    picture = np.asarray(drawing(SIDE)).astype(np.uint16)
+    stored, top = (0x80 << 8) + picture, SIDE // 4
+    data = png_file(
+        png_header((SIDE, SIDE), depth=16),
+        STEEP,
+        png_chunk(b"acTL", struct.pack(">2I", 1, 0)),
+        png_chunk(b"IDAT", wide_rows(stored * 0)),
+        png_chunk(b"fcTL", struct.pack(">5I2H2B", 0, SIDE, SIDE - top, 0, top, 1, 10, 0, 0)),
+        png_chunk(b"fdAT", struct.pack(">I", 1) + wide_rows(stored[top:])),
+    )
+    seen = decode_image(data, preprocessing=Preprocessing(side=SIDE, colour="srgb")).views[1]
+    assert seen.name == "on_black"
+    assert np.corrcoef(seen.pixels[top:].ravel(), picture[top:].ravel())[0, 1] > 0.9
+    assert seen.pixels[: top - 2].max() == 0
+
+
+STEEP = png_chunk(
+    b"iCCP",
+    b"x\0\0" + zlib.compress(matrix_profile(table_curve(np.clip((np.linspace(0, 1, 32_769) - 0.5) * 256, 0, 1)))),
+)
+
+
+def wide_rows(stored: NDArray[np.uint16]) -> bytes:
+    return zlib.compress(b"".join(b"\0" + row.astype(">u2").tobytes() for row in stored))
 
 
 def test_a_border_is_drawn_in_its_own_colour() -> None:

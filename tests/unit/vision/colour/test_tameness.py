@@ -53,6 +53,9 @@ WILD = {
     "falling": matrix_profile(NEGATIVE_CURVE),
     "one step back": displayed_at(_LEVELS - 3 * (_LEVELS == 128)),
     "stairs of 26 levels": displayed_at(np.round(_LEVELS / 26) * 26),
+    "wild between the levels": matrix_profile(
+        table_curve(np.where(np.arange(2551) % 10 == 5, 1.0, srgb_to_linear(np.linspace(0, 1, 2551))))
+    ),
     "linear": matrix_profile(gamma_curve(1.0)),
     "exponent 1.8": matrix_profile(gamma_curve(1.8)),
     "swapped primaries": matrix_profile(SRGB_PARAMETRIC, SWAPPED_PRIMARIES, version=4),
