@@ -36,7 +36,7 @@ from clipwarden.vision.plan import WHOLE, ViewPlan
 from clipwarden.vision.preprocess import Box, draft_size, fit_to_side
 from clipwarden.vision.quality import degraded_flags
 from clipwarden.vision.sixteen import is_wide, low_bytes, raw_mode, wide_key, with_wide_key
-from clipwarden.vision.structure import MAX_FRAMES_COUNTED, Structure
+from clipwarden.vision.structure import Structure
 from clipwarden.vision.turns import SWAPS_SIDES, turned, turned_box, upright_turn
 from clipwarden.vision.views import on_canvas, to_views
 from clipwarden.vision.ways import readers_differ
@@ -219,7 +219,6 @@ def _decode(file: _File, structure: Structure, preprocessing: Preprocessing, lim
     image_format = file.header.format
     image, size, box, conversion, wide, held = _open(file, structure, preprocessing, limits)
     with image as opened:
-        frames_total = _declared_frames(opened) if structure.frames_total is None else structure.frames_total
         key = wide_key(opened)
         low = low_bytes(open_image(structure.data, image_format)) if wide or key is not None else None
         opened.load()
@@ -251,7 +250,7 @@ def _decode(file: _File, structure: Structure, preprocessing: Preprocessing, lim
     width, height = size
     facts = ImageFacts(
         file=FileFacts(format=image_format, width=width, height=height, sha256=file.sha256, bytes=len(file.data)),
-        frames_total=frames_total,
+        frames_total=structure.frames_total,
         degraded=(*degraded_flags(fitted, size), *(("COLOUR_UNCERTAIN",) if uncertain else ())),
         share_shown=structure.share_shown,
         hdr=conversion.hdr,
@@ -301,11 +300,6 @@ def _draft(image: Image.Image, preprocessing: Preprocessing) -> Box | None:
     least = draft_size(image.size, preprocessing)
     drafted = image.draft(None, least) if least else None
     return drafted[1] if drafted else None
-
-
-def _declared_frames(image: Image.Image) -> int:
-    """Read the frame count where it is a field of the header (PNG, WebP, AVIF); BMP has one frame."""
-    return max(1, min(MAX_FRAMES_COUNTED, getattr(image, "n_frames", 1)))
 
 
 def _translate(exc: Exception, data: bytes, image_format: str) -> ImageError:

@@ -84,7 +84,7 @@ class Structure:
 
     Attributes:
         data: What the decoder is given: the file itself, or a copy without the parts that no viewer looks at.
-        frames_total: Frames or pages; counting stops at `MAX_FRAMES_COUNTED`. None where only the decoder can tell.
+        frames_total: Frames or pages; counting stops at `MAX_FRAMES_COUNTED`.
         orientation: EXIF orientation, 1 to 8, where browsers honour it; 1 leaves the picture as it is stored.
             None: as the decoder finds it.
         colour: What it says of its colours.
@@ -101,7 +101,7 @@ class Structure:
     """
 
     data: bytes
-    frames_total: int | None = 1
+    frames_total: int = 1
     orientation: int | None = None
     colour: ColourTags = NO_TAGS
     shown_size: tuple[int, int] | None = None

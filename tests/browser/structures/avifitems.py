@@ -117,6 +117,12 @@ def _parts() -> dict[str, bytes]:
         "grid of linear code points, profile on its tiles": heif([whole(nclx(1, 8)), *coloured]),
         "grid cropped": heif([whole(clap(40, 32, 0, 0, of=(2 * TILE[0], TILE[1]))), *tiles]),
         "boxes say twice the size": _still(size=(SIZE[0] * 2, SIZE[1] * 2)),
+        "another picture as it is": heif(
+            [
+                Item(kind=b"iden", body=b"", properties=(ispe(*SIZE),), refers=((b"dimg", (2,)),)),
+                _item(number=2),
+            ]
+        ),
         "two pictures": heif([_item(), _item(name="B", number=2)]),
         "two pictures, the second primary": heif([_item(name="B"), _item(number=2)], primary=2),
     }

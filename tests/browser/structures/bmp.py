@@ -21,6 +21,8 @@ def cases() -> Iterator[Case]:
     yield Case(name="bmp/another behind the end", data=plain + encode(picture("B"), "BMP"))
     yield Case(name="bmp/file size 0", data=plain[:2] + bytes(4) + plain[6:])
     yield Case(name="bmp/pixels' place 0", data=plain[:10] + bytes(4) + plain[14:])
+    for place in (14, 40, 50, 58):
+        yield Case(name=f"bmp/pixels' place {place}", data=plain[:10] + struct.pack("<I", place) + plain[14:])
     other = encode(picture("B"), "BMP")[54:]
     yield Case(
         name="bmp/pixels behind other pixels",

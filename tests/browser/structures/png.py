@@ -56,6 +56,9 @@ def _headers() -> Iterator[Case]:
     yield Case(name="png/IHDR with a wrong checksum", data=png_file([png_chunk(*head, checksum=1), pixels, END]))
     yield Case(name="png/unknown critical chunk", data=png_file([head, (b"ABCD", b"x"), pixels, END]))
     yield Case(name="png/no IEND", data=png_file([head, pixels]))
+    for number, what in enumerate(("compression", "filter", "interlacing")):
+        odd = head[1][: 10 + number] + b"\2" + head[1][11 + number :]
+        yield Case(name=f"png/unknown method of {what}", data=png_file([(b"IHDR", odd), pixels, END]))
     yield Case(name="png/interlaced flag on plain rows", data=png_file([(b"IHDR", head[1][:-1] + b"\1"), pixels, END]))
 
 

@@ -112,8 +112,8 @@ def test_damaged_png_counts_what_comes_before_the_damage(damage: bytes) -> None:
     assert read_layout(data[:20], "PNG", (96, 64)).see_through
 
 
-def test_unknown_size_and_unknown_format_count_no_pixels_until_the_file_is_opened() -> None:
-    layout = read_layout(b"", "of tomorrow", None)
+def test_unknown_size_counts_no_pixels_until_the_file_is_opened() -> None:
+    layout = read_layout(b"", "WEBP", None)
     assert (layout.size, layout.mode, layout.see_through) == ((0, 0), "RGBA", True)
     small = held_bytes(layout, MODEL, decoded=decoded_size(layout, MODEL), file_bytes=0)
     assert 0 < small < DecodeLimits().small_decode_bytes

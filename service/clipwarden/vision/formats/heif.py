@@ -39,6 +39,8 @@ _CODED_PIXELS_ANYWAY = 1024 * 1024
 # Three channels of five figures, eight bytes each, are 142; libavif reads no extensions of later versions.
 _MOST_GAIN_MAP_BYTES = 1024
 
+# Chromium's libavif reads the former, and Pillow's neither.
+_UNREAD_BY_LIBAVIF = (b"iden", b"iovl")
 # What the decoders ask for.
 _SEQUENCE_BRAND = b"avis"
 _LIBHEIF_BRANDS = frozenset({b"heic", b"heix", b"mif1"})
@@ -71,9 +73,15 @@ def avif_structure(data: bytes, _limits: DecodeLimits) -> Structure:
 
     Raises:
         ImageError: IMAGE_CORRUPT; it has too many boxes, or far more is coded than they say.
+            IMAGE_FORMAT_UNSUPPORTED; what is shown is derived from other items in a way that is not decoded here.
         struct.error: The boxes are damaged, or cut short.
     """
     file = _read(data, "AVIF")
+    kind = file.meta.kinds.get(file.meta.primary or 0)
+    if kind in _UNREAD_BY_LIBAVIF and not file.shown_track():
+        raise ImageError(
+            f"The AVIF is an {kind.decode()} item, which is not supported.", reason=Reason.IMAGE_FORMAT_UNSUPPORTED
+        )
     shown = file.shown_track() or file.shown_item()
     if shown is None:
         raise struct.error("nothing is shown")  # the decoder would say no more

@@ -5,7 +5,7 @@ Each function costs at most the budget of the reader that it is given.
 
 import struct
 
-from clipwarden.vision.formats.isobmff import find_box, read_boxes, read_meta, whole_file
+from clipwarden.vision.formats.isobmff import Meta, find_box, read_boxes, read_meta, whole_file
 from clipwarden.vision.formats.reader import BoundedReader
 from clipwarden.vision.formats.tracks import read_tracks
 
@@ -68,24 +68,24 @@ def heif_size(reader: BoundedReader) -> tuple[int, int] | None:
     return max(sizes, key=lambda size: size[0] * size[1], default=None)
 
 
-def is_see_through(reader: BoundedReader) -> bool:
-    """Tell whether a file may have transparency: whether anything in it is auxiliary, or comes beside a sequence.
+def heif_pixels(reader: BoundedReader) -> tuple[bool, int | None]:
+    """Tell whether a file may have transparency, and the bits of a sample of a HEIC.
+
+    Returns:
+        Whether anything in it is auxiliary, or comes beside a sequence; the bits of the primary item or of its first
+        tile, None where the file does not say.
 
     Raises:
         struct.error: Its boxes are damaged, or more than the budget.
     """
-    meta = read_meta(reader, locate=False)
+    meta = read_meta(reader, locate=False) or Meta()
     movie = find_box(reader, whole_file(reader), b"moov")
     boxes = read_boxes(reader, movie.start, movie.end) if movie else ()
-    tracks = sum(box.kind == b"trak" for box in boxes)
-    return tracks > 1 or (meta is not None and any(each.kind == b"auxl" for each in meta.references))
+    see_through = sum(box.kind == b"trak" for box in boxes) > 1 or any(each.kind == b"auxl" for each in meta.references)
+    return see_through, _bits(reader, meta)
 
 
-def heic_bits(reader: BoundedReader) -> int | None:
-    """Read the bits of a sample of a HEIC's primary item, or of its first tile; None where the file does not say."""
-    meta = read_meta(reader, locate=False)
-    if meta is None:
-        return None
+def _bits(reader: BoundedReader, meta: Meta) -> int | None:
     item = meta.primary if meta.first_tile(meta.primary) is None else meta.first_tile(meta.primary)
     box = next((each for each in meta.properties.get(item or 0, []) if each.kind == b"hvcC"), None)
     if box is None:

@@ -6,9 +6,11 @@ The figures are bytes a pixel of Pillow 13 and its codecs; `python -m bench.memo
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
-from clipwarden.vision.formats.heifheader import heic_bits, is_see_through
+from clipwarden.vision.formats.heifheader import heif_pixels
 from clipwarden.vision.formats.jpegframe import read_frame
+from clipwarden.vision.formats.pngchunks import read_chunks
 from clipwarden.vision.formats.reader import HEADER_BUDGET, BoundedReader
 
 Size = tuple[int, int]
@@ -16,8 +18,6 @@ Size = tuple[int, int]
 _COEFFICIENT_BYTES = 2  # libjpeg's JCOEF
 _PNG_MODES = {0: "L", 2: "RGB", 3: "P", 4: "LA", 6: "RGBA"}
 _PNG_WITH_ALPHA = ("LA", "RGBA")
-_PNG_SIGNATURE_BYTES = 8
-_PNG_CHUNK_OVERHEAD = 12  # length, type and checksum
 _WEBP_ALPHA_FLAG = 0x10  # of VP8X
 _BMP_BITS_WITH_ALPHA = 32
 # By whether it has transparency and more than 8 bits; measured: 7.9, 9.9, 12.5 and 18.2 bytes. Colour at half size
@@ -63,7 +63,7 @@ def read_layout(data: bytes, image_format: str, size: Size | None) -> PixelLayou
     Returns:
         The layout; of no pixels without a size.
     """
-    layout = replace(_LAYOUTS.get(image_format, _ANY_LAYOUT), size=size or (0, 0))
+    layout = replace(_LAYOUTS[image_format], size=size or (0, 0))
     refine = _REFINEMENTS.get(image_format)
     try:
         return refine(BoundedReader(data, HEADER_BUDGET), layout) if refine else layout
@@ -71,14 +71,13 @@ def read_layout(data: bytes, image_format: str, size: Size | None) -> PixelLayou
         return layout
 
 
-# The canvas and the frame before it are kept (`WebPAnimDecoder`), and the frame is handed over as bytes. What libavif
-# keeps is the picture in YUV and its alpha: at most four planes of 16 bits; bytes of RGBA are handed over.
-# These codecs, and libtiff, take the file all at once.
-_ANY_LAYOUT = PixelLayout(size=(0, 0), mode="RGBA", see_through=True, coding_bytes=12.5, kept_bytes=8.0, copies=2)
+# Codecs of WebP, AVIF and HEIC, and libtiff, take the file all at once.
 _LAYOUTS = {
-    # Browsers do not turn it, whatever its EXIF says.
-    # One copy is the mended one, and libwebp makes its own of what Pillow reads.
-    "WEBP": replace(_ANY_LAYOUT, turns=False, copies=3),
+    # The canvas and the frame before it are kept (`WebPAnimDecoder`), and the frame is handed over as bytes; libwebp
+    # makes its own copy of what Pillow reads. Browsers do not turn it, whatever its EXIF says.
+    "WEBP": PixelLayout(
+        size=(0, 0), mode="RGBA", see_through=True, coding_bytes=12.5, kept_bytes=8.0, turns=False, copies=3
+    ),
     # Four components at full size and progressive, as no header says less.
     "JPEG": PixelLayout(size=(0, 0), mode="CMYK", coding_bytes=4.0 * _COEFFICIENT_BYTES, scales=True),
     # Pillow reads at once what lies behind the rows in their chunk.
@@ -117,21 +116,10 @@ def _png(reader: BoundedReader, layout: PixelLayout) -> PixelLayout:
     mode = _PNG_MODES.get(colour_type, "RGBA")
     if mode == "L" and depth > 8:  # noqa: PLR2004  bits in a byte
         mode = "I;16"
-    chunks = _png_chunks(reader)
+    chunks = {chunk.kind for chunk in takewhile(lambda chunk: chunk.kind != b"IDAT", read_chunks(reader))}
     # Of an animation Pillow holds the frame before, and the frame that comes, beside the composed one.
     kept = 8.0 if b"acTL" in chunks else 0.0
     return replace(layout, mode=mode, see_through=mode in _PNG_WITH_ALPHA or b"tRNS" in chunks, kept_bytes=kept)
-
-
-def _png_chunks(reader: BoundedReader) -> set[bytes]:
-    """Name the chunks before the first image data; damaged ones too."""
-    names: set[bytes] = set()
-    position = _PNG_SIGNATURE_BYTES
-    while position + _PNG_CHUNK_OVERHEAD <= len(reader) and b"IDAT" not in names:
-        length, name = reader.entry(">I4s", position)
-        names.add(name)
-        position += length + _PNG_CHUNK_OVERHEAD
-    return names
 
 
 def _webp(reader: BoundedReader, layout: PixelLayout) -> PixelLayout:
@@ -151,12 +139,13 @@ def _bmp(reader: BoundedReader, layout: PixelLayout) -> PixelLayout:
 
 
 def _avif(reader: BoundedReader, layout: PixelLayout) -> PixelLayout:
-    see_through = is_see_through(reader)
+    see_through, _ = heif_pixels(reader)
     return replace(layout, mode="RGBA" if see_through else "RGB", see_through=see_through)
 
 
 def _heic(reader: BoundedReader, layout: PixelLayout) -> PixelLayout:
-    see_through, deep = is_see_through(reader), heic_bits(reader) != 8  # noqa: PLR2004  bits in a byte
+    see_through, bits = heif_pixels(reader)
+    deep = bits != 8  # noqa: PLR2004  bits in a byte
     mode = "RGBA" if see_through else "RGB"
     return replace(layout, mode=mode, see_through=see_through, coding_bytes=_HEIC_BYTES[see_through, deep])
 

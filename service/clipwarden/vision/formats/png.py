@@ -6,7 +6,7 @@ copy of those that draw something.
 """
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from PIL import Image
@@ -14,6 +14,7 @@ from PIL import Image
 from clipwarden.errors import ImageError, Reason
 from clipwarden.vision.formats.apng import Animation
 from clipwarden.vision.formats.exif import exif_orientation
+from clipwarden.vision.formats.pngchunks import Chunk, read_chunks
 from clipwarden.vision.formats.pngcolour import COLOUR_CHUNKS, ColourChunks
 from clipwarden.vision.formats.pngpixels import PixelFormat
 from clipwarden.vision.formats.reader import BoundedReader, Budget, BudgetSpentError
@@ -25,8 +26,6 @@ from clipwarden.vision.structure import Structure
 # the body of those that say something.
 PNG_BUDGET = Budget(entries=50_000, bytes=8 * 50_000, passes=1)
 
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_OVERHEAD = 12  # length, type and checksum
 _ZLIB_HEADER_BYTES = 2
 _PIECE_BYTES = 16 * 1024  # inflated they are 16 MiB at most
 _ANIMATION = frozenset({b"acTL", b"fcTL", b"fdAT"})
@@ -131,14 +130,6 @@ def _cut(bodies: Sequence[memoryview], end: int) -> list[memoryview]:
     return kept
 
 
-class _Chunk(NamedTuple):
-    """Where a chunk lies: `start` of its length field, `end` behind its checksum, in bytes."""
-
-    kind: bytes
-    start: int
-    end: int
-
-
 class _Walk:
     """A walk over a PNG's chunks, on a `PNG_BUDGET`.
 
@@ -159,7 +150,7 @@ class _Walk:
 
     def run(self) -> None:
         """Look at every chunk up to the end."""
-        for chunk in self._chunks():
+        for chunk in read_chunks(self._reader):
             if self.format is None:
                 self.format = PixelFormat(self._header(chunk))
             elif chunk.kind == b"IDAT":
@@ -174,17 +165,7 @@ class _Walk:
             else:
                 self._dropped |= not self._keep(self.format, chunk)
 
-    def _chunks(self) -> Iterator[_Chunk]:
-        """Yield what comes before IEND; the last may be cut short."""
-        position = len(_SIGNATURE)
-        while position + 8 <= len(self._data):
-            size, kind = self._reader.entry(">I4s", position)
-            if kind == b"IEND":
-                return
-            yield _Chunk(kind, position, position + _OVERHEAD + size)
-            position += _OVERHEAD + size
-
-    def _header(self, chunk: _Chunk) -> bytes:
+    def _header(self, chunk: Chunk) -> bytes:
         if chunk.kind == b"IHDR" and chunk.end > len(self._data):
             raise ValueError("no header")
         body = self._body(chunk) if chunk.kind == b"IHDR" else None
@@ -192,19 +173,19 @@ class _Walk:
             raise ImageError("The PNG does not begin with a whole header.", reason=Reason.IMAGE_CORRUPT)
         return bytes(body)
 
-    def _raw(self, chunk: _Chunk) -> memoryview:
+    def _raw(self, chunk: Chunk) -> memoryview:
         """Return a chunk's body, or what the file holds of it, whatever its checksum."""
         start = chunk.start + 8
         return self._reader.body(start, max(0, min(chunk.end - 4, len(self._data)) - start))
 
-    def _body(self, chunk: _Chunk) -> memoryview | None:
+    def _body(self, chunk: Chunk) -> memoryview | None:
         """Return a chunk's body; None when its checksum is wrong, or it is cut short."""
         if chunk.end > len(self._data):
             return None
         body = self._reader.body(chunk.start + 4, chunk.end - chunk.start - 4)
         return body[4:-4] if zlib.crc32(body[:-4]) == int.from_bytes(body[-4:], "big") else None
 
-    def _keep(self, pixel_format: PixelFormat, chunk: _Chunk) -> bool:
+    def _keep(self, pixel_format: PixelFormat, chunk: Chunk) -> bool:
         """Read a chunk ahead of the pixels; return whether the decoder needs it as it is."""
         if chunk.kind == b"PLTE":
             return pixel_format.set_palette(self._body(chunk))

@@ -5,8 +5,8 @@ import zlib
 from collections.abc import Sequence
 
 from clipwarden.errors import ImageError, Reason
+from clipwarden.vision.formats.pngchunks import SIGNATURE
 
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEADER = struct.Struct(">II5B")
 _GREY, _RGB, _PALETTE = 0, 2, 3
 _MAX_ENTRIES = 256
@@ -115,7 +115,7 @@ class PixelFormat:
             size: (width, height) in pixels.
             pixels: Parts of the compressed rows.
         """
-        parts: list[bytes | memoryview] = [_SIGNATURE, _chunk(b"IHDR", struct.pack(">II", *size) + self._header[8:])]
+        parts: list[bytes | memoryview] = [SIGNATURE, _chunk(b"IHDR", struct.pack(">II", *size) + self._header[8:])]
         if self._palette:
             parts.append(_chunk(b"PLTE", self._palette))
         if self._transparency:

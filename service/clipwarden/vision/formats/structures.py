@@ -38,8 +38,7 @@ def read_structure(data: bytes, image_format: str, limits: DecodeLimits) -> Stru
     Raises:
         ImageError: Opening the file would be too costly, or its structure is damaged.
     """
-    read = _STRUCTURES.get(image_format)
-    return read(data, limits) if read else Structure(data=data, frames_total=None)
+    return _STRUCTURES[image_format](data, limits)
 
 
 def _tiff_structure(data: bytes, _limits: DecodeLimits) -> Structure:
