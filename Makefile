@@ -57,7 +57,7 @@ test-fast: $(VENV)/test  ## Run the tests that need neither torch nor a wheel
 SUDO := $(if $(filter-out 0,$(shell id -u)),$(shell command -v sudo))
 
 test-browser: $(VENV)/test-browser  ## Hold what is judged against what Chromium shows
-	@[ -n "$$CHROMIUM" ] || command -v chromium >/dev/null \
+	@[ -n "$$CHROMIUM" ] || command -v chromium >/dev/null || command -v chromium-browser >/dev/null \
 	  || { $(SUDO) apt-get -qq update && $(SUDO) apt-get -qq install --yes --no-install-recommends chromium; } \
 	  || { echo 'No Chromium, and apt-get installs none here: install chromium, or name one in CHROMIUM' >&2; exit 1; }
 	$(BIN)/python -m pytest tests/browser

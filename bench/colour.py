@@ -14,10 +14,13 @@ import numpy as np
 from PIL import Image
 
 from bench import profiles
-from bench.measure import Ratio, time_together
+from bench.measure import Ratio, Timing, time_together
 from clipwarden.modelfolder.manifest import Preprocessing
+from clipwarden.vision.colour.cost import nanoseconds_a_pixel
 from clipwarden.vision.colour.curves import ProfileError
 from clipwarden.vision.colour.icc import read_profile
+from clipwarden.vision.colour.luts import LutSpace
+from clipwarden.vision.colour.pixels import Converter
 from clipwarden.vision.decode import decode_image
 
 SIZES = ((4000, 3000), (1200, 900))
@@ -37,6 +40,12 @@ _HOSTILE: dict[str, Callable[[], bytes]] = {
     "largest table of four inks": profiles.huge_table,
     "most entries in a directory": profiles.many_tags,
 }
+# What may keep a decode thread busy longest; random pixels, whose nodes lie anywhere.
+_CONVERTED: dict[str, Callable[[], bytes]] = {
+    "V-shaped curve": profiles.v_curve,
+    "largest table of four inks": profiles.huge_table,
+}
+_CONVERTED_PIXELS = 100_000
 
 
 def run(sizes: Sequence[tuple[int, int]] = SIZES, rounds: int = ROUNDS) -> list[Ratio]:
@@ -48,7 +57,7 @@ def run(sizes: Sequence[tuple[int, int]] = SIZES, rounds: int = ROUNDS) -> list[
 
     Returns:
         A ratio a profile and size: decoding with colour "srgb" over "ignore"; then a ratio a hostile profile: reading
-        it over decoding the first picture.
+        it over decoding the first picture; and one a table: converting pixels by it over what is estimated.
     """
     ratios = [
         _of_pair(f"{name} JPEG, {size[0]} x {size[1]}", picture(size, make), bar, rounds)
@@ -56,7 +65,8 @@ def run(sizes: Sequence[tuple[int, int]] = SIZES, rounds: int = ROUNDS) -> list[
         for name, (make, bar) in _PROFILES.items()
     ]
     photo = picture(sizes[0], None)
-    return [*ratios, *(_of_reading(name, make(), photo, rounds) for name, make in _HOSTILE.items())]
+    ratios += [_of_reading(name, make(), photo, rounds) for name, make in _HOSTILE.items()]
+    return [*ratios, *(_of_converting(name, make(), rounds) for name, make in _CONVERTED.items())]
 
 
 def _of_pair(name: str, data: bytes, bar: float | None, rounds: int) -> Ratio:
@@ -82,6 +92,20 @@ def _of_reading(name: str, profile: bytes, photo: bytes, rounds: int) -> Ratio:
         "decoding a JPEG",
         cost=timings["read"],
         reference=timings["decode"],
+    )
+
+
+def _of_converting(name: str, profile: bytes, rounds: int) -> Ratio:
+    """Hold `colour.cost`, by which images are refused, against a measurement of this machine."""
+    space = read_profile(profile).space
+    channels = len(space.inputs) if isinstance(space, LutSpace) else 3
+    pixels = np.random.default_rng(0).integers(0, 256, (_CONVERTED_PIXELS, channels), dtype=np.uint8)
+    taken = time_together({"convert": partial(Converter(space).convert, pixels)}, rounds=rounds)["convert"]
+    estimate = nanoseconds_a_pixel(space) * len(pixels) / 1e9
+    return Ratio(
+        name=f"converting {len(pixels)} random pixels by a hostile profile ({name}) over the estimate",
+        cost=taken,
+        reference=Timing(median_seconds=estimate, best_seconds=estimate, rounds=0),
     )
 
 

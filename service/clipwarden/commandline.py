@@ -1,5 +1,6 @@
 """Command lines of ours: a table of commands, imported as they run, and errors out as one sentence and an exit code."""
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -97,6 +98,8 @@ def answering(exit_of: Callable[[ClipwardenError], int]) -> Iterator[None]:
     except (ClipwardenError, OSError) as error:
         if os.environ.get(DEBUG_VARIABLE) == "1":
             raise
+        if _is_full(error):
+            close_quietly()
         notice(_sentence(error), style="bold red")
         raise typer.Exit(exit_of(error) if isinstance(error, ClipwardenError) else FAILED) from error
 
@@ -111,8 +114,15 @@ def nearest(codes: Mapping[type[BaseException], int], error: ClipwardenError) ->
     return next(codes[kind] for kind in type(error).__mro__ if kind in codes)
 
 
+def _is_full(error: Exception) -> bool:
+    """Tell a disk that has no room for what we print; of files of our own the error names the file."""
+    return isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None
+
+
 def _sentence(error: ClipwardenError | OSError) -> str:
     if isinstance(error, OSError) and error.filename is not None:
         return f"{printable(str(error.filename))}: {error.strerror}."
+    if _is_full(error):
+        return f"Standard output: {os.strerror(errno.ENOSPC)}."
     text = printable(str(error), keep_lines=True)
     return text[:1].upper() + text[1:] if isinstance(error, RequestError) else text

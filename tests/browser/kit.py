@@ -50,11 +50,25 @@ async ([files, mostPixels]) => {
       result.pixels = await toBase64(pixels);
       result.pages = {};
       if (pixels.some((level, at) => at % 4 === 3 && level < 255)) {
-        for (const [level, colour] of [[0, "black"], [255, "white"]]) {
+        // Pictures whose colours are beyond their alpha add up with a page: on a canvas of 8 bits they overflow, and by
+        // source-over one that says it is opaque is copied. All others are drawn as a page has them, in 8 bits.
+        const options = {colorSpace: "srgb", colorType: "float16", alpha: false, willReadFrequently: true};
+        const brush = new OffscreenCanvas(result.width, result.height).getContext("2d", options);
+        const page = (pen, colour, operation) => {
+          pen.globalCompositeOperation = "source-over";
           pen.fillStyle = colour;
           pen.fillRect(0, 0, result.width, result.height);
+          pen.globalCompositeOperation = operation;
           pen.drawImage(image, 0, 0);
-          result.pages[level] = await toBase64(read());
+          return pen.getImageData(0, 0, result.width, result.height).data;
+        };
+        // Colours outside sRGB are beyond it by up to 41 levels. What is copied leaves the page see-through.
+        const isBeyond = (level, at) => at % 4 < 3 && level > pixels[at | 3] + 48;
+        const addsUp = page(brush, "black", "source-atop").some(isBeyond) ||
+          page(pen, "black", "source-over").some((level, at) => at % 4 === 3 && level < 255);
+        for (const [level, colour] of [[0, "black"], [255, "white"]]) {
+          const drawn = addsUp ? page(brush, colour, "source-atop") : page(pen, colour, "source-over");
+          result.pages[level] = await toBase64(drawn);
         }
       }
     }
@@ -64,6 +78,9 @@ async ([files, mostPixels]) => {
   return results;
 }
 """
+
+# Another may show other things: that is news, for the tables and for what is judged.
+TAKEN_WITH = "150"
 
 _PAGE = "<!doctype html><style>body{margin:0;background:transparent}img{display:block}</style>"
 
@@ -184,8 +201,19 @@ def open_chromium() -> Iterator[Chromium]:
         browser.close()
 
 
+def version_note(version: str) -> str:
+    """Say what a failure may be about where the tables are of another Chromium than this; empty where they are not."""
+    if version.split(".", maxsplit=1)[0] == TAKEN_WITH:
+        return ""
+    return (
+        f"This is Chromium {version}; the tables, and what is judged, are of Chromium {TAKEN_WITH}. If it shows other "
+        "things, `python -m tests.browser.show --structures --mutations` takes the tables again: look at what changed, "
+        "mend what is judged where it should follow, and write the new number into TAKEN_WITH (tests/browser/kit.py)."
+    )
+
+
 def find_chromium() -> str:
-    """Name the program: $CHROMIUM, or `chromium` on the path.
+    """Name the program: $CHROMIUM, or `chromium` or `chromium-browser` on the path.
 
     Raises:
         NoChromiumError: There is neither.

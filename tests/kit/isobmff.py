@@ -140,12 +140,18 @@ def grid(rows: int, columns: int, width: int, height: int) -> bytes:
     return struct.pack(">BBBBHH", 0, 0, rows - 1, columns - 1, width, height)
 
 
+def gain_map(base: int, other: int, figures: Sequence[int] = (0, 2000, 1000, 16, 16)) -> bytes:
+    """What ISO 21496-1 says of a gain map of one channel: headrooms and figures in thousandths."""
+    return bytes(5) + b"".join(struct.pack(">iI", each, 1000) for each in (base, other, *figures))
+
+
 def heif(
     items: Sequence[Item],
     *,
     primary: int = 1,
     brands: Sequence[bytes] = (b"avif", b"mif1", b"miaf"),
     before: bytes = b"",
+    inside: bytes = b"",
     extra: bytes = b"",
 ) -> bytes:
     """Write a file of items.
@@ -155,15 +161,16 @@ def heif(
         primary: Number of the one that is shown.
         brands: The major one, then the compatible ones.
         before: Boxes ahead of `meta`.
+        inside: Boxes at the end of `meta`, such as groups.
         extra: Boxes at the end.
     """
     ftyp = box(b"ftyp", brands[0], bytes(4), *brands[1:])
-    start = len(ftyp) + len(before) + len(_meta(items, primary, 0)) + 8
+    start = len(ftyp) + len(before) + len(_meta(items, primary, 0, inside)) + 8
     data = b"".join(item.body for item in items)
-    return ftyp + before + _meta(items, primary, start) + box(b"mdat", data) + extra
+    return ftyp + before + _meta(items, primary, start, inside) + box(b"mdat", data) + extra
 
 
-def _meta(items: Sequence[Item], primary: int, start: int) -> bytes:
+def _meta(items: Sequence[Item], primary: int, start: int, inside: bytes) -> bytes:
     named = b"".join(
         full_box(b"infe", struct.pack(">HH4s", item.number, 0, item.kind), b"\0", version=2, flags=item.hidden)
         for item in items
@@ -181,6 +188,7 @@ def _meta(items: Sequence[Item], primary: int, start: int) -> bytes:
         full_box(b"iinf", struct.pack(">H", len(items)), named),
         full_box(b"iref", references) if references else b"",
         _iprp(items),
+        inside,
     )
 
 

@@ -80,7 +80,7 @@ async def test_a_jpeg_is_cut_as_a_png_is(toy_model: Model, judging: str) -> None
     share = moderation.image.share_shown
     assert 0.3 < share < 0.9
     assert (list(moderation.image.unseen), moderation.verdict) == ([pb.UNSEEN_ROWS], pb.VERDICT_BLOCK)
-    assert f"The JPEG image ends too early: {int(share * 100)} % of its rows are whole" in answer.message
+    assert f"The JPEG image ends too early: {int(share * 100)} % of its rows are in full detail" in answer.message
 
 
 async def test_a_file_seen_whole_says_so(toy_model: Model) -> None:

@@ -4,7 +4,9 @@ Whoever uploads chooses file names, and spreadsheets run cells that begin like f
 """
 
 import csv
+import errno
 import io
+import os
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -50,6 +52,7 @@ class CsvReport(LineReport):
 
     Raises:
         ConfigError: The file is there and is no CSV by its name.
+        OSError: It cannot be written.
     """
 
     def __init__(self, shown: frozenset[str], target: str) -> None:
@@ -58,6 +61,8 @@ class CsvReport(LineReport):
             raise ConfigError(
                 f"--csv {target}: there is a file of that name, and only {SUFFIX} files are written over."
             )
+        if target != STDOUT:
+            _require_place(target)
         self._target = target
         self._file: BinaryIO | None = None
 
@@ -65,21 +70,47 @@ class CsvReport(LineReport):
         """Take the next outcome; the first opens the file, so that one that stood there outlives a wrong command."""
         if self._file is None:
             begin = "" if self._target == STDOUT else _BYTE_ORDER_MARK
-            self._file = sys.stdout.buffer if self._target == STDOUT else Path(self._target).open("wb")  # noqa: SIM115  closed at the end
-            self._file.write(f"{begin}{_line(COLUMNS)}".encode())
+            self._file = sys.stdout.buffer if self._target == STDOUT else Path(self._target).open("wb", buffering=0)  # noqa: SIM115  closed at the end
+            self._write(f"{begin}{_line(COLUMNS)}")
         super().add(outcome)
 
     def _show(self, outcome: Outcome) -> None:
-        if self._file is not None:
-            self._file.write(csv_line(outcome).encode())
-            self._file.flush()
+        self._write(csv_line(outcome))
 
-    def _end(self) -> None:
+    def _write(self, text: str) -> None:
+        data = memoryview(text.encode())
+        try:
+            while self._file is not None and data:
+                data = data[self._file.write(data) :]  # less than all where the disk is full
+            if self._file is not None:
+                self._file.flush()
+        except OSError as error:
+            if self._target == STDOUT:
+                raise
+            # The system names no file here.
+            raise OSError(error.errno, error.strerror, self._target) from error
+
+    def _end(self, *, complete: bool) -> None:
         if self._target == STDOUT:
-            super()._end()
+            super()._end(complete=complete)
         elif self._file is not None:
             self._file.close()
-            stdout().print(Text(f"{self._summary()} {printable(self._target)} is written.".strip()), soft_wrap=True)
+            end = "is written" if complete else "is incomplete"
+            stdout().print(Text(f"{self._summary()} {printable(self._target)} {end}.".strip()), soft_wrap=True)
+
+
+def _require_place(target: str) -> None:
+    """Find out before a model is loaded where no file can be written; raises OSError."""
+    place = Path(target) if Path(target).exists() else Path(target).parent
+    if Path(target).is_dir():
+        code = errno.EISDIR
+    elif not place.exists():
+        code = errno.ENOENT
+    elif not os.access(place, os.W_OK):
+        code = errno.EACCES
+    else:
+        return
+    raise OSError(code, os.strerror(code), target)
 
 
 def csv_line(outcome: Outcome) -> str:

@@ -142,7 +142,7 @@ def _models(old: PolicyFile, model: str | None) -> _Models:
             raise ConfigError("The policy names no model to check its calibrations against. Name one with --model.")
         return _Models(fingerprint=old.fingerprint)
     manifest = load_manifest(resolve_model(model))
-    given, before = fingerprint(manifest), fingerprint_before(manifest)
+    given, before = fingerprint(manifest), fingerprint_before(manifest, old.fingerprint)
     if old.fingerprint not in (None, given, before):
         raise FingerprintMismatchError(f"The policy is bound to model {old.fingerprint}; {model} is {given}.")
     return _Models(fingerprint=given, before=None if old.fingerprint == given else before)

@@ -1,8 +1,8 @@
 """File and folder names in, what there is to judge out, and what is left out; reading is bounded.
 
 What a folder holds is told by content: a file is an image that begins like one, whatever its name. So that nothing is
-passed over for a destroyed beginning, a file that is named like an image is tried as well. Looking is reading: nothing
-but names is taken up here, and files are opened when their turn comes.
+passed over for a destroyed beginning, a file that is named like a picture or a video is tried as well. Looking is
+reading: nothing but names is taken up here, and files are opened when their turn comes.
 """
 
 import os
@@ -14,21 +14,23 @@ from pathlib import PurePath
 from typing import BinaryIO, TypeAlias
 
 from clipwarden.cli.leftovers import LeftOut, LeftOutReason
-from clipwarden.errors import ConfigError
-from clipwarden.vision.formats.beginnings import BEGINNING_BYTES, begins_like_picture, is_apple_double
+from clipwarden.errors import ConfigError, ImageError
+from clipwarden.vision.formats.beginnings import begins_like_picture, is_apple_double
+from clipwarden.vision.formats.foreign import BEGINNING_BYTES
 from clipwarden.vision.formats.sniff import sniff_format
+from clipwarden.vision.limits import DEFAULT_LIMITS, too_large
 
 STDIN = "-"
 
-MAX_STDIN_BYTES = 256 * 2**20
-"""Bounds what a wrong pipe can make us hold; far above any limit on images."""
-
-IMAGE_SUFFIXES = frozenset(
+PICTURE_SUFFIXES = frozenset(
     ".jpg .jpeg .jpe .jfif .png .apng .webp .gif .bmp .dib .tif .tiff .avif .avifs .heic .heif .hif .jxl .svg .svgz "  # noqa: SIM905  reads better
-    ".ico".split()
+    ".ico .cur .tga .psd .psb .xcf .jp2 .j2k .jpf .jpx .jxr .qoi .dds .exr .pcx .pbm .pgm .ppm .pnm .wmf .emf .icns "
+    ".dng .cr2 .cr3 .crw .nef .nrw .arw .orf .raf .rw2 .pef .srw .x3f "
+    ".mp4 .m4v .mov .qt .3gp .3g2 .webm .mkv .avi .mpg .mpeg .m2ts .wmv .asf .flv .swf .ogv".split()
 )
-"""What promises an image: in a folder such a file is tried even where it begins like none, being damaged or a stand-in
-for what was not fetched, as git-lfs leaves them."""
+"""What promises a picture or a video: in a folder such a file is tried even where it begins like none, being damaged or
+a stand-in for what was not fetched, as git-lfs leaves them. Endings that other files have as well, such as .ts, .mts,
+.raw and .hdr, promise nothing."""
 
 _SPECIAL = {stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket", stat.S_IFCHR: "device", stat.S_IFBLK: "device"}
 
@@ -42,47 +44,91 @@ class Input:
         data: What standard input held; None for a file.
         named: Whether the user named it, so that it is judged whatever it holds.
         aside: Why it is left out if it is an image; None where it is judged.
+        is_link: Whether it was a link when it was found; what has become one since is not followed.
     """
 
     name: str
     data: bytes | None = None
     named: bool = False
     aside: LeftOutReason | None = None
+    is_link: bool = False
+
+    def most_bytes(self, *, limit: int) -> int:
+        """Return the most bytes that reading it will hold; blocks. What cannot be looked at says so when it is read."""
+        if self.data is not None or self.aside is not None:
+            return 0
+        try:
+            status = os.stat(self.name)  # noqa: PTH116  a text, as all here
+        except OSError:
+            return 0
+        return min(status.st_size, limit) if stat.S_ISREG(status.st_mode) else limit + 1
 
     def read(self, *, limit: int) -> bytes | LeftOut:
         """Return the encoded image, or why there is none to judge; blocks.
 
         Args:
-            limit: Most bytes that can be judged; one more is read at most, enough to be found too large.
+            limit: Most bytes that can be judged. Of a file that is larger only the beginning is read, of a pipe one
+                byte more, enough to be found too large.
 
         Raises:
+            ImageError: IMAGE_TOO_LARGE.
             OSError: The file cannot be read.
         """
         if self.data is not None:
+            if len(self.data) > limit:
+                raise too_large(limit)
             return self.data
         if self.aside is not None:
             return self._left_aside(self.aside)
-        with open(self.name, "rb") if self.named else _open_regular(self.name) as file:  # noqa: PTH123  of any kind
+        with open(self.name, "rb") if self.named else self._open() as file:  # noqa: PTH123  of any kind
             head = file.read(BEGINNING_BYTES)
             if not (self.named or self._is_image(head)):
                 return LeftOut(name=self.name, reason=LeftOutReason.NOT_AN_IMAGE, detail="" if head else "empty")
-            data = head + file.read(max(0, limit + 1 - len(head)))
-        # The beginning of a video has it refused as one; all of it would be called too large.
-        return head if len(data) > limit and sniff_format(head) is None else data
+            try:
+                return _read_whole(file, head, limit=limit)
+            except ImageError:
+                if sniff_format(head) is None:
+                    # The beginning of a video has it refused as one; all of it would be called too large.
+                    return head
+                raise
 
     def _left_aside(self, reason: LeftOutReason) -> LeftOut:
         """Look whether it is an image that is left out, or what would be left out in any case."""
         try:
-            with _open_regular(self.name) as file:
+            with self._open() as file:
                 head = file.read(BEGINNING_BYTES)
         except OSError as error:
             return LeftOut(name=self.name, reason=reason, detail=_said(error))
         return LeftOut(name=self.name, reason=reason if self._is_image(head) else LeftOutReason.NOT_AN_IMAGE)
 
+    def _open(self) -> BinaryIO:
+        """Open a file that was regular when it was found: what has become a pipe since must not keep us waiting."""
+        flags = getattr(os, "O_NONBLOCK", 0) | (0 if self.is_link else getattr(os, "O_NOFOLLOW", 0))
+        file = open(self.name, "rb", opener=lambda path, mode: os.open(path, mode | flags))  # noqa: SIM115  the caller closes it
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            file.close()
+            raise OSError("it is a file no longer")
+        return file
+
     def _is_image(self, head: bytes) -> bool:
         # macOS writes its notes on a file beside it, under its name: `._photo.jpg`.
-        promised = PurePath(self.name).suffix.lower() in IMAGE_SUFFIXES and not is_apple_double(head)
+        promised = PurePath(self.name).suffix.lower() in PICTURE_SUFFIXES and not is_apple_double(head)
         return promised or begins_like_picture(head)
+
+
+def _read_whole(file: BinaryIO, head: bytes, *, limit: int) -> bytes:
+    """Read a file whose beginning was read; raises ImageError where it is too large."""
+    status = os.fstat(file.fileno())
+    if stat.S_ISREG(status.st_mode):
+        if status.st_size > limit:
+            raise too_large(limit)
+        # To join it to the beginning would hold it twice.
+        file.seek(0)
+        head = b""
+    data = head + file.read(max(0, limit + 1 - len(head)))
+    if len(data) > limit:
+        raise too_large(limit)
+    return data
 
 
 Item: TypeAlias = Input | LeftOut
@@ -103,12 +149,13 @@ class Search:
     hidden: bool = False
 
 
-def find_items(names: Sequence[str], search: Search) -> Iterator[Item]:
+def find_items(names: Sequence[str], search: Search, *, limit: int = DEFAULT_LIMITS.max_image_bytes) -> Iterator[Item]:
     """Find what file and folder names stand for, in the order of the names; a folder's files by name.
 
     Args:
         names: Files, folders, or `-` for standard input.
         search: How far to look inside folders.
+        limit: Most bytes that can be judged; of standard input, which is read here, one more is.
 
     Yields:
         What may be an image, and what is left out without a look into it.
@@ -120,11 +167,12 @@ def find_items(names: Sequence[str], search: Search) -> Iterator[Item]:
     for name in names:
         if name != STDIN:
             _require(name)
+    walk = _Walk(search, named=[name for name in names if name != STDIN])
     for name in names:
         if name == STDIN:
-            yield Input(name=STDIN, data=_read_stdin())
+            yield Input(name=STDIN, data=_read_stdin(limit + 1))
         elif os.path.isdir(name):  # noqa: PTH112  Path would drop a leading ./ that the user wrote
-            yield from _Walk(search).through(name)
+            yield from walk.through(name)
         else:
             yield Input(name=name, named=True)
 
@@ -140,35 +188,29 @@ def _require(name: str) -> None:
         return
 
 
-def _read_stdin() -> bytes:
+def _read_stdin(most_bytes: int) -> bytes:
     # Read here, in the main thread, where Ctrl-C still ends a read that nothing arrives for.
     if _stdin_is_terminal():
         raise ConfigError("`-` reads an image from standard input, which is a terminal here; pipe a file into it.")
-    return sys.stdin.buffer.read(MAX_STDIN_BYTES + 1)
+    return sys.stdin.buffer.read(most_bytes)
 
 
 def _stdin_is_terminal() -> bool:
     return sys.stdin.isatty()
 
 
-def _open_regular(path: str) -> BinaryIO:
-    """Open a file that was regular when it was found: what has become a pipe since must not keep us waiting."""
-    file = open(path, "rb", opener=_open_without_waiting)  # noqa: SIM115  the caller closes it
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
-        raise OSError("it is a file no longer")
-    return file
-
-
-def _open_without_waiting(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
-
-
 class _Walk:
-    """A way through a folder, without recursion: how deep folders lie is for whoever made them to say."""
+    """A way through folders, without recursion: how deep folders lie is for whoever made them to say.
 
-    def __init__(self, search: Search) -> None:
+    Args:
+        search: How far to look.
+        named: What the user named, which is tried in its own place and passed over where it is found.
+    """
+
+    def __init__(self, search: Search, *, named: Sequence[str]) -> None:
         self._search = search
+        self._named = {os.path.realpath(name) for name in named}
+        self._named_last = {os.path.basename(path) for path in self._named}  # noqa: PTH119  as above
         self._seen: dict[tuple[int, int], str] = {}
 
     def through(self, folder: str) -> Iterator[Item]:
@@ -176,7 +218,13 @@ class _Walk:
         open_folders = [iter(self._entries(folder))]
         while open_folders:
             for entry in open_folders[-1]:
-                found = entry if isinstance(entry, LeftOut) else self._look(entry)
+                if isinstance(entry, LeftOut):
+                    found: Item | str = entry
+                elif self._is_named(entry):
+                    yield from self._seen_before(entry.path)
+                    continue
+                else:
+                    found = self._look(entry)
                 if isinstance(found, str):
                     open_folders.append(iter(self._entries(found)))
                     break
@@ -187,16 +235,27 @@ class _Walk:
     def _entries(self, folder: str) -> Sequence[os.DirEntry[str] | LeftOut]:
         """List a folder; or say that it cannot be, or was before."""
         try:
-            status = os.stat(folder)  # noqa: PTH116  a text, as all here
-            identity = status.st_dev, status.st_ino
-            if identity in self._seen:
-                detail = f"as {self._seen[identity]}"
-                return [LeftOut(name=folder, reason=LeftOutReason.FOLDER_SEEN, detail=detail)]
-            self._seen[identity] = folder
+            if seen := self._seen_before(folder):
+                return seen
+            self._seen[_identity(folder)] = folder
             with os.scandir(folder) as entries:
                 return sorted(entries, key=lambda entry: entry.name)
         except OSError as error:
             return [LeftOut(name=folder, reason=LeftOutReason.FOLDER_UNREADABLE, detail=_said(error))]
+
+    def _seen_before(self, path: str) -> Sequence[LeftOut]:
+        """Say of a folder that it was looked into; nothing of any other, and of files."""
+        try:
+            before = self._seen.get(_identity(path))
+        except OSError:
+            return []  # it fails again, with its reason, where it is listed
+        found = LeftOut(name=path, reason=LeftOutReason.FOLDER_SEEN, detail=f"as {before}")
+        return [found] if before is not None else []
+
+    def _is_named(self, entry: os.DirEntry[str]) -> bool:
+        # Asks the system only about what is called alike. What is named through a link is found under both names.
+        alike = entry.name in self._named_last and not entry.is_symlink()
+        return alike and os.path.realpath(entry.path) in self._named
 
     def _look(self, entry: os.DirEntry[str]) -> Item | str:
         """Return what an entry is; a folder to look into by its path."""
@@ -214,12 +273,17 @@ class _Walk:
             reason = LeftOutReason.HIDDEN if aside == LeftOutReason.HIDDEN else LeftOutReason.LINK_BROKEN
             return LeftOut(name=name, reason=reason, detail=_said(error))
         if stat.S_ISREG(mode):
-            return Input(name=name, aside=aside)
+            return Input(name=name, aside=aside, is_link=is_link)
         if not stat.S_ISDIR(mode):
             return LeftOut(name=name, reason=LeftOutReason.SPECIAL_FILE, detail=_SPECIAL.get(stat.S_IFMT(mode), ""))
         if aside is None and not search.recursive:
             aside = LeftOutReason.FOLDER_INSIDE
         return name if aside is None else LeftOut(name=name, reason=aside)
+
+
+def _identity(path: str) -> tuple[int, int]:
+    status = os.stat(path)  # noqa: PTH116  a text, as all here
+    return status.st_dev, status.st_ino
 
 
 def _mode(entry: os.DirEntry[str]) -> int:

@@ -12,10 +12,11 @@ from clipwarden.cli.leftovers import LeftOut
 from clipwarden.cli.loading import progress_bar
 from clipwarden.cli.options import JudgeOptions
 from clipwarden.cli.outcome import NotJudgedError, Outcome
+from clipwarden.cli.reading import Reading
 from clipwarden.cli.report import Report
 from clipwarden.engine.in_order import in_order
 from clipwarden.engine.snapshot import Snapshot
-from clipwarden.errors import ConfigError
+from clipwarden.errors import ConfigError, ImageError
 
 FILE_UNREADABLE = "FILE_UNREADABLE"
 """Reason, in JSON and table, of a file that this process could not read; no server has ever seen it."""
@@ -39,32 +40,31 @@ def judge_files(names: Sequence[str], search: Search, options: JudgeOptions, rep
     Raises:
         ClipwardenError: A name stands for nothing, there is nothing to judge, or no more can be judged.
     """
-    items = _find(names, search)
+    items = _find(names, search, limit=options.limits.max_image_bytes)
     report.tally.expect(names)
     try:
         _judge_and_show(items, options, report)
-        if report.tally.counts:
-            for folder in report.tally.empty_folders():
-                report.add(_left_out(folder))
+        for folder in report.tally.empty_folders():
+            report.add(_left_out(folder))
     except BrokenPipeError:
         # Nobody is left to tell.
         raise
     except BaseException:
         # What was judged before Ctrl-C or before the server went away is still worth seeing.
-        report.finish()
+        report.finish(complete=False)
         raise
     report.finish()
     tally = report.tally
-    if not tally.counts and tally.exit < Exit.UNJUDGED:
+    if not tally.counts and tally.exit < Exit.LEFT_OUT:
         raise ConfigError(f"There are no images in {', '.join(names)}.")
     return tally.exit
 
 
-def _find(names: Sequence[str], search: Search) -> Sequence[Item]:
+def _find(names: Sequence[str], search: Search, *, limit: int) -> Sequence[Item]:
     """Find all there is, so that it is known how many; no more than names."""
     items: list[Item] = []
     with progress_bar("Finding files") as advance:
-        for item in find_items(names, search):
+        for item in find_items(names, search, limit=limit):
             items.append(item)
             if len(items) % FOUND_AT_ONCE == 0:
                 advance(len(items), len(items))
@@ -85,7 +85,9 @@ async def _judge_all(items: Sequence[Item], options: JudgeOptions, snapshot: Sna
     images = sum(not isinstance(item, LeftOut) for item in items)
     async with (
         open_judge(options, snapshot, images=images) as judge,
-        aclosing(in_order(items, partial(_judge_one, judge), width=judge.width)) as outcomes,
+        aclosing(
+            in_order(items, partial(_judge_one, judge, Reading(limit=judge.max_bytes)), width=judge.width)
+        ) as outcomes,
     ):
         with progress_bar("Judging") as advance:
             done = 0
@@ -96,14 +98,16 @@ async def _judge_all(items: Sequence[Item], options: JudgeOptions, snapshot: Sna
                 advance(done, len(items) if len(items) > 1 else 0)
 
 
-async def _judge_one(judge: Judge, item: Item) -> Outcome:
+async def _judge_one(judge: Judge, reading: Reading, item: Item) -> Outcome:
     if isinstance(item, LeftOut):
         return _left_out(item)
     try:
-        data = await asyncio.to_thread(item.read, limit=judge.max_bytes)
-        if isinstance(data, LeftOut):
-            return _left_out(data)
-        return Outcome(name=item.name, moderation=await judge.judge(data))
+        async with reading.read(item) as data:
+            if isinstance(data, LeftOut):
+                return _left_out(data)
+            return Outcome(name=item.name, moderation=await judge.judge(data))
+    except ImageError as error:
+        return Outcome(name=item.name, error=await judge.refuse(error))
     except NotJudgedError as error:
         return Outcome(name=item.name, error=error)
     except OSError as error:

@@ -45,7 +45,7 @@ class Kind:
 KINDS: Final = {
     LeftOutReason.NOT_AN_IMAGE: Kind(label="not an image", exit=Exit.OK),
     LeftOutReason.SPECIAL_FILE: Kind(label="special file, never opened", exit=Exit.OK),
-    LeftOutReason.FOLDER_SEEN: Kind(label="folder found before, by another name", exit=Exit.OK),
+    LeftOutReason.FOLDER_SEEN: Kind(label="folder found before", exit=Exit.OK),
     LeftOutReason.FOLDER_EMPTY: Kind(label="folder without an image to judge", exit=Exit.USAGE),
     LeftOutReason.FOLDER_INSIDE: Kind(label="folder inside", exit=Exit.LEFT_OUT, option="--recursive"),
     LeftOutReason.HIDDEN: Kind(label="hidden image or folder", exit=Exit.LEFT_OUT, option="--hidden"),

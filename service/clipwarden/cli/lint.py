@@ -118,8 +118,8 @@ def _lint(files: Sequence[str], *, model: str | None, on: str | None, strict: bo
     paths = [find_policy(name) for name in files]
     loaded = None if model is None else load_named_model(model)
     trial = None if loaded is None else _trial(loaded, on)
-    problems = [*(trial.about_pictures if trial else ())]
-    problems += [problem for path in paths for problem in findings_of(path, loaded, trial)]
+    problems = [problem for path in paths for problem in findings_of(path, loaded, trial)]
+    problems = [*(trial.about_pictures if trial else ()), *problems]
     for problem in problems:
         _show(problem, as_json=as_json)
     if trial and trial.advice:
@@ -217,7 +217,9 @@ def _told_of_upgrade(problem: Problem, policy: "Policy", model: "Model") -> Prob
     """Say the way over where a policy is bound to what the model was before `clipwarden models upgrade`."""
     from clipwarden.modelfolder.upgrade import fingerprint_before
 
-    if problem.code != "fingerprint-mismatch" or policy.model.fingerprint != fingerprint_before(model.manifest):
+    if problem.code != "fingerprint-mismatch" or policy.model.fingerprint != fingerprint_before(
+        model.manifest, policy.model.fingerprint
+    ):
         return problem
     fix = (
         f"`clipwarden lint {shlex.quote(problem.file)} --fix --model {_option(model.fingerprint)} --approved-by NAME` "

@@ -122,8 +122,8 @@ def moderate(
         return_embeddings=embeddings,
         root_certificates=tls_ca,
     )
-    if server is not None and (max_image_bytes or max_decode_bytes):
-        raise ConfigError("--max-image-bytes and --max-decode-bytes are a server's own settings; not with --server.")
+    if server is not None and max_decode_bytes:
+        raise ConfigError("--max-decode-bytes is a server's own setting; not with --server.")
     _check(options)
     # Late, as all that works.
     from clipwarden.cli.inputs import Search

@@ -1,5 +1,6 @@
 """How the user wants images judged."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,7 +9,7 @@ import typer
 
 from clipwarden.engine.settings import AT_ONCE
 from clipwarden.serving.config import SETTING_DOCS
-from clipwarden.serving.sources import read_flags
+from clipwarden.serving.sources import read_flags, read_variables
 from clipwarden.vision.limits import DEFAULT_LIMITS, DecodeLimits
 
 TIMEOUT_SECONDS = 30.0
@@ -27,12 +28,13 @@ MaxDecodeBytes = Annotated[str | None, _as_of_servers("max_decode_bytes")]
 
 
 def read_limits(max_image_bytes: str | None, max_decode_bytes: str | None) -> DecodeLimits:
-    """Read what a command was told to refuse; what a server refuses by default where it was told nothing.
+    """Read what a command is to refuse, by its flags, else by a server's variables, else as servers do by default.
 
     Raises:
         ConfigError: One of them is no size.
     """
-    given: dict[str, Any] = read_flags({"max_image_bytes": max_image_bytes, "max_decode_bytes": max_decode_bytes})
+    flags = {"max_image_bytes": max_image_bytes, "max_decode_bytes": max_decode_bytes}
+    given: dict[str, Any] = {**read_variables(os.environ, flags), **read_flags(flags)}
     return DecodeLimits(**given)
 
 

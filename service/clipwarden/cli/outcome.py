@@ -118,6 +118,9 @@ class Tally:
         self.exit = max(self.exit, outcome.exit)
         if outcome.left_out is not None:
             self.left_out.add(outcome.left_out)
+            if outcome.left_out.reason == LeftOutReason.FOLDER_SEEN and outcome.left_out.detail != f"as {outcome.name}":
+                # Named as well under the name that its images have come under, or will be missed under.
+                self.unmet.pop(os.path.join(outcome.name, ""), None)  # noqa: PTH118  as in `expect`
             return
         moderation = outcome.moderation
         self.counts[outcome.result] += 1

@@ -42,9 +42,13 @@ class Report(ABC):
         if self._is_shown(outcome.result):
             self._show(outcome)
 
-    def finish(self) -> None:
-        """Show what is left to show; on stderr, say what was left out, and warn of verdicts that say little."""
-        self._end()
+    def finish(self, *, complete: bool = True) -> None:
+        """Show what is left to show; on stderr, say what was left out, and warn of verdicts that say little.
+
+        Args:
+            complete: Whether every outcome came; False after a failure or Ctrl-C.
+        """
+        self._end(complete=complete)
         self._say_what_was_left_out()
         if self.tally.nothing_enforced:
             whole = "" if self.tally.incomplete else f" {SHADOW_WHOLE}"
@@ -56,7 +60,7 @@ class Report(ABC):
     def _show(self, outcome: Outcome) -> None: ...
 
     @abstractmethod
-    def _end(self) -> None: ...
+    def _end(self, *, complete: bool) -> None: ...
 
     def _is_shown(self, result: str) -> bool:
         # A verdict that only a newer server knows is nothing to hide.
@@ -76,14 +80,14 @@ class Report(ABC):
         notice(f"Left out: {left_out.counts.total()}{see_all}.")
         for line in left_out.lines():
             notice(f"  {printable(line)}")
-        if self.tally.counts and self.tally.exit == Exit.LEFT_OUT:
+        if self.tally.exit == Exit.LEFT_OUT:
             notice(MAY_BE_IMAGES, style="bold yellow")
 
 
 class LineReport(Report):
     """For programs: what stands on stdout is lines of one kind, so that the last line for people goes to stderr."""
 
-    def _end(self) -> None:
+    def _end(self, *, complete: bool) -> None:  # noqa: ARG002  lines say nothing of an end
         # Who reads lines of all there is counts for themselves.
         if self.tally.counts and (self.tally.left_out.counts or self._shown != ALL):
             notice(self._summary())
@@ -107,7 +111,7 @@ class TableReport(Report):
     def _show(self, outcome: Outcome) -> None:
         self._outcomes.append(outcome)
 
-    def _end(self) -> None:
+    def _end(self, *, complete: bool) -> None:  # noqa: ARG002  what ended it is said behind
         if self._outcomes:
             self._console.print(outcomes_table(self._outcomes, width=self._console.width))
         if summary := self._summary():
@@ -127,7 +131,7 @@ class ExplainReport(Report):
         else:
             self._console.print(explanation(outcome.name, outcome.moderation, width=self._console.width))
 
-    def _end(self) -> None:
+    def _end(self, *, complete: bool) -> None:  # noqa: ARG002  as above
         if summary := self._summary():
             self._console.print(summary)
 

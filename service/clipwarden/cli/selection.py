@@ -20,17 +20,25 @@ def selected(only: str) -> frozenset[str]:
     Raises:
         ConfigError: One of them is none.
     """
-    return frozenset(map(_selected_one, only.split(",")))
+    words = only.split(",")
+    if not all(map(str.strip, words)):
+        raise ConfigError(f"--only {only!r}: a result is missing. Write some of {_known()}, with commas between them.")
+    return frozenset(map(_selected_one, words))
 
 
 def _selected_one(word: str) -> str:
     tidy = " ".join(word.upper().replace("-", " ").replace("_", " ").split())
-    if tidy in ALL:
+    if tidy in ALL and not word.strip().startswith("-"):
         return tidy
     guess = closest(tidy, {result.lower(): result for result in RESULTS}) if tidy else None
     meant = f" Did you mean {_written(guess.upper())}?" if guess else ""
-    known = ", ".join(map(_written, RESULTS))
-    raise ConfigError(f"--only {word.strip()!r}: there is no such result.{meant} Write some of {known}, with commas.")
+    raise ConfigError(
+        f"--only {word.strip()!r}: there is no such result.{meant} Write some of {_known()}, with commas."
+    )
+
+
+def _known() -> str:
+    return ", ".join(map(_written, RESULTS))
 
 
 def _written(result: str) -> str:

@@ -25,6 +25,10 @@ def upgrade(
         list[str] | None,
         typer.Option(metavar="FILE", help="A policy or bundle: say what of it must be refitted. Repeatable."),
     ] = None,
+    full_decode: Annotated[
+        bool,
+        typer.Option("--full-decode", help="Decode JPEGs in full: slower, and nothing hides from a smaller scale."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Write a model folder anew, so that the model sees the colours that a browser shows.
@@ -38,7 +42,12 @@ def upgrade(
     **The fingerprint changes**, so policies and bundles of the old one are refused with NEW. --policy says of each what
     falls: calibrations (`fitted_on`) and thresholds (`chosen_on`). Pictures without such information get the very
     vectors that they got before, so that numbers chosen on those alone are worth what they were: then
-    `clipwarden lint FILE --fix --model NEW` takes them over on trust. Where pictures carried profiles, fit again.
+    `clipwarden lint FILE --fix --model NEW --approved-by NAME` takes them over on trust. Where pictures carried
+    profiles, fit again.
+
+    --full-decode writes `decode_scale: 0` as well. Otherwise large JPEGs are decoded at a smaller scale, which takes
+    half of the time or less, and which a JPEG that was computed for it can show another picture than at its full size.
+    It moves the vectors of JPEGs a little: numbers that were chosen on other pictures are worth what they were.
 
     **Examples**
 
@@ -55,7 +64,7 @@ def upgrade(
     from clipwarden.modelfolder.upgrade import plan_upgrade, require_new
 
     prepare_process()
-    plan = plan_upgrade(resolve_model(folder))
+    plan = plan_upgrade(resolve_model(folder), full_decode=full_decode)
     # Mistakes are found before gigabytes are read.
     read = [read_policy(name) for name in policy or ()]
     if plan.needed:
@@ -86,7 +95,7 @@ def _refit(read: "PolicyFile", plan: "Upgrade") -> Mapping[str, object]:
     from clipwarden.modelfolder.upgrade import fingerprint_before
     from clipwarden.policy.rebinding import fallen
 
-    before = fingerprint_before(plan.new) or plan.before
+    before = plan.before if plan.needed else fingerprint_before(plan.new, read.fingerprint) or plan.before
     bound = read.fingerprint == before
     falls = fallen(read.policy, before, plan.after)
     return {
@@ -139,8 +148,9 @@ def _show_refits(refits: Sequence[Mapping[str, object]], model: str, unasked: st
 
 
 _WAYS = (
-    "Pictures without a profile or transfer function get the very vectors that they got before. Where numbers were "
-    "chosen on such pictures, `clipwarden lint FILE --fix --model {model}` takes them over on trust, and bundles are "
+    "Pictures without a profile or transfer function get the very vectors that they got before; JPEGs that are decoded "
+    "in full now do not. Where numbers were chosen on such pictures, `clipwarden lint FILE --fix --model {model} "
+    "--approved-by NAME` takes them over on trust (NAME is who else stands for what is enforced), and bundles are "
     "compiled again; otherwise fit and choose them again."
 )
 

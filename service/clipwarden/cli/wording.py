@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from clipwarden.v1 import moderation_pb2 as v1
-from clipwarden.vision.facts import share_in_words
+from clipwarden.vision.facts import rows_in_words
 
 VERDICT_STYLES: Final = {"ALLOW": "green", "REVIEW": "bold yellow", "BLOCK": "bold red"}
 """Colours; the word always stands beside them, for people and terminals that see none."""
@@ -60,7 +60,7 @@ def oddities(image: v1.ImageFacts) -> list[str]:
     if image.frames_judged < image.frames_total:
         found.append(f"{image.frames_judged} of {image.frames_total} frames judged")
     if _is_cut(image):
-        found.append(f"{share_in_words(image.share_shown)} of rows whole")
+        found.append(rows_in_words(image.share_shown, image.format).replace("its rows are", "rows"))
     return [*found, "HDR"] if v1.UNSEEN_HDR in image.unseen else found
 
 
@@ -68,9 +68,11 @@ def explained_oddities(image: v1.ImageFacts) -> list[str]:
     """Say in sentences what `oddities` names in words that not everybody knows."""
     found = []
     if v1.DEGRADATION_COLOUR_UNCERTAIN in image.degradations:
-        found.append("Its colour profile cannot be read, so viewers may show other colours.")
+        found.append("Viewers may read the file's colours differently, so some may show others.")
+    if image.frames_judged < image.frames_total:
+        found.append(f"Of its {image.frames_total} frames {image.frames_judged} was judged; nobody saw the others.")
     if _is_cut(image):
-        found.append(f"The file ends early; {share_in_words(image.share_shown)} of its rows are whole.")
+        found.append(f"The file ends early; {rows_in_words(image.share_shown, image.format)}.")
     if v1.UNSEEN_HDR in image.unseen:
         found.append("HDR: brighter colours than a screen without HDR shows were not judged.")
     return found

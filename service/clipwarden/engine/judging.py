@@ -11,7 +11,7 @@ from clipwarden.scoring.decide import judge
 from clipwarden.scoring.score import cosines
 from clipwarden.scoring.verdict import Judgement
 from clipwarden.unitvectors import require_unit
-from clipwarden.vision.facts import ImageFacts, share_in_words
+from clipwarden.vision.facts import ImageFacts, rows_in_words
 from clipwarden.vision.plan import ViewPlan
 
 JUDGING_MICROSECONDS = (60.0, 3.0, 0.00025)
@@ -66,10 +66,10 @@ def require_rows(facts: ImageFacts, policy: Policy) -> None:
     """
     if facts.share_shown == 1 or policy.on_truncated is OnTruncated.JUDGE:
         return
-    kind = f"{facts.file.format} image" if facts.file else "image"
+    image_format = facts.file.format if facts.file else ""
+    kind, rows = f"{image_format} image".strip(), rows_in_words(facts.share_shown, image_format)
     raise ImageError(
-        f"The {kind} ends too early: {share_in_words(facts.share_shown)} of its rows are whole. A policy with "
-        "`on_truncated: judge` goes by what is there.",
+        f"The {kind} ends too early: {rows}. A policy with `on_truncated: judge` goes by what is there.",
         reason=Reason.IMAGE_TRUNCATED,
     )
 

@@ -1,8 +1,9 @@
 """Lend out the memory that decodes may hold together: bytes asked for in, a turn out, in the order of asking.
 
-Nobody overtakes: what asks for much waits until enough has come back, and all that asks later stands behind it, so that
-the huge are never put off for ever by the middling. What asks for little is lent it at once, whoever waits: it is
-bounded by the threads alone, and must not stand behind the huge for the seconds that they take.
+What asks for much waits until enough has come back. Meanwhile a few that fit into what is free may pass it, so that the
+middling need not wait for the huge; but no more than that, so that it is never put off for ever. What asks for little
+is lent it at once, whoever waits: it is bounded by the threads alone, and must not stand behind the huge for the
+seconds that they take.
 
 Lives on one event loop and waits there. What was lent is given back when the work has really ended, which for work
 that is stuck may be never: it counts on, and whoever could not have their share beside it fails at once.
@@ -12,6 +13,9 @@ import asyncio
 from collections import deque
 
 from clipwarden.errors import ClipwardenError, EncoderError
+
+MOST_PASSES = 16
+"""How many may pass one that waits: some seconds of decoding on two threads, about as long as the huge take."""
 
 
 class ByteBudget:
@@ -31,6 +35,7 @@ class ByteBudget:
         self._counted = 0  # of `lent`, what is not small
         self._stuck = 0  # of that, what may never come back
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._passes = 0  # that were let past the first of these
         self.lent = 0
 
     async def borrow(self, size: int) -> None:
@@ -43,7 +48,11 @@ class ByteBudget:
             EncoderError: It is more than what can still come back.
             ClipwardenError: As `fail_all` was told.
         """
-        if self._is_small(size) or (not self._waiting and self._fits(size)):
+        if self.is_small(size):
+            self._lend(size)
+            return
+        if self._fits(size) and self._passes < MOST_PASSES:
+            self._passes += bool(self._waiting)
             self._lend(size)
             return
         self._require_possible(size)
@@ -61,13 +70,13 @@ class ByteBudget:
     def give_back(self, size: int) -> None:
         """Return a share."""
         self.lent -= size
-        if not self._is_small(size):
+        if not self.is_small(size):
             self._counted -= size
             self._wake()
 
     def note_stuck(self, size: int) -> None:
         """Hear that a share may never come back; who waits in vain for it fails."""
-        if not self._is_small(size):
+        if not self.is_small(size):
             self._stuck += size
             for wanted, turn in self._waiting:
                 if not turn.done() and wanted + self._stuck > self._max_bytes:
@@ -76,7 +85,7 @@ class ByteBudget:
 
     def note_unstuck(self, size: int) -> None:
         """Hear that a share comes back after all; it still has to be given back."""
-        if not self._is_small(size):
+        if not self.is_small(size):
             self._stuck -= size
 
     def fail_all(self, error: ClipwardenError) -> None:
@@ -85,8 +94,10 @@ class ByteBudget:
             if not turn.done():
                 turn.set_exception(error)
         self._waiting.clear()
+        self._passes = 0
 
-    def _is_small(self, size: int) -> bool:
+    def is_small(self, size: int) -> bool:
+        """Whether so much is lent without waiting."""
         return size <= self._small_bytes
 
     def _fits(self, size: int) -> bool:
@@ -98,18 +109,21 @@ class ByteBudget:
 
     def _lend(self, size: int) -> None:
         self.lent += size
-        if not self._is_small(size):
+        if not self.is_small(size):
             self._counted += size
 
     def _wake(self) -> None:
-        while self._waiting:
-            size, turn = self._waiting[0]
-            if not turn.done():
-                if not self._fits(size):
-                    return
+        waiting, self._waiting = self._waiting, deque()
+        for size, turn in waiting:
+            first = not self._waiting
+            if turn.done():
+                self._passes = 0 if first else self._passes  # it was cancelled, or failed
+            elif self._fits(size) and (first or self._passes < MOST_PASSES):
+                self._passes = 0 if first else self._passes + 1
                 self._lend(size)
                 turn.set_result(None)
-            self._waiting.popleft()
+            else:
+                self._waiting.append((size, turn))
 
 
 def _out_of_reach() -> EncoderError:

@@ -35,6 +35,9 @@ from clipwarden.vision.plan import ViewPlan
 
 T = TypeVar("T")
 
+# One each for opening, for decoding, and for a mended file that can be decoded at another scale only.
+_MOST_SURPRISES = 3
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reading:
@@ -261,21 +264,27 @@ class Pipeline:
         )
 
     async def _decode(self, data: bytes, plan: ViewPlan) -> Done[DecodedImage]:
-        """Decode with room for what the header says, or once more with room for what the opened file turned out to say.
+        """Decode with room for what the header says, and again with room for what the file turns out to say.
 
-        Neither opening nor the first try has held much, so that waiting for room again costs a hash of the file.
+        What is opened, and what is mended because it was cut short, may each say more than was known before. Neither
+        has held much by then, so that waiting for room again costs a hash of the file, and a decode where it is mended.
         """
         limits, preprocessing = self._settings.limits, self._model.manifest.image
         read = await self._headers.run(partial(read_header, data, limits, preprocessing=preprocessing))
         header, waited = read.value, read.wait_seconds
         decode = partial(decode_file, data, preprocessing=preprocessing, limits=limits, plan=plan)
-        started = time.perf_counter()
-        try:
-            done = await self._decoders.run(partial(decode, header), holds=header.held_bytes)
-        except HoldsMoreError as more:
-            waited += time.perf_counter() - started
-            header = replace(header, held_bytes=more.held_bytes)
-            done = await self._decoders.run(partial(decode, header), holds=header.held_bytes)
+        for _ in range(_MOST_SURPRISES):
+            started = time.perf_counter()
+            try:
+                done = await self._decoders.run(partial(decode, header), holds=header.held_bytes)
+            except HoldsMoreError as more:
+                waited += time.perf_counter() - started
+                header = replace(header, held_bytes=more.held_bytes)
+            else:
+                return replace(done, wait_seconds=done.wait_seconds + waited)
+        # Nothing that is not refused holds more than all there is.
+        header = replace(header, held_bytes=limits.max_decode_bytes)
+        done = await self._decoders.run(partial(decode, header), holds=header.held_bytes)
         return replace(done, wait_seconds=done.wait_seconds + waited)
 
     async def _judge(self, image: EmbeddedImage, selection: Selection, *, started: float) -> Judged:

@@ -7,7 +7,7 @@ it. Reading headers, hashing and decoding always go to a thread (`run`). What is
 some, such as judging a few views against thousands of texts, says what it will cost and goes through `run_if_long`.
 
 Waiting happens here, on the event loop, and not in the pool's own queue: a call that is cancelled while it waits leaves
-at once and frees its bytes. It waits for its memory first, so that what waits for much keeps no thread idle. Work that
+at once and frees its bytes. What waits for memory does so first, so that it keeps no thread idle. Work that
 has begun cannot be stopped; its call fails after `stall_seconds`, and its thread is only lent again once it really
 returns. When all threads are stuck, waiting and new calls fail at once, until one comes back.
 """
@@ -117,10 +117,17 @@ class WorkThreads:
         """
         arrived = time.perf_counter()
         self._require_able()
-        await self._memory.borrow(holds)
+        waits = 0 if self._memory.is_small(holds) else holds
+        await self._memory.borrow(waits)
         try:
             await self._take_thread()
-            started = time.perf_counter()
+        except BaseException:
+            self._memory.give_back(waits)
+            raise
+        # What is small waits for no memory, so none is lent to it before it has a thread.
+        await self._memory.borrow(holds - waits)
+        started = time.perf_counter()
+        try:
             submitted = self._submit(work, holds)
         except BaseException:
             self._memory.give_back(holds)

@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import get_args
 
 from clipwarden.errors import ConfigError, ModelError
 from clipwarden.modelfolder.files import verify_files, write_model_folder
 from clipwarden.modelfolder.fingerprint import fingerprint
 from clipwarden.modelfolder.load import Runtime, load_model
-from clipwarden.modelfolder.manifest import COLOUR, MANIFEST_NAME, ModelManifest, is_companion
-from clipwarden.modelfolder.modeljson import load_manifest
+from clipwarden.modelfolder.manifest import COLOUR, MANIFEST_NAME, Colour, ModelManifest, is_companion
+from clipwarden.modelfolder.modeljson import MAX_DECODE_SCALE, load_manifest
 from clipwarden.modelfolder.staging import require_finished
 
 STEPS = 3
@@ -46,33 +47,41 @@ class Upgrade:
         return fingerprint(self.new)
 
 
-def plan_upgrade(folder: Path) -> Upgrade:
+def plan_upgrade(folder: Path, *, full_decode: bool = False) -> Upgrade:
     """Say what an upgrade of a folder changes; reads model.json alone.
 
     Args:
         folder: A model folder.
+        full_decode: Whether JPEGs shall be decoded in full from then on.
 
     Raises:
         ModelError: It is none, or was never published.
     """
     require_finished(folder)
     old = load_manifest(folder)
-    new = replace(old, image=replace(old.image, colour=COLOUR))
+    scale = 0 if full_decode else old.image.decode_scale
+    new = replace(old, image=replace(old.image, colour=COLOUR, decode_scale=scale))
     return Upgrade(folder=folder, old=old, new=new)
 
 
-def fingerprint_before(manifest: ModelManifest) -> str | None:
+def fingerprint_before(manifest: ModelManifest, bound: str | None = None) -> str | None:
     """Name the model that a folder was upgraded from, or might have been.
 
     Args:
         manifest: With `files` filled in.
+        bound: The fingerprint that somebody names: it is the one, where it may be.
 
     Returns:
-        The fingerprint of the same files under the older preprocessing; None where the folder is of the older one.
+        The fingerprint of the same files under an older preprocessing, of the same scale of decoding unless `bound`
+        says otherwise; None where the folder is of the older one.
     """
-    if manifest.image.colour != COLOUR:
+    image = manifest.image
+    if image.colour != COLOUR:
         return None
-    return fingerprint(replace(manifest, image=replace(manifest.image, colour="ignore")))
+    scales = range(MAX_DECODE_SCALE + 1) if image.decode_scale == 0 else (image.decode_scale,)
+    older = [replace(image, colour=colour, decode_scale=scale) for colour in get_args(Colour) for scale in scales]
+    before = [fingerprint(replace(manifest, image=each)) for each in older if each != image]
+    return bound if bound in before else before[0]
 
 
 def write_upgrade(plan: Upgrade, destination: Path, *, done: Callable[[int], None] = lambda _steps: None) -> Runtime:

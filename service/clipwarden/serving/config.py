@@ -7,7 +7,7 @@ from typing import TypeVar
 from clipwarden.engine.settings import EngineSettings
 from clipwarden.errors import ConfigError
 from clipwarden.serving import values
-from clipwarden.vision.limits import DecodeLimits
+from clipwarden.vision.limits import LEAST_DECODE_BYTES, DecodeLimits
 
 T = TypeVar("T")
 
@@ -25,7 +25,7 @@ MOST_MESSAGE_BYTES = 2**31 - 1
 RETIRED_SETTINGS: Mapping[str, str] = {
     "max_pixels": (
         "is no setting any more: what an image takes to decode is bounded, not its pixels. Set max_decode_bytes "
-        "instead, such as 1GiB, the default, for some 50 million pixels in any format and 200 million of a usual JPEG"
+        "instead, such as 1GiB, the default, for some 45 million pixels in any format and 200 million of a usual JPEG"
     )
 }
 """Settings of earlier versions, with what to write in their place, as the end of a sentence."""
@@ -174,7 +174,7 @@ class Settings:
     max_decode_bytes: int = _setting(
         _ENGINE.limits.max_decode_bytes,
         unit="BYTES",
-        read=values.size,
+        read=values.size_from(LEAST_DECODE_BYTES),
         help=(
             "Most memory that decoding one image may hold; more is IMAGE_TOO_MANY_PIXELS. Also the most that all "
             "decodes at work hold together: others wait, but for those below 1/32 of it."

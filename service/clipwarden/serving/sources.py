@@ -5,7 +5,7 @@ readers, so a value means the same wherever it is written.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +69,24 @@ def read_flags(flags: Mapping[str, str | Sequence[str] | None]) -> dict[str, obj
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, object]:
     _refuse_misspelt(environ)
+    return read_variables(environ, SETTING_DOCS)
+
+
+def read_variables(environ: Mapping[str, str], names: Iterable[str]) -> dict[str, object]:
+    """Read the variables of some settings.
+
+    Args:
+        environ: The environment.
+        names: Of the settings.
+
+    Returns:
+        Values by setting name, where a variable is set.
+
+    Raises:
+        ConfigError: A value cannot be read.
+    """
     given = {}
-    for docs in SETTING_DOCS.values():
+    for docs in (SETTING_DOCS[name] for name in names):
         text = environ.get(docs.variable)
         if text is not None:
             texts = [part for part in text.split(",") if part.strip()] if docs.repeated else [text]

@@ -263,8 +263,8 @@ class _DegradationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Degradati
     DEGRADATION_TINY: _Degradation.ValueType  # 4
     """Under 32 pixels on a side."""
     DEGRADATION_COLOUR_UNCERTAIN: _Degradation.ValueType  # 5
-    """A colour profile or transfer function was ignored, since it is broken, oversized or of the wrong class; viewers may
-    show other colours.
+    """The file states its colours in a way that viewers may read differently, such as by a profile that is broken, or two of
+    them; some may show other colours.
     """
 
 class Degradation(_Degradation, metaclass=_DegradationEnumTypeWrapper):
@@ -281,8 +281,8 @@ DEGRADATION_NOISY: Degradation.ValueType  # 3
 DEGRADATION_TINY: Degradation.ValueType  # 4
 """Under 32 pixels on a side."""
 DEGRADATION_COLOUR_UNCERTAIN: Degradation.ValueType  # 5
-"""A colour profile or transfer function was ignored, since it is broken, oversized or of the wrong class; viewers may
-show other colours.
+"""The file states its colours in a way that viewers may read differently, such as by a profile that is broken, or two of
+them; some may show other colours.
 """
 Global___Degradation: _TypeAlias = Degradation  # noqa: Y015
 
@@ -387,7 +387,7 @@ class ImageSource(_message.Message):
     DATA_FIELD_NUMBER: _builtins.int
     data: _builtins.bytes
     """The encoded file: JPEG, PNG, APNG, WebP, GIF, BMP, TIFF, AVIF, or HEIC where the server has the extra `heif`.
-    1 byte up to the server's limit (20 MiB unless configured); more is IMAGE_TOO_LARGE.
+    1 byte up to the server's limit (64 MiB unless configured); more is IMAGE_TOO_LARGE.
     """
     def __init__(
         self,
@@ -1335,8 +1335,9 @@ class ImageFacts(_message.Message):
     partial: _builtins.bool
     """Whether something of the image was not looked at; unseen says what."""
     share_shown: _builtins.float
-    """Share of the picture's rows that the file holds whole, in (0, 1]. Less than 1: it ends too early. Width and height are
-    then those of these rows, which alone were judged; of a progressive JPEG all rows were, in what detail is there.
+    """Share of the picture's rows that the file holds whole at the scale that was judged, in (0, 1]. Less than 1: it ends
+    too early. Width and height are then those of these rows, which alone were judged; of a progressive JPEG all rows
+    were, in what detail is there, and the share is next to 0 until its last scan has begun.
     0 from a server older than the field, which judges whole files only.
     """
     @_builtins.property

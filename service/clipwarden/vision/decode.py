@@ -16,14 +16,21 @@ from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision.colour.conversion import AS_STORED, Conversion, conversion_of
 from clipwarden.vision.facts import DecodedImage, FileFacts, ImageFacts, ImageHeader, View
 from clipwarden.vision.formats import png
-from clipwarden.vision.formats.foreign import name_foreign
+from clipwarden.vision.formats.foreign import foreign_kind
 from clipwarden.vision.formats.layout import PixelLayout, Size, read_layout
 from clipwarden.vision.formats.salvage import salvage
 from clipwarden.vision.formats.sniff import sniff_format, sniff_size
 from clipwarden.vision.formats.structures import read_structure
 from clipwarden.vision.formats.truncation import looks_cut_short
-from clipwarden.vision.limits import DEFAULT_LIMITS, DecodeLimits, HoldsMoreError, check_held
-from clipwarden.vision.memory import decoded_size, held_bytes
+from clipwarden.vision.limits import (
+    DEFAULT_LIMITS,
+    DecodeLimits,
+    HoldsMoreError,
+    check_converting,
+    check_held,
+    too_large,
+)
+from clipwarden.vision.memory import decoded_size, held_bytes, opening_bytes
 from clipwarden.vision.opening import open_image, readable_formats
 from clipwarden.vision.plan import WHOLE, ViewPlan
 from clipwarden.vision.preprocess import Box, draft_size, fit_to_side
@@ -52,9 +59,7 @@ def read_header(data: bytes, limits: DecodeLimits = DEFAULT_LIMITS, *, preproces
     if not data:
         raise ImageError("The image has no bytes.", reason=Reason.IMAGE_EMPTY)
     if len(data) > limits.max_image_bytes:
-        raise ImageError(
-            f"The image has {len(data)} bytes; the limit is {limits.max_image_bytes}.", reason=Reason.IMAGE_TOO_LARGE
-        )
+        raise too_large(limits.max_image_bytes)
     image_format = sniff_format(data)
     if image_format is None or image_format not in readable_formats():
         raise ImageError(_unsupported(data, image_format), reason=Reason.IMAGE_FORMAT_UNSUPPORTED)
@@ -71,10 +76,9 @@ def _unsupported(data: bytes, image_format: str | None) -> str:
     if image_format == "HEIC":
         return "The image is HEIC, which needs the extra heif: pip install 'clipwarden[heif]'."
     supported = f"a supported format ({', '.join(readable_formats())})"
-    name = name_foreign(data)
-    return (
-        f"The file is {name}, not an image of {supported}." if name else f"The bytes are not an image of {supported}."
-    )
+    kind = foreign_kind(data)
+    what = f"The file is {kind.name}, not" if kind else "The bytes are not"
+    return f"{what} an image of {supported}."
 
 
 def decode_image(
@@ -118,7 +122,10 @@ def decode_file(
         structure = read_structure(data, header.format, limits)
         try:
             return _decode(file, structure, preprocessing, limits)
-        except OSError:  # so Pillow calls files that end early, or hold something that it does not expect
+        except OSError as exc:  # so Pillow calls files that end early, or hold something that it does not expect
+            # The frames of its traceback hold on to the picture.
+            exc.with_traceback(None)
+            file = file._replace(salvaged=True)
             mended = salvage(structure, header.format, partial(_look, file, structure, preprocessing, limits))
             if mended is None:
                 raise
@@ -130,9 +137,12 @@ def decode_file(
 
 
 class _File(NamedTuple):
+    """A file, and whether it failed to decode as it is: then a mended copy is made, beside what the codec copies."""
+
     data: bytes
     header: ImageHeader
     sha256: str
+    salvaged: bool = False
 
 
 class _Opened(NamedTuple):
@@ -159,10 +169,12 @@ def _open(file: _File, structure: Structure, preprocessing: Preprocessing, limit
     """Open and check with authority: the header may have said nothing, or another one than the decoder believes.
 
     Raises:
-        ImageError: It would hold more than the limit.
+        ImageError: It would hold more than the limit, or take too long to convert.
         HoldsMoreError: It would hold more than its caller has room for.
     """
     header = file.header
+    profile_bytes = 0 if preprocessing.colour == "ignore" else len(structure.colour.icc or b"")
+    _require_room(opening_bytes(structure, profile_bytes=profile_bytes), header.layout.size, header, limits)
     opened = open_image(structure.data, header.format)
     size, conversion = opened.size, _conversion(opened, structure, header.format, preprocessing)
     # A picture that will be stretched needs more of its narrower side than the layout of the stored one says.
@@ -175,16 +187,23 @@ def _open(file: _File, structure: Structure, preprocessing: Preprocessing, limit
         layout,
         preprocessing,
         decoded=decoded,
-        file_bytes=len(file.data),
+        file_bytes=len(file.data) * (2 if file.salvaged else 1),
         shown=structure.shown_size,
         converts=converts,
-        profile_bytes=0 if preprocessing.colour == "ignore" else len(structure.colour.icc or b""),
+        profile_bytes=profile_bytes,
         low_bytes=wide or wide_key(opened) is not None,
     )
-    check_held(held, layout.size, header.format, limits)
+    _require_room(held, layout.size, header, limits)
+    if converts and opened.mode not in ("L", "P"):  # of those only 256 colours are converted
+        nanoseconds = conversion.wide_nanoseconds if wide else conversion.nanoseconds
+        check_converting(nanoseconds * decoded[0] * decoded[1] / 1e9, layout.size, header.format)
+    return _Opened(image=opened, size=size, box=box, conversion=conversion, wide=wide, held_bytes=held)
+
+
+def _require_room(held: int, size: Size, header: ImageHeader, limits: DecodeLimits) -> None:
+    check_held(held, size, header.format, limits)
     if held > max(header.held_bytes, limits.small_decode_bytes):
         raise HoldsMoreError(held)
-    return _Opened(image=opened, size=size, box=box, conversion=conversion, wide=wide, held_bytes=held)
 
 
 def _look(
@@ -205,7 +224,7 @@ def _decode(file: _File, structure: Structure, preprocessing: Preprocessing, lim
         low = low_bytes(open_image(structure.data, image_format)) if wide or key is not None else None
         opened.load()
         if image_format == "PNG" and png.lacks_rows(opened, structure.data):
-            raise OSError("truncated: rows are missing")
+            raise OSError("rows are missing")
         picture: Image.Image = opened
         if key is not None and low is not None:
             picture = with_wide_key(opened, key, low)
@@ -221,8 +240,9 @@ def _decode(file: _File, structure: Structure, preprocessing: Preprocessing, lim
             size = size[1], size[0]
         uncertain = conversion.uncertain or readers_differ(picture, conversion, int(file.sha256, 16))
         names, fitted = [], []
-        for view in to_views(picture, conversion, low_bytes=low if wide else None):
+        for view in to_views(picture, conversion, low_bytes=low if wide else None, alpha_kind=structure.alpha):
             names.append(view.name)
+            uncertain |= view.uncertain
             upright = turned(view.rgb, turn)
             fitted.append(fit_to_side(upright, preprocessing, size=size, box=box, convert=view.convert_reduced))
             del view, upright  # before the next view is made
@@ -252,7 +272,13 @@ def _opened_layout(
         header: Of the file.
     """
     see_through = opened.has_transparency_data
-    layout = replace(header.layout, size=size, mode=opened.mode, see_through=see_through)
+    layout = replace(
+        header.layout,
+        size=size,
+        mode=opened.mode,
+        see_through=see_through,
+        coded_pixels=structure.coded_pixels,
+    )
     if structure.canvas is None:
         return layout, opened.size
     # Drawn on a see-through canvas that is no smaller, while the picture itself and its RGBA are held.
@@ -288,8 +314,8 @@ def _translate(exc: Exception, data: bytes, image_format: str) -> ImageError:
         return ImageError(
             f"The {image_format} image needs more memory than it may have.", reason=Reason.IMAGE_TOO_MANY_PIXELS
         )
-    if looks_cut_short(data, image_format) or (
-        not isinstance(exc, UnidentifiedImageError) and "truncated" in str(exc).lower()
-    ):
+    # Pillow calls a PNG truncated whose rows are missing although its end is there.
+    cut = image_format != "PNG" and not isinstance(exc, UnidentifiedImageError) and "truncated" in str(exc).lower()
+    if cut or looks_cut_short(data, image_format):
         return ImageError(f"The {image_format} image ends too early.", reason=Reason.IMAGE_TRUNCATED)
     return ImageError(f"The {image_format} image is damaged and cannot be decoded.", reason=Reason.IMAGE_CORRUPT)

@@ -70,8 +70,9 @@ class ImageFacts:
         frames_total: Frames or pages; counting stops at `MAX_FRAMES_COUNTED`.
         frames_judged: How many of them were looked at.
         degraded: Any of NEAR_UNIFORM, BLURRED, NOISY, TINY, COLOUR_UNCERTAIN.
-        share_shown: Share of the picture's rows that the file holds whole, in (0, 1]; below 1 `file` has the size of
-            these, unless all are there in part (progressive JPEG).
+        share_shown: Share of the picture's rows that the file holds whole at the scale that was looked at, in (0, 1];
+            below 1 `file` has the size of these, unless all are there in part (progressive JPEG: next to 0 until its
+            last scan has begun, and growing from there).
         hdr: Whether the picture's range is beyond what was judged.
     """
 
@@ -128,6 +129,18 @@ class DecodedImage:
     pixels: NDArray[np.uint8]
     views: tuple[View, ...]
     held_bytes: int
+
+
+def rows_in_words(share: float, image_format: str) -> str:
+    """Say what share of rows a cut file has: `8 % of its rows are whole`.
+
+    Of a JPEG, which may be progressive and have all rows in less detail, it is the rows in full detail.
+
+    Args:
+        share: In (0, 1].
+        image_format: One of `sniff.FORMATS`; empty where it is not known.
+    """
+    return f"{share_in_words(share)} of its rows are {'in full detail' if image_format == 'JPEG' else 'whole'}"
 
 
 def share_in_words(share: float) -> str:

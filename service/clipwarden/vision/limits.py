@@ -6,6 +6,16 @@ from clipwarden.errors import ImageError, Reason
 
 MEBIBYTE = 2**20
 
+LEAST_DECODE_BYTES = 8 * MEBIBYTE
+"""Least that a setting may let one image hold: a PNG of 800 x 600 pixels takes 7 MiB (`memory`)."""
+
+MOST_CONVERTING_SECONDS = 5.0
+"""Longest that a colour profile may keep a decode thread busy, estimated by `colour.cost` (one 3 GHz core).
+
+About as long as the scans of the slowest JPEG that is let through. It admits 143 megapixels under a matrix and
+curves, 53 under a scanner's table and 35 under a press's; 50 megapixels under the worst table would take 20 s.
+"""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DecodeLimits:
@@ -76,16 +86,44 @@ def check_held(held_bytes: int, size: tuple[int, int], image_format: str, limits
         )
     if held_bytes <= limits.max_decode_bytes:
         return
-    help_ = (
-        "it is progressive, or in colours that have to be converted at full size: baseline and sRGB takes far less"
-        if image_format == "JPEG"
-        else "as a baseline JPEG it would take far less"
-    )
+    if limits.max_decode_bytes < LEAST_DECODE_BYTES:
+        help_ = f"Raise it: even small pictures take up to {_mebibytes(LEAST_DECODE_BYTES)}."
+    elif image_format == "JPEG":
+        help_ = "Make it smaller; or if it is progressive or has a colour profile, write it as a baseline JPEG in sRGB."
+    else:
+        help_ = "Make it smaller; or write it as a baseline JPEG."
     raise ImageError(
         f"Decoding the {image_format} image of {width} x {height} pixels would hold {_mebibytes(held_bytes)} of "
-        f"memory; the limit is {_mebibytes(limits.max_decode_bytes)}. Make it smaller ({help_}).",
+        f"memory; the limit is {_mebibytes(limits.max_decode_bytes)} (max_decode_bytes). {help_}",
         reason=Reason.IMAGE_TOO_MANY_PIXELS,
     )
+
+
+def check_converting(seconds: float, size: tuple[int, int], image_format: str) -> None:
+    """Refuse an image whose colours would take too long to convert.
+
+    Args:
+        seconds: That it would take, by `colour.cost`.
+        size: (width, height) in pixels.
+        image_format: One of `sniff.FORMATS`.
+
+    Raises:
+        ImageError: IMAGE_TOO_MANY_PIXELS.
+    """
+    if seconds > MOST_CONVERTING_SECONDS:
+        width, height = size
+        raise ImageError(
+            f"Converting the {image_format} image of {width} x {height} pixels by its colour profile would take about "
+            f"{seconds:.0f} s; the limit is {MOST_CONVERTING_SECONDS:.0f} s. Save it as sRGB, or make it smaller.",
+            reason=Reason.IMAGE_TOO_MANY_PIXELS,
+        )
+
+
+def too_large(limit: int) -> ImageError:
+    """Make the error of a file above `max_image_bytes`, of which often no more was read than shows that."""
+    size = f"{limit // MEBIBYTE} MiB" if limit % MEBIBYTE == 0 else f"{limit:,} bytes"
+    message = f"The image has more than {size}, which is the limit (max_image_bytes)."
+    return ImageError(message, reason=Reason.IMAGE_TOO_LARGE)
 
 
 def _mebibytes(size: int) -> str:

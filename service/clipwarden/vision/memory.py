@@ -9,15 +9,17 @@ from math import ceil
 from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision.formats.layout import PixelLayout, Size
 from clipwarden.vision.preprocess import MAX_ASPECT, draft_size, resized_size
+from clipwarden.vision.structure import Structure
 
 FIXED_BYTES = 2 * 2**20
 """What any decode takes, however small the picture: buffers of codecs, pages that the allocator rounds up to."""
 
-_CONVERTING_BYTES = 8 * 2**20
+_CONVERTING_BYTES = 10 * 2**20
 """What conversion has in hand at once (`colour.images`, `colour.pixels`)."""
 
-# The profile put together, and what is made of it; measured on the largest that are read (10 MiB).
-_PROFILE_COPIES = 4
+# The profile put together, Pillow's pieces and its whole, and what is made of it; measured on the largest that are read
+# (10 MiB): 5 of nothing but tags, 8 of a table of inks in a JPEG.
+_PROFILE_COPIES = 8
 
 # How Pillow stores a pixel; every mode that is not here takes four bytes, RGB and LA included.
 _STORED_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}
@@ -56,12 +58,22 @@ def held_bytes(
     """
     stored, decoded_pixels = _area(layout.size), _area(decoded)
     picture = decoded_pixels * (_stored_bytes(layout.mode) + (_PIXEL_BYTES if low_bytes else 0))
-    loading = stored * layout.coding_bytes + picture
+    loading = max(stored, layout.coded_pixels) * layout.coding_bytes + picture
     viewing = stored * layout.kept_bytes + picture + decoded_pixels * _view_bytes(layout, preprocessing, converts)
     resizing = _resizing_bytes(shown or layout.size, decoded, preprocessing)
     bands = _CONVERTING_BYTES if converts else 0
     profile = _PROFILE_COPIES * profile_bytes
     return FIXED_BYTES + bands + profile + layout.copies * file_bytes + resizing + ceil(max(loading, viewing))
+
+
+def opening_bytes(structure: Structure, *, profile_bytes: int) -> int:
+    """Compute the most bytes that opening a file and building its conversion holds at once, its own left aside.
+
+    Args:
+        structure: Of the file.
+        profile_bytes: Of the colour profile that is read.
+    """
+    return FIXED_BYTES + structure.opening_bytes + _PROFILE_COPIES * profile_bytes
 
 
 def decoded_size(layout: PixelLayout, preprocessing: Preprocessing) -> Size:

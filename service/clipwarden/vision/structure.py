@@ -1,6 +1,9 @@
 """What a file's own structure says is shown, before any pixel is decoded: frozen values, still untrusted."""
 
 from dataclasses import dataclass
+from typing import Literal
+
+AlphaKind = Literal["straight", "premultiplied", "denied"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,8 +90,14 @@ class Structure:
         colour: What it says of its colours.
         shown_size: (width, height) that the stored picture is stretched to before any turn; None where it is not.
         canvas: Where the decoded picture is drawn; None where it is all that is shown.
+        alpha: What a pixel's transparency does to its colours: `straight`, they are laid over the page by it;
+            `premultiplied`, they are stored so, and added to what is left of the page; `denied`, the file says that
+            there is none, and what there is counts as if they were premultiplied, unless they are converted.
         share_shown: Share of the rows that are there, in (0, 1]; below 1 the file is cut short, and `data` is what
             a decoder makes whole.
+        opening_bytes: That merely opening the file allocates.
+        coded_pixels: That the codec holds at once where these may be more than are stored: tiles that stand over; 0
+            where they are not.
     """
 
     data: bytes
@@ -97,4 +106,7 @@ class Structure:
     colour: ColourTags = NO_TAGS
     shown_size: tuple[int, int] | None = None
     canvas: Canvas | None = None
+    alpha: AlphaKind = "straight"
     share_shown: float = 1.0
+    opening_bytes: int = 0
+    coded_pixels: int = 0

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import Image, ImageChops, ImageCms
 
 from clipwarden.vision.colour.conversion import AS_STORED, Conversion, Convert
-from clipwarden.vision.structure import Canvas
+from clipwarden.vision.structure import AlphaKind, Canvas
 
 ViewName = Literal["full", "on_white", "on_black"]
 
@@ -15,6 +15,8 @@ _OPAQUE = 255
 _WIDE_MODES = ("I", "F")
 # Keeps the difference of any two values inside float32's range (3.4e38).
 _FLOAT_BOUND = 1e38
+# Rows that are worked on at once: their copies take less than a MiB.
+_STRIPE_PIXELS = 2**16
 
 
 class RgbView(NamedTuple):
@@ -24,15 +26,21 @@ class RgbView(NamedTuple):
         name: `full`, or `on_white` or `on_black`.
         rgb: Mode RGB.
         convert_reduced: What still has to happen to its colours once it is reduced; None when they are displayed ones.
+        uncertain: Whether viewers show other colours.
     """
 
     name: ViewName
     rgb: Image.Image
     convert_reduced: Convert | None = None
+    uncertain: bool = False
 
 
 def to_views(
-    image: Image.Image, conversion: Conversion = AS_STORED, *, low_bytes: Image.Image | None = None
+    image: Image.Image,
+    conversion: Conversion = AS_STORED,
+    *,
+    low_bytes: Image.Image | None = None,
+    alpha_kind: AlphaKind = "straight",
 ) -> Iterator[RgbView]:
     """Turn an image into what a model is shown, one view at a time: each takes 4 bytes a pixel.
 
@@ -43,6 +51,7 @@ def to_views(
         image: Any mode that Pillow decodes, loaded.
         conversion: Of its colours.
         low_bytes: Of 16 bits a channel, where `conversion` asks for them; the same mode.
+        alpha_kind: What its transparency does; premultiplied colours are overwritten where they are to be converted.
 
     Yields:
         Views: `full`, or `on_white` and `on_black` when any pixel is not opaque.
@@ -57,11 +66,18 @@ def to_views(
     if see_through.getchannel("A").getextrema()[0] == _OPAQUE:
         yield _opaque(see_through.convert("RGB"), conversion, low_bytes)
         return
+    uncertain = alpha_kind == "denied" and _has_colours_behind(see_through)
+    if alpha_kind != "straight" and conversion.convert is None:
+        yield RgbView("on_white", _added_to_white(see_through), uncertain=uncertain)
+        yield RgbView("on_black", see_through.convert("RGB"), uncertain=uncertain)
+        return
+    if alpha_kind == "premultiplied":
+        _divide_by_alpha(see_through)
     # Browsers lay displayed colours over the page, so these come first.
     see_through = _converted(see_through, conversion, low_bytes)
     alpha = see_through.getchannel("A")
-    yield RgbView("on_white", _flatten(see_through, alpha, "white"))
-    yield RgbView("on_black", _flatten(see_through, alpha, "black"))
+    yield RgbView("on_white", _flatten(see_through, alpha, "white"), uncertain=uncertain)
+    yield RgbView("on_black", _flatten(see_through, alpha, "black"), uncertain=uncertain)
 
 
 def _opaque(image: Image.Image, conversion: Conversion, low_bytes: Image.Image | None) -> RgbView:
@@ -126,6 +142,37 @@ def _flatten(see_through: Image.Image, alpha: Image.Image, background: str) -> I
     canvas = Image.new("RGB", see_through.size, background)
     canvas.paste(see_through, mask=alpha)
     return canvas
+
+
+def _added_to_white(see_through: Image.Image) -> Image.Image:
+    """Add colours to what is left of a white page, as Chromium does with premultiplied ones, however bright."""
+    canvas = Image.new("RGB", see_through.size)
+    for top, stripe in _stripes(see_through):
+        *colours, alpha = stripe.split()
+        page = ImageChops.invert(alpha)
+        canvas.paste(Image.merge("RGB", [ImageChops.add(colour, page) for colour in colours]), (0, top))
+    return canvas
+
+
+def _has_colours_behind(see_through: Image.Image) -> bool:
+    """Whether any pixel that is not opaque is not black: else it is the same whether alpha counts or not."""
+    for _, stripe in _stripes(see_through):
+        opaque = stripe.getchannel("A").point([0] * _OPAQUE + [_OPAQUE])
+        stripe.paste(0, mask=opaque)
+        if stripe.convert("RGB").getbbox():
+            return True
+    return False
+
+
+def _divide_by_alpha(premultiplied: Image.Image) -> None:
+    for top, stripe in _stripes(premultiplied):
+        premultiplied.paste(Image.merge("RGBa", stripe.split()).convert("RGBA"), (0, top))
+
+
+def _stripes(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+    rows = max(1, _STRIPE_PIXELS // image.width)
+    for top in range(0, image.height, rows):
+        yield top, image.crop((0, top, image.width, min(top + rows, image.height)))
 
 
 def _from_16_bit(image: Image.Image) -> Image.Image:

@@ -4,6 +4,7 @@ import struct
 from collections.abc import Iterator
 from functools import cache
 
+from PIL import Image
 from tests.browser.parts import encode, exif_block
 from tests.browser.structures.case import NEGATIVE, SIZE, Case, half_seen, picture
 from tests.kit.isobmff import (
@@ -12,6 +13,8 @@ from tests.kit.isobmff import (
     box,
     clap,
     coded,
+    full_box,
+    gain_map,
     grid,
     heif,
     irot,
@@ -29,7 +32,7 @@ TILE = (128, 96)
 
 def cases() -> Iterator[Case]:
     """All of them."""
-    for name, data in {**_colours(), **_turns(), **_parts(), **_sequences(), **_damage()}.items():
+    for name, data in {**_colours(), **_turns(), **_parts(), **_sequences(), **_damage(), **_gain_maps()}.items():
         yield Case(name=f"avif/{name}", data=data)
 
 
@@ -86,16 +89,15 @@ def _turns() -> dict[str, bytes]:
     }
 
 
+def _alpha(alpha: Image.Image) -> Item:
+    settings, written = coded(encode(alpha, "AVIF", quality=95))[1:]
+    shown = (ispe(*SIZE), settings, pixi(8), ALPHA)
+    return Item(number=2, kind=b"av01", body=written, properties=shown, refers=((b"auxl", (1,)),), hidden=True)
+
+
 def _parts() -> dict[str, bytes]:
-    settings, written = coded(encode(half_seen().getchannel("A"), "AVIF", quality=95))[1:]
-    clear = Item(
-        number=2,
-        kind=b"av01",
-        body=written,
-        properties=(ispe(*SIZE), settings, pixi(8), ALPHA),
-        refers=((b"auxl", (1,)),),
-        hidden=True,
-    )
+    clear, shades = _alpha(half_seen().getchannel("A")), _alpha(Image.linear_gradient("L").resize(SIZE))
+    premultiplied = ((b"prem", (2,)),)
     tiles, coloured = _tiles(), _tiles(profile(NEGATIVE))
 
     def whole(*properties: bytes) -> Item:
@@ -104,7 +106,11 @@ def _parts() -> dict[str, bytes]:
         return Item(kind=b"grid", body=grid(1, 2, *size), properties=shown, refers=((b"dimg", (2, 3)),))
 
     return {
-        "premultiplied alpha": heif([_item(refers=((b"prem", (2,)),)), clear]),
+        "premultiplied alpha": heif([_item(refers=premultiplied), clear]),
+        "premultiplied alpha, profile": heif([_item(profile(NEGATIVE), refers=premultiplied), shades]),
+        "premultiplied alpha, linear": heif([_item(nclx(1, 8), refers=premultiplied), shades]),
+        "premultiplied shades of alpha": heif([_item(refers=premultiplied), shades]),
+        "premultiplied by what is no alpha": heif([_item(refers=((b"prem", (3,)),)), shades]),
         "grid": heif([whole(), *tiles]),
         "grid, profile on it": heif([whole(profile(NEGATIVE)), *tiles]),
         "grid, profile on its tiles": heif([whole(), *coloured]),
@@ -133,4 +139,26 @@ def _damage() -> dict[str, bytes]:
     return {
         "cut in half": whole[: -len(_coded("A")[1]) // 2],
         "a box before the items": heif([_item()], before=box(b"free", bytes(8))),
+    }
+
+
+def _gain_maps() -> dict[str, bytes]:
+    """B, drawn over A by a gain map: as if A were made for the brighter screen, or as phones have it."""
+    settings, body = _coded("B")
+    brighter = Item(
+        number=3, kind=b"av01", body=body, properties=(ispe(*SIZE), settings, pixi(8, 8, 8), nclx(1, 13)), hidden=True
+    )
+    groups = box(b"grpl", full_box(b"altr", struct.pack(">IIII", 1, 2, 2, 1)))
+
+    def case(*said: object) -> bytes:
+        shown = (ispe(*SIZE), pixi(8, 8, 8), nclx(1, 13))
+        refers = ((b"dimg", (1, 3)),)
+        tones = Item(number=2, kind=b"tmap", body=b"\0" + gain_map(*said), properties=shown, refers=refers)  # type: ignore[arg-type]
+        brands = (b"avif", b"mif1", b"miaf", b"tmap")
+        return heif([_item(nclx(1, 13)), tones, brighter], brands=brands, inside=groups)
+
+    return {
+        "gain map for brighter screens": case(0, 2000),
+        "gain map that reaches far": case(0, 1000, (-9000, 9000, 1000, 64_000, 0)),
+        "gain map for darker screens": case(1000, 0, (-2000, 6000, 1000, 16, 16)),
     }

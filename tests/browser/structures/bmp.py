@@ -38,6 +38,11 @@ def cases() -> Iterator[Case]:
     yield Case(name="bmp/V4 with an alpha mask, half see-through", data=_masked(108) + _half())
     yield Case(name="bmp/V5 with an alpha mask, half see-through", data=_masked(124) + _half())
     yield Case(name="bmp/V5 without an alpha mask", data=_masked(124, alpha=0) + _half())
+    for version, length in (("V3", 56), ("V4", 108), ("V5", 124)):
+        plain_masked = _masked(length, compression=0)
+        yield Case(name=f"bmp/{version} of plain RGB with an alpha mask, half see-through", data=plain_masked + _half())
+        yield Case(name=f"bmp/{version} of plain RGB with an alpha mask, all of it 0", data=plain_masked + _four(0))
+    yield Case(name="bmp/V4 with another alpha mask", data=_masked(108, alpha=0xF0000000) + _half())
     yield Case(name="bmp/palette", data=encode(picture("A").quantize(8), "BMP"))
     yield Case(name="bmp/a JPEG inside", data=_info(bits=0, compression=4) + encode(picture("A"), "JPEG"))
     yield Case(name="bmp/a PNG inside", data=_info(bits=0, compression=5) + encode(picture("A"), "PNG"))
@@ -57,6 +62,12 @@ def _others() -> Iterator[Case]:
     yield Case(name="bmp/run lengths", data=_run_lengths(table, runs + b"\0\1"))
     yield Case(name="bmp/run lengths, upper half skipped", data=_run_lengths(table, half + b"\0\1"))
     yield Case(name="bmp/run lengths, no end", data=_run_lengths(table, runs))
+    skipped = b"\0\2\0\x18" + b"".join(line for _, line in _lines(rows[SIZE[1] // 2 :])) + b"\0\1"
+    yield Case(name="bmp/run lengths, lower half skipped by one step", data=_run_lengths(table, skipped))
+    dotted = b"".join(b"\0\2\1\0" + bytes([1, row[1]]) + b"\0\2\1\0" + line[6:] for row, line in _lines(rows))
+    yield Case(name="bmp/run lengths, dots skipped", data=_run_lengths(table, dotted + b"\0\1"))
+    short = b"".join(line[: SIZE[0]] + b"\0\0" for _, line in _lines(rows)) + b"\0\1"
+    yield Case(name="bmp/run lengths, rows that end early", data=_run_lengths(table, short))
     core = struct.pack("<IHHHH", 12, *SIZE, 1, 24)
     pixels = encode(picture("A"), "BMP")[54:]
     yield Case(name="bmp/OS/2 header", data=b"BM" + struct.pack("<IHHI", 0, 0, 0, 26) + core + pixels)
@@ -65,6 +76,14 @@ def _others() -> Iterator[Case]:
     sixteen = np.asarray(picture("A")).astype(np.uint16) >> 3
     packed = (sixteen[..., 0] << 10 | sixteen[..., 1] << 5 | sixteen[..., 2])[::-1].astype("<u2").tobytes()
     yield Case(name="bmp/16 bits a pixel", data=_info(bits=16) + packed)
+    fives = 0x7C00, 0x3E0, 0x1F
+    halves = np.frombuffer(packed, "<u2").reshape(SIZE[::-1]).copy()
+    halves[: SIZE[1] // 2] |= 0x8000
+    for name, compression in (("plain RGB", 0), ("bit fields", 3)):
+        header = _masked(108, alpha=0x8000, compression=compression, bits=16, colours=fives)
+        yield Case(name=f"bmp/16 bits a pixel and alpha in {name}", data=header + halves.tobytes())
+    header = _masked(108, compression=3, bits=16, colours=fives)
+    yield Case(name="bmp/16 bits a pixel, an alpha mask beyond them", data=header + packed)
     within = bmp(picture("A"), b"DEBM", profile=NEGATIVE)
     yield Case(name="bmp/profile within", data=within)
     yield Case(name="bmp/profile linked", data=within.replace(b"DEBM", b"KNIL", 1))
@@ -72,6 +91,12 @@ def _others() -> Iterator[Case]:
     yield Case(name="bmp/profile of another kind", data=bmp(picture("A"), b"DEBM", profile=GREY))
     yield Case(name="bmp/broken profile", data=bmp(picture("A"), b"DEBM", profile=b"nonsense" * 30))
     yield Case(name="bmp/profile cut", data=within[:-100])
+
+
+def _lines(rows: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    """Rows, and the run lengths of each: one run a pixel."""
+    for row in rows:
+        yield row, b"".join(bytes([1, index]) for index in row) + b"\0\0"
 
 
 def _run_lengths(table: bytes, runs: bytes) -> bytes:
@@ -85,9 +110,16 @@ def _info(*, width: int = SIZE[0], height: int = SIZE[1], bits: int = 24, compre
     return b"BM" + struct.pack("<IHHI", 0, 0, 0, 14 + len(body)) + body
 
 
-def _masked(length: int, *, alpha: int = 0xFF000000) -> bytes:
-    body = struct.pack("<IiiHHIIiiII", length, *SIZE, 1, 32, 3, 0, 2835, 2835, 0, 0)
-    body += struct.pack("<4I", 0xFF0000, 0xFF00, 0xFF, alpha)
+def _masked(
+    length: int,
+    *,
+    alpha: int = 0xFF000000,
+    compression: int = 3,
+    bits: int = 32,
+    colours: tuple[int, int, int] = (0xFF0000, 0xFF00, 0xFF),
+) -> bytes:
+    body = struct.pack("<IiiHHIIiiII", length, *SIZE, 1, bits, compression, 0, 2835, 2835, 0, 0)
+    body += struct.pack("<4I", *colours, alpha)
     body += b"BGRs" if length > 56 else b""  # sRGB, as its letters lie in the file
     body = body.ljust(length, b"\0")
     return b"BM" + struct.pack("<IHHI", 0, 0, 0, 14 + length) + body

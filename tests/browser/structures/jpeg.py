@@ -21,6 +21,7 @@ from tests.browser.parts import (
     xmp,
 )
 from tests.browser.structures.case import NEGATIVE, SIZE, SWAPPED, Case, picture
+from tests.kit.isobmff import gain_map
 
 END = b"\xff\xd9"
 ADOBE_RGB, ADOBE_YCC, ADOBE_YCCK = (
@@ -35,6 +36,7 @@ def cases() -> Iterator[Case]:
     yield from _profiles()
     yield from _turns()
     yield from _models()
+    yield from _gain_maps()
 
 
 def jpeg(name: str, **options: object) -> bytes:
@@ -263,3 +265,65 @@ def _two_channels() -> bytes:
     data = io.BytesIO(jpeg("A")).getvalue()
     head = jpeg_frame(data)
     return data.replace(head, b"\xff\xc0" + struct.pack(">H", 14) + head[4:9] + b"\2" + head[10:16])
+
+
+def _gain_maps() -> Iterator[Case]:
+    """B, drawn over A by a gain map: as phones have it, for brighter screens, or on any."""
+    usual = {"GainMapMin": -0.1, "GainMapMax": 2.5, "HDRCapacityMin": 0, "HDRCapacityMax": 2.5}
+    wild = {"GainMapMin": -18, "GainMapMax": -10, "OffsetSDR": 1000, "OffsetHDR": 0}
+    for name, said in (
+        ("as phones have it", usual),
+        ("that reaches far", {**usual, **wild}),
+        ("below ordinary screens", {**usual, **wild, "HDRCapacityMin": -4, "HDRCapacityMax": 0.001}),
+        ("over a brighter base", {**usual, **wild, "BaseRenditionIsHDR": "True"}),
+    ):
+        yield _case(f"gain map {name}", _with_gain_map(said))
+        yield _case(f"gain map {name}, no index of pictures", _with_gain_map(said, index=False))
+    yield _case("gain map by ISO 21496-1 as phones have it", _with_gain_map(gain_map(0, 2500)))
+    odd = gain_map(1, 0, (-18_000, -10_000, 1000, 1_000_000, 0))
+    yield _case("gain map by ISO 21496-1 over a brighter base", _with_gain_map(odd))
+
+
+def _with_gain_map(said: dict[str, float | str] | bytes, *, index: bool = True) -> bytes:
+    spaces = 'xmlns:hdrgm="http://ns.adobe.com/hdr-gain-map/1.0/" hdrgm:Version="1.0"'
+    iso = b"urn:iso:std:iso:ts:21496:-1\0"
+    if isinstance(said, bytes):
+        own, metadata = jpeg_segment(0xE2, iso + bytes(4)), jpeg_segment(0xE2, iso + said)
+    else:
+        written = " ".join(f'hdrgm:{name}="{value}"' for name, value in said.items())
+        metadata = _xmp(f"<rdf:Description {spaces} {written}/>")
+        own = b""
+    second = after_start(jpeg("B"), metadata)
+    items = "".join(
+        f'<rdf:li rdf:parseType="Resource"><C:Item I:Semantic="{what}" I:Mime="image/jpeg" I:Length="{size}"/></rdf:li>'
+        for what, size in (("Primary", 0), ("GainMap", len(second)))
+    )
+    google = "http://ns.google.com/photos/1.0/container/"
+    own += _xmp(
+        f'<rdf:Description xmlns:C="{google}" xmlns:I="{google}item/" {spaces}>'
+        f"<C:Directory><rdf:Seq>{items}</rdf:Seq></C:Directory></rdf:Description>"
+    )
+    first = after_start(jpeg("A"), own)
+    return (_indexed(first, len(own), len(second)) if index else first) + second
+
+
+def _xmp(description: str) -> bytes:
+    return jpeg_segment(
+        0xE1,
+        b"http://ns.adobe.com/xap/1.0/\0"
+        b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        + description.encode()
+        + b"</rdf:RDF></x:xmpmeta>",
+    )
+
+
+def _indexed(first: bytes, after: int, second_size: int) -> bytes:
+    """Put an index of two pictures (CIPA DC-007) behind the segments of a first one, `after` bytes long."""
+    entries = ((0xB000, 7, 4, 0x30303130), (0xB001, 4, 1, 2), (0xB002, 7, 32, 50))
+    table = struct.pack("<H", 3) + b"".join(struct.pack("<HHII", *entry) for entry in entries) + bytes(4)
+    size = 4 + 4 + 8 + len(table) + 32
+    whole = len(first) + size
+    pictures = struct.pack("<IIIHH", 0x030000, whole, 0, 0, 0)
+    pictures += struct.pack("<IIIHH", 0, second_size, whole - (2 + after + 8), 0, 0)
+    index = jpeg_segment(0xE2, b"MPF\0II*\0\x08\0\0\0" + table + pictures)
+    return first[: 2 + after] + index + first[2 + after :]

@@ -12,8 +12,6 @@ from tests.browser.structures.case import Case, pictures
 
 from clipwarden.modelfolder.manifest import Preprocessing
 
-# Another may show other things: that is news, for the table and for what is judged.
-TAKEN_WITH = "150"
 TABLE = Path(__file__).with_name("table.csv")
 # Squashed, so that an edge counts as much as the middle; small, as the cases are.
 PREPROCESSING = Preprocessing(side=64, fit="squash", colour="srgb")

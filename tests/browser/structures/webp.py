@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Iterator
 
+from PIL import Image
 from tests.browser.parts import Part, encode, exif_block, uint24, vp8x, webp_chunk, webp_file, webp_parts, xmp
 from tests.browser.structures.case import NEGATIVE, SIZE, SWAPPED, Case, half_seen, picture
 
@@ -102,6 +103,16 @@ def _alphas() -> Iterator[Case]:
     faint = picture("A").convert("RGBA")
     faint.putalpha(3)
     stream = dict(webp_parts(encode(faint, "WEBP", lossless=True, exact=True)))[b"VP8L"]
+    shades = picture("A").convert("RGBA")
+    shades.putalpha(Image.linear_gradient("L").resize(SIZE))
+    shaded = dict(webp_parts(encode(shades, "WEBP", lossless=True, exact=True)))[b"VP8L"]
+    frames = (b"ANIM", bytes(6)), frame((b"VP8L", shaded))
+    yield _case("lossless with shades of alpha, no flag", vp8x(0, *SIZE), (b"VP8L", shaded))
+    yield _case(
+        "lossless with shades of alpha and a profile, no flag", vp8x(ICC, *SIZE), (b"ICCP", NEGATIVE), (b"VP8L", shaded)
+    )
+    yield _case("frame with shades of alpha", vp8x(ALPHA | ANIMATION, *SIZE), *frames)
+    yield _case("frame with shades of alpha, no flag", vp8x(ANIMATION, *SIZE), *frames)
     yield _case("lossless with faint alpha", (b"VP8L", stream))
     unsaid = stream[:4] + bytes([stream[4] & ~0x10]) + stream[5:]
     yield _case("lossless with faint alpha that its header denies", (b"VP8L", unsaid))

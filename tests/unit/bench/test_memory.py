@@ -1,15 +1,19 @@
 """The table of memory a pixel measures what its rows say."""
 
 import os
+import struct
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from bench.memory import BLUR, CASES, Measured, main
+from bench.memory import BLUR, CASES, HOSTILE, Measured, main
 
 from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision.decode import decode_image, read_header
+from kit.isobmff import Item, coded, heif, ispe, pixi
+from kit.pictures import encode_heic, natural_picture
 
 MODEL = Preprocessing(side=32)
 ROOT = Path(__file__).parents[3]
@@ -29,7 +33,7 @@ def test_every_kind_of_image_is_what_it_is_called(name: str) -> None:
 @pytest.fixture(scope="module")
 def slopes() -> dict[str, tuple[float, float]]:
     """Measure every kind at small sizes, in a process without pytest's memory: bytes a pixel taken and counted."""
-    command = [sys.executable, "-m", "bench.memory", "--sides", "256", "640"]
+    command = [sys.executable, "-m", "bench.memory", *CASES, "--sides", "256", "640"]
     lines = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout.splitlines()[2:]
     rows = [line.strip("| ").split(" | ") for line in lines]
     return {name: (float(taken), float(counted)) for name, taken, counted in rows}
@@ -53,9 +57,49 @@ def test_no_kind_of_image_takes_more_memory_than_is_counted(slopes: dict[str, tu
     assert counted <= 2 * taken + 12
 
 
+CHEAPEST = (
+    "JPEG, progressive, cut short",
+    "PNG, tiny, profile of nothing but tags",
+    "PNG, 16-bit RGB, last row black",
+    "TIFF, tile that stands over",
+    "GIF, frame that stands over",
+)
+
+
+@pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="peaks are told apart on Linux only")
+def test_no_hostile_file_takes_more_memory_than_is_counted(tmp_path: Path) -> None:
+    files = ["--files", str(heic_of_tiles(tmp_path / "tiles.heic"))] if find_spec("pillow_heif") else []
+    command = [sys.executable, "-m", "bench.memory", *CHEAPEST, "--check", *files]
+    # Twice, since a page of some library that is read meanwhile would count.
+    runs = (subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT) for _ in range(2))
+    run = next((run for run in runs if run.returncode == 0), None)
+    assert run is not None
+    assert [line.split(" | ")[0].strip("| ") for line in run.stdout.splitlines()[3:]] == [
+        *CHEAPEST,
+        *(["tiles.heic"] if files else []),
+    ]
+
+
+def heic_of_tiles(path: Path) -> Path:
+    """Write a HEIC that shows a little more than one of its four tiles."""
+    side, shown = 512, 528
+    _, settings, written = coded(encode_heic(natural_picture(1, (side, side))))
+    shared = (settings, pixi(8, 8, 8))
+    tiles = [
+        Item(number=number, kind=b"hvc1", body=written, properties=(ispe(side, side), *shared), hidden=True)
+        for number in (2, 3, 4, 5)
+    ]
+    layout = struct.pack(">BBBBHH", 0, 0, 1, 1, shown, shown)
+    whole = Item(
+        kind=b"grid", body=layout, properties=(ispe(shown, shown), pixi(8, 8, 8)), refers=((b"dimg", (2, 3, 4, 5)),)
+    )
+    path.write_bytes(heif([whole, *tiles], brands=(b"heic", b"mif1", b"heic")))
+    return path
+
+
 def test_the_documented_table_has_a_row_for_every_kind() -> None:
     page = OPERATE.read_text(encoding="utf-8")
-    assert [name for name in CASES if f"| {name} |" not in page] == []
+    assert [name for name in (*CASES, *HOSTILE) if f"| {name} |" not in page] == []
 
 
 def test_an_unknown_kind_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

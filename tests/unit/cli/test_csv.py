@@ -13,6 +13,7 @@ from typer.testing import Result
 
 from clipwarden.cli import csvreport
 from clipwarden.cli.csvreport import COLUMNS, csv_line
+from clipwarden.cli.judges import LocalJudge
 from clipwarden.cli.leftovers import LeftOut, LeftOutReason
 from clipwarden.cli.outcome import Outcome
 from clipwarden.v1 import moderation_pb2 as v1
@@ -132,6 +133,33 @@ def test_what_was_there_outlives_a_command_that_is_wrong(run: Run, judge: Judge)
 def test_a_file_that_cannot_be_written_fails_with_its_name(judge: Judge) -> None:
     result = judge("pictures", "--csv", "nowhere/verdicts.csv")
     assert (result.exit_code, "nowhere/verdicts.csv: No such file or directory." in result.stderr) == (1, True)
+
+
+def test_a_place_where_nothing_can_be_written_is_found_before_a_model_is_loaded(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("folder.csv").mkdir()
+    for target, said in (("folder.csv", "Is a directory"), ("no/where.csv", "No such file or directory")):
+        result = run("moderate", ".", "--csv", target, "--model", "nothing")
+        assert (result.exit_code, result.stderr) == (1, f"{target}: {said}.\n")
+
+
+def test_a_full_disk_is_named_with_its_file(judge: Judge) -> None:
+    result = judge("pictures", "--csv", "/dev/full")
+    assert result.exit_code == 1
+    assert "/dev/full: No space left on device.\n" in result.stderr
+    assert "/dev/full is incomplete." in result.stdout
+
+
+def test_a_file_that_was_not_finished_is_called_incomplete(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(LocalJudge, "judge", interrupted)
+    result = judge("pictures", "--csv", "verdicts.csv", "--concurrency", "1")
+    assert (result.exit_code, result.stdout) == (130, "verdicts.csv is incomplete.\n")
+    assert list(rows(Path("verdicts.csv").read_text("utf-8-sig"))) == ["pictures/.hidden.png"]
 
 
 @pytest.mark.parametrize("options", [("--csv", "-", "--json"), ("--json", "--explain"), ("--explain", "--csv", "x")])

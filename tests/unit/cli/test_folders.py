@@ -216,7 +216,7 @@ def test_a_review_or_block_comes_before_what_was_left_out(judge: Judge, here: Pa
 
 
 @pytest.mark.parametrize("options", [(), ("--json",), ("--csv", "-"), ("--explain",)])
-@pytest.mark.parametrize("make", [lambda _: None, hidden_image, lambda folder: (folder / "x").write_text("no image")])
+@pytest.mark.parametrize("make", [lambda _: None, lambda folder: (folder / "x").write_text("no image")])
 def test_a_folder_with_nothing_to_judge_ends_with_2(
     judge: Judge, here: Path, make: Callable[[Path], object], options: tuple[str, ...]
 ) -> None:
@@ -224,13 +224,30 @@ def test_a_folder_with_nothing_to_judge_ends_with_2(
     result = judge("in", *options)
     assert result.exit_code == 2
     assert "There are no images in in.\n" in result.stderr
+    assert ("FOLDER_EMPTY" in result.stdout) == (options in {("--json",), ("--csv", "-")})
     assert "image" not in result.stdout.replace("NOT_AN_IMAGE", "").replace("an image", "").replace("hidden image", "")
+
+
+@pytest.mark.parametrize(
+    "make", [hidden_image, lambda folder: (folder / "x").mkdir(), lambda folder: (folder / "x").symlink_to("../blue")]
+)
+def test_a_folder_in_which_all_was_left_out_ends_with_5_and_says_so(
+    judge: Judge, here: Path, make: Callable[[Path], object]
+) -> None:
+    make(here)
+    result = judge("in", "--csv", "verdicts.csv")
+    assert result.exit_code == 5
+    assert "There are no images" not in result.stderr
+    assert "ends with 5 and not with 0" in result.stderr
+    assert result.stdout == "verdicts.csv is written.\n"
+    rows = Path("verdicts.csv").read_text().splitlines()
+    assert [len(rows), "FOLDER_EMPTY" in rows[-1]] == [3, True]
 
 
 def test_a_folder_where_nothing_can_be_looked_at_ends_with_30(judge: Judge, here: Path) -> None:
     broken_link(here)
     result = judge("in", "--json")
-    assert (result.exit_code, left_out(result)) == (30, {"in/x": "LINK_BROKEN"})
+    assert (result.exit_code, left_out(result)) == (30, {"in/x": "LINK_BROKEN", "in": "FOLDER_EMPTY"})
 
 
 def test_one_empty_folder_among_others_is_not_hidden_by_them(judge: Judge, here: Path) -> None:
@@ -262,9 +279,36 @@ def test_links_are_followed_to_each_folder_once_and_what_is_hidden_is_looked_at(
         "in/up/red": "VERDICT_BLOCK",
     } | {path: verdict for path, verdict in verdicts(result).items() if path.startswith("in/up/pictures/")}
     seen = {path: line["left_out"]["message"] for path, line in lines(result).items() if "left_out" in line}
-    assert seen["in/second"] == "folder found before, by another name (as in/.first)"
-    assert seen["in/up/elsewhere"] == "folder found before, by another name (as in/.first)"
-    assert seen["in/up/in"] == "folder found before, by another name (as in)"
+    assert seen["in/second"] == "folder found before (as in/.first)"
+    assert seen["in/up/elsewhere"] == "folder found before (as in/.first)"
+    assert seen["in/up/in"] == "folder found before (as in)"
+
+
+@pytest.mark.parametrize("options", [(), ("-r",)])
+def test_what_is_named_and_found_as_well_is_judged_once(judge: Judge, here: Path, options: tuple[str, ...]) -> None:
+    (here / "sub").mkdir()
+    shutil.copy("blue", here / "photo")
+    shutil.copy("blue", here / ".shy")
+    shutil.copy("blue", here / "sub" / "photo")
+    result = judge("in", "in/sub", "in/photo", "./in/.shy", "in/", "--json", *options)
+    assert list(verdicts(result)) == ["in/sub/photo", "in/photo", "./in/.shy"]
+    assert (result.exit_code, left_out(result)) == (0, {"in/": "FOLDER_SEEN"})
+    again = judge("in/sub", "in", "./in", "--json", *options)
+    assert list(verdicts(again)) == ["in/sub/photo", "in/photo"]
+    assert left_out(again) == {"in/.shy": "HIDDEN", "in/sub": "FOLDER_SEEN", "./in": "FOLDER_SEEN"}
+    shutil.rmtree(here / "sub")
+    (here / "sub").mkdir()
+    assert left_out(judge("in/sub", "in", "--json", *options))["in/sub"] == "FOLDER_EMPTY"
+
+
+def test_what_has_become_a_link_since_it_was_found_is_not_followed(here: Path) -> None:
+    (here / "x.png").touch()
+    (item,) = find_items(["in"], Search(follow_links=True))
+    assert isinstance(item, Input)
+    (here / "x.png").unlink()
+    (here / "x.png").symlink_to("../blue")
+    with pytest.raises(OSError, match="symbolic link"):
+        item.read(limit=10)
 
 
 def test_a_folder_behind_a_followed_link_still_takes_recursive(judge: Judge, here: Path) -> None:
@@ -402,8 +446,9 @@ def test_only_left_out_lists_all_that_was_left_out(judge: Judge, here: Path) -> 
         ("BLOK", "Did you mean BLOCK? Write some of ALLOW, REVIEW, BLOCK, NOT-JUDGED, LEFT-OUT, with commas."),
         ("block;review", "there is no such result."),
         ("notjudged", "Did you mean NOT-JUDGED?"),
-        ("BLOCK,", "--only '': there is no such result. Write"),
-        ("", "--only '': there is no such result. Write"),
+        ("BLOCK,", "--only 'BLOCK,': a result is missing. Write some of ALLOW, "),
+        ("", "--only '': a result is missing. Write"),
+        ("-BLOCK", "--only '-BLOCK': there is no such result. Did you mean BLOCK?"),
     ],
 )
 def test_a_wrong_result_is_answered_with_the_right_ones(judge: Judge, here: Path, only: str, sentence: str) -> None:

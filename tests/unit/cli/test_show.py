@@ -144,7 +144,7 @@ def test_what_was_not_seen_is_named_and_explained() -> None:
         format="PNG",
         width=3,
         height=2,
-        frames_total=1,
+        frames_total=3,
         frames_judged=1,
         partial=True,
         degradations=[v1.DEGRADATION_COLOUR_UNCERTAIN, 99],  # type: ignore[list-item]  # of a newer server
@@ -152,12 +152,13 @@ def test_what_was_not_seen_is_named_and_explained() -> None:
         share_shown=0.637,
     )
     moderation = v1.Moderation(verdict=v1.VERDICT_REVIEW, shadow_verdict=v1.VERDICT_REVIEW, image=image)
-    short = "colour uncertain, 99, 63 % of rows whole, HDR"
-    assert f"x ({short})" in shown(outcomes_table([Outcome(name="x", moderation=moderation)], width=160), 160)
+    short = "colour uncertain, 99, 1 of 3 frames judged, 63 % of rows whole, HDR"
+    assert f"x ({short})" in shown(outcomes_table([Outcome(name="x", moderation=moderation)], width=240), 240)
     for width in (80, 160):
         lines = [line.rstrip() for line in shown(explanation("x", moderation, width=width), width).splitlines()]
-        assert [line for line in lines if line.startswith(("Its colour", "The file ends", "HDR"))] == [
-            "Its colour profile cannot be read, so viewers may show other colours.",
+        assert [line for line in lines if line.startswith(("Viewers", "Of its", "The file ends", "HDR:"))] == [
+            "Viewers may read the file's colours differently, so some may show others.",
+            "Of its 3 frames 1 was judged; nobody saw the others.",
             "The file ends early; 63 % of its rows are whole.",
             "HDR: brighter colours than a screen without HDR shows were not judged.",
         ]

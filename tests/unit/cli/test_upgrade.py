@@ -103,7 +103,7 @@ def test_policies_and_bundles_hear_what_falls(run: Run, old: Path, policy: Path,
         str(unbound): f"must be refitted. {falls}",
         str(bare): "is bound to the old model: write the new fingerprint into it. None of its numbers falls.",
     }
-    assert f"`clipwarden lint FILE --fix --model {tmp_path / 'new'}`" in result.stderr
+    assert f"`clipwarden lint FILE --fix --model {tmp_path / 'new'} --approved-by NAME`" in result.stderr
 
 
 def test_what_is_up_to_date_is_left_alone(run: Run, new: Path, tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_policies_of_before_hear_what_fell_when_the_folder_was_upgraded(run: Run
     result = run("models", "upgrade", new, "-o", new.with_name("again"), "--policy", policy)
     assert result.exit_code == 0
     assert result.stdout.startswith(f"{policy}: must be refitted. Fallen calibrations: colour.red, museum.")
-    assert f"`clipwarden lint FILE --fix --model {new}`" in result.stderr
+    assert f"`clipwarden lint FILE --fix --model {new} --approved-by NAME`" in result.stderr
 
 
 def test_mistakes_are_found_before_anything_is_written(run: Run, old: Path, tmp_path: Path) -> None:

@@ -10,16 +10,17 @@ from typing import Any
 import pytest
 
 from clipwarden.engine import pipeline as pipeline_module
-from clipwarden.engine.memory import ByteBudget
+from clipwarden.engine.memory import MOST_PASSES, ByteBudget
 from clipwarden.engine.pipeline import Pipeline
 from clipwarden.engine.settings import EngineSettings
 from clipwarden.engine.threads import WorkThreads
 from clipwarden.errors import EncoderError, ImageError, Reason, ShuttingDownError
 from clipwarden.modelfolder.load import Model
 from clipwarden.vision import decode as decode_module
-from clipwarden.vision.decode import decode_image, read_header
-from clipwarden.vision.facts import ImageHeader
-from clipwarden.vision.limits import DecodeLimits
+from clipwarden.vision.decode import decode_file, decode_image, read_header
+from clipwarden.vision.facts import DecodedImage, ImageHeader
+from clipwarden.vision.limits import DecodeLimits, HoldsMoreError
+from clipwarden.vision.memory import FIXED_BYTES
 from clipwarden.vision.opening import open_image
 from clipwarden.vision.plan import WHOLE
 from kit.pictures import encode, natural_picture
@@ -38,6 +39,72 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
+async def test_only_so_many_pass_one_that_waits() -> None:
+    memory, turns = budget(), []
+
+    async def borrow(size: int) -> None:
+        await memory.borrow(size)
+        turns.append(size)
+
+    await borrow(50)
+    huge = asyncio.create_task(borrow(90))
+    await settle()
+    for _ in range(MOST_PASSES - 1):
+        await borrow(40)
+        memory.give_back(40)
+    tasks = [asyncio.create_task(borrow(size)) for size in (60, 50, 20)]
+    await settle()
+    # 60 does not fit, and 50 is the last to pass.
+    assert turns == [50, *[40] * (MOST_PASSES - 1), 50]
+    memory.give_back(50)
+    await settle()
+    assert not huge.done()
+    memory.give_back(50)
+    await asyncio.gather(huge)
+    assert turns[-1] == 90
+    # Whoever comes first now may be passed again.
+    assert memory.lent == 90
+    memory.give_back(90)
+    await asyncio.gather(*tasks)
+    assert turns[-2:] == [60, 20]
+    memory.give_back(60)
+    memory.give_back(20)
+    memory.give_back(0)
+    assert memory.lent == 0
+
+
+async def test_a_head_that_is_cancelled_lets_the_next_be_passed_as_often() -> None:
+    memory = budget()
+    await memory.borrow(50)
+    first, second = (asyncio.create_task(memory.borrow(90)) for _ in range(2))
+    await settle()
+    for _ in range(MOST_PASSES):
+        await memory.borrow(40)
+        memory.give_back(40)
+    late = asyncio.create_task(memory.borrow(40))
+    await settle()
+    assert not late.done()
+    first.cancel()
+    await settle()
+    assert late.done()
+    assert not second.done()
+    memory.give_back(40)
+    memory.give_back(50)
+    await second
+
+
+async def test_a_small_share_is_not_lent_before_there_is_a_thread() -> None:
+    memory, work = budget(), Held()
+    async with pool(memory) as threads:
+        first = asyncio.create_task(threads.run(work, holds=7))
+        waiting = asyncio.create_task(threads.run(lambda: 1, holds=5))
+        await settle()
+        assert memory.lent == 7
+        work.let_go()
+        await asyncio.gather(first, waiting)
+        await until(lambda: memory.lent == 0)
+
+
 async def test_shares_are_lent_in_the_order_of_asking() -> None:
     memory, turns = budget(), []
 
@@ -46,16 +113,16 @@ async def test_shares_are_lent_in_the_order_of_asking() -> None:
         turns.append(size)
 
     await borrow(60)
-    tasks = [asyncio.create_task(borrow(size)) for size in (90, 30, 20)]
+    tasks = [asyncio.create_task(borrow(size)) for size in (90, 50, 45)]
     await settle()
-    assert turns == [60]  # 30 would fit, but 90 asked before
+    assert turns == [60]
     memory.give_back(60)
     await settle()
     assert turns == [60, 90]
     memory.give_back(90)
     await asyncio.gather(*tasks)
-    assert turns == [60, 90, 30, 20]
-    assert memory.lent == 50
+    assert turns == [60, 90, 50, 45]
+    assert memory.lent == 95
 
 
 async def test_small_shares_never_stand_behind_large_ones_and_never_keep_them_off() -> None:
@@ -244,7 +311,7 @@ async def test_image_that_turns_out_to_hold_more_than_its_header_said_waits_for_
         return open_image(data, image_format)
 
     def read_little(*arguments: Any, **options: Any) -> ImageHeader:  # noqa: ANN401
-        return replace(read_header(*arguments, **options), held_bytes=5)
+        return replace(read_header(*arguments, **options), held_bytes=FIXED_BYTES)
 
     data = encode(natural_picture(1), "PNG")
     held = decode_image(data, preprocessing=toy_model.manifest.image).held_bytes
@@ -252,7 +319,43 @@ async def test_image_that_turns_out_to_hold_more_than_its_header_said_waits_for_
     async with Pipeline(toy_model, EngineSettings(limits=TIGHT)) as pipeline:
         monkeypatch.setattr(decode_module, "open_image", note)
         assert (await pipeline.embed(data, WHOLE)).facts.file is not None
-        assert opened == [5, held]
+        assert opened == [FIXED_BYTES, held]
+        await until(lambda: pipeline.decode_bytes == 0)
+
+
+async def test_image_that_holds_more_again_once_it_is_mended_never_fails_for_that(
+    toy_model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lent: list[int] = []
+
+    def note(*arguments: Any, **options: Any) -> DecodedImage:  # noqa: ANN401
+        lent.append(pipeline.decode_bytes)
+        return decode_file(*arguments, **options)
+
+    def read_little(*arguments: Any, **options: Any) -> ImageHeader:  # noqa: ANN401
+        return replace(read_header(*arguments, **options), held_bytes=FIXED_BYTES)
+
+    whole = encode(natural_picture(1), "JPEG")
+    monkeypatch.setattr(pipeline_module, "read_header", read_little)
+    monkeypatch.setattr(pipeline_module, "decode_file", note)
+    async with Pipeline(toy_model, EngineSettings(limits=TIGHT)) as pipeline:
+        image = await pipeline.embed(whole[: len(whole) * 3 // 4], WHOLE)
+        assert 0.5 < image.facts.share_shown < 1
+        asked, opened, mended = lent
+        assert asked < opened < mended
+        # Whatever a file comes up with next, all there is must be enough.
+        lent.clear()
+        more = iter(range(100, 1000))
+
+        def insatiable(data: bytes, header: ImageHeader, **options: Any) -> DecodedImage:  # noqa: ANN401
+            if header.held_bytes < TIGHT.max_decode_bytes:
+                lent.append(header.held_bytes)
+                raise HoldsMoreError(next(more))
+            return decode_file(data, header, **options)
+
+        monkeypatch.setattr(pipeline_module, "decode_file", insatiable)
+        assert (await pipeline.embed(whole, WHOLE)).facts.share_shown == 1
+        assert lent == [FIXED_BYTES, 100, 101]
         await until(lambda: pipeline.decode_bytes == 0)
 
 

@@ -54,6 +54,17 @@ def test_only_model_json_differs(folder: Path, tmp_path: Path) -> None:
     assert seen == [*range(1, STEPS + 1)]
 
 
+def test_jpegs_are_decoded_in_full_where_that_is_asked(folder: Path, tmp_path: Path) -> None:
+    write_upgrade(plan_upgrade(folder), tmp_path / "new")
+    plan = plan_upgrade(tmp_path / "new", full_decode=True)
+    assert (plan.needed, plan.new.image.decode_scale, plan.new.image.colour) == (True, 0, "srgb")
+    assert not plan_upgrade(tmp_path / "new").needed
+    assert plan.after != plan.before
+    for earlier in (plan.before, fingerprint(load_manifest(folder))):
+        assert fingerprint_before(plan.new, earlier) == earlier
+    assert fingerprint_before(plan.new, "sha256:another") not in (plan.before, "sha256:another")
+
+
 def test_upgraded_folder_needs_no_upgrade(folder: Path, tmp_path: Path) -> None:
     write_upgrade(plan_upgrade(folder), tmp_path / "new")
     again = plan_upgrade(tmp_path / "new")

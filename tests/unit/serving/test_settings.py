@@ -138,6 +138,7 @@ def test_misspelt_variable_is_refused_but_foreign_ones_are_not() -> None:
         ("max_image_bytes", "0"), ("queue_bytes", "9" * 400), ("keepalive_seconds", "1e9"),
         ("min_ping_seconds", "86401"), ("vector_cache", "~nobody-of-this-name/x"),
         ("queue_items", "0"), ("queue_items", "1.5"), ("queue_items", "²"), ("max_decode_bytes", "half"),
+        ("max_decode_bytes", "1"), ("max_decode_bytes", "8MB"),
     ],
 )  # fmt: skip
 def test_value_that_cannot_be_read_is_refused_by_its_flags_name(name: str, text: str) -> None:

@@ -9,7 +9,8 @@ from PIL import Image
 from clipwarden.errors import ImageError, Reason
 from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision.decode import read_header
-from clipwarden.vision.formats.beginnings import BEGINNING_BYTES, begins_like_picture, is_apple_double
+from clipwarden.vision.formats.beginnings import begins_like_picture, is_apple_double
+from clipwarden.vision.formats.foreign import BEGINNING_BYTES
 from kit.pictures import encode
 
 
@@ -34,6 +35,20 @@ OTHERS = [
     b"\xef\xbb\xbf\n<?xml version='1.0'?>\n<!-- <html> --><!DOCTYPE svg [<!ENTITY a '<b>'>]>\n<s:svg\n",
     "\ufeff<?xml version='1.0' encoding='utf-16'?><svg/>".encode("utf-16-le"),
     media(b"isom", b"iso2", b"mp41"),
+    media(b"M4V ", b"M4V ", b"M4A ", b"mp42"),
+    *(b"\0\0\0\x08" + kind + b"\0\0\x12\x34mdat" for kind in (b"free", b"skip", b"pnot", b"moof", b"styp")),
+    b"\x20\x01ab" + b"mdat",  # 512 MiB of pictures before all else
+    (b"G" + bytes(187)) * 5,
+    (bytes(4) + b"G" + bytes(187)) * 5,
+    b"OggS" + bytes(24) + b"\x80theora",
+    b"OggS" + bytes(24) + b"\x01vorbis" + b"OggS" + bytes(24) + b"\x80theora",
+    b"OggS" + bytes(24) + b"fishead\0",
+    b"DKIF\0\0\x20\0VP80",
+    b"YUV4MPEG2 W3 H2",
+    b"FWS\x05" + bytes(8),
+    encode(Image.new("RGB", (3, 2)), "TGA"),
+    encode(Image.new("RGB", (3, 2)), "TGA", compression="tga_rle"),
+    encode(Image.new("P", (3, 2)), "TGA"),
 ]
 TEXTS = [
     b"",
@@ -49,6 +64,11 @@ TEXTS = [
     b"%PDF-1.7\n",
     b"PK\3\4",
     media(b"M4A ", b"M4A ", b"mp42", b"isom"),
+    b"OggS" + bytes(24) + b"\x01vorbis",
+    "n\u00e9e free, and to skip".encode(),
+    b"Good " * 300,
+    b"FWS\nFWS 12",
+    bytes(100),
 ]
 
 

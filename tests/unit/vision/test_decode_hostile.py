@@ -195,7 +195,7 @@ def held_when_opened(data: bytes, monkeypatch: pytest.MonkeyPatch) -> int:
     with monkeypatch.context() as patched:
         patched.setattr(decode_module, "check_held", check_held)
         assert reason_for(data) is None
-    in_header, opened = found
+    in_header, _, opened = found
     return max(in_header, opened)
 
 

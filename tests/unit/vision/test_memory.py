@@ -1,20 +1,24 @@
 """What headers say of the memory that a decode will hold, before anything is decoded."""
 
 import struct
+import zlib
 from collections.abc import Callable
 
 import numpy as np
 import pytest
+from bench import profiles
 from PIL import Image
 
 from clipwarden.errors import ImageError, Reason
 from clipwarden.modelfolder.manifest import Preprocessing
-from clipwarden.vision.decode import decode_image, read_header
+from clipwarden.vision import decode as decode_module
+from clipwarden.vision.decode import decode_file, decode_image, read_header
 from clipwarden.vision.formats import jpeg
+from clipwarden.vision.formats.ifd import tile_pixels
 from clipwarden.vision.formats.jpegframe import read_frame
 from clipwarden.vision.formats.layout import PixelLayout, read_layout
 from clipwarden.vision.formats.reader import HEADER_BUDGET, BoundedReader
-from clipwarden.vision.limits import DecodeLimits
+from clipwarden.vision.limits import DecodeLimits, HoldsMoreError
 from clipwarden.vision.memory import decoded_size, held_bytes
 from clipwarden.vision.opening import open_image
 from clipwarden.vision.preprocess import draft_size
@@ -147,7 +151,7 @@ def test_phones_of_200_megapixels_pass_the_default_limits_and_hostile_kinds_do_n
     with pytest.raises(ImageError, match=r"would hold 11\d\d MiB of memory; the limit is 1024 MiB") as caught:
         megapixels(16_320, 12_240, progressive=True, subsampling=0)
     assert caught.value.reason is Reason.IMAGE_TOO_MANY_PIXELS
-    assert "baseline and sRGB takes far less" in str(caught.value)
+    assert "baseline JPEG in sRGB" in str(caught.value)
 
 
 @pytest.mark.parametrize("image_format", FORMATS)
@@ -175,6 +179,70 @@ def test_larger_jpegs_may_ask_for_fewer_scans(monkeypatch: pytest.MonkeyPatch) -
     decode_image(with_scans(10), preprocessing=MODEL)  # what libjpeg writes by itself
 
 
+def tiff_tile(side: int, *, width_kind: int = 4) -> bytes:
+    """Write a grey TIFF of 8 x 8 pixels, whose only tile has other sides."""
+    rows = zlib.compress(bytes(min(side, 4096) ** 2))
+    numbers = {256: 8, 257: 8, 258: 8, 259: 8, 262: 1, 277: 1, 322: side, 323: side, 324: 8, 325: len(rows)}
+    kinds = {322: width_kind}
+    entries = b"".join(struct.pack("<HHII", tag, kinds.get(tag, 4), 1, each) for tag, each in numbers.items())
+    return b"II*\0" + struct.pack("<I", 8 + len(rows)) + rows + struct.pack("<H", len(numbers)) + entries + bytes(4)
+
+
+def test_tiles_that_stand_over_are_counted_before_they_are_decoded() -> None:
+    tile = decode_image(tiff_tile(1024), preprocessing=MODEL)
+    assert (tile.facts.file.width, tile.facts.file.height) == (8, 8)
+    assert tile.held_bytes > 8 * 1024**2  # four channels of 16 bits
+    assert decode_image(tiff_tile(16), preprocessing=MODEL).held_bytes < tile.held_bytes / 3
+    with pytest.raises(ImageError, match="would hold 51") as caught:
+        decode_image(tiff_tile(26_000), preprocessing=MODEL)
+    assert caught.value.reason is Reason.IMAGE_TOO_MANY_PIXELS
+
+
+@pytest.mark.parametrize(("kind", "width"), [(3, 1000), (4, 1000), (9, 1000), (1, 255), (5, 255)])
+def test_a_tile_is_as_wide_as_libtiff_may_read_it_to_be(kind: int, width: int) -> None:
+    # In a byte stands no more, and fractions it refuses.
+    data = tiff_tile(1000, width_kind=kind)
+    assert tile_pixels(BoundedReader(data, HEADER_BUDGET)) == width * 1000
+
+
+def test_a_limit_that_no_picture_could_keep_is_to_be_raised() -> None:
+    with pytest.raises(ImageError, match=r"the limit is 1 MiB \(max_decode_bytes\)\. Raise it: even small"):
+        read_header(encode(PICTURE, "PNG"), DecodeLimits(max_decode_bytes=2**20), preprocessing=MODEL)
+
+
+LARGEST_PROFILE = profiles.huge_table()
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: encode(PICTURE.convert("CMYK"), "JPEG", icc_profile=LARGEST_PROFILE),
+        lambda: encode(PICTURE, "PNG", icc_profile=LARGEST_PROFILE),
+        lambda: b"GIF89a" + struct.pack("<HHBBB", 1, 1, 0x80, 0, 0) + b"\0\0\0\xff\xff\xff" + GIF_9000,
+    ],
+    ids=["JPEG with a profile", "PNG with a profile", "GIF of a large frame"],
+)
+def test_memory_is_asked_for_before_a_file_is_opened_and_its_profile_built(
+    draw: Callable[[], bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("too early")
+
+    data, preprocessing = draw(), Preprocessing(side=32, colour="srgb")
+    header = read_header(data, preprocessing=preprocessing)
+    monkeypatch.setattr(decode_module, "open_image", never)
+    monkeypatch.setattr(decode_module, "conversion_of", never)
+    with pytest.raises(HoldsMoreError) as caught:
+        decode_file(data, header, preprocessing=preprocessing)
+    assert caught.value.held_bytes > 64 * 2**20
+    with pytest.raises(ImageError, match="the limit is 32 MiB") as refused:
+        decode_file(data, header, preprocessing=preprocessing, limits=DecodeLimits(max_decode_bytes=32 * 2**20))
+    assert refused.value.reason is Reason.IMAGE_TOO_MANY_PIXELS
+
+
+# What the first frame leaves is to be taken away after it: Pillow puts something there when it opens the file.
+GIF_9000 = b"\x21\xf9\x04\x08\0\0\0\0," + struct.pack("<HHHHB", 0, 0, 9000, 9000, 0) + b"\x02\x02\x4c\x01\0;"
+
 Held = Callable[[PixelLayout], int]
 
 
@@ -192,7 +260,7 @@ def test_what_makes_a_decode_costlier_is_counted(held: Held) -> None:
     assert held(PixelLayout(size=size, turns=False, mode="RGBA", see_through=True)) - base == 5 * pixels
     assert held(PixelLayout(size=size, turns=False, copies=2)) - base == 1000
     converted = held_bytes(plain, MODEL, decoded=size, file_bytes=1000, converts=True)
-    assert converted - base == 4 * pixels + 8 * 2**20
+    assert converted - base == 4 * pixels + 10 * 2**20
     # Coding and viewing do not come at the same time.
     assert held(PixelLayout(size=size, coding_bytes=3)) - held(PixelLayout(size=size)) == 0
     assert held(PixelLayout(size=size, coding_bytes=6)) - held(PixelLayout(size=size)) == 2 * pixels

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import tracemalloc
 import zlib
 from functools import cache
 
@@ -14,8 +15,10 @@ from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision import decode as decode_module
 from clipwarden.vision.decode import decode_image
 from clipwarden.vision.facts import DecodedImage
+from clipwarden.vision.formats import salvage as salvage_module
 from clipwarden.vision.formats.structures import read_structure
 from clipwarden.vision.limits import DEFAULT_LIMITS
+from clipwarden.vision.memory import FIXED_BYTES
 from clipwarden.vision.opening import open_image
 from kit.containers import jpeg_segment, png_chunk, png_file, png_header, png_rows
 from kit.pictures import encode, natural_picture
@@ -57,6 +60,20 @@ def test_jpeg_without_its_end_marker_has_the_very_pixels_of_the_whole(way: str, 
         cut = decode(data, preprocessing)
         assert np.array_equal(cut.pixels, whole.pixels)
         assert (cut.facts.share_shown, cut.facts.partial) == (1.0, False)
+
+
+def test_cut_jpeg_of_more_scans_than_can_be_decoded_four_times_is_truncated(monkeypatch: pytest.MonkeyPatch) -> None:
+    cut = jpeg("progressive")[:-2]
+    scans = cut.count(b"\xff\xda")
+    monkeypatch.setattr(salvage_module, "_MOST_SCANNED_PIXELS", scans * WIDTH * HEIGHT)
+    assert decode(cut).facts.share_shown == 1.0
+    looks: list[bytes] = []
+    monkeypatch.setattr(salvage_module, "_MOST_SCANNED_PIXELS", scans * WIDTH * HEIGHT - 1)
+    monkeypatch.setattr(salvage_module, "_row_sums", looks.append)
+    with pytest.raises(ImageError, match="ends too early") as caught:
+        decode(cut)
+    assert caught.value.reason is Reason.IMAGE_TRUNCATED
+    assert not looks
 
 
 IN_ROWS = [way for way in WAYS if not way.startswith("progressive")]
@@ -163,6 +180,27 @@ def test_cut_jpeg_is_decoded_four_times_at_most(monkeypatch: pytest.MonkeyPatch)
         assert len(opened) == times
 
 
+@pytest.mark.parametrize("damage", ["cut", "fill", "end", "junk", "metadata"])
+def test_no_more_copies_of_a_damaged_jpeg_are_made_than_its_decode_is_charged_for(damage: str) -> None:
+    whole, padding = jpeg("plain"), jpeg_segment(0xFE, bytes(65_000)) * 60
+    large = whole[:2] + padding + whole[2:-900]
+    data = {
+        "cut": large,
+        "fill": large + b"\xff" * 100_000,
+        "end": large + END,
+        "junk": large + b"\xff\x5e",
+        "metadata": whole[:2] + jpeg_segment(0xE0, b"JFIF\0\1") + padding + whole[2:],
+    }[damage]
+    decode(data)
+    tracemalloc.start()
+    try:
+        decoded = decode(data)
+        # Pillow keeps copies of comments and application segments.
+        assert tracemalloc.get_traced_memory()[1] <= decoded.held_bytes < 2 * len(data) + 2 * FIXED_BYTES
+    finally:
+        tracemalloc.stop()
+
+
 def test_cut_jpeg_with_odd_scans_is_refused_or_partial() -> None:
     whole = jpeg("progressive")
     scan = whole.index(b"\xff\xda")
@@ -229,10 +267,10 @@ def test_interlaced_png_is_whole_or_refused() -> None:
     assert np.array_equal(decode(png_file(header, png_chunk(b"IDAT", coded[:-4] + b"sum!"))).pixels, whole.pixels)
     cut = png_file(header, png_chunk(b"IDAT", coded))[:-400]
     ended = png_file(header, png_chunk(b"IDAT", zlib.compress(rows[: len(rows) // 2])))
-    for data in (cut, ended):
+    for data, reason in ((cut, Reason.IMAGE_TRUNCATED), (ended, Reason.IMAGE_CORRUPT)):
         with pytest.raises(ImageError) as caught:
             decode(data)
-        assert caught.value.reason is Reason.IMAGE_TRUNCATED
+        assert caught.value.reason is reason
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "1", "P"])
@@ -288,3 +326,16 @@ def test_whole_files_are_taken_as_they_are() -> None:
         data = encode(PICTURE, image_format)
         structure = read_structure(data, image_format, DEFAULT_LIMITS)
         assert (structure.data, structure.share_shown) == (data, 1.0)
+
+
+@pytest.mark.parametrize("preprocessing", [FULL, REDUCED], ids=["full", "reduced"])
+@pytest.mark.parametrize("way", ["plain", "progressive"])
+def test_the_share_of_a_cut_jpeg_grows_with_what_is_there(way: str, preprocessing: Preprocessing) -> None:
+    whole = jpeg(way)
+    shares = [
+        decode(whole[: len(whole) * cut // 100], preprocessing).facts.share_shown for cut in (40, 55, 70, 85, 92, 98)
+    ]
+    assert shares == sorted(shares)
+    if preprocessing is FULL:
+        assert shares[-1] < 1
+    assert decode(whole[:-2], preprocessing).facts.share_shown == 1

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from PIL import Image
 
 from clipwarden.vision.colour.cache import BoundedCache
+from clipwarden.vision.colour.cost import nanoseconds_a_pixel
 from clipwarden.vision.colour.curves import ProfileError
 from clipwarden.vision.colour.icc import Profile, Space, read_profile
 from clipwarden.vision.colour.images import ImageConverter
@@ -43,6 +44,8 @@ class Conversion:
         ways: What others make of the same colours, as `convert`; whether it is seen depends on the picture.
         hdr: Whether the picture's range is beyond what is judged (PQ, HLG): it is brought to an ordinary screen's, as
             Chromium does, and other screens show more.
+        nanoseconds: That `convert` takes a pixel at full size, by `cost`; palettes and grey take none to speak of.
+        wide_nanoseconds: The same of `convert_wide`.
     """
 
     convert: Convert | None = None
@@ -51,6 +54,8 @@ class Conversion:
     uncertain: bool = False
     ways: tuple[Convert, ...] = ()
     hdr: bool = False
+    nanoseconds: float = 0.0
+    wide_nanoseconds: float = 0.0
 
 
 AS_STORED = Conversion()
@@ -157,6 +162,7 @@ def _of_inks(profile: Profile) -> Conversion:
         after_reduction=False,
         uncertain=profile.doubtful,
         ways=_ways(profile.space, (profile.space, *profile.others)),
+        nanoseconds=nanoseconds_a_pixel(space),
     )
 
 
@@ -190,6 +196,8 @@ def _conversion(space: Space, mode: str, others: tuple[Space, ...] = ()) -> Conv
         after_reduction=tame,
         ways=_ways(space, others),
         hdr=matrix is not None and matrix.tone is not None,
+        nanoseconds=nanoseconds_a_pixel(space),
+        wide_nanoseconds=nanoseconds_a_pixel(space, wide=True),
     )
 
 

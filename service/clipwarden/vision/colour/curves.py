@@ -56,12 +56,13 @@ class ParametricCurve:
         if self == IDENTITY:
             return values
         size = np.abs(values)
-        # 0 ** 0 is 0, as in skcms. Powers below are darker than a millionth of a level, and numbers that small take
-        # twenty times as long.
-        least = np.float32(_DARK ** (1 / self.g) if self.g > 1 else 0)
         with np.errstate(over="ignore"):
-            base = np.maximum(self.a * size + self.b, least)
-            power = np.where(base > least, base**self.g, 0) + self.e
+            # Powers beyond a float's range take ten times as long; what is beyond `_HUGE` is cut off below.
+            root = 1 / max(self.g, 1.0)
+            base = np.minimum(self.a * size + self.b, _HUGE**root)
+            base = np.where(base < _TINY**root, 0, base)
+            # 0 ** 0 is 0, as in skcms.
+            power = np.where(base > 0, base**self.g, 0) + self.e
         result = np.where(size < self.d, self.c * size + self.f, power)
         signed: Floats = (np.where(values < 0, -result, result)).clip(-_HUGE, _HUGE).astype(np.float32)
         return signed
@@ -69,7 +70,8 @@ class ParametricCurve:
 
 # What a hostile exponent reaches stays a number that can be multiplied.
 _HUGE = 1e6
-_DARK = 1e-30
+# And what is as dark as this is black.
+_TINY = 1e-30
 IDENTITY = ParametricCurve(g=1.0)
 # IEC 61966-2-1, with the threshold that ICC profiles and browsers use.
 SRGB = ParametricCurve(g=2.4, a=1 / 1.055, b=0.055 / 1.055, c=1 / 12.92, d=0.04045)

@@ -2,7 +2,22 @@
 
 import struct
 from contextlib import suppress
+from dataclasses import replace
 
+from clipwarden.vision.formats.bmpkind import (
+    BIT_FIELDS,
+    CORE_HEADER,
+    FILE_HEADER_BYTES,
+    RGB,
+    RLE4,
+    RLE8,
+    STANDARD_MASKS,
+    VERSION_4,
+    VERSION_5,
+    Kind,
+    read_kind,
+)
+from clipwarden.vision.formats.bmpruns import leaves_out
 from clipwarden.vision.formats.reader import BoundedReader, Budget
 from clipwarden.vision.limits import DecodeLimits
 from clipwarden.vision.structure import MAX_PROFILE_BYTES, NO_TAGS, Chromaticities, ColourTags, Structure
@@ -10,15 +25,11 @@ from clipwarden.vision.structure import MAX_PROFILE_BYTES, NO_TAGS, Chromaticiti
 # The fields of a header of version 5, the pixels and the profile.
 BMP_BUDGET = Budget(bytes=256, passes=2)
 
-_FILE_HEADER_BYTES = 14
-_VERSION_3, _VERSION_4, _VERSION_5 = 56, 108, 124
 # Values of bV5CSType (wingdi.h): the header's own figures, or a profile behind the pixels.
 _CALIBRATED, _EMBEDDED = 0, int.from_bytes(b"MBED", "big")
-_CORE_HEADER = 12
-_PALETTE_BITS = 8
-_BITS_AT, _COLOURS_AT = 28, 46
-_PIXELS_AT, _SIZE_AT, _HEIGHT_AT, _ALPHA_MASK_AT = 10, 18, 22, 14 + 52
-_FOUR_BYTES, _BIT_FIELDS = 32, 3
+_PALETTE_BITS, _FOUR_BYTES = 8, 32
+_COMPRESSION_AT, _COLOURS_AT = 30, 46
+_PIXELS_AT, _HEIGHT_AT, _MASKS_AT, _ALPHA_MASK_AT = 10, 22, 14 + 40, 14 + 52
 # Where alpha lies in a pixel, by its mask.
 _ALPHA_BYTE = {0xFF000000: 3, 0xFF: 0}
 _COLOUR_SPACE_AT, _PROFILE_AT = 14 + 56, 14 + 112
@@ -34,6 +45,9 @@ def structure_of(data: bytes, _limits: DecodeLimits) -> Structure:
 
     Returns:
         Its structure.
+
+    Raises:
+        ImageError: IMAGE_FORMAT_UNSUPPORTED; a kind that is not decoded here.
     """
     reader = BoundedReader(data, BMP_BUDGET)
     try:
@@ -41,32 +55,46 @@ def structure_of(data: bytes, _limits: DecodeLimits) -> Structure:
     except struct.error:
         tags = ColourTags(broken=True)
     with suppress(struct.error):
-        data = _with_possible_palette(reader, _without_clear_alpha(reader, data))
+        kind = read_kind(reader)
+        tags = replace(tags, broken=tags.broken or _leaves_out(reader, kind))
+        data = _with_possible_palette(reader, _with_its_alpha(reader, data, kind), kind)
     return Structure(data=data, orientation=1, colour=tags)
 
 
-def _with_possible_palette(reader: BoundedReader, data: bytes) -> bytes:
+def _leaves_out(reader: BoundedReader, kind: Kind) -> bool:
+    """Whether the colours of pixels are left to the viewer; readers differ too on runs at an odd place."""
+    if kind.compression not in (RLE8, RLE4):
+        return False
+    (start,) = reader.field("<I", _PIXELS_AT)
+    runs = reader.body(start, max(0, len(reader) - start))
+    return bool(start & 1) or leaves_out(runs, kind.width, nibbles=kind.compression == RLE4)
+
+
+def _with_possible_palette(reader: BoundedReader, data: bytes, kind: Kind) -> bytes:
     """Have a palette announce no more colours than pixels can ask for: Pillow refuses such a file, browsers do not."""
-    header_size, bits = *reader.field("<I", _FILE_HEADER_BYTES), *reader.field("<H", _BITS_AT)
-    (colours,) = reader.field("<I", _COLOURS_AT)
-    if header_size <= _CORE_HEADER or bits > _PALETTE_BITS or colours <= 1 << bits:
+    if kind.header_bytes <= CORE_HEADER or kind.bits > _PALETTE_BITS:
         return data
-    return b"".join((data[:_COLOURS_AT], struct.pack("<I", 1 << bits), data[_COLOURS_AT + 4 :]))
+    (colours,) = reader.field("<I", _COLOURS_AT)
+    return data if colours <= 1 << kind.bits else _with_fields(data, _COLOURS_AT, 1 << kind.bits)
 
 
-def _without_clear_alpha(reader: BoundedReader, data: bytes) -> bytes:
-    """Take the alpha channel away where it is 0 throughout: browsers show such a picture, Pillow nothing of it."""
-    (header_size,) = reader.field("<I", _FILE_HEADER_BYTES)
-    if header_size < _VERSION_3:
+def _with_its_alpha(reader: BoundedReader, data: bytes, kind: Kind) -> bytes:
+    """Have the decoder see alpha as browsers do: by its mask, even under BI_RGB, unless it is 0 throughout."""
+    if kind.bits != _FOUR_BYTES or kind.masks[3] not in _ALPHA_BYTE:
         return data
     (start,) = reader.field("<I", _PIXELS_AT)
-    width, height, _, bits, compression = reader.field("<iiHHI", _SIZE_AT)
-    (mask,) = reader.field("<I", _ALPHA_MASK_AT)
-    if (bits, compression) != (_FOUR_BYTES, _BIT_FIELDS) or mask not in _ALPHA_BYTE:
-        return data
-    pixels = reader.body(start, max(0, min(4 * width * abs(height), len(data) - start)))
-    alphas = bytes(pixels[_ALPHA_BYTE[mask] :: 4])
-    return data if alphas.strip(b"\0") else b"".join((data[:_ALPHA_MASK_AT], bytes(4), data[_ALPHA_MASK_AT + 4 :]))
+    pixels = reader.body(start, max(0, min(4 * kind.width * abs(kind.height), len(data) - start)))
+    alphas = bytes(pixels[_ALPHA_BYTE[kind.masks[3]] :: 4])
+    if not alphas.strip(b"\0"):
+        return _with_fields(data, _ALPHA_MASK_AT, 0)
+    if kind.compression == RGB:
+        return _with_fields(_with_fields(data, _COMPRESSION_AT, BIT_FIELDS), _MASKS_AT, *STANDARD_MASKS)
+    return data
+
+
+def _with_fields(data: bytes, position: int, *values: int) -> bytes:
+    new, view = struct.pack(f"<{len(values)}I", *values), memoryview(data)
+    return b"".join((view[:position], new, view[position + len(new) :]))
 
 
 def rows_there(data: bytes) -> tuple[bytes, float] | None:
@@ -81,24 +109,23 @@ def rows_there(data: bytes) -> tuple[bytes, float] | None:
     """
     reader = BoundedReader(data, BMP_BUDGET)
     (start,) = reader.field("<I", _PIXELS_AT)
-    header_size, width, height, _, bits, compression = reader.field("<IiiHHI", _FILE_HEADER_BYTES)
-    if header_size <= _CORE_HEADER or compression not in (0, _BIT_FIELDS) or not width * bits:
+    header_size, width, height, _, bits, compression = reader.field("<IiiHHI", FILE_HEADER_BYTES)
+    if header_size <= CORE_HEADER or compression not in (RGB, BIT_FIELDS) or not width * bits:
         return None
     rows = (len(data) - start) // (-(-abs(width) * bits // 32) * 4)
     if not 0 < rows < abs(height):
         return None
-    kept = struct.pack("<i", rows if height > 0 else -rows)
-    return b"".join((data[:_HEIGHT_AT], kept, data[_HEIGHT_AT + 4 :])), rows / abs(height)
+    return _with_fields(data, _HEIGHT_AT, (rows if height > 0 else -rows) & 0xFFFFFFFF), rows / abs(height)
 
 
 def _colour_tags(reader: BoundedReader) -> ColourTags:
-    (header_size,) = reader.field("<I", _FILE_HEADER_BYTES)
-    if header_size not in (_VERSION_4, _VERSION_5):
+    (header_size,) = reader.field("<I", FILE_HEADER_BYTES)
+    if header_size not in (VERSION_4, VERSION_5):
         return NO_TAGS
     kind, *figures = reader.field("<I9i3I", _COLOUR_SPACE_AT)
     if kind == _CALIBRATED:
         return _calibrated([figure / 2**30 for figure in figures[:9]], [figure / 2**16 for figure in figures[9:]])
-    if kind == _EMBEDDED and header_size == _VERSION_5:
+    if kind == _EMBEDDED and header_size == VERSION_5:
         return _embedded(reader)
     return NO_TAGS
 
@@ -117,4 +144,4 @@ def _embedded(reader: BoundedReader) -> ColourTags:
     start, size = reader.field("<II", _PROFILE_AT)
     if not 0 < size <= MAX_PROFILE_BYTES:
         return ColourTags(broken=True)
-    return ColourTags(icc=bytes(reader.body(_FILE_HEADER_BYTES + start, size)))
+    return ColourTags(icc=bytes(reader.body(FILE_HEADER_BYTES + start, size)))

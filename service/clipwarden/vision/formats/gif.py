@@ -63,16 +63,23 @@ def _first_frame_alone(data: bytes, walk: "_Walk", frames: int) -> Structure:
     for flags_at in walk.controls[:-1]:
         changed = changed or bytearray(data)
         changed[flags_at] &= ~_SEE_THROUGH_FLAG
-    canvas = None
+    canvas, opening_bytes = None, 0
     if walk.first is not None:
         left, top, width, height = walk.first.box
+        opening_bytes = width * height  # indexes, of what Pillow would put in its place after it
         size = max(walk.screen[0], left + width), max(walk.screen[1], top + height)
         if (width, height) != size and width and height:
             canvas = Canvas(size=size, left=left, top=top)
             changed = changed or bytearray(data)
             struct.pack_into("<HH", changed, _SCREEN_AT, width, height)
             struct.pack_into("<HH", changed, walk.first.start + 1, 0, 0)
-    return Structure(data=bytes(changed) or data, frames_total=frames, orientation=1, canvas=canvas)
+    return Structure(
+        data=bytes(changed) or data,
+        frames_total=frames,
+        orientation=1,
+        canvas=canvas,
+        opening_bytes=opening_bytes,
+    )
 
 
 class _First(NamedTuple):

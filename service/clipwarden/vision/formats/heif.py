@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from clipwarden.errors import ImageError, Reason
 from clipwarden.vision.formats.av1 import Sequence, sequence_headers
+from clipwarden.vision.formats.gainmap import is_usual
 from clipwarden.vision.formats.heifheader import AVIF_BRANDS, BRANDS_AT, read_brands
 from clipwarden.vision.formats.isobmff import (
     Box,
@@ -34,6 +35,9 @@ _MOST_CODED = 8
 # And one of them at once: memory is counted by what is shown.
 _LARGEST_CODED = 2
 _CODED_PIXELS_ANYWAY = 1024 * 1024
+
+# Three channels of five figures, eight bytes each, are 142; libavif reads no extensions of later versions.
+_MOST_GAIN_MAP_BYTES = 1024
 
 # What the decoders ask for.
 _SEQUENCE_BRAND = b"avis"
@@ -80,7 +84,13 @@ def avif_structure(data: bytes, _limits: DecodeLimits) -> Structure:
     if colour.cicp is None:
         # libavif looks into the coded picture where no box names code points.
         colour = replace(colour, cicp=file.headers(shown.extents)[0].cicp)
-    return Structure(data=file.cleaned(), frames_total=file.frames(), colour=colour, canvas=_canvas(file.reader, shown))
+    return Structure(
+        data=file.cleaned(),
+        frames_total=file.frames(),
+        colour=colour,
+        canvas=_canvas(file.reader, shown),
+        alpha="premultiplied" if file.premultiplications() else "straight",
+    )
 
 
 def heic_structure(data: bytes, _limits: DecodeLimits) -> Structure:
@@ -92,21 +102,34 @@ def heic_structure(data: bytes, _limits: DecodeLimits) -> Structure:
     if shown is None:
         raise struct.error("nothing is shown")
     # libheif refuses pictures that are coded larger than their boxes say.
-    coded = ((file.meta.size_of(file.reader, item), times) for item, times in file.meta.coded_items().items())
-    _check_work([(size, times) for size, times in coded if size], shown, "HEIC")
+    together, picture = (_sizes(file, alone=alone) for alone in (False, True))
+    _check_work(together, shown, "HEIC")
+    pixels = _area(picture)
     return Structure(
         data=file.cleaned(),
         frames_total=file.frames(),
         orientation=1,  # libheif turns, and EXIF's orientation does not count (ISO/IEC 23008-12, A.2.2)
         colour=file.colours(shown.properties),
+        # What transparency takes is counted by the pixel (`layout`), as long as it has no more of them.
+        coded_pixels=max(pixels, _area(together) - pixels),
     )
+
+
+def _sizes(file: "_File", *, alone: bool) -> list[tuple[tuple[int, int], int]]:
+    coded = (
+        (file.meta.size_of(file.reader, item), times) for item, times in file.meta.coded_items(alone=alone).items()
+    )
+    return [(size, times) for size, times in coded if size]
+
+
+def _area(sizes: Several[tuple[tuple[int, int], int]]) -> int:
+    return sum(width * height * times for (width, height), times in sizes)
 
 
 def _check_work(sizes: Several[tuple[tuple[int, int], int]], shown: _Shown, name: str) -> None:
     pixels = shown.size[0] * shown.size[1]
-    areas = [(width * height, times) for (width, height), times in sizes]
-    largest, together = max((area for area, _ in areas), default=0), sum(area * times for area, times in areas)
-    if max(largest - _LARGEST_CODED * pixels, together - _MOST_CODED * pixels) > _CODED_PIXELS_ANYWAY:
+    largest = max((width * height for (width, height), _ in sizes), default=0)
+    if max(largest - _LARGEST_CODED * pixels, _area(sizes) - _MOST_CODED * pixels) > _CODED_PIXELS_ANYWAY:
         raise ImageError(f"The {name} has far more pixels decoded than it shows.", reason=Reason.IMAGE_CORRUPT)
 
 
@@ -197,14 +220,37 @@ class _File:
                 broken = True
             elif kind in (b"prof", b"rICC") and icc is None:
                 icc = bytes(self.reader.body(box.start + 4, size))
-        return ColourTags(icc=icc, cicp=cicp, broken=broken)
+        return ColourTags(icc=icc, cicp=cicp, broken=broken or self._is_repainted())
+
+    def _is_repainted(self) -> bool:
+        """Whether a gain map could be drawn over the picture: several, or one that no phone writes."""
+        maps = [item for item, kind in self.meta.kinds.items() if kind == b"tmap"]
+        if len(maps) != 1:
+            return bool(maps)
+        extents = self.meta.locations.get(maps[0], [])
+        if len(extents) != 1 or extents[0].length > _MOST_GAIN_MAP_BYTES:
+            return True
+        # A version goes before what ISO 21496-1 says.
+        return not is_usual(bytes(self.reader.body(*extents[0])[1:]))
+
+    def premultiplications(self) -> list[int]:
+        """List where an AVIF says that what it shows is premultiplied by its transparency."""
+        if self.name != "AVIF":
+            return []
+        if self.shown_track():
+            return [each.premultiplied_at for each in self.tracks if each.premultiplied_at is not None]
+        references, primary = self.meta.references, self.meta.primary
+        alphas = {each.item for each in references if each.kind == b"auxl" and primary in each.to}
+        return [each.position for each in references if each[:2] == (b"prem", primary) and alphas.intersection(each.to)]
 
     def cleaned(self) -> bytes:
         """Hide metadata from the decoder, which fails on damaged ones, and give a file its brand that has none.
 
         Pillow refuses an AVIF for its EXIF, which no browser looks at; pillow-heif copies all metadata of all images.
+        Premultiplied colours stay as they are stored: divided by their alpha, bright ones would be cut off.
         """
         hidden = [each.position for each in self.meta.references if each.kind == b"cdsc"]
+        hidden += self.premultiplications()
         brand_at = self._missing_brand()
         if not hidden and brand_at is None:
             return self.data

@@ -22,6 +22,8 @@ class Tag(IntEnum):
     STRIP_OFFSETS = 273
     ORIENTATION = 274
     STRIP_BYTE_COUNTS = 279
+    TILE_WIDTH = 322
+    TILE_LENGTH = 323
     TILE_OFFSETS = 324
     TILE_BYTE_COUNTS = 325
     X_RESOLUTION = 282
@@ -49,6 +51,7 @@ DIRECTORIES_BUDGET = Budget(entries=4 * HEADER_BUDGET.entries, bytes=4 * HEADER_
 # A directory, and the profile that one of its tags holds.
 PROFILE_BUDGET = Budget(entries=HEADER_BUDGET.entries, bytes=HEADER_BUDGET.bytes + MAX_PROFILE_BYTES)
 _BYTE_KINDS = (1, 7)
+_LARGEST_BYTE = 255
 # Bytes a value, by TIFF type number (TIFF 6.0, section 2; 13 and 16-18 from later supplements).
 _TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _SHORT, _LONG = 3, 4
@@ -161,6 +164,33 @@ def first_page_size(reader: BoundedReader) -> tuple[int, int] | None:
     directory.require_whole()
     width, height = directory.integer(Tag.IMAGE_WIDTH), directory.integer(Tag.IMAGE_LENGTH)
     return None if width is None or height is None else (width, height)
+
+
+def tile_pixels(reader: BoundedReader) -> int:
+    """Compute how many pixels the first page's tiles have each, which libtiff decodes as a whole: 0 without tiles.
+
+    Strips never have more than the picture: libtiff cuts them to its height.
+
+    Args:
+        reader: Of a TIFF file, on a `HEADER_BUDGET`.
+
+    Returns:
+        Of repeated tags the most, whichever a decoder reads.
+    """
+    try:
+        directory = first_directory(reader)
+        width, length = (_largest(reader, directory, tag) for tag in (Tag.TILE_WIDTH, Tag.TILE_LENGTH))
+    except struct.error:
+        return 0  # a damaged directory: Pillow will say so
+    return width * length
+
+
+def _largest(reader: BoundedReader, directory: Directory, tag: Tag) -> int:
+    """Return the largest first number of a tag that may be repeated; 0 without it."""
+    entries = [entry for entry in directory.entries if entry.tag == tag]
+    numbers = [number for entry in entries for number in directory.values(reader, entry, 1)]
+    # libtiff takes bytes for numbers as well.
+    return max(numbers, default=_LARGEST_BYTE if entries else 0)
 
 
 def first_page_profile(reader: BoundedReader) -> tuple[bytes | None, bool]:

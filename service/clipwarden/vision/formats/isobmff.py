@@ -83,8 +83,11 @@ class Meta:
         width, height = reader.field(">II", box.start + 4)
         return width, height
 
-    def coded_items(self) -> Counter[int]:
+    def coded_items(self, *, alone: bool = False) -> Counter[int]:
         """Count how often each item is decoded to show the primary one, its transparency and their likes included.
+
+        Args:
+            alone: Leave out what stands beside it, such as its transparency.
 
         Raises:
             struct.error: Derivation goes on and on.
@@ -95,6 +98,7 @@ class Meta:
                 made_of.setdefault(each.item, []).extend(each.to)
         shown = {self.primary, *made_of.get(self.primary or 0, ())}
         beside = [each.item for each in self.references if each.kind == b"auxl" and not shown.isdisjoint(each.to)]
+        beside = [] if alone else beside
         level, coded = Counter({self.primary or 0: 1, **dict.fromkeys(beside, 1)}), Counter[int]()
         for _ in range(_MOST_DERIVATIONS):
             inside = Counter[int]()

@@ -6,10 +6,12 @@ them would keep a decoder busy for hours, whatever the pixel limit.
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from clipwarden.errors import ImageError, Reason
 from clipwarden.vision.formats.exif import Exif, read_exif, shown_size
+from clipwarden.vision.formats.gainmap import ISO_PREFIX, XMP_PREFIX, is_odd_jpeg
 from clipwarden.vision.formats.reader import HEADER_BUDGET, BoundedReader, Budget, BudgetSpentError
 from clipwarden.vision.limits import DecodeLimits
 from clipwarden.vision.structure import MAX_PROFILE_BYTES, NO_TAGS, ColourTags, Structure
@@ -30,6 +32,7 @@ _PROFILE_MARKER, _PROFILE_PREFIX = 0xE2, b"ICC_PROFILE\0"
 # Comments, and application segments but for Adobe's (APP14).
 _METADATA = frozenset({0xFE, *range(0xE0, 0xF0)}) - {0xEE}
 _JFIF_MARKER, _JFIF_BYTES = 0xE0, 14
+_MPF_PREFIX = b"MPF\0"  # an index of further pictures
 _EXIF_MARKER, _EXIF_PREFIX = 0xE1, b"Exif\0"
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -69,8 +72,8 @@ def structure_of(data: bytes, _limits: DecodeLimits) -> Structure:
         data: The file.
 
     Returns:
-        Its structure. Further pictures in the file (MPF: previews, depth) are not displayed; gain maps brighten what
-        is, on screens of high range: what an ordinary one shows is judged.
+        Its structure. Of further pictures in the file (MPF: previews, depth and gain maps) only a gain map is ever
+        drawn, over this one; flagged where that could be seen on ordinary screens.
 
     Raises:
         ImageError: IMAGE_CORRUPT; it asks for more scans or has more markers than honest files.
@@ -82,12 +85,12 @@ def structure_of(data: bytes, _limits: DecodeLimits) -> Structure:
         raise ValueError("no scan")
     bodies = BoundedReader(data, BODIES_BUDGET)
     _check_scans(data, _most_scans(bodies, segments))
-    exif = _exif(bodies, segments)
+    exif, colour = _exif(bodies, segments), _colour_tags(bodies, segments)
     stored = next((_frame_size(bodies, each) for each in segments if each.marker in FRAME_HEADERS), (0, 0))
     return Structure(
         data=data,
         orientation=exif.orientation,
-        colour=_colour_tags(bodies, segments),
+        colour=replace(colour, broken=colour.broken or _is_repainted(data, segments)),
         shown_size=shown_size(exif, stored) if all(stored) else None,
     )
 
@@ -132,6 +135,14 @@ def _colour_tags(reader: BoundedReader, segments: Sequence[Segment]) -> ColourTa
     return ColourTags(icc=icc, broken=len(bodies) > total)
 
 
+def _is_repainted(data: bytes, segments: Sequence[Segment]) -> bool:
+    """Whether another picture in the file might be drawn over this one; only behind a header that tells of others."""
+    telling = {_EXIF_MARKER: (XMP_PREFIX,), _PROFILE_MARKER: (_MPF_PREFIX, ISO_PREFIX)}
+    if not any(data.startswith(telling[each.marker], each.start) for each in segments if each.marker in telling):
+        return False
+    return is_odd_jpeg(data, {each.start for each in segments})
+
+
 def without_metadata(data: bytes) -> bytes:
     """Drop what draws nothing ahead of the scan, so that no damage there keeps Pillow from reading the picture.
 
@@ -142,16 +153,17 @@ def without_metadata(data: bytes) -> bytes:
         A copy without bytes between segments, comments and application segments, but for those that tell libjpeg which
         colours these are: JFIF at its whole length, and Adobe's.
     """
-    kept, scan = [data[:2]], len(data)
+    view, scan = memoryview(data), len(data)  # copied once, when all is joined
+    kept = [view[:2]]
     for segment in header_segments(BoundedReader(data, HEADER_BUDGET)):
         start, stop = segment.start - 4, segment.start + segment.size
         if segment.marker == START_OF_SCAN:
             scan = start
         elif segment.marker in _STANDALONE:
-            kept.append(data[start : start + 2])
+            kept.append(view[start : start + 2])
         elif segment.marker not in _METADATA or (segment.marker == _JFIF_MARKER and segment.size >= _JFIF_BYTES):
-            kept.append(data[start:stop])
-    return b"".join((*kept, data[scan:]))
+            kept.append(view[start:stop])
+    return b"".join((*kept, view[scan:]))
 
 
 def _exif(reader: BoundedReader, segments: Sequence[Segment]) -> Exif:

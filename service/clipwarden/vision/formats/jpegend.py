@@ -33,6 +33,7 @@ class JpegEnd:
     Attributes:
         at: In bytes from the start; what lies behind is another picture, the end marker or a piece of a segment.
         height_at: Where the frame header says how many rows there are, in 2 bytes.
+        scanned_pixels: Pixels of the picture, once for each scan begun.
         ended: Whether a marker stands there that ends the picture.
         in_rows: Whether rows come one after the other, in a single scan.
         all_scans: Whether the scans begun so far hold every detail; otherwise some never came.
@@ -41,6 +42,7 @@ class JpegEnd:
 
     at: int
     height_at: int
+    scanned_pixels: int
     ended: bool
     in_rows: bool
     all_scans: bool
@@ -78,10 +80,12 @@ def _find_end(reader: BoundedReader) -> JpegEnd | None:
             frame = segment
     if frame is None or not scans:
         return None
+    height, width = reader.field(">HH", frame.start + 1)
     components, sequential = _components(reader, frame), frame.marker in _SEQUENTIAL
     return JpegEnd(
         at=at,
         height_at=frame.start + 1,
+        scanned_pixels=height * width * len(scans),
         ended=ended,
         in_rows=_in_rows(reader, frame, scans[0]),
         all_scans=_hold_everything(reader, scans, components, sequential=sequential),

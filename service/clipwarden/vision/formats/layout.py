@@ -37,6 +37,7 @@ class PixelLayout:
         kept_bytes: That the codec keeps a pixel as stored until the file is closed.
         turns: Whether the picture may have to be turned upright by us.
         scales: Whether it can be decoded smaller.
+        coded_pixels: That the codec holds at once, if these are more than are stored.
         copies: Copies of the file that are made; one, since what a decoder is given may be a mended one.
     """
 
@@ -47,6 +48,7 @@ class PixelLayout:
     kept_bytes: float = 0.0
     turns: bool = True
     scales: bool = False
+    coded_pixels: int = 0
     copies: int = 1
 
 
@@ -75,10 +77,12 @@ def read_layout(data: bytes, image_format: str, size: Size | None) -> PixelLayou
 _ANY_LAYOUT = PixelLayout(size=(0, 0), mode="RGBA", see_through=True, coding_bytes=12.5, kept_bytes=8.0, copies=2)
 _LAYOUTS = {
     # Browsers do not turn it, whatever its EXIF says.
-    "WEBP": replace(_ANY_LAYOUT, turns=False),
+    # One copy is the mended one, and libwebp makes its own of what Pillow reads.
+    "WEBP": replace(_ANY_LAYOUT, turns=False, copies=3),
     # Four components at full size and progressive, as no header says less.
     "JPEG": PixelLayout(size=(0, 0), mode="CMYK", coding_bytes=4.0 * _COEFFICIENT_BYTES, scales=True),
-    "PNG": PixelLayout(size=(0, 0), mode="RGBA", see_through=True),
+    # Pillow reads at once what lies behind the rows in their chunk.
+    "PNG": PixelLayout(size=(0, 0), mode="RGBA", see_through=True, copies=2),
     # Its first frame may say that it is to be taken away, and Pillow then keeps what comes in its place.
     "GIF": PixelLayout(size=(0, 0), mode="P", see_through=True, kept_bytes=1.0, turns=False),
     "BMP": PixelLayout(size=(0, 0), mode="RGB", turns=False),

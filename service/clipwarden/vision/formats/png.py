@@ -6,7 +6,7 @@ copy of those that draw something.
 """
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from PIL import Image
@@ -64,8 +64,12 @@ def lacks_rows(image: Image.Image, data: bytes) -> bool:
     rows = {image.height - 1, image.height // 2 * 2 - 1} - {-1}
     if all(image.crop((0, row, image.width, row + 1)).getbbox(alpha_only=False) for row in rows):
         return False
-    found = rows_there(data)
-    return found is None or found[1] < 1
+    walk = _Walk(data)
+    walk.run()
+    if walk.format is None:
+        return True
+    inflated = _inflate(walk.pixels, walk.format.filtered_bytes)
+    return inflated is None or inflated.size < walk.format.filtered_bytes
 
 
 def rows_there(data: bytes) -> tuple[bytes, float] | None:
@@ -81,19 +85,19 @@ def rows_there(data: bytes) -> tuple[bytes, float] | None:
     """
     walk = _Walk(data)
     walk.run()
-    pixels, stream = walk.format, b"".join(walk.pixels)
+    pixels = walk.format
     if pixels is None:
         return None
-    inflated = _inflate(stream, pixels.filtered_bytes)
+    inflated = _inflate(walk.pixels, pixels.filtered_bytes)
     if inflated is None:
         return None
     if inflated.size >= pixels.filtered_bytes:
         # Viewers do not look at the checksum behind the rows; Pillow does, unless it is missing.
-        return pixels.still(pixels.size, [memoryview(stream)[: inflated.end]]), 1.0
+        return pixels.still(pixels.size, _cut(walk.pixels, inflated.end)), 1.0
     (width, height), rows = pixels.size, inflated.size // pixels.row_bytes(pixels.size[0])
     if pixels.interlaced or not rows:
         return None
-    return pixels.still((width, rows), [memoryview(stream)]), rows / height
+    return pixels.still((width, rows), walk.pixels), rows / height
 
 
 class _Inflated(NamedTuple):
@@ -103,20 +107,28 @@ class _Inflated(NamedTuple):
     end: int
 
 
-def _inflate(stream: bytes, most: int) -> _Inflated | None:
+def _inflate(bodies: Sequence[memoryview], most: int) -> _Inflated | None:
     """Inflate a zlib stream without looking at its checksum; None where it is damaged, not only cut."""
-    inflater, size = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    inflater, size, end = zlib.decompressobj(-zlib.MAX_WBITS), 0, 0
+    pieces = (body[start : start + _PIECE_BYTES] for body in bodies for start in range(0, len(body), _PIECE_BYTES))
     try:
-        for start in range(_ZLIB_HEADER_BYTES, len(stream), _PIECE_BYTES):
-            piece = stream[start : start + _PIECE_BYTES]
-            size += len(inflater.decompress(piece, most + 1 - size))
-            if inflater.eof:
-                return _Inflated(size, start + len(piece) - len(inflater.unused_data))
-            if size > most:
+        for piece in pieces:
+            size += len(inflater.decompress(piece[max(0, _ZLIB_HEADER_BYTES - end) :], most + 1 - size))
+            end += len(piece)
+            if inflater.eof or size > most:
                 break
     except zlib.error:
         return None
-    return _Inflated(size, len(stream))
+    return _Inflated(size, end - len(inflater.unused_data))
+
+
+def _cut(bodies: Sequence[memoryview], end: int) -> list[memoryview]:
+    """Keep the first bytes of parts that follow each other."""
+    kept = []
+    for body in bodies:
+        kept.append(body[: max(0, end)])
+        end -= len(body)
+    return kept
 
 
 class _Chunk(NamedTuple):

@@ -14,8 +14,9 @@ from clipwarden.vision.formats.ifd import (
     count_pages,
     find_excess,
     first_page_profile,
+    tile_pixels,
 )
-from clipwarden.vision.formats.reader import BoundedReader, Budget, BudgetSpentError
+from clipwarden.vision.formats.reader import HEADER_BUDGET, BoundedReader, Budget, BudgetSpentError
 from clipwarden.vision.limits import DecodeLimits
 from clipwarden.vision.structure import MAX_FRAMES_COUNTED, ColourTags, Structure
 
@@ -52,7 +53,12 @@ def _tiff_structure(data: bytes, _limits: DecodeLimits) -> Structure:
         raise ImageError(f"The TIFF is not plausible: {excess}.", reason=Reason.IMAGE_CORRUPT)
     pages = count_pages(BoundedReader(data, PAGES_BUDGET), limit=MAX_FRAMES_COUNTED)
     profile, broken = first_page_profile(BoundedReader(data, PROFILE_BUDGET))
-    return Structure(data=data, frames_total=pages, colour=ColourTags(icc=profile, broken=broken))
+    return Structure(
+        data=data,
+        frames_total=pages,
+        colour=ColourTags(icc=profile, broken=broken),
+        coded_pixels=tile_pixels(BoundedReader(data, HEADER_BUDGET)),
+    )
 
 
 _STRUCTURES: dict[str, Callable[[bytes, DecodeLimits], Structure]] = {

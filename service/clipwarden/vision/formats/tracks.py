@@ -21,6 +21,7 @@ class Track:
         first_sample: Where the first one's bytes lie; None where the file does not say.
         position: Where the track stands in the file.
         auxiliary: Whether it only carries something of another track, such as its transparency.
+        premultiplied_at: Where the file says that it is premultiplied by another, in bytes; None where it does not.
     """
 
     kind: bytes
@@ -30,6 +31,7 @@ class Track:
     first_sample: Extent | None
     position: int
     auxiliary: bool
+    premultiplied_at: int | None
 
 
 def read_tracks(reader: BoundedReader) -> list[Track]:
@@ -65,6 +67,7 @@ def _track(reader: BoundedReader, box: Box) -> Track | None:
     # Both are 16.16 fixed-point numbers, and stand last.
     width, height = reader.field(">II", head.end - 8)
     chunks = _first_chunk(reader, tables)
+    premultiplied = find_box(reader, box, b"tref", b"prem")
     return Track(
         kind=entry.kind,
         size=(width >> 16, height >> 16),
@@ -73,6 +76,7 @@ def _track(reader: BoundedReader, box: Box) -> Track | None:
         first_sample=None if chunks[0] is None else Extent(chunks[0], _sizes(reader, tables)[0]),
         position=box.start,
         auxiliary=find_box(reader, box, b"tref", b"auxl") is not None,
+        premultiplied_at=None if premultiplied is None else premultiplied.start - 4,
     )
 
 

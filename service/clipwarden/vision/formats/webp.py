@@ -56,10 +56,23 @@ def structure_of(data: bytes, _limits: DecodeLimits) -> Structure:
     frames = kinds.count(b"ANMF") + any(kind in _STILLS for kind in kinds)
     return Structure(
         data=_with_alpha(reader, data, chunks),
+        alpha="denied" if _denies_alpha(reader, chunks) else "straight",
         frames_total=max(1, min(frames, MAX_FRAMES_COUNTED)),
         orientation=1,
         colour=_colour_tags(reader, chunks),
     )
+
+
+def _denies_alpha(reader: BoundedReader, chunks: list[_Chunk]) -> bool:
+    """Whether Chromium takes all pixels for opaque by the header, so that colours and any alpha there is add up.
+
+    A lossy still's alpha is not looked at then, by the decoder either.
+    """
+    if chunks and chunks[0].kind == b"VP8X" and chunks[0].size:
+        return not reader.body(chunks[0].start, 1)[0] & _HAS_ALPHA
+    still = next((chunk for chunk in chunks if chunk.kind in _STILLS), None)
+    lossless = still is not None and still.kind == b"VP8L" and still.size > _ALPHA_BYTE
+    return still is not None and lossless and not reader.body(still.start + _ALPHA_BYTE, 1)[0] & _HAS_ALPHA
 
 
 def _with_alpha(reader: BoundedReader, data: bytes, chunks: list[_Chunk]) -> bytes:

@@ -2,11 +2,14 @@
 
 import random
 import struct
+import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import Image
+from bench import profiles
+from PIL import Image, PngImagePlugin
 
 from browser.profiles import (
     NEGATIVE_CURVE,
@@ -23,13 +26,19 @@ from browser.profiles import (
     table_curve,
     write_profile,
 )
+from clipwarden.errors import ImageError, Reason
+from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision.colour.cache import BoundedCache
 from clipwarden.vision.colour.conversion import conversion_of
-from clipwarden.vision.colour.curves import ProfileError
+from clipwarden.vision.colour.cost import nanoseconds_a_pixel
+from clipwarden.vision.colour.curves import ParametricCurve, ProfileError
 from clipwarden.vision.colour.icc import read_profile
 from clipwarden.vision.colour.pixels import Converter, build_transform
 from clipwarden.vision.colour.spaces import MatrixSpace
+from clipwarden.vision.decode import decode_image
+from clipwarden.vision.limits import MOST_CONVERTING_SECONDS
 from clipwarden.vision.structure import ColourTags
+from kit.containers import png_chunk, png_file, png_header, png_rows
 
 _P3_LIGHT = rgb_formula(P3_PRIMARIES, lambda values: values**2.2)
 SEEDS = {
@@ -43,7 +52,7 @@ SEEDS = {
     "CMYK": lut_profile("mft2", b"CMYK", cmyk_to_xyz, grid=3),
 }
 MODES = {"grey": "L", "CMYK": "CMYK"}
-_MUTATIONS = 150
+_MUTATIONS = 80
 
 
 def mutations(profile: bytes, seed: int) -> Iterator[bytes]:
@@ -138,3 +147,75 @@ def test_the_cache_holds_what_was_used_last_within_its_bounds() -> None:
     assert get("large", 101) == "LARGE"  # is handed out, and not kept
     get("large", 101)
     assert built.count("large") == 2
+
+
+MEGAPIXEL = 1_000_000
+_RGB_TABLE = lut_profile("mft2", b"RGB ", _P3_LIGHT, grid=33)
+
+
+def seconds(profile: bytes, megapixels: int, *, mode: str = "RGB", wide: bool = False) -> float:
+    conversion = conversion_of(ColourTags(icc=profile), image_format="TIFF", mode=mode)
+    nanoseconds = conversion.wide_nanoseconds if wide else conversion.nanoseconds
+    assert nanoseconds > 0
+    return megapixels * MEGAPIXEL * nanoseconds / 1e9
+
+
+def test_time_is_enough_for_what_cameras_and_scanners_write() -> None:
+    ways = (NEGATIVE_CURVE, gamma_curve(1.0), parametric_curve(4, 2.0, 0.9, 0.1, 0.5, 0.1, 0.05, 0.02))
+    for wide in (False, True):
+        assert max(seconds(matrix_profile(curve, version=4), 50, wide=wide) for curve in ways) < MOST_CONVERTING_SECONDS
+        assert seconds(_RGB_TABLE, 24, wide=wide) < MOST_CONVERTING_SECONDS
+    assert seconds(lut_profile("mAB", b"RGB ", _P3_LIGHT, grid=17, version=4), 24) < MOST_CONVERTING_SECONDS
+    assert seconds(lut_profile("mft2", b"CMYK", cmyk_to_xyz, grid=9), 24, mode="CMYK") < MOST_CONVERTING_SECONDS
+    assert seconds(profiles.huge_table(), 24, mode="CMYK") > MOST_CONVERTING_SECONDS
+
+
+def large_png(size: tuple[int, int], *, kind: int, icc: bytes) -> bytes:
+    """Write a PNG that says a size and a profile, and holds hardly any pixel."""
+    pixels = png_chunk(b"IDAT", png_rows([bytes(100)]))
+    return png_file(png_header(size, kind=kind), png_chunk(b"iCCP", b"x\0\0" + zlib.compress(icc)), pixels)
+
+
+@pytest.mark.parametrize(("kind", "side", "refused"), [(2, 7500, True), (2, 7200, False), (0, 7500, False)])
+def test_what_would_take_too_long_to_convert_is_refused_before_it_is_decoded(
+    kind: int,
+    side: int,
+    refused: bool,  # noqa: FBT001
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class LoadedError(Exception):
+        """Decoding has begun."""
+
+    def load(_: object) -> None:
+        raise LoadedError
+
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", load)
+    data = large_png((side, side), kind=kind, icc=_RGB_TABLE)
+    with pytest.raises(ImageError) as caught:
+        decode_image(data, preprocessing=Preprocessing(side=32, colour="srgb"))
+    assert isinstance(caught.value.__cause__, LoadedError) is not refused
+    if refused:
+        assert caught.value.reason is Reason.IMAGE_TOO_MANY_PIXELS
+        assert "about 5 s; the limit is 5 s. Save it as sRGB" in str(caught.value)
+    with pytest.raises(ImageError) as caught:
+        decode_image(data, preprocessing=Preprocessing(side=32))
+    assert isinstance(caught.value.__cause__, LoadedError)
+
+
+def test_costlier_shapes_are_estimated_higher() -> None:
+    small, large, deep = (
+        nanoseconds_a_pixel(read_profile(profile).space)
+        for profile in (_RGB_TABLE, profiles.huge_table(), SEEDS["CMYK"])
+    )
+    assert small < deep < large
+    space = read_profile(_RGB_TABLE).space
+    formulas = replace(space, outputs=(ParametricCurve(g=2.4),) * 3)
+    assert small < nanoseconds_a_pixel(formulas) < nanoseconds_a_pixel(formulas, wide=True)
+
+
+def test_powers_beyond_the_range_of_floats_are_cut_off_and_all_others_exact() -> None:
+    values = np.linspace(0, 1, 257, dtype=np.float32)
+    for power in (0.3, 1.0, 2.4, 60.0, 300.0):
+        curve = ParametricCurve(g=power, a=3.0, b=-0.5)
+        exact = np.maximum(3.0 * values.astype(np.float64) - 0.5, 0) ** power
+        assert np.allclose(curve(values), np.minimum(exact, 1e6), rtol=2e-4, atol=1e-9), power

@@ -16,6 +16,7 @@ from PIL import Image
 from clipwarden.errors import ImageError
 from clipwarden.vision.formats.bmp import BMP_BUDGET
 from clipwarden.vision.formats.exif import exif_orientation
+from clipwarden.vision.formats.gainmap import GAIN_MAP_BUDGET, METADATA_BUDGET
 from clipwarden.vision.formats.gif import GIF_BUDGET
 from clipwarden.vision.formats.heif import HEIF_BUDGET
 from clipwarden.vision.formats.ifd import DIRECTORIES_BUDGET, MAX_ENTRIES, PROFILE_BUDGET
@@ -44,6 +45,8 @@ STATED = {
     "TIFF pages": (PAGES_BUDGET, (1_000, 16_016, 0)),
     "JPEG bodies": (BODIES_BUDGET, (0, 0, 1)),
     "JPEG scans": (SCANS_BUDGET, (4_096, 8_192, 2)),
+    "JPEG gain maps": (GAIN_MAP_BUDGET, (1_024, 0, 1)),
+    "gain maps' metadata": (METADATA_BUDGET, (0, 262_144, 0)),
     "end of JPEG": (TRUNCATION_BUDGETS["JPEG"], (0, 0, 1)),
     "end of PNG": (TRUNCATION_BUDGETS["PNG"], (0, 0, 1)),
     "end of GIF": (TRUNCATION_BUDGETS["GIF"], (0, 1, 0)),

@@ -2,9 +2,11 @@
 
 import io
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from bench import profiles
 from PIL import Image
 
 from clipwarden.errors import ImageError, Reason
@@ -118,15 +120,53 @@ def test_webp_frame_that_leaves_parts_of_the_canvas_empty_leaves_them_see_throug
     assert_shows(data, on_nothing((32, 40), (4, 6)), frames=2)
 
 
-def test_webp_alpha_is_seen_where_the_file_denies_it() -> None:
+def half_seen() -> Image.Image:
     half = PICTURE.convert("RGBA")
     half.putalpha(Image.linear_gradient("L").resize((SIDE, SIDE)))
-    still = webp_picture(encode(half, "WEBP", lossless=True, exact=True))
+    return half
+
+
+def denied_alpha() -> dict[str, bytes]:
+    still = webp_picture(encode(half_seen(), "WEBP", lossless=True, exact=True))
     assert still[12] & 0x10
     denied = still[:12] + bytes([still[12] & ~0x10]) + still[13:]
-    assert_shows(webp_file(denied), half)
-    assert_shows(webp_file(webp_header((SIDE, SIDE)), denied), half)
-    assert_shows(webp_file(webp_header((SIDE, SIDE), ANIMATED), ANIM, webp_frame(denied)), half)
+    return {
+        "by its stream": webp_file(denied),
+        "by its header": webp_file(webp_header((SIDE, SIDE)), still),
+        "by both": webp_file(webp_header((SIDE, SIDE)), denied),
+        "of a frame": webp_file(webp_header((SIDE, SIDE), ANIMATED), ANIM, webp_frame(denied)),
+        "of a frame whose stream tells": webp_file(webp_header((SIDE, SIDE), ANIMATED), ANIM, webp_frame(still)),
+    }
+
+
+@pytest.mark.parametrize("name", denied_alpha())
+def test_webp_that_denies_its_alpha_has_its_colours_added_to_the_page(name: str) -> None:
+    white, black = decode(denied_alpha()[name]).views
+    pixels = np.asarray(half_seen())
+    page = 255 - pixels[..., 3:].astype(int)
+    assert np.array_equal(black.pixels, pixels[..., :3])
+    assert np.array_equal(white.pixels, np.minimum(255, pixels[..., :3] + page))
+
+
+@pytest.mark.parametrize("name", denied_alpha())
+def test_webp_that_denies_its_alpha_is_flagged_since_viewers_differ(name: str) -> None:
+    assert "COLOUR_UNCERTAIN" in decode(denied_alpha()[name]).facts.degraded
+
+
+def test_webp_whose_header_alone_tells_its_alpha_is_laid_over_the_page() -> None:
+    denied = denied_alpha()["by its stream"][12:]
+    assert_shows(webp_file(webp_header((SIDE, SIDE), 0x10), denied), half_seen())
+
+
+def test_denied_alpha_counts_where_colours_are_converted() -> None:
+    denied, icc = denied_alpha()["by its stream"][12:], profiles.display_p3()
+    header = webp_header((SIDE, SIDE), 0x20)
+    displayed = replace(MODEL, colour="srgb")
+    decoded = decode_image(webp_file(header, riff_chunk(b"ICCP", icc), denied), preprocessing=displayed)
+    straight = decode_image(encode(half_seen(), "PNG", icc_profile=icc), preprocessing=displayed)
+    assert np.array_equal(decoded.pixels, straight.pixels)
+    assert not np.array_equal(decoded.pixels, decode(encode(half_seen(), "PNG")).pixels)
+    assert "COLOUR_UNCERTAIN" in decoded.facts.degraded
 
 
 def test_opaque_webp_makes_one_view() -> None:

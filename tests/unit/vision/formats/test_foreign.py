@@ -7,7 +7,7 @@ from PIL import Image
 from clipwarden.errors import ImageError, Reason
 from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision.decode import read_header
-from clipwarden.vision.formats.foreign import name_foreign
+from clipwarden.vision.formats.foreign import foreign_kind
 from clipwarden.vision.formats.sniff import sniff_format
 from kit.isobmff import Item, box, heif
 from kit.pictures import encode
@@ -45,6 +45,12 @@ def archive() -> bytes:
             "SVG, which is drawn by a program and not stored as pixels",
         ),
         (b"\n<!DOCTYPE html><html>", "an HTML page"),
+        (b"<!-- <svg> --><html>", None),
+        (encode(Image.new("RGB", (8, 8)), "TGA"), "TGA"),
+        (encode(Image.new("P", (8, 8)), "TGA", compression="tga_rle"), "TGA"),
+        (b"\0\0\2\0\1\0\x20\x20\0\0", "a cursor (CUR)"),
+        (box(b"ftyp", b"isom", bytes(4), b"M4A mp42"), "a video (MP4, QuickTime or their kin)"),
+        (b"OggS" + bytes(24) + b"OpusHead", "sound (Ogg)"),
         (archive(), "a ZIP archive, or a document in one"),
         (b"<?xml version='1.0'?><rss/>", None),
         (b"hello", None),
@@ -54,7 +60,8 @@ def archive() -> bytes:
 )
 def test_what_is_not_judged_is_named(data: bytes, name: str | None) -> None:
     assert sniff_format(data) is None
-    assert name_foreign(data) == name
+    kind = foreign_kind(data)
+    assert (kind and kind.name) == name
     if data:
         with pytest.raises(ImageError, match="not an image of a supported format") as caught:
             read_header(data, preprocessing=Preprocessing(side=64))

@@ -10,6 +10,8 @@ import pytest
 from PIL import AvifImagePlugin, Image
 
 from clipwarden.errors import ImageError, Reason
+from clipwarden.modelfolder.manifest import Preprocessing
+from clipwarden.vision.decode import decode_image
 from clipwarden.vision.formats.heif import HEIF_BUDGET
 from clipwarden.vision.formats.sniff import sniff_format, sniff_size
 from clipwarden.vision.formats.structures import read_structure
@@ -280,6 +282,57 @@ def test_transparency_of_a_sequence_is_a_track_that_is_not_shown() -> None:
     assert data.count(b"trak") == 2
     assert structure(data).frames_total == 2
     assert structure(data).colour.cicp == SRGB
+
+
+BRIGHT, FAINT, PAGE = 200, 100, 155
+DISPLAYED = Preprocessing(side=32, fit="squash", colour="srgb")
+
+
+def grey(level: int) -> bytes:
+    return encode(Image.new("L", SIZE, level), "AVIF", quality=100)
+
+
+def premultiplied(*properties: bytes, by: int = 2) -> bytes:
+    settings, written = coded(grey(BRIGHT))[1:]
+    alpha_settings, alpha = coded(grey(FAINT))[1:]
+    shown = Item(
+        kind=b"av01",
+        body=written,
+        properties=(ispe(*SIZE), settings, pixi(8), *properties),
+        refers=((b"prem", (by,)),),
+    )
+    beside = (ispe(*SIZE), alpha_settings, pixi(8), ALPHA)
+    transparency = Item(number=2, kind=b"av01", body=alpha, properties=beside, refers=((b"auxl", (1,)),), hidden=True)
+    return heif([shown, transparency])
+
+
+@pytest.mark.parametrize(
+    ("data", "white", "black"),
+    [
+        (premultiplied(), 255, BRIGHT),
+        (premultiplied(nclx(1, 13)), 255, BRIGHT),
+        # Divided by alpha they are white, whatever the curve.
+        (premultiplied(nclx(1, 8)), 255, FAINT),
+        (premultiplied(by=3), PAGE + BRIGHT * FAINT // 255, BRIGHT * FAINT // 255),
+    ],
+    ids=["as stored", "sRGB", "converted", "by no transparency of its own"],
+)
+def test_premultiplied_colours_are_added_to_the_page_however_bright(data: bytes, white: int, black: int) -> None:
+    views = decode_image(data, preprocessing=DISPLAYED).views
+    for view, level in zip(views, (white, black), strict=True):
+        assert abs(view.pixels.astype(int) - level).max() <= 1, view.name
+
+
+@pytest.mark.parametrize("more", [[], [natural_picture(2, SIZE).convert("RGBA")]], ids=["still", "sequence"])
+def test_premultiplied_picture_looks_like_one_that_is_not(more: list[Image.Image]) -> None:
+    picture = natural_picture(1, SIZE).convert("RGBA")
+    picture.putalpha(Image.linear_gradient("L").resize(SIZE))
+    options = {"quality": 100, "subsampling": "4:4:4", "save_all": bool(more), "append_images": more}
+    straight, stored = (encode(picture, "AVIF", alpha_premultiplied=how, **options) for how in (False, True))
+    assert b"prem" in stored
+    assert (structure(straight).alpha, structure(stored).alpha) == ("straight", "premultiplied")
+    same = [decode_image(data, preprocessing=DISPLAYED).pixels.astype(int) for data in (straight, stored)]
+    assert abs(same[0] - same[1]).max() <= 4
 
 
 def test_clean_aperture_of_a_sequence_is_its_tracks() -> None:

@@ -274,6 +274,21 @@ def test_endless_animation_is_counted_within_a_bound() -> None:
     assert decode(png_file(HEADER, control(2**32 - 1), frame(0), PIXELS)).facts.frames_total == 1000
 
 
+@pytest.mark.parametrize("pixels", [b"", zlib.compress(b""), rows_of(OTHER)[:8]], ids=["none", "no rows", "cut"])
+def test_without_one_row_a_png_is_cut_short_or_damaged_by_whether_its_end_is_there(pixels: bytes) -> None:
+    whole = png_file(HEADER, png_chunk(b"IDAT", pixels))
+    renamed = whole.replace(b"IDAT", b"IDAX")
+    for data, reason in (
+        (whole, Reason.IMAGE_CORRUPT),
+        (renamed, Reason.IMAGE_CORRUPT),
+        (whole[:-12], Reason.IMAGE_TRUNCATED),
+        (renamed[:-12], Reason.IMAGE_TRUNCATED),
+    ):
+        with pytest.raises(ImageError) as caught:
+            decode(data)
+        assert caught.value.reason is reason
+
+
 def test_nothing_but_a_header_is_cut_short() -> None:
     for data in (PNG_SIGNATURE, PNG_SIGNATURE + HEADER[:20], PNG_SIGNATURE + HEADER):
         with pytest.raises(ImageError, match="ends too early") as caught:
