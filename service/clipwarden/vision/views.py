@@ -62,7 +62,7 @@ def to_views(
     if not image.has_transparency_data:
         yield _opaque(image, conversion, low_bytes)
         return
-    see_through = _to_rgba(image)
+    see_through = to_rgba(image)
     if see_through.getchannel("A").getextrema()[0] == _OPAQUE:
         yield _opaque(see_through.convert("RGB"), conversion, low_bytes)
         return
@@ -105,7 +105,7 @@ def on_canvas(image: Image.Image, canvas: Canvas) -> Image.Image:
     if (canvas.left, canvas.top) == (0, 0) and canvas.size[0] <= image.width and canvas.size[1] <= image.height:
         return image.crop((0, 0, *canvas.size))
     drawn = Image.new("RGBA", canvas.size)
-    drawn.paste(_to_rgba(image) if image.has_transparency_data else to_rgb(image), (canvas.left, canvas.top))
+    drawn.paste(to_rgba(image) if image.has_transparency_data else to_rgb(image), (canvas.left, canvas.top))
     return drawn
 
 
@@ -128,7 +128,8 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _to_rgba(image: Image.Image) -> Image.Image:
+def to_rgba(image: Image.Image) -> Image.Image:
+    """Convert a see-through image of any mode to RGBA."""
     if image.mode.startswith("I;16"):
         return _keyed_16_bit(image)
     if image.mode == "La":

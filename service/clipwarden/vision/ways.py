@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 
 from clipwarden.vision.colour.conversion import Conversion
-from clipwarden.vision.views import to_rgb
+from clipwarden.vision.views import to_rgb, to_rgba
 
 # Pixels that are looked at: as many rows, and as many of each.
 _SIDE = 64
@@ -42,6 +42,11 @@ def _drawn(picture: Image.Image, draw: np.random.Generator) -> Image.Image:
     rows = []
     for row in draw.integers(0, picture.height, _SIDE).tolist():
         strip = picture.crop((0, row, picture.width, row + 1))
-        plain = strip if strip.mode in _CONVERTED else to_rgb(strip)
-        rows.append(np.asarray(plain)[0, draw.integers(0, picture.width, _SIDE)])
+        rows.append(np.asarray(_plain(strip))[0, draw.integers(0, picture.width, _SIDE)])
     return Image.fromarray(np.stack(rows), picture.mode if picture.mode in _CONVERTED else "RGB")
+
+
+def _plain(strip: Image.Image) -> Image.Image:
+    if strip.mode in _CONVERTED:
+        return strip
+    return to_rgba(strip).convert("RGB") if strip.has_transparency_data else to_rgb(strip)

@@ -61,7 +61,9 @@ class Conversion:
 AS_STORED = Conversion()
 _UNCERTAIN = Conversion(uncertain=True)
 
-# A build holds a few kilobytes for a matrix, and a table about as the profile does: at most 10 MiB.
+# A build holds a few kilobytes for a matrix, and a table about as the profile does, or up to three that lie over each
+# other in it: at most 10 MiB.
+_TIMES_HELD = 4
 _CACHE = BoundedCache[Conversion | None](entries=64, bytes=64 * 2**20)
 
 _GREY_MODES = ("1", "L", "LA", "La", "I", "F")
@@ -121,7 +123,7 @@ def _of_profile(tags: ColourTags, image_format: str, mode: str) -> Conversion | 
     data = tags.icc
     assert data is not None  # noqa: S101
     key = repr((hashlib.sha256(data).digest(), _device(mode), image_format))
-    return _CACHE.get(key, lambda: (_built(data, image_format, mode), 2 * len(data)))
+    return _CACHE.get(key, lambda: (_built(data, image_format, mode), _TIMES_HELD * len(data)))
 
 
 def _built(data: bytes, image_format: str, mode: str) -> Conversion | None:

@@ -116,11 +116,14 @@ def _read_ways(tags: dict[bytes, memoryview], device: bytes, white: Matrix, *, l
     """
     tones = {name: read_curve(tags[name]) for name in _TONES.get(device, ()) if name in tags}
     matrix = _read_matrix(tags, device, white, lab=lab)
-    tables = [read_lut(tags[name], outputs=(3,), lab=lab) for name in _INWARD if name in tags]
+    inward = list(dict.fromkeys(tags[name] for name in _INWARD if name in tags))
+    tables = [read_lut(tag, outputs=(3,), lab=lab) for tag in inward]
     for name in _OUTWARD:
         if name in tags:
             read_lut(tags[name], outputs=(1, 3, 4), lab=lab)
-    ways: list[Space] = [lut_space(table, lab=lab, gamut=matrix) for table in tables]
+    # Tags that lie over each other would be held several times.
+    overlap = sum(map(len, inward)) > MAX_PROFILE_BYTES
+    ways: list[Space] = [lut_space(table, lab=lab, gamut=matrix) for table in (tables[:1] if overlap else tables)]
     curves = [tones[name].curve for name in _TONES.get(device, ()) if name in tones]
     red, green, blue = curves * 3 if len(curves) == 1 and device == b"GRAY" else (curves + [None] * 3)[:3]
     if red is not None and green is not None and blue is not None and matrix is not None:
@@ -128,7 +131,7 @@ def _read_ways(tags: dict[bytes, memoryview], device: bytes, white: Matrix, *, l
     if not ways:
         raise ProfileError("no way to XYZ")
     channels = _CHANNELS.get(device, 3)
-    odd = any(tone.odd for tone in tones.values())
+    odd = overlap or any(tone.odd for tone in tones.values())
     odd = odd or any(table.odd or len(table.inputs) not in (0, channels) for table in tables)
     return ways, odd or (bool(tables) and b"A2B0" not in tags and b"A2B1" not in tags)
 

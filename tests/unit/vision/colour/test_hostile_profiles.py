@@ -20,9 +20,11 @@ from browser.profiles import (
     grey_profile,
     lut_profile,
     matrix_profile,
+    mft2_tag,
     parametric_curve,
     rgb_formula,
     table_curve,
+    write_profile,
 )
 from clipwarden.errors import ImageError, Reason
 from clipwarden.modelfolder.manifest import Preprocessing
@@ -118,6 +120,19 @@ def test_what_overflows_stays_a_colour() -> None:
         converter = Converter(read_profile(matrix_profile(curve, P3_PRIMARIES, version=4)).space)
         with np.errstate(over="raise", invalid="raise", divide="raise"):
             converter.convert(np.arange(256, dtype=np.uint8).repeat(3).reshape(-1, 3))
+
+
+def test_tables_that_lie_over_each_other_are_not_held_several_times() -> None:
+    table = mft2_tag(np.zeros((100**3, 3)), 3, 100) + bytes(16)
+    data = bytearray(write_profile(b"RGB ", b"Lab ", [(name, table[:60]) for name in (b"A2B1", b"A2B2")]))
+    for extra, name in enumerate((b"A2B1", b"A2B2")):
+        struct.pack_into(">2I", data, data.index(name) + 4, len(data), len(table) - 4 * extra)
+    data += table
+    struct.pack_into(">I", data, 0, len(data))
+    profile = read_profile(bytes(data))
+    assert (profile.doubtful, profile.others) == (True, ())  # 12 MB of tables in 6
+    apart = read_profile(lut_profile("mft2", b"CMYK", cmyk_to_xyz, grid=3))  # three names of one table
+    assert (apart.doubtful, apart.others) == (False, ())
 
 
 def test_the_cache_holds_what_was_used_last_within_its_bounds() -> None:

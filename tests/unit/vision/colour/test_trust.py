@@ -1,5 +1,7 @@
 """Profiles of every honest kind: not flagged. What readers take differently, whatever its trick: flagged."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -36,9 +38,12 @@ from browser.profiles import (
     write_profile,
     xyz_to_lab,
 )
+from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision.colour.conversion import conversion_of
+from clipwarden.vision.decode import decode_image
 from clipwarden.vision.structure import ColourTags
 from clipwarden.vision.ways import readers_differ
+from kit.pictures import encode
 
 SRGB = rgb_to_xyz(SRGB_PRIMARIES)
 AP0 = ((0.7347, 0.2653), (0.0, 1.0), (0.0001, -0.0770))
@@ -210,17 +215,25 @@ def test_what_readers_take_differently_is_flagged(name: str) -> None:
     assert is_flagged(DOUBTFUL[name])
 
 
-def test_ways_are_compared_where_the_picture_is() -> None:
-    """Two tables that part in a corner of all colours: for a picture there, and for one that is not."""
-    apart = np.where(lattice(17).max(axis=1, keepdims=True) <= 0.25, D50 * 0.8, srgb_light(lattice(17)))
-    tags = [
-        (b"A2B0", mft2_tag(xyz_to_lab(apart), 3, 17)),
-        (b"A2B1", mft2_tag(xyz_to_lab(srgb_light(lattice(17))), 3, 17)),
-    ]
-    conversion = conversion_of(ColourTags(icc=write_profile(b"RGB ", b"Lab ", tags)), image_format="PNG", mode="RGB")
-    assert not conversion.uncertain
-    assert readers_differ(Image.new("RGB", (40, 30), (40, 50, 30)), conversion, 1)
-    assert not readers_differ(Image.new("RGB", (40, 30), (140, 150, 130)), conversion, 1)
+def parting() -> bytes:
+    """Two tables that part in a corner of all colours."""
+    light = srgb_light(lattice(17))
+    apart = np.where(lattice(17).max(axis=1, keepdims=True) <= 0.25, D50 * 0.8, light)
+    tables = [(name, mft2_tag(xyz_to_lab(each), 3, 17)) for name, each in ((b"A2B0", apart), (b"A2B1", light))]
+    return write_profile(b"RGB ", b"Lab ", tables)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P"])
+@pytest.mark.parametrize(("colour", "flags"), [((40, 50, 30), ["COLOUR_UNCERTAIN"]), ((140, 150, 130), [])])
+def test_ways_are_compared_where_the_picture_is(mode: str, colour: tuple[int, int, int], flags: list[str]) -> None:
+    """For a picture of colours where tables part, and for one of others."""
+    picture = Image.new("RGB", (40, 30), colour).convert(mode)
+    options: dict[str, Any] = {"transparency": bytes([100, 255])} if mode == "P" else {}
+    if mode == "RGBA":
+        picture.putalpha(120)
+    data = encode(picture, "PNG", icc_profile=parting(), **options)
+    facts = decode_image(data, preprocessing=Preprocessing(side=32, colour="srgb")).facts
+    assert [flag for flag in facts.degraded if flag == "COLOUR_UNCERTAIN"] == flags
 
 
 def test_nobody_paints_around_the_pixels_that_are_compared() -> None:
