@@ -109,10 +109,16 @@ async def _judge_one(judge: Judge, reading: Reading, item: Item) -> Outcome:
     except ImageError as error:
         return Outcome(name=item.name, error=await judge.refuse(error))
     except NotJudgedError as error:
-        return Outcome(name=item.name, error=error)
+        return Outcome(name=item.name, error=_without_trace(error))
     except OSError as error:
         message = f"the file cannot be read: {error.strerror or error}"
         return Outcome(name=item.name, error=NotJudgedError(message, code="UNKNOWN", reason=FILE_UNREADABLE))
+
+
+def _without_trace(error: NotJudgedError) -> NotJudgedError:
+    """Let go of where an error came from: its frames hold the file, and outcomes wait for their turn to be shown."""
+    error.__traceback__ = error.__cause__ = error.__context__ = None
+    return error
 
 
 def _left_out(item: LeftOut) -> Outcome:

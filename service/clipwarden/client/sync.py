@@ -320,7 +320,11 @@ class Client:
                 error = error_from_call(exc, target=self._connection.target, request_id=request_id)
                 pause = attempts.pause_after(error)
                 if pause is None:
-                    raise error from exc
+                    try:
+                        raise error from exc
+                    finally:
+                        # It would hold this frame, which holds it and the request, until the garbage is collected.
+                        del error
                 self._sleep(pause)
             else:
                 attempts.succeed()

@@ -12,9 +12,11 @@ from PIL import Image
 from typer.testing import Result
 
 from clipwarden import Moderator
-from clipwarden.cli import inputs, reading
+from clipwarden.cli import inputs, judging, reading
 from clipwarden.cli.exits import Exit
+from clipwarden.cli.outcome import NotJudgedError
 from clipwarden.engine.settings import EngineSettings
+from clipwarden.errors import ImageError
 from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.v1 import moderation_pb2 as v1
 from kit.cli import Run, write_policy
@@ -190,6 +192,23 @@ def test_what_is_too_large_is_not_read_here_or_sent_and_gets_the_policys_verdict
             assert error["policy_verdict"] == "VERDICT_REVIEW"
             assert error["message"] == "The image has more than 64 MiB, which is the limit (max_image_bytes)."
     assert [type(request) for request in server.service.requests] == [v1.GetPolicyRequest]
+
+
+async def test_what_was_not_judged_holds_no_file(pictures: Path) -> None:
+    class Refuses:
+        max_bytes = 10_000
+        width = 1
+
+        async def judge(self, data: bytes) -> v1.Moderation:
+            raise NotJudgedError(f"{len(data)}", code="UNKNOWN", reason=None) from ValueError("its cause")
+
+        async def refuse(self, error: ImageError) -> NotJudgedError:
+            raise AssertionError(error)
+
+    item = inputs.Input(name=str(pictures / "red.png"), named=True)
+    outcome = await judging._judge_one(Refuses(), reading.Reading(limit=10_000), item)
+    assert outcome.error is not None
+    assert (outcome.error.__traceback__, outcome.error.__cause__, outcome.error.__context__) == (None, None, None)
 
 
 async def test_files_at_work_hold_no_more_bytes_than_they_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,6 @@
+import gc
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -190,6 +192,20 @@ def test_large_images_fit(client: Client, server: FaultServer) -> None:
     server.service.answers.append(OK)
     client.moderate(bytes(6 * 2**20))
     assert len(server.service.requests[0].image.data) == 6 * 2**20
+
+
+def test_a_failed_call_lets_go_of_its_image_without_the_garbage_collector(client: Client, server: FaultServer) -> None:
+    data = bytes(1000)
+    gc.disable()
+    try:
+        before = sys.getrefcount(data)
+        server.service.answers.append(status(grpc.StatusCode.INVALID_ARGUMENT))
+        with pytest.raises(RequestRefusedError) as caught:
+            client.moderate(data)
+        del caught
+        assert sys.getrefcount(data) == before
+    finally:
+        gc.enable()
 
 
 def test_a_message_over_the_clients_own_limit_is_refused_and_not_retried(waiting: Waiting, server: FaultServer) -> None:
