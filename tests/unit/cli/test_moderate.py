@@ -263,7 +263,7 @@ def test_limits_are_read_as_servers_read_them(judge: Judge, run: Run, pictures: 
     result = judge(pictures / "red.png", "--max-decode-bytes", "much")
     assert result.exit_code == Exit.USAGE
     assert "--max-decode-bytes is 'much'; it must be a size, such as 20MiB" in result.stderr
-    result = run("moderate", pictures / "red.png", "--server", "localhost:1", "--max-decode-bytes", "1MiB")
+    result = run("moderate", pictures / "red.png", "--server", "localhost:1", "--max-decode-bytes", "9MiB")
     assert "not with --server" in result.stderr
 
 
