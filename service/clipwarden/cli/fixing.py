@@ -34,10 +34,10 @@ _ON_TRUST = (
     "The numbers are taken on trust: the calibrations still hold, but nobody looked whether these thresholds were "
     "chosen after them."
 )
-_UPGRADE_REASON = "taken over on trust by lint --fix for the upgraded model; colour profiles move scores, nothing else"
+_UPGRADE_REASON = "taken over on trust by lint --fix for the upgraded model, whose preprocessing alone changed"
 _UPGRADE_ON_TRUST = (
     "The numbers are taken on trust: the upgraded model sees pictures without a profile or transfer function as "
-    "before, but nobody looked whether the pictures that these numbers come from had any."
+    "before, and JPEGs if it decodes them as before, but nobody looked what pictures these numbers come from."
 )
 
 

@@ -91,7 +91,7 @@ def _write(plan: "Upgrade", output: Path) -> "Runtime":
 
 
 def _refit(read: "PolicyFile", plan: "Upgrade") -> Mapping[str, object]:
-    """Say what of a policy falls, be it now or since the folder was upgraded; for another model, nothing does."""
+    """Say what of a policy falls, be it now or since the folder was upgraded."""
     from clipwarden.modelfolder.upgrade import fingerprint_before
     from clipwarden.policy.rebinding import fallen
 
@@ -101,6 +101,7 @@ def _refit(read: "PolicyFile", plan: "Upgrade") -> Mapping[str, object]:
     return {
         **read.facts,
         "bound": bound,
+        "holds": read.fingerprint in (None, plan.after) and not (falls.thresholds or falls.calibrations),
         "refit": bound or bool(falls.thresholds or falls.calibrations),
         **asdict(falls),
     }
@@ -148,17 +149,19 @@ def _show_refits(refits: Sequence[Mapping[str, object]], model: str, unasked: st
 
 
 _WAYS = (
-    "Pictures without a profile or transfer function get the very vectors that they got before; JPEGs that are decoded "
-    "in full now do not. Where numbers were chosen on such pictures, `clipwarden lint FILE --fix --model {model} "
-    "--approved-by NAME` takes them over on trust (NAME is who else stands for what is enforced), and bundles are "
-    "compiled again; otherwise fit and choose them again."
+    "Pictures without a profile or transfer function get the very vectors that they got before, JPEGs only where no "
+    "more than colours changed. Where numbers were chosen on pictures whose vectors stay, `clipwarden lint FILE --fix "
+    "--model {model} --approved-by NAME` takes them over on trust (NAME is who else stands for what is enforced), and "
+    "bundles are compiled again; otherwise fit and choose them again."
 )
 
 
 def _said(refit: Mapping[str, object]) -> str:
     parts = [_named(name, refit[name]) for name in ("calibrations", "thresholds") if refit[name]]
+    if refit["holds"]:
+        return "nothing to do: it holds for the new model."
     if not refit["refit"]:
-        return "nothing to do, since it is not bound to the old model and none of its numbers falls."
+        return "is bound to neither model, and the new one refuses it."
     if refit["kind"] == "bundle":
         parts.insert(0, "must be compiled again, from a policy that holds for the new model.")
     elif parts:

@@ -5,6 +5,7 @@ import random
 import struct
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from importlib.util import find_spec
 from unittest import mock
@@ -199,13 +200,15 @@ def test_colours_of_a_heic_are_read() -> None:
 
 
 @needs_heif
-def test_further_pictures_of_a_heic_are_not_frames_and_the_primary_one_is_judged() -> None:
+def test_the_primary_picture_of_a_heic_is_judged_and_further_ones_are_not_seen() -> None:
     settings, written = coded(encode_heic(Image.new("RGB", SIZE, "white")))[1:]
     other = Item(number=2, kind=b"hvc1", body=written, properties=(ispe(*SIZE), settings, pixi(8, 8, 8)))
     for order in ([item(), other], [other, item()]):
         decoded = decode(heif(order, brands=BRANDS))
         assert corners(decoded) == [0, 1, 2, 3]
-        assert decoded.facts.frames_total == 1
+        assert (decoded.facts.frames_total, decoded.facts.partial) == (2, True)
+    beside = replace(other, refers=((b"thmb", (1,)),))
+    assert decode(heif([item(), beside], brands=BRANDS)).facts.frames_total == 1
 
 
 @needs_heif

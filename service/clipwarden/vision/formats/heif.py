@@ -171,8 +171,10 @@ class _File:
     tracks: list[Track]
 
     def frames(self) -> int:
-        # Readers differ: of a file with a still and a sequence, some show one and some the other.
-        return max(1, min(MAX_FRAMES_COUNTED, max((track.frames for track in self.tracks), default=1)))
+        # Readers differ: of a file with a still and a sequence, some show one and some the other. Of several stills a
+        # browser shows the primary one, and programs that open HEIC may show all.
+        stills = self.meta.pictures() if self.name == "HEIC" else 1
+        return min(MAX_FRAMES_COUNTED, max(stills, *(track.frames for track in self.tracks), 1))
 
     def shown_item(self) -> _Shown | None:
         return _shown_item(self.reader, self.meta)

@@ -13,6 +13,9 @@ from clipwarden.vision.formats.reader import BoundedReader
 
 # Derived items, whose own bytes only say how others are put together.
 _DERIVED = (b"grid", b"iden", b"iovl")
+_PICTURES = (*_DERIVED, b"av01", b"hvc1", b"avc1", b"jpeg")
+# Items that point to what they stand beside: small versions, and transparency, depth or gain maps.
+_BESIDE = (b"thmb", b"auxl")
 # How deep derivation is followed: a grid of turned pictures is two steps; files in circles end here.
 _MOST_DERIVATIONS = 4
 
@@ -70,6 +73,13 @@ class Meta:
                 return kind
             item = self.first_tile(item)
         return None
+
+    def pictures(self) -> int:
+        """Count the pictures that stand for themselves: no tiles, thumbnails or planes of another; at least 1."""
+        parts = {part for each in self.references if each.kind == b"dimg" for part in each.to}
+        beside = {each.item for each in self.references if each.kind in _BESIDE}
+        alone = {item for item, kind in self.kinds.items() if kind in _PICTURES} - parts - beside
+        return len(alone | {self.primary})
 
     def first_tile(self, item: int | None) -> int | None:
         """Return the first item that a derived one is made of."""
