@@ -127,6 +127,7 @@ def _show(plan: "Upgrade", output: Path, runtime: "Runtime") -> None:
         {
             "Folder": str(output),
             "Colours": COLOURS[plan.new.image.colour],
+            **({} if plan.new.image.decode_scale else {"JPEGs": "decoded in full"}),
             "Golden": f"drift {runtime.golden_drift:.2g}, tolerance {plan.new.golden.tolerance:g}, on "
             f"{runtime.provider}, onnxruntime {runtime.onnxruntime}: all well",
             "Fingerprint": plan.after,

@@ -25,7 +25,7 @@ class DecodeLimits:
         max_image_bytes: Largest file, in bytes. Phones write 200 megapixels as JPEGs of 30 to 60 MB.
         max_decode_bytes: Most bytes that decoding one image may hold, and that all decodes at work may hold together,
             by `memory.held_bytes`. The default is the least power of two that admits what phones and cameras write:
-            200 megapixels as JPEG (84 MiB; progressive 638), 50 as WebP (819), PNG (653), AVIF (540), HEIC
+            200 megapixels as JPEG (84 MiB; progressive 638), 50 as WebP (819), PNG (653), AVIF (788), HEIC
             (8 bits, 700).
         max_side: Longest side, in pixels; the default is libavif's own.
     """

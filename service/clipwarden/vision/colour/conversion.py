@@ -101,7 +101,7 @@ def _chosen(tags: ColourTags, image_format: str, mode: str) -> Conversion:
 def _of_cicp(tags: ColourTags, image_format: str, mode: str) -> Conversion | None:
     cicp = tags.cicp
     assert cicp is not None  # noqa: S101
-    if image_format == "PNG" and (cicp.matrix != 0 or not cicp.full_range):
+    if image_format == "PNG" and not cicp.full_range:
         return None
     if image_format != "PNG":
         cicp = of_pictures(cicp)
@@ -154,14 +154,14 @@ def _of_tag(tag: Cicp, profile: Profile, mode: str) -> Conversion:
 def _of_inks(profile: Profile) -> Conversion:
     """Do what Chromium does: inks to RGB first, as without a profile, then back to inks that know no black.
 
-    Others ask the profile about all four inks; honest ones answer alike.
+    Others ask the profile about all four inks, and show darker tones otherwise.
     """
     space = without_black(profile.space)
     return Conversion(
         convert=_rgb_first(ImageConverter(space, inks=True)),
         after_reduction=False,
         uncertain=profile.doubtful,
-        ways=_ways(profile.space, (profile.space, *profile.others)),
+        ways=_ways(profile.space, profile.others),
         nanoseconds=nanoseconds_a_pixel(space),
     )
 

@@ -27,7 +27,7 @@ _NAMESPACES = ("hdr-gain-map", "HDRGainMap")
 
 # What phones, cameras and Adobe's programs write, with room. Gains and capacities are in stops of light; below a
 # capacity of 0, or where the base is HDR, the map is applied on ordinary screens.
-_GAINS, _CAPACITIES, _OFFSETS, _EXPONENTS = (-2.0, 6.0), (0.0, 6.0), (0.0, 1 / 16), (0.1, 10.0)
+_GAINS, _CAPACITIES, _OFFSETS, _EXPONENTS = (-2.0, 6.0), (0.0, 6.0), (0.0, 1.1 / 64), (0.1, 10.0)
 _RANGES = {
     "GainMapMin": _GAINS,
     "GainMapMax": _GAINS,
@@ -110,17 +110,13 @@ class _DoubtfulError(Exception):
 
 
 class _Xmp:
-    """Collects what an XMP packet says of a gain map, in attributes and in elements, under any prefix."""
+    """Collects what an XMP packet says of a gain map, in attributes and in elements, under any prefix or none."""
 
     def __init__(self) -> None:
         self.values: list[tuple[str, str]] = []
-        self._prefixes: set[str] = set()
         self._inside: list[str] = []
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
-        for key, value in attributes.items():
-            if key.startswith("xmlns:") and any(each in value for each in _NAMESPACES):
-                self._prefixes.add(key.removeprefix("xmlns:"))
         for key, value in attributes.items():
             self._add(self._known(key), value)
         self._inside.append(self._known(name) or (self._inside[-1] if self._inside else ""))
@@ -136,8 +132,9 @@ class _Xmp:
         raise _DoubtfulError
 
     def _known(self, name: str) -> str:
-        prefix, _, local = name.partition(":")
-        return local if prefix in self._prefixes and (local in _RANGES or local == _BASE_IS_HDR) else ""
+        namespace, _, local = name.rpartition(" ")
+        known = any(each in namespace for each in _NAMESPACES)
+        return local if known and (local in _RANGES or local == _BASE_IS_HDR) else ""
 
     def _add(self, name: str, value: str) -> None:
         if name:
@@ -148,14 +145,14 @@ def _xmp_values(packet: bytes) -> list[tuple[str, str]]:
     """List names and values; where a packet can be read to its end by nobody, those before that."""
     if not _NAMES.search(packet.replace(b"\0", b"")):
         return []
-    found, parser = _Xmp(), expat.ParserCreate()
+    found, parser = _Xmp(), expat.ParserCreate(namespace_separator=" ")
     parser.buffer_text = True
     parser.StartElementHandler, parser.EndElementHandler = found.start, found.end
     parser.CharacterDataHandler = found.text
     parser.StartDoctypeDeclHandler = found.refuse  # entities of its own: it could say one thing a thousand times
     try:
         parser.Parse(packet, True)  # noqa: FBT003  its only form
-    except _DoubtfulError:
+    except (_DoubtfulError, ValueError, LookupError):  # the latter of encodings that expat lacks
         return [(_BASE_IS_HDR, "doubtful")]
     except expat.ExpatError:
         pass
