@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast check format proto proto-check bench wheel clean
+.PHONY: help demo test test-fast test-browser check format proto proto-check bench wheel clean
 
 help:  ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -30,6 +30,10 @@ $(VENV)/test-export: $(VENV)/test
 	$(PIP) --editable '.[cpu,test,test-export]'
 	touch $@
 
+$(VENV)/test-browser: $(VENV)/test
+	$(PIP) --editable '.[cpu,test,test-browser]'
+	touch $@
+
 # With what the exporter's tests need: mypy reads the types of torch.
 $(VENV)/lint: $(VENV)/test-export
 	$(PIP) --editable '.[cpu,test,test-export,lint]'
@@ -48,6 +52,15 @@ test: $(VENV)/test-export  ## Run the whole test suite; COVERAGE=1 measures cove
 
 test-fast: $(VENV)/test  ## Run the tests that need neither torch nor a wheel
 	$(PYTEST) --fast
+
+# The referee of what a file shows is Debian's own: it is where playwright's download may not be.
+SUDO := $(if $(filter-out 0,$(shell id -u)),$(shell command -v sudo))
+
+test-browser: $(VENV)/test-browser  ## Hold what is judged against what Chromium shows
+	@[ -n "$$CHROMIUM" ] || command -v chromium >/dev/null || command -v chromium-browser >/dev/null \
+	  || { $(SUDO) apt-get -qq update && $(SUDO) apt-get -qq install --yes --no-install-recommends chromium; } \
+	  || { echo 'No Chromium, and apt-get installs none here: install chromium, or name one in CHROMIUM' >&2; exit 1; }
+	$(BIN)/python -m pytest tests/browser
 
 check: $(VENV)/lint proto-check  ## Format, lint, types, import contracts, proto lint, generated code
 	$(BIN)/ruff format --check .

@@ -6,13 +6,14 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
-from bench import candidates, scoring, serving
+from bench import candidates, colour, scoring, serving
 from bench.measure import Ratio, describe_machine, stay_on_one_core
 
 BENCHMARKS: dict[str, Callable[[], list[Ratio]]] = {
     "scoring": scoring.run,
     "serving": serving.run,
     "candidates": candidates.run,
+    "colour": colour.run,
 }
 
 

@@ -149,6 +149,6 @@ def _judge_one(compiled: CompiledPolicy, *, views: int) -> Callable[[], object]:
 
     def work() -> object:
         rows = cosines(embeddings, compiled)
-        return judge(rows, names, tables, context=None, frames_total=1, frames_judged=1, degraded=False)
+        return judge(rows, names, tables, context=None, partial=False, degraded=False)
 
     return work

@@ -17,6 +17,8 @@ from kit.toymodel import build_toy_model, load_toy_model
 TESTS = Path(__file__).parent
 # Folders whose tests need torch and its kin (the extra `test-export`) or an installed wheel. `--fast` leaves them out.
 HEAVY_FOLDERS = frozenset({"export", "parity", "wheel"})
+# Needs Chromium and the extra `test-browser`: left out unless named on the command line, as `make test-browser` does.
+BROWSER_FOLDER = "browser"
 HEAVY_PACKAGES = frozenset(
     {"diffusers", "onnxscript", "open_clip", "resvg_py", "scipy", "sklearn", "torch", "torchvision", "transformers"}
 )
@@ -40,8 +42,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    heavy = collection_path.parent == TESTS and collection_path.name in HEAVY_FOLDERS
-    return True if heavy and config.getoption("--fast") else None
+    if collection_path.parent != TESTS:
+        return None
+    heavy = collection_path.name in HEAVY_FOLDERS and config.getoption("--fast")
+    return True if heavy or collection_path.name == BROWSER_FOLDER else None
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,6 @@
 """Command lines of ours: a table of commands, imported as they run, and errors out as one sentence and an exit code."""
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -32,7 +33,7 @@ class CommandGroup(TyperGroup):
 
     Attributes:
         table: By command, where it lies (`package.module:function`, or a `typer.Typer` with commands of its own), and
-            the first line of its help.
+            the first line of its help. `models upgrade` may stand beside `models`, which takes all else.
     """
 
     table: ClassVar[Mapping[str, tuple[str, str]]]
@@ -49,7 +50,9 @@ class CommandGroup(TyperGroup):
 
     # `Any`, because typer keeps its classes of contexts and commands to itself.
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401
-        """Find the command that `args` begin with, and import it."""
+        """Find the command that `args` begin with, and import it; a name of two words goes first."""
+        if (pair := " ".join(args[:2])) in self.table:
+            args = [pair, *args[2:]]
         name, command, rest = super().resolve_command(ctx, args)
         if name is not None and name in self.table:
             return name, _load(name, self.table[name][0]), rest
@@ -95,6 +98,8 @@ def answering(exit_of: Callable[[ClipwardenError], int]) -> Iterator[None]:
     except (ClipwardenError, OSError) as error:
         if os.environ.get(DEBUG_VARIABLE) == "1":
             raise
+        if _is_full(error):
+            close_quietly()
         notice(_sentence(error), style="bold red")
         raise typer.Exit(exit_of(error) if isinstance(error, ClipwardenError) else FAILED) from error
 
@@ -109,8 +114,15 @@ def nearest(codes: Mapping[type[BaseException], int], error: ClipwardenError) ->
     return next(codes[kind] for kind in type(error).__mro__ if kind in codes)
 
 
+def _is_full(error: Exception) -> bool:
+    """Tell a disk that has no room for what we print; of files of our own the error names the file."""
+    return isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None
+
+
 def _sentence(error: ClipwardenError | OSError) -> str:
     if isinstance(error, OSError) and error.filename is not None:
         return f"{printable(str(error.filename))}: {error.strerror}."
+    if _is_full(error):
+        return f"Standard output: {os.strerror(errno.ENOSPC)}."
     text = printable(str(error), keep_lines=True)
     return text[:1].upper() + text[1:] if isinstance(error, RequestError) else text

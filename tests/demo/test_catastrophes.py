@@ -173,7 +173,7 @@ def embedded() -> list[EmbeddedImage]:
 def bands(compiled: CompiledPolicy, images: list[EmbeddedImage]) -> tuple[dict[str, list[object]], list[Judgement]]:
     """Judge the drawings: each category's bands, and the judgements."""
     tables = prepare(compiled)
-    whole = {"context": None, "frames_total": 1, "frames_judged": 1, "degraded": False}
+    whole = {"context": None, "partial": False, "degraded": False}
     found = [judge(cosines(each.embeddings, compiled), each.views, tables, **whole) for each in images]  # type: ignore[arg-type]
     return {
         category.id: [judgement.categories[index].band for judgement in found]

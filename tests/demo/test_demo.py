@@ -49,7 +49,9 @@ def test_the_images_show_all_three_verdicts_far_from_any_threshold(tmp_path: Pat
         [*PROGRAM, "moderate", IMAGES, "--json"], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 20, done.stderr
-    moderations = [json.loads(line)["moderation"] for line in done.stdout.splitlines()]
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    moderations = [line["moderation"] for line in lines if "moderation" in line]
+    assert [line["left_out"]["reason"] for line in lines if "left_out" in line] == ["NOT_AN_IMAGE"]  # their attribution
     assert {item["verdict"] for item in moderations} == {"VERDICT_ALLOW", "VERDICT_REVIEW", "VERDICT_BLOCK"}
     for item in moderations:
         for category in item["categories"]:

@@ -11,7 +11,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 from typer.testing import CliRunner
 
+from clipwarden.cli.csvreport import COLUMNS
 from clipwarden.cli.exits import Exit
+from clipwarden.cli.leftovers import KINDS
 from clipwarden.cli.main import app
 from clipwarden.errors import Reason
 from clipwarden.modelfolder.load import embedded_model_path, load_model
@@ -46,12 +48,26 @@ def test_the_file_of_settings_is_read(tmp_path: Path) -> None:
 
 def test_every_command_has_a_row() -> None:
     listed = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "100"}).output.partition(" Commands ")[2]
-    assert set(re.findall(r"^\| \[`(\w+)`\]", CLI, re.MULTILINE)) == set(re.findall(r"^│ (\w+) ", listed, re.MULTILINE))
+    assert set(re.findall(r"^\| \[`([\w ]+)`\]", CLI, re.MULTILINE)) == {
+        name.strip() for name in re.findall(r"^│ ([\w ]{14}) ", listed, re.MULTILINE) if name.strip()
+    }
 
 
 def test_every_exit_code_has_a_row() -> None:
     table = CLI.partition("## Exit codes")[2]
     assert [int(code) for code in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)] == sorted(Exit)
+
+
+def test_every_reason_to_leave_something_out_has_a_row_with_its_exit_code() -> None:
+    rows = re.findall(r"^\| `([A-Z_]+)` \| .* \| (\d+) \|$", CLI, re.MULTILINE)
+    assert [(reason, int(code)) for reason, code in rows] == [(reason, kind.exit) for reason, kind in KINDS.items()]
+
+
+def test_every_column_of_csv_that_is_named_is_one() -> None:
+    section = CLI.partition("### Spreadsheets")[2].partition("\n### ")[0].partition("A header")[2]
+    named = set(re.findall(r"`([a-z_]{4,})`", section))
+    assert named == {"path", "verdict", "decided_by", "score", "threshold", "text", "reason", "message"}
+    assert named <= set(COLUMNS)
 
 
 def test_every_metric_has_a_row() -> None:

@@ -42,7 +42,7 @@ def test_a_calibrated_policy_is_compared_on_its_own_scale(model: Model) -> None:
         embedded = [moderator.embed(image) for image in IMAGES]
     found = decide(policy, side, np.stack([each.embeddings[0] for each in embedded]))
     tables = prepare(compile_policy(load_policy(shipped_policy("stickers")).policy, model=model))
-    whole = {"context": None, "frames_total": 1, "frames_judged": 1, "degraded": False}
+    whole = {"context": None, "partial": False, "degraded": False}
     judged = [
         judge(cosines(each.embeddings[:1], tables.compiled), each.views[:1], tables, **whole)  # type: ignore[arg-type]
         for each in embedded

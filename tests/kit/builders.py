@@ -31,6 +31,7 @@ from clipwarden.policy.schema import (
     Method,
     Mode,
     ModelBinding,
+    OnTruncated,
     Override,
     Policy,
     Pool,
@@ -130,6 +131,7 @@ def make_policy(
     contexts: Iterable[str] = (),
     on_error: Verdict = Verdict.REVIEW,
     on_partial: Verdict = Verdict.REVIEW,
+    on_truncated: OnTruncated = OnTruncated.REFUSE,
     calibration_scale: float = 1.0,
 ) -> Policy:
     """Make a policy of these categories, bound to `FINGERPRINT`."""
@@ -138,6 +140,7 @@ def make_policy(
         model=ModelBinding(fingerprint=FINGERPRINT, calibration_scale=calibration_scale),
         on_error=on_error,
         on_partial=on_partial,
+        on_truncated=on_truncated,
         contexts=tuple(Context(name=name, description=f"The {name}.") for name in contexts),
         categories=tuple(categories),
         attributes=tuple(attributes),
@@ -198,18 +201,16 @@ def judge_rows(
     *,
     views: Sequence[ViewRef] | None = None,
     context: str | None = None,
-    frames_total: int = 1,
-    frames_judged: int = 1,
+    partial: bool = False,
     degraded: bool = False,
 ) -> Judgement:
-    """Judge rows of cosines with the ordinary case as default: one whole, good frame, no context."""
+    """Judge rows of cosines with the ordinary case as default: one whole, good image, no context."""
     return judge(
         rows,
         views if views is not None else [ViewRef(name="full", frame=number) for number in range(len(rows))],
         prepare(compiled),
         context=context,
-        frames_total=frames_total,
-        frames_judged=frames_judged,
+        partial=partial,
         degraded=degraded,
     )
 
@@ -221,8 +222,7 @@ def judge_cosines(
     logit_scale: float = 100.0,
     logit_bias: float | None = None,
     context: str | None = None,
-    frames_total: int = 1,
-    frames_judged: int = 1,
+    partial: bool = False,
     degraded: bool = False,
 ) -> Judgement:
     """Judge one image of which a test states the cosines themselves, view by view; those left out are 0."""
@@ -231,7 +231,6 @@ def judge_cosines(
         compiled,
         cosine_rows(policy, views or [{}], background=background),
         context=context,
-        frames_total=frames_total,
-        frames_judged=frames_judged,
+        partial=partial,
         degraded=degraded,
     )

@@ -2,9 +2,11 @@
 
 import contextlib
 import io
+import os
 import re
 import shlex
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -85,7 +87,10 @@ def _run_line(line: str, environment: Mapping[str, str]) -> str:
     expected = int(found[1]) if (found := _EXITS.search(line)) else 0
     words = shlex.split(line, comments=True)
     if words[0] != "clipwarden":
-        return subprocess.run(line, shell=True, check=True, capture_output=True, text=True).stdout  # noqa: S602  our own page
+        # With the commands of this interpreter, as in an activated environment.
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        with_ours = os.environ | {"PATH": path}
+        return subprocess.run(line, shell=True, check=True, capture_output=True, text=True, env=with_ours).stdout  # noqa: S602  our own page
     words, target = _redirected(words, ">")
     words, source = _redirected(words, "<")
     done = CliRunner().invoke(app, words[1:], input=source.read_bytes() if source else None, env=dict(environment))

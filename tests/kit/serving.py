@@ -123,6 +123,15 @@ def picture(colour: str, kind: str = "PNG", side: int = 64) -> bytes:
     return data.getvalue()
 
 
+def cut_picture(colour: str, rows: int, side: int = 64) -> bytes:
+    """Encode the same as a PNG that ends after some of its rows, which are stored as they are."""
+    data = io.BytesIO()
+    Image.open(io.BytesIO(picture(colour, side=side))).save(data, "PNG", compress_level=0)
+    whole = data.getvalue()
+    begun = whole.index(b"IDAT") + 4 + 2 + 5  # the headers of zlib's stream and of its only block
+    return whole[: begun + rows * (1 + 3 * side)]
+
+
 def settings_for_test(**changes: object) -> Settings:
     """Settings for a server in a test: a free port, no waiting at the end."""
     base = Settings(

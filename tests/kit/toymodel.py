@@ -21,7 +21,15 @@ from tokenizers.pre_tokenizers import Whitespace
 
 from clipwarden.modelfolder.golden import encode_golden_png
 from clipwarden.modelfolder.load import Model, load_model, write_model_folder
-from clipwarden.modelfolder.manifest import Golden, GoldenImage, GoldenText, ModelManifest, Preprocessing, TextSettings
+from clipwarden.modelfolder.manifest import (
+    COLOUR,
+    Golden,
+    GoldenImage,
+    GoldenText,
+    ModelManifest,
+    Preprocessing,
+    TextSettings,
+)
 
 SIDE = 32
 DIM = 16
@@ -61,7 +69,7 @@ def build_toy_model(
         seed: Another seed is another model with another fingerprint.
         text: Whether the folder has a text encoder.
         max_batch: Written into the manifest.
-        preprocessing: Of side 32; None takes the defaults.
+        preprocessing: Of side 32; None takes what the exporter writes, displayed colours among it.
         name: Shown to people.
 
     Returns:
@@ -76,7 +84,7 @@ def build_toy_model(
         dim=DIM,
         logit_scale=20.0,
         max_batch=max_batch,
-        image=preprocessing or Preprocessing(side=SIDE),
+        image=preprocessing or Preprocessing(side=SIDE, colour=COLOUR),
         text=TextSettings(context_length=CONTEXT) if text else None,
         background=BACKGROUND_TEXTS,
         golden=_golden(seed, text=text),

@@ -9,8 +9,12 @@ from google.rpc import code_pb2
 from PIL import Image
 
 from clipwarden.engine.pipeline import Pipeline
+from clipwarden.engine.settings import EngineSettings
+from clipwarden.errors import ImageError
 from clipwarden.modelfolder.load import Model
 from clipwarden.v1 import moderation_pb2 as pb
+from clipwarden.vision.limits import DecodeLimits
+from clipwarden.vision.plan import WHOLE
 from kit.serving import eventually, picture, refused, serving
 
 
@@ -126,6 +130,16 @@ async def test_unexpected_fault_is_internal_and_tells_nothing_but_the_request_id
     assert "find-me" in answer.message
     record = next(record for record in caplog.records if record.exc_info and record.name == "clipwarden.access")
     assert record.request_id == "find-me"  # type: ignore[attr-defined]
+
+
+async def test_server_and_moderator_refuse_the_same_image_in_the_same_words(toy_model: Model) -> None:
+    data, limits = picture("red"), DecodeLimits(max_decode_bytes=2**20)
+    async with serving(toy_model, max_decode_bytes=limits.max_decode_bytes) as rig:
+        answer = await refused(rig.moderate(data))
+    async with Pipeline(toy_model, EngineSettings(limits=limits)) as pipeline:
+        with pytest.raises(ImageError) as caught:
+            await pipeline.embed(data, WHOLE)
+    assert (answer.reason, answer.message) == (caught.value.reason, str(caught.value))
 
 
 async def test_message_over_the_image_limit_but_within_the_transport_limit_says_image_too_large(

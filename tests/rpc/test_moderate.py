@@ -119,6 +119,7 @@ async def test_animation_is_partial_and_gets_at_least_on_partial(toy_model: Mode
     async with serving(toy_model) as rig:
         moderation = await rig.moderate(data.getvalue())
     assert (moderation.image.frames_total, moderation.image.frames_judged, moderation.image.partial) == (2, 1, True)
+    assert (list(moderation.image.unseen), moderation.image.share_shown) == ([pb.UNSEEN_FRAMES], 1.0)
     assert moderation.verdict == pb.VERDICT_REVIEW
     assert list(moderation.raised_by) == [pb.VERDICT_RAISE_PARTIAL]
 

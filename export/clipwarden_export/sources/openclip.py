@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from clipwarden.modelfolder.manifest import Fit, Preprocessing, Resample, TextSettings
+from clipwarden.modelfolder.manifest import COLOUR, Fit, Preprocessing, Resample, TextSettings
 from clipwarden_export.errors import SourceError
 from clipwarden_export.sources.checkpoint import Checkpoint, chunks
 from clipwarden_export.sources.openclip_tokenizer import pad_id, tokenizer_json
@@ -181,7 +181,7 @@ def _preprocessing(settings: dict[str, Any]) -> Preprocessing:
         )
         raise SourceError(msg)
     fill = int(settings.get("fill_color", 0))
-    return Preprocessing(side=int(width), resample=resample, fit=fit, pad_rgb=(fill, fill, fill))
+    return Preprocessing(side=int(width), resample=resample, fit=fit, pad_rgb=(fill, fill, fill), colour=COLOUR)
 
 
 def _triple(values: float | Sequence[float]) -> tuple[float, ...]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from clipwarden.modelfolder.manifest import Fit, Preprocessing, Resample
+from clipwarden.modelfolder.manifest import COLOUR, Fit, Preprocessing, Resample
 from clipwarden_export.errors import SourceError
 
 # Pillow's numbers, as preprocessor_config.json stores them.
@@ -20,7 +20,7 @@ def read_preprocessing(settings: Mapping[str, Any]) -> Preprocessing:
         settings: As in preprocessor_config.json.
 
     Returns:
-        Side, filter and fit; mean and standard deviation go into the graph instead.
+        Side, filter and fit, and displayed colours; mean and standard deviation go into the graph instead.
 
     Raises:
         SourceError: A step that a model folder cannot express.
@@ -33,7 +33,7 @@ def read_preprocessing(settings: Mapping[str, Any]) -> Preprocessing:
         msg = f"The image processor rescales by {settings['rescale_factor']}; a model folder knows only 1/255."
         raise SourceError(msg)
     side, fit = _side_and_fit(settings)
-    return Preprocessing(side=side, resample=_filter(settings.get("resample", 3)), fit=fit)
+    return Preprocessing(side=side, resample=_filter(settings.get("resample", 3)), fit=fit, colour=COLOUR)
 
 
 def _filter(number: object) -> Resample:

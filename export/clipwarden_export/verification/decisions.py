@@ -150,9 +150,7 @@ def _judgements(policy: Policy, side: TextVectors, images: NDArray[np.float32]) 
     compiled = bind_policy(chosen, vectors, side.background, ModelFacts.of(side.facts, _FINGERPRINT))
     tables, rows = prepare(compiled), cosines(images, compiled)
     view = (ViewRef(name="full"),)
-    return [
-        judge(row[None], view, tables, context=None, frames_total=1, frames_judged=1, degraded=False) for row in rows
-    ]
+    return [judge(row[None], view, tables, context=None, partial=False, degraded=False) for row in rows]
 
 
 def agreement(reference: Sequence[Decision], candidate: Sequence[Decision]) -> float:

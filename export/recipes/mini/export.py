@@ -21,6 +21,7 @@ from clipwarden.modelfolder.load import (
     load_model,
     write_model_folder,
 )
+from clipwarden.modelfolder.manifest import COLOUR
 from clipwarden_export.verification.background import background_texts
 from recipes.mini.graphs import image_graph, text_graph
 from recipes.mini.looks import SIDE
@@ -38,8 +39,8 @@ _WHITE: Final = (255, 255, 255)
 
 
 def preprocessing() -> Preprocessing:
-    """Return how the model wants its images: whole, on a white square, never cropped."""
-    return Preprocessing(side=SIDE, resample="bilinear", fit="pad")
+    """Return how the model wants its images: whole, on a white square, never cropped, in the colours that are shown."""
+    return Preprocessing(side=SIDE, resample="bilinear", fit="pad", colour=COLOUR)
 
 
 def load_tower(work: Path) -> tuple[ImageTower, float]:

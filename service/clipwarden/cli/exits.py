@@ -27,21 +27,24 @@ class Exit(IntEnum):
     """A policy cannot be used, or `lint` found errors."""
     MODEL = 4
     """A model folder or the onnxruntime installation cannot be used."""
+    LEFT_OUT = 5
+    """What was judged is allowed, and something in a folder was left out that is or may hold an image."""
     REVIEW = 10
-    """Some image is for review, none is blocked, all could be judged; or `diff` found changes."""
+    """Some image is for review, none is blocked, none failed; or `diff` found changes."""
     BLOCK = 20
-    """Some image is blocked, all could be judged."""
+    """Some image is blocked, none failed."""
     UNJUDGED = 30
-    """Some image could not be judged, whatever became of the others."""
+    """Some image, or something that may be one, could not be judged, whatever became of the others."""
     INTERRUPTED = commandline.INTERRUPTED
     """Ctrl-C; 128 and the number of SIGINT, as shells do."""
     BROKEN_PIPE = commandline.BROKEN_PIPE
     """Whoever read our output went away; 128 and the number of SIGPIPE."""
 
 
-EXIT_CODES_HELP = """**Exit codes**: 0 all allowed · 10 some for review · 20 some blocked · 30 some could not be judged
-(the highest that applies) · 1 failure · 2 wrong usage · 3 unusable policy · 4 unusable model or runtime ·
-130 interrupted. An ALLOW under a policy that enforces nothing also ends with 0, and is announced."""
+EXIT_CODES_HELP = """**Exit codes**: 0 all judged and allowed · 5 something was left out of a folder that is or may hold
+an image · 10 some for review · 20 some blocked · 30 some could not be judged (the highest that applies) · 1 failure ·
+2 wrong usage, or nothing to judge · 3 unusable policy · 4 unusable model or runtime · 130 interrupted. An ALLOW under a
+policy that enforces nothing also ends with 0, and is announced."""
 
 _EXIT_BY_ERROR: dict[type[BaseException], int] = {
     RequestError: Exit.USAGE,

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from clipwarden.cli.table import WIDE, evidence_text, match_text, new_table, shadow_text, verdict_text
-from clipwarden.cli.wording import mode_name, oddities, raises, score_lines
+from clipwarden.cli.wording import explained_oddities, mode_name, oddities, raises, score_lines
 from clipwarden.terminal import printable
 from clipwarden.v1 import moderation_pb2 as v1
 
@@ -118,6 +118,7 @@ def _footnotes(moderation: v1.Moderation) -> Iterator[str]:
     if image.format:
         odd = "".join(f", {oddity}" for oddity in oddities(image))
         yield f"Image: {image.format} {image.width}x{image.height}{odd}, sha256 {image.sha256[:16]}"
+    yield from explained_oddities(image)
     policy, model = moderation.policy, moderation.model
     version = f" {policy.version}" if policy.version else ""
     context = f", context {moderation.context}" if moderation.context else ""

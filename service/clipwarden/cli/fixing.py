@@ -3,7 +3,7 @@
 import getpass
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -14,10 +14,11 @@ from clipwarden.engine.snapshot import find_policy
 from clipwarden.errors import ConfigError, FingerprintMismatchError, PolicyError
 from clipwarden.modelfolder.fingerprint import fingerprint
 from clipwarden.modelfolder.load import load_manifest, resolve_model
+from clipwarden.modelfolder.upgrade import fingerprint_before
 from clipwarden.policy.contexts import enforced_anywhere
 from clipwarden.policy.language.learned import PolicyFolder
 from clipwarden.policy.language.load import parse_policy
-from clipwarden.policy.rebinding import Rebinding, rebindings
+from clipwarden.policy.rebinding import Rebinding, rebindings, taken_over
 from clipwarden.policy.schema import By, ChosenOn, Metadata, Policy
 from clipwarden.policy.shipped import shipped_policies
 from clipwarden.policy.versions import VersionFiles, files_around, plan_restoration, require_restorable
@@ -33,6 +34,28 @@ _ON_TRUST = (
     "The numbers are taken on trust: the calibrations still hold, but nobody looked whether these thresholds were "
     "chosen after them."
 )
+_UPGRADE_REASON = "taken over on trust by lint --fix for the upgraded model, whose preprocessing alone changed"
+_UPGRADE_ON_TRUST = (
+    "The numbers are taken on trust: the upgraded model sees pictures without a profile or transfer function as "
+    "before, and JPEGs if it decodes them as before, but nobody looked what pictures these numbers come from."
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Models:
+    """Whose fingerprints count.
+
+    Attributes:
+        fingerprint: Of the model that is to judge.
+        before: Of what it was upgraded from, where the policy holds for that.
+    """
+
+    fingerprint: str
+    before: str | None = None
+
+    def take_over(self, policy: Policy) -> Policy:
+        """Bind what holds for the model before its upgrade to the upgraded one."""
+        return taken_over(policy, self.before, self.fingerprint) if self.before else policy
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +81,8 @@ def fix_policy(files: Sequence[str], notes: VersionNotes, *, model: str | None, 
     Args:
         files: One policy file.
         notes: About the new version.
-        model: Whose fingerprint counts; None takes that of the policy.
+        model: Whose fingerprint counts; None takes that of the policy. Numbers that hold for what it was before
+            `models upgrade` are taken over.
         as_json: Whether to print one JSON object.
 
     Returns:
@@ -76,19 +100,29 @@ def fix_policy(files: Sequence[str], notes: VersionNotes, *, model: str | None, 
     except PolicyError:
         notice("--fix mends nothing in a file that breaks rules: mend what stands here first, and run it again.")
         return path
-    mends = rebindings(old.policy, _fingerprint(old, model))
+    models = _models(old, model)
+    base = models.take_over(old.policy)
+    mends = [*_taken(old.policy, base), *rebindings(base, models.fingerprint)]
     done = [mend for mend in mends if mend.digest]
     for mend in mends:
         if mend.why_not:
             notice(printable(f"Not mended: the thresholds of {mend.category}, since {mend.why_not}."))
-    target = _write(old, done, notes) if done else None
+    target = _write(old, base, done, notes) if done or base != old.policy else None
     if as_json:
-        print(json.dumps(_facts(old, target, mends)))  # noqa: T201  results go to stdout
+        print(json.dumps(_facts(old, target, mends, models)))  # noqa: T201  results go to stdout
     elif target is None:
         notice("There is nothing that --fix may mend; no file was written.")
     else:
-        _show(old, target, done)
+        _show(old, target, done, models)
     return str(target or old.path)
+
+
+def _taken(old: Policy, base: Policy) -> Iterator[Rebinding]:
+    """Name the thresholds whose digest is another once they are taken over."""
+    for index, (was, category) in enumerate(zip(old.categories, base.categories, strict=True)):
+        now = category.thresholds and category.thresholds.chosen_on
+        if now and was.thresholds and was.thresholds.chosen_on != now:
+            yield Rebinding(index=index, category=category.id, digest=now.digest, taken_over=True)
 
 
 def _one_file(files: Sequence[str]) -> str:
@@ -100,33 +134,36 @@ def _one_file(files: Sequence[str]) -> str:
     return str(path)
 
 
-def _fingerprint(old: PolicyFile, model: str | None) -> str:
+def _models(old: PolicyFile, model: str | None) -> _Models:
     if old.bundle:
         raise ConfigError(f"{old.path} is a bundle; mend the policy file that it was made from, and compile it again.")
-    given = None if model is None else fingerprint(load_manifest(resolve_model(model)))
-    if given and old.fingerprint not in (None, given):
+    if model is None:
+        if old.fingerprint is None:
+            raise ConfigError("The policy names no model to check its calibrations against. Name one with --model.")
+        return _Models(fingerprint=old.fingerprint)
+    manifest = load_manifest(resolve_model(model))
+    given, before = fingerprint(manifest), fingerprint_before(manifest, old.fingerprint)
+    if old.fingerprint not in (None, given, before):
         raise FingerprintMismatchError(f"The policy is bound to model {old.fingerprint}; {model} is {given}.")
-    found = given or old.fingerprint
-    if found is None:
-        raise ConfigError("The policy names no model to check its calibrations against. Name one with --model.")
-    return found
+    return _Models(fingerprint=given, before=None if old.fingerprint == given else before)
 
 
-def _write(old: PolicyFile, done: Sequence[Rebinding], notes: VersionNotes) -> Path:
+def _write(old: PolicyFile, base: Policy, done: Sequence[Rebinding], notes: VersionNotes) -> Path:
     metadata = old.policy.metadata
     files = files_around(old.path, metadata.version)
     require_restorable(files)
     target, version = _target(files, metadata.version, notes.version)
     names = ", ".join(mend.category for mend in done)
+    why = f"chosen_on written on trust for {names}" if names else "taken over for the upgraded model"
     told = replace(
         metadata,
         version=version,
         author=_tidy("--author", notes.author or _login()),
-        reason=_tidy("--reason", notes.reason or f"lint --fix: chosen_on written on trust for {names}"),
+        reason=_tidy("--reason", notes.reason or f"lint --fix: {why}"),
         approved_by=None if notes.approved_by is None else _tidy("--approved-by", notes.approved_by),
     )
     _require_approval(old.policy, done, told)
-    data = _edited(old, done, told, target)
+    data = _edited(old, base, done, told, target)
     try:
         write_new(target, data, mode=old.path.stat().st_mode & 0o777)
     except FileExistsError as exc:
@@ -143,19 +180,30 @@ def _target(files: VersionFiles, present: str | None, wanted: str | None) -> tup
     return target, version
 
 
-def _edited(old: PolicyFile, done: Sequence[Rebinding], told: Metadata, target: Path) -> bytes:
+def _edited(old: PolicyFile, base: Policy, done: Sequence[Rebinding], told: Metadata, target: Path) -> bytes:
     """Put the new entries into the text, and make sure that it says nothing else than before."""
     data = old.path.read_bytes()
     names = ("version", "author", "reason", "approved_by")
     entries = [Entry(path=("metadata",), key=name, value=getattr(told, name)) for name in names]
+    entries += _refitted(old.policy, base)
     for mend in done:
         written = {name: str(value) for name, value in asdict(_chosen_on(mend, told)).items() if value is not None}
         entries.append(Entry(path=("categories", mend.index, "thresholds"), key="chosen_on", value=written))
     text = edit_maps(data.removeprefix(_BOM).decode(), entries)
     again = parse_policy(text, file=str(target), learned=PolicyFolder(target.parent)).policy
-    if again != _expected(old.policy, done, told):
+    if again != _expected(base, done, told):
         raise ConfigError(f"{old.path} is laid out in a way that --fix cannot edit. Write it by hand, as lint says.")
     return (_BOM if data.startswith(_BOM) else b"") + text.encode()
+
+
+def _refitted(old: Policy, base: Policy) -> Iterator[Entry]:
+    """Say what is another under the upgraded model, but for thresholds."""
+    if old.model.fingerprint != base.model.fingerprint:
+        yield Entry(path=("model",), key="fingerprint", value=base.model.fingerprint)
+    for name in ("categories", "attributes"):
+        for index, (was, now) in enumerate(zip(getattr(old, name), getattr(base, name), strict=True)):
+            if was.calibration != now.calibration:
+                yield Entry(path=(name, index, "calibration"), key="fitted_on", value=now.calibration.fitted_on)
 
 
 def _expected(policy: Policy, done: Sequence[Rebinding], told: Metadata) -> Policy:
@@ -170,7 +218,8 @@ def _expected(policy: Policy, done: Sequence[Rebinding], told: Metadata) -> Poli
 
 def _chosen_on(mend: Rebinding, told: Metadata) -> ChosenOn:
     """Say that people took the numbers over: no tool chose them on these images."""
-    return ChosenOn(digest=mend.digest or "", by=By.HAND, reason=_REASON, approved_by=told.approved_by)
+    reason = _UPGRADE_REASON if mend.taken_over else _REASON
+    return ChosenOn(digest=mend.digest or "", by=By.HAND, reason=reason, approved_by=told.approved_by)
 
 
 def _require_approval(policy: Policy, done: Sequence[Rebinding], told: Metadata) -> None:
@@ -203,14 +252,16 @@ def _tidy(option: str, text: str) -> str:
     return tidy
 
 
-def _show(old: PolicyFile, target: Path, done: Sequence[Rebinding]) -> None:
+def _show(old: PolicyFile, target: Path, done: Sequence[Rebinding], models: _Models) -> None:
     new = read_policy(str(target))
     show_comparison(compare(old, new))
     metadata = new.policy.metadata
+    names = ", ".join(mend.category for mend in done)
+    trust = _UPGRADE_ON_TRUST if models.before else _ON_TRUST
     notice(
         printable(
-            f"{target} was written by {metadata.author}: `chosen_on` for {', '.join(mend.category for mend in done)}. "
-            f"{_ON_TRUST} Look at what they stop before it goes live:"
+            f"{target} was written by {metadata.author}{f': `chosen_on` for {names}' if names else ''}. "
+            f"{trust} Look at what they stop before it goes live:"
         ),
         style="green",
     )
@@ -228,9 +279,10 @@ def _show_command(*words: str) -> None:
     notice(printable(f"  clipwarden {shlex.join(words)}"), style="bold")
 
 
-def _facts(old: PolicyFile, target: Path | None, mends: Sequence[Rebinding]) -> dict[str, object]:
+def _facts(old: PolicyFile, target: Path | None, mends: Sequence[Rebinding], models: _Models) -> dict[str, object]:
     return {
         "file": str(old.path),
+        "upgraded_from": models.before,
         "written": str(target) if target else None,
         "mended": [mend.category for mend in mends if mend.digest],
         "not_mended": {mend.category: mend.why_not for mend in mends if mend.why_not},

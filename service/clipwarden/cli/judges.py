@@ -41,6 +41,16 @@ class Judge(Protocol):
             ClipwardenError: No image will be judged: the request itself is wrong, or the server is gone.
         """
 
+    async def refuse(self, error: ImageError) -> NotJudgedError:
+        """Say of an image that is not worth sending what would have been said of it.
+
+        Args:
+            error: Why not.
+
+        Raises:
+            ClipwardenError: As `judge`.
+        """
+
 
 @asynccontextmanager
 async def open_judge(options: JudgeOptions, snapshot: Snapshot | None, *, images: int) -> AsyncIterator[Judge]:
@@ -63,7 +73,8 @@ async def open_judge(options: JudgeOptions, snapshot: Snapshot | None, *, images
             yield judge
     else:
         # Warming up larger batches takes longer than a few images do one by one.
-        settings = EngineSettings(max_batch=1 if images < WORTH_BATCHING else 0).without_queue_limits()
+        settings = EngineSettings(limits=options.limits, max_batch=1 if images < WORTH_BATCHING else 0)
+        settings = settings.without_queue_limits()
         async with Pipeline(snapshot.model, settings) as pipeline:
             yield LocalJudge(pipeline, settings, snapshot.select(None, options.context), options)
 
@@ -99,7 +110,7 @@ class LocalJudge:
         self._pipeline = pipeline
         self._selection = selection
         self._options = options
-        self.max_bytes = settings.limits.max_bytes
+        self.max_bytes = settings.limits.max_image_bytes
         self.width = options.concurrency
 
     async def judge(self, data: bytes) -> v1.Moderation:
@@ -109,14 +120,21 @@ class LocalJudge:
             # No deadline: nobody else waits for this process, and a slow machine should finish all the same.
             judged = await self._pipeline.moderate(data, self._selection)
         except (ImageError, EncoderError) as error:
-            from clipwarden.serving.status import code_of, reason_of
-
-            on_error = self._selection.compiled.policy.on_error if isinstance(error, ImageError) else None
-            raise NotJudgedError(
-                str(error),
-                code=code_of(error),
-                reason=reason_of(error),
-                policy_verdict=verdict(on_error),
-                request_id=request_id,
-            ) from error
+            raise self._not_judged(error, request_id) from error
         return moderation(judged, request_id=request_id, return_embeddings=self._options.return_embeddings)
+
+    async def refuse(self, error: ImageError) -> NotJudgedError:
+        """Say what judging would have."""
+        return self._not_judged(error, uuid.uuid4().hex)
+
+    def _not_judged(self, error: ImageError | EncoderError, request_id: str) -> NotJudgedError:
+        from clipwarden.serving.status import code_of, reason_of
+
+        on_error = self._selection.compiled.policy.on_error if isinstance(error, ImageError) else None
+        return NotJudgedError(
+            str(error),
+            code=code_of(error),
+            reason=reason_of(error),
+            policy_verdict=verdict(on_error),
+            request_id=request_id,
+        )

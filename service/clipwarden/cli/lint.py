@@ -1,6 +1,7 @@
 """clipwarden lint: policy files in; every finding with its line, column and mend out; or a key in, its meaning out."""
 
 import json
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -18,6 +19,7 @@ from clipwarden.textfiles.findings import Positions, in_file_order
 if TYPE_CHECKING:
     from clipwarden.cli.lintpictures import Trial
     from clipwarden.modelfolder.load import Model
+    from clipwarden.policy.schema import Policy
 
 
 def lint(
@@ -75,7 +77,9 @@ def lint(
     With --fix thresholds of old policies get a `chosen_on` where the category's `fitted_on` still holds, and those of
     the attributes it asks for. That takes the numbers on trust, since nobody can know whether they were chosen after
     the fit. Nothing else is mended, and no file is changed: NAME-VERSION.yaml is new, NAME.yaml stays live until
-    `clipwarden restore`. It needs the model's fingerprint, from the policy or --model.
+    `clipwarden restore`. It needs the model's fingerprint, from the policy or --model. Where --model was written by
+    `clipwarden models upgrade`, numbers that hold for the folder it was made from are taken over, on the same trust:
+    pictures without a colour profile get the scores that they got before.
 
     **Examples**
 
@@ -114,8 +118,8 @@ def _lint(files: Sequence[str], *, model: str | None, on: str | None, strict: bo
     paths = [find_policy(name) for name in files]
     loaded = None if model is None else load_named_model(model)
     trial = None if loaded is None else _trial(loaded, on)
-    problems = [*(trial.about_pictures if trial else ())]
-    problems += [problem for path in paths for problem in findings_of(path, loaded, trial)]
+    problems = [problem for path in paths for problem in findings_of(path, loaded, trial)]
+    problems = [*(trial.about_pictures if trial else ()), *problems]
     for problem in problems:
         _show(problem, as_json=as_json)
     if trial and trial.advice:
@@ -130,12 +134,17 @@ def _lint(files: Sequence[str], *, model: str | None, on: str | None, strict: bo
 def _untried(paths: Sequence[Path]) -> str:
     """Say what a policy was not checked for, and which model to name for that."""
     from clipwarden.cli.policyfile import read_policy
+
+    (model, *others) = {_option(read_policy(str(path)).fingerprint) for path in paths}
+    return f"; texts and numbers were not tried with the model: add `--model {'FOLDER' if others else model}`"
+
+
+def _option(model: str | None) -> str:
+    """Write the model of a fingerprint as `--model` takes it."""
     from clipwarden.modelfolder.fingerprint import fingerprint
     from clipwarden.modelfolder.load import EMBEDDED_MODEL, embedded_model_path, load_manifest
 
-    embedded = fingerprint(load_manifest(embedded_model_path()))
-    model = EMBEDDED_MODEL if {read_policy(str(path)).fingerprint for path in paths} == {embedded} else "FOLDER"
-    return f"; texts and numbers were not tried with the model: add `--model {model}`"
+    return EMBEDDED_MODEL if model == fingerprint(load_manifest(embedded_model_path())) else "FOLDER"
 
 
 def _raised(problem: Problem) -> Problem:
@@ -198,9 +207,26 @@ def _check(path: Path, model: "Model | None", trial: "Trial | None") -> Sequence
     cache = vector_cache()
     with progress_bar(f"Embedding the texts of {path.name}") as advance:
         found = lint_with_model(loaded.policy, model, loaded.positions, cache=cache, progress=advance)
+    found = tuple(_told_of_upgrade(each, loaded.policy, model) for each in found)
     if trial and (compiled := compile_to_measure(loaded.policy, model=model, cache=cache)):
         found = (*found, *trial.look(compiled, loaded.positions))
     return in_file_order({*known, *found})
+
+
+def _told_of_upgrade(problem: Problem, policy: "Policy", model: "Model") -> Problem:
+    """Say the way over where a policy is bound to what the model was before `clipwarden models upgrade`."""
+    from clipwarden.modelfolder.upgrade import fingerprint_before
+
+    if problem.code != "fingerprint-mismatch" or policy.model.fingerprint != fingerprint_before(
+        model.manifest, policy.model.fingerprint
+    ):
+        return problem
+    fix = (
+        f"`clipwarden lint {shlex.quote(problem.file)} --fix --model {_option(model.fingerprint)} --approved-by NAME` "
+        "takes its numbers over on trust; or choose them again for this one and write its fingerprint."
+    )
+    message = f"{problem.message.removesuffix('.')}, which is what that one became by `clipwarden models upgrade`."
+    return replace(problem, message=message, fix=fix)
 
 
 def _check_bundle(path: Path, model: "Model | None", trial: "Trial | None") -> Sequence[Problem]:

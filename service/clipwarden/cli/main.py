@@ -64,6 +64,10 @@ COMMANDS = {
         "clipwarden.cli.models:models",
         "Show what a model folder holds: without a name, the small model that ships with clipwarden.",
     ),
+    "models upgrade": (
+        "clipwarden.cli.upgrade:upgrade",
+        "Write a model folder anew, so that the model sees the colours that a browser shows.",
+    ),
 }
 
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.text import Text
@@ -14,9 +14,15 @@ from clipwarden.terminal import print_facts, printable, stdout
 
 if TYPE_CHECKING:
     from clipwarden.modelfolder.load import ModelManifest, Runtime
+    from clipwarden.modelfolder.manifest import Colour
 
 MAX_DEPTH_SHOWN = 6
 """Levels of a verification's figures that are shown; what exporters write has three."""
+COLOURS: Final[Mapping["Colour", str]] = {
+    "srgb": "as a browser shows them, whatever profile or transfer function a file carries",
+    "ignore": "as stored, where a browser shows others; `clipwarden models upgrade` mends that",
+}
+"""What `preprocessing.colour` does, in words."""
 
 
 def models(
@@ -37,7 +43,8 @@ def models(
     vectors, and the SHA-256 of every file). Its **fingerprint** is a digest over all that: policies that enforce are
     bound to one fingerprint, since thresholds do not carry over to another model.
 
-    `clipwarden-export` makes model folders from CLIP checkpoints.
+    `clipwarden-export` makes model folders from CLIP checkpoints; `clipwarden models upgrade` brings older ones up to
+    date.
 
     **Examples**
 
@@ -101,6 +108,7 @@ def _rows(manifest: "ModelManifest", runtime: "Runtime | None") -> Iterator[tupl
     image = manifest.image
     scaled = f"JPEGs decoded at {image.decode_scale} times that or more" if image.decode_scale else "decoded in full"
     yield "Images", f"{image.side} x {image.side} pixels, {image.fit}, {image.resample}, {scaled}"
+    yield "Colours", COLOURS[image.colour]
     yield "Texts", _texts(manifest)
     yield "Background", f"{len(manifest.background)} texts"
     yield "Golden", _golden(manifest, runtime)

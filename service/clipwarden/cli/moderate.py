@@ -1,32 +1,18 @@
 """clipwarden moderate: names of files and folders in, their verdicts printed, in the order of the names."""
 
-import asyncio
 import inspect
 import math
-from collections.abc import Sequence
-from contextlib import aclosing
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from clipwarden.cli.exits import EXIT_CODES_HELP, Exit
-from clipwarden.cli.inputs import Input, find_inputs
-from clipwarden.cli.options import TIMEOUT_SECONDS, JudgeOptions
+from clipwarden.cli.leftovers import LEFT_OUT_HELP
+from clipwarden.cli.options import TIMEOUT_SECONDS, JudgeOptions, MaxDecodeBytes, MaxImageBytes, read_limits
 from clipwarden.engine.settings import AT_ONCE
 from clipwarden.errors import ConfigError
 from clipwarden.serving.values import address
-from clipwarden.terminal import notice
-
-if TYPE_CHECKING:
-    from clipwarden.cli.judges import Judge
-    from clipwarden.cli.outcome import Outcome
-    from clipwarden.cli.report import Report
-    from clipwarden.engine.snapshot import Snapshot
-
-FILE_UNREADABLE = "FILE_UNREADABLE"
-"""Reason, in JSON and table, of a file that this process could not read; no server has ever seen it."""
 
 Files = Annotated[list[str], typer.Argument(metavar="FILE|FOLDER|-...", help="What to judge.", show_default=False)]
 Server = Annotated[
@@ -51,6 +37,20 @@ TlsCa = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Connect by TLS, trusting these root certificates (PEM). With --server."),
 ]
+Only = Annotated[
+    str | None,
+    typer.Option(
+        metavar="RESULTS",
+        help="Show only these of ALLOW, REVIEW, BLOCK, NOT-JUDGED and LEFT-OUT, with commas between them. All are "
+        "counted all the same, in the last line and the exit code.",
+    ),
+]
+Csv = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE", help="Write a CSV file that spreadsheets open, with a row an image; `-` for standard output."
+    ),
+]
 
 
 def moderate(
@@ -61,6 +61,12 @@ def moderate(
     model: ModelOption = None,
     context: Context = None,
     recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Look into folders inside folders.")] = False,
+    follow_links: Annotated[
+        bool, typer.Option("--follow-links", help="Follow links inside folders, to each folder once.")
+    ] = False,
+    hidden: Annotated[bool, typer.Option("--hidden", help="Look at what begins with a dot inside folders.")] = False,
+    only: Only = None,
+    csv: Csv = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line an image, as it is judged.")] = False,
     explain: Annotated[
         bool, typer.Option("--explain", "-v", help="Show every category, score and text of each image.")
@@ -73,10 +79,15 @@ def moderate(
         float, typer.Option(metavar="SECONDS", help="Longest wait for one image, with --server.")
     ] = TIMEOUT_SECONDS,
     tls_ca: TlsCa = None,
+    max_image_bytes: MaxImageBytes = None,
+    max_decode_bytes: MaxDecodeBytes = None,
 ) -> Exit:
     """Judge images: files, folders, or `-` for one image on standard input.
 
     Without --server the images are judged in this process, by the embedded model or the one that --model names.
+
+    In a folder, whatever begins like an image or is named like one is judged, or reported as not judged with its
+    reason, in the order of names. All else that is there is counted and named; nothing is passed over in silence.
 
     **Examples**
 
@@ -84,12 +95,20 @@ def moderate(
 
     - `clipwarden moderate uploads/ --recursive --json > verdicts.jsonl` writes a JSON line for each image.
 
+    - `clipwarden moderate uploads/ --only BLOCK,REVIEW` shows what is for people to look at, and counts the rest.
+
+    - `clipwarden moderate uploads/ -r --csv verdicts.csv` writes a file that spreadsheets open.
+
     - `curl -s URL | clipwarden moderate - --explain` shows all categories and the numbers behind them.
 
     - `clipwarden moderate a.png b.png --server localhost:50051 --policy default` asks a running server.
 
     - `clipwarden moderate photo.jpg --model ./clip-b32 --policy mine.yaml` tries a model and a policy of your own.
     """
+    if as_json + explain + (csv is not None) > 1:
+        raise ConfigError(
+            "--json, --csv and --explain exclude one another: each is a way to show the same. Choose one."
+        )
     if embeddings and not as_json:
         raise ConfigError("--embeddings makes sense with --json only.")
     options = JudgeOptions(
@@ -97,21 +116,29 @@ def moderate(
         policy=policy,
         model=model,
         context=context,
+        limits=read_limits(max_image_bytes, max_decode_bytes),
         concurrency=concurrency,
         timeout_seconds=timeout,
         return_embeddings=embeddings,
         root_certificates=tls_ca,
     )
+    if server is not None and max_decode_bytes:
+        raise ConfigError("--max-decode-bytes is a server's own setting; not with --server.")
     _check(options)
-    found = find_inputs(files, recursive=recursive)
-    code = _report(found.inputs, options, as_json=as_json, explain=explain)
-    if found.folders_left_out:
-        notice(f"Folders not looked into: {found.folders_left_out}. Add --recursive to judge what they hold.")
-    return code
+    # Late, as all that works.
+    from clipwarden.cli.inputs import Search
+    from clipwarden.cli.judging import judge_files
+    from clipwarden.cli.report import make_report
+    from clipwarden.cli.selection import selected
+
+    shown = None if only is None else selected(only)
+    report = make_report(as_json=as_json, explain=explain, csv=csv, only=shown)
+    search = Search(recursive=recursive, follow_links=follow_links, hidden=hidden)
+    return judge_files(files, search, options, report)
 
 
 # No docstring can be put together from texts.
-moderate.__doc__ = f"{inspect.getdoc(moderate)}\n\n{EXIT_CODES_HELP}"
+moderate.__doc__ = f"{inspect.getdoc(moderate)}\n\n{LEFT_OUT_HELP}\n\n{EXIT_CODES_HELP}"
 
 
 def _check(options: JudgeOptions) -> None:
@@ -133,50 +160,3 @@ def _is_address(server: str) -> bool:
         return address(server) is not None
     except ValueError:
         return False
-
-
-def _report(inputs: Sequence[Input], options: JudgeOptions, *, as_json: bool, explain: bool) -> Exit:
-    """Judge and print; what was judged is printed even where not every image could be tried."""
-    from clipwarden.cli.judges import load_for
-    from clipwarden.cli.report import make_report
-
-    report = make_report(as_json=as_json, explain=explain)
-    try:
-        asyncio.run(_judge_all(inputs, options, load_for(options), report))
-    finally:
-        # What was judged before Ctrl-C or before the server went away is still worth seeing.
-        report.finish()
-    return report.tally.exit
-
-
-async def _judge_all(
-    inputs: Sequence[Input], options: JudgeOptions, snapshot: "Snapshot | None", report: "Report"
-) -> None:
-    from clipwarden.cli.judges import open_judge
-    from clipwarden.cli.loading import progress_bar
-    from clipwarden.engine.in_order import in_order
-
-    async with (
-        open_judge(options, snapshot, images=len(inputs)) as judge,
-        aclosing(in_order(inputs, partial(_judge_one, judge), width=judge.width)) as outcomes,
-    ):
-        with progress_bar("Judging") as advance:
-            done = 0
-            async for outcome in outcomes:
-                report.add(outcome)
-                done += 1
-                # A bar for one image would only flicker.
-                advance(done, len(inputs) if len(inputs) > 1 else 0)
-
-
-async def _judge_one(judge: "Judge", item: Input) -> "Outcome":
-    from clipwarden.cli.outcome import NotJudgedError, Outcome
-
-    try:
-        data = await asyncio.to_thread(item.read, limit=judge.max_bytes)
-        return Outcome(name=item.name, moderation=await judge.judge(data))
-    except NotJudgedError as error:
-        return Outcome(name=item.name, error=error)
-    except OSError as error:
-        message = f"the file cannot be read: {error.strerror or error}"
-        return Outcome(name=item.name, error=NotJudgedError(message, code="UNKNOWN", reason=FILE_UNREADABLE))

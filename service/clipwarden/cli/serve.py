@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from clipwarden.serving.config import ENV_PREFIX, SETTING_DOCS, SettingDocs
+from clipwarden.serving.config import ENV_PREFIX, RETIRED_SETTINGS, SETTING_DOCS, SettingDocs
 from clipwarden.serving.sources import load_settings
 
 CONFIG_VARIABLE = f"{ENV_PREFIX}CONFIG"
@@ -43,7 +43,18 @@ def _own_options() -> list[inspect.Parameter]:
     config = typer.Option("--config", metavar="FILE", help="YAML file with settings.", envvar=CONFIG_VARIABLE)
     check = typer.Option("--check", help="Load settings, model and policies, say what was loaded, and leave.")
     keyword = inspect.Parameter.KEYWORD_ONLY
+    # Hidden, and refused with what to write instead.
+    retired = [
+        inspect.Parameter(
+            name,
+            keyword,
+            default=None,
+            annotation=Annotated[str | None, typer.Option(f"--{name.replace('_', '-')}", hidden=True)],
+        )
+        for name in RETIRED_SETTINGS
+    ]
     return [
+        *retired,
         inspect.Parameter("config", keyword, default=None, annotation=Annotated[Path | None, config]),
         inspect.Parameter("check", keyword, default=False, annotation=Annotated[bool, check]),
     ]

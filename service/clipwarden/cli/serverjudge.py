@@ -1,5 +1,6 @@
 """Images in, verdicts of a server over gRPC out; see `judges`."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -8,7 +9,7 @@ import grpc
 from clipwarden.cli.options import JudgeOptions
 from clipwarden.cli.outcome import NotJudgedError
 from clipwarden.client import AsyncClient, ClientError
-from clipwarden.client.channel import MAX_MESSAGE_BYTES
+from clipwarden.errors import ImageError
 from clipwarden.v1 import moderation_pb2 as v1
 
 READY_SECONDS = 10.0
@@ -35,11 +36,12 @@ class ServerJudge:
         options: How to judge.
     """
 
-    max_bytes = MAX_MESSAGE_BYTES
-
     def __init__(self, client: AsyncClient, options: JudgeOptions) -> None:
         self._client = client
         self._options = options
+        self._on_error: v1.Verdict.ValueType | None = None
+        self._asking = asyncio.Lock()
+        self.max_bytes = options.limits.max_image_bytes
         self.width = options.concurrency
 
     async def judge(self, data: bytes) -> v1.Moderation:
@@ -56,6 +58,15 @@ class ServerJudge:
             if _fails_alone(error):
                 raise not_judged(error) from error
             raise
+
+    async def refuse(self, error: ImageError) -> NotJudgedError:
+        """Say what a server would, with the verdict of its policy for such images, which is asked for once."""
+        async with self._asking:
+            if self._on_error is None:
+                policy = await self._client.get_policy(self._options.policy, timeout=self._options.timeout_seconds)
+                self._on_error = policy.on_error
+        code = grpc.StatusCode.INVALID_ARGUMENT.name
+        return NotJudgedError(str(error), code=code, reason=error.reason, policy_verdict=self._on_error)
 
 
 def not_judged(error: ClientError) -> NotJudgedError:

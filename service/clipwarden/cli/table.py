@@ -6,7 +6,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from clipwarden.cli.outcome import UNJUDGED, Outcome
+from clipwarden.cli.outcome import Outcome
 from clipwarden.cli.wording import (
     VERDICT_STYLES,
     few,
@@ -83,7 +83,7 @@ def _wide_table(outcomes: Sequence[Outcome]) -> Table:
 def _wide_cells(outcome: Outcome) -> list[Text]:
     name = Text(printable(outcome.name))
     if outcome.moderation is None:
-        return [_unjudged(), Text(""), name, Text(_reason(outcome)), Text(""), Text(_why_not(outcome))]
+        return [_no_verdict(outcome), Text(""), name, Text(_reason(outcome)), Text(""), Text(_why_not(outcome))]
     moderation = outcome.moderation
     verdict = verdict_text(moderation.verdict)
     if reasons := raises(moderation):
@@ -108,7 +108,7 @@ def _narrow_table(outcomes: Sequence[Outcome]) -> Table:
 def _narrow_cells(outcome: Outcome) -> tuple[list[Text], list[Text], list[Text]]:
     name = [Text(printable(outcome.name))]
     if outcome.moderation is None:
-        return [_unjudged()], name, [Text(_reason(outcome)), Text(_why_not(outcome))]
+        return [_no_verdict(outcome)], name, [Text(_reason(outcome)), Text(_why_not(outcome))]
     moderation = outcome.moderation
     verdict = [verdict_text(moderation.verdict), *(Text(reason) for reason in raises(moderation))]
     shadow = verdict_text(moderation.shadow_verdict)
@@ -132,13 +132,15 @@ def _category(category: v1.CategoryResult) -> Text:
     return Text(f"{category.id} (shadow)" if category.mode == v1.MODE_SHADOW else category.id)
 
 
-def _unjudged() -> Text:
-    return Text(UNJUDGED, style=UNJUDGED_STYLE)
+def _no_verdict(outcome: Outcome) -> Text:
+    return Text(outcome.result, style=UNJUDGED_STYLE if outcome.left_out is None else "")
 
 
 def _reason(outcome: Outcome) -> str:
+    if outcome.left_out is not None:
+        return outcome.left_out.reason
     return (outcome.error.reason or outcome.error.code) if outcome.error else ""
 
 
 def _why_not(outcome: Outcome) -> str:
-    return printable(str(outcome.error))
+    return printable(str(outcome.left_out or outcome.error))

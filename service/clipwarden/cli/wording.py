@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from clipwarden.v1 import moderation_pb2 as v1
+from clipwarden.vision.facts import rows_in_words
 
 VERDICT_STYLES: Final = {"ALLOW": "green", "REVIEW": "bold yellow", "BLOCK": "bold red"}
 """Colours; the word always stands beside them, for people and terminals that see none."""
@@ -54,10 +55,36 @@ def raises(moderation: v1.Moderation) -> list[str]:
 
 
 def oddities(image: v1.ImageFacts) -> list[str]:
-    """Name what is odd about an image, in lower case: degradations, and frames that were not judged."""
-    names = [v1.Degradation.Name(item).removeprefix("DEGRADATION_").lower() for item in image.degradations]
-    frames = [f"{image.frames_judged} of {image.frames_total} frames judged"] if image.partial else []
-    return [*(name.replace("_", " ") for name in names), *frames]
+    """Name what is odd about an image, in a few words each: degradations, and what of it was not judged."""
+    found = [_oddity(item) for item in image.degradations]
+    if image.frames_judged < image.frames_total:
+        found.append(f"{image.frames_judged} of {image.frames_total} frames judged")
+    if _is_cut(image):
+        found.append(rows_in_words(image.share_shown, image.format).replace("its rows are", "rows"))
+    return [*found, "HDR"] if v1.UNSEEN_HDR in image.unseen else found
+
+
+def explained_oddities(image: v1.ImageFacts) -> list[str]:
+    """Say in sentences what `oddities` names in words that not everybody knows."""
+    found = []
+    if v1.DEGRADATION_COLOUR_UNCERTAIN in image.degradations:
+        found.append("Viewers may read the file's colours differently, so some may show others.")
+    if image.frames_judged < image.frames_total:
+        found.append(f"Of its {image.frames_total} frames {image.frames_judged} was judged; nobody saw the others.")
+    if _is_cut(image):
+        found.append(f"The file ends early; {rows_in_words(image.share_shown, image.format)}.")
+    if v1.UNSEEN_HDR in image.unseen:
+        found.append("HDR: brighter colours than a screen without HDR shows were not judged.")
+    return found
+
+
+def _is_cut(image: v1.ImageFacts) -> bool:
+    return 0 < image.share_shown < 1  # 0: a server that is older than the field
+
+
+def _oddity(item: v1.Degradation.ValueType) -> str:
+    known = item in v1.Degradation.values()
+    return v1.Degradation.Name(item).removeprefix("DEGRADATION_").lower().replace("_", " ") if known else str(item)
 
 
 def leading_category(moderation: v1.Moderation) -> v1.CategoryResult | None:
@@ -130,17 +157,31 @@ def compare(category: v1.CategoryResult) -> Comparison:
     Returns:
         Both as texts, with as many digits as it takes to tell them apart.
     """
-    reached = [
+    telling = telling_threshold(category)
+    if telling is None:
+        return Comparison(score=f"{category.score:.{FEWEST_DIGITS}f}", lacking=no_band(category) or "no threshold")
+    band, threshold = telling
+    score_text, threshold_text = _told_apart(category.score, threshold)
+    relation = "≥" if category.score >= threshold else "<"
+    return Comparison(score=score_text, relation=relation, band=band, threshold=threshold_text)
+
+
+def telling_threshold(category: v1.CategoryResult) -> tuple[str, float] | None:
+    """Return the highest threshold that a category reached, or else the lowest that it did not.
+
+    Args:
+        category: Evaluated.
+
+    Returns:
+        "block" or "review", and the threshold; None without thresholds.
+    """
+    thresholds = [
         (band, threshold)
         for band, threshold in (("block", category.block_threshold), ("review", category.review_threshold))
         if category.HasField("block_threshold" if band == "block" else "review_threshold")
     ]
-    if not reached:
-        return Comparison(score=f"{category.score:.{FEWEST_DIGITS}f}", lacking=no_band(category) or "no threshold")
-    passed = [(band, threshold) for band, threshold in reached if category.score >= threshold]
-    band, threshold = passed[0] if passed else reached[-1]
-    score_text, threshold_text = _told_apart(category.score, threshold)
-    return Comparison(score=score_text, relation="≥" if passed else "<", band=band, threshold=threshold_text)
+    passed = [(band, threshold) for band, threshold in thresholds if category.score >= threshold]
+    return next(iter(passed or thresholds[-1:]), None)
 
 
 def added(category: v1.CategoryResult) -> str:

@@ -288,7 +288,11 @@ class AsyncClient:
                 error = error_from_call(exc, target=self._connection.target, request_id=request_id)
                 pause = attempts.pause_after(error)
                 if pause is None:
-                    raise error from exc
+                    try:
+                        raise error from exc
+                    finally:
+                        # It would hold this frame, which holds it and the request, until the garbage is collected.
+                        del error
                 await self._sleep(pause)
             else:
                 attempts.succeed()

@@ -16,7 +16,7 @@ ChannelOptions: TypeAlias = Sequence[tuple[str, int | str]]
 DEFAULT_TIMEOUT_SECONDS = 30.0
 """Long against a judgement (well under a second), short against a person who waits."""
 
-# 64 images of 20 MiB, the server's own default limits, are 1.25 GiB; 256 MiB holds every batch of usual photographs
+# 64 images of 64 MiB, the server's own default limits, are 4 GiB; 256 MiB holds every batch of usual photographs
 # and bounds what a wrong path can make us send.
 MAX_MESSAGE_BYTES = 256 * 2**20
 

@@ -178,6 +178,8 @@ def _sentence(error: ClientError, target: str) -> str:
         return f"No clipwarden server answers at {target} ({error})."
     if error.code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return f"The server at {target} did not answer within the deadline."
+    if error.code is grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in str(error):
+        return f"The image is too large for one message to or from the server at {target} ({error})."
     return str(error)
 
 

@@ -133,6 +133,8 @@ def embedding_request(
         frames_total=known.frames_total,
         frames_judged=known.frames_judged,
         degradations=known.degradations,
+        share_shown=known.share_shown,
+        unseen=known.unseen,
     )
 
 

@@ -204,7 +204,7 @@ class Client:
         Args:
             embeddings: As an earlier moderation returned them.
             model_fingerprint: `model.fingerprint` of that moderation.
-            facts: `image` of that moderation, whose frames and degradations count; None for one sound frame.
+            facts: `image` of that moderation, which says what of it was unseen or degraded; None for one sound frame.
             policy: Id of a loaded policy; None for the server's default.
             context: A context the policy declares; None for none.
             request_id: Your id for the server's log; None makes one.
@@ -214,6 +214,7 @@ class Client:
             The verdict, with the facts it was given and none derived from bytes.
 
         Raises:
+            ImageRefusedError: The image lacked rows, and the policy refuses that.
             RequestRefusedError: The vectors are of another model, or no unit vectors.
             ClientError: There is no verdict for another reason.
         """
@@ -319,7 +320,11 @@ class Client:
                 error = error_from_call(exc, target=self._connection.target, request_id=request_id)
                 pause = attempts.pause_after(error)
                 if pause is None:
-                    raise error from exc
+                    try:
+                        raise error from exc
+                    finally:
+                        # It would hold this frame, which holds it and the request, until the garbage is collected.
+                        del error
                 self._sleep(pause)
             else:
                 attempts.succeed()

@@ -161,7 +161,7 @@ class AsyncModerator:
             The verdict and everything it rests on.
 
         Raises:
-            ImageError: It cannot be judged as an image.
+            ImageError: It cannot be judged as an image, or ends too early and the policy refuses that.
             RequestError: No such policy or context.
             ShuttingDownError: It was closed meanwhile.
             ClipwardenError: The model or a policy cannot be loaded, or the encoder failed.
@@ -219,7 +219,10 @@ class AsyncModerator:
             return ImageResult(source=image, error=error)
 
     async def embed(self, image: ImageSource, *, plan: ViewPlan = WHOLE) -> EmbeddedImage:
-        """Embed one image, to be judged later by any policy for this model; arguments and errors as `moderate`."""
+        """Embed one image, to be judged later by any policy for this model; arguments and errors as `moderate`.
+
+        Of a file that ends too early it embeds the rows that are there: whether they are judged is the policy's to say.
+        """
         _, pipeline = await self._open()
         return await pipeline.embed(await self._read(image), plan)
 
@@ -242,7 +245,7 @@ class AsyncModerator:
         return await pipeline.judge(image, snapshot.select(policy, context))
 
     async def _read(self, image: ImageSource) -> bytes:
-        return await asyncio.to_thread(read_source, image, limit=self._options.settings.limits.max_bytes)
+        return await asyncio.to_thread(read_source, image, limit=self._options.settings.limits.max_image_bytes)
 
     async def _open(self) -> tuple[Snapshot, Pipeline]:
         """Load and start what this process and loop have not yet; callers that come meanwhile wait for the same."""

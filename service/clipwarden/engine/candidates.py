@@ -140,3 +140,8 @@ def _warnings(candidate: CompiledPolicy, live: CompiledPolicy, file: str) -> Ite
         )
         fix = "Declare them under contexts, as the live policy does."
         yield warning(f"{message} in them are not compared.", fix, "context-not-in-candidate")
+    own, theirs = candidate.policy.on_truncated, live.policy.on_truncated
+    if own is not theirs:
+        message = f"The candidate {name} would {own} files that end too early, the live policy would {theirs} them"
+        fix = "To compare them too, give both the same defaults.on_truncated."
+        yield warning(f"{message}: those files are not compared.", fix, "truncated-not-compared")

@@ -4,12 +4,14 @@ import time
 
 from clipwarden.engine.results import EmbeddedImage
 from clipwarden.engine.snapshot import Selection
-from clipwarden.errors import EmbeddingError
+from clipwarden.errors import EmbeddingError, ImageError, Reason
 from clipwarden.policy.bundle.compiled import CompiledPolicy
+from clipwarden.policy.schema import OnTruncated, Policy
 from clipwarden.scoring.decide import judge
 from clipwarden.scoring.score import cosines
 from clipwarden.scoring.verdict import Judgement
 from clipwarden.unitvectors import require_unit
+from clipwarden.vision.facts import ImageFacts, rows_in_words
 from clipwarden.vision.plan import ViewPlan
 
 JUDGING_MICROSECONDS = (60.0, 3.0, 0.00025)
@@ -35,18 +37,41 @@ def judging_microseconds(views: int, compiled: CompiledPolicy) -> float:
 
 
 def judge_image(image: EmbeddedImage, selection: Selection) -> tuple[Judgement, float]:
-    """Judge one image's embeddings; also return the seconds it took."""
+    """Judge one image's embeddings; also return the seconds it took.
+
+    Raises:
+        ImageError: As `require_rows`.
+    """
+    require_rows(image.facts, selection.compiled.policy)
     started = time.perf_counter()
     judgement = judge(
         cosines(image.embeddings, selection.compiled),
         image.views,
         selection.tables,
         context=selection.context,
-        frames_total=image.facts.frames_total,
-        frames_judged=image.facts.frames_judged,
+        partial=image.facts.partial,
         degraded=bool(image.facts.degraded),
     )
     return judgement, time.perf_counter() - started
+
+
+def require_rows(facts: ImageFacts, policy: Policy) -> None:
+    """Refuse a picture that lacks rows, if the policy does.
+
+    Asked when judging and not when decoding, so that an embedding does not depend on the policy; and before the encoder
+    runs, where only a verdict is wanted.
+
+    Raises:
+        ImageError: IMAGE_TRUNCATED.
+    """
+    if facts.share_shown == 1 or policy.on_truncated is OnTruncated.JUDGE:
+        return
+    image_format = facts.file.format if facts.file else ""
+    kind, rows = f"{image_format} image".strip(), rows_in_words(facts.share_shown, image_format)
+    raise ImageError(
+        f"The {kind} ends too early: {rows}. A policy with `on_truncated: judge` goes by what is there.",
+        reason=Reason.IMAGE_TRUNCATED,
+    )
 
 
 def require_judgeable(image: EmbeddedImage, plan: ViewPlan, *, width: int) -> None:

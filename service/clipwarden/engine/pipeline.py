@@ -9,18 +9,19 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar
 
 from clipwarden.engine.admission import Admission
 from clipwarden.engine.batching import Batcher, BatcherStatistics
-from clipwarden.engine.judging import judge_image, judging_microseconds, require_judgeable
+from clipwarden.engine.judging import judge_image, judging_microseconds, require_judgeable, require_rows
+from clipwarden.engine.memory import ByteBudget
 from clipwarden.engine.results import EmbeddedImage, EmbedTimings, Judged
 from clipwarden.engine.settings import EngineSettings, Observer, Unobserved
 from clipwarden.engine.snapshot import Selection
-from clipwarden.engine.threads import WorkThreads
+from clipwarden.engine.threads import Done, WorkThreads
 from clipwarden.engine.warmup import warm_up
 from clipwarden.errors import DeadlineError, FingerprintMismatchError
 from clipwarden.machine import available_cpus
@@ -28,9 +29,14 @@ from clipwarden.modelfolder.load import Model
 from clipwarden.policy.schema import FLOAT_BYTES
 from clipwarden.scoring.verdict import ViewRef
 from clipwarden.vision.decode import decode_file, read_header
+from clipwarden.vision.facts import DecodedImage, ImageFacts
+from clipwarden.vision.limits import HoldsMoreError
 from clipwarden.vision.plan import ViewPlan
 
 T = TypeVar("T")
+
+# One each for opening, for decoding, and for a mended file that can be decoded at another scale only.
+_MOST_SURPRISES = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,7 +81,11 @@ class Pipeline:
         # A thread of its own: a bomb is refused for the price of its header, however busy the decoders are.
         self._headers = WorkThreads("read", threads=1, stall_seconds=stall, on_health=self._note_health)
         threads = settings.decode_threads or available_cpus()
-        self._decoders = WorkThreads("decode", threads=threads, stall_seconds=stall, on_health=self._note_health)
+        limits = settings.limits
+        self._memory = ByteBudget(max_bytes=limits.max_decode_bytes, small_bytes=limits.small_decode_bytes)
+        self._decoders = WorkThreads(
+            "decode", threads=threads, stall_seconds=stall, memory=self._memory, on_health=self._note_health
+        )
         # And one for what is long to judge or to render: it must not stand behind every image that waits to be decoded.
         self._judges = WorkThreads("judge", threads=1, stall_seconds=stall, on_health=self._note_health)
         self._batcher = Batcher(
@@ -130,6 +140,11 @@ class Pipeline:
     def _pools(self) -> tuple[WorkThreads, ...]:
         return self._headers, self._decoders, self._judges
 
+    @property
+    def decode_bytes(self) -> int:
+        """Bytes that decodes hold now, or are about to, by `vision.memory`."""
+        return self._memory.lent
+
     def encoder_statistics(self) -> BatcherStatistics:
         """Describe what waits for the encoder, and what it did."""
         return self._batcher.statistics()
@@ -147,7 +162,7 @@ class Pipeline:
 
         Raises:
             FingerprintMismatchError: The selection is of another model.
-            ImageError: The bytes cannot be judged as an image.
+            ImageError: The bytes cannot be judged as an image, or lack rows and the policy refuses that.
             OverloadedError: There is no room now.
             DeadlineError: The deadline passed.
             EncoderError: A fault of ours.
@@ -157,7 +172,8 @@ class Pipeline:
         self.require_model(selection.compiled.fingerprint, what="the policy is")
         with self.admission.admit(len(data)):
             async with _until(deadline):
-                image = await self._embed(data, selection.plan, deadline)
+                check = partial(require_rows, policy=selection.compiled.policy)
+                image = await self._embed(data, selection.plan, deadline, check=check)
                 return await self._judge(image, selection, started=started)
 
     async def embed(self, data: bytes, plan: ViewPlan, *, deadline: float | None = None) -> EmbeddedImage:
@@ -169,10 +185,10 @@ class Pipeline:
             deadline: As for `moderate`.
 
         Returns:
-            The image as the model sees it.
+            The image as the model sees it; of a file that ends too early, the rows that are there.
 
         Raises:
-            ClipwardenError: As `moderate`.
+            ClipwardenError: As `moderate`, but for what a policy refuses.
         """
         with self.admission.admit(len(data)):
             async with _until(deadline):
@@ -193,6 +209,7 @@ class Pipeline:
             FingerprintMismatchError: The image or the selection is of another model.
             EmbeddingError: The embeddings are not finite unit vectors of the model's width, or of other views than the
                 policy looks at.
+            ImageError: The image lacked rows, and the policy refuses that.
             OverloadedError: There is no room now.
             DeadlineError: The deadline passed.
             EncoderError: A fault of ours.
@@ -215,15 +232,20 @@ class Pipeline:
         """Do work that belongs to a request within the event loop's budget; see `threads`."""
         return await self._judges.run_if_long(work, microseconds=microseconds)
 
-    async def _embed(self, data: bytes, plan: ViewPlan, deadline: float | None) -> EmbeddedImage:
+    async def _embed(
+        self,
+        data: bytes,
+        plan: ViewPlan,
+        deadline: float | None,
+        *,
+        check: Callable[[ImageFacts], None] = lambda _: None,
+    ) -> EmbeddedImage:
         started = time.perf_counter()
-        limits, preprocessing = self._settings.limits, self._model.manifest.image
-        header = await self._headers.run(partial(read_header, data, limits))
-        decode = partial(decode_file, data, header.value, preprocessing=preprocessing, limits=limits, plan=plan)
-        decoded = await self._decoders.run(decode)
+        decoded = await self._decode(data, plan)
+        check(decoded.value.facts)
         encoded = await self._batcher.submit(decoded.value.pixels, deadline=deadline)
         timings = EmbedTimings(
-            decode_wait=header.wait_seconds + decoded.wait_seconds,
+            decode_wait=decoded.wait_seconds,
             decode=decoded.run_seconds,
             queue=encoded.queue_seconds,
             encode=encoded.encode_seconds,
@@ -240,6 +262,30 @@ class Pipeline:
             plan=plan,
             timings=timings,
         )
+
+    async def _decode(self, data: bytes, plan: ViewPlan) -> Done[DecodedImage]:
+        """Decode with room for what the header says, and again with room for what the file turns out to say.
+
+        What is opened, and what is mended because it was cut short, may each say more than was known before. Neither
+        has held much by then, so that waiting for room again costs a hash of the file, and a decode where it is mended.
+        """
+        limits, preprocessing = self._settings.limits, self._model.manifest.image
+        read = await self._headers.run(partial(read_header, data, limits, preprocessing=preprocessing))
+        header, waited = read.value, read.wait_seconds
+        decode = partial(decode_file, data, preprocessing=preprocessing, limits=limits, plan=plan)
+        for _ in range(_MOST_SURPRISES):
+            started = time.perf_counter()
+            try:
+                done = await self._decoders.run(partial(decode, header), holds=header.held_bytes)
+            except HoldsMoreError as more:
+                waited += time.perf_counter() - started
+                header = replace(header, held_bytes=more.held_bytes)
+            else:
+                return replace(done, wait_seconds=done.wait_seconds + waited)
+        # Nothing that is not refused holds more than all there is.
+        header = replace(header, held_bytes=limits.max_decode_bytes)
+        done = await self._decoders.run(partial(decode, header), holds=header.held_bytes)
+        return replace(done, wait_seconds=done.wait_seconds + waited)
 
     async def _judge(self, image: EmbeddedImage, selection: Selection, *, started: float) -> Judged:
         work = partial(judge_image, image, selection)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from clipwarden.engine.linefindings import scale_look
-from clipwarden.errors import ConfigError, PolicyUnknownError, Problem
+from clipwarden.errors import ConfigError, PolicyUnknownError, Problem, Severity
 from clipwarden.modelfolder.load import EMBEDDED_MODEL, Model, load_model, resolve_model
 from clipwarden.policy.bundle.cache import VectorCache
 from clipwarden.policy.bundle.compiled import CompiledPolicy
@@ -149,7 +149,8 @@ def load_snapshot(
         threads: For the encoder; None takes all CPUs that the process may use.
         cache: Vectors of texts embedded before; None embeds all.
         progress: Makes a progress bar of a label.
-        on_findings: Told once a policy what lint warns of in it, if anything, in file order; logs it by default.
+        on_findings: Told once a policy what lint warns of in it, if anything, in file order, and once of a model that
+            sees stored colours; logs it by default.
 
     Returns:
         The snapshot.
@@ -163,7 +164,10 @@ def load_snapshot(
     """
     # First, since a misspelt name should not have to wait for a model.
     paths = [find_policy(name) for name in policies or ("stickers" if model == EMBEDDED_MODEL else "default",)]
-    loaded = load_model(resolve_model(model), provider=provider, threads=threads)
+    folder = resolve_model(model)
+    loaded = load_model(folder, provider=provider, threads=threads)
+    if loaded.manifest.image.colour == "ignore":
+        on_findings([_stored_colours(folder)])
     compiled = []
     for path in paths:
         with progress(f"Embedding the texts of {path.name}") as advance:
@@ -172,6 +176,20 @@ def load_snapshot(
         if found:
             on_findings(found)
     return make_snapshot(loaded, compiled, default_policy_id)
+
+
+def _stored_colours(folder: Path) -> Problem:
+    """Warn of a model folder that was made before `colour`, whose owner may not know."""
+    return Problem(
+        file=str(folder),
+        line=0,
+        column=0,
+        message="The model sees stored colours, which are not the ones shown where a file carries a profile or a "
+        "transfer function: a way round every policy.",
+        fix=f"`clipwarden models upgrade {folder} -o NEW` writes a folder that sees what is shown.",
+        severity=Severity.WARNING,
+        code="stored-colours",
+    )
 
 
 def load_with_findings(

@@ -107,6 +107,10 @@ class JsonObject:
             raise ModelError(f'{self._where} lacks the key "{name}".')
         return self._values[name]
 
+    def has(self, name: str) -> bool:
+        """Tell whether a key is there, null or not."""
+        return name in self._values
+
     def is_null(self, name: str) -> bool:
         """Tell whether a required key holds null."""
         return self.get(name) is None

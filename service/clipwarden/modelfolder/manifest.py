@@ -20,6 +20,11 @@ Resample = Literal["bicubic", "bilinear", "lanczos", "box"]
 Fit = Literal["crop", "crop_half_even", "pad", "squash"]
 Orientation = Literal["exif", "ignore"]
 Alpha = Literal["white_and_black"]
+Colour = Literal["ignore", "srgb"]
+COLOUR: Colour = "srgb"
+"""Of new folders, whatever makes them: what a browser shows is judged. Published CLIPs were trained on stored values,
+but of pictures that are mostly sRGB, where both are the same; where they differ, whoever uploads chose the stored ones.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +41,8 @@ class Preprocessing:
         alpha: Transparent images are judged twice, on white and on black.
         pad_rgb: Colour of the borders under `pad`, 0-255 each.
         decode_scale: A JPEG may be decoded smaller, as long as it keeps this many times S; 0 decodes in full.
+        colour: `srgb` shows the model the colours that a browser shows, whatever profile or transfer function the file
+            carries; `ignore` the stored ones.
     """
 
     side: int
@@ -45,6 +52,7 @@ class Preprocessing:
     alpha: Alpha = "white_and_black"
     pad_rgb: tuple[int, int, int] = (255, 255, 255)
     decode_scale: int = 2
+    colour: Colour = "ignore"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

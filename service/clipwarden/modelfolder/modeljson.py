@@ -15,6 +15,7 @@ from clipwarden.modelfolder.manifest import (
     TEXT_NAME,
     TOKENIZER_NAME,
     Alpha,
+    Colour,
     FileRecord,
     Fit,
     Golden,
@@ -149,6 +150,8 @@ def _parse_preprocessing(keys: JsonObject) -> Preprocessing:
         alpha=cast("Alpha", keys.choice("alpha", get_args(Alpha))),
         pad_rgb=_parse_rgb(keys),
         decode_scale=keys.integer("decode_scale", low=0, high=MAX_DECODE_SCALE),
+        # Folders of before the key exists show stored colours, and keep their fingerprint.
+        colour=cast("Colour", keys.choice("colour", get_args(Colour))) if keys.has("colour") else "ignore",
     )
 
 
@@ -214,6 +217,11 @@ def _parse_record(keys: JsonObject, name: str) -> FileRecord:
     return FileRecord(sha256=digest, bytes=keys.integer("bytes", low=0, high=2**50))
 
 
+def _left_out(record: object, name: str) -> bool:
+    """A key that came later is not written while it equals its default, so that no fingerprint moved."""
+    return isinstance(record, Preprocessing) and name == "colour" and record.colour == "ignore"
+
+
 def to_plain(value: object) -> object:
     """Turn records into plain JSON values, for model.json and for the fingerprint.
 
@@ -224,7 +232,9 @@ def to_plain(value: object) -> object:
         Dicts, lists, texts, numbers, booleans or None.
     """
     if is_dataclass(value):
-        return {item.name: to_plain(getattr(value, item.name)) for item in fields(value)}
+        return {
+            item.name: to_plain(getattr(value, item.name)) for item in fields(value) if not _left_out(value, item.name)
+        }
     if isinstance(value, Mapping):
         return {key: to_plain(inner) for key, inner in value.items()}
     if isinstance(value, tuple | list):

@@ -68,6 +68,15 @@ class Unit(StrEnum):
     SCORE = "score"
 
 
+class OnTruncated(StrEnum):
+    """What to do with a file that ends before its picture does, but after some of its rows."""
+
+    REFUSE = "refuse"
+    """As with a damaged one: there is no verdict but `on_error`."""
+    JUDGE = "judge"
+    """Judge the rows that are there; the rest is unseen, so `on_partial` applies."""
+
+
 class By(StrEnum):
     """Who chose a category's thresholds."""
 
@@ -367,7 +376,10 @@ class Policy:
 
     Attributes:
         on_error: Verdict for an image, or an enforced category, that cannot be judged.
-        on_partial: Verdict at least this when fewer frames were judged than there are.
+        on_partial: Verdict at least this when something of the image was not looked at: frames, rows that the file
+            lacks, brightness beyond a screen without HDR.
+        on_truncated: Whether a file that ends too early is judged by the rows that it has. Read when judging: an
+            embedding does not depend on it.
     """
 
     metadata: Metadata
@@ -377,3 +389,4 @@ class Policy:
     contexts: tuple[Context, ...] = field(metadata=ANY_ORDER)
     categories: tuple[Category, ...] = field(metadata=ANY_ORDER)
     attributes: tuple[Attribute, ...] = field(metadata=ANY_ORDER)
+    on_truncated: OnTruncated = field(default=OnTruncated.REFUSE, metadata=ADDED_LATER)

@@ -2,7 +2,7 @@
 
 What raises a verdict above the bands:
 
-- `on_partial`, when fewer frames were judged than there are;
+- `on_partial`, when something of the image was not looked at: frames, rows that the file lacks, HDR brightness;
 - REVIEW, when the image is degraded;
 - `on_error`, when a category that counts could not be evaluated.
 
@@ -50,8 +50,7 @@ def judge(
     tables: Tables,
     *,
     context: str | None,
-    frames_total: int,
-    frames_judged: int,
+    partial: bool,
     degraded: bool,
 ) -> Judgement:
     """Judge one image. Pure and safe to call from any thread.
@@ -61,9 +60,8 @@ def judge(
         views: V names, in row order; at least one.
         tables: `prepare(compiled)` of the policy that `rows` was computed with.
         context: A context that the policy declares, or None.
-        frames_total: Frames the image has.
-        frames_judged: Frames among `views`.
-        degraded: Whether the image is too poor to score well.
+        partial: Whether something of the image is in none of its views: frames, rows, brightness.
+        degraded: Whether the image is too poor to score well, or viewers may show it in other colours.
 
     Returns:
         The judgement; categories and attributes in the policy file's order.
@@ -78,7 +76,7 @@ def judge(
     chosen, exempted = _exempt(scores, tables, context) if tables.exemptible else (None, {})
     scored = best_views(scores, views, tables, chosen)
     categories = tuple(_category_result(rule, scored, exempted, context) for rule in tables.categories)
-    floors = _floors(tables, partial=frames_judged < frames_total, degraded=degraded)
+    floors = _floors(tables, partial=partial, degraded=degraded)
     on_error = tables.compiled.policy.on_error
     enforced = [categories[index] for index in tables.enforced[context]]
     counted = [categories[index] for index in tables.counted[context]]

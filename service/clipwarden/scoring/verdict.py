@@ -44,9 +44,10 @@ class Raise(StrEnum):
     """Why a verdict is stricter than the bands alone."""
 
     PARTIAL = "PARTIAL"
-    """Fewer frames judged than there are: at least `on_partial`."""
+    """Something of the image was not looked at: at least `on_partial`."""
     DEGRADED = "DEGRADED"
-    """The image is too poor to score well: at least REVIEW where categories are enforced."""
+    """The image is too poor to score well, or viewers may show other colours: at least REVIEW where categories are
+    enforced."""
     NOT_EVALUATED = "NOT_EVALUATED"
     """An enforced category could not be evaluated: at least `on_error`."""
 

@@ -212,6 +212,8 @@ class Calls:
                 "raised_by": judgement.raised_by,
                 "exempted": [result.id for result in judgement.categories if result.exempted_by],
                 "partial": facts.partial,
+                "unseen": facts.unseen,
+                "share_shown": facts.share_shown,
                 "degraded": facts.degraded,
                 "sha256": facts.file.sha256 if facts.file else None,
                 "bytes": facts.file.bytes if facts.file else None,

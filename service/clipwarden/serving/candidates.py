@@ -25,7 +25,7 @@ from clipwarden.engine.judging import judge_image, judging_microseconds
 from clipwarden.engine.results import EmbeddedImage, Judged
 from clipwarden.engine.snapshot import Selection
 from clipwarden.engine.threads import WorkThreads
-from clipwarden.errors import ContextUnknownError, EncoderError
+from clipwarden.errors import ContextUnknownError, EncoderError, ImageError
 from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.scoring.verdict import Judgement
 
@@ -37,6 +37,8 @@ class NotCompared(StrEnum):
 
     CONTEXT_UNKNOWN = "context_unknown"
     """The candidate does not declare the context that the live policy was asked for."""
+    TRUNCATED = "truncated"
+    """The file lacks rows, which the candidate refuses and the live policy does not."""
     FAILED = "failed"
     """Judging it raised, or takes too long."""
     OVERLOADED = "overloaded"
@@ -157,8 +159,11 @@ class Candidates:
     def _opinion(self, candidate: Selection, outcome: Judgement | Exception) -> Opinion:
         if isinstance(outcome, Judgement):
             return Opinion(candidate=candidate.compiled, outcome=outcome)
-        if isinstance(outcome, ContextUnknownError):  # said when it was loaded
+        # Both were said when it was loaded.
+        if isinstance(outcome, ContextUnknownError):
             return Opinion(candidate=candidate.compiled, outcome=NotCompared.CONTEXT_UNKNOWN)
+        if isinstance(outcome, ImageError):
+            return Opinion(candidate=candidate.compiled, outcome=NotCompared.TRUNCATED)
         return self._not_judged(candidate, NotCompared.FAILED, outcome)
 
     def _not_judged(self, candidate: Selection, why: NotCompared, fault: Exception | None = None) -> Opinion:

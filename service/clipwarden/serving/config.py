@@ -7,7 +7,7 @@ from typing import TypeVar
 from clipwarden.engine.settings import EngineSettings
 from clipwarden.errors import ConfigError
 from clipwarden.serving import values
-from clipwarden.vision.limits import DecodeLimits
+from clipwarden.vision.limits import LEAST_DECODE_BYTES, DecodeLimits
 
 T = TypeVar("T")
 
@@ -20,6 +20,15 @@ MESSAGE_MARGIN = 64 * 1024
 
 MOST_MESSAGE_BYTES = 2**31 - 1
 """Largest message. Source: protobuf's own limit, and gRPC's 32-bit option."""
+
+
+RETIRED_SETTINGS: Mapping[str, str] = {
+    "max_pixels": (
+        "is no setting any more: what an image takes to decode is bounded, not its pixels. Set max_decode_bytes "
+        "instead, such as 1GiB, the default, for some 45 million pixels in any format and 200 million of a usual JPEG"
+    )
+}
+"""Settings of earlier versions, with what to write in their place, as the end of a sentence."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,7 +66,7 @@ class SettingDocs:
         if self.default is None or self.default == ():
             return "none"
         if self.unit == "BYTES" and isinstance(self.default, int):
-            return f"{self.default // 2**20}MiB"
+            return f"{self.default // 2**30}GiB" if self.default % 2**30 == 0 else f"{self.default // 2**20}MiB"
         return f"{self.default:g}" if isinstance(self.default, float) else str(self.default)
 
     @property
@@ -157,19 +166,23 @@ class Settings:
         help="Most views encoded at once. 0: chosen at warm-up, at most 8 on CPUs and 32 elsewhere.",
     )
     max_image_bytes: int = _setting(
-        _ENGINE.limits.max_bytes, unit="BYTES", read=values.size, help="Largest image file; more is IMAGE_TOO_LARGE."
+        _ENGINE.limits.max_image_bytes,
+        unit="BYTES",
+        read=values.size,
+        help="Largest image file; more is IMAGE_TOO_LARGE.",
     )
-    max_pixels: int = _setting(
-        _ENGINE.limits.max_pixels,
-        unit="PIXELS",
-        read=values.integer(low=1, high=178_956_970),  # Pillow opens no larger image
+    max_decode_bytes: int = _setting(
+        _ENGINE.limits.max_decode_bytes,
+        unit="BYTES",
+        read=values.size_from(LEAST_DECODE_BYTES),
         help=(
-            "Most pixels of an image by its header; more is IMAGE_TOO_MANY_PIXELS. "
-            "Each decode thread may need 27 bytes of memory a pixel; most images need far less."
+            "Most memory that decoding one image may hold; more is IMAGE_TOO_MANY_PIXELS. Also the most that all "
+            "decodes at work hold together: others wait, but for those below 1/32 of it."
         ),
     )
+    # One image of the largest size in a message, and a few of usual ones beside it.
     max_message_bytes: int = _setting(
-        64 * 2**20,
+        80 * 2**20,
         unit="BYTES",
         read=values.size,
         help="Largest gRPC message, and so the most bytes in a batch; gRPC itself refuses larger ones.",
@@ -236,7 +249,7 @@ class Settings:
     def engine(self) -> EngineSettings:
         """What of it is the engine's."""
         return EngineSettings(
-            limits=DecodeLimits(max_bytes=self.max_image_bytes, max_pixels=self.max_pixels),
+            limits=DecodeLimits(max_image_bytes=self.max_image_bytes, max_decode_bytes=self.max_decode_bytes),
             decode_threads=self.decode_threads,
             max_batch=self.max_batch,
             queue_items=self.queue_items,

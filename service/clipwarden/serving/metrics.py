@@ -90,6 +90,9 @@ class Metrics:
         self._admitted_bytes = Gauge(
             "clipwarden_admitted_bytes", "Bytes of images between admission and verdict.", registry=registry
         )
+        self._decode_bytes = Gauge(
+            "clipwarden_decode_bytes", "Memory lent to decodes at work, in bytes, by estimate.", registry=registry
+        )
         self._queued = Gauge("clipwarden_queue_images", "Decoded images waiting for the encoder.", registry=registry)
         self.ready = Gauge("clipwarden_ready", "1 while health is SERVING.", registry=registry)
         self._build = Gauge("clipwarden_build_info", "Always 1.", ["version"], registry=registry)
@@ -127,11 +130,17 @@ class Metrics:
         )
 
     def watch_queue(
-        self, *, admitted: Callable[[], float], admitted_bytes: Callable[[], float], queued: Callable[[], float]
+        self,
+        *,
+        admitted: Callable[[], float],
+        admitted_bytes: Callable[[], float],
+        decode_bytes: Callable[[], float],
+        queued: Callable[[], float],
     ) -> None:
         """Read the gauges of the queue from these functions whenever Prometheus asks."""
         self._admitted.set_function(admitted)
         self._admitted_bytes.set_function(admitted_bytes)
+        self._decode_bytes.set_function(decode_bytes)
         self._queued.set_function(queued)
 
     def describe(self, snapshot: Snapshot, *, version: str) -> None:

@@ -1,6 +1,7 @@
 """Read untrusted request messages into plain values, or raise RequestError for what the proto forbids."""
 
 import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ from clipwarden.engine.results import EmbeddedImage
 from clipwarden.errors import EmbeddingError, RequestError
 from clipwarden.scoring.verdict import ViewRef
 from clipwarden.v1 import moderation_pb2 as pb
-from clipwarden.vision.facts import ImageFacts
+from clipwarden.vision.facts import ImageFacts, Unseen
 
 MAX_ID_BYTES = 128
 """Longest request id, item id, policy id and context. Source: the proto's comments."""
@@ -117,27 +118,16 @@ def read_embedded_image(request: pb.ModerateEmbeddingRequest, *, width: int) -> 
         width: D of the loaded model.
 
     Raises:
-        RequestError: The frames or degradations make no sense.
+        RequestError: The frames, the share shown, what was unseen or degradations make no sense.
         EmbeddingError: A vector is not `width` numbers wide.
     """
     # Before they become an array: a message full of numbers would hold up the event loop for seconds.
     if any(len(embedding.values) != width for embedding in request.embeddings):
         raise EmbeddingError(f"embeddings must be vectors of {width} numbers, the width of the loaded model")
-    if len(request.degradations) > len(_DEGRADATIONS):
-        raise RequestError(
-            f"{len(request.degradations)} degradations are given; there are {len(_DEGRADATIONS)} at most"
-        )
-    total, judged = request.frames_total or 1, request.frames_judged or 1
-    if judged > total:
-        raise RequestError(f"frames_judged is {judged} and frames_total {total}; no more can be judged than there are")
     return EmbeddedImage(
         embeddings=np.array([embedding.values for embedding in request.embeddings], dtype=np.float32),
         views=[_view(embedding.view) for embedding in request.embeddings],
-        facts=ImageFacts(
-            frames_total=total,
-            frames_judged=judged,
-            degraded=tuple(_degradation(value) for value in request.degradations),
-        ),
+        facts=_facts(request),
         fingerprint=request.model_fingerprint,
     )
 
@@ -176,17 +166,45 @@ MAX_PAGE = 1000
 MAX_TOKEN_DIGITS = 10
 
 
-_DEGRADATIONS = frozenset(pb.Degradation.values()) - {pb.DEGRADATION_UNSPECIFIED}
+# Without the first of each, which is never sent.
+_DEGRADATIONS: Mapping[int, str] = {
+    number: name.removeprefix("DEGRADATION_") for name, number in pb.Degradation.items() if number
+}
+_UNSEEN: Mapping[int, str] = {number: name.removeprefix("UNSEEN_") for name, number in pb.Unseen.items() if number}
+
+
+def _facts(request: pb.ModerateEmbeddingRequest) -> ImageFacts:
+    total, judged, share = request.frames_total or 1, request.frames_judged or 1, request.share_shown or 1.0
+    if judged > total:
+        raise RequestError(f"frames_judged is {judged} and frames_total {total}; no more can be judged than there are")
+    if not 0 < share <= 1:
+        raise RequestError(f"share_shown is {share:g}; it must be above 0 and at most 1")
+    unseen = {Unseen(name) for name in _names(request.unseen, _UNSEEN, "unseen")}
+    facts = ImageFacts(
+        frames_total=total,
+        frames_judged=judged,
+        degraded=tuple(_names(request.degradations, _DEGRADATIONS, "degradations")),
+        share_shown=share,
+        hdr=Unseen.HDR in unseen,
+    )
+    if denied := unseen.difference(facts.unseen):
+        raise RequestError(
+            f"unseen names {' and '.join(sorted(denied))}, which frames_total, frames_judged and share_shown deny; "
+            "send them all as ImageFacts had them"
+        )
+    return facts
 
 
 def _view(view: pb.View) -> ViewRef:
     return ViewRef(name=_bounded(view.name, "view.name") or "full", frame=view.frame)
 
 
-def _degradation(value: pb.Degradation.ValueType) -> str:
-    if value not in _DEGRADATIONS:
-        raise RequestError(f"degradations holds {value}, which is none that this server knows")
-    return pb.Degradation.Name(value).removeprefix("DEGRADATION_")
+def _names(values: Sequence[int], known: Mapping[int, str], field: str) -> list[str]:
+    if len(values) > len(known):
+        raise RequestError(f"{len(values)} {field} are given; there are {len(known)} at most")
+    if unknown := [value for value in values if value not in known]:
+        raise RequestError(f"{field} holds {unknown[0]}, which is none that this server knows")
+    return [known[value] for value in values]
 
 
 def _bounded(text: str, name: str) -> str:

@@ -94,7 +94,7 @@ class ModerationService(moderation_pb2_grpc.ModerationServiceServicer):
 
         async def work(call: Call) -> pb.ModerateEmbeddingResponse:
             options = requests.read_options(request.options)
-            selection = self._snapshot().select(options.policy_id, options.context)
+            selection = call.selection = self._snapshot().select(options.policy_id, options.context)
             self._pipeline.require_model(requests.read_fingerprint(request.model_fingerprint))
             width = selection.snapshot.model.manifest.dim
             read = partial(requests.read_embedded_image, request, width=width)

@@ -62,6 +62,7 @@ class Server:
         self.metrics.watch_queue(
             admitted=lambda: self.pipeline.admission.items,
             admitted_bytes=lambda: self.pipeline.admission.bytes,
+            decode_bytes=lambda: self.pipeline.decode_bytes,
             queued=lambda: self.pipeline.encoder_statistics().waiting_items,
         )
         self.address: str | None = None

@@ -5,12 +5,12 @@ readers, so a value means the same wherever it is written.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from clipwarden.errors import ConfigError
-from clipwarden.serving.config import ENV_PREFIX, SETTING_DOCS, SettingDocs, Settings
+from clipwarden.serving.config import ENV_PREFIX, RETIRED_SETTINGS, SETTING_DOCS, SettingDocs, Settings
 from clipwarden.textfiles.findings import Findings
 from clipwarden.textfiles.reading import read_file
 from clipwarden.textfiles.tree import ListNode, MapNode, Node, TextNode, parse_tree
@@ -40,23 +40,53 @@ def load_settings(
     given: dict[str, object] = {}
     given.update(_from_file(file) if file else {})
     given.update(_from_environment(environ))
-    given.update(_from_flags(flags))
+    given.update(read_flags(flags))
     values: dict[str, Any] = given  # checked one by one as they were read
     return Settings(**values)
 
 
-def _from_flags(flags: Mapping[str, str | Sequence[str] | None]) -> dict[str, object]:
+def read_flags(flags: Mapping[str, str | Sequence[str] | None]) -> dict[str, object]:
+    """Read the values of flags, without whether they contradict one another.
+
+    Args:
+        flags: As for `load_settings`.
+
+    Returns:
+        Values by setting name, where a flag was given.
+
+    Raises:
+        ConfigError: A value cannot be read, or the flag is one of earlier versions.
+    """
+    for name in RETIRED_SETTINGS:
+        if flags.get(name) is not None:
+            raise ConfigError(f"--{name.replace('_', '-')} {RETIRED_SETTINGS[name]}.")
     return {
         name: _read(SETTING_DOCS[name], [text] if isinstance(text, str) else text, SETTING_DOCS[name].flag)
         for name, text in flags.items()
-        if text is not None and (isinstance(text, str) or text)
+        if name in SETTING_DOCS and text is not None and (isinstance(text, str) or text)
     }
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, object]:
     _refuse_misspelt(environ)
+    return read_variables(environ, SETTING_DOCS)
+
+
+def read_variables(environ: Mapping[str, str], names: Iterable[str]) -> dict[str, object]:
+    """Read the variables of some settings.
+
+    Args:
+        environ: The environment.
+        names: Of the settings.
+
+    Returns:
+        Values by setting name, where a variable is set.
+
+    Raises:
+        ConfigError: A value cannot be read.
+    """
     given = {}
-    for docs in SETTING_DOCS.values():
+    for docs in (SETTING_DOCS[name] for name in names):
         text = environ.get(docs.variable)
         if text is not None:
             texts = [part for part in text.split(",") if part.strip()] if docs.repeated else [text]
@@ -70,6 +100,9 @@ def _refuse_misspelt(environ: Mapping[str, str]) -> None:
     for name in environ:
         if not name.startswith(ENV_PREFIX) or name in known or _SERVICE_LINK.fullmatch(name):
             continue
+        retired = RETIRED_SETTINGS.get(name.removeprefix(ENV_PREFIX).lower())
+        if retired:
+            raise ConfigError(f"The variable {name} {retired}.")
         guess = closest(name.removeprefix(ENV_PREFIX), SETTING_DOCS)
         if guess:
             raise ConfigError(f"The variable {name} is no setting. Did you mean {SETTING_DOCS[guess].variable}?")
@@ -89,6 +122,8 @@ def _from_file(file: Path) -> dict[str, object]:
     for key, node in root.entries:
         where = f"{file}:{key.place.line}:{key.place.column}: {key.text}"
         docs = SETTING_DOCS.get(key.text)
+        if key.text in RETIRED_SETTINGS:
+            raise ConfigError(f"{where} {RETIRED_SETTINGS[key.text]}.")
         if docs is None:
             guess = closest(key.text, SETTING_DOCS)
             raise ConfigError(f"{where} is no setting.{f' Did you mean {guess}?' if guess else ''}")

@@ -87,6 +87,18 @@ def size(text: str) -> int:
     return int(value)
 
 
+def size_from(low: int) -> Callable[[str], int]:
+    """Make a reader of sizes of so many bytes at least."""
+
+    def read(text: str) -> int:
+        value = size(text)
+        if value < low:
+            raise ValueError(f"is {text!r}; it must be at least {low >> 20}MiB, which a small picture takes")
+        return value
+
+    return read
+
+
 def seconds(text: str) -> float:
     """Read a span of time in seconds, 0 to a day.
 

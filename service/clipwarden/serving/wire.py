@@ -158,6 +158,8 @@ def _image_facts(facts: ImageFacts) -> pb.ImageFacts:
         frames_judged=facts.frames_judged,
         partial=facts.partial,
         degradations=[pb.Degradation.Value(f"DEGRADATION_{name}") for name in facts.degraded],
+        unseen=[pb.Unseen.Value(f"UNSEEN_{kind}") for kind in facts.unseen],
+        share_shown=facts.share_shown,
     )
     if facts.file is not None:
         message.format = facts.file.format

@@ -69,6 +69,7 @@ def policy(selection: Selection) -> pb.Policy:
         model=model_ref(selection.snapshot.model.identity),
         on_error=verdict(loaded.on_error),
         on_partial=verdict(loaded.on_partial),
+        on_truncated=pb.OnTruncated.Value(f"ON_TRUNCATED_{loaded.on_truncated.name}"),
         contexts=[pb.PolicyContext(name=item.name, description=item.description) for item in contexts],
         categories=[_category(rule, compiled) for rule in selection.tables.categories],
         attributes=[_attribute(item, compiled) for item in loaded.attributes],

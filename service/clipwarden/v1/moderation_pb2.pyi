@@ -223,9 +223,11 @@ class _VerdictRaiseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_VerdictR
     VERDICT_RAISE_UNSPECIFIED: _VerdictRaise.ValueType  # 0
     """Never sent."""
     VERDICT_RAISE_PARTIAL: _VerdictRaise.ValueType  # 1
-    """Fewer frames were judged than the image has: at least the policy's on_partial."""
+    """Something of the image was not looked at (see ImageFacts.unseen): at least the policy's on_partial."""
     VERDICT_RAISE_DEGRADED: _VerdictRaise.ValueType  # 2
-    """The image is too poor to score well (see ImageFacts.degradations): at least REVIEW."""
+    """The image is too poor to score well, or viewers may show it in other colours (see ImageFacts.degradations): at
+    least REVIEW.
+    """
     VERDICT_RAISE_NOT_EVALUATED: _VerdictRaise.ValueType  # 3
     """An enforced category could not be evaluated: at least the policy's on_error."""
 
@@ -235,9 +237,11 @@ class VerdictRaise(_VerdictRaise, metaclass=_VerdictRaiseEnumTypeWrapper):
 VERDICT_RAISE_UNSPECIFIED: VerdictRaise.ValueType  # 0
 """Never sent."""
 VERDICT_RAISE_PARTIAL: VerdictRaise.ValueType  # 1
-"""Fewer frames were judged than the image has: at least the policy's on_partial."""
+"""Something of the image was not looked at (see ImageFacts.unseen): at least the policy's on_partial."""
 VERDICT_RAISE_DEGRADED: VerdictRaise.ValueType  # 2
-"""The image is too poor to score well (see ImageFacts.degradations): at least REVIEW."""
+"""The image is too poor to score well, or viewers may show it in other colours (see ImageFacts.degradations): at
+least REVIEW.
+"""
 VERDICT_RAISE_NOT_EVALUATED: VerdictRaise.ValueType  # 3
 """An enforced category could not be evaluated: at least the policy's on_error."""
 Global___VerdictRaise: _TypeAlias = VerdictRaise  # noqa: Y015
@@ -258,9 +262,13 @@ class _DegradationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Degradati
     """Mostly noise."""
     DEGRADATION_TINY: _Degradation.ValueType  # 4
     """Under 32 pixels on a side."""
+    DEGRADATION_COLOUR_UNCERTAIN: _Degradation.ValueType  # 5
+    """The file states its colours in a way that viewers may read differently, such as by a profile that is broken, or two of
+    them; some may show other colours.
+    """
 
 class Degradation(_Degradation, metaclass=_DegradationEnumTypeWrapper):
-    """What makes an image too poor to score well."""
+    """What makes an image too poor to score well, or its colours uncertain."""
 
 DEGRADATION_UNSPECIFIED: Degradation.ValueType  # 0
 """Never sent."""
@@ -272,7 +280,63 @@ DEGRADATION_NOISY: Degradation.ValueType  # 3
 """Mostly noise."""
 DEGRADATION_TINY: Degradation.ValueType  # 4
 """Under 32 pixels on a side."""
+DEGRADATION_COLOUR_UNCERTAIN: Degradation.ValueType  # 5
+"""The file states its colours in a way that viewers may read differently, such as by a profile that is broken, or two of
+them; some may show other colours.
+"""
 Global___Degradation: _TypeAlias = Degradation  # noqa: Y015
+
+class _Unseen:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _UnseenEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Unseen.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    UNSEEN_UNSPECIFIED: _Unseen.ValueType  # 0
+    """Never sent."""
+    UNSEEN_FRAMES: _Unseen.ValueType  # 1
+    """Frames of an animation or pages of a TIFF: frames_judged is less than frames_total."""
+    UNSEEN_ROWS: _Unseen.ValueType  # 2
+    """Rows of pixels that the file, which ends too early, does not hold whole: share_shown is less than 1."""
+    UNSEEN_HDR: _Unseen.ValueType  # 3
+    """Brightness and colours beyond those of a screen without HDR (PQ or HLG); what such a screen shows was judged."""
+
+class Unseen(_Unseen, metaclass=_UnseenEnumTypeWrapper):
+    """What of an image was not looked at. More values may come; each of them makes the result partial."""
+
+UNSEEN_UNSPECIFIED: Unseen.ValueType  # 0
+"""Never sent."""
+UNSEEN_FRAMES: Unseen.ValueType  # 1
+"""Frames of an animation or pages of a TIFF: frames_judged is less than frames_total."""
+UNSEEN_ROWS: Unseen.ValueType  # 2
+"""Rows of pixels that the file, which ends too early, does not hold whole: share_shown is less than 1."""
+UNSEEN_HDR: Unseen.ValueType  # 3
+"""Brightness and colours beyond those of a screen without HDR (PQ or HLG); what such a screen shows was judged."""
+Global___Unseen: _TypeAlias = Unseen  # noqa: Y015
+
+class _OnTruncated:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OnTruncatedEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OnTruncated.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ON_TRUNCATED_UNSPECIFIED: _OnTruncated.ValueType  # 0
+    """Sent by servers older than the field, which refuse such files."""
+    ON_TRUNCATED_REFUSE: _OnTruncated.ValueType  # 1
+    """Refused, as IMAGE_TRUNCATED."""
+    ON_TRUNCATED_JUDGE: _OnTruncated.ValueType  # 2
+    """Judged by the rows that are there, as partial."""
+
+class OnTruncated(_OnTruncated, metaclass=_OnTruncatedEnumTypeWrapper):
+    """What a policy says of a file that ends before its picture does, but after some of its rows."""
+
+ON_TRUNCATED_UNSPECIFIED: OnTruncated.ValueType  # 0
+"""Sent by servers older than the field, which refuse such files."""
+ON_TRUNCATED_REFUSE: OnTruncated.ValueType  # 1
+"""Refused, as IMAGE_TRUNCATED."""
+ON_TRUNCATED_JUDGE: OnTruncated.ValueType  # 2
+"""Judged by the rows that are there, as partial."""
+Global___OnTruncated: _TypeAlias = OnTruncated  # noqa: Y015
 
 class _ImageFaultReason:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -285,7 +349,7 @@ class _ImageFaultReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Imag
     IMAGE_FAULT_REASON_EMPTY: _ImageFaultReason.ValueType  # 1
     """No bytes."""
     IMAGE_FAULT_REASON_TRUNCATED: _ImageFaultReason.ValueType  # 2
-    """The file ends before the image does."""
+    """The file ends before the image does, and either the policy refuses that (Policy.on_truncated) or no row is there."""
     IMAGE_FAULT_REASON_CORRUPT: _ImageFaultReason.ValueType  # 3
     """The file is damaged."""
     IMAGE_FAULT_REASON_TOO_LARGE: _ImageFaultReason.ValueType  # 4
@@ -303,7 +367,7 @@ IMAGE_FAULT_REASON_UNSPECIFIED: ImageFaultReason.ValueType  # 0
 IMAGE_FAULT_REASON_EMPTY: ImageFaultReason.ValueType  # 1
 """No bytes."""
 IMAGE_FAULT_REASON_TRUNCATED: ImageFaultReason.ValueType  # 2
-"""The file ends before the image does."""
+"""The file ends before the image does, and either the policy refuses that (Policy.on_truncated) or no row is there."""
 IMAGE_FAULT_REASON_CORRUPT: ImageFaultReason.ValueType  # 3
 """The file is damaged."""
 IMAGE_FAULT_REASON_TOO_LARGE: ImageFaultReason.ValueType  # 4
@@ -322,8 +386,8 @@ class ImageSource(_message.Message):
 
     DATA_FIELD_NUMBER: _builtins.int
     data: _builtins.bytes
-    """The encoded file: JPEG, PNG, APNG, WebP, GIF, BMP, TIFF or AVIF. 1 byte up to the server's limit
-    (20 MiB unless configured); more is IMAGE_TOO_LARGE.
+    """The encoded file: JPEG, PNG, APNG, WebP, GIF, BMP, TIFF, AVIF, or HEIC where the server has the extra `heif`.
+    1 byte up to the server's limit (64 MiB unless configured); more is IMAGE_TOO_LARGE.
     """
     def __init__(
         self,
@@ -607,6 +671,8 @@ class ModerateEmbeddingRequest(_message.Message):
     FRAMES_TOTAL_FIELD_NUMBER: _builtins.int
     FRAMES_JUDGED_FIELD_NUMBER: _builtins.int
     DEGRADATIONS_FIELD_NUMBER: _builtins.int
+    SHARE_SHOWN_FIELD_NUMBER: _builtins.int
+    UNSEEN_FIELD_NUMBER: _builtins.int
     model_fingerprint: _builtins.str
     """Required: the fingerprint of the model they came from, "sha256:" and 64 hex digits. Another than the loaded
     model's: FINGERPRINT_MISMATCH.
@@ -617,6 +683,10 @@ class ModerateEmbeddingRequest(_message.Message):
     """As ImageFacts.frames_total was; 0 is read as 1. More than frames_judged: the result is partial."""
     frames_judged: _builtins.int
     """As ImageFacts.frames_judged was; 0 is read as 1. More than frames_total: REQUEST_INVALID."""
+    share_shown: _builtins.float
+    """As ImageFacts.share_shown was, in (0, 1]; 0 is read as 1. Less than 1: the result is partial, or IMAGE_TRUNCATED
+    where the policy refuses that. Outside: REQUEST_INVALID.
+    """
     @_builtins.property
     def embeddings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Embedding]:
         """1 to 64, all of one image, as Moderation.embeddings returned them."""
@@ -629,6 +699,12 @@ class ModerateEmbeddingRequest(_message.Message):
     def degradations(self) -> _containers.RepeatedScalarFieldContainer[Global___Degradation.ValueType]:
         """As ImageFacts.degradations was. Default: none."""
 
+    @_builtins.property
+    def unseen(self) -> _containers.RepeatedScalarFieldContainer[Global___Unseen.ValueType]:
+        """As ImageFacts.unseen was. Default: none but FRAMES and ROWS, which the numbers above tell by themselves; naming one
+        of them against its number, or one that this server does not know, is REQUEST_INVALID.
+        """
+
     def __init__(
         self,
         *,
@@ -639,10 +715,12 @@ class ModerateEmbeddingRequest(_message.Message):
         frames_total: _builtins.int = ...,
         frames_judged: _builtins.int = ...,
         degradations: _abc.Iterable[Global___Degradation.ValueType] | None = ...,
+        share_shown: _builtins.float = ...,
+        unseen: _abc.Iterable[Global___Unseen.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["degradations", b"degradations", "embeddings", b"embeddings", "frames_judged", b"frames_judged", "frames_total", b"frames_total", "model_fingerprint", b"model_fingerprint", "options", b"options", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["degradations", b"degradations", "embeddings", b"embeddings", "frames_judged", b"frames_judged", "frames_total", b"frames_total", "model_fingerprint", b"model_fingerprint", "options", b"options", "request_id", b"request_id", "share_shown", b"share_shown", "unseen", b"unseen"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1240,8 +1318,10 @@ class ImageFacts(_message.Message):
     FRAMES_JUDGED_FIELD_NUMBER: _builtins.int
     PARTIAL_FIELD_NUMBER: _builtins.int
     DEGRADATIONS_FIELD_NUMBER: _builtins.int
+    UNSEEN_FIELD_NUMBER: _builtins.int
+    SHARE_SHOWN_FIELD_NUMBER: _builtins.int
     format: _builtins.str
-    """As Pillow names it: "JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF" or "AVIF". Empty for stored embeddings."""
+    """"JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF" or "HEIC". Empty for stored embeddings."""
     width: _builtins.int
     """Width in pixels as displayed, after EXIF orientation. 0 for stored embeddings."""
     height: _builtins.int
@@ -1253,10 +1333,20 @@ class ImageFacts(_message.Message):
     frames_judged: _builtins.int
     """Frames judged, at least 1. Fewer than frames_total: the result is partial."""
     partial: _builtins.bool
-    """Whether fewer frames were judged than there are."""
+    """Whether something of the image was not looked at; unseen says what."""
+    share_shown: _builtins.float
+    """Share of the picture's rows that the file holds whole at the scale that was judged, in (0, 1]. Less than 1: it ends
+    too early. Width and height are then those of these rows, which alone were judged; of a progressive JPEG all rows
+    were, in what detail is there, and the share is next to 0 until its last scan has begun.
+    0 from a server older than the field, which judges whole files only.
+    """
     @_builtins.property
     def degradations(self) -> _containers.RepeatedScalarFieldContainer[Global___Degradation.ValueType]:
-        """What makes the image too poor to score well. Usually empty."""
+        """What makes the image too poor to score well, or its colours uncertain. Usually empty."""
+
+    @_builtins.property
+    def unseen(self) -> _containers.RepeatedScalarFieldContainer[Global___Unseen.ValueType]:
+        """What of the image was not looked at. Empty unless partial."""
 
     def __init__(
         self,
@@ -1269,10 +1359,12 @@ class ImageFacts(_message.Message):
         frames_judged: _builtins.int = ...,
         partial: _builtins.bool = ...,
         degradations: _abc.Iterable[Global___Degradation.ValueType] | None = ...,
+        unseen: _abc.Iterable[Global___Unseen.ValueType] | None = ...,
+        share_shown: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["degradations", b"degradations", "format", b"format", "frames_judged", b"frames_judged", "frames_total", b"frames_total", "height", b"height", "partial", b"partial", "sha256", b"sha256", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["degradations", b"degradations", "format", b"format", "frames_judged", b"frames_judged", "frames_total", b"frames_total", "height", b"height", "partial", b"partial", "sha256", b"sha256", "share_shown", b"share_shown", "unseen", b"unseen", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1526,6 +1618,7 @@ class Policy(_message.Message):
     CATEGORIES_FIELD_NUMBER: _builtins.int
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
     CALIBRATION_SCALE_FIELD_NUMBER: _builtins.int
+    ON_TRUNCATED_FIELD_NUMBER: _builtins.int
     is_default: _builtins.bool
     """Whether requests that name no policy get this one."""
     owner: _builtins.str
@@ -1537,9 +1630,11 @@ class Policy(_message.Message):
     on_error: Global___Verdict.ValueType
     """Verdict for an image, or an enforced category, that cannot be judged."""
     on_partial: Global___Verdict.ValueType
-    """Verdict at least this when fewer frames were judged than there are."""
+    """Verdict at least this when something of the image was not looked at (see ImageFacts.unseen)."""
     calibration_scale: _builtins.float
     """a of score = sigmoid(a x margin + bias), dimensionless, above 0."""
+    on_truncated: Global___OnTruncated.ValueType
+    """Whether a file that ends too early is judged by the rows that are there. Without it in the policy: REFUSE."""
     @_builtins.property
     def ref(self) -> Global___PolicyRef:
         """Which policy."""
@@ -1575,10 +1670,11 @@ class Policy(_message.Message):
         categories: _abc.Iterable[Global___PolicyCategory] | None = ...,
         attributes: _abc.Iterable[Global___PolicyAttribute] | None = ...,
         calibration_scale: _builtins.float | None = ...,
+        on_truncated: Global___OnTruncated.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_calibration_scale", b"_calibration_scale", "calibration_scale", b"calibration_scale", "model", b"model", "ref", b"ref"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_calibration_scale", b"_calibration_scale", "attributes", b"attributes", "calibration_scale", b"calibration_scale", "categories", b"categories", "contexts", b"contexts", "is_default", b"is_default", "model", b"model", "on_error", b"on_error", "on_partial", b"on_partial", "owner", b"owner", "reason", b"reason", "ref", b"ref", "review_by", b"review_by"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_calibration_scale", b"_calibration_scale", "attributes", b"attributes", "calibration_scale", b"calibration_scale", "categories", b"categories", "contexts", b"contexts", "is_default", b"is_default", "model", b"model", "on_error", b"on_error", "on_partial", b"on_partial", "on_truncated", b"on_truncated", "owner", b"owner", "reason", b"reason", "ref", b"ref", "review_by", b"review_by"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__calibration_scale: _TypeAlias = _typing.Literal["calibration_scale"]  # noqa: Y015
     _WhichOneofArgType__calibration_scale: _TypeAlias = _typing.Literal["_calibration_scale", b"_calibration_scale"]  # noqa: Y015

@@ -113,7 +113,8 @@ class ModerationServiceServicer(object):
     def ModerateEmbedding(self, request, context):
         """Judges embeddings that an earlier call returned, for example under a changed policy.
 
-        INVALID_ARGUMENT for vectors that are not finite unit vectors of the model's width (EMBEDDING_INVALID);
+        INVALID_ARGUMENT for vectors that are not finite unit vectors of the model's width (EMBEDDING_INVALID), and with an
+        ImageFault where share_shown is less than 1 and the policy refuses that (IMAGE_TRUNCATED);
         FAILED_PRECONDITION when they come from another model than the one loaded (FINGERPRINT_MISMATCH).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -65,7 +65,8 @@ class ModerationServiceStub:
     ModerateEmbedding: _grpc.UnaryUnaryMultiCallable[_moderation_pb2.ModerateEmbeddingRequest, _moderation_pb2.ModerateEmbeddingResponse]
     """Judges embeddings that an earlier call returned, for example under a changed policy.
 
-    INVALID_ARGUMENT for vectors that are not finite unit vectors of the model's width (EMBEDDING_INVALID);
+    INVALID_ARGUMENT for vectors that are not finite unit vectors of the model's width (EMBEDDING_INVALID), and with an
+    ImageFault where share_shown is less than 1 and the policy refuses that (IMAGE_TRUNCATED);
     FAILED_PRECONDITION when they come from another model than the one loaded (FINGERPRINT_MISMATCH).
     """
     ListPolicies: _grpc.UnaryUnaryMultiCallable[_moderation_pb2.ListPoliciesRequest, _moderation_pb2.ListPoliciesResponse]
@@ -105,7 +106,8 @@ class ModerationServiceAsyncStub(ModerationServiceStub):
     ModerateEmbedding: _aio.UnaryUnaryMultiCallable[_moderation_pb2.ModerateEmbeddingRequest, _moderation_pb2.ModerateEmbeddingResponse]  # type: ignore[assignment]
     """Judges embeddings that an earlier call returned, for example under a changed policy.
 
-    INVALID_ARGUMENT for vectors that are not finite unit vectors of the model's width (EMBEDDING_INVALID);
+    INVALID_ARGUMENT for vectors that are not finite unit vectors of the model's width (EMBEDDING_INVALID), and with an
+    ImageFault where share_shown is less than 1 and the policy refuses that (IMAGE_TRUNCATED);
     FAILED_PRECONDITION when they come from another model than the one loaded (FINGERPRINT_MISMATCH).
     """
     ListPolicies: _aio.UnaryUnaryMultiCallable[_moderation_pb2.ListPoliciesRequest, _moderation_pb2.ListPoliciesResponse]  # type: ignore[assignment]
@@ -166,7 +168,8 @@ class ModerationServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_moderation_pb2.ModerateEmbeddingResponse, _abc.Awaitable[_moderation_pb2.ModerateEmbeddingResponse]]:
         """Judges embeddings that an earlier call returned, for example under a changed policy.
 
-        INVALID_ARGUMENT for vectors that are not finite unit vectors of the model's width (EMBEDDING_INVALID);
+        INVALID_ARGUMENT for vectors that are not finite unit vectors of the model's width (EMBEDDING_INVALID), and with an
+        ImageFault where share_shown is less than 1 and the policy refuses that (IMAGE_TRUNCATED);
         FAILED_PRECONDITION when they come from another model than the one loaded (FINGERPRINT_MISMATCH).
         """
 

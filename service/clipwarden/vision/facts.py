@@ -1,11 +1,14 @@
 """What is known of an image before, while and after it is decoded: frozen values."""
 
+import math
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clipwarden.vision.colour import ViewName
+from clipwarden.vision.formats.layout import PixelLayout
+from clipwarden.vision.views import ViewName
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -14,13 +17,18 @@ class ImageHeader:
 
     Attributes:
         format: One of `sniff.FORMATS`.
-        width: As stored, in pixels; None when not at a fixed place in the file (AVIF, damaged headers).
+        width: As stored, in pixels; None when the header is damaged.
         height: As stored, in pixels; None likewise.
+        held_bytes: Most bytes that decoding it holds at once, file included, as far as the header tells: an opened
+            image may turn out to hold more (`limits.HoldsMoreError`).
+        layout: What that rests on.
     """
 
     format: str
     width: int | None
     height: int | None
+    held_bytes: int
+    layout: PixelLayout
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,6 +50,17 @@ class FileFacts:
     bytes: int
 
 
+class Unseen(StrEnum):
+    """What of an image was not looked at."""
+
+    FRAMES = "FRAMES"
+    """Frames of an animation, or pages."""
+    ROWS = "ROWS"
+    """Rows that the file does not hold whole: it ends too early."""
+    HDR = "HDR"
+    """Brightness and colours beyond those of a screen without HDR."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageFacts:
     """Facts about the caller's image, reported with every verdict.
@@ -50,18 +69,34 @@ class ImageFacts:
         file: None where only embeddings were kept.
         frames_total: Frames or pages; counting stops at `MAX_FRAMES_COUNTED`.
         frames_judged: How many of them were looked at.
-        degraded: Any of NEAR_UNIFORM, BLURRED, NOISY, TINY.
+        degraded: Any of NEAR_UNIFORM, BLURRED, NOISY, TINY, COLOUR_UNCERTAIN.
+        share_shown: Share of the picture's rows that the file holds whole at the scale that was looked at, in (0, 1];
+            below 1 `file` has the size of these, unless all are there in part (progressive JPEG: next to 0 until its
+            last scan has begun, and growing from there).
+        hdr: Whether the picture's range is beyond what was judged.
     """
 
     file: FileFacts | None = None
     frames_total: int = 1
     frames_judged: int = 1
     degraded: tuple[str, ...] = ()
+    share_shown: float = 1.0
+    hdr: bool = False
+
+    @property
+    def unseen(self) -> tuple[Unseen, ...]:
+        """What of the image was not looked at; empty where all of it was."""
+        found = (
+            (Unseen.FRAMES, self.frames_judged < self.frames_total),
+            (Unseen.ROWS, self.share_shown < 1),
+            (Unseen.HDR, self.hdr),
+        )
+        return tuple(kind for kind, lacking in found if lacking)
 
     @property
     def partial(self) -> bool:
         """Whether something of the image was not looked at."""
-        return self.frames_judged < self.frames_total
+        return bool(self.unseen)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -87,8 +122,31 @@ class DecodedImage:
         facts: About the caller's image.
         pixels: uint8 [V,S,S,3]; V is at least 1.
         views: V names and, sharing memory, their pixels.
+        held_bytes: Most bytes that decoding it was counted to hold at once, by `memory.held_bytes`.
     """
 
     facts: ImageFacts
     pixels: NDArray[np.uint8]
     views: tuple[View, ...]
+    held_bytes: int
+
+
+def rows_in_words(share: float, image_format: str) -> str:
+    """Say what share of rows a cut file has: `8 % of its rows are whole`.
+
+    Of a JPEG, which may be progressive and have all rows in less detail, it is the rows in full detail.
+
+    Args:
+        share: In (0, 1].
+        image_format: One of `sniff.FORMATS`; empty where it is not known.
+    """
+    return f"{share_in_words(share)} of its rows are {'in full detail' if image_format == 'JPEG' else 'whole'}"
+
+
+def share_in_words(share: float) -> str:
+    """Write a share of rows as a percentage that never says more than is there.
+
+    Args:
+        share: In (0, 1].
+    """
+    return f"{math.floor(share * 100)} %" if share >= 0.01 else "less than 1 %"  # noqa: PLR2004  a hundredth

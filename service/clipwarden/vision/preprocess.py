@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from clipwarden.modelfolder.manifest import Preprocessing
+from clipwarden.vision.colour.conversion import Convert
 
 _FILTERS = {
     "bicubic": Image.Resampling.BICUBIC,
@@ -17,11 +18,16 @@ Box = tuple[float, float, float, float]
 # Resizing before cropping needs memory in proportion to the aspect ratio: a strip of 1 x 10,000 pixels would become
 # 224 x 2,240,000. Beyond this ratio only the centre is resized. That differs from the whole by a few levels where a
 # filter overshoots, since Pillow orders its two passes by their cost and clips between them.
-_MAX_ASPECT = 16
+MAX_ASPECT = 16
 
 
 def fit_to_side(
-    image: Image.Image, preprocessing: Preprocessing, *, size: tuple[int, int] | None = None, box: Box | None = None
+    image: Image.Image,
+    preprocessing: Preprocessing,
+    *,
+    size: tuple[int, int] | None = None,
+    box: Box | None = None,
+    convert: Convert | None = None,
 ) -> NDArray[np.uint8]:
     """Resize, then crop, pad or squash to the model's input side.
 
@@ -32,13 +38,22 @@ def fit_to_side(
             or an edge could land a pixel off. None takes the image's own.
         box: (left, top, right, bottom) of the picture inside the image, in fractions of its pixels: scaled decoding
             leaves partial pixels at its edges, which would stretch it. None takes the whole image.
+        convert: What happens to its colours once it is small, before any border of `pad_rgb` is drawn.
 
     Returns:
         uint8 [S,S,3]; under `crop` equal to what transformers' CLIPImageProcessorPil computes.
     """
-    fit = {"crop": _crop, "crop_half_even": _crop, "pad": _pad, "squash": _squash}[preprocessing.fit]
+    fit = {"crop": _crop, "crop_half_even": _crop, "pad": _resize, "squash": _resize}[preprocessing.fit]
     target = resized_size(size or image.size, preprocessing)
-    return np.array(fit(image, box or (0, 0, *image.size), target, preprocessing), dtype=np.uint8)
+    shown = box or (0, 0, *image.size)
+    if convert is not None and image.width * image.height <= max(target[0] * target[1], _CHEAP_PIXELS):
+        image, convert = convert(image), None
+    if convert is not None and _AHEAD**2 * target[0] * target[1] <= _CHEAP_PIXELS:
+        displayed = _converted_ahead(image, shown, target, preprocessing, convert)
+    else:
+        resized = fit(image, shown, target, preprocessing)
+        displayed = resized if convert is None else convert(resized)
+    return np.array(_bordered(displayed, preprocessing), dtype=np.uint8)
 
 
 def resized_size(size: tuple[int, int], preprocessing: Preprocessing) -> tuple[int, int]:
@@ -80,15 +95,44 @@ def draft_size(size: tuple[int, int], preprocessing: Preprocessing) -> tuple[int
     return scale * width, scale * height
 
 
+def _converted_ahead(
+    image: Image.Image, box: Box, target: tuple[int, int], preprocessing: Preprocessing, convert: Convert
+) -> Image.Image:
+    """Convert colours at one and a half times the size, then fit.
+
+    Saturated edges mix differently in stored and in displayed colours. Measured on patches of 24 pixels at a side of
+    96: 1 % of the values are 11 levels off when converted afterwards, 4 so. At 224 they are 4 off either way, and more
+    pixels would cost a JPEG more than a fifth of its time.
+    """
+    if preprocessing.fit not in ("pad", "squash"):
+        box, target = _centre(box, target, preprocessing), (preprocessing.side, preprocessing.side)
+    resample, ahead = _FILTERS[preprocessing.resample], (round(_AHEAD * target[0]), round(_AHEAD * target[1]))
+    return convert(image.resize(ahead, resample, box=box)).resize(target, resample)
+
+
+# 30,000 pixels take less than a millisecond.
+_AHEAD, _CHEAP_PIXELS = 1.5, 30_000
+
+
 def _crop(image: Image.Image, box: Box, target: tuple[int, int], preprocessing: Preprocessing) -> Image.Image:
     side, resample = preprocessing.side, _FILTERS[preprocessing.resample]
-    width, height = target
-    left, top = (_crop_offset(surplus, preprocessing) for surplus in (width - side, height - side))
-    if max(width, height) <= _MAX_ASPECT * side:
-        return image.resize((width, height), resample, box=box).crop((left, top, left + side, top + side))
-    across, down = (box[2] - box[0]) / width, (box[3] - box[1]) / height
-    x, y = box[0] + left * across, box[1] + top * down
-    return image.resize((side, side), resample, box=(x, y, x + side * across, y + side * down))
+    if max(target) > MAX_ASPECT * side:
+        return image.resize((side, side), resample, box=_centre(box, target, preprocessing))
+    left, top = _crop_offsets(target, preprocessing)
+    return image.resize(target, resample, box=box).crop((left, top, left + side, top + side))
+
+
+def _centre(box: Box, target: tuple[int, int], preprocessing: Preprocessing) -> Box:
+    """Find what a crop keeps, in pixels of the image."""
+    across, down = (box[2] - box[0]) / target[0], (box[3] - box[1]) / target[1]
+    left, top = _crop_offsets(target, preprocessing)
+    x, y, side = box[0] + left * across, box[1] + top * down, preprocessing.side
+    return x, y, x + side * across, y + side * down
+
+
+def _crop_offsets(target: tuple[int, int], preprocessing: Preprocessing) -> tuple[int, int]:
+    left, top = (_crop_offset(length - preprocessing.side, preprocessing) for length in target)
+    return left, top
 
 
 def _crop_offset(surplus: int, preprocessing: Preprocessing) -> int:
@@ -96,13 +140,15 @@ def _crop_offset(surplus: int, preprocessing: Preprocessing) -> int:
     return surplus // 2 if preprocessing.fit == "crop" else round(surplus / 2)
 
 
-def _pad(image: Image.Image, box: Box, target: tuple[int, int], preprocessing: Preprocessing) -> Image.Image:
+def _bordered(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:
+    """Fill up to S x S, where `pad` left the picture smaller."""
     side = preprocessing.side
-    resized = image.resize(target, _FILTERS[preprocessing.resample], box=box)
+    if image.size == (side, side):
+        return image
     canvas = Image.new("RGB", (side, side), preprocessing.pad_rgb)
-    canvas.paste(resized, ((side - resized.width) // 2, (side - resized.height) // 2))
+    canvas.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
     return canvas
 
 
-def _squash(image: Image.Image, box: Box, target: tuple[int, int], preprocessing: Preprocessing) -> Image.Image:
+def _resize(image: Image.Image, box: Box, target: tuple[int, int], preprocessing: Preprocessing) -> Image.Image:
     return image.resize(target, _FILTERS[preprocessing.resample], box=box)

@@ -76,10 +76,7 @@ def blocked(
     policy = load_policy(folder / POLICY_NAME).policy
     compiled = compile_policy(choose_lines(policy, model.fingerprint) if chosen_anew else policy, model=model)
     tables, rows = prepare(compiled), cosines(vectors, compiled)
-    verdicts = [
-        judge(row[None], FULL, tables, context=None, frames_total=1, frames_judged=1, degraded=False).verdict
-        for row in rows
-    ]
+    verdicts = [judge(row[None], FULL, tables, context=None, partial=False, degraded=False).verdict for row in rows]
     return np.array([verdict is Verdict.BLOCK for verdict in verdicts])
 
 

@@ -112,7 +112,7 @@ def judged(folder: Path, model: Model, vectors: NDArray[np.float32], *, chosen_a
 
 
 def verdict_of(row: NDArray[np.float32], tables: object) -> Verdict:
-    return judge(row[None], FULL, tables, context=None, frames_total=1, frames_judged=1, degraded=False).verdict
+    return judge(row[None], FULL, tables, context=None, partial=False, degraded=False).verdict
 
 
 def test_verdicts_and_adjustment_decide_a_fifth_of_the_pictures_each(expected: Verdicts) -> None:

@@ -159,7 +159,8 @@ def test_pictures_of_ones_own_are_counted(run: Run) -> None:
     assert result.stdout.count(f" of {count} pictures (") == CATEGORIES
     assert "neutral drawings" not in result.stdout
     judged = run("moderate", DEMO_IMAGES, "--json")
-    moderations = [json.loads(line)["moderation"] for line in judged.stdout.splitlines()]
+    lines = [json.loads(line) for line in judged.stdout.splitlines()]
+    moderations = [line["moderation"] for line in lines if "left_out" not in line]
     for note in facts(result):
         results = {
             name: next(item for item in moderation["categories"] if item["id"] == note["category"])
@@ -238,9 +239,9 @@ def test_sound_lines_are_hardly_ever_called_out_of_reach_and_the_trap_nearly_alw
 
 def test_broken_pictures_are_counted_and_named_and_spoil_nothing(run: Run) -> None:
     shutil.copytree(DEMO_IMAGES, "own")
-    whole = next(Path("own").glob("*.png")).read_bytes()
+    whole = min(Path("own").glob("*.png")).read_bytes()
     for number in range(7):
-        Path("own", f"broken-{number}.png").write_bytes(whole[:200])
+        Path("own", f"broken-{number}.png").write_bytes(whole[: 200 + number])
     for copy in range(3):
         Path("own", f"zz-{copy}.png").write_bytes(whole)
     result = run("lint", "stickers", "--model", "mini", "--on", "own", "--json")
@@ -259,6 +260,27 @@ def test_broken_pictures_are_counted_and_named_and_spoil_nothing(run: Run) -> No
     assert {line["code"] for line in lines} == {"line-use"}
     assert all(f" of {count} pictures (" in str(line["message"]) for line in lines)
     assert f"nothing to mend, {CATEGORIES + 2} notes." in result.stderr
+
+
+def test_pictures_that_end_early_count_where_the_policy_judges_them(
+    run: Run, policy_file: Path, toy_folder: Path, pictures: Path
+) -> None:
+    text = policy_file.read_text()
+    for truncated, count in (("refuse", "3"), ("judge", "4")):
+        policy_file.write_text(text.replace("on_error: review", f"on_error: review, on_truncated: {truncated}"))
+        result = run("lint", policy_file, "--model", toy_folder, "--on", pictures)
+        assert set(re.findall(r" of (\d) pictures \(", result.stdout)) == {count}
+        assert ("cut.png (ends too early" in result.stdout) == (truncated == "refuse")
+
+
+def test_a_folder_of_pictures_that_are_not_looked_at_is_answered_with_their_names(
+    run: Run, policy_file: Path, toy_folder: Path
+) -> None:
+    Path("shy").mkdir()
+    shutil.copy(next(DEMO_IMAGES.glob("*.png")), "shy/.hidden.png")
+    result = run("lint", policy_file, "--model", toy_folder, "--on", "shy")
+    sentence = "There is no picture in shy that is looked at; left out: shy/.hidden.png (hidden image or folder).\n"
+    assert (result.exit_code, result.stderr) == (2, sentence)
 
 
 def test_a_folder_without_a_picture_that_can_be_read_is_refused(run: Run, policy_file: Path, toy_folder: Path) -> None:
@@ -281,6 +303,7 @@ def test_a_model_without_drawings_says_nothing_of_scale_unless_it_is_given_pictu
 ) -> None:
     result = run("lint", policy_file, "--model", toy_folder)
     assert "note:" not in result.stdout
+    (pictures / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n")  # half of it would still be seen
     result = run("lint", policy_file, "--model", toy_folder, "--on", pictures)
     # Three pictures, of which one is in a folder inside again; a context of other bounds has a note of its own.
     assert re.findall(r'note: ("\S+"(?: in the context shop)?).*? of (\d) pictures', result.stdout) == [
@@ -297,7 +320,7 @@ def test_moderate_says_warnings_once_on_stderr_and_never_in_json(run: Run) -> No
     result = run("moderate", DEMO_IMAGES, "--policy", "trap.yaml", "--json")
     assert result.stderr.count("[out-of-reach]") == 1
     assert f"And {CATEGORIES - 1} more such: lines " in result.stderr
-    assert all("moderation" in line for line in facts(result))
+    assert all("moderation" in line or "left_out" in line for line in facts(result))
     assert "out-of-reach" not in result.stdout
 
 
@@ -380,3 +403,20 @@ def test_lines_far_too_low_are_both_to_be_raised_and_nothing_is_undone_that_did_
     ]
     assert len(moved) == len(fires)
     assert all(" Undo what moved its scores, or raise review and block: " in line for line in moved)
+
+
+def test_pictures_are_found_by_content_behind_links_and_what_was_not_looked_at_is_said(run: Run) -> None:
+    shutil.copytree(DEMO_IMAGES, "real")
+    Path("own").mkdir()
+    for number, path in enumerate(sorted(Path("real").glob("*.png"))):
+        Path("own", f"{number}").symlink_to(path.absolute())
+    Path("own", ".hidden").write_bytes(b"\x89PNG\r\n\x1a\n")
+    Path("own", "broken").symlink_to("nowhere")
+    Path("own", "notes.txt").write_text("no picture")
+    result = run("lint", "stickers", "--model", "mini", "--on", "own", "--json")
+    first, *lines = facts(result)
+    assert first["code"] == "not-looked-at"
+    named = "own/.hidden (hidden image or folder), own/broken (link that cannot be followed)"
+    assert first["message"] == f"2 beside the pictures were not looked at: {named}."
+    count = len(list(DEMO_IMAGES.glob("*.png")))
+    assert all(f" of {count} pictures (" in str(line["message"]) for line in lines)

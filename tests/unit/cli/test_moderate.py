@@ -1,3 +1,4 @@
+import asyncio
 import json
 import subprocess
 import sys
@@ -7,13 +8,21 @@ from typing import cast
 
 import grpc
 import pytest
+from PIL import Image
 from typer.testing import Result
 
-from clipwarden.cli import inputs
+from clipwarden import Moderator
+from clipwarden.cli import inputs, judging, reading
+from clipwarden.cli.exits import Exit
+from clipwarden.cli.outcome import NotJudgedError
 from clipwarden.engine.settings import EngineSettings
+from clipwarden.errors import ImageError
+from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.v1 import moderation_pb2 as v1
-from kit.cli import Run
+from kit.cli import Run, write_policy
 from kit.faultserver import FaultServer, allowed, info, running_fault_server, status, unavailable
+from kit.serving import cut_picture
+from kit.toymodel import SIDE, build_toy_model
 
 Judge = Callable[..., Result]
 Record = dict[str, dict[str, object]]
@@ -37,7 +46,9 @@ def server() -> Iterator[FaultServer]:
 
 
 def records(result: Result) -> list[Record]:
-    return [json.loads(line) for line in result.stdout.splitlines()]
+    """Return the lines on what was tried."""
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    return [line for line in lines if "left_out" not in line]
 
 
 def row(result: Result, name: str) -> str:
@@ -81,19 +92,40 @@ def test_a_folder_is_judged_by_name_without_what_is_no_image(judge: Judge, pictu
     result = judge(pictures, "--json")
     names = [Path(cast("str", record["path"])).name for record in records(result)]
     assert names == ["blue.png", "cut.png", "red.png", "yellow.png"]
-    assert "Folders not looked into: 1. Add --recursive" in result.stderr
+    assert f"folder inside: 1 ({pictures / 'more'}); add --recursive" in result.stderr
 
 
 def test_recursive_looks_into_folders(judge: Judge, pictures: Path) -> None:
     result = judge(pictures, "-r", "--json")
     assert str(pictures / "more" / "red2.PNG") in [record["path"] for record in records(result)]
-    assert said(result) == []
+    assert "folder" not in "".join(said(result)).replace("hidden image or folder", "")
 
 
 def test_a_file_that_is_named_is_judged_whatever_its_name(judge: Judge, pictures: Path) -> None:
     result = judge(pictures / "notes.txt", "--json")
     assert result.exit_code == 30
     assert records(result)[0]["error"]["reason"] == "IMAGE_FORMAT_UNSUPPORTED"
+
+
+def test_a_file_that_ends_early_is_judged_where_the_policy_says_so(
+    run: Run, toy_folder: Path, policy_file: Path, tmp_path: Path
+) -> None:
+    cut, policy = tmp_path / "early.png", tmp_path / "lenient.yaml"
+    cut.write_bytes(cut_picture("red", rows=40))
+    text = policy_file.read_text()
+    assert "defaults: {" in text
+    policy.write_text(text.replace("defaults: {", "defaults: {on_truncated: judge, ", 1))
+    how = (cut, "--model", toy_folder, "--policy")
+    (refused,) = records(run("moderate", *how, policy_file, "--json"))
+    assert refused["error"]["reason"] == "IMAGE_TRUNCATED"
+    assert "62 % of its rows are whole" in str(refused["error"]["message"])
+    (judged,) = records(run("moderate", *how, policy, "--json"))
+    image = cast("dict[str, object]", judged["moderation"]["image"])
+    assert (image["partial"], image["unseen"], image["share_shown"]) == (True, ["UNSEEN_ROWS"], 0.625)
+    table, explained = run("moderate", *how, policy), run("moderate", *how, policy, "--explain")
+    assert table.exit_code == explained.exit_code == 20
+    assert "62 % of rows whole" in " ".join(table.stdout.split())
+    assert "The file ends early; 62 % of its rows are whole." in explained.stdout
 
 
 def test_json_holds_the_whole_moderation(judge: Judge, pictures: Path) -> None:
@@ -128,6 +160,79 @@ def test_standard_input_is_one_image(judge: Judge, pictures: Path) -> None:
     assert (result.exit_code, records(result)[0]["path"]) == (20, "-")
 
 
+def test_standard_input_is_not_cut_and_judged(judge: Judge, pictures: Path) -> None:
+    data = (pictures / "red.png").read_bytes()
+    assert judge("-", "--max-image-bytes", str(len(data)), stdin=data).exit_code == 20
+    (record,) = records(judge("-", "--json", "--max-image-bytes", "1000", stdin=data))
+    assert record["error"]["reason"] == "IMAGE_TOO_LARGE"
+    assert record["error"]["policy_verdict"] == "VERDICT_REVIEW"
+    assert record["error"]["message"] == "The image has more than 1,000 bytes, which is the limit (max_image_bytes)."
+
+
+def sparse_pictures(folder: Path, size: int) -> Path:
+    """Fill a folder with files that begin like pictures and say that they are of a size; all but nothing on disk."""
+    folder.mkdir()
+    for number in range(3):
+        with (folder / f"{number}.png").open("wb") as file:
+            file.write(b"\x89PNG\r\n\x1a\n")
+            file.truncate(size)
+    return folder
+
+
+def test_what_is_too_large_is_not_read_here_or_sent_and_gets_the_policys_verdict(
+    judge: Judge, run: Run, server: FaultServer, tmp_path: Path
+) -> None:
+    large = sparse_pictures(tmp_path / "large", 2**40)
+    server.service.answers.append(v1.GetPolicyResponse(policy=v1.Policy(on_error=v1.VERDICT_REVIEW)))
+    for result in (judge(large, "--json"), run("moderate", large, "--server", server.address, "--json")):
+        assert result.exit_code == 30
+        for record in records(result):
+            error = record["error"]
+            assert (error["code"], error["reason"]) == ("INVALID_ARGUMENT", "IMAGE_TOO_LARGE")
+            assert error["policy_verdict"] == "VERDICT_REVIEW"
+            assert error["message"] == "The image has more than 64 MiB, which is the limit (max_image_bytes)."
+    assert [type(request) for request in server.service.requests] == [v1.GetPolicyRequest]
+
+
+async def test_what_was_not_judged_holds_no_file(pictures: Path) -> None:
+    class Refuses:
+        max_bytes = 10_000
+        width = 1
+
+        async def judge(self, data: bytes) -> v1.Moderation:
+            raise NotJudgedError(f"{len(data)}", code="UNKNOWN", reason=None) from ValueError("its cause")
+
+        async def refuse(self, error: ImageError) -> NotJudgedError:
+            raise AssertionError(error)
+
+    item = inputs.Input(name=str(pictures / "red.png"), named=True)
+    outcome = await judging._judge_one(Refuses(), reading.Reading(limit=10_000), item)
+    assert outcome.error is not None
+    assert (outcome.error.__traceback__, outcome.error.__cause__, outcome.error.__context__) == (None, None, None)
+
+
+async def test_files_at_work_hold_no_more_bytes_than_they_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "BYTES_AT_WORK", 250)
+    sparse_pictures(tmp_path / "some", 100)
+    reader = reading.Reading(limit=200)
+    at_work = most = 0
+    done = asyncio.Event()
+
+    async def hold(item: inputs.Item) -> None:
+        nonlocal at_work, most
+        assert isinstance(item, inputs.Input)
+        async with reader.read(item) as data:
+            at_work += len(data) if isinstance(data, bytes) else 0
+            most = max(most, at_work)
+            if at_work == 200:
+                done.set()
+            await done.wait()
+            at_work -= 100
+
+    await asyncio.gather(*map(hold, inputs.find_items([str(tmp_path / "some")], inputs.Search())))
+    assert most == 200
+
+
 def test_empty_standard_input_is_an_image_that_cannot_be_judged(judge: Judge) -> None:
     result = judge("-", "--json", stdin=b"")
     assert (result.exit_code, records(result)[0]["error"]["reason"]) == (30, "IMAGE_EMPTY")
@@ -135,9 +240,31 @@ def test_empty_standard_input_is_an_image_that_cannot_be_judged(judge: Judge) ->
 
 def test_an_oversized_file_is_refused_by_its_size(judge: Judge, tmp_path: Path, pictures: Path) -> None:
     large = tmp_path / "large.png"
-    large.write_bytes((pictures / "red.png").read_bytes() + bytes(20 * 2**20))
-    (record,) = records(judge(large, "--json"))
+    large.write_bytes((pictures / "red.png").read_bytes() + bytes(100_000))
+    (record,) = records(judge(large, "--json", "--max-image-bytes", "50 KB"))
     assert record["error"]["reason"] == "IMAGE_TOO_LARGE"
+    assert "error" not in records(judge(large, "--json", "--max-image-bytes", "200KB"))[0]
+
+
+def test_a_picture_that_holds_too_much_is_refused_with_what_would_help(
+    judge: Judge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = tmp_path / "large.png"
+    Image.new("RGB", (1200, 1000)).save(large)
+    monkeypatch.setenv("CLIPWARDEN_MAX_DECODE_BYTES", "9MiB")  # as a server beside it obeys
+    assert "error" not in records(judge(large, "--json", "--max-decode-bytes", "32MiB"))[0]
+    (record,) = records(judge(large, "--json"))
+    assert record["error"]["reason"] == "IMAGE_TOO_MANY_PIXELS"
+    assert "would hold 12 MiB of memory; the limit is 9 MiB" in str(record["error"]["message"])
+    assert "baseline JPEG" in str(record["error"]["message"])
+
+
+def test_limits_are_read_as_servers_read_them(judge: Judge, run: Run, pictures: Path) -> None:
+    result = judge(pictures / "red.png", "--max-decode-bytes", "much")
+    assert result.exit_code == Exit.USAGE
+    assert "--max-decode-bytes is 'much'; it must be a size, such as 20MiB" in result.stderr
+    result = run("moderate", pictures / "red.png", "--server", "localhost:1", "--max-decode-bytes", "9MiB")
+    assert "not with --server" in result.stderr
 
 
 def test_a_file_that_cannot_be_read_fails_alone(judge: Judge, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,6 +306,21 @@ def test_a_policy_that_enforces_nothing_is_announced(
         assert "this is no clean bill" in result.stderr
 
 
+def test_a_model_that_sees_stored_colours_is_warned_of_wherever_it_is_loaded(
+    run: Run, pictures: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    old = build_toy_model(tmp_path / "old", preprocessing=Preprocessing(side=SIDE))
+    policy = write_policy(tmp_path / "old.yaml", old, mode="enforce")
+    sentence = f"`clipwarden models upgrade {old} -o NEW` writes a folder that sees what is shown. [stored-colours]"
+    result = run("moderate", pictures / "blue.png", pictures / "yellow.png", "--model", old, "--policy", policy)
+    assert (result.exit_code, result.stderr.count(sentence)) == (0, 1)
+    assert run("serve", "--check", "--model", old, "--policy", policy).exit_code == 0
+    assert caplog.text.count(sentence) == 1
+    with Moderator(old, policy) as moderator:
+        moderator.moderate(pictures / "blue.png")
+    assert caplog.text.count(sentence) == 2
+
+
 def test_explain_shows_every_category_and_what_judged(judge: Judge, pictures: Path) -> None:
     for columns in (80, 200):
         result = judge(pictures / "red.png", pictures / "cut.png", "--explain", columns=columns)
@@ -191,7 +333,7 @@ def test_explain_shows_every_category_and_what_judged(judge: Judge, pictures: Pa
 def test_images_at_work_here_are_never_refused_for_want_of_room() -> None:
     settings = EngineSettings(max_batch=1).without_queue_limits()
     assert settings.queue_items > 10**9
-    assert settings.queue_bytes > 10**9 * settings.limits.max_bytes
+    assert settings.queue_bytes > 10**9 * settings.limits.max_image_bytes
     assert (settings.max_batch, settings.limits) == (1, EngineSettings().limits)
 
 
@@ -223,7 +365,6 @@ def test_piped_output_has_one_line_an_image(judge: Judge, pictures: Path) -> Non
         (["{pictures}/red.png", "--timeout", "nan"], "above 0"),
         (["{pictures}/red.png", "--embeddings"], "with --json only"),
         (["{empty}"], "There are no images in"),
-        (["{nested}"], "1 folder inside was not looked into; add --recursive."),
     ],
 )
 def test_wrong_usage_ends_with_2_and_a_sentence(

@@ -137,3 +137,38 @@ def test_head_is_shown_by_its_logit() -> None:
         ):
             assert "head, logit +1.10" in " ".join(shown(made, width).split())
             assert '""' not in shown(made, width)
+
+
+def test_what_was_not_seen_is_named_and_explained() -> None:
+    image = v1.ImageFacts(
+        format="PNG",
+        width=3,
+        height=2,
+        frames_total=3,
+        frames_judged=1,
+        partial=True,
+        degradations=[v1.DEGRADATION_COLOUR_UNCERTAIN, 99],  # type: ignore[list-item]  # of a newer server
+        unseen=[v1.UNSEEN_ROWS, v1.UNSEEN_HDR],
+        share_shown=0.637,
+    )
+    moderation = v1.Moderation(verdict=v1.VERDICT_REVIEW, shadow_verdict=v1.VERDICT_REVIEW, image=image)
+    short = "colour uncertain, 99, 1 of 3 frames judged, 63 % of rows whole, HDR"
+    assert f"x ({short})" in shown(outcomes_table([Outcome(name="x", moderation=moderation)], width=240), 240)
+    for width in (80, 160):
+        lines = [line.rstrip() for line in shown(explanation("x", moderation, width=width), width).splitlines()]
+        assert [line for line in lines if line.startswith(("Viewers", "Of its", "The file ends", "HDR:"))] == [
+            "Viewers may read the file's colours differently, so some may show others.",
+            "Of its 3 frames 1 was judged; nobody saw the others.",
+            "The file ends early; 63 % of its rows are whole.",
+            "HDR: brighter colours than a screen without HDR shows were not judged.",
+        ]
+        assert short in " ".join(lines)
+
+
+def test_an_image_seen_whole_has_nothing_to_explain() -> None:
+    for share in (0.0, 1.0):  # 0: of a server that is older than the field
+        image = v1.ImageFacts(format="PNG", frames_total=1, frames_judged=1, share_shown=share)
+        moderation = v1.Moderation(verdict=v1.VERDICT_ALLOW, shadow_verdict=v1.VERDICT_ALLOW, image=image)
+        text = shown(explanation("x", moderation, width=80), 80)
+        assert "Image: PNG 0x0, sha256" in text
+        assert "rows" not in text

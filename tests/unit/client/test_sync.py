@@ -1,4 +1,6 @@
+import gc
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -192,10 +194,26 @@ def test_large_images_fit(client: Client, server: FaultServer) -> None:
     assert len(server.service.requests[0].image.data) == 6 * 2**20
 
 
+def test_a_failed_call_lets_go_of_its_image_without_the_garbage_collector(client: Client, server: FaultServer) -> None:
+    data = bytes(1000)
+    gc.disable()
+    try:
+        before = sys.getrefcount(data)
+        server.service.answers.append(status(grpc.StatusCode.INVALID_ARGUMENT))
+        with pytest.raises(RequestRefusedError) as caught:
+            client.moderate(data)
+        del caught
+        assert sys.getrefcount(data) == before
+    finally:
+        gc.enable()
+
+
 def test_a_message_over_the_clients_own_limit_is_refused_and_not_retried(waiting: Waiting, server: FaultServer) -> None:
     with (
         waiting.client(server.address, max_message_bytes=1000) as client,
-        pytest.raises(RequestRefusedError, match="larger than max"),
+        pytest.raises(
+            RequestRefusedError, match=r"too large for one message to or from the server at .*larger than max"
+        ),
     ):
         client.moderate(bytes(2000))
     assert waiting.slept == []
@@ -319,11 +337,15 @@ def test_stored_embeddings_are_sent_with_their_facts(client: Client, server: Fau
     answer = v1.ModerateEmbeddingResponse(moderation=allowed())
     server.service.answers.extend([answer, answer])
     vectors = [v1.Embedding(view=v1.View(name="full"), values=[1.0, 0.0])]
-    facts = v1.ImageFacts(frames_total=3, frames_judged=1, degradations=[v1.DEGRADATION_TINY])
+    unseen = [v1.UNSEEN_FRAMES, v1.UNSEEN_ROWS, v1.UNSEEN_HDR]
+    facts = v1.ImageFacts(
+        frames_total=3, frames_judged=1, degradations=[v1.DEGRADATION_TINY], unseen=unseen, share_shown=0.5
+    )
     client.moderate_embedding(vectors, model_fingerprint="sha256:f", facts=facts, policy="p", context="c")
     client.moderate_embedding(vectors, model_fingerprint="sha256:f")
     first, second = server.service.requests
     assert (first.frames_total, first.frames_judged, list(first.degradations)) == (3, 1, [v1.DEGRADATION_TINY])
+    assert (list(first.unseen), first.share_shown) == (unseen, 0.5)
     assert (first.model_fingerprint, first.options.policy_id, first.options.context) == ("sha256:f", "p", "c")
     assert list(first.embeddings) == vectors
     assert (second.frames_total, second.frames_judged) == (1, 1)

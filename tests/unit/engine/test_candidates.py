@@ -82,6 +82,21 @@ def test_contexts_that_only_the_live_policy_declares_are_warned_of(
     assert "(poppies): images that are judged in them are not compared" in str(warning)
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_another_answer_to_files_that_end_too_early_is_warned_of(
+    toy_model: Model, tmp_path: Path, *, turned: bool
+) -> None:
+    texts = [
+        next_version(toy_model, version="1"),
+        next_version(toy_model, ("on_partial: review,", "on_partial: review, on_truncated: judge,")),
+    ]
+    live, candidate = texts[::-1] if turned else texts
+    _, (warning,) = loaded(colours_snapshot(toy_model, live=live), tmp_path, candidate)
+    own, theirs = ("refuse", "judge") if turned else ("judge", "refuse")
+    assert warning.code == "truncated-not-compared"
+    assert f"would {own} files that end too early, the live policy would {theirs} them" in str(warning)
+
+
 def test_what_lint_warns_of_in_a_live_policy_it_warns_of_in_a_candidate(
     live: Snapshot, text: str, tmp_path: Path
 ) -> None:

@@ -15,6 +15,7 @@ from clipwarden.engine.results import EmbeddedImage
 from clipwarden.engine.snapshot import Snapshot
 from clipwarden.engine.threads import LOOP_BUDGET_MICROSECONDS
 from clipwarden.modelfolder.load import Model
+from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.policy.schema import Pool
 from clipwarden.scoring.decide import judge
 from clipwarden.scoring.score import cosines
@@ -25,17 +26,19 @@ from clipwarden.vision.facts import ImageFacts
 from kit.loopguard import LoopBudgetError, guarded_loops
 from kit.pictures import encode, natural_picture
 
+MODEL = Preprocessing(side=32)
+
 
 async def test_guard_refuses_seeing_on_the_loop() -> None:
     data = encode(natural_picture(1), "PNG")
     with pytest.raises(LoopBudgetError, match="read_header"), guarded_loops():
-        read_header(data)
+        read_header(data, preprocessing=MODEL)
 
 
 async def test_guard_lets_threads_see() -> None:
     data = encode(natural_picture(1), "PNG")
     with guarded_loops() as broken:
-        assert (await asyncio.to_thread(read_header, data)).format == "PNG"
+        assert (await asyncio.to_thread(read_header, data, preprocessing=MODEL)).format == "PNG"
     assert broken == []
 
 
@@ -62,7 +65,7 @@ async def test_guard_refuses_long_judging_on_the_loop(toy_model: Model) -> None:
 def test_what_broke_the_budget_out_of_sight_fails_the_test_all_the_same() -> None:
     async def serve() -> None:
         with suppress(LoopBudgetError):  # as a server does, which answers INTERNAL
-            read_header(encode(natural_picture(1), "PNG"))
+            read_header(encode(natural_picture(1), "PNG"), preprocessing=MODEL)
 
     with pytest.raises(AssertionError, match="ran on the event loop"), guarded_loops():
         asyncio.run(serve())
@@ -77,7 +80,7 @@ def test_judging_that_stays_on_the_loop_takes_its_share_of_the_budget(views: int
     assert 0.5 < judging_microseconds(views, compiled) / LOOP_BUDGET_MICROSECONDS <= 1
 
     def judging() -> None:
-        judge(cosines(vectors, compiled), refs, tables, context=None, frames_total=1, frames_judged=1, degraded=False)
+        judge(cosines(vectors, compiled), refs, tables, context=None, partial=False, degraded=False)
 
     block = bytes(2**20)
     assert _least_seconds(judging) < 5 * _least_seconds(lambda: hashlib.sha256(block).digest())

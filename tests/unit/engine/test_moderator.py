@@ -29,8 +29,10 @@ from clipwarden.errors import (
 )
 from clipwarden.modelfolder.load import Model
 from clipwarden.policy.schema import Verdict
+from clipwarden.scoring.verdict import Raise
+from clipwarden.vision.facts import Unseen
 from clipwarden.vision.limits import DecodeLimits
-from kit.serving import colours_yaml, picture
+from kit.serving import colours_yaml, cut_picture, picture
 
 DEMO = Path(__file__).parents[3] / "service" / "clipwarden" / "demo" / "images"
 COLOURS = {"blue": Verdict.ALLOW, "yellow": Verdict.REVIEW, "red": Verdict.BLOCK}
@@ -120,10 +122,10 @@ def test_files_are_read_no_further_than_the_limit(toy_folder: Path, policy: Path
             self.taken += size
             return bytes(size)
 
-    endless, settings = Endless(), EngineSettings(limits=DecodeLimits(max_bytes=1000))
+    endless, settings = Endless(), EngineSettings(limits=DecodeLimits(max_image_bytes=1000))
     with (
         Moderator(toy_folder, policy, vector_cache=False, settings=settings) as small,
-        pytest.raises(ImageError, match="the limit is 1000"),
+        pytest.raises(ImageError, match="more than 1,000 bytes"),
     ):
         small.moderate(endless)
     assert endless.taken == 1001
@@ -179,6 +181,23 @@ def test_judging_again_later_counts_no_time_before(moderator: Moderator) -> None
 def test_an_image_is_embedded_once_and_judged_again(moderator: Moderator) -> None:
     image = moderator.embed(picture("red"))
     assert moderator.judge(image).judgement == moderator.moderate(picture("red")).judgement
+
+
+def test_an_embedding_of_a_file_that_ends_early_is_judged_where_the_policy_says_so(
+    toy_folder: Path, toy_model: Model, policy: Path, tmp_path: Path
+) -> None:
+    lenient = tmp_path / "lenient.yaml"
+    lenient.write_text(colours_yaml(toy_model, "lenient").replace("on_partial:", "on_truncated: judge, on_partial:"))
+    with Moderator(toy_folder, [policy, lenient], vector_cache=False) as moderator:
+        cut = moderator.embed(cut_picture("blue", rows=32))
+        with pytest.raises(ImageError, match="The PNG image ends too early: 50 % of its rows are whole") as caught:
+            moderator.judge(cut)
+        with pytest.raises(ImageError, match="The PNG image ends too early"):
+            moderator.moderate(cut_picture("blue", rows=32))
+        judged = moderator.judge(cut, policy="lenient")
+    assert caught.value.reason is Reason.IMAGE_TRUNCATED
+    assert (judged.verdict, judged.judgement.raised_by) == (Verdict.REVIEW, (Raise.PARTIAL,))
+    assert (judged.image.facts.unseen, judged.image.facts.share_shown) == ((Unseen.ROWS,), 0.5)
 
 
 def test_many_threads_share_one(moderator: Moderator) -> None:

@@ -18,6 +18,10 @@ def test_clip_crops() -> None:
     assert (found.side, found.fit, found.resample) == (224, "crop", "bicubic")
 
 
+def test_new_folders_show_the_colours_that_are_displayed() -> None:
+    assert {read_preprocessing(settings).colour for settings in (CLIP, SIGLIP)} == {"srgb"}
+
+
 def test_siglip_squashes() -> None:
     found = read_preprocessing(SIGLIP)
     assert (found.side, found.fit, found.resample) == (256, "squash", "bilinear")

@@ -62,6 +62,7 @@ JUDGING_CHANGES = {
     "orientation": with_image(orientation="ignore"),
     "padding colour": with_image(pad_rgb=(255, 255, 254)),
     "decode scale": with_image(decode_scale=0),
+    "colour": with_image(colour="srgb"),
     "context length": with_text(context_length=13),
     "pad id": with_text(pad_id=1),
     "lower-casing": with_text(lowercase=True),

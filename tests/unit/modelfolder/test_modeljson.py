@@ -1,10 +1,12 @@
 import copy
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 
 from clipwarden.errors import ModelError
+from clipwarden.modelfolder.fingerprint import fingerprint
 from clipwarden.modelfolder.manifest import Golden, ModelManifest, Preprocessing
 from clipwarden.modelfolder.modeljson import dump_manifest, parse_manifest
 from kit import toymodel
@@ -38,6 +40,8 @@ WRONG = [
     ("image.resample", "nearest", "must be one of bicubic, bilinear, lanczos, box"),
     ("image.alpha", "grey", "must be one of white_and_black"),
     ("image.orientation", "xmp", "must be one of exif, ignore"),
+    ("image.colour", "p3", 'model.json: image.colour is "p3"; it must be one of ignore, srgb'),
+    ("image.colour", None, "model.json: image.colour must be a text, not null"),
     ("image.decode_scale", 9, "must lie between 0 and 8"),
     ("image.pad_rgb", [1, 2, 256], "model.json: image.pad_rgb.blue is 256; it must lie between 0 and 255"),
     ("image.pad_rgb", [1, 2], "image.pad_rgb must have three values, not 2"),
@@ -78,6 +82,25 @@ def test_optional_values_are_read(document: dict) -> None:
     changed = copy.deepcopy(document) | {"logit_bias": -16.5, "max_batch": 1, "verification": {"cosine": 1.0}}
     manifest = parse_manifest(changed)
     assert (manifest.logit_bias, manifest.max_batch, manifest.verification) == (-16.5, 1, {"cosine": 1.0})
+
+
+def test_folder_of_before_colours_keeps_its_fingerprint_and_its_bytes(document: dict) -> None:
+    old = copy.deepcopy(document)
+    old["image"].pop("colour", None)
+    manifest = parse_manifest(old)
+    assert manifest.image.colour == "ignore"
+    assert json.loads(dump_manifest(manifest)) == old
+    written_out = copy.deepcopy(old)
+    written_out["image"]["colour"] = "ignore"
+    assert fingerprint(parse_manifest(written_out)) == fingerprint(manifest)
+
+
+def test_displayed_colours_are_written_and_read_back(document: dict) -> None:
+    manifest = parse_manifest(document)
+    displayed = dataclasses.replace(manifest, image=dataclasses.replace(manifest.image, colour="srgb"))
+    written = json.loads(dump_manifest(displayed))
+    assert written["image"]["colour"] == "srgb"
+    assert parse_manifest(written) == displayed
 
 
 @pytest.mark.parametrize("verification", [{"cosine": float("nan")}, {"path": Path()}])

@@ -125,6 +125,7 @@ CASES = (
     Case("nul-byte", "bad-character", 7, 24, "Delete it"),
     Case("octal-severity", "yaml-trap", 5, 13, "plain decimal number"),
     Case("on-error-unknown", "unknown-value", 3, 22, "Write one of: allow, review, block"),
+    Case("on-truncated-a-verdict", "unknown-value", 3, 26, 'Did you mean "judge"?'),
     Case("only-comments", "empty-file", 1, 1, "Start with"),
     Case("overflowing-number", "not-finite", 8, 36, "finite number"),
     Case("override-bound-beside-mode", "context-without-thresholds", 9, 13, "Add `thresholds:"),

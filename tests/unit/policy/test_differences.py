@@ -145,6 +145,13 @@ def test_changes_come_in_the_order_of_the_page() -> None:
     ]
 
 
+def test_another_answer_to_cut_files_is_named() -> None:
+    judging = parse_policy(FULL_POLICY.replace("on_partial: allow", "on_partial: allow\n  on_truncated: judge")).policy
+    (change,) = differences(FULL, judging)
+    assert (change.where, change.kind, change.reach) == ("defaults.on_truncated", Kind.CHANGED, Reach.VERDICTS)
+    assert (change.old, change.new) == ("refuse", "judge")
+
+
 @given(policies())
 @settings(deadline=None, max_examples=30)
 def test_a_policy_does_not_differ_from_itself_in_any_order(policy: Policy) -> None:

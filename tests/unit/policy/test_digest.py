@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clipwarden.policy import schema
-from clipwarden.policy.digest import canonical, fit_digest, policy_digest
+from clipwarden.policy.digest import canonical, fit_digest, lines_digest, policy_digest
 from clipwarden.policy.language.load import load_policy, parse_policy
 from clipwarden.policy.schema import (
     ADDED_LATER,
@@ -48,7 +48,7 @@ OLD_DIGEST = "sha256:3d18c7d11acf59886ff470b3651fa6e316448c14d23d39f02f1fd852b98
 OLD_FIT = "sha256:7f2b55213241e1d28740c302b12d3644a590028e4f091f6089d9a7bea2735e7b"
 SHIPPED = {
     "default": "sha256:7f04407b7623e495bd9cc6627ec972ffc32a7e9e593c4744243a9af98274b96c",
-    "stickers": "sha256:8dfa0c0c1eb38bfbcec9eaa23573b04063d62f790510fdd4c5098c55b0980e74",
+    "stickers": "sha256:191aebfbca079b8b1f4b2db57b9bbcd946b7d3f34122f8634436970fcc7a8519",
 }
 DEEP_DIGEST = "sha256:5d54b546b2a97b385451de15724b44c3a1df46363862a23cfe310824863491a4"
 DEEP_FITS = {
@@ -303,6 +303,16 @@ def test_features_that_came_later_leave_the_digests_of_other_policies_alone() ->
     policy = parse_policy(FULL_POLICY).policy
     assert policy_digest(policy) == OLD_DIGEST
     assert fit_digest(policy.categories[0], fingerprint=FINGERPRINT, calibration_scale=1.0) == OLD_FIT
+
+
+def test_whether_cut_files_are_judged_counts_in_the_digest_alone() -> None:
+    policy = parse_policy(FULL_POLICY).policy
+    judging = dataclasses.replace(policy, on_truncated=schema.OnTruncated.JUDGE)
+    assert policy_digest(judging) != policy_digest(policy)
+    said = FULL_POLICY.replace("on_partial: allow", "on_partial: allow\n  on_truncated: refuse")
+    assert policy_digest(parse_policy(said).policy) == OLD_DIGEST
+    lines = [lines_digest(each.categories[0], each, fingerprint=FINGERPRINT) for each in (policy, judging)]
+    assert lines[0] == lines[1]
 
 
 def test_shipped_policies_keep_their_digests_and_fits() -> None:

@@ -23,3 +23,9 @@ def test_document_writes_the_defaults_out() -> None:
     assert category["prompts"] == [{"text": "white powder", "weight": 2.0}, {"text": "a syringe", "weight": 1.0}]
     assert "negatives" not in category
     assert document["defaults"] == {"on_error": "block", "on_partial": "allow"}
+
+
+def test_document_writes_what_older_releases_do_not_know_only_where_it_is_used() -> None:
+    judging = FULL_POLICY.replace("on_partial: allow", "on_partial: allow\n  on_truncated: judge")
+    document = policy_document(parse_policy(judging).policy)
+    assert document["defaults"] == {"on_error": "block", "on_partial": "allow", "on_truncated": "judge"}

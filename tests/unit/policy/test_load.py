@@ -15,6 +15,7 @@ from clipwarden.policy.schema import (
     Method,
     Mode,
     ModelBinding,
+    OnTruncated,
     Override,
     Pool,
     Prompt,
@@ -78,6 +79,7 @@ def test_defaults_of_a_minimal_policy() -> None:
     category = policy.categories[0]
     assert policy.model == ModelBinding(fingerprint=None, calibration_scale=1.0)
     assert (policy.on_error, policy.on_partial) == (Verdict.REVIEW, Verdict.REVIEW)
+    assert policy.on_truncated is OnTruncated.REFUSE
     assert (category.mode, category.method, category.pool) == (Mode.SHADOW, Method.MARGIN, Pool.MAX)
     assert category.templates == ("{}",)
     assert category.thresholds is None

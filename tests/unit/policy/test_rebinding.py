@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clipwarden.policy.calibrations import stale_calibrations
-from clipwarden.policy.digest import fit_digest
+from clipwarden.policy.digest import fit_digest, policy_digest
 from clipwarden.policy.lines import Unbound, unbound_lines
-from clipwarden.policy.rebinding import rebindings
+from clipwarden.policy.rebinding import fallen, rebindings, taken_over
 from clipwarden.policy.schema import Calibration, Category, ChosenOn, Concept, Policy
 from kit.policies import FINGERPRINT, policies
 
@@ -65,3 +65,20 @@ def test_what_is_mended_holds_and_what_is_not_has_a_reason(policy: Policy) -> No
 @settings(deadline=None, max_examples=30)
 def test_mending_twice_mends_nothing(policy: Policy) -> None:
     assert [mend for mend in rebindings(mended(policy), FINGERPRINT) if mend.digest] == []
+
+
+UPGRADED = "sha256:" + "cd" * 32
+
+
+@given(half_fitted())
+@settings(deadline=None, max_examples=15)
+def test_what_held_before_an_upgrade_holds_after_it_and_nothing_else_does(policy: Policy) -> None:
+    before = mended(policy)
+    after = taken_over(before, FINGERPRINT, UPGRADED)
+    assert stale_calibrations(after, UPGRADED) == stale_calibrations(before, FINGERPRINT)
+    assert unbound_lines(after, UPGRADED).keys() == unbound_lines(before, FINGERPRINT).keys()
+    falls, again = fallen(before, FINGERPRINT, UPGRADED), fallen(after, UPGRADED, FINGERPRINT)
+    assert falls == again
+    # Back again, everything is as it was, the notes about who chose aside.
+    back = taken_over(after, UPGRADED, FINGERPRINT)
+    assert policy_digest(replace(back, model=before.model)) == policy_digest(before)

@@ -76,9 +76,7 @@ def judge_case(
     degraded: bool = False,
 ) -> Judgement:
     compiled = compile_with_random_vectors(policy or case.policy, logit_scale=case.logit_scale)
-    return judge_rows(
-        compiled, case.rows, context=context, frames_total=2 if partial else 1, frames_judged=1, degraded=degraded
-    )
+    return judge_rows(compiled, case.rows, context=context, partial=partial, degraded=degraded)
 
 
 def with_categories(policy: Policy, *categories: Category) -> Policy:
@@ -227,14 +225,11 @@ class TestRaising:
 
     @pytest.mark.parametrize("on_partial", Verdict)
     def test_partial_gives_at_least_on_partial(self, on_partial: Verdict) -> None:
-        judgement = judge_cosines(self.policy(on_partial=on_partial), frames_total=12, frames_judged=1)
+        judgement = judge_cosines(self.policy(on_partial=on_partial), partial=True)
         assert judgement.verdict is on_partial
         assert judgement.raised_by == (() if on_partial is ALLOW else (Raise.PARTIAL,))
         assert judgement.decided_by == ()
         assert judgement.categories[0].band is ALLOW
-
-    def test_every_frame_judged_raises_nothing(self) -> None:
-        assert judge_cosines(self.policy(), frames_total=12, frames_judged=12).raised_by == ()
 
     def test_degraded_gives_at_least_review(self) -> None:
         judgement = judge_cosines(self.policy(), degraded=True)
@@ -242,32 +237,27 @@ class TestRaising:
 
     def test_what_the_bands_say_already_is_not_raised(self) -> None:
         for score, verdict in ((0.3, REVIEW), (0.6, BLOCK)):
-            judgement = judge_cosines(self.policy(), {"c": score}, degraded=True, frames_total=2)
+            judgement = judge_cosines(self.policy(), {"c": score}, degraded=True, partial=True)
             assert (judgement.verdict, judgement.raised_by, judgement.decided_by) == (verdict, (), ("c",))
 
     def test_raised_by_names_what_alone_would_have_sufficed(self) -> None:
-        both = judge_cosines(self.policy(), degraded=True, frames_total=2)
+        both = judge_cosines(self.policy(), degraded=True, partial=True)
         assert both.raised_by == (Raise.PARTIAL, Raise.DEGRADED)
-        blocking = judge_cosines(self.policy(on_partial=BLOCK), degraded=True, frames_total=2)
+        blocking = judge_cosines(self.policy(on_partial=BLOCK), degraded=True, partial=True)
         assert (blocking.verdict, blocking.raised_by) == (BLOCK, (Raise.PARTIAL,))
 
     @pytest.mark.parametrize("mode", [Mode.SHADOW, Mode.DISABLED])
     def test_nothing_raises_the_verdict_of_a_policy_that_enforces_nothing(self, mode: Mode) -> None:
         judgement = judge_cosines(
-            self.policy(mode, on_partial=BLOCK, on_error=BLOCK), {"c": math.nan}, degraded=True, frames_total=2
+            self.policy(mode, on_partial=BLOCK, on_error=BLOCK), {"c": math.nan}, degraded=True, partial=True
         )
         assert (judgement.verdict, judgement.enforced_categories, judgement.raised_by) == (ALLOW, 0, ())
         assert judgement.shadow_verdict is (BLOCK if mode is Mode.SHADOW else ALLOW)
 
-    @pytest.mark.parametrize("raiser", [{"degraded": True}, {"frames_total": 2}])
-    def test_shadow_verdict_is_raised_as_if_shadow_were_enforced(self, raiser: dict[str, int]) -> None:
+    @pytest.mark.parametrize("raiser", [{"degraded": True}, {"partial": True}])
+    def test_shadow_verdict_is_raised_as_if_shadow_were_enforced(self, raiser: dict[str, bool]) -> None:
         compiled = compile_with_random_vectors(self.policy(Mode.SHADOW))
-        judgement = judge_rows(
-            compiled,
-            cosine_rows(compiled.policy, [{}]),
-            degraded=bool(raiser.get("degraded")),
-            frames_total=raiser.get("frames_total", 1),
-        )
+        judgement = judge_rows(compiled, cosine_rows(compiled.policy, [{}]), **raiser)
         assert (judgement.verdict, judgement.shadow_verdict) == (ALLOW, REVIEW)
 
 

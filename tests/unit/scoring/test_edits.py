@@ -80,7 +80,7 @@ def judgements(compiled: CompiledPolicy) -> Iterator[tuple[str | None, int, Judg
     for context in (None, "shop", "kids"):
         for image in range(len(rows) // len(VIEWS)):
             own = rows[image * len(VIEWS) : (image + 1) * len(VIEWS)]
-            found = judge(own, VIEWS, tables, context=context, frames_total=1, frames_judged=1, degraded=False)
+            found = judge(own, VIEWS, tables, context=context, partial=False, degraded=False)
             yield context, image, found
 
 

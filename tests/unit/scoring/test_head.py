@@ -27,7 +27,7 @@ def judged(policy: Policy, embeddings: NDArray[np.float32]) -> Judgement:
     compiled = compile_with_random_vectors(policy, dim=embeddings.shape[1])
     views = [ViewRef(name="full", frame=number) for number in range(len(embeddings))]
     rows = cosines(embeddings, compiled)
-    return judge(rows, views, prepare(compiled), context=None, frames_total=1, frames_judged=1, degraded=False)
+    return judge(rows, views, prepare(compiled), context=None, partial=False, degraded=False)
 
 
 def headed(head: Head = TWO_LAYERS, **choices: object) -> Policy:

@@ -36,10 +36,7 @@ def pictures_of(counts: Sequence[int], seed: int = 3) -> Pictures:
 def bands(tables: Tables, pictures: Pictures, context: str | None) -> list[dict[str, Verdict | None]]:
     """Judge each picture as the engine does."""
     views = np.split(cosines(pictures.embeddings, tables.compiled), pictures.starts[1:])
-    judged = [
-        judge(rows, [FULL] * len(rows), tables, context=context, frames_total=1, frames_judged=1, degraded=False)
-        for rows in views
-    ]
+    judged = [judge(rows, [FULL] * len(rows), tables, context=context, partial=False, degraded=False) for rows in views]
     return [{result.id: result.band for result in each.categories} for each in judged]
 
 

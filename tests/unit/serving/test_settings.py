@@ -4,9 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from clipwarden.cli.options import read_limits
+from clipwarden.engine.settings import EngineSettings
 from clipwarden.errors import ConfigError
 from clipwarden.serving.config import SETTING_DOCS, Settings, settings_table
 from clipwarden.serving.sources import load_settings
+from clipwarden.vision.limits import DecodeLimits
 
 
 def load(
@@ -77,7 +80,8 @@ def test_empty_file_says_nothing(file: Path, text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("max_pixel: 5", "settings.yaml:1:1: max_pixel is no setting. Did you mean max_pixels?"),
+        ("max_image_byte: 5", "settings.yaml:1:1: max_image_byte is no setting. Did you mean max_image_bytes?"),
+        ("max_pixels: 50000000", "settings.yaml:1:1: max_pixels is no setting any more: what an image takes"),
         ("listen: 127.0.0.1:1\nlisten: 127.0.0.1:2", "settings.yaml:2:1: listen is given twice"),
         ("queue_items: many", "settings.yaml:1:1: queue_items is 'many'; it must be a whole number"),
         ("queue_items: [1, 2]", "queue_items must be a single value"),
@@ -85,8 +89,8 @@ def test_empty_file_says_nothing(file: Path, text: str) -> None:
         ("- listen", "must be a map"),
         ("listen: [", "settings.yaml:"),
         (
-            "max_pixels 5\nlisten: 127.0.0.1:1",
-            "settings.yaml:1:11: error: A colon is missing behind the key. Write `max_p",
+            "queue_items 5\nlisten: 127.0.0.1:1",
+            "settings.yaml:1:12: error: A colon is missing behind the key. Write `queue",
         ),
         ("zzz: 1", "zzz is no setting."),
     ],
@@ -112,8 +116,8 @@ def test_missing_file_is_refused(file: Path) -> None:
 
 
 def test_misspelt_variable_is_refused_but_foreign_ones_are_not() -> None:
-    with pytest.raises(ConfigError, match="Did you mean CLIPWARDEN_MAX_PIXELS"):
-        load(environ={"CLIPWARDEN_MAX_PIXEL": "5"})
+    with pytest.raises(ConfigError, match="Did you mean CLIPWARDEN_MAX_IMAGE_BYTES"):
+        load(environ={"CLIPWARDEN_MAX_IMAGE_BYTE": "5"})
     links = {
         "CLIPWARDEN_PORT": "tcp://10.0.0.1:50051",
         "CLIPWARDEN_PORT_50051_TCP_ADDR": "10.0.0.1",
@@ -133,13 +137,34 @@ def test_misspelt_variable_is_refused_but_foreign_ones_are_not() -> None:
         ("drain_seconds", "nan"), ("drain_seconds", "inf"), ("reflection", "maybe"), ("log_level", "loud"),
         ("max_image_bytes", "0"), ("queue_bytes", "9" * 400), ("keepalive_seconds", "1e9"),
         ("min_ping_seconds", "86401"), ("vector_cache", "~nobody-of-this-name/x"),
-        ("queue_items", "0"), ("queue_items", "1.5"), ("queue_items", "²"), ("max_pixels", "999999999"),
+        ("queue_items", "0"), ("queue_items", "1.5"), ("queue_items", "²"), ("max_decode_bytes", "half"),
+        ("max_decode_bytes", "1"), ("max_decode_bytes", "8MB"),
     ],
 )  # fmt: skip
 def test_value_that_cannot_be_read_is_refused_by_its_flags_name(name: str, text: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load({name: text})
     assert str(caught.value).startswith(SETTING_DOCS[name].flag + " ")
+
+
+@pytest.mark.parametrize("place", ["flag", "variable", "file"])
+def test_setting_of_earlier_versions_is_refused_with_what_to_write_instead(file: Path, place: str) -> None:
+    file.write_text("max_pixels: 9\n")
+    given = {
+        "flag": lambda: load({"max_pixels": "9"}),
+        "variable": lambda: load(environ={"CLIPWARDEN_MAX_PIXELS": "9"}),
+        "file": lambda: load(file=file),
+    }
+    with pytest.raises(ConfigError, match="Set max_decode_bytes instead, such as 1GiB"):
+        given[place]()
+
+
+def test_server_command_and_moderator_refuse_the_same_by_default() -> None:
+    assert Settings().engine.limits == EngineSettings().limits == read_limits(None, None) == DecodeLimits()
+    flags = {"max_image_bytes": "200 MB", "max_decode_bytes": "3GiB"}
+    served = load(flags | {"max_message_bytes": "1GiB"}).engine.limits
+    assert served == read_limits("200 MB", "3GiB")
+    assert (served.max_image_bytes, served.max_decode_bytes) == (200_000_000, 3 * 2**30)
 
 
 @pytest.mark.parametrize(
@@ -169,6 +194,6 @@ def test_every_setting_is_documented() -> None:
 def test_table_has_a_row_for_every_setting() -> None:
     rows = settings_table().splitlines()
     assert len(rows) == 2 + len(SETTING_DOCS)
-    assert "| `--max-image-bytes` | `CLIPWARDEN_MAX_IMAGE_BYTES` | 20MiB | Largest image file" in settings_table()
+    assert "| `--max-image-bytes` | `CLIPWARDEN_MAX_IMAGE_BYTES` | 64MiB | Largest image file" in settings_table()
     assert "| `--policy` | `CLIPWARDEN_POLICIES` | none |" in settings_table()
     assert "| `--reflection` | `CLIPWARDEN_REFLECTION` | true |" in settings_table()

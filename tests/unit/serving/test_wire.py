@@ -33,8 +33,7 @@ def judge_vector(snapshot: Snapshot, vector: Vectors) -> Judged:
         (FULL,),
         selection.tables,
         context=None,
-        frames_total=1,
-        frames_judged=1,
+        partial=False,
         degraded=False,
     )
     return Judged(

@@ -16,6 +16,7 @@ from clipwarden.policy.schema import (
     Concept,
     Exemption,
     LearnedVector,
+    OnTruncated,
     Phrase,
     Policy,
     Pool,
@@ -50,11 +51,18 @@ def policy_document(policy: Policy) -> Json:
         "api": SCHEMA_VERSION,
         "metadata": write_plain(METADATA, policy.metadata),
         "model": write_plain(MODEL, policy.model),
-        "defaults": {"on_error": policy.on_error.name.lower(), "on_partial": policy.on_partial.name.lower()},
+        "defaults": _defaults(policy),
         "contexts": {context.name: {"description": context.description} for context in policy.contexts},
         "categories": [_category(category) for category in policy.categories],
         "attributes": [_concept(attribute, ATTRIBUTE) for attribute in policy.attributes],
     }
+
+
+def _defaults(policy: Policy) -> Json:
+    verdicts: Json = {"on_error": policy.on_error.name.lower(), "on_partial": policy.on_partial.name.lower()}
+    if policy.on_truncated is OnTruncated.REFUSE:  # releases before the key read bundles that do not use it
+        return verdicts
+    return {**verdicts, "on_truncated": policy.on_truncated.value}
 
 
 def _category(category: Category) -> Json:

@@ -7,7 +7,7 @@ from clipwarden.policy.language.category_keys import CATEGORY, MAX_CONTEXTS, MOD
 from clipwarden.policy.language.concept_keys import ATTRIBUTE, DIGEST_TEXT, NAME, TEMPLATES
 from clipwarden.policy.language.kinds import Choice, Day, Number, Shape, Text
 from clipwarden.policy.language.tables import Key, Keys, ListOf, Map, MapOf
-from clipwarden.policy.schema import SCHEMA_VERSION, Metadata, Mode, ModelBinding, Verdict
+from clipwarden.policy.schema import SCHEMA_VERSION, Metadata, Mode, ModelBinding, OnTruncated, Verdict
 
 LATER = frozenset({"references", "lists", "views"})
 """Keys kept free for later. Refused with their own sentence: a key that does nothing would mislead."""
@@ -24,6 +24,21 @@ _VERSION = Shape(
     fix=f"Write `api: {SCHEMA_VERSION}`.",
 )
 _VERDICT = Choice(example="review", words={verdict.name.lower(): verdict for verdict in Verdict})
+_ON_TRUNCATED = Choice(
+    example="judge",
+    words={choice.value: choice for choice in OnTruncated},
+    # Whoever writes a verdict here means what happens to the picture; `on_partial` is where it is said.
+    habits={
+        "reject": "refuse",
+        "error": "refuse",
+        "block": "refuse",
+        **dict.fromkeys(("allow", "review", "partial"), "judge"),
+    },
+    help={
+        "refuse": "no verdict but `on_error`, as for a damaged file",
+        "judge": "by the rows that are there, and at least `on_partial`",
+    },
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,6 +48,7 @@ class Defaults:
     mode: Mode = Mode.SHADOW
     on_error: Verdict = Verdict.REVIEW
     on_partial: Verdict = Verdict.REVIEW
+    on_truncated: OnTruncated = OnTruncated.REFUSE
     templates: tuple[str, ...] = ("{}",)
 
 
@@ -81,8 +97,14 @@ DEFAULTS = Keys(
         Key(
             name="on_partial",
             kind=_VERDICT,
-            help="the least verdict when frames were left unjudged",
+            help="the least verdict when not all of an image was seen: frames, rows that a cut file lacks, HDR",
             default="review",
+        ),
+        Key(
+            name="on_truncated",
+            kind=_ON_TRUNCATED,
+            help="what to do with a file that ends too early; `judge` goes by the rows that are there, as partial",
+            default="refuse",
         ),
         Key(name="templates", kind=TEMPLATES, help="sentences with `{}` where a prompt goes", default=["{}"]),
     )

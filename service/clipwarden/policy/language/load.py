@@ -105,6 +105,7 @@ def _read_policy(root: Node, findings: Findings, learned: LearnedSource) -> Poli
         model=plain.get("model", ModelBinding()),
         on_error=defaults.on_error,
         on_partial=defaults.on_partial,
+        on_truncated=defaults.on_truncated,
         contexts=_contexts(fields),
         categories=tuple(concepts.category(item) for item in fields.items("categories")),
         attributes=tuple(concepts.attribute(item) for item in fields.items("attributes")),

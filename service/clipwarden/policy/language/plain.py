@@ -16,6 +16,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "head": ("scoring", "file"),
     "on_error": ("defaults", "on_error"),
     "on_partial": ("defaults", "on_partial"),
+    "on_truncated": ("defaults", "on_truncated"),
     "attribute": ("when", "attribute"),
     "gte": ("when", "gte"),
     "values": ("file",),

@@ -1,4 +1,4 @@
-"""TIFF directories (of TIFF files and of EXIF blocks) in; sizes, pages, orientation and ends out.
+"""TIFF directories (of TIFF files and of EXIF blocks) in; sizes, pages and ends out.
 
 Pillow answers the same questions by loading every tag of every page, which a hostile file can make slow and large.
 """
@@ -11,6 +11,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from clipwarden.vision.formats.reader import HEADER_BUDGET, BoundedReader, Budget, BudgetSpentError
+from clipwarden.vision.structure import MAX_PROFILE_BYTES
 
 
 class Tag(IntEnum):
@@ -21,10 +22,18 @@ class Tag(IntEnum):
     STRIP_OFFSETS = 273
     ORIENTATION = 274
     STRIP_BYTE_COUNTS = 279
+    TILE_WIDTH = 322
+    TILE_LENGTH = 323
     TILE_OFFSETS = 324
     TILE_BYTE_COUNTS = 325
+    X_RESOLUTION = 282
+    Y_RESOLUTION = 283
+    RESOLUTION_UNIT = 296
     EXIF_DIRECTORY = 34665
+    ICC_PROFILE = 34675
     GPS_DIRECTORY = 34853
+    PIXEL_X_DIMENSION = 40962
+    PIXEL_Y_DIMENSION = 40963
     INTEROPERABILITY_DIRECTORY = 40965
 
 
@@ -39,12 +48,15 @@ _READ_TAGS = frozenset(Tag)
 _SUBDIRECTORIES = (Tag.EXIF_DIRECTORY, Tag.GPS_DIRECTORY)
 # Those three and the page's own.
 DIRECTORIES_BUDGET = Budget(entries=4 * HEADER_BUDGET.entries, bytes=4 * HEADER_BUDGET.bytes)
+# A directory, and the profile that one of its tags holds.
+PROFILE_BUDGET = Budget(entries=HEADER_BUDGET.entries, bytes=HEADER_BUDGET.bytes + MAX_PROFILE_BYTES)
+_BYTE_KINDS = (1, 7)
+_LARGEST_BYTE = 255
 # Bytes a value, by TIFF type number (TIFF 6.0, section 2; 13 and 16-18 from later supplements).
 _TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _SHORT, _LONG = 3, 4
 # Those that Pillow takes for offsets; nothing lies at a negative one, so signed types are read like the others.
 _INTEGER_CODES = {_SHORT: "H", _LONG: "I", 6: "B", 8: "H", 9: "I", 13: "I", 16: "Q"}
-_EXIF_PREFIX = b"Exif\0\0"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,7 +82,7 @@ class _Layout:
         return int.from_bytes(value, "little" if self.order == "<" else "big")
 
 
-class _Entry(NamedTuple):
+class Entry(NamedTuple):
     """One directory entry: how many values it claims, and its value field (4 bytes; 8 in BigTIFF).
 
     A tuple, because one reading of a hostile directory makes thousands.
@@ -88,7 +100,7 @@ class _Entry(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Directory:
+class Directory:
     """What one reading of a directory shows.
 
     Attributes:
@@ -101,13 +113,14 @@ class _Directory:
     """
 
     layout: _Layout
-    entries: list[_Entry]
+    entries: list[Entry]
     claimed: int
     whole: bool
     outside: int
     values_end: int
 
     def require_whole(self) -> None:
+        """Refuse one that the file cuts short."""
         if not self.whole:
             raise struct.error("the file ends inside its directory")
 
@@ -124,7 +137,7 @@ class _Directory:
         entry = next((entry for entry in self.entries if entry.tag == tag), None)
         return [] if entry is None else self.values(reader, entry, MAX_TILES)
 
-    def values(self, reader: BoundedReader, entry: _Entry, limit: int) -> list[int]:
+    def values(self, reader: BoundedReader, entry: Entry, limit: int) -> list[int]:
         """Return an entry's first integers, wherever they are; none of another type."""
         code, count = _INTEGER_CODES.get(entry.kind), min(entry.length, limit)
         if code is None:
@@ -147,10 +160,63 @@ def first_page_size(reader: BoundedReader) -> tuple[int, int] | None:
     Raises:
         struct.error: The file ends inside its directory.
     """
-    directory = _first_directory(reader)
+    directory = first_directory(reader)
     directory.require_whole()
     width, height = directory.integer(Tag.IMAGE_WIDTH), directory.integer(Tag.IMAGE_LENGTH)
     return None if width is None or height is None else (width, height)
+
+
+def tile_pixels(reader: BoundedReader) -> int:
+    """Compute how many pixels the first page's tiles have each, which libtiff decodes as a whole: 0 without tiles.
+
+    Strips never have more than the picture: libtiff cuts them to its height.
+
+    Args:
+        reader: Of a TIFF file, on a `HEADER_BUDGET`.
+
+    Returns:
+        Of repeated tags the most, whichever a decoder reads.
+    """
+    try:
+        directory = first_directory(reader)
+        width, length = (_largest(reader, directory, tag) for tag in (Tag.TILE_WIDTH, Tag.TILE_LENGTH))
+    except struct.error:
+        return 0  # a damaged directory: Pillow will say so
+    return width * length
+
+
+def _largest(reader: BoundedReader, directory: Directory, tag: Tag) -> int:
+    """Return the largest first number of a tag that may be repeated; 0 without it."""
+    entries = [entry for entry in directory.entries if entry.tag == tag]
+    numbers = [number for entry in entries for number in directory.values(reader, entry, 1)]
+    # libtiff takes bytes for numbers as well.
+    return max(numbers, default=_LARGEST_BYTE if entries else 0)
+
+
+def first_page_profile(reader: BoundedReader) -> tuple[bytes | None, bool]:
+    """Read the first page's ICC profile.
+
+    Args:
+        reader: Of a TIFF file, on a `PROFILE_BUDGET`.
+
+    Returns:
+        The profile, None without one; and whether there is one that cannot be read, or another after it.
+    """
+    try:
+        directory = first_directory(reader)
+    except struct.error:
+        return None, False  # a damaged directory: Pillow will say so
+    entries = [entry for entry in directory.entries if entry.tag == Tag.ICC_PROFILE]
+    if not entries:
+        return None, False
+    first = entries[0]
+    if first.kind not in _BYTE_KINDS or not 0 < first.length <= MAX_PROFILE_BYTES:
+        return None, True
+    try:
+        profile = bytes(reader.body(directory.layout.offset(first.value), first.length))
+    except struct.error:
+        return None, True
+    return profile, len(entries) > 1
 
 
 def find_excess(reader: BoundedReader) -> str | None:
@@ -165,7 +231,7 @@ def find_excess(reader: BoundedReader) -> str | None:
     Raises:
         struct.error: The file ends inside its first directory, which is not excessive so far.
     """
-    directory = _first_directory(reader)
+    directory = first_directory(reader)
     if any(each.claimed > MAX_ENTRIES for each in (directory, *_subdirectories(reader, directory, _SUBDIRECTORIES))):
         return "it claims too many tags"
     if any(
@@ -211,7 +277,7 @@ def data_ends_at(reader: BoundedReader) -> int:
     Raises:
         struct.error: The file ends inside its directory or its tables.
     """
-    directory = _first_directory(reader)
+    directory = first_directory(reader)
     directory.require_whole()
     ends = [
         start + length
@@ -219,26 +285,6 @@ def data_ends_at(reader: BoundedReader) -> int:
         for start, length in zip(directory.integers(reader, offsets), directory.integers(reader, counts), strict=False)
     ]
     return max([directory.values_end, *ends])
-
-
-def exif_orientation(exif: bytes) -> int:
-    """Read the orientation from an EXIF block; costs at most `HEADER_BUDGET`.
-
-    Args:
-        exif: As Pillow keeps it in `info["exif"]`, with or without its `Exif` prefix.
-
-    Returns:
-        1-8; 1, "as stored", when the tag is absent, out of range, or in a damaged directory.
-
-    Source: EXIF 2.32, tag 0x0112.
-    """
-    try:
-        directory = _first_directory(BoundedReader(exif.removeprefix(_EXIF_PREFIX), HEADER_BUDGET))
-        directory.require_whole()
-    except struct.error:
-        return 1
-    orientation = directory.integer(Tag.ORIENTATION) or 1
-    return orientation if orientation in range(1, 9) else 1
 
 
 def _read_layout(reader: BoundedReader) -> _Layout:
@@ -254,17 +300,18 @@ def _read_layout(reader: BoundedReader) -> _Layout:
     return _Layout(order=order, first=first, count_code=count_code, entry_code=entry_code, offset_code=offset_code)
 
 
-def _first_directory(reader: BoundedReader) -> _Directory:
+def first_directory(reader: BoundedReader) -> Directory:
+    """Read the first directory; costs at most `MAX_ENTRIES` of 20 bytes."""
     layout = _read_layout(reader)
-    return _read_directory(reader, layout, layout.first)
+    return read_directory(reader, layout, layout.first)
 
 
-def _subdirectories(reader: BoundedReader, directory: _Directory, tags: tuple[Tag, ...]) -> Iterator[_Directory]:
+def _subdirectories(reader: BoundedReader, directory: Directory, tags: tuple[Tag, ...]) -> Iterator[Directory]:
     # Every entry of these tags: Pillow passes over some damage, and takes the next of the same tag.
     for entry in (entry for entry in directory.entries if entry.tag in tags and directory.layout.is_big):
         try:
             offsets = directory.values(reader, entry, 1)
-            below = [_read_directory(reader, directory.layout, offset) for offset in offsets]
+            below = [read_directory(reader, directory.layout, offset) for offset in offsets]
         except BudgetSpentError:
             raise
         except struct.error:
@@ -275,22 +322,23 @@ def _subdirectories(reader: BoundedReader, directory: _Directory, tags: tuple[Ta
                 yield from _subdirectories(reader, each, (Tag.INTEROPERABILITY_DIRECTORY,))
 
 
-def _read_directory(reader: BoundedReader, layout: _Layout, offset: int) -> _Directory:
+def read_directory(reader: BoundedReader, layout: _Layout, offset: int) -> Directory:
+    """Read the directory at an offset; costs at most `MAX_ENTRIES` of 20 bytes."""
     position, claimed = _directory_start(reader, layout, offset)
     # The count is a claim: of a bogus one, read no more than a real directory could hold, nor than the file does.
     wanted = min(claimed, MAX_ENTRIES)
     held = min(wanted, (len(reader) - position) // layout.entry_size)
-    entries: list[_Entry] = []
+    entries: list[Entry] = []
     outside = values_end = 0
     for tag, kind, count, value in reader.table(layout.entry_code, position, held):
         if tag in _READ_TAGS:
-            entries.append(_Entry(tag, kind, count, value))
+            entries.append(Entry(tag, kind, count, value))
         size = count * _TYPE_SIZES.get(kind, 0)
         if size > len(value):
             outside += size
             values_end = max(values_end, layout.offset(value) + size)
     whole = held == wanted
-    return _Directory(
+    return Directory(
         layout=layout, entries=entries, claimed=claimed, whole=whole, outside=outside, values_end=values_end
     )
 

@@ -1,22 +1,43 @@
-"""A JPEG's bytes in, its size and whether its header or scans would keep a decoder busy out, by walking its markers.
+"""A JPEG's bytes in, its size and what it shows out, by walking its markers.
 
-Every scan of a progressive JPEG passes over the whole picture again, and takes two dozen bytes to ask for: 20 MiB of
+Every scan of a progressive JPEG passes over the whole picture again, and takes two dozen bytes to ask for: 64 MiB of
 them would keep a decoder busy for hours, whatever the pixel limit.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
-from clipwarden.vision.formats.reader import HEADER_BUDGET, BoundedReader, Budget
+from clipwarden.errors import ImageError, Reason
+from clipwarden.vision.formats.exif import Exif, read_exif, shown_size
+from clipwarden.vision.formats.gainmap import ISO_PREFIX, XMP_PREFIX, is_odd_jpeg
+from clipwarden.vision.formats.reader import HEADER_BUDGET, BoundedReader, Budget, BudgetSpentError
+from clipwarden.vision.limits import DecodeLimits
+from clipwarden.vision.structure import MAX_PROFILE_BYTES, NO_TAGS, ColourTags, Structure
 
-# A file of 64 scans, each behind a few tables, and of 20 MiB of metadata has below a thousand markers. One pass counts
+# Once the bodies of those segments of the header that say something; finding them is on a `HEADER_BUDGET`.
+BODIES_BUDGET = Budget(passes=1)
+
+# A file of 64 scans, each behind a few tables, and of 64 MiB of metadata has below 1,500 markers. One pass counts
 # the marks of scans, one walks from marker to marker; a marker's length may belong to the next one too.
 SCANS_BUDGET = Budget(entries=HEADER_BUDGET.entries, bytes=2 * HEADER_BUDGET.entries, passes=2)
 
+# Encoders write about ten (libjpeg's default script), optimisers up to twenty. Measured: one more scan of 50 million
+# pixels takes 30 to 40 ms. 64 of a picture of 62 million take 3 s, and so do 20 of a phone's 200 million.
+_USUAL_SCANS = 10
+_MAX_SCANNED_PIXELS = 4_000_000_000
+_MAX_SCANS = 64
+_PROFILE_MARKER, _PROFILE_PREFIX = 0xE2, b"ICC_PROFILE\0"
+# Comments, and application segments but for Adobe's (APP14).
+_METADATA = frozenset({0xFE, *range(0xE0, 0xF0)}) - {0xEE}
+_JFIF_MARKER, _JFIF_BYTES = 0xE0, 14
+_MPF_PREFIX = b"MPF\0"  # an index of further pictures
+_EXIF_MARKER, _EXIF_PREFIX = 0xE1, b"Exif\0"
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
-_FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_START_OF_SCAN = 0xDA
-_END_OF_IMAGE = 0xD9
+FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+START_OF_SCAN = 0xDA
+END_OF_IMAGE = 0xD9
 # A marker, and the length that follows unless it stands alone.
 _MARKER = re.compile(rb"\xff([^\xff])(..)?", re.DOTALL)
 # In coded data FF is followed by 00 (stuffing), D0-D7 (restart) or FF (fill); anything else is the next marker.
@@ -35,39 +56,146 @@ def frame_size(reader: BoundedReader) -> tuple[int, int] | None:
     Raises:
         struct.error: The file ends inside the frame header, or the budget before it.
     """
-    for marker, position in _segments(reader):
-        if marker in _FRAME_HEADERS:
-            height, width = reader.field(">HH", position + 5)
-            return width, height
+    for segment in header_segments(reader):
+        if segment.marker in FRAME_HEADERS:
+            return _frame_size(reader, segment)
     return None
 
 
-def reaches_scan(reader: BoundedReader) -> bool:
-    """Tell whether the first scan comes within as many segments and fill bytes as honest files have.
+def structure_of(data: bytes, _limits: DecodeLimits) -> Structure:
+    """Say what a JPEG shows.
 
-    Pillow reads fill byte by byte and segment by segment in Python: 20 MiB of either took it 12 and 7 seconds.
+    Pillow reads fill byte by byte and segment by segment in Python: 20 MiB of either took it 12 and 7 seconds. So the
+    first scan has to come within as many segments and fill bytes as honest files have.
 
     Args:
-        reader: Of a JPEG file, on a `HEADER_BUDGET`.
+        data: The file.
 
     Returns:
-        False when the file ends before.
+        Its structure. Of further pictures in the file (MPF: previews, depth and gain maps) only a gain map is ever
+        drawn, over this one; flagged where that could be seen on ordinary screens.
 
     Raises:
-        BudgetSpentError: The budget ends before.
+        ImageError: IMAGE_CORRUPT; it asks for more scans or has more markers than honest files.
+        ValueError: The file ends before its first scan.
+        BudgetSpentError: The budget does.
     """
-    return any(marker == _START_OF_SCAN for marker, _ in _segments(reader))
+    segments = list(header_segments(BoundedReader(data, HEADER_BUDGET)))
+    if not segments or segments[-1].marker != START_OF_SCAN:
+        raise ValueError("no scan")
+    bodies = BoundedReader(data, BODIES_BUDGET)
+    _check_scans(data, _most_scans(bodies, segments))
+    exif, colour = _exif(bodies, segments), _colour_tags(bodies, segments)
+    stored = next((_frame_size(bodies, each) for each in segments if each.marker in FRAME_HEADERS), (0, 0))
+    return Structure(
+        data=data,
+        orientation=exif.orientation,
+        colour=replace(colour, broken=colour.broken or _is_repainted(data, segments)),
+        shown_size=shown_size(exif, stored) if all(stored) else None,
+    )
 
 
-def _segments(reader: BoundedReader) -> Iterator[tuple[int, int]]:
-    """Yield each segment's marker and position, up to the first scan's."""
+class Segment(NamedTuple):
+    """A marker, and where the body lies behind its length, in bytes; a marker that stands alone has none."""
+
+    marker: int
+    start: int
+    size: int
+
+
+def header_segments(reader: BoundedReader) -> Iterator[Segment]:
+    """Yield each segment up to the first scan's."""
     position = 2
     while found := reader.search(_MARKER, position):
         marker = found[1][0]
-        yield marker, found.start()
-        if marker == _START_OF_SCAN:
+        length = 0 if marker in _STANDALONE else _length(found)
+        yield Segment(marker, found.end(1) + 2, max(0, length - 2))
+        if marker == START_OF_SCAN:
             return
-        position = found.end(1) if marker in _STANDALONE else found.end(1) + _length(found)
+        position = found.end(1) + length
+
+
+def _colour_tags(reader: BoundedReader, segments: Sequence[Segment]) -> ColourTags:
+    """Put the ICC profile together from its numbered parts (ICC.1:2022, B.4)."""
+    marked = [reader.body(each.start, each.size) for each in segments if each.marker == _PROFILE_MARKER]
+    start = len(_PROFILE_PREFIX)
+    bodies = [body[start:] for body in marked if body[:start] == _PROFILE_PREFIX and len(body) > start + 2]
+    if not bodies:
+        return NO_TAGS
+    total, parts = bodies[0][1], dict[int, memoryview]()
+    for body in bodies:
+        # Chromium stops once all parts are there; libjpeg would find that one too many is none at all.
+        if len(parts) == total or body[1] != total or not 0 < body[0] <= total or body[0] in parts:
+            break
+        parts[body[0]] = body[2:]
+    size = sum(map(len, parts.values()))
+    if len(parts) < total or not 0 < size <= MAX_PROFILE_BYTES:
+        return ColourTags(broken=True)
+    icc = b"".join(parts[number] for number in range(1, total + 1))
+    return ColourTags(icc=icc, broken=len(bodies) > total)
+
+
+def _is_repainted(data: bytes, segments: Sequence[Segment]) -> bool:
+    """Whether another picture in the file might be drawn over this one; only behind a header that tells of others."""
+    telling = {_EXIF_MARKER: (XMP_PREFIX,), _PROFILE_MARKER: (_MPF_PREFIX, ISO_PREFIX)}
+    if not any(data.startswith(telling[each.marker], each.start) for each in segments if each.marker in telling):
+        return False
+    return is_odd_jpeg(data, {each.start for each in segments})
+
+
+def without_metadata(data: bytes) -> bytes:
+    """Drop what draws nothing ahead of the scan, so that no damage there keeps Pillow from reading the picture.
+
+    Args:
+        data: The file.
+
+    Returns:
+        A copy without bytes between segments, comments and application segments, but for those that tell libjpeg which
+        colours these are: JFIF at its whole length, and Adobe's.
+    """
+    view, scan = memoryview(data), len(data)  # copied once, when all is joined
+    kept = [view[:2]]
+    for segment in header_segments(BoundedReader(data, HEADER_BUDGET)):
+        start, stop = segment.start - 4, segment.start + segment.size
+        if segment.marker == START_OF_SCAN:
+            scan = start
+        elif segment.marker in _STANDALONE:
+            kept.append(view[start : start + 2])
+        elif segment.marker not in _METADATA or (segment.marker == _JFIF_MARKER and segment.size >= _JFIF_BYTES):
+            kept.append(view[start:stop])
+    return b"".join((*kept, view[scan:]))
+
+
+def _exif(reader: BoundedReader, segments: Sequence[Segment]) -> Exif:
+    """Read the first EXIF segment; Chromium looks at no other, even where that one says nothing."""
+    bodies = (reader.body(each.start, each.size) for each in segments if each.marker == _EXIF_MARKER)
+    start = len(_EXIF_PREFIX)
+    # The sixth byte of the prefix may be any, and alone it is no segment.
+    block = next((body for body in bodies if body[:start] == _EXIF_PREFIX and len(body) > start + 1), None)
+    return Exif() if block is None else read_exif(bytes(block[start + 1 :]))
+
+
+def _frame_size(reader: BoundedReader, segment: Segment) -> tuple[int, int]:
+    height, width = reader.field(">HH", segment.start + 1)
+    return width, height
+
+
+def _most_scans(reader: BoundedReader, segments: Sequence[Segment]) -> int:
+    """Compute how many scans a picture of such a size may ask for."""
+    sizes = [_frame_size(reader, each) for each in segments if each.marker in FRAME_HEADERS]
+    pixels = max((width * height for width, height in sizes), default=0)
+    return min(_MAX_SCANS, max(_USUAL_SCANS, _MAX_SCANNED_PIXELS // max(1, pixels)))
+
+
+def _check_scans(data: bytes, most: int) -> None:
+    try:
+        excess = has_more_scans_than(BoundedReader(data, SCANS_BUDGET), most)
+    except BudgetSpentError as exc:
+        raise ImageError(
+            f"The JPEG has more than {SCANS_BUDGET.entries} markers.", reason=Reason.IMAGE_CORRUPT
+        ) from exc
+    if excess:
+        raise ImageError(f"The JPEG asks for more than {most} scans.", reason=Reason.IMAGE_CORRUPT)
 
 
 def has_more_scans_than(reader: BoundedReader, limit: int) -> bool:
@@ -84,17 +212,28 @@ def has_more_scans_than(reader: BoundedReader, limit: int) -> bool:
         BudgetSpentError: Too many other markers stand between the scans.
     """
     # The mark of a scan can also turn up by chance, but a file without that many marks needs no walk.
-    if reader.count(bytes((0xFF, _START_OF_SCAN))) <= limit:
+    if reader.count(bytes((0xFF, START_OF_SCAN))) <= limit:
         return False
-    scans, position = 0, 2
-    while scans <= limit and (found := reader.search(_NEXT_MARKER, position)):
-        marker, position = found[1][0], found.end(1)
-        if marker == _END_OF_IMAGE:
+    scans = 0
+    for segment in coded_segments(reader, 2):
+        scans += segment.marker == START_OF_SCAN
+        if segment.marker == END_OF_IMAGE or scans > limit:
             break
-        scans += marker == _START_OF_SCAN
-        if marker not in _STANDALONE:
-            position += _length(found)
     return scans > limit
+
+
+def coded_segments(reader: BoundedReader, position: int) -> Iterator[Segment]:
+    """Yield segments where coded data may stand between them.
+
+    Args:
+        reader: Of a JPEG file; a segment costs an entry, and its bytes and those before it as many.
+        position: Where to begin, in bytes from the start.
+    """
+    while found := reader.search(_NEXT_MARKER, position):
+        marker = found[1][0]
+        length = 0 if marker in _STANDALONE else _length(found)
+        yield Segment(marker, found.end(1) + 2, max(0, length - 2))
+        position = found.end(1) + length
 
 
 def _length(found: re.Match[bytes]) -> int:

@@ -1,4 +1,4 @@
-"""Untrusted bytes in, image format and pixel size out, read from fixed places without decoding or allocating.
+"""Untrusted bytes in, image format and pixel size out, read from headers without decoding or allocating.
 
 Costs at most a `HEADER_BUDGET`: this decides who may go further. A size that is not where it should be is None: the
 decoder proper, which checks again, then has the last word.
@@ -7,13 +7,13 @@ decoder proper, which checks again, then has the last word.
 import struct
 from collections.abc import Callable
 
+from clipwarden.vision.formats.heifheader import heif_size, sniff_heif
 from clipwarden.vision.formats.ifd import first_page_size
 from clipwarden.vision.formats.jpeg import frame_size
 from clipwarden.vision.formats.reader import HEADER_BUDGET, BoundedReader
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIC")
 
-_AVIF_BRANDS = (b"avif", b"avis", b"mif1", b"msf1")
 _TIFF_PREFIXES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _BMP_CORE_HEADER = 12
 _BMP_HEADERS = (_BMP_CORE_HEADER, 40, 52, 56, 64, 108, 124)
@@ -22,18 +22,19 @@ Size = tuple[int, int]
 
 
 def sniff_format(data: bytes) -> str | None:
-    """Name the format by its magic bytes, among the first 12.
+    """Name the format by its magic bytes, among the first 12; AVIF and HEIC by brands and items, behind these.
 
     Args:
-        data: The file.
+        data: The file, or as much of its beginning as there is.
 
     Returns:
-        One of `FORMATS`, or None.
+        One of `FORMATS`, or None. Which of them can be opened here, `opening.readable_formats` says.
 
     Source: the formats' specifications; the same prefixes as Pillow's `_accept` functions.
     """
-    if data[4:8] == b"ftyp" and data[8:12] in _AVIF_BRANDS:
-        return "AVIF"
+    if data[4:8] == b"ftyp":
+        name = sniff_heif(BoundedReader(data, HEADER_BUDGET))
+        return name if name in FORMATS else None
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WEBP"
     prefixes = {
@@ -54,7 +55,7 @@ def sniff_size(data: bytes, image_format: str) -> Size | None:
         image_format: As `sniff_format` named it.
 
     Returns:
-        (width, height), or None where the header is damaged or, as in AVIF, not at a fixed place.
+        (width, height), or None where the header is damaged.
     """
     read = _SIZE_READERS.get(image_format)
     try:
@@ -109,4 +110,6 @@ _SIZE_READERS: dict[str, Callable[[BoundedReader], Size | None]] = {
     "GIF": _gif_size,
     "BMP": _bmp_size,
     "TIFF": first_page_size,
+    "AVIF": heif_size,
+    "HEIC": heif_size,
 }

@@ -6,15 +6,16 @@ from collections.abc import Callable
 from clipwarden.vision.formats.ifd import MAX_TILES, data_ends_at
 from clipwarden.vision.formats.reader import HEADER_BUDGET, BoundedReader, Budget, BudgetSpentError
 
-# By format, what looking for the end may cost. An AVIF has a handful of boxes at the top, whose size stands in up
-# to 12 bytes; a TIFF a directory and four tables of up to 8 bytes a value; the others a field or one pass.
+# By format, what looking for the end may cost. An AVIF or a HEIC has a handful of boxes at the top, whose size stands
+# in up to 16 bytes; a TIFF a directory and four tables of up to 8 bytes a value; the others a field or one pass.
 TRUNCATION_BUDGETS = {
     "JPEG": Budget(passes=1),
     "PNG": Budget(passes=1),
     "GIF": Budget(bytes=1),
     "WEBP": Budget(bytes=4),
     "BMP": Budget(bytes=4),
-    "AVIF": Budget(entries=1000, bytes=12 * 1000),
+    "AVIF": Budget(entries=1000, bytes=16 * 1000),
+    "HEIC": Budget(entries=1000, bytes=16 * 1000),
     "TIFF": Budget(entries=HEADER_BUDGET.entries + 4 * MAX_TILES, bytes=HEADER_BUDGET.bytes + 4 * 8 * MAX_TILES),
 }
 
@@ -62,15 +63,18 @@ def _bmp(reader: BoundedReader) -> bool:
     return len(reader) < int(size)
 
 
-def _avif(reader: BoundedReader) -> bool:
-    """Walk the top-level boxes: the last one must end where the file does."""
-    position = 0
+def _iso_media(reader: BoundedReader) -> bool:
+    """Walk the top-level boxes: none may claim more than is there, but for junk behind the picture's data."""
+    position, has_data = 0, False
     while position < len(reader):
-        (size,) = reader.entry(">I", position)
+        if has_data and position + 8 > len(reader):
+            return False
+        size, kind = reader.entry(">I4s", position)
         if size == 1:
             (size,) = reader.field(">Q", position + 8)
-        if size == 0:  # runs to the end, wherever that is
+        if size == 0 or (has_data and not kind.isalpha()):  # it runs to the end, wherever that is; or is no box
             return False
+        has_data |= kind == b"mdat"
         position += max(8, size)
     return position > len(reader)
 
@@ -85,6 +89,7 @@ _TESTS: dict[str, Callable[[BoundedReader], bool]] = {
     "GIF": _gif,
     "WEBP": _webp,
     "BMP": _bmp,
-    "AVIF": _avif,
+    "AVIF": _iso_media,
+    "HEIC": _iso_media,
     "TIFF": _tiff,
 }

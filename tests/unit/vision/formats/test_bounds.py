@@ -14,42 +14,58 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from clipwarden.errors import ImageError
-from clipwarden.vision.formats.ifd import DIRECTORIES_BUDGET, MAX_ENTRIES, exif_orientation
-from clipwarden.vision.formats.inspection import (
-    GIF_BUDGET,
-    INSPECTORS,
-    MAX_FRAMES_COUNTED,
-    PAGES_BUDGET,
-    PNG_BUDGET,
-)
-from clipwarden.vision.formats.jpeg import SCANS_BUDGET
+from clipwarden.vision.formats.bmp import BMP_BUDGET
+from clipwarden.vision.formats.exif import exif_orientation
+from clipwarden.vision.formats.gainmap import GAIN_MAP_BUDGET, METADATA_BUDGET
+from clipwarden.vision.formats.gif import GIF_BUDGET
+from clipwarden.vision.formats.heif import HEIF_BUDGET
+from clipwarden.vision.formats.ifd import DIRECTORIES_BUDGET, MAX_ENTRIES, PROFILE_BUDGET
+from clipwarden.vision.formats.jpeg import BODIES_BUDGET, SCANS_BUDGET
+from clipwarden.vision.formats.png import PNG_BUDGET
 from clipwarden.vision.formats.reader import HEADER_BUDGET, BoundedReader, Budget
 from clipwarden.vision.formats.sniff import sniff_format, sniff_size
+from clipwarden.vision.formats.structures import PAGES_BUDGET, read_structure
 from clipwarden.vision.formats.truncation import TRUNCATION_BUDGETS, looks_cut_short
+from clipwarden.vision.formats.webp import WEBP_BUDGET
 from clipwarden.vision.limits import DEFAULT_LIMITS
+from clipwarden.vision.structure import MAX_FRAMES_COUNTED
+from kit.containers import PNG_SIGNATURE, png_header
+from kit.isobmff import Item, box, full_box, grid, heif, irot, ispe, pixi, profile
 from kit.pictures import FORMATS, encode, natural_picture
 
 # The stated bounds themselves, so that raising one is a decision: entries, bytes and passes of each.
 STATED = {
     "header": (HEADER_BUDGET, (4_096, 98_304, 0)),
-    "GIF blocks": (GIF_BUDGET, (200_000, 209_001, 0)),
-    "PNG chunks": (PNG_BUDGET, (50_000, 200_000, 0)),
+    "GIF blocks": (GIF_BUDGET, (600_000, 1_809_005, 0)),
+    "PNG chunks": (PNG_BUDGET, (50_000, 400_000, 1)),
+    "WEBP chunks": (WEBP_BUDGET, (100_000, 800_016, 1)),
+    "BMP header": (BMP_BUDGET, (0, 256, 2)),
     "TIFF directories": (DIRECTORIES_BUDGET, (16_384, 393_216, 0)),
+    "TIFF profile": (PROFILE_BUDGET, (4_096, 10_584_064, 0)),
     "TIFF pages": (PAGES_BUDGET, (1_000, 16_016, 0)),
+    "JPEG bodies": (BODIES_BUDGET, (0, 0, 1)),
     "JPEG scans": (SCANS_BUDGET, (4_096, 8_192, 2)),
+    "JPEG gain maps": (GAIN_MAP_BUDGET, (1_024, 0, 1)),
+    "gain maps' metadata": (METADATA_BUDGET, (0, 262_144, 0)),
     "end of JPEG": (TRUNCATION_BUDGETS["JPEG"], (0, 0, 1)),
     "end of PNG": (TRUNCATION_BUDGETS["PNG"], (0, 0, 1)),
     "end of GIF": (TRUNCATION_BUDGETS["GIF"], (0, 1, 0)),
     "end of WEBP": (TRUNCATION_BUDGETS["WEBP"], (0, 4, 0)),
     "end of BMP": (TRUNCATION_BUDGETS["BMP"], (0, 4, 0)),
-    "end of AVIF": (TRUNCATION_BUDGETS["AVIF"], (1_000, 12_000, 0)),
+    "end of AVIF": (TRUNCATION_BUDGETS["AVIF"], (1_000, 16_000, 0)),
+    "end of HEIC": (TRUNCATION_BUDGETS["HEIC"], (1_000, 16_000, 0)),
+    "HEIF boxes": (HEIF_BUDGET, (16_384, 1_048_576, 1)),
     "end of TIFF": (TRUNCATION_BUDGETS["TIFF"], (404_096, 3_298_304, 0)),
 }
 INSPECTION_BUDGETS = {
+    "AVIF": (HEIF_BUDGET,),
+    "HEIC": (HEIF_BUDGET,),
     "GIF": (GIF_BUDGET,),
-    "JPEG": (HEADER_BUDGET, SCANS_BUDGET),
+    "JPEG": (HEADER_BUDGET, BODIES_BUDGET, SCANS_BUDGET),
     "PNG": (PNG_BUDGET,),
-    "TIFF": (DIRECTORIES_BUDGET, PAGES_BUDGET),
+    "WEBP": (WEBP_BUDGET,),
+    "BMP": (BMP_BUDGET,),
+    "TIFF": (DIRECTORIES_BUDGET, PAGES_BUDGET, PROFILE_BUDGET),
 }
 MILLION = 1_000_000
 
@@ -77,8 +93,55 @@ def gif(*blocks: bytes) -> bytes:
 GIF_FRAME = b"," + struct.pack("<HHHHB", 0, 0, 4, 4, 0) + b"\x02\x02\x4c\x01\x00"
 OUTSIDE = struct.pack(">HHQQ", 700, 7, 9, 0)  # a tag with values outside the directory
 SIZES = ((256, 3, 1, 8), (257, 3, 1, 8))
-PNG_START = b"\x89PNG\r\n\x1a\n"
+PNG_START = PNG_SIGNATURE + png_header((8, 8))
 SCAN = b"\xff\xda\0\x02"
+
+
+BRANDS = {"AVIF": b"avif", "HEIC": b"heic"}
+CODED = {"AVIF": b"av01", "HEIC": b"hvc1"}
+
+
+def hostile_heif(brand: bytes) -> dict[str, bytes]:
+    """Files whose tables claim more than they hold, or hold more than anybody writes."""
+    start, million = box(b"ftyp", brand, bytes(4), brand), struct.pack(">I", MILLION)
+    item = struct.pack(">HH4s", 1, 0, b"av01" if brand == b"avif" else b"hvc1") + b"\0"
+    shown = full_box(b"pitm", b"\0\1") + full_box(b"iinf", b"\0\1", full_box(b"infe", item, version=2))
+    sized = full_box(b"ispe", struct.pack(">II", 8, 8))
+    own = box(b"iprp", box(b"ipco", sized), full_box(b"ipma", b"\0\0\0\1\0\1\1\1"))
+    table = b"".join(struct.pack(">HHII", 1, 0, 1, 0) for _ in range(1000))
+    pieces, many = b"\x44\0\0\1\0\1\0\0\xff\xff", full_box(b"ipma", million, b"\0\1\xff" + b"\1" * 255) * 300
+    to_itself = box(b"dimg", b"\0\1\xff\xff" + b"\0\1" * 65_535)
+    metas = {
+        "items": (full_box(b"iinf", b"\xff\xff", full_box(b"infe", item, version=2) * 50_000),),
+        "properties": (shown, box(b"iprp", box(b"ipco", sized * 50_000))),
+        "associations": (shown, box(b"iprp", box(b"ipco", sized), many)),
+        "places": (shown, own, full_box(b"iloc", b"\x44\0\xff\xff", table * 60)),
+        "pieces": (shown, own, full_box(b"iloc", pieces + bytes(8 * 65_535))),
+        "pieces of nothing": (shown, own, full_box(b"iloc", b"\0\0" + pieces[2:])),
+        "references": (shown, own, full_box(b"iref", to_itself * 9)),
+    }
+    still = start + full_box(b"meta", shown, own)
+    deep = box(b"trak", box(b"mdia", box(b"minf", box(b"stbl", box(b"free") * 100_000))))
+    return {
+        **{name: start + full_box(b"meta", *parts) for name, parts in metas.items()},
+        "tracks": still + box(b"moov", box(b"trak") * 100_000),
+        "samples": still + box(b"moov", *[track(MILLION)] * 20),
+        "units": heif_of(brand, b"\x12\0" * 200_000),
+        "deep boxes": start + box(b"moov", deep),
+    }
+
+
+def heif_of(brand: bytes, body: bytes) -> bytes:
+    kind = b"av01" if brand == b"avif" else b"hvc1"
+    return heif([Item(kind=kind, body=body, properties=(ispe(8, 8),))], brands=(brand, brand))
+
+
+def track(samples: int) -> bytes:
+    times = full_box(b"stts", struct.pack(">I", samples), bytes(8 * 9000))
+    chunks = full_box(b"stsc", struct.pack(">I", 9000), bytes(12 * 9000))
+    described = full_box(b"stsd", struct.pack(">I", 1), box(b"av01", bytes(78)))
+    held = box(b"mdia", box(b"minf", box(b"stbl", described, times, chunks)))
+    return box(b"trak", full_box(b"tkhd", bytes(80)), held)
 
 
 @cache
@@ -125,6 +188,7 @@ def hostile() -> dict[str, bytes]:
         "TIFF four tables": tiff(6, *SIZES, *four, tail=b"\x01" * 4 * MILLION),
         "AVIF boxes": b"\0\0\0\x0cftypavif" + (struct.pack(">I", 8) + b"free") * MILLION,
         "AVIF long boxes": b"\0\0\0\x0cftypavif" + (b"\0\0\0\x01free" + struct.pack(">Q", 16)) * MILLION,
+        **{f"{kind} {what}": data for kind, brand in BRANDS.items() for what, data in hostile_heif(brand).items()},
         "AVIF boxes smaller than a box": b"\0\0\0\x0cftypavif" + b"\0\0\0\x07free" * MILLION,
         "WEBP chunks": b"RIFF\xff\xff\xff\xffWEBP" + b"EXIF\0\0\0\0" * MILLION,
         "BMP masks": b"BM" + b"\xff" * MILLION,
@@ -184,8 +248,7 @@ def assert_within(spent: tuple[int, int], data: bytes, *budgets: Budget) -> None
 
 
 def inspect(data: bytes, image_format: str) -> None:
-    if image_format in INSPECTORS:
-        INSPECTORS[image_format](data, DEFAULT_LIMITS)
+    read_structure(data, image_format, DEFAULT_LIMITS)
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -197,7 +260,7 @@ def test_header_of_a_hostile_file_costs_no_more_than_stated(name: str, monkeypat
     assert lines_run(lambda: sniff_size(data, image_format)) <= 200 + 40 * spent[0]
 
 
-@pytest.mark.parametrize("name", [name for name in HOSTILE if format_of(name) in INSPECTORS])
+@pytest.mark.parametrize("name", [name for name in HOSTILE if format_of(name) in INSPECTION_BUDGETS])
 def test_inspection_of_a_hostile_file_costs_no_more_than_stated(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     data, image_format = hostile()[name], format_of(name)
     spent = cost(monkeypatch, lambda: inspect(data, image_format))
@@ -230,8 +293,11 @@ def test_orientation_of_a_hostile_exif_block_costs_no_more_than_a_header(monkeyp
         ("PNG empty chunks", inspect, PNG_BUDGET.entries),
         ("TIFF repeated directories", inspect, DIRECTORIES_BUDGET.entries - 384),  # those of a fifth do not fit
         ("JPEG markers among scans", inspect, SCANS_BUDGET.entries + 1),  # the first scan ends the header
+        ("HEIC items", sniff_size, HEADER_BUDGET.entries),
+        ("AVIF properties", inspect, HEIF_BUDGET.entries),
+        ("AVIF units", inspect, HEIF_BUDGET.entries),
         ("AVIF boxes", looks_cut_short, TRUNCATION_BUDGETS["AVIF"].entries),
-        ("AVIF long boxes", looks_cut_short, 12 * 999 + 4),
+        ("AVIF long boxes", looks_cut_short, 16 * 999 + 8),
     ],
 )
 def test_worst_files_are_bad_enough_to_meet_the_bound(
@@ -248,6 +314,22 @@ def jpeg(*segments: bytes) -> bytes:
 
 def segment(marker: int, size: int) -> bytes:
     return struct.pack(">BBH", 0xFF, marker, size + 2) + b"\x01" * size
+
+
+def phone() -> bytes:
+    """Lay out 48 million pixels as iOS does: 192 tiles of 512 x 512, a thumbnail, EXIF, and what the tiles share."""
+    tiles = tuple(range(2, 194))
+    whole = Item(
+        kind=b"grid",
+        body=grid(12, 16, 8064, 6048),
+        properties=(ispe(8064, 6048), profile(b"p" * 548), pixi(8, 8, 8), irot(3)),
+        refers=((b"dimg", tiles),),
+    )
+    of_tile = (ispe(512, 512), box(b"hvcC", bytes(106)), profile(b"p" * 548))
+    parts = [Item(number=number, kind=b"hvc1", body=b"tile" * 9, properties=of_tile) for number in tiles]
+    small = Item(number=200, kind=b"hvc1", body=b"x", properties=(ispe(416, 312),), refers=((b"thmb", (1,)),))
+    exif = Item(number=201, kind=b"Exif", body=bytes(6000), refers=((b"cdsc", (1,)),))
+    return heif([whole, *parts, small, exif], brands=(b"heic", b"mif1", b"MiPr", b"miaf", b"MiHB", b"heic"))
 
 
 @cache
@@ -267,13 +349,13 @@ def honest() -> dict[str, bytes]:
     return {
         **{image_format: encode(picture, image_format) for image_format in FORMATS},
         "JPEG of a camera": jpeg(*[segment(marker, 60_000) for marker in (0xE1, 0xE1, 0xE2, 0xED)]),
-        "JPEG with 20 MiB of metadata": jpeg(*[segment(0xE2, 65_533)] * 319),
+        "JPEG with 64 MiB of metadata": jpeg(*[segment(0xE2, 65_533)] * 1020),
         "JPEG of 60 scans": encode(picture, "JPEG", progressive=True)[:-2] + (segment(0xC4, 40) + SCAN) * 50,
         "JPEG with restarts": encode(natural_picture(1, (640, 480)), "JPEG", restart_marker_blocks=1),
         "JPEG with EXIF": encode(picture, "JPEG", exif=exif),
-        "PNG of 20 MiB in small chunks": PNG_START + (struct.pack(">I4s", 8192, b"IDAT") + bytes(8196)) * 2560,
+        "PNG of 64 MiB in small chunks": PNG_START + (struct.pack(">I4s", 8192, b"IDAT") + bytes(8196)) * 8192,
         "PNG animation": encode(picture, "PNG", save_all=True, append_images=[natural_picture(2, (48, 36))] * 50),
-        "GIF of 20 MiB": whole_gif[:-1] + b"!\xfe" + (b"\xff" + b"a" * 255) * 82_000 + b"\0;",
+        "GIF of 64 MiB": whole_gif[:-1] + b"!\xfe" + (b"\xff" + b"a" * 255) * 262_000 + b"\0;",
         "TIFF of 301 pages": pages,
         "TIFF with 400 tags": encode(picture, "TIFF", exif=exif),
         "TIFF with EXIF and GPS": encode(picture, "TIFF", exif=shot),
@@ -281,6 +363,7 @@ def honest() -> dict[str, bytes]:
         "TIFF of 4,000 strips": tiff(
             4, *SIZES, (273, 4, 4000, 100), (279, 4, 4000, 16_100), tail=bytes(42) + 2 * strips
         ),
+        "HEIC of a phone": phone(),
         "AVIF of many frames": encode(picture, "AVIF", save_all=True, append_images=[natural_picture(2, (48, 36))] * 9),
     }
 
@@ -301,12 +384,12 @@ def test_honest_files_stay_below_half_of_every_bound(name: str, monkeypatch: pyt
 
 def test_bounds_leave_the_counts_of_honest_files_as_they_are() -> None:
     counts = {
-        name: INSPECTORS[format_of(name)](data, DEFAULT_LIMITS)
+        name: read_structure(data, format_of(name), DEFAULT_LIMITS).frames_total
         for name, data in honest().items()
         if format_of(name) in ("GIF", "TIFF", "JPEG")
     }
     assert counts == {**dict.fromkeys(counts, 1), "TIFF of 301 pages": 301}
-    assert INSPECTORS["TIFF"](hostile()["TIFF pages"], DEFAULT_LIMITS) == MAX_FRAMES_COUNTED
+    assert read_structure(hostile()["TIFF pages"], "TIFF", DEFAULT_LIMITS).frames_total == MAX_FRAMES_COUNTED
 
 
 def test_jpeg_that_hides_its_scans_among_endless_markers_is_refused() -> None:

@@ -1,0 +1,1 @@
+"""What a file says of its colours in, a conversion to sRGB out."""
