@@ -56,9 +56,14 @@ test-fast: $(VENV)/test  ## Run the tests that need neither torch nor a wheel
 # The referee of what a file shows is Debian's own: it is where playwright's download may not be.
 SUDO := $(if $(filter-out 0,$(shell id -u)),$(shell command -v sudo))
 
+# The tables of tests/browser are of one Chromium (TAKEN_WITH); it is what is installed, while there is one.
+CHROMIUM_TAKEN := $(shell sed -n 's/^TAKEN_WITH = "\(.*\)"/\1/p' tests/browser/kit.py)
+APT_INSTALL     = $(SUDO) apt-get -qq install --yes --no-install-recommends
+
 test-browser: $(VENV)/test-browser  ## Hold what is judged against what Chromium shows
 	@[ -n "$$CHROMIUM" ] || command -v chromium >/dev/null || command -v chromium-browser >/dev/null \
-	  || { $(SUDO) apt-get -qq update && $(SUDO) apt-get -qq install --yes --no-install-recommends chromium; } \
+	  || { $(SUDO) apt-get -qq update && \
+	    { $(APT_INSTALL) 'chromium=$(CHROMIUM_TAKEN)*' 'chromium-common=$(CHROMIUM_TAKEN)*' || $(APT_INSTALL) chromium; }; } \
 	  || { echo 'No Chromium, and apt-get installs none here: install chromium, or name one in CHROMIUM' >&2; exit 1; }
 	$(BIN)/python -m pytest tests/browser
 

@@ -1,5 +1,10 @@
-"""One Chromium for all; where there is none, its tests fail, and where it is another than the tables', that is said."""
+"""One Chromium for all; without one its tests fail, and with another than the tables' they are skipped.
 
+A browser's next version shows some odd file otherwise, which nobody here has broken: ANY_CHROMIUM=1 runs the tests all
+the same, to take the tables again.
+"""
+
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -11,7 +16,9 @@ NOTE = pytest.StashKey[str]()
 @pytest.fixture(scope="session")
 def chromium(request: pytest.FixtureRequest) -> Iterator[Chromium]:
     with open_chromium() as opened:
-        request.config.stash[NOTE] = version_note(opened.version)
+        note = request.config.stash[NOTE] = version_note(opened.version)
+        if note and not os.environ.get("ANY_CHROMIUM"):
+            pytest.skip(note)
         yield opened
 
 
