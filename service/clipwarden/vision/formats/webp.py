@@ -70,9 +70,15 @@ def _denies_alpha(reader: BoundedReader, chunks: list[_Chunk]) -> bool:
     """
     if chunks and chunks[0].kind == b"VP8X" and chunks[0].size:
         return not reader.body(chunks[0].start, 1)[0] & _HAS_ALPHA
+    place = _lossless_flags_at(chunks)
+    return place is not None and not reader.body(place, 1)[0] & _HAS_ALPHA
+
+
+def _lossless_flags_at(chunks: list[_Chunk]) -> int | None:
+    """Return where a lossless still says whether it has alpha; None where the first still is none."""
     still = next((chunk for chunk in chunks if chunk.kind in _STILLS), None)
     lossless = still is not None and still.kind == b"VP8L" and still.size > _ALPHA_BYTE
-    return still is not None and lossless and not reader.body(still.start + _ALPHA_BYTE, 1)[0] & _HAS_ALPHA
+    return still.start + _ALPHA_BYTE if still is not None and lossless else None
 
 
 def _with_alpha(reader: BoundedReader, data: bytes, chunks: list[_Chunk]) -> bytes:
@@ -80,10 +86,8 @@ def _with_alpha(reader: BoundedReader, data: bytes, chunks: list[_Chunk]) -> byt
     if any(chunk.kind == b"ANMF" for chunk in chunks):
         place = chunks[0].start if chunks[0].kind == b"VP8X" else None
     else:
-        still = next((chunk for chunk in chunks if chunk.kind in _STILLS), None)
         # Of a lossy still another chunk holds the alpha, and libwebp finds it.
-        lossless = still is not None and still.kind == b"VP8L" and still.size > _ALPHA_BYTE
-        place = still.start + _ALPHA_BYTE if still is not None and lossless else None
+        place = _lossless_flags_at(chunks)
     if place is None or (flags := reader.body(place, 1)[0]) & _HAS_ALPHA:
         return data
     return b"".join((data[:place], bytes([flags | _HAS_ALPHA]), data[place + 1 :]))
