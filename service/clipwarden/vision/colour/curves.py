@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 
+LEVELS: Floats = np.linspace(0, 1, 256, dtype=np.float32)
+"""All values that 8 bits can have."""
+
 # Steps that light is encoded by: at the curve's steepest (12.92) one is a fifth of a level of 255.
 _ENCODING_STEPS = 16384
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ImageCms
 
-from clipwarden.vision.colour.curves import Curve, Floats, ParametricCurve, encode_srgb
+from clipwarden.vision.colour.curves import LEVELS, Curve, Floats, ParametricCurve, encode_srgb
 from clipwarden.vision.colour.luts import LutSpace
 from clipwarden.vision.colour.spaces import BT2020_TO_XYZ, D50, XYZ_TO_BT2020, XYZ_TO_SRGB, Matrix, MatrixSpace
 
@@ -19,7 +19,6 @@ Wide = NDArray[np.uint16]
 # Rows of pixels that are in hand at once: their intermediates (about 100 bytes a pixel) stay in a core's cache.
 _BAND_PIXELS = 16_384
 _WIDE_TOP = 65535
-_LEVELS: Floats = np.linspace(0, 1, 256, dtype=np.float32)
 _XYZ_TO_SRGB = XYZ_TO_SRGB.astype(np.float32)
 _D50 = D50.astype(np.float32)
 
@@ -36,7 +35,7 @@ class Converter:
             simplexes: Whether to interpolate between nodes as others do than Chromium.
         """
         self._space, self._interpolate = space, _by_simplex if simplexes else _in_all_directions
-        self._levels = 1 - _LEVELS if inks else _LEVELS
+        self._levels = 1 - LEVELS if inks else LEVELS
         # What the first stage makes of the 256 levels there are.
         self._first = first_stage(space, [self._levels] * 4)
 
@@ -193,7 +192,7 @@ def build_transform(space: MatrixSpace, mode: str) -> ImageCms.ImageCmsTransform
     Source: littleCMS 2.19, cmsopt.c: 8-bit RGB through curves, matrix, curves runs in fixed point of 14 bits, exact at
     all 256 levels; nothing is resampled. Relative colorimetric without black point compensation is what browsers do.
     """
-    tables = np.stack(first_stage(space, [_LEVELS] * 3))
+    tables = np.stack(first_stage(space, [LEVELS] * 3))
     mixing = np.abs(XYZ_TO_SRGB @ space.to_xyz).sum(axis=1)
     if space.tone is not None or tables.min() < 0 or tables.max() > 1 or mixing.max() > _MOST_MIXING:
         return None

@@ -4,11 +4,9 @@ from itertools import product
 
 import numpy as np
 
-from clipwarden.vision.colour.curves import Curve, Floats, SampledCurve, srgb_values
+from clipwarden.vision.colour.curves import LEVELS, Curve, Floats, SampledCurve, srgb_values
 from clipwarden.vision.colour.pixels import Converter
 from clipwarden.vision.colour.spaces import XYZ_TO_SRGB, MatrixSpace
-
-_LEVELS: Floats = np.linspace(0, 1, 256, dtype=np.float32)
 
 # A level and a half: profiles that say they are sRGB differ by as much in the darkest tones.
 _SAME_LEVELS, _SAME_MIXING = 1.5, 0.005
@@ -71,5 +69,5 @@ def _is_within(space: MatrixSpace, levels: float, mixing: float) -> bool:
 def _inputs(curve: Curve) -> Floats:
     """Levels of 8 bits, and what lies between them where 16 bits can reach it."""
     if not isinstance(curve, SampledCurve):
-        return _LEVELS
-    return np.union1d(_LEVELS, np.linspace(0, 1, len(curve.samples), dtype=np.float32))
+        return LEVELS
+    return np.union1d(LEVELS, np.linspace(0, 1, len(curve.samples), dtype=np.float32))
