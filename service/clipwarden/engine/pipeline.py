@@ -21,6 +21,7 @@ from clipwarden.engine.memory import ByteBudget
 from clipwarden.engine.results import EmbeddedImage, EmbedTimings, Judged
 from clipwarden.engine.settings import EngineSettings, Observer, Unobserved
 from clipwarden.engine.snapshot import Selection
+from clipwarden.engine.terms import UNBOUND, Terms
 from clipwarden.engine.threads import Done, WorkThreads
 from clipwarden.engine.warmup import warm_up
 from clipwarden.errors import DeadlineError, FingerprintMismatchError
@@ -149,13 +150,13 @@ class Pipeline:
         """Describe what waits for the encoder, and what it did."""
         return self._batcher.statistics()
 
-    async def moderate(self, data: bytes, selection: Selection, *, deadline: float | None = None) -> Judged:
+    async def moderate(self, data: bytes, selection: Selection, *, terms: Terms = UNBOUND) -> Judged:
         """Judge one image.
 
         Args:
             data: The encoded file; untrusted.
             selection: What to judge with, as chosen at the image's admission.
-            deadline: `time.monotonic()` after which nobody waits any more; None waits as long as the task lives.
+            terms: Until when, how urgently, and in whose name.
 
         Returns:
             The verdict and what it was made from.
@@ -171,18 +172,18 @@ class Pipeline:
         started = time.perf_counter()
         self.require_model(selection.compiled.fingerprint, what="the policy is")
         with self.admission.admit(len(data)):
-            async with _until(deadline):
+            async with _until(terms.deadline):
                 check = partial(require_rows, policy=selection.compiled.policy)
-                image = await self._embed(data, selection.plan, deadline, check=check)
+                image = await self._embed(data, selection.plan, terms, check=check)
                 return await self._judge(image, selection, started=started)
 
-    async def embed(self, data: bytes, plan: ViewPlan, *, deadline: float | None = None) -> EmbeddedImage:
+    async def embed(self, data: bytes, plan: ViewPlan, *, terms: Terms = UNBOUND) -> EmbeddedImage:
         """Embed one image, whatever policies are to judge it.
 
         Args:
             data: The encoded file; untrusted.
             plan: Which views to look at.
-            deadline: As for `moderate`.
+            terms: As for `moderate`.
 
         Returns:
             The image as the model sees it; of a file that ends too early, the rows that are there.
@@ -191,16 +192,16 @@ class Pipeline:
             ClipwardenError: As `moderate`, but for what a policy refuses.
         """
         with self.admission.admit(len(data)):
-            async with _until(deadline):
-                return await self._embed(data, plan, deadline)
+            async with _until(terms.deadline):
+                return await self._embed(data, plan, terms)
 
-    async def judge(self, image: EmbeddedImage, selection: Selection, *, deadline: float | None = None) -> Judged:
+    async def judge(self, image: EmbeddedImage, selection: Selection, *, terms: Terms = UNBOUND) -> Judged:
         """Judge an image that was embedded before, here or elsewhere.
 
         Args:
             image: Its embeddings are untrusted; they count against admission as the bytes that they are.
             selection: What to judge with.
-            deadline: As for `moderate`.
+            terms: As for `moderate`.
 
         Returns:
             The verdict and what it was made from.
@@ -215,14 +216,14 @@ class Pipeline:
             EncoderError: A fault of ours.
         """
         read = Reading(image=lambda: image, numbers=image.embeddings.size, microseconds=0.0)
-        return await self.judge_read(read, selection, deadline=deadline)
+        return await self.judge_read(read, selection, terms=terms)
 
-    async def judge_read(self, reading: "Reading", selection: Selection, *, deadline: float | None = None) -> Judged:
+    async def judge_read(self, reading: "Reading", selection: Selection, *, terms: Terms = UNBOUND) -> Judged:
         """Judge an image whose embeddings are still to be read; as `judge`, which they then are admitted as."""
         started = time.perf_counter()
         self.require_model(selection.compiled.fingerprint, what="the policy is")
         with self.admission.admit(reading.numbers * FLOAT_BYTES):
-            async with _until(deadline):
+            async with _until(terms.deadline):
                 image = await self._judges.run_if_long(reading.image, microseconds=reading.microseconds)
                 self.require_model(image.fingerprint)
                 require_judgeable(image, selection.plan, width=self._model.manifest.dim)
@@ -236,14 +237,14 @@ class Pipeline:
         self,
         data: bytes,
         plan: ViewPlan,
-        deadline: float | None,
+        terms: Terms,
         *,
         check: Callable[[ImageFacts], None] = lambda _: None,
     ) -> EmbeddedImage:
         started = time.perf_counter()
         decoded = await self._decode(data, plan)
         check(decoded.value.facts)
-        encoded = await self._batcher.submit(decoded.value.pixels, deadline=deadline)
+        encoded = await self._batcher.submit(decoded.value.pixels, deadline=terms.deadline)
         timings = EmbedTimings(
             decode_wait=decoded.wait_seconds,
             decode=decoded.run_seconds,

@@ -153,6 +153,12 @@ class Settings:
         read=values.integer(low=0, high=1024),
         help="Threads that the encoder computes with. 0: all CPUs that the process may use.",
     )
+    encoder_runs: int = _setting(
+        _ENGINE.encoder_runs,
+        unit="RUNS",
+        read=values.integer(low=0, high=1024),
+        help="Runs of the encoder at the same time. 0: as many as the process may use CPUs.",
+    )
     decode_threads: int = _setting(
         _ENGINE.decode_threads,
         unit="THREADS",
@@ -198,6 +204,18 @@ class Settings:
         unit="BYTES",
         read=values.size,
         help="Most bytes of images at work or waiting; more is OVERLOADED.",
+    )
+    cache_bytes: int = _setting(
+        _ENGINE.cache_bytes,
+        unit="BYTES",
+        read=values.size_or_none,
+        help="Most bytes of embeddings kept in memory for images that come again. 0: none are kept.",
+    )
+    default_deadline_seconds: float = _setting(
+        10.0,
+        unit="SECONDS",
+        read=values.seconds,
+        help="Deadline of a call whose client sets none. 0: none, and the call waits as long as it takes.",
     )
     max_call_items: int = _setting(
         64, unit="IMAGES", read=values.integer(low=1, high=10_000), help="Most images of one BatchModerate call."
@@ -251,9 +269,11 @@ class Settings:
         return EngineSettings(
             limits=DecodeLimits(max_image_bytes=self.max_image_bytes, max_decode_bytes=self.max_decode_bytes),
             decode_threads=self.decode_threads,
+            encoder_runs=self.encoder_runs,
             max_batch=self.max_batch,
             queue_items=self.queue_items,
             queue_bytes=self.queue_bytes,
+            cache_bytes=self.cache_bytes,
             stall_seconds=self.stall_seconds,
         )
 

@@ -6,7 +6,7 @@ from itertools import product
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from clipwarden.engine.settings import Stage
+from clipwarden.engine.settings import Cause, Source, Stage
 from clipwarden.engine.snapshot import Snapshot
 from clipwarden.policy.contexts import contexts_with_modes, mode_counts
 from clipwarden.policy.schema import Mode, Verdict
@@ -85,6 +85,25 @@ class Metrics:
         )
         self.batch_seconds = Histogram(
             "clipwarden_batch_seconds", "Time of one run of the encoder.", buckets=_SECONDS, registry=registry
+        )
+        self.refusals = Counter(
+            "clipwarden_refusals",
+            "Images refused for want of room or time: items, bytes, share (of one caller), wait (foreseen) or late.",
+            ["cause"],
+            registry=registry,
+        )
+        self.forecasts = Histogram(
+            "clipwarden_forecast_seconds",
+            "Time from arrival to verdict of admitted images: as predicted on arrival, and actual.",
+            ["kind"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.lookups = Counter(
+            "clipwarden_embeddings",
+            "Images embedded, by source: encoder, cache, or shared with the same bytes under way.",
+            ["source"],
+            registry=registry,
         )
         self._admitted = Gauge("clipwarden_admitted_images", "Images between admission and verdict.", registry=registry)
         self._admitted_bytes = Gauge(
@@ -171,6 +190,19 @@ class Metrics:
         """Record one run of the encoder."""
         self.batch_views.observe(views)
         self.batch_seconds.observe(seconds)
+
+    def note_refusal(self, cause: Cause) -> None:
+        """Count an image that was refused for want of room or time."""
+        self.refusals.labels(cause).inc()
+
+    def note_forecast(self, predicted_seconds: float, actual_seconds: float) -> None:
+        """Record how far the time that was foreseen for an image is from what it took."""
+        self.forecasts.labels("predicted").observe(predicted_seconds)
+        self.forecasts.labels("actual").observe(actual_seconds)
+
+    def note_lookup(self, source: Source) -> None:
+        """Count where an image's embeddings came from."""
+        self.lookups.labels(source).inc()
 
     def note_judgement(self, method: str, judgement: Judgement) -> None:
         """Count a verdict and the bands behind it."""

@@ -14,6 +14,7 @@ from functools import partial
 from clipwarden.engine.pipeline import Pipeline, Reading
 from clipwarden.engine.results import Judged
 from clipwarden.engine.snapshot import Selection, Snapshot
+from clipwarden.engine.terms import Terms
 from clipwarden.errors import RequestError
 from clipwarden.serving import requests, wire, wire_policy
 from clipwarden.serving.calls import Call, Calls, Context
@@ -101,7 +102,7 @@ class ModerationService(moderation_pb2_grpc.ModerationServiceServicer):
             numbers = width * requests.count_embeddings(request)
             cost = requests.A_NUMBER_MICROSECONDS * numbers
             reading = Reading(image=read, numbers=numbers, microseconds=cost)
-            judged = await self._pipeline.judge_read(reading, selection, deadline=call.deadline)
+            judged = await self._pipeline.judge_read(reading, selection, terms=Terms(deadline=call.deadline))
             return pb.ModerateEmbeddingResponse(moderation=await self._answer(judged, selection, options, call))
 
         return await self._calls.answer("ModerateEmbedding", request.request_id, context, work)
@@ -136,7 +137,7 @@ class ModerationService(moderation_pb2_grpc.ModerationServiceServicer):
         wanted = requests.read_options(options)
         selection = call.selection = self._snapshot().select(wanted.policy_id, wanted.context)
         data = requests.read_source(image)
-        judged = await self._pipeline.moderate(data, selection, deadline=call.deadline)
+        judged = await self._pipeline.moderate(data, selection, terms=Terms(deadline=call.deadline))
         return await self._answer(judged, selection, wanted, call)
 
     async def _answer(

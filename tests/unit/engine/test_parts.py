@@ -20,6 +20,7 @@ from clipwarden.engine.judging import JUDGING_MICROSECONDS, judging_microseconds
 from clipwarden.engine.pipeline import Pipeline
 from clipwarden.engine.settings import EngineSettings
 from clipwarden.engine.snapshot import find_policy, load_snapshot, make_snapshot
+from clipwarden.engine.terms import Terms
 from clipwarden.engine.threads import LOOP_BUDGET_MICROSECONDS, WorkThreads
 from clipwarden.engine.warmup import best_size, bucket_sizes
 from clipwarden.errors import (
@@ -85,7 +86,7 @@ async def test_pipeline_judges_without_any_server(toy_model: Model) -> None:
         blocked = await pipeline.moderate(picture("red"), snapshot.select())
         assert (blocked.verdict, blocked.decided_by) == (Verdict.BLOCK, ("red",))
         with pytest.raises(DeadlineError):
-            await pipeline.moderate(picture("red"), snapshot.select(), deadline=0.0)
+            await pipeline.moderate(picture("red"), snapshot.select(), terms=Terms(deadline=0.0))
 
 
 async def test_image_is_embedded_once_and_judged_as_often_as_wanted(toy_model: Model) -> None:
