@@ -15,7 +15,8 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from clipwarden.engine.admission import Admission
-from clipwarden.engine.batching import Batcher, BatcherStatistics
+from clipwarden.engine.batching import Batcher
+from clipwarden.engine.encoder_state import BatcherStatistics
 from clipwarden.engine.judging import judge_image, judging_microseconds, require_judgeable, require_rows
 from clipwarden.engine.memory import ByteBudget
 from clipwarden.engine.results import EmbeddedImage, EmbedTimings, Judged
