@@ -255,6 +255,23 @@ async def test_broken_encoder_turns_health_off_and_on_again(
     assert told == [False, True, False]
 
 
+async def test_one_run_at_a_time_probes_a_broken_encoder_and_not_without_a_pause(
+    encoder: TappedEncoder, gates: Gates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batching, "PROBE_SECONDS", 3600)
+    encoder.broken = lambda pixels: bool(len(gates.embed(pixels)))
+    gates.shut(0)
+    async with running(encoder, runs=2) as batcher:
+        with pytest.raises(EncoderError):
+            await batcher.submit(views(1))
+        waiting = await submit(batcher, views(2))
+        assert (batcher.statistics().busy_runs, batcher.statistics().waiting_items) == (1, 1)
+        gates.open(0)
+        with pytest.raises(EncoderError, match="fails on every image"):
+            await waiting
+        assert (batcher.statistics().busy_runs, batcher.statistics().state) == (0, State.BROKEN)
+
+
 async def test_stuck_encoder_fails_every_waiting_call_and_recovers(encoder: TappedEncoder) -> None:
     async with running(encoder, stall_seconds=0.02) as batcher:
         with encoder.held():
@@ -305,15 +322,21 @@ async def test_close_fails_what_still_waits_and_what_comes_later(encoder: Tapped
 
 
 async def test_statistics_and_expected_wait_follow_the_runs(encoder: TappedEncoder) -> None:
-    async with running(encoder) as batcher:
-        took: list[float] = []
-        batcher._on_batch = lambda _views, seconds: took.append(seconds)
+    clock = Clock()
+    told: list[tuple[int, float]] = []
+    async with running(encoder, runs=2, clock=clock) as batcher:
+        batcher._on_batch = lambda views, seconds: told.append((views, seconds))
         batcher.note_pace(0.5)
-        assert batcher.expected_wait(4) == 2.0
-        await batcher.submit(views(1, 2))
+        assert batcher.expected_wait(4) == 1.0
+        with encoder.held():
+            task = await submit(batcher, views(1))
+            await encoder.entered()
+            clock.now += 3
+        await task
         statistics = batcher.statistics()
-    assert (statistics.batches, statistics.views, statistics.waiting_views) == (1, 2, 0)
-    assert statistics.seconds_per_view == pytest.approx(0.8 * 0.5 + 0.2 * took[0] / 2)
+    assert told == [(1, 3.0)]
+    assert (statistics.batches, statistics.views, statistics.waiting_views) == (1, 1, 0)
+    assert statistics.seconds_per_view == pytest.approx(0.8 * 0.5 + 0.2 * 3.0)
 
 
 @pytest.mark.parametrize("runs", [2, 3])
@@ -377,15 +400,15 @@ async def test_times_of_a_split_image_reach_from_its_first_run_to_its_last(
     encoder: TappedEncoder, gates: Gates
 ) -> None:
     clock = Clock()
-    gates.shut(0, 1, 2)
+    gates.shut(10, 11, 1, 2)
     async with running(encoder, runs=2, max_batch=1, clock=clock) as batcher:
-        blockers = [await submit(batcher, views(0)) for _ in range(2)]
-        await encoder.entered()
-        await encoder.entered()
+        blockers = [await submit(batcher, views(mark)) for mark in (10, 11)]
         task = await submit(batcher, views(1, 2))
-        clock.now += 3
-        gates.open(0)
-        await asyncio.gather(*blockers)
+        for mark, blocker in zip((10, 11), blockers, strict=True):
+            await encoder.entered()
+            clock.now += 3
+            gates.open(mark)
+            await blocker
         await encoder.entered()
         await encoder.entered()
         clock.now += 4
@@ -394,7 +417,23 @@ async def test_times_of_a_split_image_reach_from_its_first_run_to_its_last(
         clock.now += 5
         gates.open(2)
         encoded = await task
-    assert (encoded.queue_seconds, encoded.encode_seconds, encoded.batch_size) == (3.0, 9.0, 1)
+    assert (encoded.queue_seconds, encoded.encode_seconds, encoded.batch_size) == (3.0, 12.0, 1)
+
+
+async def test_batch_size_of_a_split_image_is_its_largest_runs(encoder: TappedEncoder) -> None:
+    async with running(encoder, max_batch=3) as batcher:
+        encoded = await batcher.submit(views(1, 2, 3, 4))
+    assert (encoder.sizes, encoded.batch_size) == ([3, 1], 3)
+
+
+async def test_image_cancelled_in_the_moment_a_run_begins_is_not_in_it(encoder: TappedEncoder) -> None:
+    batcher = Batcher(encoder.encode, side=SIDE, max_batch=4, stall_seconds=60)
+    stays, leaves = await submit(batcher, views(1)), await submit(batcher, views(2))
+    leaves.cancel()
+    batcher.start()
+    assert marks_of(await stays) == [1]
+    assert encoder.sizes == [1]
+    await batcher.close()
 
 
 async def test_a_busy_caller_does_not_keep_another_waiting(encoder: TappedEncoder) -> None:
@@ -445,8 +484,7 @@ async def test_an_answer_of_another_run_speaks_for_the_encoder(encoder: TappedEn
         gates.open(POISON)
         with pytest.raises(EncoderError):
             await poisoned
-        assert batcher.healthy
-    assert len(encoder.sizes) == 2  # so no probe
+        assert (batcher.healthy, batcher.statistics().busy_runs) == (True, 0)  # so no probe
 
 
 @pytest.mark.parametrize(
@@ -490,9 +528,12 @@ async def test_stuck_run_fails_its_images_while_the_other_runs_go_on(encoder: Ta
             await stuck
         batcher._stall_seconds = 60  # a busy machine is not stuck
         assert (batcher.healthy, batcher.stuck, batcher.statistics().stuck_runs) == (True, True, 1)
+        batcher.note_pace(0.5)
+        assert batcher.expected_wait(4) == 2.0
         assert [marks_of(await batcher.submit(views(mark, 9))) for mark in (2, 3)] == [[2, 9], [3, 9]]
         gates.open(1)
         await eventually(lambda: not batcher.stuck)
+        assert batcher.statistics().batches == 4  # what comes too late answers nobody
         gates.shut(4, 5)
         tasks = [await submit(batcher, views(mark)) for mark in (4, 5)]
         await eventually(lambda: len(encoder.sizes) == 1 + 4 + 2)  # so the thread that came back is lent again
@@ -550,6 +591,7 @@ async def test_another_thread_probes_when_a_probe_is_stuck(encoder: TappedEncode
             await batcher.submit(views(POISON))
         await eventually(lambda: batcher.stuck)
         batcher._stall_seconds = 60
+        await eventually(lambda: len(encoder.sizes) == 3)
         await eventually(lambda: batcher.statistics().busy_runs == 1)
         assert marks_of(await batcher.submit(views(1))) == [1]
         let_go.set()

@@ -81,6 +81,18 @@ def test_a_newcomer_waits_for_one_item_of_each_busy_caller_at_most(busy: list[li
     assert max(passed.values(), default=0) <= 1
 
 
+def test_who_was_away_has_saved_nothing_up() -> None:
+    queue = FairQueue[str]()
+    for _ in range(60):
+        put(queue, "early")
+    for _ in range(30):
+        queue.pop(0.0)
+    for _ in range(30):
+        put(queue, "late")
+    had = Counter(popped(queue) for _ in range(20))
+    assert had == Counter(early=10, late=10)
+
+
 def test_who_comes_one_at_a_time_pays_for_what_each_costs() -> None:
     queue = FairQueue[str]()
     had = Counter[str]()
