@@ -15,7 +15,8 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from clipwarden.engine.admission import Admission
-from clipwarden.engine.batching import Batcher, BatcherStatistics
+from clipwarden.engine.batching import Batcher
+from clipwarden.engine.encoder_state import BatcherStatistics
 from clipwarden.engine.judging import judge_image, judging_microseconds, require_judgeable, require_rows
 from clipwarden.engine.memory import ByteBudget
 from clipwarden.engine.results import EmbeddedImage, EmbedTimings, Judged
@@ -92,6 +93,7 @@ class Pipeline:
         self._batcher = Batcher(
             model.image.encode,
             side=model.manifest.image.side,
+            runs=settings.encoder_runs or 1,
             max_batch=settings.max_batch or 1,
             stall_seconds=stall,
             on_health=self._note_health,
@@ -244,7 +246,7 @@ class Pipeline:
         started = time.perf_counter()
         decoded = await self._decode(data, plan)
         check(decoded.value.facts)
-        encoded = await self._batcher.submit(decoded.value.pixels, deadline=terms.deadline)
+        encoded = await self._batcher.submit(decoded.value.pixels, terms)
         timings = EmbedTimings(
             decode_wait=decoded.wait_seconds,
             decode=decoded.run_seconds,
