@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+import platform
 import warnings
 from functools import cache
 from pathlib import Path
@@ -12,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
 _PROC_CGROUP = Path("/proc/self/cgroup")
+_PROC_STAT = Path("/proc/stat")
 
 
 def usable_cpus(*, cgroup_root: Path = _CGROUP_ROOT, proc_cgroup: Path = _PROC_CGROUP) -> float:
@@ -71,6 +73,34 @@ def cgroup_quota(*, cgroup_root: Path = _CGROUP_ROOT, proc_cgroup: Path = _PROC_
         for quota in _quotas_up_from(cgroup_root, controller, path)
     ]
     return min(quotas, default=None)
+
+
+def busy_seconds(*, stat: Path = _PROC_STAT) -> float | None:
+    """Sum the processor time that all programs have used, on the CPUs that this process may be placed on.
+
+    Args:
+        stat: The kernel's counts, a line a CPU.
+
+    Returns:
+        Seconds since the machine's start, time taken by other virtual machines included; None where nobody counts them.
+
+    Source: kernel documentation, filesystems/proc, `/proc/stat`.
+    """
+    mine = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+    lines = (line.split() for line in _read(stat).splitlines())
+    ticks = {words[0]: [int(word) for word in words[1:9]] for words in lines if words and words[0][:3] == "cpu"}
+    counted = [ticks[f"cpu{cpu}"] for cpu in mine if f"cpu{cpu}" in ticks]
+    # user, nice, system, idle, waiting for disks, interrupts (2), taken by other virtual machines
+    busy = sum(sum(each) - sum(each[3:5]) for each in counted)
+    return busy / os.sysconf("SC_CLK_TCK") if counted else None
+
+
+def processor_name() -> str:
+    """Name the processor; `platform.processor` is empty on most Linux systems."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _memberships(proc_cgroup: Path) -> list[tuple[str, str]]:
