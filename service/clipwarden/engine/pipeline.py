@@ -96,6 +96,7 @@ class Pipeline:
         self._batcher = Batcher(
             model.image.encode,
             side=model.manifest.image.side,
+            runs=self.encoder_plan.encoder_runs,
             max_batch=self.encoder_plan.max_batch,
             stall_seconds=stall,
             on_health=self._note_health,
@@ -248,7 +249,7 @@ class Pipeline:
         started = time.perf_counter()
         decoded = await self._decode(data, plan)
         check(decoded.value.facts)
-        encoded = await self._batcher.submit(decoded.value.pixels, deadline=terms.deadline)
+        encoded = await self._batcher.submit(decoded.value.pixels, terms)
         timings = EmbedTimings(
             decode_wait=decoded.wait_seconds,
             decode=decoded.run_seconds,
