@@ -39,8 +39,8 @@ LOOK_SHARE = 0.3
 MIN_GAIN = 0.05
 """A way that gains less than this over the default is not worth an entry in a file."""
 MOST_TAKEN = 0.1
-"""Share of the CPUs that others may take before nothing but the default is chosen. Where they took three quarters of two
-cores, three runs of the embedded model beat two by a quarter: they were given more turns, and that was all."""
+"""Share of the CPUs that others may take before nothing but the default is chosen. Where they took three quarters of
+two cores, three runs of the embedded model beat two by a quarter: they were given more turns, and that was all."""
 RUNS_A_SLICE = 2
 """Runs that each thread makes in a slice at least, however slow the encoder."""
 PHOTO_SIZE = (1600, 1200)
