@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from clipwarden.engine.encoderplan import EncoderPlan
-    from clipwarden.engine.planning import Findings, Interval, Load, Measured
+    from clipwarden.engine.planning import Findings, Interval, Measured
+    from clipwarden.engine.saturation import Load
     from clipwarden.modelfolder.load import Model
 
 SECONDS = 60.0
@@ -120,7 +121,8 @@ def _require_sense(seconds: float, provider: str, output: Path | None, *, force:
 
 def _load(name: str, model: "Model", image: Path | None) -> "Load":
     """Open an encoder for each number of threads, and make sure that the image can be decoded."""
-    from clipwarden.engine.planning import Load, built_in_photo, thread_counts
+    from clipwarden.engine.planning import thread_counts
+    from clipwarden.engine.saturation import Load, built_in_photo
     from clipwarden.errors import ImageError
     from clipwarden.machine import available_cpus
     from clipwarden.modelfolder.batch_dependence import varied_pixels
@@ -148,7 +150,7 @@ def _load(name: str, model: "Model", image: Path | None) -> "Load":
 
 def _facts(model: "Model", image: Path | None) -> dict[str, str]:
     from clipwarden import __version__
-    from clipwarden.engine.planning import PHOTO_SIZE
+    from clipwarden.engine.saturation import PHOTO_SIZE
     from clipwarden.machine import affinity_cpus, cgroup_quota, processor_name
 
     quota = cgroup_quota()

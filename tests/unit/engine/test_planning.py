@@ -15,17 +15,13 @@ from clipwarden.engine.planning import (
     LOOKS,
     MOST_TAKEN,
     ROUNDS,
-    Encode,
     Findings,
-    Load,
     Measured,
-    built_in_photo,
-    exact_batch,
-    images_a_second,
     measure,
     thread_counts,
     ways_to_run,
 )
+from clipwarden.engine.saturation import Encode, Load, built_in_photo, exact_batch, images_a_second
 from clipwarden.errors import EncoderError
 from clipwarden.modelfolder.batch_dependence import varied_pixels
 from clipwarden.modelfolder.encoder import ImageEncoder
