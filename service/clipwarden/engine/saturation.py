@@ -128,10 +128,8 @@ def images_a_second(load: Load, plan: EncoderPlan, seconds: float) -> float:
 
 def views_a_second(load: Load, plan: EncoderPlan, seconds: float) -> float:
     """Encode at saturation, with nothing beside it."""
-    encode, pixels = (
-        load.encoders[plan.encoder_threads],
-        np.resize(load.varied, (plan.max_batch, *load.varied.shape[1:])),
-    )
+    encode = load.encoders[plan.encoder_threads]
+    pixels = np.resize(load.varied, (plan.max_batch, *load.varied.shape[1:]))
 
     def run() -> int:
         return len(encode(pixels))
