@@ -3,9 +3,11 @@
 import io
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Event
 
 import numpy as np
 from numpy.typing import NDArray
@@ -138,18 +140,31 @@ def views_a_second(load: Load, plan: EncoderPlan, seconds: float) -> float:
 
 
 def _rate(run: Callable[[], int], *, threads: int, seconds: float) -> float:
-    """Add up what threads get done a second, each by its own time: none waits for the last."""
-    end = time.perf_counter() + seconds
+    """Add up what threads get done a second, each by its own time: none waits for the last.
+
+    An error in one of them, or Ctrl-C, ends the others after the run that they are in.
+    """
+    end, stop = time.perf_counter() + seconds, Event()
 
     def work(_: int) -> float:
         started, done, runs = time.perf_counter(), 0, 0
-        while runs < RUNS_A_SLICE or time.perf_counter() < end:
-            done += run()
-            runs += 1
+        with _setting_on_error(stop):
+            while not stop.is_set() and (runs < RUNS_A_SLICE or time.perf_counter() < end):
+                done += run()
+                runs += 1
         return done / (time.perf_counter() - started)
 
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads) as pool, _setting_on_error(stop):
         return sum(pool.map(work, range(threads)))
+
+
+@contextmanager
+def _setting_on_error(stop: Event) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        stop.set()
+        raise
 
 
 def lone_seconds(load: Load, plan: EncoderPlan) -> float:

@@ -19,6 +19,8 @@ from clipwarden.engine.settings import EngineSettings
 from clipwarden.engine.warmup import WARM_RUNS, bucket_sizes, warm_up
 from clipwarden.modelfolder.batch_dependence import varied_pixels
 from clipwarden.modelfolder.load import Model, embedded_model_path, load_manifest, load_model, open_image_encoder
+from clipwarden.vision.plan import WHOLE
+from kit.pictures import encode, natural_picture
 
 Pixels = NDArray[np.uint8]
 Vectors = NDArray[np.float32]
@@ -132,7 +134,7 @@ def test_texts_have_the_same_bits_whatever_the_threads(monkeypatch: pytest.Monke
     found = []
     for cpus in (1, 2, 3):
         monkeypatch.setattr("clipwarden.modelfolder.session.available_cpus", lambda cpus=cpus: cpus)
-        model = load_model(embedded_model_path())
+        model = load_model(embedded_model_path(), check_golden=False)
         assert model.text
         assert model.text._session.get_session_options().intra_op_num_threads == cpus  # type: ignore[attr-defined]
         found.append(model.text.embed(texts))
@@ -150,3 +152,14 @@ def test_images_take_one_thread_a_run_and_texts_what_there_is(monkeypatch: pytes
         )
         assert sessions == {"image": threads, "text": 3}
         assert model.runtime.encoder_threads == threads
+
+
+async def test_images_have_the_same_bits_whatever_runs_at_once() -> None:
+    pictures = [encode(natural_picture(seed, (80, 60)), "PNG") for seed in range(6)]
+    found = []
+    for threads, runs in ((None, 1), (None, 3), (2, 2)):
+        model = load_model(embedded_model_path(), threads=threads, check_golden=False)
+        async with Pipeline(model, EngineSettings(encoder_runs=runs, decode_threads=2, cache_bytes=0)) as pipeline:
+            images = await asyncio.gather(*(pipeline.embed(picture, WHOLE) for picture in pictures))
+        found.append([image.embeddings for image in images])
+    assert all(np.array_equal(one, other) for others in found[1:] for one, other in zip(found[0], others, strict=True))

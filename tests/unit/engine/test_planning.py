@@ -204,6 +204,19 @@ def test_decodes_and_runs_are_as_many_at_once_as_the_plan_says() -> None:
     assert decodes.n_waiting == runs.n_waiting == 0
 
 
+def test_an_encoder_that_fails_in_one_run_ends_the_others() -> None:
+    runs = count()
+
+    def fail_once(pixels: Pixels) -> Vectors:
+        if next(runs) == 1:
+            raise EncoderError("broken")
+        return alone(pixels)
+
+    plan = EncoderPlan(encoder_threads=1, encoder_runs=2, max_batch=1, decode_threads=1, cpus=2.0)
+    with pytest.raises(EncoderError, match="broken"):
+        images_a_second(load_of(fail_once), plan, 3600.0)
+
+
 def test_a_way_is_chosen_only_where_it_wins_beyond_noise() -> None:
     default = timed(*[10.0] * 9)
     better, noisy = timed(11.0, *[12.0] * 7, 9.0), timed(*[30.0] * 7, 9.0, 9.0)
