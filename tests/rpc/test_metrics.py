@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from clipwarden.machine import usable_cpus
 from clipwarden.modelfolder.load import Model
 from clipwarden.v1 import moderation_pb2 as pb
 from kit.serving import Rig, eventually, picture, refused, serving
@@ -62,6 +63,13 @@ async def test_scrape_tells_what_happened(toy_model: Model) -> None:
     assert info["clipwarden_model_info"]["fingerprint"] == toy_model.fingerprint
     assert info["clipwarden_policy_info"]["default"] == "true"
     assert info["clipwarden_build_info"]["version"]
+    assert info["clipwarden_plan_info"] == {
+        "encoder_threads": "1",
+        "encoder_runs": "1",
+        "max_batch": "8",
+        "decode_threads": "2",
+        "cpus": f"{usable_cpus():g}",
+    }
 
 
 async def test_gauges_follow_the_queue(toy_model: Model) -> None:

@@ -22,7 +22,6 @@ from clipwarden.engine.settings import EngineSettings
 from clipwarden.engine.snapshot import find_policy, load_snapshot, make_snapshot
 from clipwarden.engine.terms import Terms
 from clipwarden.engine.threads import LOOP_BUDGET_MICROSECONDS, WorkThreads
-from clipwarden.engine.warmup import best_size, bucket_sizes
 from clipwarden.errors import (
     ConfigError,
     DeadlineError,
@@ -56,26 +55,6 @@ def test_retry_hint_is_when_half_of_the_work_should_be_done() -> None:
     with pytest.raises(OverloadedError) as caught, admission.admit(101):
         pass
     assert caught.value.retry_after_seconds == MIN_RETRY_SECONDS
-
-
-def test_bucket_sizes_double_up_to_the_limit() -> None:
-    assert bucket_sizes(1) == [1]
-    assert bucket_sizes(8) == [1, 2, 4, 8]
-    assert bucket_sizes(11) == [1, 2, 4, 8, 11]
-
-
-def test_largest_batch_is_the_last_that_pays() -> None:
-    assert best_size({1: 1.0, 2: 1.2, 4: 2.35, 8: 4.0}) == 2
-    assert best_size({1: 1.0, 2: 2.0}) == 1
-    assert best_size({1: 1.0, 2: 1.1, 4: 1.2}) == 4
-
-
-async def test_batch_limit_of_the_model_is_kept(toy_model: Model) -> None:
-    model = replace(toy_model, manifest=replace(toy_model.manifest, max_batch=2))
-    async with Pipeline(model, EngineSettings(max_batch=8)) as pipeline:
-        assert pipeline._batcher.max_batch == 2
-    async with Pipeline(toy_model, EngineSettings(max_batch=0)) as pipeline:
-        assert pipeline._batcher.max_batch in {1, 2, 4, 8}
 
 
 async def test_pipeline_judges_without_any_server(toy_model: Model) -> None:
