@@ -277,7 +277,7 @@ class Pipeline:
         """Decode with room for what the header says, and again with room for what the file turns out to say.
 
         What is opened, and what is mended because it was cut short, may each say more than was known before. Neither
-        has held much by then, so that waiting for room again costs a hash of the file, and a decode where it is mended.
+        has held much by then, so that waiting for room again costs a decode where it is mended.
         """
         limits, preprocessing = self._settings.limits, self._model.manifest.image
         read = await self._headers.run(partial(read_header, data, limits, preprocessing=preprocessing))
