@@ -92,6 +92,7 @@ class Pipeline:
         self._batcher = Batcher(
             model.image.encode,
             side=model.manifest.image.side,
+            runs=settings.encoder_runs or 1,
             max_batch=settings.max_batch or 1,
             stall_seconds=stall,
             on_health=self._note_health,
@@ -262,7 +263,7 @@ class Pipeline:
         started = time.perf_counter()
         decoded = await self._decode(data, header, plan)
         check(decoded.value.facts)
-        encoded = await self._batcher.submit(decoded.value.pixels, deadline=terms.deadline)
+        encoded = await self._batcher.submit(decoded.value.pixels, terms)
         timings = EmbedTimings(
             decode_wait=decoded.wait_seconds,
             decode=decoded.run_seconds,
