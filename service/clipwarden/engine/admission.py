@@ -241,6 +241,10 @@ class Ticket:
         self._shares.take(self._account, items=0, size=more)
         self._bytes = size
 
+    def fits(self, size: int) -> bool:
+        """Tell whether `hold` would find room."""
+        return self._shares.objection(self._account, items=0, size=size - self._bytes) is None
+
     def settle(self) -> None:
         """Hear that its header has been read: its work is known now, or there is none, and none is guessed any more."""
         if self._work is not None:
