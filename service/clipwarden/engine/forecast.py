@@ -103,8 +103,8 @@ class Forecast:
 
     @property
     def seconds(self) -> float:
-        """How long all that is here will take."""
-        return self.pace * sum(backlog.left for backlog in self._backlogs.values())
+        """How long all that is here will take; may be read from any thread."""
+        return self.pace * sum(backlog.left for backlog in list(self._backlogs.values()))
 
     def add(self, share: Share, terms: Terms, cost: float) -> Pending:
         """Count a piece of work.
