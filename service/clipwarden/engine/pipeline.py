@@ -15,8 +15,9 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from clipwarden.engine.admission import Admission, Ticket, Work
-from clipwarden.engine.batching import Batcher, BatcherStatistics
+from clipwarden.engine.batching import Batcher
 from clipwarden.engine.costs import DecodeCosts, views_of
+from clipwarden.engine.encoder_state import BatcherStatistics
 from clipwarden.engine.encoderplan import plan_for
 from clipwarden.engine.judging import judge_image, judging_microseconds, require_judgeable, require_rows
 from clipwarden.engine.memory import ByteBudget
