@@ -278,6 +278,8 @@ class WorkThreads:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[T] = loop.create_future()
         try:
+            if self._closed:  # since its turn came
+                raise _shut_down()
             work = self._pool.submit(call)
         except BaseException:  # no thread could be started
             self._memory.give_back(holds)
