@@ -1,6 +1,6 @@
 """The way of one image: bytes in, verdict out. Everything that can judge an image goes through here, gRPC or not.
 
-admit -> header -> hash, decode -> encode -> judge
+arrive -> header, hash -> begin -> memory -> turn -> decode -> encode -> judge
 
 A call is cancelled by cancelling its task: it leaves whatever queue it is in, and frees what it held.
 """
