@@ -114,10 +114,18 @@ def next_version(model: Model, *edits: tuple[str, str], policy_id: str = "colour
     return chosen_text(text)
 
 
-def picture(colour: str, kind: str = "PNG", side: int = 64) -> bytes:
-    """Encode a picture of one colour, with a border of grey so that it does not count as degraded."""
+def picture(colour: str, kind: str = "PNG", side: int = 64, *, number: int = 0) -> bytes:
+    """Encode a picture of one colour, with a border of grey so that it does not count as degraded.
+
+    Args:
+        colour: Of the middle.
+        kind: Format, as Pillow calls it.
+        side: Pixels.
+        number: Tells pictures apart that look the same, by one corner: those of one number are shared, and kept.
+    """
     pixels = plain_picture(colour, side)
     pixels[:2] = pixels[-2:] = pixels[:, :2] = pixels[:, -2:] = 128
+    pixels[0, 0] = 128 + number // 64, 128 + number % 64, 128
     data = io.BytesIO()
     Image.fromarray(pixels).save(data, kind)
     return data.getvalue()

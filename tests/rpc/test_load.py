@@ -176,7 +176,8 @@ async def test_stuck_decoders_fail_calls_and_turn_health_off_until_one_is_back(t
     async with serving(toy_model, decode_threads=2) as rig:
         stall_after(0.05, rig.server.pipeline._decoders)
         with held_decoding() as release:
-            calls = [asyncio.create_task(refused(rig.moderate(picture("red")))) for _ in range(5)]
+            pictures = [picture("red", number=number) for number in range(5)]
+            calls = [asyncio.create_task(refused(rig.moderate(data))) for data in pictures]
             assert {answer.reason for answer in await asyncio.gather(*calls)} == {"ENCODER_FAILED"}
             assert await health_of(rig) == NOT_SERVING
             assert (await refused(rig.moderate(picture("red")))).reason == "ENCODER_FAILED"

@@ -51,9 +51,14 @@ async def test_scrape_tells_what_happened(toy_model: Model) -> None:
     assert value(samples, "category_bands_total", band="block", **bands) == 3
     assert value(samples, "category_bands_total", band="allow", **bands) == 2
     assert not any(("category", "black") in labels and name.endswith("bands_total") for name, labels in samples)
-    for stage in ("decode_wait", "decode", "queue", "encode", "judge", "total"):
+    # Red came three times: its stages ran once.
+    for stage in ("decode_wait", "decode", "queue", "encode"):
+        assert value(samples, "stage_seconds_count", stage=stage) == 3
+    for stage in ("judge", "total"):
         assert value(samples, "stage_seconds_count", stage=stage) == 5
-    assert value(samples, "batch_views_sum") == 5
+    assert value(samples, "batch_views_sum") == 3
+    assert value(samples, "embeddings_total", source="encoder") == 3
+    assert value(samples, "embeddings_total", source="cache") == 2
     assert value(samples, "batch_seconds_count") == value(samples, "batch_views_count")
     assert value(samples, "ready") == 1
     assert value(samples, "policy_categories", policy="colours", context="", mode="enforce") == 2
@@ -70,13 +75,13 @@ async def test_gauges_follow_the_queue(toy_model: Model) -> None:
         with rig.encoder.held():
             calls = [asyncio.create_task(rig.moderate(data))]
             await rig.encoder.entered()
-            calls += [asyncio.create_task(rig.moderate(data)) for _ in range(2)]
+            calls += [asyncio.create_task(rig.moderate(picture("red", number=number))) for number in range(1, 3)]
             await eventually(lambda: rig.server.pipeline._batcher.statistics().waiting_items == 2)
             busy = await scrape(rig)
         await asyncio.gather(*calls)
         idle = await scrape(rig)
     assert value(busy, "admitted_images") == 3
-    assert value(busy, "admitted_bytes") == 3 * len(data)
+    assert value(busy, "admitted_bytes") == sum(len(picture("red", number=number)) for number in range(3))
     assert value(busy, "queue_images") == 2
     assert value(busy, "requests_in_flight", method="Moderate") == 3
     for name in ("admitted_images", "admitted_bytes", "queue_images"):

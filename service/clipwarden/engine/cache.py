@@ -25,15 +25,15 @@ pair. Measured: 173 to 229 (CPython 3.11); a test holds the sum of everything ag
 class EmbeddingKey:
     """Everything that an embedding and its facts depend on.
 
-    Not in it is what no process changes under way, as long as nothing outlives the process: the versions of Pillow and its
-    codecs, and whether HEIC can be read.
+    Not in it is what no process changes under way, as long as nothing outlives the process: the versions of Pillow and
+    its codecs, and whether HEIC can be read.
 
     Attributes:
         sha256: Of the file, 64 hexadecimal digits. A name for the content: nothing else of a file is looked at.
         fingerprint: Of the model: its graph, width, and its preprocessing, in which the rule of decoding is (side, fit,
             filter, colours, the scale that JPEGs are decoded at).
-        runtime: Provider and onnxruntime, which may differ in the last bits; and the drift from the golden vectors, which
-            tells one precision of a provider from another whatever it was told to compute in.
+        runtime: Provider and onnxruntime, of which no two give the same bits; and the drift from the golden vectors, in
+            which one precision of a provider shows beside another, whatever it was told to compute in.
         limits: What is refused. They shape no embedding, but an image that one engine takes another may refuse, and
             what a file that ends too early still shows depends on what may be held to look.
         plan: Which views were looked at.
@@ -149,7 +149,17 @@ def entry_bytes(key: EmbeddingKey, image: EmbeddedImage) -> int:
         Bytes.
     """
     facts, file = image.facts, image.facts.file
-    own = [key, key.sha256, image, image.embeddings, image.views, *image.views, facts, facts.degraded, facts.share_shown]
+    own = [
+        key,
+        key.sha256,
+        image,
+        image.embeddings,
+        image.views,
+        *image.views,
+        facts,
+        facts.degraded,
+        facts.share_shown,
+    ]
     if file is not None:
         own += [file, file.sha256, file.width, file.height, file.bytes]
     # Key and facts may hold one and the same text.

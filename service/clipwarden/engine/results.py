@@ -50,7 +50,7 @@ class EmbeddedImage:
 
     @property
     def from_cache(self) -> bool:
-        """Whether they were kept, or made for another request of the same bytes, so that no encoder ran for this one."""
+        """Whether they were kept, or made for another request of the same bytes: no encoder ran for this one."""
         return self.source in ("cache", "shared")
 
 

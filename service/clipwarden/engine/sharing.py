@@ -2,17 +2,17 @@
 
 The contract
 ------------
-- The work for one content is a task of the engine and not of whoever asked first. Each who asks waits with a deadline of
-  their own, and leaves when it passes or they are cancelled; the first is no different. When the last one leaves, the
-  work is cancelled, and a later call begins anew.
-- It goes by the terms of those who wait (`SharedWork.terms`): the best urgency, the nearest deadline for its rank, and when that
-  has passed the next one, so that it ends at the latest; in the name of whoever has waited longest.
+- The work for one content is a task of the engine and not of whoever asked first. Each who asks waits with a deadline
+  of their own, and leaves when it passes or they are cancelled; the first is no different. When the last one leaves,
+  the work is cancelled, and a later call begins anew.
+- It goes by the terms of those who wait (`SharedWork.terms`): the best urgency; the nearest deadline, and when that has
+  passed the next, so that it ends at the latest; in the name of whoever has waited longest.
 - Whoever comes while it goes on lets their own bytes go: the work's are the same.
 - What is wrong with the image is told to all. What is wrong with the one who began it is not: where the work fell for
   want of room or time, or by a fault that nobody foresaw, each of the others tries in their own name.
-- A policy may refuse an image for its facts, before it is encoded. Each who waits is asked as soon as the facts are known;
+- A policy may refuse an image for its facts, before it is encoded. Each who waits is asked as soon as these are known;
   who refuses leaves, and the work goes on for the others.
-- Each is given an error of their own. One object for all would collect a traceback from each, and so keep the frames and
+- Each is given an error of their own. One object for all would collect a traceback from each, and keep the frames and
   images of all of them until the slowest has done with it.
 
 Lives on one event loop, without locks: state changes between awaits alone.
@@ -242,8 +242,9 @@ class Sharing:
         """
         while (image := self._cache.get(key)) is None:
             work = self._works.get(key)
-            began = work is None
-            work = self._begin(key, make) if work is None else work
+            began = work is None or work.abandoned
+            if work is None or work.abandoned:
+                work = self._begin(key, make)
             make = work.make
             answer = asyncio.get_running_loop().create_future()
             try:
@@ -274,6 +275,7 @@ class Sharing:
         work.start(task)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: self._forget(key, work))  # where it was cancelled
         return work
 
     async def _run(self, key: EmbeddingKey, work: SharedWork) -> None:

@@ -223,6 +223,7 @@ class Calls:
                 "encode_ms": _milliseconds(timings.encode if timings else None),
                 "total_ms": _milliseconds(judged.total_seconds),
                 "batch_size": timings.batch_size if timings else 0,
+                "source": judged.image.source,
                 "candidates": [_logged(opinion, judgement) for opinion in opinions],
             },
         )

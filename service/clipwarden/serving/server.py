@@ -18,6 +18,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from prometheus_client import CollectorRegistry, start_http_server
 
+from clipwarden.engine.cache import EmbeddingCache
 from clipwarden.engine.candidates import load_candidates
 from clipwarden.engine.pipeline import Pipeline
 from clipwarden.engine.snapshot import Snapshot, find_policy, load_snapshot, user_cache_folder
@@ -58,7 +59,11 @@ class Server:
         self.gate = Gate()
         self.snapshot = snapshot
         self.candidates = Candidates(max_waiting=settings.queue_items, stall_seconds=settings.stall_seconds)
-        self.pipeline = Pipeline(snapshot.model, settings.engine, self.metrics, on_health=self._note_health)
+        # Here and not in the pipeline or the snapshot: it outlives both.
+        self.cache = EmbeddingCache(max_bytes=settings.cache_bytes)
+        self.pipeline = Pipeline(
+            snapshot.model, settings.engine, self.metrics, cache=self.cache, on_health=self._note_health
+        )
         self.metrics.watch_queue(
             admitted=lambda: self.pipeline.admission.items,
             admitted_bytes=lambda: self.pipeline.admission.bytes,

@@ -53,6 +53,7 @@ def moderation(judged: Judged, *, request_id: str, return_embeddings: bool = Fal
         timings=_timings(judged),
         request_id=request_id,
         shadow_incomplete=judgement.shadow_incomplete,
+        from_cache=judged.image.from_cache,
     )
 
 
