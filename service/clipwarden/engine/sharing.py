@@ -155,6 +155,7 @@ class SharedWork:
             return await waiter.answer
         finally:
             self.leave(waiter)
+            del waiter  # an error holds this frame, and what was waited for the error
 
     def leave(self, waiter: _Waiter) -> None:
         """Wait no longer; the last one to leave takes the work along."""
@@ -175,6 +176,8 @@ class SharedWork:
     def fail(self, error: Exception) -> None:
         """Answer all with what is wrong with the image, or have them try for themselves."""
         shared = isinstance(error, ClipwardenError) and not isinstance(error, OverloadedError | DeadlineError)
+        if isinstance(error, ClipwardenError):
+            error.__traceback__ = None  # whose frames hold the file; of a fault that nobody foresaw they are logged
         for number, waiter in enumerate(self._end()):
             if not shared and not waiter.began:
                 waiter.fail(_FellError())
@@ -250,9 +253,14 @@ class Sharing:
             try:
                 image = await work.join(_Waiter(terms=terms, check=check, began=began, answer=answer))
             except _FellError:
+                if terms.deadline is not None and terms.deadline <= self._clock():
+                    raise DeadlineError("the deadline passed before the image was embedded") from None
                 continue
+            except ClipwardenError:
+                del make  # as in `join`; it holds the file
+                raise
             finally:
-                del work, answer  # an error holds this frame, which must not hold the error
+                del work, answer
             break
         else:
             check(image.facts)
