@@ -15,9 +15,11 @@ from hashlib import sha256
 from types import TracebackType
 from typing import Self, TypeVar
 
-from clipwarden.engine.admission import Admission, Ticket
+from clipwarden.engine.admission import Admission, Ticket, Work
 from clipwarden.engine.batching import Batcher, BatcherStatistics
 from clipwarden.engine.cache import EmbeddingCache, EmbeddingKey
+from clipwarden.engine.costs import DecodeCosts
+from clipwarden.engine.encoderplan import plan_for
 from clipwarden.engine.judging import judge_image, judging_microseconds, require_judgeable, require_rows
 from clipwarden.engine.memory import ByteBudget
 from clipwarden.engine.results import EmbeddedImage, EmbedTimings, Judged
@@ -25,10 +27,10 @@ from clipwarden.engine.settings import EngineSettings, Observer, Unobserved
 from clipwarden.engine.sharing import SharedWork, Sharing
 from clipwarden.engine.snapshot import Selection
 from clipwarden.engine.terms import UNBOUND, Terms
-from clipwarden.engine.threads import Done, WorkThreads
+from clipwarden.engine.threads import Done, Errand, WorkThreads
+from clipwarden.engine.waiting import Encoded
 from clipwarden.engine.warmup import warm_up
 from clipwarden.errors import DeadlineError, FingerprintMismatchError
-from clipwarden.machine import available_cpus
 from clipwarden.modelfolder.load import Model
 from clipwarden.policy.schema import FLOAT_BYTES
 from clipwarden.scoring.verdict import ViewRef
@@ -90,26 +92,40 @@ class Pipeline:
         stall = settings.stall_seconds
         # A thread of its own: a bomb is refused for the price of its header, however busy the decoders are.
         self._headers = WorkThreads("read", threads=1, stall_seconds=stall, on_health=self._note_health)
-        threads = settings.decode_threads or available_cpus()
+        self.encoder_plan = plan_for(settings, model)
+        plan = self.encoder_plan
+        self.admission = Admission(
+            max_items=settings.queue_items,
+            max_bytes=settings.queue_bytes,
+            # As many as are being decoded, and as many again as the encoder takes next.
+            max_ahead=plan.decode_threads + plan.encoder_runs * plan.max_batch,
+            cpus=plan.cpus,
+            observer=self._observer,
+        )
+        self._costs = DecodeCosts(model.manifest.image)
         limits = settings.limits
         self._memory = ByteBudget(max_bytes=limits.max_decode_bytes, small_bytes=limits.small_decode_bytes)
         self._decoders = WorkThreads(
-            "decode", threads=threads, stall_seconds=stall, memory=self._memory, on_health=self._note_health
+            "decode",
+            threads=self.encoder_plan.decode_threads,
+            stall_seconds=stall,
+            memory=self._memory,
+            may_start=lambda: self.admission.has_room,
+            on_health=self._note_health,
         )
+        self.admission.on_room = self._decoders.lend
         # And one for what is long to judge or to render: it must not stand behind every image that waits to be decoded.
         self._judges = WorkThreads("judge", threads=1, stall_seconds=stall, on_health=self._note_health)
         self._batcher = Batcher(
             model.image.encode,
             side=model.manifest.image.side,
-            max_batch=settings.max_batch or 1,
+            runs=self.encoder_plan.encoder_runs,
+            max_batch=self.encoder_plan.max_batch,
             stall_seconds=stall,
             on_health=self._note_health,
             on_batch=self._observer.note_batch,
         )
         self._sharing = Sharing(cache or EmbeddingCache(max_bytes=settings.cache_bytes), self._observer)
-        self.admission = Admission(
-            max_items=settings.queue_items, max_bytes=settings.queue_bytes, observer=self._observer
-        )
 
     async def __aenter__(self) -> Self:
         """Warm up and start."""
@@ -128,7 +144,7 @@ class Pipeline:
         Raises:
             EncoderError: The encoder fails on a plain image.
         """
-        await warm_up(self._batcher, self._model, max_batch=self._settings.max_batch)
+        await warm_up(self._batcher, self.encoder_plan, side=self._model.manifest.image.side)
         self._batcher.start()
 
     async def close(self) -> None:
@@ -185,10 +201,10 @@ class Pipeline:
         """
         started = time.perf_counter()
         self.require_model(selection.compiled.fingerprint, what="the policy is")
-        with self._arrive(terms, ticket, size=len(data)):
+        with self._arrive(terms, ticket, size=len(data)) as held:
             async with _until(terms.deadline):
                 check = partial(require_rows, policy=selection.compiled.policy)
-                embedding = self._embed(data, selection.plan, terms, check=check)
+                embedding = self._embed(data, selection.plan, terms, held, check=check)
                 del data  # let go where nobody needs it
                 image = await embedding
                 return await self._judge(image, selection, started=started)
@@ -210,9 +226,9 @@ class Pipeline:
         Raises:
             ClipwardenError: As `moderate`, but for what a policy refuses.
         """
-        with self._arrive(terms, ticket, size=len(data)):
+        with self._arrive(terms, ticket, size=len(data)) as held:
             async with _until(terms.deadline):
-                return await self._embed(data, plan, terms)
+                return await self._embed(data, plan, terms, held)
 
     async def judge(self, image: EmbeddedImage, selection: Selection, *, terms: Terms = UNBOUND) -> Judged:
         """Judge an image that was embedded before, here or elsewhere.
@@ -252,14 +268,15 @@ class Pipeline:
         """Do work that belongs to a request within the event loop's budget; see `threads`."""
         return await self._judges.run_if_long(work, microseconds=microseconds)
 
-    def _arrive(self, terms: Terms, ticket: Ticket | None, *, size: int) -> AbstractContextManager[object]:
-        return self.admission.arrive(terms, size=size) if ticket is None else nullcontext()
+    def _arrive(self, terms: Terms, ticket: Ticket | None, *, size: int) -> AbstractContextManager[Ticket]:
+        return self.admission.arrive(terms, size=size) if ticket is None else nullcontext(ticket)
 
     async def _embed(
         self,
         data: bytes,
         plan: ViewPlan,
         terms: Terms,
+        ticket: Ticket,
         *,
         check: Callable[[ImageFacts], None] = lambda _: None,
     ) -> EmbeddedImage:
@@ -268,8 +285,10 @@ class Pipeline:
         if len(data) <= HASHED_HERE_BYTES:
             key, header = self._key(data, plan), None
         else:
-            key, header = (await self._headers.run(partial(self._look_up, data, plan))).value
-        see = partial(self._see, data, header, plan, key.sha256)
+            key, header = (await self._headers.run(partial(self._look_up, data, plan), turn=Errand(terms=terms))).value
+        if key in self._sharing:
+            ticket.settle()  # there is no work to be done for it
+        see = partial(self._see, data, header, plan, key.sha256, ticket.settle)
         embedding = self._sharing.get(key, see, terms, check=check)
         del data, see  # the work's, where there is any; of what is known already nobody needs the bytes
         return await embedding
@@ -291,17 +310,25 @@ class Pipeline:
     def _read_header(self, data: bytes, digest: str) -> ImageHeader:
         return read_header(data, self._settings.limits, preprocessing=self._model.manifest.image, sha256=digest)
 
-    async def _see(
-        self, data: bytes, header: ImageHeader | None, plan: ViewPlan, digest: str, work: SharedWork
+    async def _see(  # noqa: PLR0917  all but the last are bound at once
+        self,
+        data: bytes,
+        header: ImageHeader | None,
+        plan: ViewPlan,
+        digest: str,
+        settle: Callable[[], None],
+        shared: SharedWork,
     ) -> EmbeddedImage:
         """Decode a file and encode its views, as soon as it is its turn, for all who wait for them."""
         started = time.perf_counter()
+        started = time.perf_counter()
         if header is None:
-            header = (await self._headers.run(partial(self._read_header, data, digest))).value
-        decoded = await self._decode(data, header, plan)
-        pixels = decoded.value.pixels
-        work.note_facts(decoded.value.facts)
-        encoded = await work.patiently(lambda terms: self._batcher.submit(pixels, deadline=terms.deadline))
+            read = partial(self._read_header, data, digest)
+            header = (await self._headers.run(read, turn=Errand(terms=shared.terms))).value
+        settle()
+        cost = self._costs.decode_seconds(header), self._batcher.expected_wait(2 if header.layout.see_through else 1)
+        turn = partial(self._decode_and_encode, data, header, plan, cost, shared)
+        decoded, encoded = await shared.patiently(turn)
         timings = EmbedTimings(
             decode_wait=decoded.wait_seconds,
             decode=decoded.run_seconds,
@@ -321,7 +348,26 @@ class Pipeline:
             timings=timings,
         )
 
-    async def _decode(self, data: bytes, header: ImageHeader, plan: ViewPlan) -> Done[DecodedImage]:
+    async def _decode_and_encode(  # noqa: PLR0917  as above
+        self,
+        data: bytes,
+        header: ImageHeader,
+        plan: ViewPlan,
+        cost: tuple[float, float],
+        shared: SharedWork,
+        terms: Terms,
+    ) -> tuple[Done[DecodedImage], Encoded]:
+        """Do so under some terms, until others hold; `cost` is that of decoding and that of encoding, in seconds."""
+        with self.admission.begin(terms, sum(cost)) as work:
+            shared.movable = lambda: not work.ahead
+            decoded = await self._decode(data, header, plan, work)
+            work.spend(cost[0])
+            self._costs.note(header, decoded.run_seconds)
+            shared.note_facts(decoded.value.facts)
+            submit = partial(self._batcher.submit, decoded.value.pixels, on_start=work.give_way)
+            return decoded, await shared.patiently(submit)
+
+    async def _decode(self, data: bytes, header: ImageHeader, plan: ViewPlan, work: Work) -> Done[DecodedImage]:
         """Decode with room for what the header says, and again with room for what the file turns out to say.
 
         What is opened, and what is mended because it was cut short, may each say more than was known before. Neither
@@ -333,15 +379,16 @@ class Pipeline:
         for _ in range(_MOST_SURPRISES):
             started = time.perf_counter()
             try:
-                done = await self._decoders.run(partial(decode, header), holds=header.held_bytes)
+                done = await self._decoders.run(partial(decode, header), holds=header.held_bytes, turn=work)
             except HoldsMoreError as more:
                 waited += time.perf_counter() - started
                 header = replace(header, held_bytes=more.held_bytes)
+                work.give_way()
             else:
                 return replace(done, wait_seconds=done.wait_seconds + waited)
         # Nothing that is not refused holds more than all there is.
         header = replace(header, held_bytes=limits.max_decode_bytes)
-        done = await self._decoders.run(partial(decode, header), holds=header.held_bytes)
+        done = await self._decoders.run(partial(decode, header), holds=header.held_bytes, turn=work)
         return replace(done, wait_seconds=done.wait_seconds + waited)
 
     async def _judge(self, image: EmbeddedImage, selection: Selection, *, started: float) -> Judged:

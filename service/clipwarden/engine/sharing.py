@@ -37,6 +37,14 @@ T = TypeVar("T")
 Check = Callable[[ImageFacts], None]
 
 
+def _never() -> bool:
+    return False
+
+
+def _latest(terms: Terms) -> float:
+    return math.inf if terms.deadline is None else terms.deadline
+
+
 class _FellError(Exception):
     """The work that was waited for fell, for a reason that is not the waiting one's own."""
 
@@ -65,27 +73,27 @@ class _Waiter:
         if not self.answer.done():
             self.answer.set_exception(error)
 
-    @property
-    def deadline(self) -> float:
-        return math.inf if self.terms.deadline is None else self.terms.deadline
-
 
 class SharedWork:
     """What is done for all who want one content: handed to what does it, which asks it for its terms.
 
     Args:
-        make: Does it; once more for whoever follows, should it fall.
+        make: Does it; and again for whoever follows, should it fall.
         clock: Seconds, that deadlines are on.
+
+    Attributes:
+        movable: Whether what waits now may be cancelled and begun again.
     """
 
     def __init__(self, make: "Make", *, clock: Callable[[], float]) -> None:
-        self.make = make
+        self.make: Make | None = make
         self._clock = clock
         self._waiters: list[_Waiter] = []
         self._facts: ImageFacts | None = None
         self._task: asyncio.Task[None] | None = None
-        self._queued: Terms | None = None  # those under which it waits, where it may be taken out to wait anew
+        self._queued = Terms()  # those under which it waits
         self._moves = 0
+        self.movable: Callable[[], bool] = _never
 
     @property
     def abandoned(self) -> bool:
@@ -96,7 +104,7 @@ class SharedWork:
     def terms(self) -> Terms:
         """Those to queue under now: urgent as the most urgent, due when the first is who is not late already."""
         now = self._clock()
-        deadlines = [waiter.deadline for waiter in self._waiters]
+        deadlines = [_latest(waiter.terms) for waiter in self._waiters]
         due = min((deadline for deadline in deadlines if deadline > now), default=max(deadlines))
         return Terms(
             deadline=None if due == math.inf else due,
@@ -104,32 +112,34 @@ class SharedWork:
             caller=self._waiters[0].terms.caller,
         )
 
-    async def patiently(self, wait: Callable[[Terms], Awaitable[T]], *, movable: bool = False) -> T:
-        """Wait for something under the terms of those who wait, and again when these have changed for the better.
+    async def patiently(self, wait: Callable[[Terms], Awaitable[T]]) -> T:
+        """Do what waits in queues under the terms of those who wait, and anew when these have changed for the better.
+
+        That is when they are over and somebody has more time; and when somebody comes who is more urgent, if it may be
+        begun again (`movable`, which is False at first).
 
         Args:
-            wait: Waits under such terms, and leaves when it is cancelled; or raises DeadlineError when they are over.
-            movable: Whether it may be cancelled and begun again, when somebody comes who is more urgent.
+            wait: Does it under such terms. It leaves when it is cancelled, and raises DeadlineError when they are over.
 
         Returns:
             What it returns.
 
         Raises:
-            DeadlineError: Nobody's deadline is left.
+            DeadlineError: Nobody has more time.
         """
         while True:
             terms, moves = self.terms, self._moves
-            self._queued = terms if movable else None
+            self._queued, self.movable = terms, _never
             try:
                 return await wait(terms)
             except DeadlineError:
-                if self.abandoned or (self.terms.deadline or math.inf) <= (terms.deadline or math.inf):
+                if self.abandoned or not _latest(terms) < _latest(self.terms) > self._clock():
                     raise
             except asyncio.CancelledError:
                 if self._task is None or self._moves == moves or self._task.uncancel():
                     raise  # it was not we, or not we alone
             finally:
-                self._queued = None
+                self.movable = _never
 
     def note_facts(self, facts: ImageFacts) -> None:
         """Ask each who waits whether they want the image, now that its facts are known.
@@ -186,14 +196,15 @@ class SharedWork:
 
     def _end(self) -> list[_Waiter]:
         waiters, self._waiters = self._waiters, []
+        self.make = None  # errors hold frames, these hold the work, and that the file
         return waiters
 
     def _move(self) -> None:
         """Wait anew if whoever has come is more urgent than those for whom it waits."""
-        if self._task is None or self._queued is None or self._task.cancelling():
+        if self._task is None or self._task.cancelling() or not self.movable():
             return
         ours, theirs = self.terms, self._queued
-        if ours.priority < theirs.priority or (ours.deadline or math.inf) < (theirs.deadline or math.inf):
+        if ours.priority < theirs.priority or _latest(ours) < _latest(theirs):
             self._moves += 1
             self._task.cancel()
 
@@ -248,7 +259,7 @@ class Sharing:
             began = work is None or work.abandoned
             if work is None or work.abandoned:
                 work = self._begin(key, make)
-            make = work.make
+            make = work.make or make
             answer = asyncio.get_running_loop().create_future()
             try:
                 image = await work.join(_Waiter(terms=terms, check=check, began=began, answer=answer))
@@ -279,16 +290,16 @@ class Sharing:
 
     def _begin(self, key: EmbeddingKey, make: Make) -> SharedWork:
         work = self._works[key] = SharedWork(make, clock=self._clock)
-        task = asyncio.create_task(self._run(key, work))
+        task = asyncio.create_task(self._run(key, make, work))
         work.start(task)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         task.add_done_callback(lambda _: self._forget(key, work))  # where it was cancelled
         return work
 
-    async def _run(self, key: EmbeddingKey, work: SharedWork) -> None:
+    async def _run(self, key: EmbeddingKey, make: Make, work: SharedWork) -> None:
         try:
-            image = _own(await work.make(work))
+            image = _own(await make(work))
         except Exception as error:  # noqa: BLE001  whatever it is, those who wait are told
             self._forget(key, work)
             work.fail(error)

@@ -300,10 +300,11 @@ class Queue:
         return asyncio.create_task(self.sharing.get(KEY, self._make, terms))
 
     async def _make(self, work: SharedWork) -> EmbeddedImage:
-        await work.patiently(self._wait, movable=self.movable)
+        await work.patiently(lambda terms: self._wait(work, terms))
         return IMAGE
 
-    async def _wait(self, terms: Terms) -> None:
+    async def _wait(self, work: SharedWork, terms: Terms) -> None:
+        work.movable = lambda: self.movable
         self.queued.append(terms)
         self.turns.append(asyncio.get_running_loop().create_future())
         await self.turns[-1]
