@@ -30,7 +30,7 @@ from clipwarden.modelfolder.load import Model
 from clipwarden.policy.schema import FLOAT_BYTES
 from clipwarden.scoring.verdict import ViewRef
 from clipwarden.vision.decode import decode_file, read_header
-from clipwarden.vision.facts import DecodedImage, ImageFacts
+from clipwarden.vision.facts import DecodedImage, ImageFacts, ImageHeader
 from clipwarden.vision.limits import HoldsMoreError
 from clipwarden.vision.plan import ViewPlan
 
@@ -250,8 +250,17 @@ class Pipeline:
         *,
         check: Callable[[ImageFacts], None] = lambda _: None,
     ) -> EmbeddedImage:
+        limits, preprocessing = self._settings.limits, self._model.manifest.image
+        read = await self._headers.run(partial(read_header, data, limits, preprocessing=preprocessing))
+        # What depends on nothing but the content, the model and the plan; `read.value.sha256` names the content.
+        return await self._see(data, read.value, plan, terms, check=check)
+
+    async def _see(
+        self, data: bytes, header: ImageHeader, plan: ViewPlan, terms: Terms, *, check: Callable[[ImageFacts], None]
+    ) -> EmbeddedImage:
+        """Decode a file and encode its views, as soon as it is its turn."""
         started = time.perf_counter()
-        decoded = await self._decode(data, plan)
+        decoded = await self._decode(data, header, plan)
         check(decoded.value.facts)
         encoded = await self._batcher.submit(decoded.value.pixels, deadline=terms.deadline)
         timings = EmbedTimings(
@@ -273,16 +282,15 @@ class Pipeline:
             timings=timings,
         )
 
-    async def _decode(self, data: bytes, plan: ViewPlan) -> Done[DecodedImage]:
+    async def _decode(self, data: bytes, header: ImageHeader, plan: ViewPlan) -> Done[DecodedImage]:
         """Decode with room for what the header says, and again with room for what the file turns out to say.
 
         What is opened, and what is mended because it was cut short, may each say more than was known before. Neither
-        has held much by then, so that waiting for room again costs a hash of the file, and a decode where it is mended.
+        has held much by then, so that waiting for room again costs a decode where it is mended.
         """
         limits, preprocessing = self._settings.limits, self._model.manifest.image
-        read = await self._headers.run(partial(read_header, data, limits, preprocessing=preprocessing))
-        header, waited = read.value, read.wait_seconds
         decode = partial(decode_file, data, preprocessing=preprocessing, limits=limits, plan=plan)
+        waited = 0.0
         for _ in range(_MOST_SURPRISES):
             started = time.perf_counter()
             try:
