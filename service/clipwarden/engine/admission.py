@@ -54,6 +54,10 @@ class Ticket:
         self._admission.bytes += size - self._bytes
         self._bytes = size
 
+    def fits(self, size: int) -> bool:
+        """Tell whether `hold` would find room."""
+        return self._admission._byte_cause(self.terms, size - self._bytes) is None
+
     def end(self) -> None:
         """Give everything back."""
         if not self._ended:
@@ -116,8 +120,12 @@ class Admission:
         return ticket
 
     def _require_bytes(self, terms: Terms, more: int) -> None:
-        if more > 0 and self.bytes + more > self._max_bytes:
-            raise self._refusal("bytes")
+        if cause := self._byte_cause(terms, more):
+            raise self._refusal(cause)
+
+    def _byte_cause(self, _terms: Terms, more: int) -> Cause | None:
+        """Say why so many more bytes cannot be held; None if they can."""
+        return "bytes" if more > 0 and self.bytes + more > self._max_bytes else None
 
     def _refusal(self, cause: Cause) -> OverloadedError:
         self._observer.note_refusal(cause)
