@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from itertools import product
 from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from clipwarden.engine.encoderplan import EncoderPlan
 from clipwarden.engine.settings import Cause, Source, Stage
 from clipwarden.engine.snapshot import Snapshot
 from clipwarden.policy.contexts import contexts_with_modes, mode_counts
@@ -29,10 +31,12 @@ _WATCHED: Mapping[str, str] = {
     "open_streams": "StreamModerate calls that are open.",
     "decode_bytes": "Memory lent to decodes at work, in bytes, by estimate.",
     "queue_images": "Decoded images waiting for the encoder.",
+    "backlog_seconds": "How long all that is here will take, as foreseen.",
+    "oldest_seconds": "How long the image has waited that has waited longest for its decode, or for the encoder.",
     "line_images": "Images waiting for their turn to be decoded.",
-    "oldest_seconds": "How long the image that has waited longest has waited.",
     "decode_threads_busy": "Decode threads at work.",
-    "batch_limit": "Most views of one run of the encoder.",
+    "encoder_runs_busy": "Runs of the encoder under way.",
+    "batch_fill": "Of the views that the runs so far could have had, the share that they had.",
     "cache_entries": "Embeddings kept for images that come again.",
     "cache_bytes": "Bytes that those take.",
 }
@@ -139,6 +143,12 @@ class Metrics:
             "clipwarden_stuck_threads", "Threads that may never come back.", ["stage"], registry=registry
         )
         self.ready = Gauge("clipwarden_ready", "1 while health is SERVING.", registry=registry)
+        self._plan = Gauge(
+            "clipwarden_plan_info",
+            "Always 1: threads of a run, runs at once, most views of a run, decodes at once, and CPUs it rests on.",
+            ["encoder_threads", "encoder_runs", "max_batch", "decode_threads", "cpus"],
+            registry=registry,
+        )
         self._build = Gauge("clipwarden_build_info", "Always 1.", ["version"], registry=registry)
         self._model = Gauge(
             "clipwarden_model_info",
@@ -177,7 +187,7 @@ class Metrics:
         """Read gauges from functions whenever Prometheus asks.
 
         Args:
-            read: By the gauge's name, one of `WATCHED`, without its prefix.
+            read: By the gauge's name, as `_WATCHED` has it.
         """
         for name, function in read.items():
             self._watched[name].set_function(function)
@@ -205,6 +215,11 @@ class Metrics:
                     self._categories.labels(policy_id, context or "", mode).set(count)
         for tables in snapshot.candidates.values():
             self._describe_candidate(tables)
+
+    def describe_plan(self, plan: EncoderPlan) -> None:
+        """Say what runs at the same time."""
+        self._plan.clear()
+        self._plan.labels(**{name: f"{value:g}" for name, value in asdict(plan).items()}).set(1)
 
     def note_stage(self, stage: Stage, seconds: float) -> None:
         """Record one image's time in one stage."""

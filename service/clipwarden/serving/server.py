@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -22,6 +23,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 from clipwarden.engine.candidates import load_candidates
 from clipwarden.engine.pipeline import Pipeline
 from clipwarden.engine.snapshot import Snapshot, find_policy, load_snapshot, user_cache_folder
+from clipwarden.engine.threads import ThreadStatistics
 from clipwarden.errors import ConfigError
 from clipwarden.policy.bundle.cache import VectorCache
 from clipwarden.policy.contexts import contexts_with_modes, mode_counts
@@ -115,12 +117,14 @@ class Server:
         if settings.metrics_listen is not None:
             self._http, self.metrics_address = _serve_metrics(self.metrics, settings.metrics_listen)
         self.metrics.describe(self.snapshot, version=metadata.version("clipwarden"))
+        self.metrics.describe_plan(self.pipeline.encoder_plan)
         self.metrics.ready.set_function(lambda: self.health.serving)
         self._lag = asyncio.create_task(watch_lag(self.metrics.note_lag))
         await self._grpc.start()
         await self.pipeline.start()
         self.health.set_serving(self.pipeline.healthy)
         log_loaded(self.snapshot)
+        log.info("plan", extra=asdict(self.pipeline.encoder_plan))
         log.info("serving", extra={"address": self.address, "unix": self.unix_address, "metrics": self.metrics_address})
 
     async def drain(self, hurry: asyncio.Event | None = None) -> None:
@@ -171,6 +175,13 @@ class Server:
 
     def _watch_queue(self) -> None:
         pipeline, reads = self.pipeline, self.reads
+
+        def oldest_seconds() -> float:
+            return max(decoding().oldest_seconds, pipeline.encoder_statistics().oldest_seconds)
+
+        def decoding() -> ThreadStatistics:
+            return pipeline.thread_statistics()["decode"]
+
         self.metrics.watch(
             admitted_images=lambda: pipeline.admission.items,
             admitted_bytes=lambda: pipeline.admission.bytes - reads.reserved_bytes,
@@ -178,9 +189,18 @@ class Server:
             reading_messages=lambda: reads.reading,
             unread_calls=lambda: reads.waiting,
             open_streams=lambda: self.service.streams,
+            backlog_seconds=lambda: pipeline.admission.backlog_seconds,
+            oldest_seconds=oldest_seconds,
+            line_images=lambda: decoding().waiting,
+            decode_threads_busy=lambda: decoding().busy,
             decode_bytes=lambda: pipeline.decode_bytes,
             queue_images=lambda: pipeline.encoder_statistics().waiting_items,
+            encoder_runs_busy=lambda: pipeline.encoder_statistics().busy_runs,
+            batch_fill=lambda: pipeline.encoder_statistics().batch_fill,
         )
+        for stage in pipeline.thread_statistics():
+            self.metrics.watch_stuck(stage, lambda stage=stage: pipeline.thread_statistics()[stage].stuck)
+        self.metrics.watch_stuck("encode", lambda: pipeline.encoder_statistics().stuck_runs)
 
     def _note_health(self, healthy: bool) -> None:  # noqa: FBT001  a callback's one argument
         if self.gate.draining.is_set():
