@@ -7,7 +7,7 @@ A call is cancelled by cancelling its task: it leaves whatever queue it is in, a
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -27,7 +27,7 @@ from clipwarden.engine.settings import EngineSettings, Observer, Unobserved
 from clipwarden.engine.sharing import SharedWork, Sharing
 from clipwarden.engine.snapshot import Selection
 from clipwarden.engine.terms import UNBOUND, Terms
-from clipwarden.engine.threads import Done, Errand, WorkThreads
+from clipwarden.engine.threads import Done, Errand, ThreadStatistics, WorkThreads
 from clipwarden.engine.waiting import Encoded
 from clipwarden.engine.warmup import warm_up
 from clipwarden.errors import DeadlineError, FingerprintMismatchError
@@ -172,6 +172,14 @@ class Pipeline:
     def decode_bytes(self) -> int:
         """Bytes that decodes hold now, or are about to, by `vision.memory`."""
         return self._memory.lent
+
+    def thread_statistics(self) -> Mapping[str, ThreadStatistics]:
+        """Describe the pools of threads, by what they do: `read`, `decode` and `judge`."""
+        return {
+            "read": self._headers.statistics(),
+            "decode": self._decoders.statistics(),
+            "judge": self._judges.statistics(),
+        }
 
     def encoder_statistics(self) -> BatcherStatistics:
         """Describe what waits for the encoder, and what it did."""

@@ -97,6 +97,23 @@ class _Waiting:
     come: asyncio.Future[None]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ThreadStatistics:
+    """A pool at one moment.
+
+    Attributes:
+        waiting: Pieces of work in line.
+        oldest_seconds: How long the first of them has waited.
+        busy: Threads at work, the stuck among them.
+        stuck: Threads that have been at one piece for longer than `stall_seconds`.
+    """
+
+    waiting: int
+    oldest_seconds: float
+    busy: int
+    stuck: int
+
+
 class WorkThreads:
     """A pool of threads. Lives on one event loop.
 
@@ -140,6 +157,15 @@ class WorkThreads:
     def stuck(self) -> bool:
         """Whether some thread may never come back."""
         return bool(self._stuck)
+
+    def statistics(self) -> ThreadStatistics:
+        """Describe this moment; read from another thread, its numbers may lie a moment apart."""
+        return ThreadStatistics(
+            waiting=len(self._line),
+            oldest_seconds=self._line.oldest_seconds(time.monotonic()),
+            busy=self._threads - self._free,
+            stuck=len(self._stuck),
+        )
 
     def close(self) -> None:
         """Stop; waiting and new calls fail with ShuttingDownError, and stuck threads are left behind."""
