@@ -128,7 +128,7 @@ async def test_gauges_tell_of_messages_that_are_read_and_of_calls_that_wait_for_
 async def test_gauges_tell_what_is_at_work_how_long_others_waited_and_what_is_stuck(toy_model: Model) -> None:
     async with serving(toy_model, metrics_listen="127.0.0.1:0", decode_threads=1, encoder_runs=1) as rig:
         with held_decoding() as release:
-            calls = [asyncio.create_task(rig.moderate(picture("red"))) for _ in range(3)]
+            calls = [asyncio.create_task(rig.moderate(picture("red", number=number))) for number in range(3)]
             await eventually(lambda: rig.server.pipeline.thread_statistics()["decode"].waiting == 2)
             busy = await scrape(rig)
             release.set()

@@ -1,6 +1,6 @@
 """The way of one image: bytes in, verdict out. Everything that can judge an image goes through here, gRPC or not.
 
-admit -> header -> hash, decode -> encode -> judge
+admit -> hash -> known, or under way? -> header -> decode, in its turn -> encode -> judge
 
 A call is cancelled by cancelling its task: it leaves whatever queue it is in, and frees what it held.
 """
