@@ -1,6 +1,6 @@
 """The way of one image: bytes in, verdict out. Everything that can judge an image goes through here, gRPC or not.
 
-arrive -> header, hash -> begin -> memory -> turn -> decode -> encode -> judge
+arrive -> hash -> known, or under way? -> header -> begin -> memory -> turn -> decode -> encode -> judge
 
 A call is cancelled by cancelling its task: it leaves whatever queue it is in, and frees what it held.
 """
@@ -11,11 +11,13 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
+from hashlib import sha256
 from types import TracebackType
 from typing import Self, TypeVar
 
 from clipwarden.engine.admission import Admission, Ticket, Work
 from clipwarden.engine.batching import Batcher
+from clipwarden.engine.cache import EmbeddingCache, EmbeddingKey
 from clipwarden.engine.costs import DecodeCosts, views_of
 from clipwarden.engine.encoder_state import BatcherStatistics
 from clipwarden.engine.encoderplan import plan_for
@@ -23,9 +25,11 @@ from clipwarden.engine.judging import judge_image, judging_microseconds, require
 from clipwarden.engine.memory import ByteBudget
 from clipwarden.engine.results import EmbeddedImage, EmbedTimings, Judged
 from clipwarden.engine.settings import EngineSettings, Observer, Unobserved
+from clipwarden.engine.sharing import SharedWork, Sharing
 from clipwarden.engine.snapshot import Selection
 from clipwarden.engine.terms import UNBOUND, Terms
 from clipwarden.engine.threads import Done, Errand, ThreadStatistics, WorkThreads
+from clipwarden.engine.waiting import Encoded
 from clipwarden.engine.warmup import warm_up
 from clipwarden.errors import DeadlineError, FingerprintMismatchError
 from clipwarden.modelfolder.load import Model
@@ -33,13 +37,16 @@ from clipwarden.policy.schema import FLOAT_BYTES
 from clipwarden.scoring.verdict import ViewRef
 from clipwarden.vision.decode import decode_file, read_header
 from clipwarden.vision.facts import DecodedImage, ImageFacts, ImageHeader
-from clipwarden.vision.limits import HoldsMoreError
+from clipwarden.vision.limits import HoldsMoreError, too_large
 from clipwarden.vision.plan import ViewPlan
 
 T = TypeVar("T")
 
 # One each for opening, for decoding, and for a mended file that can be decoded at another scale only.
 _MOST_SURPRISES = 3
+
+HASHED_HERE_BYTES = 2**17
+"""Files up to this are hashed on the event loop, which takes no longer than a thread and back (see `threads`)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,6 +71,8 @@ class Pipeline:
         model: Sees.
         settings: Bounds and threads.
         observer: Told where the time goes.
+        cache: Embeddings of images that may come again; None begins with an empty one of the settings' size. It may
+            serve one pipeline after another, with other models too.
         on_health: Told True or False whenever the pipeline starts or ceases to be able to answer.
     """
 
@@ -73,6 +82,7 @@ class Pipeline:
         settings: EngineSettings | None = None,
         observer: Observer | None = None,
         *,
+        cache: EmbeddingCache | None = None,
         on_health: Callable[[bool], None] = lambda _: None,
     ) -> None:
         settings = settings or EngineSettings()
@@ -116,6 +126,7 @@ class Pipeline:
             on_health=self._note_health,
             on_batch=self._observer.note_batch,
         )
+        self._sharing = Sharing(cache or EmbeddingCache(max_bytes=settings.cache_bytes), self._observer)
 
     async def __aenter__(self) -> Self:
         """Warm up and start."""
@@ -140,6 +151,7 @@ class Pipeline:
     async def close(self) -> None:
         """Stop; images still at work fail with ShuttingDownError."""
         await self._batcher.close()
+        await self._sharing.close()
         for pool in self._pools:
             pool.close()
 
@@ -201,7 +213,9 @@ class Pipeline:
         with self._arrive(terms, ticket, size=len(data)) as held:
             async with _until(terms.deadline):
                 check = partial(require_rows, policy=selection.compiled.policy)
-                image = await self._embed(data, selection.plan, terms, held, check=check)
+                embedding = self._embed(data, selection.plan, terms, held, check=check)
+                del data  # let go where nobody needs it
+                image = await embedding
                 return await self._judge(image, selection, started=started)
 
     async def embed(
@@ -275,26 +289,54 @@ class Pipeline:
         *,
         check: Callable[[ImageFacts], None] = lambda _: None,
     ) -> EmbeddedImage:
-        limits, preprocessing = self._settings.limits, self._model.manifest.image
-        read_it = partial(read_header, data, limits, preprocessing=preprocessing)
-        header = (await self._headers.run(read_it, turn=Errand(terms=terms))).value
-        ticket.settle()
-        # What depends on nothing but the content, the model and the plan; `header.sha256` names the content.
-        return await self._see(data, header, plan, terms, check=check)
+        if len(data) > (limit := self._settings.limits.max_image_bytes):
+            raise too_large(limit)  # what is refused for its size is not worth a hash
+        if len(data) <= HASHED_HERE_BYTES:
+            key, header = self._key(data, plan), None
+        else:
+            key, header = (await self._headers.run(partial(self._look_up, data, plan), turn=Errand(terms=terms))).value
+        if key in self._sharing:
+            ticket.settle()  # there is no work to be done for it
+        see = partial(self._see, data, header, plan, key.sha256, ticket.settle)
+        embedding = self._sharing.get(key, see, terms, check=check)
+        del data, see  # the work's, where there is any; of what is known already nobody needs the bytes
+        return await embedding
 
-    async def _see(
-        self, data: bytes, header: ImageHeader, plan: ViewPlan, terms: Terms, *, check: Callable[[ImageFacts], None]
+    def _key(self, data: bytes, plan: ViewPlan) -> EmbeddingKey:
+        return EmbeddingKey(
+            sha256=sha256(data).hexdigest(),
+            fingerprint=self._model.fingerprint,
+            runtime=self._model.runtime,
+            limits=self._settings.limits,
+            plan=plan,
+        )
+
+    def _look_up(self, data: bytes, plan: ViewPlan) -> tuple[EmbeddingKey, ImageHeader | None]:
+        """Name a file's content, and read its header unless it is known already; in a thread."""
+        key = self._key(data, plan)
+        return key, None if key in self._sharing else self._read_header(data, key.sha256)
+
+    def _read_header(self, data: bytes, digest: str) -> ImageHeader:
+        return read_header(data, self._settings.limits, preprocessing=self._model.manifest.image, sha256=digest)
+
+    async def _see(  # noqa: PLR0917  all but the last are bound at once
+        self,
+        data: bytes,
+        header: ImageHeader | None,
+        plan: ViewPlan,
+        digest: str,
+        settle: Callable[[], None],
+        shared: SharedWork,
     ) -> EmbeddedImage:
-        """Decode a file and encode its views, as soon as it is its turn."""
+        """Decode a file and encode its views, as soon as it is its turn, for all who wait for them."""
         started = time.perf_counter()
-        decode_cost = self._costs.seconds(header, len(data))
-        encode_cost = self._batcher.expected_wait(views_of(header))
-        with self.admission.begin(terms, decode_cost + encode_cost) as work:
-            decoded = await self._decode(data, header, plan, work)
-            work.spend(decode_cost)
-            self._costs.note(header, len(data), decoded.run_seconds)
-            check(decoded.value.facts)
-            encoded = await self._batcher.submit(decoded.value.pixels, terms, work.give_way)
+        if header is None:
+            read = partial(self._read_header, data, digest)
+            header = (await self._headers.run(read, turn=Errand(terms=shared.terms))).value
+        settle()
+        cost = self._costs.seconds(header, len(data)), self._batcher.expected_wait(views_of(header))
+        turn = partial(self._decode_and_encode, data, header, plan, cost, shared)
+        decoded, encoded = await shared.patiently(turn)
         timings = EmbedTimings(
             decode_wait=decoded.wait_seconds,
             decode=decoded.run_seconds,
@@ -313,6 +355,25 @@ class Pipeline:
             plan=plan,
             timings=timings,
         )
+
+    async def _decode_and_encode(  # noqa: PLR0917  as above
+        self,
+        data: bytes,
+        header: ImageHeader,
+        plan: ViewPlan,
+        cost: tuple[float, float],
+        shared: SharedWork,
+        terms: Terms,
+    ) -> tuple[Done[DecodedImage], Encoded]:
+        """Do so under some terms, until others hold; `cost` is that of decoding and that of encoding, in seconds."""
+        with self.admission.begin(terms, sum(cost)) as work:
+            shared.movable = lambda: not work.ahead
+            decoded = await self._decode(data, header, plan, work)
+            work.spend(cost[0])
+            self._costs.note(header, len(data), decoded.run_seconds)
+            shared.note_facts(decoded.value.facts)
+            submit = partial(self._batcher.submit, decoded.value.pixels, on_start=work.give_way)
+            return decoded, await shared.patiently(submit)
 
     async def _decode(self, data: bytes, header: ImageHeader, plan: ViewPlan, work: Work) -> Done[DecodedImage]:
         """Decode with room for what the header says, and again with room for what the file turns out to say.
@@ -367,8 +428,14 @@ class Pipeline:
 @asynccontextmanager
 async def _until(deadline: float | None) -> AsyncIterator[None]:
     """Give up at a deadline. The event loop's clock is `time.monotonic`."""
+    if deadline is not None and deadline <= time.monotonic():
+        raise _late()  # what is known already would be answered before the loop looks at its clock
     try:
         async with asyncio.timeout_at(deadline):
             yield
     except TimeoutError as exc:
-        raise DeadlineError("the deadline passed before the verdict was ready") from exc
+        raise _late() from exc
+
+
+def _late() -> DeadlineError:
+    return DeadlineError("the deadline passed before the verdict was ready")

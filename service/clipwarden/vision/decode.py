@@ -42,15 +42,22 @@ from clipwarden.vision.views import on_canvas, to_views
 from clipwarden.vision.ways import readers_differ
 
 
-def read_header(data: bytes, limits: DecodeLimits = DEFAULT_LIMITS, *, preprocessing: Preprocessing) -> ImageHeader:
+def read_header(
+    data: bytes,
+    limits: DecodeLimits = DEFAULT_LIMITS,
+    *,
+    preprocessing: Preprocessing,
+    sha256: str | None = None,
+) -> ImageHeader:
     """Check size, format and the memory that decoding takes by the header alone, within two `reader.HEADER_BUDGET`s.
 
-    What passes is hashed, so that it can be known again before it is decoded.
+    What passes is hashed, unless it was.
 
     Args:
         data: The file.
         limits: What to refuse.
         preprocessing: Of the model folder.
+        sha256: Of the file, where that is known; 64 hexadecimal digits.
 
     Returns:
         Format, stored size, what decoding will hold, and the file's hash.
@@ -78,7 +85,7 @@ def read_header(data: bytes, limits: DecodeLimits = DEFAULT_LIMITS, *, preproces
         decoded=decoded,
         held_bytes=held,
         layout=layout,
-        sha256=hashlib.sha256(data).hexdigest(),
+        sha256=sha256 or hashlib.sha256(data).hexdigest(),
     )
 
 
