@@ -110,7 +110,9 @@ async def test_gauges_tell_of_messages_that_are_read_and_of_calls_that_wait_for_
     async with serving(toy_model, metrics_listen="127.0.0.1:0", max_streams=1, **limits) as rig:
         rig.server.reads._give_way_seconds = rig.server.reads._patience_seconds = 1000.0
         unsent = [rig.channel.stream_unary("/clipwarden.v1.ModerationService/Moderate")() for _ in range(3)]
-        streams = [rig.stub.StreamModerate() for _ in range(2)]
+        streams = [rig.stub.StreamModerate()]
+        await eventually(lambda: rig.server.service.streams == 1)
+        streams.append(rig.stub.StreamModerate())
         await refused(streams[1].read())
         await eventually(lambda: rig.server.reads.waiting == 2)
         busy = await scrape(rig)
