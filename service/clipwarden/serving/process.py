@@ -83,6 +83,9 @@ async def _serve(settings: Settings) -> bool:
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
+_ENCODER = json.JSONEncoder(default=str)
+
+
 class JsonFormatter(logging.Formatter):
     """Renders time, level, logger, message, whatever `extra` holds, and the traceback if there is one."""
 
@@ -98,7 +101,7 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         # ASCII only: callers choose ids, and U+009B or U+2028 would steer a terminal or split the line elsewhere.
-        return json.dumps(line, default=str)
+        return _ENCODER.encode(line)
 
 
 def configure_logging(level: str, stream: TextIO | None = None) -> None:

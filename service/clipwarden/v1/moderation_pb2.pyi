@@ -813,7 +813,9 @@ class Moderation(_message.Message):
     context: _builtins.str
     """The context that selected thresholds and modes; empty for none."""
     from_cache: _builtins.bool
-    """Whether the embeddings came from a cache rather than from running the encoder for this request."""
+    """Whether the embeddings came from a cache, or from another request for the same bytes at the same time, rather than
+    from running the encoder for this request. Its timings are then those of judging alone.
+    """
     request_id: _builtins.str
     """The caller's request id, or the one the server made."""
     @_builtins.property
@@ -1402,7 +1404,7 @@ Global___ImageFacts: _TypeAlias = ImageFacts  # noqa: Y015
 
 @_typing.final
 class Timings(_message.Message):
-    """Where the time of one image went. Absent stages did not run."""
+    """Where the time of one image went. Absent stages did not run for this request (see Moderation.from_cache)."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1414,7 +1416,7 @@ class Timings(_message.Message):
     TOTAL_FIELD_NUMBER: _builtins.int
     BATCH_SIZE_FIELD_NUMBER: _builtins.int
     batch_size: _builtins.int
-    """Views in that batch, this image's included."""
+    """Views in that batch, this image's included. 0 when there was none for this request."""
     @_builtins.property
     def decode_wait(self) -> _duration_pb2.Duration:
         """Waiting for a decode thread."""
