@@ -80,8 +80,8 @@ def _surely_deviates(eighths: NDArray[np.int16]) -> bool:
     Luminance, a mean of the channels, deviates by no more than the one that deviates most; and squares of every fourth
     row about a mean of their own sum to no more than those of all rows about theirs.
     """
-    values = eighths[::4].astype(np.float64).ravel()
-    squares = float(values @ values) - float(values.sum()) ** 2 / values.size
+    values = eighths[::4].astype(np.int64).ravel()  # integers, of which no BLAS takes the product to threads
+    squares = int(values @ values) - int(values.sum()) ** 2 / values.size
     return squares > eighths.size * (_EIGHTHS * NEAR_UNIFORM_MAX_DEVIATION + 1) ** 2
 
 
