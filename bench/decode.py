@@ -24,7 +24,7 @@ SIZES = ((224, 224), (640, 480), (1600, 1200))
 ROUNDS = 15
 PHOTO_PIXELS, PHOTO_BAR = 640 * 480, 1.25
 """From so many pixels on, reading a JPEG may cost so much over plain; of the smallest most is header, whoever reads."""
-_PIXELS_A_ROUND = 1_000_000  # the clock of processor time may tick in hundredths of a millisecond
+_SHORT_CALLS = 10  # of a picture below `PHOTO_PIXELS` in one timing: the clock may tick in hundredths of a millisecond
 
 
 def run(sizes: Sequence[tuple[int, int]] = SIZES, rounds: int = ROUNDS) -> list[Ratio]:
@@ -87,7 +87,7 @@ def _ratio(name: str, data: bytes, size: tuple[int, int], rounds: int) -> Ratio:
         "ours": partial(decode_image, data, preprocessing=Preprocessing(side=SIDE)),
         "plain": partial(plain, data),
     }
-    calls = max(1, _PIXELS_A_ROUND // (size[0] * size[1]))
+    calls = 1 if size[0] * size[1] >= PHOTO_PIXELS else _SHORT_CALLS
     timings = time_together(works, rounds=rounds, calls=dict.fromkeys(works, calls))
     bar = PHOTO_BAR if name.startswith("JPEG") and size[0] * size[1] >= PHOTO_PIXELS else None
     return Ratio(

@@ -56,20 +56,22 @@ def degraded_flags(views: Sequence[NDArray[np.uint8]], size: tuple[int, int]) ->
 
 
 def _ruled_out(pixels: NDArray[np.uint8]) -> frozenset[Flag]:
-    """Say which flags a picture surely does not have; a few passes over 16-bit integers, where the tests take dozens.
+    """Say which flags a picture surely does not have, in a few passes where the tests take dozens.
 
-    Most pictures have none of them by far. Each bound leaves room for what rounding down to an eighth of a level moves.
+    Most pictures have none of them by far. Only the middle rows are looked at; bounds take the others for whatever
+    would be flagged, and leave room for what rounding down to an eighth of a level moves.
     """
     side = len(pixels)
-    # Rows that follow each other: a difference down a column is one of elements a row apart, [S*S] to [(S-1)*S].
-    flat = (pixels.astype(np.float32) @ (_WEIGHTS * _EIGHTHS)).astype(np.int16).ravel()
+    middle = pixels[side * 3 // 16 : -(-side * 13 // 16)]
+    # Rows that follow each other: a difference down a column is one of elements a row apart, [R*S] to [(R-1)*S].
+    flat = (middle.astype(np.float32) @ (_WEIGHTS * _EIGHTHS)).astype(np.int16).ravel()
     down = flat[side:] - flat[:-side]
     second = down[side:] - down[:-side]
     across = second[1:] - second[:-1]
     found: dict[Flag, bool] = {
-        "NEAR_UNIFORM": _surely_deviates(flat.reshape(side, side)),
+        "NEAR_UNIFORM": _surely_deviates(flat.reshape(-1, side)),
         "BLURRED": _surely_has_edges(down, side),
-        "NOISY": _surely_smooth(across[1:] - across[:-1], side),
+        "NOISY": _surely_smooth(across[1:] - across[:-1], len(middle), side),
     }
     return frozenset(flag for flag, absent in found.items() if absent)
 
@@ -77,31 +79,33 @@ def _ruled_out(pixels: NDArray[np.uint8]) -> frozenset[Flag]:
 def _surely_deviates(eighths: NDArray[np.int16]) -> bool:
     """Whether some channel deviates by more than what is uniform.
 
-    Luminance, a mean of the channels, deviates by no more than the one that deviates most; and squares of every fourth
-    row about a mean of their own sum to no more than those of all rows about theirs.
+    Luminance, a mean of the channels, deviates by no more than the one that deviates most; and squares of some rows
+    about a mean of their own sum to no more than those of all rows about theirs.
     """
+    side = eighths.shape[1]
     values = eighths[::4].astype(np.int64).ravel()  # integers, of which no BLAS takes the product to threads
     squares = int(values @ values) - int(values.sum()) ** 2 / values.size
-    return squares > eighths.size * (_EIGHTHS * NEAR_UNIFORM_MAX_DEVIATION + 1) ** 2
+    return squares > side**2 * (_EIGHTHS * NEAR_UNIFORM_MAX_DEVIATION + 1) ** 2
 
 
 def _surely_has_edges(down: NDArray[np.int16], side: int) -> bool:
     """Whether edges are steep enough down the columns alone, and for the greatest contrast that there may be."""
     step = int(_EIGHTHS * BLURRED_MAX_SLOPE * _MOST_CONTRAST / side) + 2
-    return int(np.count_nonzero(np.abs(down) > step)) >= _steepest(2 * down.size)
+    return int(np.count_nonzero(np.abs(down) > step)) >= _steepest(2 * side * (side - 1))
 
 
-def _surely_smooth(response: NDArray[np.int16], side: int) -> bool:
-    """Whether too few pixels differ from their neighbours as noise does.
+def _surely_smooth(response: NDArray[np.int16], rows: int, side: int) -> bool:
+    """Whether more than half of all pixels differ from their neighbours by less than noise does.
 
     Args:
         response: Of the mask of `noise_deviation`, at every place of it, and at some that reach around the sides.
+        rows: R, that were looked at.
         side: S.
     """
     # The mask's weights sum to 8 on either side of zero.
     most = int(_EIGHTHS * NOISY_MIN_DEVIATION * _MEDIAN_OF_NORMAL * _MASK_DEVIATION) - 8 - 1
-    places = max(0, side - 2) ** 2
-    return int(np.count_nonzero(np.abs(response) > most)) < places - places // 2
+    seen, every = max(0, rows - 2) * max(0, side - 2), max(0, side - 2) ** 2
+    return seen - int(np.count_nonzero(np.abs(response) > most)) > every // 2
 
 
 def is_near_uniform(pixels: NDArray[np.uint8]) -> bool:
