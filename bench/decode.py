@@ -84,7 +84,7 @@ def plain(data: bytes, side: int = SIDE) -> NDArray[np.uint8]:
 
 def _ratio(name: str, data: bytes, size: tuple[int, int], rounds: int) -> Ratio:
     works: dict[str, Callable[[], object]] = {
-        "ours": partial(decode_image, data, preprocessing=Preprocessing(side=SIDE)),
+        "ours": partial(decode_image, data, preprocessing=Preprocessing(side=SIDE, colour="srgb")),
         "plain": partial(plain, data),
     }
     calls = 1 if size[0] * size[1] >= PHOTO_PIXELS else _SHORT_CALLS
