@@ -82,7 +82,7 @@ def _surely_deviates(eighths: NDArray[np.int16]) -> bool:
     Luminance, a mean of the channels, deviates by no more than the one that deviates most; and squares of some rows
     about a mean of their own sum to no more than those of all rows about theirs.
     """
-    side = eighths.shape[1]
+    side: int = eighths.shape[1]
     values = eighths[::4].astype(np.int64).ravel()  # integers, of which no BLAS takes the product to threads
     squares = int(values @ values) - int(values.sum()) ** 2 / values.size
     return squares > side**2 * (_EIGHTHS * NEAR_UNIFORM_MAX_DEVIATION + 1) ** 2
