@@ -67,7 +67,7 @@ def decode_seconds(data: bytes, tries: int = TRIES) -> float:
 
 def estimated_seconds(data: bytes) -> float:
     """Estimate it by the file's header."""
-    return DecodeCosts(MODEL).seconds(read_header(data, preprocessing=MODEL), len(data))
+    return DecodeCosts().seconds(read_header(data, preprocessing=MODEL), len(data))
 
 
 def main() -> None:

@@ -7,10 +7,8 @@ converted before the picture is reduced, or a mended file, take longer. How fast
 
 from dataclasses import dataclass
 
-from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision.facts import ImageHeader
 from clipwarden.vision.formats.layout import Size
-from clipwarden.vision.memory import decoded_size
 
 _SMOOTHING = 1 / 32
 """Weight of the newest decode in how fast this machine is: at tens of images a second it follows within a second."""
@@ -54,14 +52,9 @@ _SECOND_VIEW = 12.0
 
 
 class DecodeCosts:
-    """Estimates decodes, and learns how fast this machine does them. Lives on one event loop.
+    """Estimates decodes, and learns how fast this machine does them. Lives on one event loop."""
 
-    Args:
-        preprocessing: Of the model folder.
-    """
-
-    def __init__(self, preprocessing: Preprocessing) -> None:
-        self._preprocessing = preprocessing
+    def __init__(self) -> None:
         self._slowness = 1.0
 
     def seconds(self, header: ImageHeader, file_bytes: int) -> float:
@@ -71,7 +64,7 @@ class DecodeCosts:
             header: What `read_header` let through.
             file_bytes: Of the file.
         """
-        return self._slowness * self._reference_seconds(header, file_bytes)
+        return self._slowness * _reference_seconds(header, file_bytes)
 
     def note(self, header: ImageHeader, file_bytes: int, seconds: float) -> None:
         """Learn from a decode that succeeded.
@@ -84,15 +77,16 @@ class DecodeCosts:
         off = seconds / self.seconds(header, file_bytes)
         self._slowness *= 1 + (min(max(off, 1 / _MOST_OFF), _MOST_OFF) - 1) * _SMOOTHING
 
-    def _reference_seconds(self, header: ImageHeader, file_bytes: int) -> float:
-        layout, rates = header.layout, _RATES[header.format]
-        stored, decoded = _area(layout.size), _area(decoded_size(layout, self._preprocessing))
-        nanoseconds = rates.fixed + rates.byte * file_bytes + rates.stored * stored + rates.decoded * decoded
-        if header.format == "JPEG":
-            nanoseconds += _COEFFICIENT * layout.coding_bytes * stored
-        if layout.see_through:
-            nanoseconds += _SECOND_VIEW * decoded
-        return nanoseconds / 1e9
+
+def _reference_seconds(header: ImageHeader, file_bytes: int) -> float:
+    layout, rates = header.layout, _RATES[header.format]
+    stored, decoded = _area(layout.size), _area(header.decoded)
+    nanoseconds = rates.fixed + rates.byte * file_bytes + rates.stored * stored + rates.decoded * decoded
+    if header.format == "JPEG":
+        nanoseconds += _COEFFICIENT * layout.coding_bytes * stored
+    if layout.see_through:
+        nanoseconds += _SECOND_VIEW * decoded
+    return nanoseconds / 1e9
 
 
 def views_of(header: ImageHeader) -> int:

@@ -93,7 +93,7 @@ class Pipeline:
             cpus=plan.cpus,
             observer=self._observer,
         )
-        self._costs = DecodeCosts(model.manifest.image)
+        self._costs = DecodeCosts()
         limits = settings.limits
         self._memory = ByteBudget(max_bytes=limits.max_decode_bytes, small_bytes=limits.small_decode_bytes)
         self._decoders = WorkThreads(
