@@ -146,6 +146,22 @@ async def test_caller_that_sends_no_bodies_leaves_room_for_another(toy_model: Mo
             each.cancel()
 
 
+async def test_newcomer_passes_those_who_wait_and_have_reads_already(toy_model: Model) -> None:
+    async with serving(toy_model, queue_bytes=3 * SLOT, **SLOTS) as rig, connected(rig.server.address) as other:
+        rig.server.reads._give_way_seconds = rig.server.reads._patience_seconds = 1000.0
+        async with connected(rig.server.address) as third:
+            silent = [await begun(rig, never(), who) for who in (other, other, third)]
+            waiting = call(other, never())
+            await eventually(lambda: rig.server.reads.waiting == 1)
+            newcomer = asyncio.create_task(rig.moderate(picture("red"), timeout=60))
+            await eventually(lambda: rig.server.reads.waiting == 2)
+            silent[0].cancel()
+            assert (await newcomer).verdict == pb.VERDICT_BLOCK
+            assert not waiting.done()
+            for each in (*silent, waiting):
+                each.cancel()
+
+
 async def test_read_message_counts_for_what_it_is(toy_model: Model) -> None:
     data = picture("red")
     async with serving(toy_model) as rig:
