@@ -27,7 +27,7 @@ KEEPALIVE_TIMEOUT_SECONDS = 20
 
 FIRST_RECONNECT_SECONDS = 0.1
 """gRPC's own default of 1 s would make every retry inside that second fail unsent."""
-LAST_RECONNECT_SECONDS = 5
+LAST_RECONNECT_SECONDS = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

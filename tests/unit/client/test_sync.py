@@ -3,6 +3,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
@@ -447,6 +448,18 @@ def test_a_closed_client_refuses_calls(server: FaultServer) -> None:
     client.close()
     with pytest.raises(ValueError, match="closed"):
         client.moderate(b"image")
+
+
+def test_closing_a_client_ends_its_calls_for_good(client: Client, server: FaultServer) -> None:
+    silence = threading.Event()
+    server.service.answers.append(silence)
+    with ThreadPoolExecutor(1) as threads:
+        call = threads.submit(client.moderate, b"image")
+        assert server.service.asked.wait(60)
+        client.close()
+        assert isinstance(call.exception(60), ClientError)
+    silence.set()
+    assert len(server.service.requests) == 1
 
 
 def test_tls_never_talks_to_a_server_in_plain_text(server: FaultServer) -> None:
