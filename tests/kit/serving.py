@@ -227,18 +227,32 @@ async def eventually(condition: Callable[[], bool], seconds: float = 60) -> None
 
 
 @dataclass(kw_only=True)
-class Rig:
-    """A running server, a client connected to it, and the taps on its encoder."""
+class Connection:
+    """A client connected to a server."""
 
-    server: Server
     stub: "moderation_pb2_grpc.ModerationServiceAsyncStub"  # exists in the stubs' types only
     channel: grpc.aio.Channel
-    encoder: TappedEncoder
 
     async def moderate(self, data: bytes, timeout: float | None = None, **options: object) -> pb.Moderation:  # noqa: ASYNC109  gRPC's own
         """Judge one image."""
         request = pb.ModerateRequest(image=pb.ImageSource(data=data), options=pb.ModerationOptions(**options))  # type: ignore[arg-type]
         return (await self.stub.Moderate(request, timeout=timeout)).moderation
+
+
+@dataclass(kw_only=True)
+class Rig(Connection):
+    """A running server, a client connected to it, and the taps on its encoder."""
+
+    server: Server
+    encoder: TappedEncoder
+
+
+@asynccontextmanager
+async def connected(target: str | None) -> AsyncIterator[Connection]:
+    """Connect to a server by a connection of its own: another caller."""
+    assert target
+    async with grpc.aio.insecure_channel(target, [("grpc.use_local_subchannel_pool", 1)]) as channel:
+        yield Connection(stub=moderation_pb2_grpc.ModerationServiceStub(channel), channel=channel)
 
 
 @asynccontextmanager

@@ -11,8 +11,9 @@ from clipwarden.engine import batching
 from clipwarden.engine.batching import Batcher
 from clipwarden.engine.threads import WorkThreads
 from clipwarden.modelfolder.load import Model
+from clipwarden.serving.config import MESSAGE_MARGIN
 from clipwarden.v1 import moderation_pb2 as pb
-from kit.serving import Rig, eventually, held_decoding, picture, refused, serving
+from kit.serving import Rig, connected, eventually, held_decoding, picture, refused, serving
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -67,14 +68,19 @@ async def test_full_queue_refuses_at_once_with_a_retry_hint(toy_model: Model) ->
 
 async def test_bytes_bound_the_queue_too(toy_model: Model) -> None:
     data = picture("red", "BMP", side=128)
-    limits = {"queue_bytes": len(data) * 2, "max_image_bytes": len(data)}
-    async with serving(toy_model, **limits) as rig:
+    message = len(data) + MESSAGE_MARGIN
+    limits = {"max_image_bytes": len(data), "max_message_bytes": message, "queue_bytes": 2 * len(data) + message - 1}
+    async with serving(toy_model, **limits) as rig, connected(rig.server.address) as other:
+        rig.server.reads._patience_seconds = 0.0
         with rig.encoder.held():
-            waiting = [asyncio.create_task(rig.moderate(data)) for _ in range(2)]
-            await eventually(lambda: rig.server.pipeline.admission.items == 2)
+            waiting = [asyncio.create_task(rig.moderate(data))]
+            await eventually(lambda: rig.server.pipeline.admission.bytes == len(data))
+            waiting.append(asyncio.create_task(other.moderate(data)))
+            await eventually(lambda: rig.server.pipeline.admission.bytes == 2 * len(data))
             answer = await refused(rig.moderate(b"x"))
         await asyncio.gather(*waiting)
-    assert answer.reason == "OVERLOADED"
+    assert (answer.reason, answer.code) == ("OVERLOADED", code_pb2.RESOURCE_EXHAUSTED)
+    assert answer.retry_seconds
 
 
 async def test_caller_that_leaves_frees_its_place_and_is_never_encoded(toy_model: Model) -> None:

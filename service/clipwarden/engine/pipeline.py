@@ -8,13 +8,13 @@ A call is cancelled by cancelling its task: it leaves whatever queue it is in, a
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar
 
-from clipwarden.engine.admission import Admission
+from clipwarden.engine.admission import Admission, Ticket
 from clipwarden.engine.batching import Batcher, BatcherStatistics
 from clipwarden.engine.judging import judge_image, judging_microseconds, require_judgeable, require_rows
 from clipwarden.engine.memory import ByteBudget
@@ -30,7 +30,7 @@ from clipwarden.modelfolder.load import Model
 from clipwarden.policy.schema import FLOAT_BYTES
 from clipwarden.scoring.verdict import ViewRef
 from clipwarden.vision.decode import decode_file, read_header
-from clipwarden.vision.facts import DecodedImage, ImageFacts
+from clipwarden.vision.facts import DecodedImage, ImageFacts, ImageHeader
 from clipwarden.vision.limits import HoldsMoreError
 from clipwarden.vision.plan import ViewPlan
 
@@ -98,7 +98,7 @@ class Pipeline:
             on_batch=self._observer.note_batch,
         )
         self.admission = Admission(
-            max_items=settings.queue_items, max_bytes=settings.queue_bytes, expected_wait=self._batcher.expected_wait
+            max_items=settings.queue_items, max_bytes=settings.queue_bytes, observer=self._observer
         )
 
     async def __aenter__(self) -> Self:
@@ -150,13 +150,16 @@ class Pipeline:
         """Describe what waits for the encoder, and what it did."""
         return self._batcher.statistics()
 
-    async def moderate(self, data: bytes, selection: Selection, *, terms: Terms = UNBOUND) -> Judged:
+    async def moderate(
+        self, data: bytes, selection: Selection, *, terms: Terms = UNBOUND, ticket: Ticket | None = None
+    ) -> Judged:
         """Judge one image.
 
         Args:
             data: The encoded file; untrusted.
             selection: What to judge with, as chosen at the image's admission.
             terms: Until when, how urgently, and in whose name.
+            ticket: That its call was let in with, which stays the caller's; without one it arrives here.
 
         Returns:
             The verdict and what it was made from.
@@ -171,19 +174,22 @@ class Pipeline:
         """
         started = time.perf_counter()
         self.require_model(selection.compiled.fingerprint, what="the policy is")
-        with self.admission.admit(len(data)):
+        with self._arrive(terms, ticket, size=len(data)):
             async with _until(terms.deadline):
                 check = partial(require_rows, policy=selection.compiled.policy)
                 image = await self._embed(data, selection.plan, terms, check=check)
                 return await self._judge(image, selection, started=started)
 
-    async def embed(self, data: bytes, plan: ViewPlan, *, terms: Terms = UNBOUND) -> EmbeddedImage:
+    async def embed(
+        self, data: bytes, plan: ViewPlan, *, terms: Terms = UNBOUND, ticket: Ticket | None = None
+    ) -> EmbeddedImage:
         """Embed one image, whatever policies are to judge it.
 
         Args:
             data: The encoded file; untrusted.
             plan: Which views to look at.
             terms: As for `moderate`.
+            ticket: As for `moderate`.
 
         Returns:
             The image as the model sees it; of a file that ends too early, the rows that are there.
@@ -191,7 +197,7 @@ class Pipeline:
         Raises:
             ClipwardenError: As `moderate`, but for what a policy refuses.
         """
-        with self.admission.admit(len(data)):
+        with self._arrive(terms, ticket, size=len(data)):
             async with _until(terms.deadline):
                 return await self._embed(data, plan, terms)
 
@@ -222,7 +228,7 @@ class Pipeline:
         """Judge an image whose embeddings are still to be read; as `judge`, which they then are admitted as."""
         started = time.perf_counter()
         self.require_model(selection.compiled.fingerprint, what="the policy is")
-        with self.admission.admit(reading.numbers * FLOAT_BYTES):
+        with self.admission.arrive(terms, size=reading.numbers * FLOAT_BYTES, sees=False):
             async with _until(terms.deadline):
                 image = await self._judges.run_if_long(reading.image, microseconds=reading.microseconds)
                 self.require_model(image.fingerprint)
@@ -233,6 +239,9 @@ class Pipeline:
         """Do work that belongs to a request within the event loop's budget; see `threads`."""
         return await self._judges.run_if_long(work, microseconds=microseconds)
 
+    def _arrive(self, terms: Terms, ticket: Ticket | None, *, size: int) -> AbstractContextManager[object]:
+        return self.admission.arrive(terms, size=size) if ticket is None else nullcontext()
+
     async def _embed(
         self,
         data: bytes,
@@ -241,8 +250,17 @@ class Pipeline:
         *,
         check: Callable[[ImageFacts], None] = lambda _: None,
     ) -> EmbeddedImage:
+        limits, preprocessing = self._settings.limits, self._model.manifest.image
+        read = await self._headers.run(partial(read_header, data, limits, preprocessing=preprocessing))
+        # What depends on nothing but the content, the model and the plan; `read.value.sha256` names the content.
+        return await self._see(data, read.value, plan, terms, check=check)
+
+    async def _see(
+        self, data: bytes, header: ImageHeader, plan: ViewPlan, terms: Terms, *, check: Callable[[ImageFacts], None]
+    ) -> EmbeddedImage:
+        """Decode a file and encode its views, as soon as it is its turn."""
         started = time.perf_counter()
-        decoded = await self._decode(data, plan)
+        decoded = await self._decode(data, header, plan)
         check(decoded.value.facts)
         encoded = await self._batcher.submit(decoded.value.pixels, deadline=terms.deadline)
         timings = EmbedTimings(
@@ -264,16 +282,15 @@ class Pipeline:
             timings=timings,
         )
 
-    async def _decode(self, data: bytes, plan: ViewPlan) -> Done[DecodedImage]:
+    async def _decode(self, data: bytes, header: ImageHeader, plan: ViewPlan) -> Done[DecodedImage]:
         """Decode with room for what the header says, and again with room for what the file turns out to say.
 
         What is opened, and what is mended because it was cut short, may each say more than was known before. Neither
-        has held much by then, so that waiting for room again costs a hash of the file, and a decode where it is mended.
+        has held much by then, so that waiting for room again costs a decode where it is mended.
         """
         limits, preprocessing = self._settings.limits, self._model.manifest.image
-        read = await self._headers.run(partial(read_header, data, limits, preprocessing=preprocessing))
-        header, waited = read.value, read.wait_seconds
         decode = partial(decode_file, data, preprocessing=preprocessing, limits=limits, plan=plan)
+        waited = 0.0
         for _ in range(_MOST_SURPRISES):
             started = time.perf_counter()
             try:

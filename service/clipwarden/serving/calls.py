@@ -4,10 +4,10 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Never, TypeVar
+from typing import Never, TypeVar
 
 import grpc
 from google.rpc import code_pb2, status_pb2
@@ -15,16 +15,19 @@ from grpc_status import rpc_status
 
 from clipwarden.engine.results import Judged
 from clipwarden.engine.snapshot import Selection
-from clipwarden.errors import ClipwardenError, EncoderError, ShuttingDownError
+from clipwarden.engine.terms import Terms
+from clipwarden.errors import ClipwardenError, EncoderError, OverloadedError, ShuttingDownError
 from clipwarden.policy.schema import Verdict
 from clipwarden.scoring.verdict import Judgement
+from clipwarden.serving.callers import caller_of
 from clipwarden.serving.candidates import Candidates, NotCompared, Opinion
+from clipwarden.serving.context import Context
 from clipwarden.serving.metrics import Metrics
+from clipwarden.serving.refusals import RefusalLog
 from clipwarden.serving.requests import read_request_id
 from clipwarden.serving.status import reason_of, status_of
 
 R = TypeVar("R")
-Context = grpc.aio.ServicerContext[Any, Any]
 
 log = logging.getLogger("clipwarden.access")
 
@@ -35,16 +38,16 @@ class Call:
 
     Attributes:
         method: Of the RPC, without its service.
-        request_id: Never empty.
-        deadline: `time.monotonic()` after which nobody waits; None for none.
+        terms: Until when, how urgently, and in whose name.
+        request_id: Empty until its message has been read.
         selection: What it is judged with, once that is known.
         answered: Set once its answer is on its way, or there will be none; candidates judge from then on. The images
             of a batch share its call's.
     """
 
     method: str
-    request_id: str
-    deadline: float | None
+    terms: Terms
+    request_id: str = ""
     selection: Selection | None = None
     answered: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -59,16 +62,21 @@ class Gate:
 
     def __init__(self) -> None:
         self._active = 0
-        self._entered = 0
+        self._came = 0
         self._idle = asyncio.Event()
         self._idle.set()
         self.draining = asyncio.Event()
 
     @contextmanager
     def enter(self) -> Iterator[None]:
-        """Count one call as at work."""
+        """Count one call as at work.
+
+        Raises:
+            ShuttingDownError: The server drains; such a call is never at work, however often it comes.
+        """
+        self._came += 1
+        self.require_open()
         self._active += 1
-        self._entered += 1
         self._idle.clear()
         try:
             yield
@@ -90,17 +98,23 @@ class Gate:
         """Refuse new work from now on; what is at work goes on."""
         self.draining.set()
 
-    async def wait_quiet(self, seconds: float) -> None:
-        """Wait until no call is at work, and none has come for a while.
+    async def wait_quiet(self, seconds: float, *, at_most: float) -> None:
+        """Wait until no call is at work, and then until none has come for a while.
 
         A call that is on its way when gRPC stops ends as CANCELLED, which no client retries; one that comes here in
         time is told UNAVAILABLE, and goes elsewhere.
+
+        Args:
+            seconds: Without a call.
+            at_most: How long to wait for that. Callers that know no other server may come again without end.
         """
-        entered = None
-        while entered != self._entered:
-            entered = self._entered
-            await self._idle.wait()
-            await asyncio.sleep(seconds)
+        await self._idle.wait()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(at_most):
+                came = None
+                while came != self._came:
+                    came = self._came
+                    await asyncio.sleep(seconds)
 
 
 class Calls:
@@ -110,47 +124,71 @@ class Calls:
         metrics: Counts.
         gate: Closed when the server drains.
         candidates: Judge what was answered once more.
+        refusals: Logs what was refused for want of room or time, which the metrics hear of elsewhere.
+        default_deadline_seconds: What a unary call has that names no deadline, and a stream's item; 0 for none.
     """
 
-    def __init__(self, metrics: Metrics, gate: Gate, candidates: Candidates) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        gate: Gate,
+        candidates: Candidates,
+        refusals: RefusalLog,
+        *,
+        default_deadline_seconds: float,
+    ) -> None:
         self._metrics = metrics
         self.gate = gate
         self._candidates = candidates
+        self._refusals = refusals
+        self._default_seconds = default_deadline_seconds or None
 
-    async def answer(self, method: str, request_id: str, context: Context, work: Callable[[Call], Awaitable[R]]) -> R:
+    def open(self, method: str, context: Context) -> Call:
+        """Describe a call as it comes in; without a deadline where it names none."""
+        left = context.time_remaining()
+        deadline = None if left is None else time.monotonic() + left
+        return Call(method=method, terms=Terms(deadline=deadline, caller=caller_of(context)))
+
+    def bound(self, call: Call) -> None:
+        """Give a call, or an item of a stream, the default deadline if it has none."""
+        if call.terms.deadline is None and self._default_seconds:
+            call.terms = replace(call.terms, deadline=time.monotonic() + self._default_seconds)
+
+    async def answer(self, method: str, context: Context, work: Callable[[Call], Awaitable[R]]) -> R:
         """Run one unary call.
 
         Args:
             method: For counts and log.
-            request_id: As the caller sent it.
             context: Of the call.
-            work: Its body; raises our errors.
+            work: Its body, which reads its message as well; raises our errors.
 
         Returns:
             What `work` returns. Any error ends the call with its status.
         """
-        # Until the caller's id has been read, and if it cannot be, the call goes by an id of ours.
-        call = open_call(method, "", context)
-        with self.count(method):
-            try:
-                call.request_id = read_request_id(request_id or call.request_id)
-                self.gate.require_open()
+        call = self.open(method, context)
+        self.bound(call)
+        try:
+            with self.count(method):
                 response = await work(call)
-            except asyncio.CancelledError:
-                self.note_cancelled(call, context)
-                raise
-            except Exception as exc:  # noqa: BLE001  the edge: nothing may leave without a status
-                await self.abort(exc, call, context)
-            finally:
-                # Whoever waits for this runs on a later turn of the loop; gRPC gets the response on this one.
-                call.answered.set()
-            self.note_ok(method)
-            return response
+                self.note_ok(method)
+                return response
+        except asyncio.CancelledError:
+            self.note_cancelled(call, context)
+            raise
+        except Exception as exc:  # noqa: BLE001  the edge: nothing may leave without a status
+            await self.abort(exc, call, context)
+        finally:
+            # Whoever waits for this runs on a later turn of the loop; gRPC gets the response on this one.
+            call.answered.set()
 
     @contextmanager
     def count(self, method: str) -> Iterator[None]:
-        """Count a call as at work."""
-        with self._metrics.call(method), self.gate.enter():
+        """Count a call as at work.
+
+        Raises:
+            ShuttingDownError: The server drains.
+        """
+        with self.gate.enter(), self._metrics.call(method):
             yield
 
     def note_ok(self, method: str) -> None:
@@ -172,9 +210,13 @@ class Calls:
 
     def refuse(self, exc: Exception, call: Call) -> status_pb2.Status:
         """Count and log an error of one call or image, and render it."""
-        status = status_of(exc, request_id=call.request_id, on_error=call.on_error)
         reason = reason_of(exc)
         self._metrics.note_error(call.method, reason)
+        if isinstance(exc, OverloadedError | ShuttingDownError):
+            return self._refuse_unseen(exc, call)
+        # A message that could not be read has no id of its own; this one leads from its status to its log line.
+        call.request_id = call.request_id or read_request_id("")
+        status = status_of(exc, request_id=call.request_id, on_error=call.on_error)
         extra = {"request_id": call.request_id, "method": call.method, "reason": str(reason)}
         if isinstance(exc, EncoderError):
             log.error("failed: %s", exc, extra=extra)  # the traceback was logged once, where it happened
@@ -185,6 +227,13 @@ class Calls:
         # Its frames hold the image, and the futures that carried the error here; both would wait for the collector.
         exc.__traceback__ = None
         return status
+
+    def _refuse_unseen(self, exc: OverloadedError | ShuttingDownError, call: Call) -> status_pb2.Status:
+        """Render what thousands of calls a second may be told; of all of them the log has one line a second."""
+        if isinstance(exc, ShuttingDownError):
+            self._refusals.note("draining")
+        exc.__traceback__ = None
+        return status_of(exc, request_id=call.request_id)
 
     def note_judged(self, judged: Judged, selection: Selection, call: Call) -> None:
         """Count a verdict; log it, with what the policy's candidates say once the call is answered, if it has any."""
@@ -249,17 +298,6 @@ def _logged(opinion: Opinion, live: Judgement) -> dict[str, object]:
         "agrees": outcome.verdict is live.verdict,
         "shadow_agrees": outcome.shadow_verdict is live.shadow_verdict,
     }
-
-
-def open_call(method: str, request_id: str, context: Context) -> Call:
-    """Describe a call as it comes in.
-
-    Raises:
-        RequestError: The request id is too long.
-    """
-    left = context.time_remaining()
-    deadline = None if left is None else time.monotonic() + left
-    return Call(method=method, request_id=read_request_id(request_id), deadline=deadline)
 
 
 def _forget_frames(error: BaseException, _: object) -> None:

@@ -203,7 +203,10 @@ class Settings:
         _ENGINE.queue_bytes,
         unit="BYTES",
         read=values.size,
-        help="Most bytes of images at work or waiting; more is OVERLOADED.",
+        help=(
+            "Most bytes of images at work or waiting, where a message that is being read counts as max_message_bytes; "
+            "more is OVERLOADED."
+        ),
     )
     cache_bytes: int = _setting(
         _ENGINE.cache_bytes,
@@ -225,6 +228,15 @@ class Settings:
         unit="IMAGES",
         read=values.integer(low=1, high=10_000),
         help="Most images of one batch or stream at work at the same time; a stream then stops reading.",
+    )
+    max_streams: int = _setting(
+        8,
+        unit="STREAMS",
+        read=values.integer(low=1, high=10_000),
+        help=(
+            "Most StreamModerate calls open at the same time; more is OVERLOADED. Each may hold one message of "
+            "max_message_bytes beside its images at work."
+        ),
     )
     stall_seconds: float = _setting(
         _ENGINE.stall_seconds,
@@ -290,10 +302,10 @@ class Settings:
                 f"max_message_bytes ({self.max_message_bytes}) must be at least 64 KiB above max_image_bytes "
                 f"({self.max_image_bytes}), so that callers are told IMAGE_TOO_LARGE and not cut off by gRPC."
             )
-        if self.queue_bytes < self.max_image_bytes:
+        if self.queue_bytes < self.max_message_bytes:
             raise ConfigError(
-                f"queue_bytes ({self.queue_bytes}) is below max_image_bytes ({self.max_image_bytes}), "
-                "so the largest images could never be admitted."
+                f"queue_bytes ({self.queue_bytes}) is below max_message_bytes ({self.max_message_bytes}), which each "
+                "message may take while it is read, so that none ever could be."
             )
         if self.stall_seconds == 0:
             raise ConfigError("stall_seconds must be above 0, or every batch would count as stuck.")

@@ -1,8 +1,9 @@
 """What Prometheus is told: one object, given its registry, that the rest of the server counts and times with."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import product
+from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -19,15 +20,36 @@ _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0
 _VIEWS = (1, 2, 4, 8, 16, 32, 64)
 
 
+_WATCHED: Mapping[str, str] = {
+    "admitted_images": "Images between admission and verdict.",
+    "admitted_bytes": "Bytes of images between admission and verdict, as read.",
+    "reserved_bytes": "Bytes kept for messages that are being read, each as the largest there may be.",
+    "reading_messages": "Messages that are being read.",
+    "unread_calls": "Calls that wait for room to be read in.",
+    "open_streams": "StreamModerate calls that are open.",
+    "decode_bytes": "Memory lent to decodes at work, in bytes, by estimate.",
+    "queue_images": "Decoded images waiting for the encoder.",
+    "line_images": "Images waiting for their turn to be decoded.",
+    "oldest_seconds": "How long the image that has waited longest has waited.",
+    "decode_threads_busy": "Decode threads at work.",
+    "batch_limit": "Most views of one run of the encoder.",
+    "cache_entries": "Embeddings kept for images that come again.",
+    "cache_bytes": "Bytes that those take.",
+}
+"""Gauges that are read when Prometheus asks, with what they say."""
+
+
 class Metrics:
     """The server's metrics, and its engine's observer. Safe to use from any thread.
 
     Args:
         registry: Where they are collected; one server, one registry.
+        on_refusal: Told of each refusal's cause as well, on the thread that refuses.
     """
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, *, on_refusal: Callable[[str], None] = lambda _: None) -> None:
         self.registry = registry
+        self._on_refusal = on_refusal
         self.requests = Counter(
             "clipwarden_requests", "Calls answered, by gRPC status.", ["method", "code"], registry=registry
         )
@@ -88,7 +110,8 @@ class Metrics:
         )
         self.refusals = Counter(
             "clipwarden_refusals",
-            "Images refused for want of room or time: items, bytes, share (of one caller), wait (foreseen) or late.",
+            "Images refused for want of room or time: items, bytes, share (of one caller), wait (foreseen), late; or "
+            "streams.",
             ["cause"],
             registry=registry,
         )
@@ -105,14 +128,16 @@ class Metrics:
             ["source"],
             registry=registry,
         )
-        self._admitted = Gauge("clipwarden_admitted_images", "Images between admission and verdict.", registry=registry)
-        self._admitted_bytes = Gauge(
-            "clipwarden_admitted_bytes", "Bytes of images between admission and verdict.", registry=registry
+        self.lag = Histogram(
+            "clipwarden_loop_lag_seconds",
+            "How late the event loop wakes a task, ten samples a second.",
+            buckets=_SECONDS,
+            registry=registry,
         )
-        self._decode_bytes = Gauge(
-            "clipwarden_decode_bytes", "Memory lent to decodes at work, in bytes, by estimate.", registry=registry
+        self._watched = {name: Gauge(f"clipwarden_{name}", text, registry=registry) for name, text in _WATCHED.items()}
+        self._stuck = Gauge(
+            "clipwarden_stuck_threads", "Threads that may never come back.", ["stage"], registry=registry
         )
-        self._queued = Gauge("clipwarden_queue_images", "Decoded images waiting for the encoder.", registry=registry)
         self.ready = Gauge("clipwarden_ready", "1 while health is SERVING.", registry=registry)
         self._build = Gauge("clipwarden_build_info", "Always 1.", ["version"], registry=registry)
         self._model = Gauge(
@@ -148,19 +173,18 @@ class Metrics:
             registry=registry,
         )
 
-    def watch_queue(
-        self,
-        *,
-        admitted: Callable[[], float],
-        admitted_bytes: Callable[[], float],
-        decode_bytes: Callable[[], float],
-        queued: Callable[[], float],
-    ) -> None:
-        """Read the gauges of the queue from these functions whenever Prometheus asks."""
-        self._admitted.set_function(admitted)
-        self._admitted_bytes.set_function(admitted_bytes)
-        self._decode_bytes.set_function(decode_bytes)
-        self._queued.set_function(queued)
+    def watch(self, **read: Callable[[], float]) -> None:
+        """Read gauges from functions whenever Prometheus asks.
+
+        Args:
+            read: By the gauge's name, one of `WATCHED`, without its prefix.
+        """
+        for name, function in read.items():
+            self._watched[name].set_function(function)
+
+    def watch_stuck(self, stage: str, read: Callable[[], float]) -> None:
+        """Read how many threads of a stage are stuck from a function whenever Prometheus asks."""
+        self._stuck.labels(stage).set_function(read)
 
     def describe(self, snapshot: Snapshot, *, version: str) -> None:
         """Say what is loaded, in place of what was before."""
@@ -191,9 +215,14 @@ class Metrics:
         self.batch_views.observe(views)
         self.batch_seconds.observe(seconds)
 
-    def note_refusal(self, cause: Cause) -> None:
-        """Count an image that was refused for want of room or time."""
+    def note_refusal(self, cause: Cause | Literal["streams"]) -> None:
+        """Count an image, or a stream, that was refused for want of room or time."""
         self.refusals.labels(cause).inc()
+        self._on_refusal(cause)
+
+    def note_lag(self, seconds: float) -> None:
+        """Record how late the event loop was."""
+        self.lag.observe(seconds)
 
     def note_forecast(self, predicted_seconds: float, actual_seconds: float) -> None:
         """Record how far the time that was foreseen for an image is from what it took."""

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from clipwarden.engine.results import EmbeddedImage
+from clipwarden.engine.terms import Priority
 from clipwarden.errors import EmbeddingError, RequestError
 from clipwarden.scoring.verdict import ViewRef
+from clipwarden.serving.config import MESSAGE_MARGIN
 from clipwarden.v1 import moderation_pb2 as pb
 from clipwarden.vision.facts import ImageFacts, Unseen
 
@@ -29,6 +31,7 @@ class Options:
     policy_id: str | None
     context: str | None
     return_embeddings: bool
+    priority: Priority
 
 
 def read_request_id(text: str) -> str:
@@ -55,12 +58,15 @@ def read_options(options: pb.ModerationOptions) -> Options:
     """Read the options.
 
     Raises:
-        RequestError: A name is longer than 128 bytes.
+        RequestError: A name is longer than 128 bytes, or the priority is none that this server knows.
     """
+    if options.priority not in _PRIORITIES:
+        raise RequestError(f"options.priority is {options.priority}; it must be 1 (INTERACTIVE) or 2 (BULK), or unset")
     return Options(
         policy_id=_bounded(options.policy_id, "options.policy_id") or None,
         context=_bounded(options.context, "options.context") or None,
         return_embeddings=options.return_embeddings,
+        priority=_PRIORITIES[options.priority],
     )
 
 
@@ -73,15 +79,15 @@ def read_policy_id(text: str) -> str | None:
     return _bounded(text, "policy_id") or None
 
 
-def read_source(source: pb.ImageSource) -> bytes:
-    """Take the image's bytes; none at all are the decoder's to refuse.
+def read_source(data: bytes | None) -> bytes:
+    """Take the image's bytes; an empty file is the decoder's to refuse.
 
     Raises:
         RequestError: No source is set.
     """
-    if source.WhichOneof("source") is None:
+    if data is None:
         raise RequestError("the image has no source; set image.data to the bytes of the file")
-    return source.data
+    return data
 
 
 def read_timeout(request: pb.StreamModerateRequest) -> float | None:
@@ -96,6 +102,16 @@ def read_timeout(request: pb.StreamModerateRequest) -> float | None:
     if seconds <= 0:
         raise RequestError(f"timeout is {seconds:g} s; it must be above 0")
     return seconds
+
+
+def most_embedding_bytes(width: int) -> int:
+    """Bound a message of the most embeddings that an image has.
+
+    Args:
+        width: D of the loaded model.
+    """
+    # Numbers that are not packed have a tag each; a view's name and its message take less than two ids.
+    return MAX_EMBEDDINGS * (5 * width + 2 * MAX_ID_BYTES) + MESSAGE_MARGIN
 
 
 def count_embeddings(request: pb.ModerateEmbeddingRequest) -> int:
@@ -166,6 +182,11 @@ MAX_PAGE = 1000
 MAX_TOKEN_DIGITS = 10
 
 
+_PRIORITIES: Mapping[int, Priority] = {
+    pb.PRIORITY_UNSPECIFIED: Priority.INTERACTIVE,
+    pb.PRIORITY_INTERACTIVE: Priority.INTERACTIVE,
+    pb.PRIORITY_BULK: Priority.BULK,
+}
 # Without the first of each, which is never sent.
 _DEGRADATIONS: Mapping[int, str] = {
     number: name.removeprefix("DEGRADATION_") for name, number in pb.Degradation.items() if number

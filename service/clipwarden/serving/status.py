@@ -48,13 +48,14 @@ def status_of(error: BaseException, *, request_id: str, on_error: Verdict | None
 
     Args:
         error: Ours, or any other, which becomes INTERNAL.
-        request_id: Sent along, so that a caller's report leads to our log.
+        request_id: Sent along, so that a caller's report leads to our log; empty for a call that was refused unread.
         on_error: The policy's verdict for images that cannot be judged, if a policy was selected.
 
     Returns:
         The status with its ErrorInfo and whatever else this error carries.
     """
-    info = error_details_pb2.ErrorInfo(reason=reason_of(error), domain=DOMAIN, metadata={"request_id": request_id})
+    named = {"request_id": request_id} if request_id else {}
+    info = error_details_pb2.ErrorInfo(reason=reason_of(error), domain=DOMAIN, metadata=named)
     details: list[Message] = [info]
     if isinstance(error, ImageError):
         name = error.reason.removeprefix("IMAGE_")

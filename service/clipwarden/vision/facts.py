@@ -13,7 +13,7 @@ from clipwarden.vision.views import ViewName
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageHeader:
-    """What the first bytes say, before any decoding.
+    """What is known of a file before any decoding.
 
     Attributes:
         format: One of `sniff.FORMATS`.
@@ -22,6 +22,7 @@ class ImageHeader:
         held_bytes: Most bytes that decoding it holds at once, file included, as far as the header tells: an opened
             image may turn out to hold more (`limits.HoldsMoreError`).
         layout: What that rests on.
+        sha256: Of the file; 64 hexadecimal digits.
     """
 
     format: str
@@ -29,6 +30,7 @@ class ImageHeader:
     height: int | None
     held_bytes: int
     layout: PixelLayout
+    sha256: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

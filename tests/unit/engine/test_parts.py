@@ -4,7 +4,6 @@ import asyncio
 import io
 import os
 import threading
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,12 +14,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from clipwarden.engine import pipeline as pipeline_module
-from clipwarden.engine.admission import MIN_RETRY_SECONDS, Admission
 from clipwarden.engine.judging import JUDGING_MICROSECONDS, judging_microseconds
 from clipwarden.engine.pipeline import Pipeline
 from clipwarden.engine.settings import EngineSettings
 from clipwarden.engine.snapshot import find_policy, load_snapshot, make_snapshot
-from clipwarden.engine.terms import Terms
+from clipwarden.engine.terms import UNBOUND, Terms
 from clipwarden.engine.threads import LOOP_BUDGET_MICROSECONDS, WorkThreads
 from clipwarden.engine.warmup import best_size, bucket_sizes
 from clipwarden.errors import (
@@ -43,19 +41,6 @@ from kit.serving import colours_snapshot, colours_yaml, picture
 
 def plain_image(*, see_through: bool) -> Image.Image:
     return Image.fromarray(np.random.default_rng(3).integers(0, 255, (40, 40, 4 if see_through else 3), np.uint8))
-
-
-def test_retry_hint_is_when_half_of_the_work_should_be_done() -> None:
-    admission = Admission(max_items=4, max_bytes=100, expected_wait=lambda items: items * 0.5)
-    with ExitStack() as admitted:
-        for _ in range(4):
-            admitted.enter_context(admission.admit(1))
-        with pytest.raises(OverloadedError) as caught, admission.admit(1):
-            pass
-        assert caught.value.retry_after_seconds == 1.0
-    with pytest.raises(OverloadedError) as caught, admission.admit(101):
-        pass
-    assert caught.value.retry_after_seconds == MIN_RETRY_SECONDS
 
 
 def test_bucket_sizes_double_up_to_the_limit() -> None:
@@ -149,7 +134,7 @@ async def test_stored_embeddings_pass_admission(toy_model: Model) -> None:
     selection = colours_snapshot(toy_model).select()
     async with Pipeline(toy_model, EngineSettings(queue_items=1)) as pipeline:
         image = await pipeline.embed(picture("red"), WHOLE)
-        with pipeline.admission.admit(1), pytest.raises(OverloadedError):
+        with pipeline.admission.arrive(UNBOUND, size=1), pytest.raises(OverloadedError):
             await pipeline.judge(image, selection)
 
 

@@ -1,0 +1,224 @@
+"""A call whose message has not been read in, its raw bytes out: what a message may take is bounded before it is read.
+
+Nobody can tell how long a message is before it is there, so each read under way holds room for the longest, out of the
+bytes that images at work may take; once read it counts for what it is. Calls that find no room wait for it a moment,
+unread, which costs what fits into gRPC's window. Whoever has the fewest reads under way goes next; how much of the room
+one caller may have is the admission's to say. While others wait, a message that takes longer than `give_way_seconds` is
+refused. Rejected: to believe sizes that callers
+announce, since whoever lies about them takes the memory all the same.
+
+A read that is given up ends when gRPC says so, once its call is answered; until then it counts. It is never cancelled:
+a message that came in that moment would lie in gRPC's memory for good.
+"""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+import grpc
+
+from clipwarden.engine.admission import Ticket
+from clipwarden.engine.terms import Terms
+from clipwarden.errors import DeadlineError, OverloadedError, RequestError
+from clipwarden.serving.context import Context
+
+GIVE_WAY_SECONDS = 1.0
+"""How long a message may take while others wait: a megabyte at 10 Mbit/s takes 0.8 s, 80 MiB from next door 0.1 s."""
+PATIENCE_SECONDS = 2.0
+"""How long a call waits for room: until whoever is slow has given way, and was followed by another as slow."""
+CANCEL_SECONDS = 0.05
+"""What gRPC may take to say that a call without a message was cancelled; that there is none it says first."""
+
+
+@dataclass(kw_only=True, slots=True, eq=False)
+class _Read:
+    """One call's message, from when it may be read, or waits for that."""
+
+    ticket: Ticket
+    caller: str
+    began: float = 0.0
+    turn: "asyncio.Future[None] | None" = None
+    task: "asyncio.Task[bytes] | None" = None
+    outcome: "asyncio.Future[bytes]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+class ReadBudget:
+    """Lends room to read messages in. Lives on one event loop.
+
+    Args:
+        slot_bytes: Most bytes of a message.
+        on_refusal: Told of each call that is refused for want of room.
+        give_way_seconds: Time after which a message gives way to others that wait.
+        patience_seconds: Longest wait for room.
+    """
+
+    def __init__(
+        self,
+        *,
+        slot_bytes: int,
+        on_refusal: Callable[[], None] = lambda: None,
+        give_way_seconds: float = GIVE_WAY_SECONDS,
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
+        self._slot_bytes = slot_bytes
+        self._on_refusal = on_refusal
+        self._give_way_seconds = give_way_seconds
+        self._patience_seconds = patience_seconds
+        self._reads: dict[Ticket, _Read] = {}  # under way, the oldest first
+        self._by_caller: Counter[str] = Counter()
+        self._lines: dict[str, deque[_Read]] = {}
+        self._alarm: asyncio.TimerHandle | None = None
+
+    @property
+    def reading(self) -> int:
+        """Messages that are being read."""
+        return len(self._reads)
+
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for room."""
+        return sum(map(len, self._lines.values()))
+
+    @property
+    def reserved_bytes(self) -> int:
+        """Bytes that reads under way hold room for."""
+        return self.reading * self._slot_bytes
+
+    async def read(self, ticket: Ticket, context: Context, terms: Terms) -> bytes:
+        """Read the one message of a call; the ticket then holds as many bytes as it has.
+
+        Args:
+            ticket: Of the call, to be ended by `end`.
+            context: Of the call.
+            terms: Whose share of the room it takes, and until when.
+
+        Raises:
+            OverloadedError: There is no room, or it took too long while others waited.
+            DeadlineError: It did not come in time.
+            RequestError: There is no message, or more than one.
+        """
+        read = _Read(ticket=ticket, caller=terms.caller)
+        try:
+            async with asyncio.timeout_at(terms.deadline):
+                await self._take_room(read)
+                read.task = asyncio.create_task(self._receive(read, context))
+                read.task.add_done_callback(partial(self._note_end, read))
+                return await read.outcome
+        except TimeoutError as exc:
+            raise DeadlineError("the deadline passed before the message was there") from exc
+
+    def end(self, ticket: Ticket) -> None:
+        """End a call's ticket, now or once nothing is read for it any more."""
+        read = self._reads.get(ticket)
+        if read is None:
+            ticket.end()
+        elif read.task is None:  # its turn came as it left
+            self._forget(read)
+            ticket.end()
+        else:
+            read.task.add_done_callback(lambda _: self.end(ticket))
+            return
+        self._serve()
+
+    async def _take_room(self, read: _Read) -> None:
+        if not self._lines and self._may_read(read):
+            self._grant(read)
+            return
+        read.turn = asyncio.get_running_loop().create_future()
+        self._lines.setdefault(read.caller, deque()).append(read)
+        self._serve()
+        try:
+            async with asyncio.timeout(self._patience_seconds) as patience:
+                await read.turn
+        except TimeoutError:
+            if not patience.expired():  # the deadline's, not ours
+                raise
+            raise self._refusal("there is no room to read the message in") from None
+        finally:
+            self._leave(read)
+
+    def _leave(self, read: _Read) -> None:
+        line = self._lines.get(read.caller, deque())
+        if read in line:
+            line.remove(read)
+            if not line:
+                del self._lines[read.caller]
+
+    def _may_read(self, read: _Read) -> bool:
+        return read.ticket.fits(self._slot_bytes)
+
+    def _grant(self, read: _Read) -> None:
+        read.ticket.hold(self._slot_bytes)
+        read.began = asyncio.get_running_loop().time()
+        self._reads[read.ticket] = read
+        self._by_caller[read.caller] += 1
+
+    def _forget(self, read: _Read) -> None:
+        del self._reads[read.ticket]
+        self._by_caller[read.caller] -= 1
+        if not self._by_caller[read.caller]:
+            del self._by_caller[read.caller]
+
+    def _serve(self) -> None:
+        """Let those read who find room, and have the slow give way to those who do not."""
+        while self._lines:
+            heads = (self._lines[caller][0] for caller in sorted(self._lines, key=self._by_caller.__getitem__))
+            read = next(filter(self._may_read, heads), None)
+            if read is None:
+                break
+            self._leave(read)
+            self._grant(read)
+            if read.turn and not read.turn.done():
+                read.turn.set_result(None)
+        self._give_way()
+
+    def _give_way(self) -> None:
+        if self._alarm:
+            self._alarm.cancel()
+            self._alarm = None
+        wanted = self.waiting
+        loop = asyncio.get_running_loop()
+        for read in self._reads.values() if wanted else ():
+            if read.began + self._give_way_seconds > loop.time():
+                self._alarm = loop.call_at(read.began + self._give_way_seconds, self._give_way)
+                return
+            if not read.outcome.done():
+                read.outcome.set_exception(self._refusal("the message came too slowly while others waited"))
+            wanted -= 1
+            if not wanted:
+                return
+
+    def _refusal(self, message: str) -> OverloadedError:
+        self._on_refusal()
+        return OverloadedError(message, retry_after_seconds=self._give_way_seconds)
+
+    async def _receive(self, read: _Read, context: Context) -> bytes:
+        try:
+            raw: bytes = await context.read()
+        except grpc.aio.AbortError as given_up:
+            given_up.__traceback__ = None  # the call's state keeps it, and its frames would keep that
+            return b""
+        if raw is grpc.aio.EOF:
+            await asyncio.sleep(CANCEL_SECONDS)
+            raise RequestError("the call ended without a message; it takes one")
+        # A second one would take room as well. Where there is none it stays unread, and does no harm.
+        if read.ticket.fits(self._slot_bytes + len(raw)):
+            read.ticket.hold(self._slot_bytes + len(raw))
+            if await context.read() is not grpc.aio.EOF:
+                raise RequestError("the call holds more than one message; it takes one")
+        return raw
+
+    def _note_end(self, read: _Read, task: "asyncio.Task[bytes]") -> None:
+        self._forget(read)
+        failed = task.cancelled() or task.exception() is not None
+        read.ticket.hold(0 if failed else len(task.result()))
+        if not read.outcome.done():
+            if task.cancelled():
+                read.outcome.cancel()
+            elif error := task.exception():
+                read.outcome.set_exception(error)
+            else:
+                read.outcome.set_result(task.result())
+        self._serve()
