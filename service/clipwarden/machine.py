@@ -14,8 +14,8 @@ _CGROUP_ROOT = Path("/sys/fs/cgroup")
 _PROC_CGROUP = Path("/proc/self/cgroup")
 
 
-def available_cpus(*, cgroup_root: Path = _CGROUP_ROOT, proc_cgroup: Path = _PROC_CGROUP) -> int:
-    """Count the CPUs that affinity and the cgroup quota leave to this process.
+def usable_cpus(*, cgroup_root: Path = _CGROUP_ROOT, proc_cgroup: Path = _PROC_CGROUP) -> float:
+    """Say how much processor time a second affinity and the cgroup quota leave to this process.
 
     onnxruntime sizes its pool by the host's cores and cannot see a container's quota, so a pod with two CPUs on
     a 64-core node would be throttled most of the time.
@@ -25,13 +25,27 @@ def available_cpus(*, cgroup_root: Path = _CGROUP_ROOT, proc_cgroup: Path = _PRO
         proc_cgroup: The file that names this process's cgroups.
 
     Returns:
-        At least 1; a fractional quota rounds up.
+        CPUs, such as 0.5 or 2.0; above 0.
 
     Source: onnxruntime issue 29510; kernel documentation, cgroup-v2 `cpu.max`, cgroup-v1 `cpu.cfs_quota_us`.
     """
-    cpus = affinity_cpus()
     quota = cgroup_quota(cgroup_root=cgroup_root, proc_cgroup=proc_cgroup)
-    return cpus if quota is None else max(1, min(cpus, math.ceil(quota)))
+    return min(float(affinity_cpus()), math.inf if quota is None else quota)
+
+
+def available_cpus(*, cgroup_root: Path = _CGROUP_ROOT, proc_cgroup: Path = _PROC_CGROUP) -> int:
+    """Count the threads that can be at work at once with `usable_cpus`: a fractional quota rounds up.
+
+    Under a quota of 1.5 two threads run side by side for three quarters of each period, and both wait for the rest.
+
+    Args:
+        cgroup_root: Where cgroups are mounted.
+        proc_cgroup: The file that names this process's cgroups.
+
+    Returns:
+        At least 1.
+    """
+    return math.ceil(usable_cpus(cgroup_root=cgroup_root, proc_cgroup=proc_cgroup))
 
 
 def affinity_cpus() -> int:

@@ -46,8 +46,8 @@ class RetryPolicy:
         max_attempts: Attempts in all that a full server refuses, or that find no server where none has answered this
             process before; 1 never retries anything.
         restart_attempts: Attempts in all that find no server where one has answered this process before. With the
-            default pauses 100 take more than a minute and a half, so that it is the deadline that ends them. Fewer where a proxy
-            answers UNAVAILABLE for a server that is full.
+            default pauses 100 take more than a minute and a half, so that it is the deadline that ends them. Fewer
+            where a proxy answers UNAVAILABLE for a server that is full.
         base_seconds: Upper end of the first pause; doubles with every attempt.
         cap_seconds: Upper end that no pause of our own exceeds. A pause the server asks for comes on top.
         budget: Most retries of refused calls that are saved up.

@@ -16,6 +16,7 @@ from typing import Self, TypeVar
 
 from clipwarden.engine.admission import Admission, Ticket
 from clipwarden.engine.batching import Batcher, BatcherStatistics
+from clipwarden.engine.encoderplan import plan_for
 from clipwarden.engine.judging import judge_image, judging_microseconds, require_judgeable, require_rows
 from clipwarden.engine.memory import ByteBudget
 from clipwarden.engine.results import EmbeddedImage, EmbedTimings, Judged
@@ -25,7 +26,6 @@ from clipwarden.engine.terms import UNBOUND, Terms
 from clipwarden.engine.threads import Done, WorkThreads
 from clipwarden.engine.warmup import warm_up
 from clipwarden.errors import DeadlineError, FingerprintMismatchError
-from clipwarden.machine import available_cpus
 from clipwarden.modelfolder.load import Model
 from clipwarden.policy.schema import FLOAT_BYTES
 from clipwarden.scoring.verdict import ViewRef
@@ -81,18 +81,23 @@ class Pipeline:
         stall = settings.stall_seconds
         # A thread of its own: a bomb is refused for the price of its header, however busy the decoders are.
         self._headers = WorkThreads("read", threads=1, stall_seconds=stall, on_health=self._note_health)
-        threads = settings.decode_threads or available_cpus()
+        self.encoder_plan = plan_for(settings, model)
         limits = settings.limits
         self._memory = ByteBudget(max_bytes=limits.max_decode_bytes, small_bytes=limits.small_decode_bytes)
         self._decoders = WorkThreads(
-            "decode", threads=threads, stall_seconds=stall, memory=self._memory, on_health=self._note_health
+            "decode",
+            threads=self.encoder_plan.decode_threads,
+            stall_seconds=stall,
+            memory=self._memory,
+            on_health=self._note_health,
         )
         # And one for what is long to judge or to render: it must not stand behind every image that waits to be decoded.
         self._judges = WorkThreads("judge", threads=1, stall_seconds=stall, on_health=self._note_health)
         self._batcher = Batcher(
             model.image.encode,
             side=model.manifest.image.side,
-            max_batch=settings.max_batch or 1,
+            runs=self.encoder_plan.encoder_runs,
+            max_batch=self.encoder_plan.max_batch,
             stall_seconds=stall,
             on_health=self._note_health,
             on_batch=self._observer.note_batch,
@@ -118,7 +123,7 @@ class Pipeline:
         Raises:
             EncoderError: The encoder fails on a plain image.
         """
-        await warm_up(self._batcher, self._model, max_batch=self._settings.max_batch)
+        await warm_up(self._batcher, self.encoder_plan, side=self._model.manifest.image.side)
         self._batcher.start()
 
     async def close(self) -> None:
@@ -262,7 +267,7 @@ class Pipeline:
         started = time.perf_counter()
         decoded = await self._decode(data, header, plan)
         check(decoded.value.facts)
-        encoded = await self._batcher.submit(decoded.value.pixels, deadline=terms.deadline)
+        encoded = await self._batcher.submit(decoded.value.pixels, terms)
         timings = EmbedTimings(
             decode_wait=decoded.wait_seconds,
             decode=decoded.run_seconds,

@@ -7,8 +7,8 @@ from typing import Literal, Protocol, Self
 from clipwarden.vision.limits import DEFAULT_LIMITS, DecodeLimits
 
 AT_ONCE = 16
-"""Images at work at the same time for a caller in this process: twice the largest batch on CPUs, so that the encoder
-never waits."""
+"""Images at work at the same time for a caller in this process: enough for the decodes and runs of eight CPUs, so that
+neither waits for the other."""
 
 Stage = Literal["decode_wait", "decode", "queue", "encode", "judge", "total"]
 """Where the time of one image goes."""
@@ -27,9 +27,9 @@ class EngineSettings:
 
     Attributes:
         limits: Files that are refused.
-        decode_threads: Images decoded at the same time; 0 for all CPUs that the process may use.
-        encoder_runs: Runs of the encoder at the same time; 0 for as many as the process may use CPUs.
-        max_batch: Most views of one run; 0 takes the default of the provider.
+        decode_threads: Images decoded at the same time; 0 for as many as the process may use CPUs, rounded up.
+        encoder_runs: Runs of the encoder at the same time; 0 takes the default of the provider, as `encoderplan` says.
+        max_batch: Most views of one run; 0 likewise.
         queue_items: Most images at work or waiting.
         queue_bytes: Most bytes of their files, read or about to be.
         cache_bytes: Most bytes of embeddings kept for images that come again; 0 keeps none.

@@ -151,25 +151,25 @@ class Settings:
         0,
         unit="THREADS",
         read=values.integer(low=0, high=1024),
-        help="Threads that the encoder computes with. 0: all CPUs that the process may use.",
+        help="Threads that one run of the image encoder computes with. 0: 1, which is best with several runs.",
     )
     encoder_runs: int = _setting(
         _ENGINE.encoder_runs,
         unit="RUNS",
         read=values.integer(low=0, high=1024),
-        help="Runs of the encoder at the same time. 0: as many as the process may use CPUs.",
+        help="Runs of the encoder at the same time. 0: as many as the process may use CPUs, rounded up; 1 on a GPU.",
     )
     decode_threads: int = _setting(
         _ENGINE.decode_threads,
         unit="THREADS",
         read=values.integer(low=0, high=1024),
-        help="Images decoded at the same time. 0: all CPUs that the process may use.",
+        help="Images decoded at the same time. 0: as many as the process may use CPUs, rounded up.",
     )
     max_batch: int = _setting(
         _ENGINE.max_batch,
         unit="VIEWS",
         read=values.integer(low=0, high=1024),
-        help="Most views encoded at once. 0: chosen at warm-up, at most 8 on CPUs and 32 elsewhere.",
+        help="Most views of one run, where the model allows so many. 0: 1 on CPUs, 32 elsewhere.",
     )
     max_image_bytes: int = _setting(
         _ENGINE.limits.max_image_bytes,

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from itertools import product
 from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from clipwarden.engine.encoderplan import EncoderPlan
 from clipwarden.engine.settings import Cause, Source, Stage
 from clipwarden.engine.snapshot import Snapshot
 from clipwarden.policy.contexts import contexts_with_modes, mode_counts
@@ -139,6 +141,12 @@ class Metrics:
             "clipwarden_stuck_threads", "Threads that may never come back.", ["stage"], registry=registry
         )
         self.ready = Gauge("clipwarden_ready", "1 while health is SERVING.", registry=registry)
+        self._plan = Gauge(
+            "clipwarden_plan_info",
+            "Always 1: threads of a run, runs at once, most views of a run, decodes at once, and CPUs it rests on.",
+            ["encoder_threads", "encoder_runs", "max_batch", "decode_threads", "cpus"],
+            registry=registry,
+        )
         self._build = Gauge("clipwarden_build_info", "Always 1.", ["version"], registry=registry)
         self._model = Gauge(
             "clipwarden_model_info",
@@ -205,6 +213,11 @@ class Metrics:
                     self._categories.labels(policy_id, context or "", mode).set(count)
         for tables in snapshot.candidates.values():
             self._describe_candidate(tables)
+
+    def describe_plan(self, plan: EncoderPlan) -> None:
+        """Say what runs at the same time."""
+        self._plan.clear()
+        self._plan.labels(**{name: f"{value:g}" for name, value in asdict(plan).items()}).set(1)
 
     def note_stage(self, stage: Stage, seconds: float) -> None:
         """Record one image's time in one stage."""

@@ -8,8 +8,9 @@ from contextlib import asynccontextmanager
 import numpy as np
 import pytest
 
-from clipwarden.engine import batching, waiting
+from clipwarden.engine import batching, line
 from clipwarden.engine.batching import Batcher, State
+from clipwarden.engine.terms import Terms
 from clipwarden.engine.waiting import Encoded
 from clipwarden.errors import DeadlineError, EncoderError, ShuttingDownError
 from kit.serving import Pixels, TappedEncoder, Vectors, eventually
@@ -60,7 +61,7 @@ def encoder() -> TappedEncoder:
 
 async def submit(batcher: Batcher, pixels: Pixels, deadline: float | None = None) -> "asyncio.Task[Encoded]":
     """Submit in a task of its own, and let it get as far as the queue."""
-    task = asyncio.create_task(batcher.submit(pixels, deadline=deadline))
+    task = asyncio.create_task(batcher.submit(pixels, Terms(deadline=deadline)))
     await asyncio.sleep(0)
     return task
 
@@ -110,7 +111,7 @@ async def test_an_image_without_deadline_cannot_be_overtaken_for_ever(encoder: T
             tasks = [await submit(batcher, views(0))]
             await encoder.entered()
             tasks.append(await submit(batcher, views(1)))
-            clock.now += waiting.PATIENCE_SECONDS
+            clock.now += line.PATIENCE_SECONDS
             tasks.append(await submit(batcher, views(2), clock.now + 0.5))
             for mark, task in enumerate(tasks):
                 task.add_done_callback(lambda _, mark=mark: order.append(mark))

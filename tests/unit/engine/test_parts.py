@@ -20,7 +20,6 @@ from clipwarden.engine.settings import EngineSettings
 from clipwarden.engine.snapshot import find_policy, load_snapshot, make_snapshot
 from clipwarden.engine.terms import UNBOUND, Terms
 from clipwarden.engine.threads import LOOP_BUDGET_MICROSECONDS, WorkThreads
-from clipwarden.engine.warmup import best_size, bucket_sizes
 from clipwarden.errors import (
     ConfigError,
     DeadlineError,
@@ -41,26 +40,6 @@ from kit.serving import colours_snapshot, colours_yaml, picture
 
 def plain_image(*, see_through: bool) -> Image.Image:
     return Image.fromarray(np.random.default_rng(3).integers(0, 255, (40, 40, 4 if see_through else 3), np.uint8))
-
-
-def test_bucket_sizes_double_up_to_the_limit() -> None:
-    assert bucket_sizes(1) == [1]
-    assert bucket_sizes(8) == [1, 2, 4, 8]
-    assert bucket_sizes(11) == [1, 2, 4, 8, 11]
-
-
-def test_largest_batch_is_the_last_that_pays() -> None:
-    assert best_size({1: 1.0, 2: 1.2, 4: 2.35, 8: 4.0}) == 2
-    assert best_size({1: 1.0, 2: 2.0}) == 1
-    assert best_size({1: 1.0, 2: 1.1, 4: 1.2}) == 4
-
-
-async def test_batch_limit_of_the_model_is_kept(toy_model: Model) -> None:
-    model = replace(toy_model, manifest=replace(toy_model.manifest, max_batch=2))
-    async with Pipeline(model, EngineSettings(max_batch=8)) as pipeline:
-        assert pipeline._batcher.max_batch == 2
-    async with Pipeline(toy_model, EngineSettings(max_batch=0)) as pipeline:
-        assert pipeline._batcher.max_batch in {1, 2, 4, 8}
 
 
 async def test_pipeline_judges_without_any_server(toy_model: Model) -> None:

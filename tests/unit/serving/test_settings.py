@@ -17,7 +17,7 @@ def load(
     environ: dict[str, str] | None = None,
     file: Path | None = None,
 ) -> Settings:
-    return load_settings(flags or {}, environ or {}, file)
+    return load_settings(flags or {}, environ or {}, [file] if file else [])
 
 
 @pytest.fixture
