@@ -5,7 +5,7 @@ import json
 import signal
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,10 @@ EAGER = [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
-HELD = ("requests_in_flight", "admitted_images", "admitted_bytes", "decode_bytes", "queue_images")
+HELD = (
+    *("requests_in_flight", "admitted_images", "admitted_bytes", "reading_messages", "reserved_bytes", "unread_calls"),
+    *("open_streams", "line_images", "queue_images", "decode_threads_busy", "decode_bytes", "stuck_threads"),
+)
 """What must be nothing once no call is at work."""
 
 
@@ -31,11 +34,11 @@ class Metrics(Counter[str]):
 
     def of_method(self, method: str) -> dict[str, int]:
         """Count a method's calls by gRPC status."""
-        before, after = f"requests_total{{method={method},code=", "}"
+        before, after = "requests_total{code=", f",method={method}}}"
         return {
             name.removeprefix(before).removesuffix(after): int(value)
             for name, value in self.items()
-            if name.startswith(before) and value
+            if name.startswith(before) and name.endswith(after) and value
         }
 
 
@@ -74,7 +77,7 @@ class Process:
 
     async def becomes(self, health: int) -> None:
         """Wait until health says so."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(6):
             while await self.health() != health:  # noqa: ASYNC110  another process's, as below
                 await asyncio.sleep(0.01)
 
@@ -84,21 +87,21 @@ class Process:
         address = next(str(line["metrics"]) for line in self.lines() if line["message"] == "serving")
         return await asyncio.to_thread(_scrape, address)
 
-    async def settled(self) -> Metrics:
-        """Wait until the server holds nothing for anybody, and return its metrics then."""
-        async with asyncio.timeout(60):
-            while any((found := await self.metrics())[name] for name in HELD):  # noqa: ASYNC110
+    async def until(self, holds: Callable[[Metrics], bool]) -> Metrics:
+        """Wait until something holds of the metrics, and return those."""
+        async with asyncio.timeout(6):
+            while not holds(found := await self.metrics()):  # noqa: ASYNC110  another process's
                 await asyncio.sleep(0.01)
         return found
 
-    async def reaches(self, **least: float) -> None:
-        """Wait until metrics are at least so high."""
-        async with asyncio.timeout(60):
-            while True:
-                found = await self.metrics()
-                if all(found[name] >= value for name, value in least.items()):
-                    return
-                await asyncio.sleep(0.01)
+    async def settled(self) -> Metrics:
+        """Wait until the server holds nothing for anybody, and return its metrics then."""
+        return await self.until(lambda found: not any(found[name] for name in HELD))
+
+    @property
+    def socket(self) -> str:
+        """Path of its Unix socket."""
+        return self.target.removeprefix("unix:")
 
     @property
     def decodes(self) -> int:
@@ -131,7 +134,7 @@ def _scrape(address: str) -> Metrics:
 
 
 def _labels(labels: Mapping[str, str]) -> str:
-    return ",".join(f"{name}={value}" for name, value in labels.items())
+    return ",".join(f"{name}={value}" for name, value in sorted(labels.items()))
 
 
 @asynccontextmanager
@@ -176,7 +179,7 @@ async def serve_process(
 
 
 async def _until_serving(server: Process) -> None:
-    async with asyncio.timeout(60), grpc.aio.insecure_channel(server.target, EAGER) as channel:
+    async with asyncio.timeout(6), grpc.aio.insecure_channel(server.target, EAGER) as channel:
         while True:
             assert server.process.returncode is None, f"the server ended early; see {server.log}"
             check = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), wait_for_ready=True)
