@@ -77,7 +77,7 @@ class Process:
 
     async def becomes(self, health: int) -> None:
         """Wait until health says so."""
-        async with asyncio.timeout(6):
+        async with asyncio.timeout(60):
             while await self.health() != health:  # noqa: ASYNC110  another process's, as below
                 await asyncio.sleep(0.01)
 
@@ -89,7 +89,7 @@ class Process:
 
     async def until(self, holds: Callable[[Metrics], bool]) -> Metrics:
         """Wait until something holds of the metrics, and return those."""
-        async with asyncio.timeout(6):
+        async with asyncio.timeout(60):
             while not holds(found := await self.metrics()):  # noqa: ASYNC110  another process's
                 await asyncio.sleep(0.01)
         return found
@@ -179,7 +179,7 @@ async def serve_process(
 
 
 async def _until_serving(server: Process) -> None:
-    async with asyncio.timeout(6), grpc.aio.insecure_channel(server.target, EAGER) as channel:
+    async with asyncio.timeout(60), grpc.aio.insecure_channel(server.target, EAGER) as channel:
         while True:
             assert server.process.returncode is None, f"the server ended early; see {server.log}"
             check = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), wait_for_ready=True)
