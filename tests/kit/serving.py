@@ -139,6 +139,7 @@ def settings_for_test(**changes: object) -> Settings:
         metrics_listen=None,
         drain_delay_seconds=0,
         encoder_threads=1,
+        encoder_runs=1,
         decode_threads=2,
         max_batch=8,
         log_level="error",

@@ -43,7 +43,7 @@ async def test_good_and_bad_images_side_by_side_each_get_their_own_answer(toy_mo
             return {code_pb2.INVALID_ARGUMENT: "refused", code_pb2.INTERNAL: "failed"}[exc.code().value[0]]
         return "right" if verdict == expected[kind] else f"{kind} got {verdict}"
 
-    async with serving(toy_model, call_in_flight=64) as rig:
+    async with serving(toy_model, call_in_flight=64, queue_items=1024) as rig:
         rig.encoder.broken = lambda views: bool((views[:, 16, 16] == (0, 255, 0)).all(axis=1).any())
         names = list(kinds) * 50
         answers = await asyncio.gather(*(one(rig, kind) for kind in names))
@@ -54,7 +54,7 @@ async def test_good_and_bad_images_side_by_side_each_get_their_own_answer(toy_mo
 
 
 async def test_full_queue_refuses_at_once_with_a_retry_hint(toy_model: Model) -> None:
-    async with serving(toy_model, queue_items=3) as rig:
+    async with serving(toy_model, queue_items=5) as rig:
         with rig.encoder.held():
             waiting = [asyncio.create_task(rig.moderate(picture("red"))) for _ in range(3)]
             await eventually(lambda: rig.server.pipeline.admission.items == 3)

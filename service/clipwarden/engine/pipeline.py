@@ -7,15 +7,16 @@ A call is cancelled by cancelling its task: it leaves whatever queue it is in, a
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar
 
-from clipwarden.engine.admission import Admission, Ticket
+from clipwarden.engine.admission import Admission, Ticket, Work
 from clipwarden.engine.batching import Batcher, BatcherStatistics
+from clipwarden.engine.costs import DecodeCosts
 from clipwarden.engine.encoderplan import plan_for
 from clipwarden.engine.judging import judge_image, judging_microseconds, require_judgeable, require_rows
 from clipwarden.engine.memory import ByteBudget
@@ -23,7 +24,7 @@ from clipwarden.engine.results import EmbeddedImage, EmbedTimings, Judged
 from clipwarden.engine.settings import EngineSettings, Observer, Unobserved
 from clipwarden.engine.snapshot import Selection
 from clipwarden.engine.terms import UNBOUND, Terms
-from clipwarden.engine.threads import Done, WorkThreads
+from clipwarden.engine.threads import Done, Errand, ThreadStatistics, WorkThreads
 from clipwarden.engine.warmup import warm_up
 from clipwarden.errors import DeadlineError, FingerprintMismatchError
 from clipwarden.modelfolder.load import Model
@@ -82,6 +83,16 @@ class Pipeline:
         # A thread of its own: a bomb is refused for the price of its header, however busy the decoders are.
         self._headers = WorkThreads("read", threads=1, stall_seconds=stall, on_health=self._note_health)
         self.encoder_plan = plan_for(settings, model)
+        plan = self.encoder_plan
+        self.admission = Admission(
+            max_items=settings.queue_items,
+            max_bytes=settings.queue_bytes,
+            # As many as are being decoded, and as many again as the encoder takes next.
+            max_ahead=plan.decode_threads + plan.encoder_runs * plan.max_batch,
+            cpus=plan.cpus,
+            observer=self._observer,
+        )
+        self._costs = DecodeCosts(model.manifest.image)
         limits = settings.limits
         self._memory = ByteBudget(max_bytes=limits.max_decode_bytes, small_bytes=limits.small_decode_bytes)
         self._decoders = WorkThreads(
@@ -89,8 +100,10 @@ class Pipeline:
             threads=self.encoder_plan.decode_threads,
             stall_seconds=stall,
             memory=self._memory,
+            may_start=lambda: self.admission.has_room,
             on_health=self._note_health,
         )
+        self.admission.on_room = self._decoders.lend
         # And one for what is long to judge or to render: it must not stand behind every image that waits to be decoded.
         self._judges = WorkThreads("judge", threads=1, stall_seconds=stall, on_health=self._note_health)
         self._batcher = Batcher(
@@ -101,9 +114,6 @@ class Pipeline:
             stall_seconds=stall,
             on_health=self._note_health,
             on_batch=self._observer.note_batch,
-        )
-        self.admission = Admission(
-            max_items=settings.queue_items, max_bytes=settings.queue_bytes, observer=self._observer
         )
 
     async def __aenter__(self) -> Self:
@@ -151,6 +161,14 @@ class Pipeline:
         """Bytes that decodes hold now, or are about to, by `vision.memory`."""
         return self._memory.lent
 
+    def thread_statistics(self) -> Mapping[str, ThreadStatistics]:
+        """Describe the pools of threads, by what they do: `read`, `decode` and `judge`."""
+        return {
+            "read": self._headers.statistics(),
+            "decode": self._decoders.statistics(),
+            "judge": self._judges.statistics(),
+        }
+
     def encoder_statistics(self) -> BatcherStatistics:
         """Describe what waits for the encoder, and what it did."""
         return self._batcher.statistics()
@@ -179,10 +197,10 @@ class Pipeline:
         """
         started = time.perf_counter()
         self.require_model(selection.compiled.fingerprint, what="the policy is")
-        with self._arrive(terms, ticket, size=len(data)):
+        with self._arrive(terms, ticket, size=len(data)) as held:
             async with _until(terms.deadline):
                 check = partial(require_rows, policy=selection.compiled.policy)
-                image = await self._embed(data, selection.plan, terms, check=check)
+                image = await self._embed(data, selection.plan, terms, held, check=check)
                 return await self._judge(image, selection, started=started)
 
     async def embed(
@@ -202,9 +220,9 @@ class Pipeline:
         Raises:
             ClipwardenError: As `moderate`, but for what a policy refuses.
         """
-        with self._arrive(terms, ticket, size=len(data)):
+        with self._arrive(terms, ticket, size=len(data)) as held:
             async with _until(terms.deadline):
-                return await self._embed(data, plan, terms)
+                return await self._embed(data, plan, terms, held)
 
     async def judge(self, image: EmbeddedImage, selection: Selection, *, terms: Terms = UNBOUND) -> Judged:
         """Judge an image that was embedded before, here or elsewhere.
@@ -244,30 +262,38 @@ class Pipeline:
         """Do work that belongs to a request within the event loop's budget; see `threads`."""
         return await self._judges.run_if_long(work, microseconds=microseconds)
 
-    def _arrive(self, terms: Terms, ticket: Ticket | None, *, size: int) -> AbstractContextManager[object]:
-        return self.admission.arrive(terms, size=size) if ticket is None else nullcontext()
+    def _arrive(self, terms: Terms, ticket: Ticket | None, *, size: int) -> AbstractContextManager[Ticket]:
+        return self.admission.arrive(terms, size=size) if ticket is None else nullcontext(ticket)
 
     async def _embed(
         self,
         data: bytes,
         plan: ViewPlan,
         terms: Terms,
+        ticket: Ticket,
         *,
         check: Callable[[ImageFacts], None] = lambda _: None,
     ) -> EmbeddedImage:
         limits, preprocessing = self._settings.limits, self._model.manifest.image
-        read = await self._headers.run(partial(read_header, data, limits, preprocessing=preprocessing))
-        # What depends on nothing but the content, the model and the plan; `read.value.sha256` names the content.
-        return await self._see(data, read.value, plan, terms, check=check)
+        read_it = partial(read_header, data, limits, preprocessing=preprocessing)
+        header = (await self._headers.run(read_it, turn=Errand(terms=terms))).value
+        ticket.settle()
+        # What depends on nothing but the content, the model and the plan; `header.sha256` names the content.
+        return await self._see(data, header, plan, terms, check=check)
 
     async def _see(
         self, data: bytes, header: ImageHeader, plan: ViewPlan, terms: Terms, *, check: Callable[[ImageFacts], None]
     ) -> EmbeddedImage:
         """Decode a file and encode its views, as soon as it is its turn."""
         started = time.perf_counter()
-        decoded = await self._decode(data, header, plan)
-        check(decoded.value.facts)
-        encoded = await self._batcher.submit(decoded.value.pixels, terms)
+        decode_cost = self._costs.decode_seconds(header)
+        encode_cost = self._batcher.expected_wait(2 if header.layout.see_through else 1)
+        with self.admission.begin(terms, decode_cost + encode_cost) as work:
+            decoded = await self._decode(data, header, plan, work)
+            work.spend(decode_cost)
+            self._costs.note(header, decoded.run_seconds)
+            check(decoded.value.facts)
+            encoded = await self._batcher.submit(decoded.value.pixels, terms, work.give_way)
         timings = EmbedTimings(
             decode_wait=decoded.wait_seconds,
             decode=decoded.run_seconds,
@@ -287,7 +313,7 @@ class Pipeline:
             timings=timings,
         )
 
-    async def _decode(self, data: bytes, header: ImageHeader, plan: ViewPlan) -> Done[DecodedImage]:
+    async def _decode(self, data: bytes, header: ImageHeader, plan: ViewPlan, work: Work) -> Done[DecodedImage]:
         """Decode with room for what the header says, and again with room for what the file turns out to say.
 
         What is opened, and what is mended because it was cut short, may each say more than was known before. Neither
@@ -299,15 +325,16 @@ class Pipeline:
         for _ in range(_MOST_SURPRISES):
             started = time.perf_counter()
             try:
-                done = await self._decoders.run(partial(decode, header), holds=header.held_bytes)
+                done = await self._decoders.run(partial(decode, header), holds=header.held_bytes, turn=work)
             except HoldsMoreError as more:
                 waited += time.perf_counter() - started
                 header = replace(header, held_bytes=more.held_bytes)
+                work.give_way()
             else:
                 return replace(done, wait_seconds=done.wait_seconds + waited)
         # Nothing that is not refused holds more than all there is.
         header = replace(header, held_bytes=limits.max_decode_bytes)
-        done = await self._decoders.run(partial(decode, header), holds=header.held_bytes)
+        done = await self._decoders.run(partial(decode, header), holds=header.held_bytes, turn=work)
         return replace(done, wait_seconds=done.wait_seconds + waited)
 
     async def _judge(self, image: EmbeddedImage, selection: Selection, *, started: float) -> Judged:

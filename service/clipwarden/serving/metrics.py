@@ -31,10 +31,12 @@ _WATCHED: Mapping[str, str] = {
     "open_streams": "StreamModerate calls that are open.",
     "decode_bytes": "Memory lent to decodes at work, in bytes, by estimate.",
     "queue_images": "Decoded images waiting for the encoder.",
+    "backlog_seconds": "How long all that is here will take, as foreseen.",
+    "oldest_seconds": "How long the image has waited that has waited longest for its decode, or for the encoder.",
     "line_images": "Images waiting for their turn to be decoded.",
-    "oldest_seconds": "How long the image that has waited longest has waited.",
     "decode_threads_busy": "Decode threads at work.",
-    "batch_limit": "Most views of one run of the encoder.",
+    "encoder_runs_busy": "Runs of the encoder under way.",
+    "batch_fill": "Of the views that the runs so far could have had, the share that they had.",
     "cache_entries": "Embeddings kept for images that come again.",
     "cache_bytes": "Bytes that those take.",
 }
@@ -185,7 +187,7 @@ class Metrics:
         """Read gauges from functions whenever Prometheus asks.
 
         Args:
-            read: By the gauge's name, one of `WATCHED`, without its prefix.
+            read: By the gauge's name, as `_WATCHED` has it.
         """
         for name, function in read.items():
             self._watched[name].set_function(function)

@@ -1,6 +1,7 @@
 """Turn errors into google.rpc.Status: the one table from our errors to gRPC's codes."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import cast
 
 from google.protobuf import any_pb2
@@ -54,20 +55,17 @@ def status_of(error: BaseException, *, request_id: str, on_error: Verdict | None
     Returns:
         The status with its ErrorInfo and whatever else this error carries.
     """
-    named = {"request_id": request_id} if request_id else {}
-    info = error_details_pb2.ErrorInfo(reason=reason_of(error), domain=DOMAIN, metadata=named)
-    details: list[Message] = [info]
+    reason = reason_of(error)
+    details = [_info(reason, request_id) if request_id else _unnamed_info(reason)]
     if isinstance(error, ImageError):
         name = error.reason.removeprefix("IMAGE_")
         fault = pb.ImageFaultReason.Value(f"IMAGE_FAULT_REASON_{name}")
-        details.append(pb.ImageFault(reason=fault, policy_verdict=verdict(on_error)))
+        details.append(_packed(pb.ImageFault(reason=fault, policy_verdict=verdict(on_error))))
     if isinstance(error, OverloadedError):
-        retry = Duration()
-        retry.FromMilliseconds(round(error.retry_after_seconds * 1000))
-        details.append(error_details_pb2.RetryInfo(retry_delay=retry))
+        details.append(_retry_info(round(error.retry_after_seconds * 1000)))
     known = isinstance(error, ClipwardenError)
     message = str(error) if known else f"internal error; the server's log tells more under request id {request_id}"
-    return status_pb2.Status(code=_code(error), message=message, details=[_packed(detail) for detail in details])
+    return status_pb2.Status(code=_code(error), message=message, details=details)
 
 
 def code_of(error: BaseException) -> str:
@@ -86,6 +84,24 @@ def reason_of(error: BaseException) -> Reason:
 
 def _code(error: BaseException) -> code_pb2.Code:
     return next(CODE_BY_ERROR[kind] for kind in type(error).__mro__ if kind in CODE_BY_ERROR)
+
+
+def _info(reason: Reason, request_id: str) -> any_pb2.Any:
+    named = {"request_id": request_id} if request_id else {}
+    return _packed(error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata=named))
+
+
+# Of calls that are refused unread there are thousands a second, of few kinds. What is kept is copied into each status.
+@lru_cache
+def _unnamed_info(reason: Reason) -> any_pb2.Any:
+    return _info(reason, "")
+
+
+@lru_cache(maxsize=4096)
+def _retry_info(milliseconds: int) -> any_pb2.Any:
+    retry = Duration()
+    retry.FromMilliseconds(milliseconds)
+    return _packed(error_details_pb2.RetryInfo(retry_delay=retry))
 
 
 def _packed(detail: Message) -> any_pb2.Any:
