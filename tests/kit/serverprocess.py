@@ -179,9 +179,8 @@ async def serve_process(
 
 
 async def _until_serving(server: Process) -> None:
-    async with asyncio.timeout(60), grpc.aio.insecure_channel(server.target, EAGER) as channel:
-        while True:
-            assert server.process.returncode is None, f"the server ended early; see {server.log}"
-            check = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), wait_for_ready=True)
-            if (await check).status == SERVING:
-                return
+    ended, serving = asyncio.create_task(server.process.wait()), asyncio.create_task(server.becomes(SERVING))
+    await asyncio.wait({ended, serving}, return_when=asyncio.FIRST_COMPLETED)
+    assert not ended.done(), f"the server ended early: {server.log.read_text()[-1000:]}"
+    ended.cancel()
+    await serving
