@@ -142,7 +142,7 @@ async def test_message_beyond_the_transports_limit_is_cut_off_by_grpc(toy_model:
 
 
 async def test_stuck_encoder_fails_calls_and_turns_health_off_until_it_is_back(toy_model: Model) -> None:
-    async with serving(toy_model) as rig:
+    async with serving(toy_model, encoder_runs=1) as rig:
         stall_after(0.05, rig.server.pipeline._batcher)
         with rig.encoder.held():
             answer = await refused(rig.moderate(picture("red")))

@@ -293,6 +293,11 @@ class Work:
         self._forecast.remove(self._pending)
         self.give_way()
 
+    @property
+    def ahead(self) -> bool:
+        """Whether its turn has come, and it has not reached the encoder."""
+        return self._ahead
+
     def wait(self) -> None:
         """Hear that it waits for its turn from now on."""
         self._forecast.enter_line(self._pending)

@@ -1,26 +1,33 @@
-"""Decoded views of images in, their embeddings out: many callers, one encoder, nothing held back.
+"""Decoded views of images in, their embeddings out: many callers, one encoder in several threads, nothing held back.
 
 The concurrency contract
 ------------------------
-- One task, `_serve`, owns the queue: it alone takes items out, forms batches and answers callers. `submit` only adds
-  at the end; cancelling a call only marks its item. All of this happens on one event loop, between awaits, so there
-  are no locks.
-- Late binding: a batch is formed at the moment the encoder is free, and not before. Until then an item may still be
-  overtaken, cancelled or expire, and costs nothing if it does.
-- Work-conserving: the encoder never idles while an item waits. A lone image runs alone; batches grow by themselves
-  when images arrive faster than they are encoded.
-- Order: earliest deadline first, where no item counts as more patient than `PATIENCE_SECONDS` after its arrival, so
-  that impatient newcomers cannot starve anyone.
-- The encoder runs in one thread of its own. A batch that fails is halved until the images that break it stand alone;
-  when not a single image of it could be encoded, a probe decides whether the images or the encoder are at fault.
-- A run that takes longer than `stall_seconds` fails every waiting call at once and turns health off; when it comes
-  back, so does health. Should `_serve` itself die, the same happens for good. No call waits for a dead stage.
+- The event loop owns all state, which changes only in `submit`, when a run ends or is found stuck, and between awaits:
+  no locks. Each of these moves on what can move (`_pump`). There is no task of the batcher's own that could die.
+- Late binding: what a run holds is settled at the moment a thread is free for it, and not before. Until then a view may
+  be overtaken, dropped or expire, and costs nothing if it does.
+- Work-conserving: no thread is free while a view waits, a probe's moment aside. A lone image runs alone; runs grow up
+  to `max_batch` by themselves when views come faster than they are encoded. What waits is shared out evenly among the
+  threads that are free, so one image's views run side by side; it is answered when all of them are.
+- Order: see `line`. Urgent first, then callers in turn, then what is due first; nobody starves.
+- A run that fails is halved until the image that breaks it stands alone. That fails, and its other views are dropped;
+  unless another run was answered meanwhile, a probe then decides whether the image or the encoder is at fault, and
+  nothing else begins until it has. A broken encoder fails all calls, and is probed until it works.
+- A run that takes longer than `stall_seconds` fails its images. The others go on; when the last thread is stuck, all
+  calls fail and health is off. A thread that comes back is lent again. No call waits for a dead stage, and whatever
+  goes wrong in here fails the images of one run.
 
-Designs that were rejected (p50/p99 in ms at 1,000 requests/s, 3 + 0.15 n ms a batch, at most 32; this one: 5.4/7.7;
-`python -m bench.queueing` simulates them)
-- Waiting a few milliseconds for company: 9.3/14.5 with a 5 ms window, 13.1/21.3 with 10 ms.
-- Forming the next batch while the present one runs: 9.0/11.4, and it grows stale.
-- One queue and thread per device that pull for themselves: a poisoned input kills the thread, and health stays green.
+Designs that were rejected (`python -m bench.queueing` simulates them; docs/design.md has the tables)
+- Waiting a few milliseconds for company: p50/p99 of 9.3/14.5 ms with a 5 ms window and 13.1/21.3 with 10 ms, against
+  5.4/7.7 (1,000 images/s on a GPU, 3 + 0.15 n ms a run of at most 32).
+- Settling a run while the one before it is under way: 9.0/11.4 there, and it grows stale.
+- One run over all cores: 40 images/s against 59 of two runs of one thread (ViT-B/32 in int8, two cores, batch 1), and
+  at 36 images/s mean/p99 of 133/507 ms against 45/112. Batches where they gain nothing: 54/194.
+- A queue for each thread, which pulls for itself: 61/200; and a poisoned input kills it, and health stays green.
+- An image's views in one piece: of five views 223/561 ms against 164/503.
+- Free threads that take all they can rather than their share: 259/664 against 242/653 (five views, where batches gain).
+- What is due first whoever asks: an impatient caller who asks for 90 images/s of 59 leaves 6 % of the others' in time,
+  and first come, first served makes them wait 1.08 s (p99); in turn all of them are, after 0.12 s.
 """
 
 import asyncio
@@ -29,12 +36,11 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from enum import Enum
 from functools import partial
 
 import numpy as np
 
+from clipwarden.engine.encoder_state import BatcherStatistics, State
 from clipwarden.engine.line import FairQueue
 from clipwarden.engine.runs import Encode, Run, RunThreads
 from clipwarden.engine.terms import UNBOUND, Terms
@@ -47,52 +53,6 @@ _SMOOTHING = 0.2
 """Weight of the newest run in the moving average of seconds per view; five runs make two thirds of it."""
 
 log = logging.getLogger(__name__)
-
-
-class State(Enum):
-    """How the encoder fares, as the end of a sentence."""
-
-    RUNNING = "is running"
-    STALLED = "is stuck in every run"
-    BROKEN = "fails on every image"
-    CLOSED = "is shut down"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BatcherStatistics:
-    """What the batcher did and holds, at one moment.
-
-    Attributes:
-        state: How the encoder fares.
-        waiting_items: Images of which no run has had a view yet.
-        waiting_views: Views that no run has, those of images that have begun among them.
-        waiting_callers: Whose they are.
-        oldest_seconds: How long the first of these views has waited.
-        runs: Most runs at the same time.
-        busy_runs: Runs under way, the stuck among them.
-        stuck_runs: Runs that have been under way for longer than `stall_seconds`.
-        batches: Runs that answered.
-        views: Views that these had.
-        batch_fill: Of the views that they could have had, 0 to 1; 0 before the first.
-        failed_items: Images that the encoder failed on.
-        expired_items: Images whose deadline passed here.
-        seconds_per_view: Of a run, moving average.
-    """
-
-    state: State
-    waiting_items: int
-    waiting_views: int
-    waiting_callers: int
-    oldest_seconds: float
-    runs: int
-    busy_runs: int
-    stuck_runs: int
-    batches: int
-    views: int
-    batch_fill: float
-    failed_items: int
-    expired_items: int
-    seconds_per_view: float
 
 
 class Batcher:

@@ -103,8 +103,8 @@ class Forecast:
 
     @property
     def seconds(self) -> float:
-        """How long all that is here will take."""
-        return self.pace * sum(backlog.left for backlog in self._backlogs.values())
+        """How long all that is here will take; may be read from any thread."""
+        return self.pace * sum(backlog.left for backlog in list(self._backlogs.values()))
 
     def add(self, share: Share, terms: Terms, cost: float) -> Pending:
         """Count a piece of work.
@@ -202,7 +202,7 @@ class Forecast:
         return Foreseen(seconds=seconds, pace=slope, delays=self._delays(behind, ahead, cost, slope))
 
     def _others_before(self, share: Share, priority: Priority, ahead: float) -> float:
-        """Sum up what is done for others first: all that is more urgent, and of the rest no more than of the new one."""
+        """Sum up what is done for others first: all that is more urgent, of the rest no more than of the new one."""
         before = 0.0
         for (whose, urgency), backlog in self._backlogs.items():
             if urgency < priority:

@@ -126,7 +126,8 @@ class FairQueue(Generic[T]):
         """Take the next item out; hand the expired ones that come up before it to `on_expired`.
 
         Args:
-            now: On the owner's clock.
+            now: On the owner's clock. Whoever knows how long an item takes at least adds that: under overload, what is
+                due first is what is nearly late, and would be answered too late (`bench.queueing` has figures).
 
         Returns:
             Its place; None when nothing is left, with which the busy time ends and all tags are forgotten.

@@ -65,13 +65,20 @@ class Pace:
             now: What has not come about for a long while counts too.
             prior: What to think until something has been seen.
         """
-        self._advance(now)
-        return (self._seconds + self._open + prior * PRIOR_COST) / (self._cost + PRIOR_COST)
+        seconds, cost = self._seen(now)
+        return (seconds + prior * PRIOR_COST) / (cost + PRIOR_COST)
 
     def _advance(self, now: float) -> None:
-        passed, self._last = now - self._last, now
         if self._waits:
-            self._open += passed
-        elif self._cost or self._seconds:
-            keep = math.exp(-passed / IDLE_MEMORY_SECONDS)
-            self._open, self._seconds, self._cost = self._open * keep, self._seconds * keep, self._cost * keep
+            self._open += now - self._last
+        else:
+            self._seconds, self._cost = self._seen(now)
+            self._open = 0.0
+        self._last = now
+
+    def _seen(self, now: float) -> tuple[float, float]:
+        passed = now - self._last
+        if self._waits:
+            return self._seconds + self._open + passed, self._cost
+        keep = math.exp(-passed / IDLE_MEMORY_SECONDS)
+        return (self._seconds + self._open) * keep, self._cost * keep

@@ -15,8 +15,9 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from clipwarden.engine.admission import Admission, Ticket, Work
-from clipwarden.engine.batching import Batcher, BatcherStatistics
-from clipwarden.engine.costs import DecodeCosts
+from clipwarden.engine.batching import Batcher
+from clipwarden.engine.costs import DecodeCosts, views_of
+from clipwarden.engine.encoder_state import BatcherStatistics
 from clipwarden.engine.encoderplan import plan_for
 from clipwarden.engine.judging import judge_image, judging_microseconds, require_judgeable, require_rows
 from clipwarden.engine.memory import ByteBudget
@@ -92,7 +93,7 @@ class Pipeline:
             cpus=plan.cpus,
             observer=self._observer,
         )
-        self._costs = DecodeCosts(model.manifest.image)
+        self._costs = DecodeCosts()
         limits = settings.limits
         self._memory = ByteBudget(max_bytes=limits.max_decode_bytes, small_bytes=limits.small_decode_bytes)
         self._decoders = WorkThreads(
@@ -286,12 +287,12 @@ class Pipeline:
     ) -> EmbeddedImage:
         """Decode a file and encode its views, as soon as it is its turn."""
         started = time.perf_counter()
-        decode_cost = self._costs.decode_seconds(header)
-        encode_cost = self._batcher.expected_wait(2 if header.layout.see_through else 1)
+        decode_cost = self._costs.seconds(header, len(data))
+        encode_cost = self._batcher.expected_wait(views_of(header))
         with self.admission.begin(terms, decode_cost + encode_cost) as work:
             decoded = await self._decode(data, header, plan, work)
             work.spend(decode_cost)
-            self._costs.note(header, decoded.run_seconds)
+            self._costs.note(header, len(data), decoded.run_seconds)
             check(decoded.value.facts)
             encoded = await self._batcher.submit(decoded.value.pixels, terms, work.give_way)
         timings = EmbedTimings(

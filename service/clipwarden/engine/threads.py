@@ -265,9 +265,12 @@ class WorkThreads:
         while entry := self._line.pop(-math.inf):
             _fail(entry.item, error)
 
-    def _require_able(self) -> None:
+    def _require_open(self) -> None:
         if self._closed:
             raise _shut_down()
+
+    def _require_able(self) -> None:
+        self._require_open()
         if not self.healthy:
             raise self._all_stuck()
 
@@ -278,6 +281,7 @@ class WorkThreads:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[T] = loop.create_future()
         try:
+            self._require_open()  # it may have closed since the turn came
             work = self._pool.submit(call)
         except BaseException:  # no thread could be started
             self._memory.give_back(holds)

@@ -90,7 +90,7 @@ class QueuedImage:
     _vectors: Vectors | None = None
     _missing: int = field(init=False)
     _first_started: float = math.inf
-    _last_ended: float = -math.inf
+    _last_ended: float = math.inf
     _largest_run: int = 0
 
     def __post_init__(self) -> None:
@@ -117,7 +117,7 @@ class QueuedImage:
         # A copy: a row that is kept must not keep its whole run.
         self._vectors[number] = outcome.vectors[row]
         self._first_started = min(self._first_started, outcome.started)
-        self._last_ended = max(self._last_ended, outcome.ended)
+        self._last_ended = outcome.ended
         self._largest_run = max(self._largest_run, len(outcome.vectors))
         self._missing -= 1
         if not self._missing:

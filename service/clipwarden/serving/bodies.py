@@ -18,15 +18,17 @@ from clipwarden.v1 import moderation_pb2 as pb
 
 M = TypeVar("M", bound=Message)
 
+_MOST_FIELDS = 64
+"""Fields that a message may have beside its images; ours have four. Thousands take longer to skip than the event loop
+has to spare."""
 _AN_IMAGE_BYTES = 64
 """The same for each image of several: its own tag and lengths, and sources to come."""
-_MOST_FIELDS = 1000
-"""Fields of a message beside those of its images. Ours have four; what later clients add is skipped, not counted on."""
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # https://protobuf.dev/programming-guides/encoding/#structure
 _WIDTHS = {_FIXED64: 8, _FIXED32: 4}
 _MOST_VARINT_BYTES = 10
 _DATA = pb.ImageSource.DESCRIPTOR.fields_by_name["data"].number
+_NO_DATA = bytes((_DATA << 3 | _BYTES, 0))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,27 +86,46 @@ def take_apart(raw: bytes, kind: type[M], *, most_images: int = 1) -> Body[M]:
     fields = kind.DESCRIPTOR.fields_by_name
     several = "images" in fields
     number = fields["images" if several else "image"].number
-    rest, places = bytearray(), list[tuple[int, int] | None]()
-    most_bytes = MESSAGE_MARGIN + (_AN_IMAGE_BYTES * most_images if several else 0)
+    extra = most_images if several else 0
+    rest = _Rest(most_bytes=MESSAGE_MARGIN + _AN_IMAGE_BYTES * extra, most_fields=_MOST_FIELDS + extra)
+    places = list[tuple[int, int] | None]()
     try:
-        for count, field in enumerate(_fields(raw, 0, len(raw))):
-            if field.number == number and field.kind == _BYTES:
-                place = _cut(raw, field, rest)
-                if several or not places:
-                    places.append(place)
-                elif place:  # protobuf merges what comes twice: the later bytes count
-                    places[0] = place
-            else:
-                rest += memoryview(raw)[field.start : field.end]
+        for field in _fields(raw, 0, len(raw)):
+            if field.number != number or field.kind != _BYTES:
+                rest.add(memoryview(raw)[field.start : field.end])
+                continue
+            place = _cut(raw, field, rest)
+            if several or not places:
+                places.append(place)
+            elif place:  # protobuf merges what comes twice: the later bytes count
+                places[0] = place
             if len(places) > most_images:
                 raise RequestError(f"more than {most_images} images are given; one call takes 1 to {most_images}")
-            if len(rest) > most_bytes or count - len(places) > _MOST_FIELDS:
-                raise RequestError(f"the message holds more beside its images than a {kind.DESCRIPTOR.name} needs")
-        message = kind.FromString(bytes(rest))
+        message = kind.FromString(bytes(rest.kept))
     except (DecodeError, _MalformedError) as exc:
         raise _malformed(kind) from exc
     images = [raw[place[0] : place[1]] if place else None for place in places]
     return Body(message=message, images=images if several or images else [None])
+
+
+class _Rest:
+    """What is left of a message, as far as it is kept."""
+
+    def __init__(self, *, most_bytes: int = MESSAGE_MARGIN, most_fields: int = _MOST_FIELDS) -> None:
+        self._most_bytes = most_bytes
+        self._fields_left = most_fields
+        self.kept = bytearray()
+
+    def add(self, part: memoryview | bytes) -> None:
+        """Keep a part.
+
+        Raises:
+            RequestError: It is too much.
+        """
+        self._fields_left -= 1
+        if len(self.kept) + len(part) > self._most_bytes or self._fields_left < 0:
+            raise RequestError("the message holds more fields or bytes, beside those of images, than any needs")
+        self.kept += part
 
 
 class _MalformedError(Exception):
@@ -115,18 +136,16 @@ def _malformed(kind: type[Message]) -> RequestError:
     return RequestError(f"the message is no {kind.DESCRIPTOR.full_name}")
 
 
-def _cut(raw: bytes, image: _Field, rest: bytearray) -> tuple[int, int] | None:
+def _cut(raw: bytes, image: _Field, rest: _Rest) -> tuple[int, int] | None:
     """Write an image's message to `rest` with nothing as its data; tell where that data is."""
-    kept, place = bytearray(), None
-    for count, field in enumerate(_fields(raw, image.value, image.end)):
+    kept, place = _Rest(), None
+    for field in _fields(raw, image.value, image.end):
         if field.number == _DATA and field.kind == _BYTES:
             place = field.value, field.end
-            kept += bytes((_DATA << 3 | _BYTES, 0))
+            kept.add(_NO_DATA)
         else:
-            kept += memoryview(raw)[field.start : field.end]
-        if len(kept) > MESSAGE_MARGIN or count > _MOST_FIELDS:
-            raise RequestError("the message holds more in an image, beside its bytes, than any image needs")
-    rest += _varint_bytes(image.number << 3 | _BYTES) + _varint_bytes(len(kept)) + kept
+            kept.add(memoryview(raw)[field.start : field.end])
+    rest.add(_varint_bytes(image.number << 3 | _BYTES) + _varint_bytes(len(kept.kept)) + kept.kept)
     return place
 
 

@@ -40,8 +40,8 @@ class _Read:
     caller: str
     began: float = 0.0
     turn: "asyncio.Future[None] | None" = None
-    task: "asyncio.Task[bytes] | None" = None
-    outcome: "asyncio.Future[bytes]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    task: "asyncio.Task[bytes | None] | None" = None
+    outcome: "asyncio.Future[bytes | None]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
 class ReadBudget:
@@ -105,7 +105,11 @@ class ReadBudget:
                 await self._take_room(read)
                 read.task = asyncio.create_task(self._receive(read, context))
                 read.task.add_done_callback(partial(self._note_end, read))
-                return await read.outcome
+                raw = await read.outcome
+                if raw is None:
+                    await asyncio.sleep(CANCEL_SECONDS)
+                    raise RequestError("the call ended without a message; it takes one")
+                return raw
         except TimeoutError as exc:
             raise DeadlineError("the deadline passed before the message was there") from exc
 
@@ -194,31 +198,27 @@ class ReadBudget:
         self._on_refusal()
         return OverloadedError(message, retry_after_seconds=self._give_way_seconds)
 
-    async def _receive(self, read: _Read, context: Context) -> bytes:
+    async def _receive(self, read: _Read, context: Context) -> bytes | None:
         try:
-            raw: bytes = await context.read()
-        except grpc.aio.AbortError as given_up:
+            raw = await context.read()
+            # A second one would take room as well. Where there is none it stays unread, and does no harm.
+            if raw is not grpc.aio.EOF and read.ticket.fits(self._slot_bytes + len(raw)):
+                read.ticket.hold(self._slot_bytes + len(raw))
+                if await context.read() is not grpc.aio.EOF:
+                    raise RequestError("the call holds more than one message; it takes one")
+        except grpc.aio.BaseError as given_up:
             given_up.__traceback__ = None  # the call's state keeps it, and its frames would keep that
-            return b""
-        if raw is grpc.aio.EOF:
-            await asyncio.sleep(CANCEL_SECONDS)
-            raise RequestError("the call ended without a message; it takes one")
-        # A second one would take room as well. Where there is none it stays unread, and does no harm.
-        if read.ticket.fits(self._slot_bytes + len(raw)):
-            read.ticket.hold(self._slot_bytes + len(raw))
-            if await context.read() is not grpc.aio.EOF:
-                raise RequestError("the call holds more than one message; it takes one")
-        return raw
+            return None
+        return None if raw is grpc.aio.EOF else raw
 
-    def _note_end(self, read: _Read, task: "asyncio.Task[bytes]") -> None:
+    def _note_end(self, read: _Read, task: "asyncio.Task[bytes | None]") -> None:
         self._forget(read)
-        failed = task.cancelled() or task.exception() is not None
-        read.ticket.hold(0 if failed else len(task.result()))
-        if not read.outcome.done():
-            if task.cancelled():
-                read.outcome.cancel()
-            elif error := task.exception():
+        error = None if task.cancelled() else task.exception()
+        raw = None if task.cancelled() or error else task.result()
+        read.ticket.hold(len(raw or b""))
+        if not read.outcome.done():  # or nobody is left to hear
+            if error:
                 read.outcome.set_exception(error)
             else:
-                read.outcome.set_result(task.result())
+                read.outcome.set_result(raw)
         self._serve()

@@ -12,7 +12,7 @@ from contextlib import aclosing, contextmanager
 from dataclasses import replace
 from functools import partial
 from operator import methodcaller
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import grpc
 from google.protobuf.message import Message
@@ -75,7 +75,7 @@ class ModerationService:
         message of such a call to us to read, so that it can be refused unread.
         """
         stream_unary, stream_stream = grpc.stream_unary_rpc_method_handler, grpc.stream_stream_rpc_method_handler
-        handlers = {
+        handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
             name: (stream_stream if method.server_streaming else stream_unary)(
                 getattr(self, name), response_serializer=methodcaller("SerializeToString")
             )

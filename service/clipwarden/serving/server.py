@@ -198,8 +198,12 @@ class Server:
             encoder_runs_busy=lambda: pipeline.encoder_statistics().busy_runs,
             batch_fill=lambda: pipeline.encoder_statistics().batch_fill,
         )
+
+        def stuck_threads(stage: str) -> int:
+            return pipeline.thread_statistics()[stage].stuck
+
         for stage in pipeline.thread_statistics():
-            self.metrics.watch_stuck(stage, lambda stage=stage: pipeline.thread_statistics()[stage].stuck)
+            self.metrics.watch_stuck(stage, partial(stuck_threads, stage))
         self.metrics.watch_stuck("encode", lambda: pipeline.encoder_statistics().stuck_runs)
 
     def _note_health(self, healthy: bool) -> None:  # noqa: FBT001  a callback's one argument

@@ -75,6 +75,7 @@ def read_header(data: bytes, limits: DecodeLimits = DEFAULT_LIMITS, *, preproces
         format=image_format,
         width=width,
         height=height,
+        decoded=decoded,
         held_bytes=held,
         layout=layout,
         sha256=hashlib.sha256(data).hexdigest(),
