@@ -140,6 +140,15 @@ def cut_picture(colour: str, rows: int, side: int = 64) -> bytes:
     return whole[: begun + rows * (1 + 3 * side)]
 
 
+def large_header() -> bytes:
+    """A BMP whose header promises 30,000 x 30,000 pixels, and nothing else."""
+    data = io.BytesIO()
+    Image.new("RGB", (1, 1)).save(data, "BMP")
+    raw = bytearray(data.getvalue())
+    raw[18:26] = (30_000).to_bytes(4, "little") * 2
+    return bytes(raw)
+
+
 def settings_for_test(**changes: object) -> Settings:
     """Settings for a server in a test: a free port, no waiting at the end."""
     base = Settings(

@@ -101,8 +101,8 @@ class Gate:
     async def wait_quiet(self, seconds: float, *, at_most: float) -> None:
         """Wait until no call is at work, and then until none has come for a while.
 
-        A call that is on its way when gRPC stops ends as CANCELLED, which no client retries; one that comes here in
-        time is told UNAVAILABLE, and goes elsewhere.
+        A call that is on its way when gRPC stops ends as CANCELLED, which few clients but ours try again; one that
+        comes here in time is told UNAVAILABLE, and goes elsewhere.
 
         Args:
             seconds: Without a call.
