@@ -105,9 +105,7 @@ def make_compiled(
     )
     rows = _unit_rows(texts, seed=seed)
     vectors = {f"text {number}": rows[number] for number in range(texts)}
-    facts = ModelFacts(
-        name="bench", fingerprint=fingerprint, dim=VIT_B_32.dim, logit_scale=100.0, logit_bias=None
-    )
+    facts = ModelFacts(name="bench", fingerprint=fingerprint, dim=VIT_B_32.dim, logit_scale=100.0, logit_bias=None)
     return bind_policy(choose_lines(policy, facts.fingerprint), vectors, background_rows(), facts)
 
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench.pressure import saturation
+from bench.pressure import bounds, gil, lone, overload, quotas, saturation, soak, sweep
 from bench.pressure.figures import Outcome, splice
 from bench.pressure.harness import Bench, Options
 from bench.pressure.material import SIZES, TINY, default_folder, make_material
@@ -15,6 +15,17 @@ from bench.vit import VIT_B_32
 SCENARIOS: dict[str, Callable[[Bench], Outcome]] = {
     "saturation": saturation.run,
     "peers": saturation.run_same_load,
+    "lone": lone.run,
+    "seen": lone.run_seen,
+    "overload2x": overload.run,
+    "client2x": overload.run_client,
+    "overload10x": overload.run_tenfold,
+    "fairness": bounds.run_fair,
+    "large": bounds.run_large,
+    "quotas": quotas.run,
+    "gil": gil.run,
+    "sweep": sweep.run,
+    "soak": soak.run,
 }
 
 
@@ -34,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.markdown is not None:
         document = options.markdown.read_text(encoding="utf-8")
         options.markdown.write_text(splice(document, outcomes), encoding="utf-8")
+    if options.plot is not None:
+        sweep.draw(next(outcome for outcome in outcomes if outcome.scenario == "sweep"), options.folder, options.plot)
     missed = [f"{outcome.scenario}: {name}" for outcome in outcomes for name in outcome.missed]
     return 1 if options.check and missed else 0
 
@@ -71,12 +84,15 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="print one JSON list instead of lines")
     parser.add_argument("--check", action="store_true", help="exit 1 when a bar is missed")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="put the tables into this document")
+    parser.add_argument("--plot", type=Path, metavar="PICTURE", help="draw the sweep into this file")
     parser.add_argument("--tiny", action="store_true", help="with an encoder that is too small to mean anything")
     parser.add_argument("--folder", type=Path, default=default_folder(), help="keeps encoders and results")
     options = parser.parse_args(arguments)
     options.names = list(SCENARIOS) if options.names in ([], ["all"]) else options.names
     if unknown := [name for name in options.names if name not in SCENARIOS]:
         parser.error(f"no scenario {unknown[0]!r}; there are: {names}")
+    if options.plot is not None and "sweep" not in options.names:
+        parser.error("--plot draws the scenario sweep, which is not asked for")
     return options
 
 

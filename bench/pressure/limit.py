@@ -50,7 +50,9 @@ def open_session(onnx: str, threads: int) -> ort.InferenceSession:
     return ort.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
 
 
-def work_of(session: ort.InferenceSession, side: int, size: Sequence[int], *, encode_only: bool) -> Callable[[], object]:
+def work_of(
+    session: ort.InferenceSession, side: int, size: Sequence[int], *, encode_only: bool
+) -> Callable[[], object]:
     """Return what one thread does for one image; safe in several at once."""
     photo = Photo((size[0], size[1]))
     if encode_only:

@@ -37,10 +37,11 @@ class Load:
         connections: Over which calls are spread.
         callers: Of a closed loop; 0 for an open one.
         rates: Arrivals a second of an open loop: one stream an entry; several streams keep a connection each.
+        burst: Calls that are all due at once instead of either, when the measured part begins.
         same: Whether every image is the same one.
         padding: Bytes added to each image.
         pids: Processes whose time is measured beside it.
-        protocol: "grpc", "http", or "client" for our own retrying client.
+        protocol: "grpc", "http", "client" for our own retrying client, or "mix" for gRPC with all kinds of images.
         method: Of gRPC, and whether its answers are verdicts.
     """
 
@@ -52,6 +53,7 @@ class Load:
     connections: int = 4
     callers: int = 0
     rates: tuple[float, ...] = ()
+    burst: int = 0
     same: bool = False
     padding: int = 0
     pids: tuple[int, ...] = ()
@@ -110,6 +112,7 @@ class Summary:
         outcomes: How many calls by outcome. "verdict" counts those that came before the deadline.
         verdicts_a_second: Of those.
         verdict_ms: Their latencies, from when they were due: p50, p99, max.
+        accepted_ms: Those of all calls that were not refused, late ones included.
         refused_ms: Those of refusals.
         unadvised: Refusals without RetryInfo.
         attempts: Calls and retries.
@@ -126,6 +129,7 @@ class Summary:
     outcomes: dict[str, int]
     verdicts_a_second: float
     verdict_ms: dict[str, float | None]
+    accepted_ms: dict[str, float | None]
     refused_ms: dict[str, float | None]
     unadvised: int
     attempts: int
@@ -158,7 +162,7 @@ class Run:
         self._end = self._begin + self._load.seconds
         watch = asyncio.create_task(self._watch())
         measure = asyncio.create_task(self._measure())
-        await (self._closed() if self._load.callers else self._open())
+        await (self._closed() if self._load.callers else self._burst() if self._load.burst else self._open())
         await measure
         watch.cancel()
         return self._summary()
@@ -170,6 +174,10 @@ class Run:
                     await asyncio.sleep(PAUSE_SECONDS)
 
         await asyncio.gather(*(caller(number) for number in range(self._load.callers)))
+
+    async def _burst(self) -> None:
+        await asyncio.sleep(self._begin - time.perf_counter())
+        await asyncio.gather(*(self._call(number, self._begin) for number in range(self._load.burst)))
 
     async def _open(self) -> None:
         loop, calls = asyncio.get_running_loop(), set[asyncio.Task[Answer]]()
@@ -227,6 +235,7 @@ class Run:
             outcomes=outcomes,
             verdicts_a_second=outcomes.get("verdict", 0) / self._load.seconds,
             verdict_ms=_latencies(records, "verdict"),
+            accepted_ms=_latencies(records, "verdict", "late"),
             refused_ms=_latencies(records, "refused"),
             unadvised=sum(r.answer.outcome == "refused" and not r.answer.advised for r in records),
             attempts=sum(1 + r.answer.retries for r in records),
@@ -239,14 +248,14 @@ class Run:
         )
 
 
-def _latencies(records: Sequence[Record], outcome: str) -> dict[str, float | None]:
-    return percentiles([(r.ended - r.due) * 1000 for r in records if r.answer.outcome == outcome])
+def _latencies(records: Sequence[Record], *outcomes: str) -> dict[str, float | None]:
+    return percentiles([(r.ended - r.due) * 1000 for r in records if r.answer.outcome in outcomes])
 
 
 def images(load: Load) -> Callable[[], bytes]:
     """Return what gives the next image: a new one each time, or always the same."""
     photo = Photo(load.size, padding=load.padding)
-    source = photo if load.protocol != "grpc" else photo.request()
+    source = photo if load.protocol in ("http", "client") else photo.in_request()
     if not load.same:
         return source.next
     only = source.next()
@@ -264,6 +273,10 @@ def make_caller(load: Load) -> Awaitable[Caller]:
         from bench.pressure.clientcalls import ClientCaller  # noqa: PLC0415
 
         return ClientCaller.connect(load, images(load))
+    if load.protocol == "mix":
+        from bench.pressure.mixedcalls import MixedCaller  # noqa: PLC0415
+
+        return MixedCaller.connect(load, images(load))
     from bench.pressure.grpccalls import GrpcCaller  # noqa: PLC0415
 
     return GrpcCaller.connect(load, images(load))

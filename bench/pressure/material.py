@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -106,23 +107,16 @@ class Photo:
         """Return the file with a number that it never had before."""
         return b"".join((self._head, b"%0*x" % (_DIGITS, next(self._numbers)), self._tail))
 
-    def request(self) -> "Wrapped":
-        """Wrap the files into messages for Moderate."""
-        return Wrapped(self)
+    def in_request(self) -> Self:
+        """Give messages for Moderate from now on instead of files."""
+        self._head = request_head(len(self.next())) + self._head
+        return self
 
 
-class Wrapped:
-    """Moderate's request as bytes, serialised but for the number in the image's comment."""
-
-    def __init__(self, photo: Photo) -> None:
-        self._photo = photo
-        size = len(photo.next())
-        image = b"\x0a" + _varint(size)  # ImageSource.data, field 1
-        self._head = b"\x0a" + _varint(len(image) + size) + image  # ModerateRequest.image, field 1
-
-    def next(self) -> bytes:
-        """Return a request that was never sent before."""
-        return self._head + self._photo.next()
+def request_head(size: int) -> bytes:
+    """Return what stands before an image of so many bytes in a ModerateRequest that says nothing else."""
+    data = b"\x0a" + _varint(size)  # ImageSource.data, field 1
+    return b"\x0a" + _varint(len(data) + size) + data  # ModerateRequest.image, field 1
 
 
 _DIGITS = 16

@@ -77,13 +77,17 @@ class Program:
                 stdout=subprocess.PIPE if piped else errors,
                 stderr=errors,
                 text=True,
-                start_new_session=True,
+                # In our session: with autogroups (sched(7)) each session gets an equal share of busy cores, so that a
+                # server and a generator of sessions of their own would get two, and the limit one.
+                start_new_session=False,
             )
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
     @property

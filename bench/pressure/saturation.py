@@ -61,9 +61,7 @@ def _measure(bench: Bench, servers: dict[str, Server], size: str) -> _Rounds:
 
     def served(name: str) -> Callable[[], None]:
         protocol = "grpc" if name == "clipwarden" else "http"
-        return lambda: rounds.served[name].append(
-            bench.saturate(servers[name], size, kind=name, protocol=protocol)
-        )
+        return lambda: rounds.served[name].append(bench.saturate(servers[name], size, kind=name, protocol=protocol))
 
     works = [lambda: rounds.limit.append(bench.limit(size)["images_a_second"]), *(served(name) for name in servers)]
     for number in range(bench.options.pairs):
@@ -95,8 +93,12 @@ def _figures(bench: Bench, rounds: _Rounds, size: str) -> list[Figure]:
     for name, runs in rounds.served.items():
         figures += [
             paired(f"{size}: {name}, p99 of {CALLERS} callers", _p99(runs), unit="ms", sense="<="),
-            paired(f"{size}: {name}, its processor time a call", [_call_ms(run.server_cpu, run) for run in runs], unit="ms"),
-            paired(f"{size}: the generator's, beside {name}", [_call_ms(run.generator_cpu, run) for run in runs], unit="ms"),
+            paired(
+                f"{size}: {name}, its processor time a call", [_call_ms(run.server_cpu, run) for run in runs], unit="ms"
+            ),
+            paired(
+                f"{size}: the generator's, beside {name}", [_call_ms(run.generator_cpu, run) for run in runs], unit="ms"
+            ),
         ]
     return figures
 
