@@ -53,7 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _outcome(name: str, options: argparse.Namespace) -> Outcome:
     """Read what was measured, or measure and save it."""
-    path = options.folder / ("results-tiny" if options.tiny else "results") / f"{name}.json"
+    kept = f"results{'-tiny' if options.tiny else ''}-{options.pairs}x{options.seconds:g}s"
+    path = options.folder / kept / f"{name}.json"
     if path.exists() and not options.again:
         outcome = Outcome.read(path)
     else:

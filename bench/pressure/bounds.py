@@ -2,7 +2,7 @@
 
 from bench.pressure.figures import Figure, Outcome, paired
 from bench.pressure.harness import DEADLINE, Bench
-from bench.pressure.load import Summary
+from bench.pressure.loads import Summary
 from bench.pressure.overload import MEBIBYTE, QUEUE_MIB
 from bench.pressure.processes import Server
 from bench.pressure.watch import Watch
@@ -20,7 +20,7 @@ MESSAGE_MIB = 80
 
 
 def run_fair(bench: Bench) -> Outcome:
-    """Send over sixty connections, one of which offers 90 %, with the others asking for more and for less than theirs."""
+    """Send over sixty connections, one of which offers 90 %; the others ask for more than their share, then less."""
     server, size = bench.clipwarden(), bench.options.sizes[-1]
     more, less, greedy = [], list[float](), list[float]()
     for _ in range(bench.options.rounds):
@@ -88,8 +88,10 @@ def run_large(bench: Bench) -> Outcome:
         Figure(name="median refusal", value=summary.refused_ms["p50"], unit="ms"),
     ]
     notes = [
-        f"{MESSAGES} messages of 20 MiB over {MESSAGES // 10} connections, all due in the same instant. The bound is "
-        f"READY + queue_bytes ({QUEUE_MIB} MiB) + one message of the largest size ({MESSAGE_MIB} MiB), held twice "
-        "while it is parsed."
+        (
+            f"{MESSAGES} messages of 20 MiB over {MESSAGES // 10} connections, all due at once. The bound is "
+            f"READY + queue_bytes ({QUEUE_MIB} MiB) + one message of the largest size ({MESSAGE_MIB} MiB), held twice "
+            "while it is parsed."
+        ),
     ]
     return bench.outcome("large", "two hundred concurrent messages of 20 MiB", figures, notes)

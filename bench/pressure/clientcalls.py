@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Self
 
-from bench.pressure.load import Answer, Load
+from bench.pressure.loads import Answer, Load
 from clipwarden.client import AsyncClient, ClientError, DeadlineExceededError, ServerOverloadedError
 
 _RETRIES: ContextVar[list[float]] = ContextVar("_RETRIES")

@@ -1,6 +1,7 @@
 """What a scenario found: figures held against bars, saved as JSON, printed as text or Markdown."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -140,20 +141,20 @@ class Outcome:
 
 
 def splice(document: str, outcomes: Sequence[Outcome]) -> str:
-    """Put tables into a document, each between its own two comments: `<!-- bench NAME -->` and `<!-- end NAME -->`.
+    """Put tables into a document: each fills the section whose heading names its scenario, such as "### `lone`".
 
     Args:
         document: Markdown.
-        outcomes: Tables whose comments are missing are left out.
+        outcomes: Those without a section are left out.
 
     Returns:
-        The document with the tables replaced.
+        The document with what these sections held replaced.
     """
     for outcome in outcomes:
-        begin, end = f"<!-- bench {outcome.scenario} -->", f"<!-- end {outcome.scenario} -->"
-        before, found, rest = document.partition(begin)
-        _, closed, after = rest.partition(end)
-        if found and closed:
-            machine = ", ".join(f"{name} {value}" for name, value in outcome.machine.items())
-            document = f"{before}{begin}\n{outcome.as_markdown()}\n\nMeasured on: {machine}.\n{end}{after}"
-    return document
+        machine = ", ".join(f"{name} {value}" for name, value in outcome.machine.items())
+        body = (
+            f"\n\n{outcome.title[0].upper()}{outcome.title[1:]}.\n\n{outcome.as_markdown()}\n\nMachine: {machine}.\n\n"
+        )
+        pattern = rf"(?ms)^(### `{re.escape(outcome.scenario)}`)$.*?(?=^#|\Z)"
+        document = re.sub(pattern, lambda found, body=body: found.group(1) + body, document)  # type: ignore[misc]
+    return document.rstrip("\n") + "\n"

@@ -6,7 +6,7 @@ from typing import Self
 
 import grpc
 
-from bench.pressure.load import Answer, Load
+from bench.pressure.loads import Answer, Load
 from clipwarden.v1 import moderation_pb2 as pb
 
 SAMPLE = 50
@@ -32,7 +32,9 @@ class GrpcCaller:
         options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", -1)]
         count = max(load.connections, len(load.rates) if len(load.rates) > 1 else 0)
         self._channels = [grpc.aio.insecure_channel(load.target, options=options) for _ in range(count)]
-        self._calls = [channel.unary_unary(load.method) for channel in self._channels]
+        self._calls: list[grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]] = [
+            channel.unary_unary(load.method) for channel in self._channels
+        ]
         self._next, self._judged, self._answers = next_request, load.judged, 0
 
     @classmethod
@@ -61,7 +63,7 @@ class GrpcCaller:
 def _failed(exc: grpc.aio.AioRpcError) -> Answer:
     outcome = _OUTCOMES.get(exc.code(), exc.code().name)
     trailers = exc.trailing_metadata() or ()
-    advised = any(_RETRY_INFO in value for key, value in trailers if key == "grpc-status-details-bin")  # type: ignore[operator]
+    advised = any(_RETRY_INFO in value for key, value in trailers if key == "grpc-status-details-bin")
     return Answer(outcome=outcome, advised=advised)
 
 

@@ -1,4 +1,4 @@
-"""What scenarios run with: the material, one generator, the limit, servers that are frozen while others are measured."""
+"""What scenarios run with: the material, one generator, the limit, and servers, frozen while others are measured."""
 
 import os
 import sys
@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 
 from bench.measure import describe_machine
 from bench.pressure.figures import Figure, Outcome
-from bench.pressure.load import Load, Summary
+from bench.pressure.loads import Load, Summary
 from bench.pressure.material import SIZES, Material
 from bench.pressure.processes import Clipwarden, Program, Server, python_server
 
@@ -113,29 +113,28 @@ class Bench:
             for server in servers:
                 server.freeze()
 
-    def load(self, server: Server, size: str, *, kind: str, generator: Program | None = None, **what: Any) -> Summary:
+    def load(self, server: Server, size: str, *, kind: str, **what: Any) -> Summary:  # noqa: ANN401  fields of a dataclass
         """Send a load to a server while all others are frozen.
 
         Args:
             server: Where to.
             size: Name of the images' size.
             kind: For the list of runs.
-            generator: Another one than the block's own.
             what: Fields of `Load` beside the target; seconds are the options' own unless given.
         """
         options = self.options
-        fields = {"seconds": options.seconds, "warm_seconds": options.warm_seconds, "pids": tuple(server.pids)} | what
-        load = Load(target=server.address, size=SIZES[size], **fields)
+        fields: dict[str, Any] = {"seconds": options.seconds, "warm_seconds": options.warm_seconds, **what}
+        load = Load(target=server.address, pids=tuple(server.pids), size=SIZES[size], **fields)
         with self.only(server):
-            summary = Summary(**(generator or self._generator).ask(asdict(load)))
+            summary = Summary(**self._generator.ask(asdict(load)))
         self.runs.append({"kind": kind, "size": size, **asdict(summary)})
         return summary
 
-    def saturate(self, server: Server, size: str, *, kind: str, **what: Any) -> Summary:
+    def saturate(self, server: Server, size: str, *, kind: str, **what: Any) -> Summary:  # noqa: ANN401  fields of a dataclass
         """Send as much as the server takes, from a fixed number of callers."""
         return self.load(server, size, kind=kind, callers=CALLERS, connections=CALLERS, **what)
 
-    def limit(self, size: str, *, program: Program | None = None, threads: int = 0, **what: Any) -> dict[str, Any]:
+    def limit(self, size: str, *, program: Program | None = None, threads: int = 0, **what: Any) -> dict[str, Any]:  # noqa: ANN401  JSON
         """Run the limit, with all servers frozen.
 
         Args:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Self
 
-from bench.pressure.load import Answer, Load
+from bench.pressure.loads import Answer, Load
 
 _OK = b"HTTP/1.1 200"
 _END_OF_HEAD = b"\r\n\r\n"

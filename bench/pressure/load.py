@@ -13,82 +13,16 @@ import json
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Protocol
+from dataclasses import asdict, dataclass
+from typing import Any
 
+from bench.pressure.loads import Answer, Caller, Load, Summary
 from bench.pressure.material import Photo
 from bench.pressure.processes import cpu_seconds, resident_bytes
 from bench.pressure.statistics import percentiles
 
 PAUSE_SECONDS = 0.05
 """What a caller of a closed loop waits after a call without a verdict: it would be an endless loop on a full server."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Load:
-    """What to send.
-
-    Attributes:
-        target: HOST:PORT.
-        size: (width, height) of the images, in pixels.
-        seconds: Length of the measured part.
-        warm_seconds: Sent before it and not counted.
-        deadline: Seconds from when a call is due, set by the client.
-        connections: Over which calls are spread.
-        callers: Of a closed loop; 0 for an open one.
-        rates: Arrivals a second of an open loop: one stream an entry; several streams keep a connection each.
-        burst: Calls that are all due at once instead of either, when the measured part begins.
-        same: Whether every image is the same one.
-        padding: Bytes added to each image.
-        pids: Processes whose time is measured beside it.
-        protocol: "grpc", "http", "client" for our own retrying client, or "mix" for gRPC with all kinds of images.
-        method: Of gRPC, and whether its answers are verdicts.
-    """
-
-    target: str
-    size: tuple[int, int]
-    seconds: float
-    warm_seconds: float = 1.0
-    deadline: float = 10.0
-    connections: int = 4
-    callers: int = 0
-    rates: tuple[float, ...] = ()
-    burst: int = 0
-    same: bool = False
-    padding: int = 0
-    pids: tuple[int, ...] = ()
-    protocol: str = "grpc"
-    method: str = "/clipwarden.v1.ModerationService/Moderate"
-
-    @property
-    def judged(self) -> bool:
-        """Whether answers have to be verdicts of ours."""
-        return self.protocol != "http" and self.method.endswith("/Moderate")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
-    """What came of one call.
-
-    Attributes:
-        outcome: "verdict", "refused" (RESOURCE_EXHAUSTED), "late" (the deadline passed) or another status' name.
-        advised: Whether a refusal says when to come back.
-        retries: Attempts beyond the first.
-    """
-
-    outcome: str
-    advised: bool = False
-    retries: int = 0
-
-
-class Caller(Protocol):
-    """One connection or several, over which calls go."""
-
-    async def call(self, connection: int, seconds: float) -> Answer:
-        """Make one call that may take so long."""
-
-    async def close(self) -> None:
-        """Close all connections."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -100,45 +34,6 @@ class Record:
     sent: float
     ended: float
     answer: Answer
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Summary:
-    """What came of a run, in its measured part.
-
-    Attributes:
-        seconds: Length of that part.
-        offered: Calls due in it (open loop) or ended in it (closed).
-        outcomes: How many calls by outcome. "verdict" counts those that came before the deadline.
-        verdicts_a_second: Of those.
-        verdict_ms: Their latencies, from when they were due: p50, p99, max.
-        accepted_ms: Those of all calls that were not refused, late ones included.
-        refused_ms: Those of refusals.
-        unadvised: Refusals without RetryInfo.
-        attempts: Calls and retries.
-        lag_ms: How late the generator itself sent: p50, p99, max.
-        generator_cpu: Its own processor time, seconds.
-        server_cpu: That of the processes watched.
-        peak_bytes: The most that those held, of samples twice a second, over the whole run.
-        verdicts_by_stream: How many each stream got.
-        offered_by_stream: How many it asked for.
-    """
-
-    seconds: float
-    offered: int
-    outcomes: dict[str, int]
-    verdicts_a_second: float
-    verdict_ms: dict[str, float | None]
-    accepted_ms: dict[str, float | None]
-    refused_ms: dict[str, float | None]
-    unadvised: int
-    attempts: int
-    lag_ms: dict[str, float | None]
-    generator_cpu: float
-    server_cpu: float
-    peak_bytes: int
-    verdicts_by_stream: list[int] = field(default_factory=list)
-    offered_by_stream: list[int] = field(default_factory=list)
 
 
 class Run:
@@ -300,10 +195,14 @@ def main() -> int:
         Exit status.
     """
     for line in sys.stdin:
-        fields = json.loads(line)
-        load = Load(**{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()})
+        load = Load(**_with_tuples(json.loads(line)))
         print(json.dumps(asdict(asyncio.run(run(load)))), flush=True)
     return 0
+
+
+def _with_tuples(fields: dict[str, Any]) -> dict[str, Any]:
+    """Make tuples again of what JSON has lists for."""
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
 
 
 if __name__ == "__main__":

@@ -6,9 +6,9 @@ import time
 from bench.pressure import bare
 from bench.pressure.figures import Figure, Outcome, paired
 from bench.pressure.harness import Bench
-from bench.pressure.load import Summary
+from bench.pressure.loads import Summary
 from bench.pressure.material import SIZES, Photo
-from bench.pressure.processes import Clipwarden
+from bench.pressure.processes import Clipwarden, Server
 
 LONE_BAR_MS = 2.0
 SEEN_BAR_MS = 0.5
@@ -80,7 +80,7 @@ def run_seen(bench: Bench) -> Outcome:
     return bench.outcome("seen", "what an image that was seen before costs the server", figures)
 
 
-def _again(bench: Bench, server: Clipwarden, size: str, kind: str, **what: object) -> float:
+def _again(bench: Bench, server: Server, size: str, kind: str, **what: str) -> float:
     """Send the same image again and again: milliseconds of the server's processor time a call."""
     summary = bench.load(server, size, kind=kind, callers=SEEN_CALLERS, connections=2, same=True, **what)
     return summary.server_cpu * 1000 / max(1, summary.offered)

@@ -1,4 +1,4 @@
-"""What every run judges with and is judged on: a model folder, a policy, JPEGs and requests, kept beside the encoder."""
+"""What runs judge with and are judged on: a model folder, a policy, JPEGs and requests, kept beside the encoder."""
 
 import itertools
 import os

@@ -9,7 +9,7 @@ import grpc
 from PIL import Image
 
 from bench.pressure.grpccalls import GrpcCaller
-from bench.pressure.load import Answer, Load
+from bench.pressure.loads import Answer, Load
 from bench.pressure.material import SIZES, Photo, request_head
 
 LONGEST_PATIENCE = 0.1

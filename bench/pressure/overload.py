@@ -1,12 +1,13 @@
-"""What is left of a server that is offered more than it can do: twice, through our own client, and ten times as much."""
+"""What is left of a server offered more than it can do: twice, through our own client, and ten times as much."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from bench.pressure import bare
 from bench.pressure.figures import Figure, Outcome, paired
 from bench.pressure.harness import DEADLINE, Bench
-from bench.pressure.load import Summary
+from bench.pressure.loads import Summary
 from bench.pressure.processes import Server
 
 GOODPUT_BAR, REFUSAL_BAR_MS = 0.9, 10.0
@@ -115,8 +116,10 @@ def run_tenfold(bench: Bench) -> Outcome:
         ]
         ten += runs
     notes = [
-        "What is left: the limit's images a second in a process of its own, while a bare grpc.aio server refuses every "
-        "call at the same rate, unread, and the same generator sends them.",
+        (
+            "What is left: the limit's images a second in a process of its own, while a bare grpc.aio server refuses "
+            "every call at the same rate, unread, and the same generator sends them."
+        ),
         *_lag_notes(ten),
     ]
     return bench.outcome("overload10x", "ten times the capacity, deadline 2 s", figures, notes)
@@ -125,7 +128,12 @@ def run_tenfold(bench: Bench) -> Outcome:
 def _left(bench: Bench, plain: Server, size: str, rate: float) -> float:
     """Run the limit while a bare server refuses every call."""
     with ThreadPoolExecutor(1) as pool:
-        what = {"rates": (rate,), "deadline": DEADLINE, "connections": CONNECTIONS, "method": bare.REFUSE}
+        what: dict[str, Any] = {
+            "rates": (rate,),
+            "deadline": DEADLINE,
+            "connections": CONNECTIONS,
+            "method": bare.REFUSE,
+        }
         refused = pool.submit(bench.load, plain, size, kind="bare refusals", **what)
         left = float(bench.limit(size)["images_a_second"])
         refused.result()

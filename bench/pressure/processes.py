@@ -69,10 +69,10 @@ class Program:
 
     def __init__(self, command: Sequence[str], *, log: Path, piped: bool = False, prefix: Sequence[str] = ()) -> None:
         log.parent.mkdir(parents=True, exist_ok=True)
-        self.log = log
+        self.log, self._command = log, (*prefix, *command)
         with log.open("wb") as errors:
             self._process = subprocess.Popen(
-                [*prefix, *command],
+                self._command,
                 stdin=subprocess.PIPE if piped else subprocess.DEVNULL,
                 stdout=subprocess.PIPE if piped else errors,
                 stderr=errors,
@@ -109,7 +109,7 @@ class Program:
             stdin.flush()
         line = stdout.readline()
         if not line:
-            raise RuntimeError(f"{self._process.args} ended:\n{self._last_words()}")
+            raise RuntimeError(f"{' '.join(self._command)} ended:\n{self._last_words()}")
         return cast("dict[str, Any]", json.loads(line))
 
     def wait_for(self, look: Callable[[], str | None]) -> str:
@@ -121,7 +121,7 @@ class Program:
         patience = time.monotonic() + _START_SECONDS
         while (found := look()) is None:
             if self._process.poll() is not None or time.monotonic() > patience:
-                raise RuntimeError(f"{self._process.args} did not start:\n{self._last_words()}")
+                raise RuntimeError(f"{' '.join(self._command)} did not start:\n{self._last_words()}")
             time.sleep(0.05)
         return found
 

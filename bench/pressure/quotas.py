@@ -8,6 +8,7 @@ from typing import Self
 
 from bench.pressure.figures import Figure, Outcome, paired
 from bench.pressure.harness import Bench
+from bench.pressure.processes import Program, Server
 
 QUOTAS = (0.5, 1.0, 1.5)
 BAR = 0.85
@@ -93,22 +94,26 @@ def _at(bench: Bench, quota: CpuQuota) -> list[Figure]:
     # A bench of its own, whose programs end before the quota does.
     with Bench(bench.material, bench.options) as inner:
         server, limit = inner.clipwarden(prefix=quota.prefix), inner.limit_program(quota.prefix)
-        figures = []
-        for size in bench.options.sizes:
-            ratios, limits, served = [], list[float](), list[float]()
-            for number in range(bench.options.pairs):
-                works = [
-                    lambda: limits.append(
-                        inner.limit(size, program=limit, threads=math.ceil(quota.cpus) + 1)["images_a_second"]  # noqa: B023  called in this round
-                    ),
-                    lambda: served.append(inner.saturate(server, size, kind=f"{quota.cpus} CPUs").verdicts_a_second),  # noqa: B023
-                ]
-                for work in works if number % 2 == 0 else reversed(works):
-                    work()
-                ratios.append(served[-1] / limits[-1])
-            figures += [
-                paired(f"{quota.cpus} CPUs, {size}: limit", limits, unit="images/s"),
-                paired(f"{quota.cpus} CPUs, {size}: clipwarden / limit", ratios, bar=BAR),
-            ]
+        figures = [figure for size in bench.options.sizes for figure in _of_size(inner, quota, server, limit, size)]
         bench.runs += inner.runs
     return figures
+
+
+def _of_size(bench: Bench, quota: CpuQuota, server: Server, limit: Program, size: str) -> list[Figure]:
+    limits, served = list[float](), list[float]()
+
+    def run_limit() -> None:
+        found = bench.limit(size, program=limit, threads=math.ceil(quota.cpus) + 1)
+        limits.append(found["images_a_second"])
+
+    def run_server() -> None:
+        served.append(bench.saturate(server, size, kind=f"{quota.cpus} CPUs").verdicts_a_second)
+
+    for number in range(bench.options.pairs):
+        for work in (run_limit, run_server) if number % 2 == 0 else (run_server, run_limit):
+            work()
+    ratios = [own / most for own, most in zip(served, limits, strict=True)]
+    return [
+        paired(f"{quota.cpus} CPUs, {size}: limit", limits, unit="images/s"),
+        paired(f"{quota.cpus} CPUs, {size}: clipwarden / limit", ratios, bar=BAR),
+    ]

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from bench.pressure.environments import PEERS, environment_python
 from bench.pressure.figures import Figure, Outcome, paired
 from bench.pressure.harness import CALLERS, DEADLINE, Bench
-from bench.pressure.load import Summary
+from bench.pressure.loads import Summary
 from bench.pressure.processes import Server, peer_server
 
 LIMIT_BAR, PEER_BAR = 0.90, 1.0
@@ -37,8 +38,10 @@ def run(bench: Bench) -> Outcome:
         Figure(name="memory at saturation, the most", value=_peak(bench) / MEBIBYTE, unit="MiB"),
     ]
     notes = [
-        f"Closed loop of {CALLERS} callers, every image a new one. The bar holds throughput over the limit less the "
-        "generator's share of the cores, which the limit does not have to share; the row above it leaves that share in.",
+        (
+            f"Closed loop of {CALLERS} callers, every image a new one. The bar holds throughput over the limit "
+            "less the generator's share of the cores, which the limit need not share; the row above leaves it in."
+        ),
     ]
     if len(servers) == 1:
         notes.append("No peers: `make bench-peers` makes their environments.")
@@ -145,7 +148,7 @@ def run_same_load(bench: Bench) -> Outcome:
         rate, runs = OFFERED * slowest, {name: list[Summary]() for name in servers}
         for _ in range(bench.options.pairs):
             for name, server in servers.items():
-                what = {"protocol": protocols[name], "deadline": 5 * DEADLINE, "connections": CALLERS}
+                what: dict[str, Any] = {"protocol": protocols[name], "deadline": 5 * DEADLINE, "connections": CALLERS}
                 runs[name].append(bench.load(server, size, kind=name, rates=(rate,), **what))
         for name, own in runs.items():
             p50 = [run.verdict_ms["p50"] or float("inf") for run in own]

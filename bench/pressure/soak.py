@@ -38,7 +38,9 @@ def run(bench: Bench) -> Outcome:
         Figure(name="health checks that did not say SERVING within 1 s", value=seen.unhealthy, bar=1, sense="<"),
     ]
     notes = [
-        f"{seconds / 60:.1f} minutes at {LOAD:.0%} of capacity; the line is fitted to the last two thirds, in "
-        f"{fitted.runs} blocks. Photographs of three sizes, PNG, WebP, broken files, callers that leave, repeats.",
+        (
+            f"{seconds / 60:.1f} minutes at {LOAD:.0%} of capacity; the line is fitted to the last two thirds, in "
+            f"{fitted.runs} blocks. Photographs of three sizes, PNG, WebP, broken files, callers that leave, repeats."
+        ),
     ]
     return bench.outcome("soak", "resident memory under a mixed load", figures, notes)
