@@ -84,6 +84,7 @@ def run_large(bench: Bench) -> Outcome:
         Figure(name="refused", value=refused),
         Figure(name="other ends", value=summary.offered - summary.outcomes.get("verdict", 0) - refused),
         Figure(name="median refusal", value=summary.refused_ms["p50"], unit="ms"),
+        Figure(name="p50 of the generator's own lag, part of it", value=summary.lag_ms["p50"], unit="ms"),
     ]
     notes = [
         (
