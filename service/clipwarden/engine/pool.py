@@ -9,6 +9,7 @@ Never queues: whoever begins a piece has seen that a thread is free. Lives on on
 
 import asyncio
 import atexit
+import math
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
@@ -127,7 +128,8 @@ class ThreadPool(Generic[P]):
     def _watch_until(self, late: float) -> None:
         if self._watch is not None:
             self._watch.cancel()
-        self._watch = asyncio.get_running_loop().call_at(late, self._look_for_stuck)
+        never = late == math.inf
+        self._watch = None if never else asyncio.get_running_loop().call_at(late, self._look_for_stuck)
 
     def _look_for_stuck(self) -> None:
         """Tell of what should have ended by now; look again when the next piece should."""
