@@ -58,8 +58,8 @@ def plan(
 
     Tries threads of a run, runs at the same time, views of a run and decodes at the same time, within the CPUs that
     the process may use (affinity and cgroup quota), at saturation and with decoders at work. Only ways that leave
-    every bit of an embedding alone are tried. A server starts without it, on one thread a run, as many runs as CPUs,
-    and one view a run; that stays unless another way is better beyond noise, and by 5 %.
+    every bit of an embedding alone are tried. A server starts without it, on one thread a run, as many runs as CPUs
+    (from two on, one more), and one view a run; that stays unless another way is better beyond noise, and by 5 %.
 
     Run it where the server will run, under the same quota, and while nothing else does.
 

@@ -245,7 +245,7 @@ class Batcher:
             views = self._next_views()
             if views is None:
                 return
-            self._threads.begin(Run(views=views, answered_before=self._answered), stall_seconds=self._stall_seconds)
+            self._threads.begin(views, answered_before=self._answered, stall_seconds=self._stall_seconds)
             for image in images_of(views):
                 image.begin()
 
@@ -280,6 +280,8 @@ class Batcher:
             self._fail([view.image], DeadlineError("the deadline passed while the image waited for the encoder"))
 
     def _note_end(self, run: Run, outcome: Outcome) -> None:
+        if self._closed:
+            return
         try:
             if outcome.error is None:
                 self._deal_out(run, outcome)

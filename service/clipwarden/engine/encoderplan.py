@@ -42,14 +42,17 @@ def plan_for(settings: EngineSettings, model: Model) -> EncoderPlan:
 
     Returns:
         The plan. On CPUs, by default: one thread a run, as many runs and decodes as CPUs, and batches of one. Threads
-        that a run computes with count: two runs of two threads would fight over two CPUs.
+        that a run computes with count: two runs of two threads would fight over two CPUs. From two whole CPUs on there
+        is one run more of one thread, which has a CPU while another's end is on its way over the event loop to the next
+        (two CPUs, ViT-B/32 int8: beside two runs of 16 ms each, some 6 % of the processors stood idle).
     """
     cpus, threads = available_cpus(), model.runtime.encoder_threads
     on_cpus = model.runtime.provider == CPU_PROVIDER
     batch = settings.max_batch or (CPU_BATCH if on_cpus else DEVICE_BATCH)
+    spare = usable_cpus() >= 2 and threads == 1  # noqa: PLR2004
     return EncoderPlan(
         encoder_threads=threads,
-        encoder_runs=settings.encoder_runs or (max(1, cpus // threads) if on_cpus else 1),
+        encoder_runs=settings.encoder_runs or (max(1, cpus // threads) + spare if on_cpus else 1),
         max_batch=min(batch, model.manifest.max_batch or batch),
         decode_threads=settings.decode_threads or cpus,
         cpus=usable_cpus(),

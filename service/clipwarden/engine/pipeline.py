@@ -347,6 +347,7 @@ class Pipeline:
         )
         for stage in ("decode_wait", "decode", "queue", "encode"):
             self._observer.note_stage(stage, getattr(timings, stage))
+        encoded.embeddings.flags.writeable = False  # many may be given these
         return EmbeddedImage(
             embeddings=encoded.embeddings,
             views=tuple(ViewRef(name=view.name, frame=view.frame) for view in decoded.value.views),
@@ -354,6 +355,7 @@ class Pipeline:
             fingerprint=self._model.fingerprint,
             plan=plan,
             timings=timings,
+            source="encoder",
         )
 
     async def _decode_and_encode(  # noqa: PLR0917  as above
@@ -393,7 +395,7 @@ class Pipeline:
                 header = replace(header, held_bytes=more.held_bytes)
                 work.give_way()
             else:
-                return replace(done, wait_seconds=done.wait_seconds + waited)
+                return replace(done, wait_seconds=done.wait_seconds + waited) if waited else done
         # Nothing that is not refused holds more than all there is.
         header = replace(header, held_bytes=limits.max_decode_bytes)
         done = await self._decoders.run(partial(decode, header), holds=header.held_bytes, turn=work)

@@ -1,34 +1,38 @@
-"""Pixels in, what became of them out: calls of the encoder in several threads at once, and which of them are stuck.
+"""Pixels in, what became of them out: calls of the encoder in several threads at once.
 
 Lives on one event loop, and never queues: whoever begins a run has seen that a thread is free.
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
+from clipwarden.engine.pool import Piece, ThreadPool
 from clipwarden.engine.waiting import Outcome, Pixels, Vectors, View, pixels_of
 from clipwarden.errors import EncoderError
 
 Encode = Callable[[Pixels], Vectors]
 
 
-@dataclass(eq=False, kw_only=True, slots=True)
-class Run:
-    """One call of the encoder that is under way.
+class Run(Piece[Outcome]):
+    """One call of the encoder.
 
     Attributes:
         views: What it encodes; none for a probe.
         answered_before: How many runs had answered when it began.
-        stuck: Whether it has been under way for longer than `stall_seconds`.
+        alone: What is done with its outcome instead of telling the owner; None for nothing.
     """
 
-    views: Sequence[View]
-    answered_before: int
-    stuck: bool = False
+    __slots__ = ("alone", "answered_before", "views")
+
+    def __init__(self, work: Callable[[], Outcome], *, views: Sequence[View] = (), answered_before: int = 0) -> None:
+        super().__init__(work)
+        self.views = views
+        self.answered_before = answered_before
+        self.alone: asyncio.Future[Outcome] | None = None
 
 
 class RunThreads:
@@ -42,7 +46,7 @@ class RunThreads:
         size: Most runs at the same time.
         probe: `[1,S,S,3]`: what a run without views encodes.
         clock: Seconds, from any thread.
-        on_stuck: Told of a run that takes longer than `stall_seconds`.
+        on_stuck: Told of a run that takes longer than it may.
         on_end: Told how a run ended, stuck or not; its thread is free by then.
     """
 
@@ -60,76 +64,57 @@ class RunThreads:
         self._encode = encode
         self._probe = probe
         self._clock = clock
-        self._on_stuck = on_stuck
         self._on_end = on_end
-        self._pool = ThreadPoolExecutor(max_workers=size, thread_name_prefix="clipwarden-encoder")
-        self._under_way: dict[Run, asyncio.TimerHandle] = {}
+        self._pool = ThreadPool[Run]("encoder", size=size, on_end=self._end, on_stuck=on_stuck)
 
     @property
     def free(self) -> int:
         """How many threads could begin a run now."""
-        return self.size - len(self._under_way)
+        return self._pool.free
 
     @property
     def stuck(self) -> int:
         """How many threads may never come back."""
-        return sum(run.stuck for run in list(self._under_way))
+        return self._pool.stuck
 
     @property
     def probing(self) -> bool:
         """Whether a probe is under way that may still tell something."""
-        return any(not run.views and not run.stuck for run in self._under_way)
+        return any(not run.views and not run.stuck for run in self._pool.under_way)
 
-    def begin(self, run: Run, *, stall_seconds: float) -> None:
+    def begin(self, views: Sequence[View], *, answered_before: int, stall_seconds: float) -> None:
         """Run in a free thread."""
-        loop = asyncio.get_running_loop()
-        self._under_way[run] = loop.call_later(stall_seconds, self._note_stuck, run)
-        pixels = pixels_of(run.views) if run.views else [self._probe]
-        try:
-            future: asyncio.Future[Outcome] = loop.run_in_executor(self._pool, self._outcome_of, pixels)
-        except RuntimeError as exc:  # no thread could be started
-            future = loop.create_future()
-            future.set_result(self._failure(exc, self._clock()))
-        future.add_done_callback(lambda done: self._end(run, done))
+        work = partial(self._outcome_of, pixels_of(views) if views else [self._probe])
+        self._pool.begin(Run(work, views=views, answered_before=answered_before), stall_seconds=stall_seconds)
 
     async def alone(self, pixels: Pixels) -> Outcome:
-        """Run past all bookkeeping, waiting for a thread where none is free."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._outcome_of, [pixels])
+        """Run past all bookkeeping, in a thread that must be free."""
+        run = Run(partial(self._outcome_of, [pixels]))
+        run.alone = asyncio.get_running_loop().create_future()
+        self._pool.begin(run, stall_seconds=math.inf)
+        return await run.alone
 
     def close(self) -> None:
-        """Begin nothing any more, and tell nobody of what is under way; a stuck thread is left behind."""
-        for timer in self._under_way.values():
-            timer.cancel()
-        self._under_way.clear()
-        # Not waited for: a stuck run would keep the process from ever leaving.
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        """End the threads, but those that never come back."""
+        self._pool.close()
 
-    def _note_stuck(self, run: Run) -> None:
-        run.stuck = True
-        self._on_stuck(run)
-
-    def _end(self, run: Run, done: asyncio.Future[Outcome]) -> None:
-        timer = self._under_way.pop(run, None)
-        if timer is not None:  # else it was closed meanwhile
-            timer.cancel()
-            self._on_end(run, done.result())
+    def _end(self, run: Run) -> None:
+        outcome = run.value or self._failure(run)
+        if run.alone is None:
+            self._on_end(run, outcome)
+        elif not run.alone.done():
+            run.alone.set_result(outcome)
 
     def _outcome_of(self, parts: Sequence[Pixels]) -> Outcome:
         """Encode, in a thread; copying the views together costs time too, so it happens here."""
         started = self._clock()
-        try:
-            pixels = parts[0] if len(parts) == 1 else np.concatenate(parts)
-            vectors = _checked(self._encode(pixels), views=len(pixels))
-        except BaseException as exc:  # noqa: BLE001  whatever an encoder raises fails its images, never a thread of ours
-            return self._failure(exc, started)
+        pixels = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        vectors = self._encode(pixels)
+        # A vector for each view, lest images get their neighbours'; the encoder checks what is in them.
+        if vectors.ndim != 2 or len(vectors) != len(pixels):  # noqa: PLR2004
+            raise EncoderError(f"the encoder answered {list(vectors.shape)} numbers, not [{len(pixels)},D]")
         return Outcome(vectors=vectors, error=None, started=started, ended=self._clock())
 
-    def _failure(self, error: BaseException, started: float) -> Outcome:
-        return Outcome(vectors=np.empty((0, 0), np.float32), error=error, started=started, ended=self._clock())
-
-
-def _checked(vectors: Vectors, *, views: int) -> Vectors:
-    """Insist on a vector for each view, lest images get their neighbours'; the encoder checks what is in them."""
-    if vectors.ndim != 2 or len(vectors) != views:  # noqa: PLR2004
-        raise EncoderError(f"the encoder answered {list(vectors.shape)} numbers for {views} views, not [{views},D]")
-    return vectors
+    def _failure(self, run: Run) -> Outcome:
+        now = self._clock()
+        return Outcome(vectors=np.empty((0, 0), np.float32), error=run.error, started=now, ended=now)

@@ -315,6 +315,8 @@ class Sharing:
 
 def _own(image: EmbeddedImage) -> EmbeddedImage:
     """Give an image rows of its own, and for reading: those of a batch share one array, and many are given these."""
+    if image.source == "encoder" and image.embeddings.base is None and not image.embeddings.flags.writeable:
+        return image  # it has
     rows = image.embeddings.copy()
     rows.flags.writeable = False
     return replace(image, embeddings=rows, source="encoder")

@@ -16,13 +16,12 @@ import asyncio
 import math
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from clipwarden.engine.line import FairQueue
 from clipwarden.engine.memory import ByteBudget
+from clipwarden.engine.pool import Piece, ThreadPool
 from clipwarden.engine.terms import UNBOUND, Terms
 from clipwarden.errors import ClipwardenError, DeadlineError, EncoderError, ShuttingDownError
 
@@ -97,6 +96,22 @@ class _Waiting:
     come: asyncio.Future[None]
 
 
+class _Held(Piece[T]):
+    """Work under way.
+
+    Attributes:
+        holds: Bytes that it was lent.
+        answer: What its caller awaits; done as soon as the caller has left, too.
+    """
+
+    __slots__ = ("answer", "holds")
+
+    def __init__(self, work: Callable[[], T], *, holds: int, answer: asyncio.Future[T]) -> None:
+        super().__init__(work)
+        self.holds = holds
+        self.answer = answer
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ThreadStatistics:
     """A pool at one moment.
@@ -141,22 +156,21 @@ class WorkThreads:
         self._stall_seconds = stall_seconds
         self._memory = memory or ByteBudget(max_bytes=0, small_bytes=0)
         self._on_health = on_health
-        self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix=f"clipwarden-{name}")
+        self._pool = ThreadPool[_Held[Any]](name, size=threads, on_end=self._end, on_stuck=self._note_stuck)
         self._free = threads
         self._may_start = may_start
         self._line = FairQueue[_Waiting](on_expired=_expire)
         self._closed = False
-        self._stuck: set[int] = set()  # identities: futures of different results share no type
 
     @property
     def healthy(self) -> bool:
         """Whether at least one thread is not stuck."""
-        return len(self._stuck) < self._threads
+        return self._pool.stuck < self._threads
 
     @property
     def stuck(self) -> bool:
         """Whether some thread may never come back."""
-        return bool(self._stuck)
+        return self._pool.stuck > 0
 
     def statistics(self) -> ThreadStatistics:
         """Describe this moment; read from another thread, its numbers may lie a moment apart."""
@@ -164,15 +178,14 @@ class WorkThreads:
             waiting=len(self._line),
             oldest_seconds=self._line.oldest_seconds(time.monotonic()),
             busy=self._threads - self._free,
-            stuck=len(self._stuck),
+            stuck=self._pool.stuck,
         )
 
     def close(self) -> None:
         """Stop; waiting and new calls fail with ShuttingDownError, and stuck threads are left behind."""
         self._closed = True
         self._fail_waiting(_shut_down())
-        # What a thread has not picked up yet is not cancelled: there is a thread for each piece, and it will be soon.
-        self._pool.shutdown(wait=False)
+        self._pool.close()
 
     async def run_if_long(self, work: Callable[[], T], *, microseconds: float) -> T:
         """Run a function here if it is short, and in a thread if it is not.
@@ -206,25 +219,33 @@ class WorkThreads:
         """
         arrived = time.perf_counter()
         self._require_able()
-        waits = 0 if self._memory.is_small(holds) else holds
-        await self._memory.borrow(waits)
+        small = self._memory.is_small(holds)
+        if not small:
+            await self._memory.borrow(holds)
         try:
-            await self._take_thread(turn)
+            if not self._take_thread(turn):
+                await self._wait_for_thread(turn)
         except BaseException:
-            self._memory.give_back(waits)
+            if not small:
+                self._memory.give_back(holds)
             raise
-        # What is small waits for no memory, so none is lent to it before it has a thread.
-        await self._memory.borrow(holds - waits)
+        if small:  # it waits for no memory, so none is lent to it before it has a thread
+            self._memory.lend_small(holds)
         started = time.perf_counter()
         value = await self._do(work, holds)
         return Done(value=value, wait_seconds=started - arrived, run_seconds=time.perf_counter() - started)
 
-    async def _take_thread(self, turn: Turn) -> None:
+    def _take_thread(self, turn: Turn) -> bool:
+        """Take a free thread at once, if nobody waits for one."""
+        if not self._free or len(self._line) or not self._may_start():
+            return False
         self._require_able()
-        if self._free and not len(self._line) and self._may_start():
-            turn.start()
-            self._free -= 1
-            return
+        turn.start()
+        self._free -= 1
+        return True
+
+    async def _wait_for_thread(self, turn: Turn) -> None:
+        self._require_able()
         waiting = _Waiting(turn=turn, come=asyncio.get_running_loop().create_future())
         entry = self._line.put(waiting, terms=turn.terms, cost=turn.cost, arrived=time.monotonic())
         turn.wait()
@@ -277,53 +298,43 @@ class WorkThreads:
     def _all_stuck(self) -> EncoderError:
         return EncoderError(f"all {self._name} threads are stuck")
 
-    async def _do(self, call: Callable[[], T], holds: int) -> T:
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[T] = loop.create_future()
+    def _do(self, work: Callable[[], T], holds: int) -> asyncio.Future[T]:
+        """Begin work in a thread that was taken for it.
+
+        It is watched to its end, whoever leaves before: a thread that hangs is one less for everybody.
+        """
+        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         try:
             self._require_open()  # it may have closed since the turn came
-            work = self._pool.submit(call)
-        except BaseException:  # no thread could be started
+        except ShuttingDownError:
             self._memory.give_back(holds)
             self._put_back()
             raise
-        # Watched to its end, whoever leaves before: a thread that hangs is one less for everybody.
-        watch = loop.call_later(self._stall_seconds, self._note_stuck, work, answer, holds)
+        self._pool.begin(_Held(work, holds=holds, answer=answer), stall_seconds=self._stall_seconds)
+        return answer
 
-        def end(done: Future[T]) -> None:
-            # The loop is gone when a stuck thread outlives the server; nobody waits for it then.
-            with suppress(RuntimeError):
-                loop.call_soon_threadsafe(self._end, done, answer, holds, watch)
-
-        work.add_done_callback(end)
-        return await answer
-
-    def _note_stuck(self, work: Future[T], answer: asyncio.Future[T], holds: int) -> None:
-        self._stuck.add(id(work))
-        self._memory.note_stuck(holds)
-        if not answer.done():
-            answer.set_exception(EncoderError(f"this takes too long to {self._name}"))
+    def _note_stuck(self, piece: _Held[Any]) -> None:
+        self._memory.note_stuck(piece.holds)
+        if not piece.answer.done():
+            piece.answer.set_exception(EncoderError(f"this takes too long to {self._name}"))
         if not self.healthy:
             self._fail_waiting(self._all_stuck())
             self._on_health(False)  # noqa: FBT003  the callback's one argument
 
-    def _end(self, work: Future[T], answer: asyncio.Future[T], holds: int, watch: asyncio.TimerHandle) -> None:
-        watch.cancel()
-        was_healthy = self.healthy
-        if id(work) in self._stuck:
-            self._stuck.discard(id(work))
-            self._memory.note_unstuck(holds)
-        self._memory.give_back(holds)
+    def _end(self, piece: _Held[Any]) -> None:
+        if piece.stuck:
+            self._memory.note_unstuck(piece.holds)
+        self._memory.give_back(piece.holds)
         self._put_back()
-        if not was_healthy:
+        if piece.stuck and self._pool.stuck == self._threads - 1:
             self._on_health(True)  # noqa: FBT003
-        if answer.done():  # nobody is left to hear the outcome
+        if piece.answer.done():  # nobody is left to hear the outcome
             return
-        error = work.exception()
-        if error is None:
-            answer.set_result(work.result())
+        if piece.error is None:
+            piece.answer.set_result(piece.value)
         else:
-            answer.set_exception(error)
+            error, piece.error = piece.error, None  # its traceback holds the piece
+            piece.answer.set_exception(error)
 
 
 def _shut_down() -> ShuttingDownError:

@@ -157,7 +157,8 @@ class Settings:
         _ENGINE.encoder_runs,
         unit="RUNS",
         read=values.integer(low=0, high=1024),
-        help="Runs of the encoder at the same time. 0: as many as the process may use CPUs, rounded up; 1 on a GPU.",
+        help="Runs of the encoder at the same time. 0: as many as the process may use CPUs, rounded up, and one more "
+        "from two CPUs on; 1 on a GPU.",
     )
     decode_threads: int = _setting(
         _ENGINE.decode_threads,

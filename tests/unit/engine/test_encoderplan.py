@@ -46,9 +46,11 @@ def cpus(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> flo
 
 
 @pytest.mark.parametrize(
-    ("cpus", "runs", "decodes"), [(0.5, 1, 1), (1.0, 1, 1), (1.5, 2, 2), (2.0, 2, 2), (16.0, 16, 16)], indirect=["cpus"]
+    ("cpus", "runs", "decodes"),
+    [(0.5, 1, 1), (1.0, 1, 1), (1.5, 2, 2), (2.0, 3, 2), (2.5, 4, 3), (16.0, 17, 16)],
+    indirect=["cpus"],
 )
-def test_by_default_each_cpu_has_a_run_of_one_thread_and_a_decode(
+def test_by_default_each_cpu_has_a_run_of_one_thread_and_a_decode_and_one_run_is_spare(
     toy_model: Model, cpus: float, runs: int, decodes: int
 ) -> None:
     assert plan_for(EngineSettings(), toy_model) == EncoderPlan(
@@ -57,7 +59,7 @@ def test_by_default_each_cpu_has_a_run_of_one_thread_and_a_decode(
 
 
 @pytest.mark.parametrize("cpus", [4.0], indirect=True)
-@pytest.mark.parametrize(("threads", "runs"), [(1, 4), (2, 2), (3, 1), (8, 1)])
+@pytest.mark.parametrize(("threads", "runs"), [(1, 5), (2, 2), (3, 1), (8, 1)])
 @pytest.mark.usefixtures("cpus")
 def test_runs_of_several_threads_are_fewer(toy_model: Model, threads: int, runs: int) -> None:
     assert plan_for(EngineSettings(), running(toy_model, threads=threads)).encoder_runs == runs
