@@ -10,8 +10,7 @@ from functools import cache, partial
 from typing import TypeVar
 
 import grpc
-from google.rpc import code_pb2, status_pb2
-from grpc_status import rpc_status
+from google.rpc import status_pb2
 
 from clipwarden.engine.results import Judged
 from clipwarden.engine.snapshot import Selection
@@ -25,7 +24,7 @@ from clipwarden.serving.context import Context
 from clipwarden.serving.metrics import Metrics
 from clipwarden.serving.refusals import RefusalLog
 from clipwarden.serving.requests import read_request_id
-from clipwarden.serving.status import reason_of, status_of
+from clipwarden.serving.status import ended, reason_of, refusal_of, status_of
 
 R = TypeVar("R")
 
@@ -209,19 +208,24 @@ class Calls:
         let out: its frames keep the call's state and the request's image, and some hundred MiB of refused images would
         wait for the garbage collector.
         """
-        status = self.refuse(exc, call)
-        self._requests(call.method, code_pb2.Code.Name(status.code)).inc()
+        if isinstance(exc, OverloadedError | ShuttingDownError) and not call.request_id:
+            self._note_unseen(exc, call)
+            code, message, metadata = refusal_of(exc)
+        else:
+            code, message, metadata = ended(self.refuse(exc, call))
+        self._requests(call.method, code.name).inc()
         try:
-            await context.abort_with_status(rpc_status.to_status(status))
-        except grpc.aio.AbortError as ended:
-            ended.__traceback__ = ended.__context__ = None
+            await context.abort(code, message, metadata)
+        except grpc.aio.AbortError as abort:
+            abort.__traceback__ = abort.__context__ = None
 
     def refuse(self, exc: Exception, call: Call) -> status_pb2.Status:
         """Count and log an error of one call or image, and render it."""
+        if isinstance(exc, OverloadedError | ShuttingDownError):
+            self._note_unseen(exc, call)
+            return status_of(exc, request_id=call.request_id)
         reason = reason_of(exc)
         self._metrics.note_error(call.method, reason)
-        if isinstance(exc, OverloadedError | ShuttingDownError):
-            return self._refuse_unseen(exc, call)
         # A message that could not be read has no id of its own; this one leads from its status to its log line.
         call.request_id = call.request_id or read_request_id("")
         status = status_of(exc, request_id=call.request_id, on_error=call.on_error)
@@ -236,12 +240,12 @@ class Calls:
         exc.__traceback__ = None
         return status
 
-    def _refuse_unseen(self, exc: OverloadedError | ShuttingDownError, call: Call) -> status_pb2.Status:
-        """Render what thousands of calls a second may be told; of all of them the log has one line a second."""
+    def _note_unseen(self, exc: OverloadedError | ShuttingDownError, call: Call) -> None:
+        """Count what thousands of calls a second may be told; of all of them the log has one line a second."""
+        self._metrics.note_error(call.method, exc.reason)
         if isinstance(exc, ShuttingDownError):
             self._refusals.note("draining")
         exc.__traceback__ = None
-        return status_of(exc, request_id=call.request_id)
 
     def note_judged(self, judged: Judged, selection: Selection, call: Call) -> None:
         """Count a verdict; log it, with what the policy's candidates say once the call is answered, if it has any."""
