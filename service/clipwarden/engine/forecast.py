@@ -211,7 +211,8 @@ class Forecast:
             if urgency < priority:
                 before += backlog.left
             elif urgency is priority and whose != share:
-                before += min(backlog.left, ahead)
+                left = backlog.left
+                before += left if left < ahead else ahead  # noqa: FURB136  a call for each caller, of thousands of calls
         return before
 
     def _delays(self, behind: list[Pending], ahead: float, cost: float, slope: float) -> bool:
