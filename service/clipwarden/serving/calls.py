@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -140,6 +141,7 @@ class Calls:
         self._candidates = candidates
         self._refusals = refusals
         self.default_seconds = default_deadline_seconds or None
+        self._at_work = Counter[str]()
         # Finding a child takes four times as long as counting with it.
         self._requests = cache(metrics.requests.labels)
 
@@ -190,11 +192,13 @@ class Calls:
             ShuttingDownError: The server drains.
         """
         self.gate.enter()
-        self._metrics.in_flight_of(method).inc()
+        if method not in self._at_work:
+            self._metrics.watch_in_flight(method, partial(self._at_work.__getitem__, method))
+        self._at_work[method] += 1
 
     def end(self, method: str) -> None:
         """Count a call that began as at work no longer."""
-        self._metrics.in_flight_of(method).dec()
+        self._at_work[method] -= 1
         self.gate.leave()
 
     def note_ok(self, method: str) -> None:

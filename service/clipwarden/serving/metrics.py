@@ -138,8 +138,7 @@ class Metrics:
         # Finding a child takes four times as long as counting with it; there are as many as Prometheus is told of.
         self._stage, self._lookup = cache(self.stages.labels), cache(self.lookups.labels)
         self._verdict, self._band = cache(self.verdicts.labels), cache(self.bands.labels)
-        self.in_flight_of, self._refusal = cache(self.in_flight.labels), cache(self.refusals.labels)
-        self._error = cache(self.errors.labels)
+        self._refusal, self._error = cache(self.refusals.labels), cache(self.errors.labels)
         self.lag = Histogram(
             "clipwarden_loop_lag_seconds",
             "How late the event loop wakes a task, ten samples a second.",
@@ -199,6 +198,10 @@ class Metrics:
         """
         for name, function in read.items():
             self._watched[name].set_function(function)
+
+    def watch_in_flight(self, method: str, read: Callable[[], float]) -> None:
+        """Read how many calls of a method are at work from a function whenever Prometheus asks."""
+        self.in_flight.labels(method).set_function(read)
 
     def watch_stuck(self, stage: str, read: Callable[[], float]) -> None:
         """Read how many threads of a stage are stuck from a function whenever Prometheus asks."""
