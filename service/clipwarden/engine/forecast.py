@@ -91,10 +91,11 @@ class Forecast:
         self._pace = Pace(clock())
         self._waiting = 0
         self._number = 0
+        self._works = 0
 
     def __len__(self) -> int:
         """Count what is not done."""
-        return sum(len(backlog.works) for backlog in self._backlogs.values())
+        return self._works
 
     @property
     def pace(self) -> float:
@@ -115,6 +116,7 @@ class Forecast:
             cost: Seconds.
         """
         self._number += 1
+        self._works += 1
         deadline = _deadline(terms)
         due = min(deadline, self._clock() + PATIENCE_SECONDS)
         work = Pending(share=share, priority=terms.priority, deadline=deadline, left=cost, due=due, number=self._number)
@@ -129,6 +131,7 @@ class Forecast:
     def remove(self, work: Pending) -> None:
         """Count a piece of work no longer; what is left of it was not done."""
         self.leave_line(work)
+        self._works -= 1
         backlog = self._of(work)
         del backlog.works[bisect_left(backlog.works, _rank(work), key=_rank)]
         backlog.left -= work.left
@@ -208,7 +211,8 @@ class Forecast:
             if urgency < priority:
                 before += backlog.left
             elif urgency is priority and whose != share:
-                before += min(backlog.left, ahead)
+                left = backlog.left
+                before += left if left < ahead else ahead  # noqa: FURB136  a call for each caller, of thousands of calls
         return before
 
     def _delays(self, behind: list[Pending], ahead: float, cost: float, slope: float) -> bool:

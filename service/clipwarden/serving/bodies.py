@@ -24,6 +24,9 @@ has to spare."""
 _AN_IMAGE_BYTES = 64
 """The same for each image of several: its own tag and lengths, and sources to come."""
 
+_A_LITTLE_BYTES = 1024
+"""Options and ids take less. So many cannot hold fields enough to matter, and need not be counted."""
+
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # https://protobuf.dev/programming-guides/encoding/#structure
 _WIDTHS = {_FIXED64: 8, _FIXED32: 4}
 _MOST_VARINT_BYTES = 10
@@ -86,6 +89,8 @@ def take_apart(raw: bytes, kind: type[M], *, most_images: int = 1) -> Body[M]:
     fields = kind.DESCRIPTOR.fields_by_name
     several = "images" in fields
     number = fields["images" if several else "image"].number
+    if not several and (usual := _take_apart_usual(raw, kind, number)):
+        return usual
     extra = most_images if several else 0
     rest = _Rest(most_bytes=MESSAGE_MARGIN + _AN_IMAGE_BYTES * extra, most_fields=_MOST_FIELDS + extra)
     places = list[tuple[int, int] | None]()
@@ -106,6 +111,25 @@ def take_apart(raw: bytes, kind: type[M], *, most_images: int = 1) -> Body[M]:
         raise _malformed(kind) from exc
     images = [raw[place[0] : place[1]] if place else None for place in places]
     return Body(message=message, images=images if several or images else [None])
+
+
+def _take_apart_usual(raw: bytes, kind: type[M], number: int) -> Body[M] | None:
+    """Do it for a message as most clients write it: its image first, of data alone, and little more; None of others."""
+    if not raw or raw[0] != number << 3 | _BYTES:
+        return None
+    try:
+        size, start = _varint(raw, 1, len(raw))
+        length, data = _varint(raw, start + 1, len(raw))
+        end = data + length
+        if raw[start] != _NO_DATA[0] or end != start + size or not 0 <= len(raw) - end <= _A_LITTLE_BYTES:
+            return None
+        message = kind.FromString(raw[end:])
+    except (DecodeError, _MalformedError):
+        return None
+    if message.HasField("image"):  # once more
+        return None
+    message.image.data = b""  # type: ignore[attr-defined]  # M has one
+    return Body(message=message, images=[raw[data:end]])
 
 
 class _Rest:

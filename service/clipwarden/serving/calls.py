@@ -3,15 +3,15 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import Never, TypeVar
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cache, partial
+from typing import TypeVar
 
 import grpc
-from google.rpc import code_pb2, status_pb2
-from grpc_status import rpc_status
+from google.rpc import status_pb2
 
 from clipwarden.engine.results import Judged
 from clipwarden.engine.snapshot import Selection
@@ -25,7 +25,7 @@ from clipwarden.serving.context import Context
 from clipwarden.serving.metrics import Metrics
 from clipwarden.serving.refusals import RefusalLog
 from clipwarden.serving.requests import read_request_id
-from clipwarden.serving.status import reason_of, status_of
+from clipwarden.serving.status import ended, reason_of, refusal_of, status_of
 
 R = TypeVar("R")
 
@@ -67,9 +67,8 @@ class Gate:
         self._idle.set()
         self.draining = asyncio.Event()
 
-    @contextmanager
-    def enter(self) -> Iterator[None]:
-        """Count one call as at work.
+    def enter(self) -> None:
+        """Count one call as at work, until it leaves.
 
         Raises:
             ShuttingDownError: The server drains; such a call is never at work, however often it comes.
@@ -78,12 +77,12 @@ class Gate:
         self.require_open()
         self._active += 1
         self._idle.clear()
-        try:
-            yield
-        finally:
-            self._active -= 1
-            if not self._active:
-                self._idle.set()
+
+    def leave(self) -> None:
+        """Count a call that entered as at work no longer."""
+        self._active -= 1
+        if not self._active:
+            self._idle.set()
 
     def require_open(self) -> None:
         """Refuse new work while draining.
@@ -141,20 +140,21 @@ class Calls:
         self.gate = gate
         self._candidates = candidates
         self._refusals = refusals
-        self._default_seconds = default_deadline_seconds or None
+        self.default_seconds = default_deadline_seconds or None
+        self._at_work = Counter[str]()
+        # Finding a child takes four times as long as counting with it.
+        self._requests = cache(metrics.requests.labels)
 
-    def open(self, method: str, context: Context) -> Call:
-        """Describe a call as it comes in; without a deadline where it names none."""
+    @staticmethod
+    def open(method: str, context: Context, *, default_seconds: float | None = None) -> Call:
+        """Describe a call as it comes in; one that names no deadline has the default, if any."""
         left = context.time_remaining()
+        if left is None:
+            left = default_seconds
         deadline = None if left is None else time.monotonic() + left
         return Call(method=method, terms=Terms(deadline=deadline, caller=caller_of(context)))
 
-    def bound(self, call: Call) -> None:
-        """Give a call, or an item of a stream, the default deadline if it has none."""
-        if call.terms.deadline is None and self._default_seconds:
-            call.terms = replace(call.terms, deadline=time.monotonic() + self._default_seconds)
-
-    async def answer(self, method: str, context: Context, work: Callable[[Call], Awaitable[R]]) -> R:
+    async def answer(self, method: str, context: Context, work: Callable[[Call], Awaitable[R]]) -> R | None:
         """Run one unary call.
 
         Args:
@@ -163,57 +163,73 @@ class Calls:
             work: Its body, which reads its message as well; raises our errors.
 
         Returns:
-            What `work` returns. Any error ends the call with its status.
+            What `work` returns. Any error ends the call with its status, and then there is nothing to return.
         """
-        call = self.open(method, context)
-        self.bound(call)
+        call = self.open(method, context, default_seconds=self.default_seconds)
         try:
-            with self.count(method):
+            self.begin(method)
+            try:
                 response = await work(call)
-                self.note_ok(method)
-                return response
+            finally:
+                self.end(method)
         except asyncio.CancelledError:
             self.note_cancelled(call, context)
             raise
         except Exception as exc:  # noqa: BLE001  the edge: nothing may leave without a status
             await self.abort(exc, call, context)
+            return None
+        else:
+            self.note_ok(method)
+            return response
         finally:
             # Whoever waits for this runs on a later turn of the loop; gRPC gets the response on this one.
             call.answered.set()
 
-    @contextmanager
-    def count(self, method: str) -> Iterator[None]:
-        """Count a call as at work.
+    def begin(self, method: str) -> None:
+        """Count a call as at work, until its end.
 
         Raises:
             ShuttingDownError: The server drains.
         """
-        with self.gate.enter(), self._metrics.call(method):
-            yield
+        self.gate.enter()
+        if method not in self._at_work:
+            self._metrics.watch_in_flight(method, partial(self._at_work.__getitem__, method))
+        self._at_work[method] += 1
+
+    def end(self, method: str) -> None:
+        """Count a call that began as at work no longer."""
+        self._at_work[method] -= 1
+        self.gate.leave()
 
     def note_ok(self, method: str) -> None:
         """Count a call that was answered."""
-        self._metrics.requests.labels(method, "OK").inc()
+        self._requests(method, "OK").inc()
 
-    async def abort(self, exc: Exception, call: Call, context: Context) -> Never:
-        """End a call with an error's status; raises what gRPC wants raised for that."""
-        status = self.refuse(exc, call)
-        self._metrics.requests.labels(call.method, code_pb2.Code.Name(status.code)).inc()
+    async def abort(self, exc: Exception, call: Call, context: Context) -> None:
+        """End a call with an error's status; its handler then only has to return.
+
+        What gRPC raises for that it keeps, and raises once more itself as soon as the handler is done. Nothing else is
+        let out: its frames keep the call's state and the request's image, and some hundred MiB of refused images would
+        wait for the garbage collector.
+        """
+        if isinstance(exc, OverloadedError | ShuttingDownError) and not call.request_id:
+            self._note_unseen(exc, call)
+            code, message, metadata = refusal_of(exc)
+        else:
+            code, message, metadata = ended(self.refuse(exc, call))
+        self._requests(call.method, code.name).inc()
         try:
-            await context.abort_with_status(rpc_status.to_status(status))
-        except grpc.aio.AbortError as ended:
-            # The call's state keeps this exception, and its frames keep that state and the request's image: without
-            # this, some hundred MiB of refused images wait for the garbage collector.
-            forget = partial(_forget_frames, ended)
-            context.add_done_callback(forget)  # type: ignore[arg-type]  # any callable, but the stubs name a class
-            raise
+            await context.abort(code, message, metadata)
+        except grpc.aio.AbortError as abort:
+            abort.__traceback__ = abort.__context__ = None
 
     def refuse(self, exc: Exception, call: Call) -> status_pb2.Status:
         """Count and log an error of one call or image, and render it."""
+        if isinstance(exc, OverloadedError | ShuttingDownError):
+            self._note_unseen(exc, call)
+            return status_of(exc, request_id=call.request_id)
         reason = reason_of(exc)
         self._metrics.note_error(call.method, reason)
-        if isinstance(exc, OverloadedError | ShuttingDownError):
-            return self._refuse_unseen(exc, call)
         # A message that could not be read has no id of its own; this one leads from its status to its log line.
         call.request_id = call.request_id or read_request_id("")
         status = status_of(exc, request_id=call.request_id, on_error=call.on_error)
@@ -228,12 +244,12 @@ class Calls:
         exc.__traceback__ = None
         return status
 
-    def _refuse_unseen(self, exc: OverloadedError | ShuttingDownError, call: Call) -> status_pb2.Status:
-        """Render what thousands of calls a second may be told; of all of them the log has one line a second."""
+    def _note_unseen(self, exc: OverloadedError | ShuttingDownError, call: Call) -> None:
+        """Count what thousands of calls a second may be told; of all of them the log has one line a second."""
+        self._metrics.note_error(call.method, exc.reason)
         if isinstance(exc, ShuttingDownError):
             self._refusals.note("draining")
         exc.__traceback__ = None
-        return status_of(exc, request_id=call.request_id)
 
     def note_judged(self, judged: Judged, selection: Selection, call: Call) -> None:
         """Count a verdict; log it, with what the policy's candidates say once the call is answered, if it has any."""
@@ -281,7 +297,7 @@ class Calls:
         """Count and log a call that its caller gave up, or whose deadline passed."""
         left = context.time_remaining()
         code = "DEADLINE_EXCEEDED" if left is not None and left <= 0 else "CANCELLED"
-        self._metrics.requests.labels(call.method, code).inc()
+        self._requests(call.method, code).inc()
         log.info("cancelled", extra={"request_id": call.request_id, "method": call.method, "code": code})
 
 
@@ -299,10 +315,6 @@ def _logged(opinion: Opinion, live: Judgement) -> dict[str, object]:
         "agrees": outcome.verdict is live.verdict,
         "shadow_agrees": outcome.shadow_verdict is live.shadow_verdict,
     }
-
-
-def _forget_frames(error: BaseException, _: object) -> None:
-    error.__traceback__ = error.__context__ = None
 
 
 def _milliseconds(seconds: float | None) -> float | None:

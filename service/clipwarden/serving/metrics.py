@@ -1,7 +1,6 @@
 """What Prometheus is told: one object, given its registry, that the rest of the server counts and times with."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import cache
 from itertools import product
@@ -139,7 +138,7 @@ class Metrics:
         # Finding a child takes four times as long as counting with it; there are as many as Prometheus is told of.
         self._stage, self._lookup = cache(self.stages.labels), cache(self.lookups.labels)
         self._verdict, self._band = cache(self.verdicts.labels), cache(self.bands.labels)
-        self._in_flight = cache(self.in_flight.labels)
+        self._refusal, self._error = cache(self.refusals.labels), cache(self.errors.labels)
         self.lag = Histogram(
             "clipwarden_loop_lag_seconds",
             "How late the event loop wakes a task, ten samples a second.",
@@ -200,6 +199,10 @@ class Metrics:
         for name, function in read.items():
             self._watched[name].set_function(function)
 
+    def watch_in_flight(self, method: str, read: Callable[[], float]) -> None:
+        """Read how many calls of a method are at work from a function whenever Prometheus asks."""
+        self.in_flight.labels(method).set_function(read)
+
     def watch_stuck(self, stage: str, read: Callable[[], float]) -> None:
         """Read how many threads of a stage are stuck from a function whenever Prometheus asks."""
         self._stuck.labels(stage).set_function(read)
@@ -240,7 +243,7 @@ class Metrics:
 
     def note_refusal(self, cause: Cause | Literal["streams"]) -> None:
         """Count an image, or a stream, that was refused for want of room or time."""
-        self.refusals.labels(cause).inc()
+        self._refusal(cause).inc()
         self._on_refusal(cause)
 
     def note_lag(self, seconds: float) -> None:
@@ -289,19 +292,9 @@ class Metrics:
 
     def note_error(self, method: str, reason: str) -> None:
         """Count an image or call without a verdict."""
-        self.errors.labels(method, reason).inc()
+        self._error(method, reason).inc()
         if reason.startswith("IMAGE_"):
             self.image_errors.labels(reason).inc()
-
-    @contextmanager
-    def call(self, method: str) -> Iterator[None]:
-        """Count a call as in flight."""
-        gauge = self._in_flight(method)
-        gauge.inc()
-        try:
-            yield
-        finally:
-            gauge.dec()
 
 
 def _compared(live: Verdict, candidate: Verdict) -> tuple[str, str, str]:

@@ -5,17 +5,21 @@ bytes that images at work may take; once read it counts for what it is. Calls th
 unread, which costs what fits into gRPC's window. Whoever has the fewest reads under way goes next; how much of the room
 one caller may have is the admission's to say. While others wait, a message that takes longer than `give_way_seconds` is
 refused. Rejected: to believe sizes that callers
-announce, since whoever lies about them takes the memory all the same.
+announce, since whoever lies about them takes the memory all the same. What a caller sends behind its one message stays
+unread in gRPC's window.
 
 A read that is given up ends when gRPC says so, once its call is answered; until then it counts. It is never cancelled:
 a message that came in that moment would lie in gRPC's memory for good.
 """
 
 import asyncio
+import math
+import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 
 import grpc
 
@@ -38,9 +42,11 @@ class _Read:
 
     ticket: Ticket
     caller: str
+    deadline: float
     began: float = 0.0
+    started: bool = False
+    left: bool = False
     turn: "asyncio.Future[None] | None" = None
-    task: "asyncio.Task[bytes | None] | None" = None
     outcome: "asyncio.Future[bytes | None]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
@@ -67,9 +73,9 @@ class ReadBudget:
         self._give_way_seconds = give_way_seconds
         self._patience_seconds = patience_seconds
         self._reads: dict[Ticket, _Read] = {}  # under way, the oldest first
-        self._by_caller: Counter[str] = Counter()
         self._lines: dict[str, deque[_Read]] = {}
         self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at = math.inf
 
     @property
     def reading(self) -> int:
@@ -97,48 +103,44 @@ class ReadBudget:
         Raises:
             OverloadedError: There is no room, or it took too long while others waited.
             DeadlineError: It did not come in time.
-            RequestError: There is no message, or more than one.
+            RequestError: There is no message.
         """
-        read = _Read(ticket=ticket, caller=terms.caller)
-        try:
-            async with asyncio.timeout_at(terms.deadline):
-                await self._take_room(read)
-                read.task = asyncio.create_task(self._receive(read, context))
-                read.task.add_done_callback(partial(self._note_end, read))
-                raw = await read.outcome
-                if raw is None:
-                    await asyncio.sleep(CANCEL_SECONDS)
-                    raise RequestError("the call ended without a message; it takes one")
-                return raw
-        except TimeoutError as exc:
-            raise DeadlineError("the deadline passed before the message was there") from exc
+        deadline = math.inf if terms.deadline is None else terms.deadline
+        read = _Read(ticket=ticket, caller=terms.caller, deadline=deadline)
+        if self._lines or not self._may_read(read):
+            await self._wait_for_room(read)
+        else:
+            self._grant(read)
+        read.started = True
+        self._step(read, context.read().__await__())
+        self._look_at(deadline)
+        raw = await read.outcome
+        if raw is None:
+            await asyncio.sleep(CANCEL_SECONDS)
+            raise RequestError("the call ended without a message; it takes one")
+        return raw
 
     def end(self, ticket: Ticket) -> None:
         """End a call's ticket, now or once nothing is read for it any more."""
         read = self._reads.get(ticket)
-        if read is None:
-            ticket.end()
-        elif read.task is None:  # its turn came as it left
-            self._forget(read)
-            ticket.end()
-        else:
-            read.task.add_done_callback(lambda _: self.end(ticket))
+        if read and read.started:
+            read.left = True
             return
+        if read:  # its turn came as it left
+            del self._reads[ticket]
+        ticket.end()
         self._serve()
 
-    async def _take_room(self, read: _Read) -> None:
-        if not self._lines and self._may_read(read):
-            self._grant(read)
-            return
+    async def _wait_for_room(self, read: _Read) -> None:
         read.turn = asyncio.get_running_loop().create_future()
         self._lines.setdefault(read.caller, deque()).append(read)
         self._serve()
         try:
-            async with asyncio.timeout(self._patience_seconds) as patience:
+            async with asyncio.timeout_at(read.deadline), asyncio.timeout(self._patience_seconds) as patience:
                 await read.turn
         except TimeoutError:
-            if not patience.expired():  # the deadline's, not ours
-                raise
+            if not patience.expired():
+                raise _late() from None
             raise self._refusal("there is no room to read the message in") from None
         finally:
             self._leave(read)
@@ -155,70 +157,73 @@ class ReadBudget:
 
     def _grant(self, read: _Read) -> None:
         read.ticket.hold(self._slot_bytes)
-        read.began = asyncio.get_running_loop().time()
+        read.began = time.monotonic()
         self._reads[read.ticket] = read
-        self._by_caller[read.caller] += 1
-
-    def _forget(self, read: _Read) -> None:
-        del self._reads[read.ticket]
-        self._by_caller[read.caller] -= 1
-        if not self._by_caller[read.caller]:
-            del self._by_caller[read.caller]
 
     def _serve(self) -> None:
         """Let those read who find room, and have the slow give way to those who do not."""
         while self._lines:
-            heads = (self._lines[caller][0] for caller in sorted(self._lines, key=self._by_caller.__getitem__))
+            under_way = Counter(read.caller for read in self._reads.values())
+            heads = (self._lines[caller][0] for caller in sorted(self._lines, key=under_way.__getitem__))
             read = next(filter(self._may_read, heads), None)
             if read is None:
-                break
+                self._give_way()
+                return
             self._leave(read)
             self._grant(read)
             if read.turn and not read.turn.done():
                 read.turn.set_result(None)
-        self._give_way()
 
     def _give_way(self) -> None:
-        if self._alarm:
-            self._alarm.cancel()
-            self._alarm = None
-        wanted = self.waiting
-        loop = asyncio.get_running_loop()
-        for read in self._reads.values() if wanted else ():
-            if read.began + self._give_way_seconds > loop.time():
-                self._alarm = loop.call_at(read.began + self._give_way_seconds, self._give_way)
+        """End the oldest reads, as many as calls wait, or look again when they are old enough."""
+        for read in islice(self._reads.values(), self.waiting):
+            if read.began + self._give_way_seconds > time.monotonic():
+                self._look_at(read.began + self._give_way_seconds)
                 return
             if not read.outcome.done():
                 read.outcome.set_exception(self._refusal("the message came too slowly while others waited"))
-            wanted -= 1
-            if not wanted:
-                return
+
+    def _look_at(self, when: float) -> None:
+        """Look after slow reads at that time; one timer does for all, since deadlines mostly are in order."""
+        if when < self._alarm_at:
+            if self._alarm:
+                self._alarm.cancel()
+            self._alarm, self._alarm_at = asyncio.get_running_loop().call_at(when, self._look), when
+
+    def _look(self) -> None:
+        self._alarm, self._alarm_at = None, math.inf
+        for read in self._reads.values():
+            if read.outcome.done():
+                continue
+            if read.deadline <= time.monotonic():
+                read.outcome.set_exception(_late())
+            else:
+                self._look_at(read.deadline)
+        self._give_way()
 
     def _refusal(self, message: str) -> OverloadedError:
         self._on_refusal()
         return OverloadedError(message, retry_after_seconds=self._give_way_seconds)
 
-    async def _receive(self, read: _Read, context: Context) -> bytes | None:
+    def _step(self, read: _Read, reading: "Iterator[asyncio.Future[None]]", _: object = None) -> None:
+        """Take gRPC's read to where it waits, or to its end: a task, but for what a task costs, and never cancelled."""
         try:
-            raw = await context.read()
-            # A second one would take room as well. Where there is none it stays unread, and does no harm.
-            if raw is not grpc.aio.EOF and read.ticket.fits(self._slot_bytes + len(raw)):
-                read.ticket.hold(self._slot_bytes + len(raw))
-                if await context.read() is not grpc.aio.EOF:
-                    raise RequestError("the call holds more than one message; it takes one")
+            next(reading).add_done_callback(partial(self._step, read, reading))
+        except StopIteration as end:
+            self._note_end(read, None if end.value is grpc.aio.EOF else end.value)
         except grpc.aio.BaseError as given_up:
             given_up.__traceback__ = None  # the call's state keeps it, and its frames would keep that
-            return None
-        return None if raw is grpc.aio.EOF else raw
+            self._note_end(read, None)
 
-    def _note_end(self, read: _Read, task: "asyncio.Task[bytes | None]") -> None:
-        self._forget(read)
-        error = None if task.cancelled() else task.exception()
-        raw = None if task.cancelled() or error else task.result()
+    def _note_end(self, read: _Read, raw: bytes | None) -> None:
+        del self._reads[read.ticket]
         read.ticket.hold(len(raw or b""))
         if not read.outcome.done():  # or nobody is left to hear
-            if error:
-                read.outcome.set_exception(error)
-            else:
-                read.outcome.set_result(raw)
+            read.outcome.set_result(raw)
+        if read.left:
+            read.ticket.end()
         self._serve()
+
+
+def _late() -> DeadlineError:
+    return DeadlineError("the deadline passed before the message was there")

@@ -3,6 +3,8 @@
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import count
 
 import numpy as np
 
@@ -23,6 +25,9 @@ A_NUMBER_MICROSECONDS = 0.035
 MAX_FINGERPRINT_BYTES = 71
 """Length of "sha256:" and 64 hex digits; longer text need not be repeated in an error."""
 
+# Ids are unique, and no secrets: a number behind what no other process has costs no system call.
+_PROCESS, _NUMBERS = uuid.uuid4().hex[:16], count(1)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Options:
@@ -40,7 +45,7 @@ def read_request_id(text: str) -> str:
     Raises:
         RequestError: It is longer than 128 bytes.
     """
-    return _bounded(text, "request_id") or uuid.uuid4().hex
+    return _bounded(text, "request_id") or f"{_PROCESS}{next(_NUMBERS):016x}"
 
 
 def read_item_id(text: str) -> str:
@@ -60,13 +65,18 @@ def read_options(options: pb.ModerationOptions) -> Options:
     Raises:
         RequestError: A name is longer than 128 bytes, or the priority is none that this server knows.
     """
-    if options.priority not in _PRIORITIES:
-        raise RequestError(f"options.priority is {options.priority}; it must be 1 (INTERACTIVE) or 2 (BULK), or unset")
+    return _options(options.policy_id, options.context, options.priority, return_embeddings=options.return_embeddings)
+
+
+@lru_cache  # most requests want what others did
+def _options(policy_id: str, context: str, priority: int, *, return_embeddings: bool) -> Options:
+    if priority not in _PRIORITIES:
+        raise RequestError(f"options.priority is {priority}; it must be 1 (INTERACTIVE) or 2 (BULK), or unset")
     return Options(
-        policy_id=_bounded(options.policy_id, "options.policy_id") or None,
-        context=_bounded(options.context, "options.context") or None,
-        return_embeddings=options.return_embeddings,
-        priority=_PRIORITIES[options.priority],
+        policy_id=_bounded(policy_id, "options.policy_id") or None,
+        context=_bounded(context, "options.context") or None,
+        return_embeddings=return_embeddings,
+        priority=_PRIORITIES[priority],
     )
 
 

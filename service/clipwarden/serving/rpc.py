@@ -21,6 +21,7 @@ from clipwarden.engine.admission import Ticket
 from clipwarden.engine.pipeline import Pipeline, Reading
 from clipwarden.engine.results import Judged
 from clipwarden.engine.snapshot import Selection, Snapshot
+from clipwarden.engine.terms import Terms
 from clipwarden.errors import OverloadedError, RequestError
 from clipwarden.serving import requests, wire, wire_policy
 from clipwarden.serving.bodies import Body, parse, take_apart
@@ -83,27 +84,33 @@ class ModerationService:
         }
         server.add_registered_method_handlers(SERVICE, handlers)
 
-    async def Moderate(self, _: object, context: Context) -> pb.ModerateResponse:
+    async def Moderate(self, _: object, context: Context) -> pb.ModerateResponse | None:
         """Judge one image."""
 
         async def work(call: Call) -> pb.ModerateResponse:
-            with self._arrived(call) as ticket:
+            ticket = self._pipeline.admission.arrive(call.terms)
+            try:
                 body = await self._take_apart(call, ticket, context, pb.ModerateRequest)
                 options = body.message.options
                 return pb.ModerateResponse(moderation=await self._moderate(body.images.pop(), options, call, ticket))
+            finally:
+                self._reads.end(ticket)
 
         return await self._calls.answer("Moderate", context, work)
 
-    async def BatchModerate(self, _: object, context: Context) -> pb.BatchModerateResponse:
+    async def BatchModerate(self, _: object, context: Context) -> pb.BatchModerateResponse | None:
         """Judge several images; one bad image is one item with an error."""
         most = self._settings.max_call_items
 
         async def work(call: Call) -> pb.BatchModerateResponse:
-            with self._arrived(call) as ticket:
+            ticket = self._pipeline.admission.arrive(call.terms)
+            try:
                 body = await self._take_apart(call, ticket, context, pb.BatchModerateRequest, most_images=most)
                 if not body.images:
                     raise RequestError(f"0 images are given; one call takes 1 to {most}")
                 return await self._batch(body, call, ticket)
+            finally:
+                self._reads.end(ticket)
 
         return await self._calls.answer("BatchModerate", context, work)
 
@@ -116,7 +123,7 @@ class ModerationService:
             async for response in responses:
                 yield response
 
-    async def ModerateEmbedding(self, _: object, context: Context) -> pb.ModerateEmbeddingResponse:
+    async def ModerateEmbedding(self, _: object, context: Context) -> pb.ModerateEmbeddingResponse | None:
         """Judge stored embeddings again."""
 
         async def work(call: Call) -> pb.ModerateEmbeddingResponse:
@@ -131,13 +138,12 @@ class ModerationService:
             numbers = width * requests.count_embeddings(request)
             cost = requests.A_NUMBER_MICROSECONDS * numbers
             reading = Reading(image=read, numbers=numbers, microseconds=cost)
-            terms = replace(call.terms, priority=options.priority)
-            judged = await self._pipeline.judge_read(reading, selection, terms=terms)
+            judged = await self._pipeline.judge_read(reading, selection, terms=_terms(call, options))
             return pb.ModerateEmbeddingResponse(moderation=await self._answer(judged, selection, options, call))
 
         return await self._calls.answer("ModerateEmbedding", context, work)
 
-    async def ListPolicies(self, _: object, context: Context) -> pb.ListPoliciesResponse:
+    async def ListPolicies(self, _: object, context: Context) -> pb.ListPoliciesResponse | None:
         """List the loaded policies, ordered by id."""
 
         async def work(call: Call) -> pb.ListPoliciesResponse:
@@ -152,7 +158,7 @@ class ModerationService:
 
         return await self._calls.answer("ListPolicies", context, work)
 
-    async def GetPolicy(self, _: object, context: Context) -> pb.GetPolicyResponse:
+    async def GetPolicy(self, _: object, context: Context) -> pb.GetPolicyResponse | None:
         """Tell all that is loaded under one policy id."""
 
         async def work(call: Call) -> pb.GetPolicyResponse:
@@ -163,15 +169,6 @@ class ModerationService:
             return pb.GetPolicyResponse(policy=policy)
 
         return await self._calls.answer("GetPolicy", context, work)
-
-    @contextmanager
-    def _arrived(self, call: Call, *, sees: bool = True) -> Iterator[Ticket]:
-        """Let a call in, or refuse it, before its message is read."""
-        ticket = self._pipeline.admission.arrive(call.terms, sees=sees)
-        try:
-            yield ticket
-        finally:
-            self._reads.end(ticket)
 
     @contextmanager
     def _open_stream(self) -> Iterator[None]:
@@ -198,8 +195,11 @@ class ModerationService:
         return body
 
     async def _parse(self, call: Call, context: Context, kind: type[M], *, most_bytes: int = MESSAGE_MARGIN) -> M:
-        with self._arrived(call, sees=False) as ticket:
+        ticket = self._pipeline.admission.arrive(call.terms, sees=False)
+        try:
             return parse(await self._reads.read(ticket, context, call.terms), kind, most_bytes=most_bytes)
+        finally:
+            self._reads.end(ticket)
 
     async def _batch(self, body: Body[pb.BatchModerateRequest], call: Call, ticket: Ticket) -> pb.BatchModerateResponse:
         # A window, so that one large call neither fills the queue by itself nor holds its images decoded.
@@ -243,8 +243,9 @@ class ModerationService:
         """Judge one image, wherever it came from; raises our errors."""
         wanted = requests.read_options(options)
         selection = call.selection = self._snapshot().select(wanted.policy_id, wanted.context)
-        terms = replace(call.terms, priority=wanted.priority)
-        judging = self._pipeline.moderate(requests.read_source(image), selection, terms=terms, ticket=ticket)
+        judging = self._pipeline.moderate(
+            requests.read_source(image), selection, terms=_terms(call, wanted), ticket=ticket
+        )
         del image  # the pipeline's, which lets it go where it knows the content
         judged = await judging
         return await self._answer(judged, selection, wanted, call)
@@ -270,3 +271,8 @@ class ModerationService:
             return pb.ModerationResult(moderation=await judging)
         except Exception as exc:  # noqa: BLE001  whatever it is, the other images are not to blame
             return pb.ModerationResult(error=self._calls.refuse(exc, call))
+
+
+def _terms(call: Call, wanted: requests.Options) -> Terms:
+    terms = call.terms
+    return terms if wanted.priority is terms.priority else replace(terms, priority=wanted.priority)

@@ -63,15 +63,20 @@ class ItemStream:
         When the server drains, reading stops; results of items read before still come, then UNAVAILABLE.
         """
         try:
-            with self._calls.count(METHOD), self._place:
-                async for response in self._results():
-                    yield response
+            self._calls.begin(METHOD)
+            try:
+                with self._place:
+                    async for response in self._results():
+                        yield response
+            finally:
+                self._calls.end(METHOD)
         except (asyncio.CancelledError, GeneratorExit):
             self._calls.note_cancelled(self._call, self._context)
             raise
         except Exception as exc:  # noqa: BLE001  the edge: nothing may leave without a status
             await self._calls.abort(exc, self._call, self._context)
-        self._calls.note_ok(METHOD)
+        else:
+            self._calls.note_ok(METHOD)
 
     async def _results(self) -> AsyncGenerator[pb.StreamModerateResponse, None]:
         reader = asyncio.create_task(self._read())
@@ -159,8 +164,9 @@ class ItemStream:
         if call.request_id in self._ids:
             raise RequestError("the id was already used in this stream")
         self._ids.add(call.request_id)
-        timeout = read_timeout(request)
-        if timeout is not None:
-            own, its = time.monotonic() + timeout, call.terms.deadline
+        seconds, its = read_timeout(request), call.terms.deadline
+        if seconds is None and its is None:
+            seconds = self._calls.default_seconds
+        if seconds is not None:
+            own = time.monotonic() + seconds
             call.terms = replace(call.terms, deadline=own if its is None else min(own, its))
-        self._calls.bound(call)

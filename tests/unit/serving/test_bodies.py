@@ -61,6 +61,12 @@ def test_an_item_of_a_stream_keeps_its_id_and_time() -> None:
     assert (body.message.id, body.message.timeout.seconds, body.images) == ("7", 3, [b"file"])
 
 
+def test_a_usual_message_keeps_what_stands_behind_its_image() -> None:
+    body = take_apart(FULL.SerializeToString(), pb.ModerateRequest)
+    left = pb.ModerateRequest(image=pb.ImageSource(data=b""), options=FULL.options, request_id="r")
+    assert (body.images, body.message) == ([b"file"], left)
+
+
 BOMBS = {
     "images": (b"\x0a\x00" * 5_000_000, pb.BatchModerateRequest, "more than 64 images"),
     "the same image": (b"\x0a\x00" * 5_000_000, pb.ModerateRequest, "than any needs"),

@@ -30,7 +30,7 @@ from clipwarden.policy.schema import Verdict
 from clipwarden.serving.process import configure_logging
 from clipwarden.serving.refusals import RefusalLog
 from clipwarden.serving.server import load, running_server
-from clipwarden.serving.status import reason_of, status_of
+from clipwarden.serving.status import ended, reason_of, refusal_of, status_of
 from clipwarden.v1 import moderation_pb2 as pb
 from kit.serving import colours_snapshot, colours_yaml, refusal, refused, serving, settings_for_test
 
@@ -56,6 +56,15 @@ def test_error_becomes_its_status(error: Exception, code: int, reason: str) -> N
     assert (answer.code, answer.reason, answer.metadata) == (code, reason, {"request_id": "r"})
     assert (answer.fault is not None) == isinstance(error, ImageError)
     assert answer.retry_seconds == (1.5 if isinstance(error, OverloadedError) else None)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OverloadedError("m", retry_after_seconds=1.5), ShuttingDownError("m")],
+    ids=["overloaded", "shutting down"],
+)
+def test_call_refused_unread_is_told_the_same(error: OverloadedError | ShuttingDownError) -> None:
+    assert refusal_of(error) == ended(status_of(error, request_id=""))
 
 
 def test_every_reason_has_an_error_that_carries_it() -> None:
