@@ -75,6 +75,7 @@ class MethodTable:
         by_logit: `[C]` bool, either of the two.
         head_column: `[C]` intp, which of the H logits is the concept's; 0, and without meaning, where it has none.
         any_head: So that a policy without heads does not pay for them.
+        any_cosine: Whether some concept is neither.
         penalties: `[C]` float64: `lambda` of the margin, 0 without negatives.
         is_mean: `[C]` bool.
         is_lse: `[C]` bool; where neither this nor `is_mean`, the pool is `max`.
@@ -89,6 +90,7 @@ class MethodTable:
     by_logit: NDArray[np.bool_]
     head_column: NDArray[np.intp]
     any_head: bool
+    any_cosine: bool
     penalties: NDArray[np.float64]
     is_mean: NDArray[np.bool_]
     is_lse: NDArray[np.bool_]
@@ -246,6 +248,7 @@ def _method_table(concepts: Sequence[Concept], compiled: CompiledPolicy) -> Meth
         by_logit=is_margin | is_head,
         head_column=np.array([columns.get(concept.head, 0) for concept in concepts], dtype=np.intp),
         any_head=bool(is_head.any()),
+        any_cosine=not (is_margin | is_head).all(),
         penalties=np.array([NEGATIVE_PENALTY if concept.negatives else 0.0 for concept in concepts], dtype=np.float64),
         is_mean=np.array([pool is Pool.MEAN for pool in pools], dtype=np.bool_),
         is_lse=np.array([pool is Pool.LSE for pool in pools], dtype=np.bool_),
