@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +46,6 @@ class RowTable:
         log_weights: `[P]` float64, natural logarithm of `weights`.
         prompt_segment: `[C]` intp; 0, and without meaning, under Method.HEAD.
         negative_segment: `[C]` intp; 0, and without meaning, where `has_negatives` is false.
-        has_prompts: C bools.
         has_negatives: C bools.
         weight_sums: `[C]` float64, over prompts; 1 without any.
     """
@@ -59,9 +59,26 @@ class RowTable:
     log_weights: NDArray[np.float64]
     prompt_segment: NDArray[np.intp]
     negative_segment: NDArray[np.intp]
-    has_prompts: tuple[bool, ...]
     has_negatives: tuple[bool, ...]
     weight_sums: NDArray[np.float64]
+
+
+class Reported(NamedTuple):
+    """What of a concept's numbers is reported, and as what.
+
+    Attributes:
+        kind: How its score may be read.
+        is_margin: Whether it has a margin.
+        is_head: Whether it has a head's logit, and no cosine.
+        prompts: Segment of its prompts; None without any.
+        negatives: Segment of its negatives; None without any.
+    """
+
+    kind: ScoreKind
+    is_margin: bool
+    is_head: bool
+    prompts: int | None
+    negatives: int | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,7 +86,6 @@ class MethodTable:
     """How each concept's cosines become its score; one entry a concept.
 
     Attributes:
-        kinds: How each score may be read.
         is_margin: `[C]` bool.
         is_head: `[C]` bool; where neither this nor `is_margin`, the cosine is used as it is.
         by_logit: `[C]` bool, either of the two.
@@ -84,7 +100,6 @@ class MethodTable:
         biases: `[C]` float64, `b` in logits; 0 where uncalibrated.
     """
 
-    kinds: tuple[ScoreKind, ...]
     is_margin: NDArray[np.bool_]
     is_head: NDArray[np.bool_]
     by_logit: NDArray[np.bool_]
@@ -131,6 +146,7 @@ class Tables:
         compiled: What it was made from.
         rows: Where cosines lie.
         methods: How they become scores.
+        reported: What is reported of each concept.
         adjustments: What raises scores; None where nothing does, so that such a policy does not pay for it.
         categories: One rule a category, disabled ones among them, in file order.
         exemptible: The rules with exemptions, so that the others do not pay for them.
@@ -144,6 +160,7 @@ class Tables:
     compiled: CompiledPolicy
     rows: RowTable
     methods: MethodTable
+    reported: tuple[Reported, ...]
     adjustments: AdjustmentTable | None
     categories: tuple[CategoryRule, ...]
     exemptible: tuple[CategoryRule, ...]
@@ -184,6 +201,7 @@ def prepare(compiled: CompiledPolicy) -> Tables:
         compiled=compiled,
         rows=rows,
         methods=_method_table(scored, compiled),
+        reported=tuple(_reported(index, concept, rows, compiled) for index, concept in enumerate(scored)),
         adjustments=_adjustment_table(policy.categories, indexes),
         categories=rules,
         exemptible=tuple(rule for rule in rules if rule.exemptions),
@@ -221,7 +239,6 @@ def _row_table(concepts: Sequence[Concept]) -> RowTable:
         log_weights=np.log(weights),
         prompt_segment=np.array([segment.get(2 * index, 0) for index in range(len(concepts))], dtype=np.intp),
         negative_segment=np.array([segment.get(2 * index + 1, 0) for index in range(len(concepts))], dtype=np.intp),
-        has_prompts=tuple(bool(concept.prompts) for concept in concepts),
         has_negatives=tuple(bool(concept.negatives) for concept in concepts),
         weight_sums=np.array(
             [sum(prompt.weight for prompt in concept.prompts) or 1.0 for concept in concepts], dtype=np.float64
@@ -242,7 +259,6 @@ def _method_table(concepts: Sequence[Concept], compiled: CompiledPolicy) -> Meth
     is_margin = np.array([concept.method is Method.MARGIN for concept in concepts], dtype=np.bool_)
     is_head = np.array([concept.method is Method.HEAD for concept in concepts], dtype=np.bool_)
     return MethodTable(
-        kinds=tuple(score_kind(concept, compiled) for concept in concepts),
         is_margin=is_margin,
         is_head=is_head,
         by_logit=is_margin | is_head,
@@ -255,6 +271,16 @@ def _method_table(concepts: Sequence[Concept], compiled: CompiledPolicy) -> Meth
         any_mean=Pool.MEAN in pools,
         any_lse=Pool.LSE in pools,
         biases=np.array([fitted.bias if fitted else 0.0 for fitted in calibrations], dtype=np.float64),
+    )
+
+
+def _reported(index: int, concept: Concept, rows: RowTable, compiled: CompiledPolicy) -> Reported:
+    return Reported(
+        kind=score_kind(concept, compiled),
+        is_margin=concept.method is Method.MARGIN,
+        is_head=concept.method is Method.HEAD,
+        prompts=int(rows.prompt_segment[index]) if concept.prompts else None,
+        negatives=int(rows.negative_segment[index]) if concept.negatives else None,
     )
 
 
