@@ -122,8 +122,9 @@ def _matches(best: _BestView, tables: Tables) -> list[Match]:
     """Name the winner of each segment, the first of equals: [P] -> S."""
     rows = tables.rows
     hits = (best.texts == best.tops[rows.segment_of_row]).nonzero()[0]
-    firsts = hits[hits.searchsorted(rows.starts)]
-    return [Match(rows.phrases[row], top) for row, top in zip(firsts.tolist(), best.tops.tolist(), strict=True)]
+    firsts = hits.take(hits.searchsorted(rows.starts))
+    cosines = best.texts.take(firsts)  # Not the tops: 0.0 equals -0.0.
+    return [Match(rows.phrases[row], cosine) for row, cosine in zip(firsts.tolist(), cosines.tolist(), strict=True)]
 
 
 def _pair_probabilities(tops: Floats, tables: Tables) -> Sequence[float | None]:

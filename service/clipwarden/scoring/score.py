@@ -189,7 +189,10 @@ def sigmoid(logits: Floats) -> Floats:
 def _sound(rows: NDArray[np.float32], tables: Tables) -> NDArray[np.bool_] | None:
     """Find `[V,C]`, the concepts whose every cosine is finite; None, quickly, where all are."""
     flat = rows.reshape(-1)
-    if math.isfinite(flat.dot(flat)):  # One call, and without a temporary; NaN and infinity stay what they are.
+    # One product, without a temporary: NaN and infinity stay what they are, and what is too large is looked at below.
+    with np.errstate(over="ignore"):
+        square = flat.dot(flat)
+    if math.isfinite(square):
         return None
     good = np.isfinite(rows)
     if good.all():

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.bundle.vectors import scored_concepts
 from clipwarden.policy.methods import METHODS
-from clipwarden.policy.schema import Attribute, Category, Concept, Method, Mode, Phrase, Pool, Unit
-from clipwarden.scoring.rules import CategoryRule, category_rule, in_modes
-from clipwarden.scoring.verdict import Adjusted, ScoreKind
+from clipwarden.policy.schema import Attribute, Category, Concept, Method, Phrase, Pool, Unit
+from clipwarden.scoring.rules import CategoryRule, category_rule, ground
+from clipwarden.scoring.verdict import Adjusted, Ground, ScoreKind
 
 NEGATIVE_PENALTY = 0.5
 """`lambda` of the margin. Source: mean AUROC over 14 category and set cells of an early trial model was 0.892 with
@@ -151,10 +151,7 @@ class Tables:
         categories: One rule a category, disabled ones among them, in file order.
         exemptible: The rules with exemptions, so that the others do not pay for them.
         attributes: Each attribute and its index among the concepts, in file order.
-        enforced: By context, and under None without one: indexes among `categories` that count in `verdict`, most
-            severe first, then by id, so that file order changes nothing.
-        counted: Likewise for `shadow_verdict`: enforced and shadow.
-        shadow_incomplete: Likewise the ids of those of them that have no thresholds, or none that hold.
+        grounds: By context, and under None without one.
     """
 
     compiled: CompiledPolicy
@@ -165,9 +162,7 @@ class Tables:
     categories: tuple[CategoryRule, ...]
     exemptible: tuple[CategoryRule, ...]
     attributes: tuple[tuple[Attribute, int], ...]
-    enforced: Mapping[str | None, tuple[int, ...]]
-    counted: Mapping[str | None, tuple[int, ...]]
-    shadow_incomplete: Mapping[str | None, tuple[str, ...]]
+    grounds: Mapping[str | None, Ground]
 
     @property
     def unbound(self) -> tuple[str, ...]:
@@ -196,7 +191,6 @@ def prepare(compiled: CompiledPolicy) -> Tables:
         raise ValueError(f"{rows.count} texts and a background need as many vectors, not {len(compiled.vectors)}")
     names = [context.name for context in policy.contexts]
     rules = tuple(category_rule(category, names, indexes, compiled) for category in policy.categories)
-    counted = {name: in_modes(rules, name, Mode.ENFORCE, Mode.SHADOW) for name in (None, *names)}
     return Tables(
         compiled=compiled,
         rows=rows,
@@ -206,14 +200,8 @@ def prepare(compiled: CompiledPolicy) -> Tables:
         categories=rules,
         exemptible=tuple(rule for rule in rules if rule.exemptions),
         attributes=tuple((attribute, indexes[attribute.id]) for attribute in policy.attributes),
-        enforced={name: in_modes(rules, name, Mode.ENFORCE) for name in (None, *names)},
-        counted=counted,
-        shadow_incomplete={name: _without_band(rules, indexes) for name, indexes in counted.items()},
+        grounds={name: ground(rules, name) for name in (None, *names)},
     )
-
-
-def _without_band(rules: Sequence[CategoryRule], indexes: Sequence[int]) -> tuple[str, ...]:
-    return tuple(rules[index].category.id for index in indexes if rules[index].no_band)
 
 
 def _row_table(concepts: Sequence[Concept]) -> RowTable:
