@@ -87,7 +87,6 @@ def judge(
     verdict, raised_by = shadow_verdict, _ = _verdict(enforced, floors, on_error)
     if ground.counted != ground.enforced:
         shadow_verdict, _ = _verdict([categories[index] for index in ground.counted], floors, on_error)
-    metadata = tables.compiled.policy.metadata
     return Judgement(
         verdict=verdict,
         shadow_verdict=shadow_verdict,
@@ -97,10 +96,10 @@ def judge(
         raised_by=raised_by,
         categories=categories,
         attributes=tuple([AttributeResult(attribute, scored[index]) for attribute, index in tables.attributes]),
-        policy_id=metadata.id,
-        policy_version=metadata.version,
-        policy_digest=tables.compiled.digest,
-        fingerprint=tables.compiled.fingerprint,
+        policy_id=ground.policy_id,
+        policy_version=ground.policy_version,
+        policy_digest=ground.policy_digest,
+        fingerprint=ground.fingerprint,
         context=context,
         ground=ground,
     )

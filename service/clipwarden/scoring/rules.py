@@ -78,18 +78,26 @@ def _no_band(category: Category, compiled: CompiledPolicy) -> NoBand | None:
     return NoBand[unbound.name] if unbound else None
 
 
-def ground(rules: Sequence[CategoryRule], context: str | None) -> Ground:
+def ground(compiled: CompiledPolicy, rules: Sequence[CategoryRule], context: str | None) -> Ground:
     """Look up what every judgement in a context, or without one, shares.
 
     Args:
-        rules: Of all categories, in file order.
+        compiled: The policy.
+        rules: Of all its categories, in file order.
         context: One of those that the rules were made for.
 
     Returns:
         The ground.
     """
     counted = _in_modes(rules, context, Mode.ENFORCE, Mode.SHADOW)
+    metadata = compiled.policy.metadata
     return Ground(
+        policy_id=metadata.id,
+        policy_version=metadata.version,
+        policy_digest=compiled.digest,
+        fingerprint=compiled.fingerprint,
+        context=context,
+        attributes=compiled.policy.attributes,
         categories=tuple((_index(rule, context), _unscored(rule, context)) for rule in rules),
         enforced=_in_modes(rules, context, Mode.ENFORCE),
         counted=counted,

@@ -200,7 +200,7 @@ def prepare(compiled: CompiledPolicy) -> Tables:
         categories=rules,
         exemptible=tuple(rule for rule in rules if rule.exemptions),
         attributes=tuple((attribute, indexes[attribute.id]) for attribute in policy.attributes),
-        grounds={name: ground(rules, name) for name in (None, *names)},
+        grounds={name: ground(compiled, rules, name) for name in (None, *names)},
     )
 
 

@@ -158,15 +158,27 @@ class Ground:
     """What all judgements by one policy in one context have in common; one object, so told apart by identity.
 
     Attributes:
+        policy_id: Which policy.
+        policy_version: As the policy wrote it.
+        policy_digest: Of what it holds.
+        fingerprint: Of its model.
+        context: Which context, or None.
         categories: Each one's index among the concepts, None where it is disabled here, and what is said of it when it
             has no numbers; in file order.
+        attributes: In file order.
         enforced: Indexes among `categories` of those that count in `verdict`, most severe first, then by id, so that
             file order changes nothing.
         counted: Likewise for `shadow_verdict`: enforced and shadow.
         shadow_incomplete: Ids of those of them that have no thresholds, or none that hold.
     """
 
+    policy_id: str
+    policy_version: str | None
+    policy_digest: str
+    fingerprint: str
+    context: str | None
     categories: tuple[tuple[int | None, CategoryResult], ...]
+    attributes: tuple[Attribute, ...]
     enforced: tuple[int, ...]
     counted: tuple[int, ...]
     shadow_incomplete: tuple[str, ...]

@@ -35,7 +35,7 @@ def microseconds(selection: Selection) -> float:
 def list_microseconds(snapshot: Snapshot, ids: Sequence[str]) -> float:
     """Estimate what `policy_list` will take."""
     listed = [*(snapshot.tables[name] for name in ids), *snapshot.candidates.values()]
-    modes = sum(len(each.enforced) * len(each.categories) for each in listed)
+    modes = sum(len(each.grounds) * len(each.categories) for each in listed)
     return A_SUMMARY_MICROSECONDS * len(listed) + A_MODE_MICROSECONDS * modes
 
 
