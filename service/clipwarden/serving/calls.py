@@ -243,7 +243,10 @@ class Calls:
     def _note_opinions(self, judged: Judged, call: Call, opinions: Sequence[Opinion]) -> None:
         for opinion in opinions:
             self._metrics.note_opinion(judged.judgement, opinion)
+        if not log.isEnabledFor(logging.INFO):
+            return
         judgement, facts, timings = judged.judgement, judged.image.facts, judged.image.timings
+        file, unseen = facts.file, facts.unseen
         log.info(
             "judged",
             extra={
@@ -259,14 +262,14 @@ class Calls:
                 "enforced_categories": judgement.enforced_categories,
                 "decided_by": judgement.decided_by,
                 "raised_by": judgement.raised_by,
-                "exempted": [result.id for result in judgement.categories if result.exempted_by],
-                "partial": facts.partial,
-                "unseen": facts.unseen,
+                "exempted": [result.category.id for result in judgement.categories if result.exempted_by],
+                "partial": bool(unseen),
+                "unseen": unseen,
                 "share_shown": facts.share_shown,
                 "degraded": facts.degraded,
-                "sha256": facts.file.sha256 if facts.file else None,
-                "bytes": facts.file.bytes if facts.file else None,
-                "format": facts.file.format if facts.file else None,
+                "sha256": file.sha256 if file else None,
+                "bytes": file.bytes if file else None,
+                "format": file.format if file else None,
                 "decode_ms": _milliseconds(timings.decode if timings else None),
                 "queue_ms": _milliseconds(timings.queue if timings else None),
                 "encode_ms": _milliseconds(timings.encode if timings else None),

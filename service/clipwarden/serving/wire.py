@@ -11,7 +11,6 @@ from clipwarden.scoring.verdict import (
     AttributeResult,
     CategoryResult,
     Ground,
-    Match,
     NoBand,
     Raise,
     Scored,
