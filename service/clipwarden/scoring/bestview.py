@@ -65,21 +65,24 @@ def best_views(
         strict=True,
     )
     return [
-        Scored(
-            reported.kind,
-            score,
-            None if reported.is_head else cosine,
-            margin if reported.is_margin else None,
-            margin if reported.is_head else None,
-            None if reported.prompts is None else pairs[reported.prompts],
-            None if reported.prompts is None else matches[reported.prompts],
-            None if reported.negatives is None else matches[reported.negatives],
-            views[view],
-            adjustment,
+        tuple.__new__(
+            Scored,
+            (
+                kind,
+                score,
+                None if is_head else cosine,
+                margin if is_margin else None,
+                margin if is_head else None,
+                None if prompts is None else pairs[prompts],
+                None if prompts is None else matches[prompts],
+                None if negatives is None else matches[negatives],
+                views[view],
+                adjustment,
+            ),
         )
         if finite
         else None
-        for reported, finite, score, cosine, margin, view, adjustment in columns
+        for (kind, is_margin, is_head, prompts, negatives), finite, score, cosine, margin, view, adjustment in columns
     ]
 
 
@@ -124,7 +127,8 @@ def _matches(best: _BestView, tables: Tables) -> list[Match]:
     hits = (best.texts == best.tops[rows.segment_of_row]).nonzero()[0]
     firsts = hits.take(hits.searchsorted(rows.starts))
     cosines = best.texts.take(firsts)  # Not the tops: 0.0 equals -0.0.
-    return [Match(rows.phrases[row], cosine) for row, cosine in zip(firsts.tolist(), cosines.tolist(), strict=True)]
+    named = zip([rows.phrases[row] for row in firsts.tolist()], cosines.tolist(), strict=True)
+    return [tuple.__new__(Match, pair) for pair in named]
 
 
 def _pair_probabilities(tops: Floats, tables: Tables) -> Sequence[float | None]:

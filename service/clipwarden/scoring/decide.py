@@ -188,7 +188,7 @@ def _category_result(unscored: CategoryResult, numbers: Scored | None, exempted:
         if band is _BLOCK and exempted:
             exempted_by = exempted.get(category.id)
             band = _BLOCK if exempted_by is None else _REVIEW
-    return CategoryResult(category, mode, numbers, bounds, band, exempted_by, no_band)
+    return tuple.__new__(CategoryResult, (category, mode, numbers, bounds, band, exempted_by, no_band))
 
 
 def _floors(tables: Tables, *, partial: bool, degraded: bool) -> Mapping[Raise, Verdict]:
