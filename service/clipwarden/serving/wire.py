@@ -24,7 +24,8 @@ from clipwarden.vision.facts import ImageFacts
 NANOSECONDS = 1_000_000_000
 RENDERING_MICROSECONDS = (20.0, 6.0, 0.03)
 """What rendering takes: in any case, for each category or attribute, and for each number of an embedding.
-Measured: 87 with 16 of them, 2,724 with 503, 681 for 64 embeddings of 512 numbers (CPython 3.11, a Xeon)."""
+Measured: 87 with 16 of them, 2,724 with 503, 681 for 64 embeddings of 512 numbers (CPython 3.11, a Xeon); that is where
+the template has to be made first, 37 with 16 where it is kept."""
 
 _VERDICTS = {value: pb.Verdict.Value(f"VERDICT_{value.name}") for value in Verdict}
 _NO_BANDS = {value: pb.NoBandReason.Value(f"NO_BAND_REASON_{value.name}") for value in NoBand}
@@ -162,23 +163,24 @@ def _fill_scores(message: pb.CategoryResult | pb.AttributeResult, scored: Scored
     if scored is None:
         message.status = pb.EVALUATION_STATUS_NOT_EVALUATED
         return
+    kind, score, cosine, margin, logit, pair_probability, prompt, contrast, view, _ = scored
     message.status = pb.EVALUATION_STATUS_EVALUATED
-    message.score_kind = _KINDS[scored.kind]
-    message.score = scored.score
-    if scored.cosine is not None:
-        message.cosine = scored.cosine
-    if scored.logit is not None:
-        message.logit = scored.logit
-    if scored.margin is not None:
-        message.margin = scored.margin
-    if scored.pair_probability is not None:
-        message.pair_probability = scored.pair_probability
-    if scored.prompt is not None:
-        _fill_match(message.winning_prompt, *scored.prompt)
-    if scored.contrast is not None:
-        _fill_match(message.winning_contrast, *scored.contrast)
-    view = message.winning_view
-    view.name, view.frame = scored.view.name, scored.view.frame
+    message.score_kind = _KINDS[kind]
+    message.score = score
+    if cosine is not None:
+        message.cosine = cosine
+    if logit is not None:
+        message.logit = logit
+    if margin is not None:
+        message.margin = margin
+    if pair_probability is not None:
+        message.pair_probability = pair_probability
+    if prompt is not None:
+        _fill_match(message.winning_prompt, *prompt)
+    if contrast is not None:
+        _fill_match(message.winning_contrast, *contrast)
+    seen = message.winning_view
+    seen.name, seen.frame = view.name, view.frame
 
 
 def _fill_match(message: pb.TextMatch, phrase: Phrase, cosine: float) -> None:
