@@ -193,12 +193,12 @@ class Calls:
 
     def note_ok(self, method: str) -> None:
         """Count a call that was answered."""
-        self._metrics.requests.labels(method, "OK").inc()
+        self._metrics.note_request(method, "OK")
 
     async def abort(self, exc: Exception, call: Call, context: Context) -> Never:
         """End a call with an error's status; raises what gRPC wants raised for that."""
         status = self.refuse(exc, call)
-        self._metrics.requests.labels(call.method, code_pb2.Code.Name(status.code)).inc()
+        self._metrics.note_request(call.method, code_pb2.Code.Name(status.code))
         try:
             await context.abort_with_status(rpc_status.to_status(status))
         except grpc.aio.AbortError as ended:
@@ -284,7 +284,7 @@ class Calls:
         """Count and log a call that its caller gave up, or whose deadline passed."""
         left = context.time_remaining()
         code = "DEADLINE_EXCEEDED" if left is not None and left <= 0 else "CANCELLED"
-        self._metrics.requests.labels(call.method, code).inc()
+        self._metrics.note_request(call.method, code)
         log.info("cancelled", extra={"request_id": call.request_id, "method": call.method, "code": code})
 
 

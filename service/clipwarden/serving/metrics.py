@@ -160,7 +160,8 @@ class Metrics:
         self._tally: dict[_Outcome, int] = {}
         self._tally_lock = Lock()
         self.verdicts.settle = self.bands.settle = self._settle
-        self._in_flight = cache(self.in_flight.labels)
+        self._in_flight, self._request = cache(self.in_flight.labels), cache(self.requests.labels)
+        self._forecast = cache(self.forecasts.labels)
         self.lag = Histogram(
             "clipwarden_loop_lag_seconds",
             "How late the event loop wakes a task, ten samples a second.",
@@ -250,6 +251,10 @@ class Metrics:
         self._plan.clear()
         self._plan.labels(**{name: f"{value:g}" for name, value in asdict(plan).items()}).set(1)
 
+    def note_request(self, method: str, code: str) -> None:
+        """Count a call that has ended with a gRPC status."""
+        self._request(method, code).inc()
+
     def note_stage(self, stage: Stage, seconds: float) -> None:
         """Record one image's time in one stage."""
         self._stage(stage).observe(seconds)
@@ -270,8 +275,8 @@ class Metrics:
 
     def note_forecast(self, predicted_seconds: float, actual_seconds: float) -> None:
         """Record how far the time that was foreseen for an image is from what it took."""
-        self.forecasts.labels("predicted").observe(predicted_seconds)
-        self.forecasts.labels("actual").observe(actual_seconds)
+        self._forecast("predicted").observe(predicted_seconds)
+        self._forecast("actual").observe(actual_seconds)
 
     def note_lookup(self, source: Source) -> None:
         """Count where an image's embeddings came from."""
