@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import partial
 from typing import TypeVar
 
 import grpc
@@ -143,7 +143,6 @@ class Calls:
         self.default_seconds = default_deadline_seconds or None
         self._at_work = Counter[str]()
         # Finding a child takes four times as long as counting with it.
-        self._requests = cache(metrics.requests.labels)
 
     @staticmethod
     def open(method: str, context: Context, *, default_seconds: float | None = None) -> Call:
@@ -203,7 +202,7 @@ class Calls:
 
     def note_ok(self, method: str) -> None:
         """Count a call that was answered."""
-        self._requests(method, "OK").inc()
+        self._metrics.note_request(method, "OK")
 
     async def abort(self, exc: Exception, call: Call, context: Context) -> None:
         """End a call with an error's status; its handler then only has to return.
@@ -217,7 +216,7 @@ class Calls:
             code, message, metadata = refusal_of(exc)
         else:
             code, message, metadata = ended(self.refuse(exc, call))
-        self._requests(call.method, code.name).inc()
+        self._metrics.note_request(call.method, code.name)
         try:
             await context.abort(code, message, metadata)
         except grpc.aio.AbortError as abort:
@@ -259,7 +258,10 @@ class Calls:
     def _note_opinions(self, judged: Judged, call: Call, opinions: Sequence[Opinion]) -> None:
         for opinion in opinions:
             self._metrics.note_opinion(judged.judgement, opinion)
+        if not log.isEnabledFor(logging.INFO):
+            return
         judgement, facts, timings = judged.judgement, judged.image.facts, judged.image.timings
+        file, unseen = facts.file, facts.unseen
         log.info(
             "judged",
             extra={
@@ -275,14 +277,14 @@ class Calls:
                 "enforced_categories": judgement.enforced_categories,
                 "decided_by": judgement.decided_by,
                 "raised_by": judgement.raised_by,
-                "exempted": [result.id for result in judgement.categories if result.exempted_by],
-                "partial": facts.partial,
-                "unseen": facts.unseen,
+                "exempted": [result.category.id for result in judgement.categories if result.exempted_by],
+                "partial": bool(unseen),
+                "unseen": unseen,
                 "share_shown": facts.share_shown,
                 "degraded": facts.degraded,
-                "sha256": facts.file.sha256 if facts.file else None,
-                "bytes": facts.file.bytes if facts.file else None,
-                "format": facts.file.format if facts.file else None,
+                "sha256": file.sha256 if file else None,
+                "bytes": file.bytes if file else None,
+                "format": file.format if file else None,
                 "decode_ms": _milliseconds(timings.decode if timings else None),
                 "queue_ms": _milliseconds(timings.queue if timings else None),
                 "encode_ms": _milliseconds(timings.encode if timings else None),
@@ -297,7 +299,7 @@ class Calls:
         """Count and log a call that its caller gave up, or whose deadline passed."""
         left = context.time_remaining()
         code = "DEADLINE_EXCEEDED" if left is not None and left <= 0 else "CANCELLED"
-        self._requests(call.method, code).inc()
+        self._metrics.note_request(call.method, code)
         log.info("cancelled", extra={"request_id": call.request_id, "method": call.method, "code": code})
 
 

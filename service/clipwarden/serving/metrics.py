@@ -1,12 +1,13 @@
 """What Prometheus is told: one object, given its registry, that the rest of the server counts and times with."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from functools import cache
 from itertools import product
+from threading import Lock
 from typing import Literal
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
 
 from clipwarden.engine.encoderplan import EncoderPlan
 from clipwarden.engine.settings import Cause, Source, Stage
@@ -14,7 +15,7 @@ from clipwarden.engine.snapshot import Snapshot
 from clipwarden.policy.contexts import contexts_with_modes, mode_counts
 from clipwarden.policy.schema import Mode, Verdict
 from clipwarden.scoring.tables import Tables
-from clipwarden.scoring.verdict import CategoryResult, Judgement, NoBand
+from clipwarden.scoring.verdict import CategoryResult, Ground, Judgement, NoBand
 from clipwarden.serving.candidates import NotCompared, Opinion
 
 # From 0.5 ms (judging one image takes less) to 30 s (the usual longest deadline), about doubling.
@@ -23,7 +24,13 @@ _VIEWS = (1, 2, 4, 8, 16, 32, 64)
 
 _NAMES = {verdict: verdict.name.lower() for verdict in Verdict}
 _DISABLED = Mode.DISABLED
+_NO_BAND: Literal[0] = 0
 
+_Outcome = tuple[str, Ground, Verdict, Verdict, tuple[Verdict | Literal[0] | None, ...]]
+"""A judgement as it is counted: method, ground, verdict, shadow verdict, and each category's band, `_NO_BAND` where its
+policy gives it none, None where it was not evaluated."""
+_MOST_TALLIED = 1000
+"""Counters to raise though nobody asks: half a millisecond, on the loop."""
 
 _WATCHED: Mapping[str, str] = {
     "admitted_images": "Images between admission and verdict.",
@@ -46,6 +53,17 @@ _WATCHED: Mapping[str, str] = {
 """Gauges that are read when Prometheus asks, with what they say."""
 
 
+class _Tallied(Counter):
+    """A counter that is brought up to date whenever Prometheus asks, and not before."""
+
+    settle: Callable[[], None] = staticmethod(lambda: None)
+
+    def collect(self) -> Iterable[Metric]:
+        """Count what was tallied, then collect as ever."""
+        self.settle()
+        return super().collect()
+
+
 class Metrics:
     """The server's metrics, and its engine's observer. Safe to use from any thread.
 
@@ -61,7 +79,7 @@ class Metrics:
             "clipwarden_requests", "Calls answered, by gRPC status.", ["method", "code"], registry=registry
         )
         self.in_flight = Gauge("clipwarden_requests_in_flight", "Calls at work.", ["method"], registry=registry)
-        self.verdicts = Counter(
+        self.verdicts = _Tallied(
             "clipwarden_verdicts",
             "Images judged, by verdict and by what it would be were every shadow category enforced.",
             ["method", "policy", "verdict", "shadow_verdict", "shadow_incomplete"],
@@ -76,7 +94,7 @@ class Metrics:
         self.image_errors = Counter(
             "clipwarden_image_errors", "Images that could not be judged, by reason.", ["reason"], registry=registry
         )
-        self.bands = Counter(
+        self.bands = _Tallied(
             "clipwarden_category_bands",
             "Categories judged, by band: allow, review, block, none (no thresholds), unbound (thresholds that do not "
             "hold) or not_evaluated.",
@@ -139,6 +157,10 @@ class Metrics:
         self._stage, self._lookup = cache(self.stages.labels), cache(self.lookups.labels)
         self._verdict, self._band = cache(self.verdicts.labels), cache(self.bands.labels)
         self._refusal, self._error = cache(self.refusals.labels), cache(self.errors.labels)
+        self._tally: dict[_Outcome, int] = {}
+        self._tally_lock = Lock()
+        self.verdicts.settle = self.bands.settle = self._settle
+        self._request, self._forecast = cache(self.requests.labels), cache(self.forecasts.labels)
         self.lag = Histogram(
             "clipwarden_loop_lag_seconds",
             "How late the event loop wakes a task, ten samples a second.",
@@ -232,6 +254,10 @@ class Metrics:
         self._plan.clear()
         self._plan.labels(**{name: f"{value:g}" for name, value in asdict(plan).items()}).set(1)
 
+    def note_request(self, method: str, code: str) -> None:
+        """Count a call that has ended with a gRPC status."""
+        self._request(method, code).inc()
+
     def note_stage(self, stage: Stage, seconds: float) -> None:
         """Record one image's time in one stage."""
         self._stage(stage).observe(seconds)
@@ -252,8 +278,8 @@ class Metrics:
 
     def note_forecast(self, predicted_seconds: float, actual_seconds: float) -> None:
         """Record how far the time that was foreseen for an image is from what it took."""
-        self.forecasts.labels("predicted").observe(predicted_seconds)
-        self.forecasts.labels("actual").observe(actual_seconds)
+        self._forecast("predicted").observe(predicted_seconds)
+        self._forecast("actual").observe(actual_seconds)
 
     def note_lookup(self, source: Source) -> None:
         """Count where an image's embeddings came from."""
@@ -261,12 +287,25 @@ class Metrics:
 
     def note_judgement(self, method: str, judgement: Judgement) -> None:
         """Count a verdict and the bands behind it."""
-        verdict, shadow = _NAMES[judgement.verdict], _NAMES[judgement.shadow_verdict]
-        incomplete = _word(on=bool(judgement.shadow_incomplete))
-        self._verdict(method, judgement.policy_id, verdict, shadow, incomplete).inc()
-        for result in judgement.categories:
-            if result.mode is not _DISABLED:
-                self._band(judgement.policy_id, result.category.id, _band_name(result), result.mode).inc()
+        # One sum for what happens alike; its dozen counters are raised when they are read.
+        bands = tuple([None if result.scored is None else result.band or _NO_BAND for result in judgement.categories])
+        outcome = (method, judgement.ground, judgement.verdict, judgement.shadow_verdict, bands)
+        with self._tally_lock:
+            self._tally[outcome] = self._tally.get(outcome, 0) + 1
+            full = len(self._tally) * len(bands) >= _MOST_TALLIED
+        if full:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Raise the counters by what was tallied."""
+        with self._tally_lock:
+            tally, self._tally = self._tally, {}
+        for (method, ground, verdict, shadow, bands), count in tally.items():
+            incomplete = _word(on=bool(ground.shadow_incomplete))
+            self._verdict(method, ground.policy_id, _NAMES[verdict], _NAMES[shadow], incomplete).inc(count)
+            for (_, unscored), band in zip(ground.categories, bands, strict=True):
+                if unscored.mode is not _DISABLED:
+                    self._band(ground.policy_id, unscored.id, _band_name(unscored, band), unscored.mode).inc(count)
 
     def note_opinion(self, live: Judgement, opinion: Opinion) -> None:
         """Count what a candidate makes of an image beside the live judgement."""
@@ -305,9 +344,9 @@ def _word(*, on: bool) -> str:
     return "true" if on else "false"
 
 
-def _band_name(result: CategoryResult) -> str:
-    if result.unevaluated is not None:
+def _band_name(unscored: CategoryResult, band: Verdict | Literal[0] | None) -> str:
+    if band is None:
         return "not_evaluated"
-    if result.band is None:
-        return "none" if result.no_band is NoBand.NO_THRESHOLDS else "unbound"
-    return _NAMES[result.band]
+    if band == _NO_BAND:
+        return "none" if unscored.no_band is NoBand.NO_THRESHOLDS else "unbound"
+    return _NAMES[band]
