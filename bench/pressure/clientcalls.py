@@ -19,7 +19,7 @@ async def _pause(seconds: float) -> None:
 
 
 class ClientCaller:
-    """Several clients, each with a connection and a retry budget of its own.
+    """Several clients of one process, each with a connection of its own; they share one budget of retries.
 
     Args:
         load: What to send.

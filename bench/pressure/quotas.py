@@ -26,6 +26,7 @@ class CpuQuota:
     Attributes:
         prefix: Put before a command, runs it inside.
         how: What bounds it, for people.
+        label: What is measured: never a part of a CPU where nothing bounds it.
     """
 
     def __init__(self, cpus: float) -> None:
@@ -33,12 +34,14 @@ class CpuQuota:
         self._folder: Path | None = None
         self.prefix: list[str] = []
         self.how = ""
+        self.label = f"{cpus} CPUs"
 
     def __enter__(self) -> Self:
         self._folder = self._v1() or self._v2()
         if self._folder is None:
             cpus = sorted(os.sched_getaffinity(0))[: math.ceil(self.cpus)]
             self.prefix = ["taskset", "--cpu-list", ",".join(map(str, cpus))]
+            self.label = f"{len(cpus)} whole CPUs in place of {self.cpus}"
             self.how = f"affinity to {len(cpus)} CPUs: no cgroup can be made here, and a part of a CPU is not bounded"
         return self
 
@@ -107,13 +110,13 @@ def _of_size(bench: Bench, quota: CpuQuota, server: Server, limit: Program, size
         limits.append(found["images_a_second"])
 
     def run_server() -> None:
-        served.append(bench.saturate(server, size, kind=f"{quota.cpus} CPUs").verdicts_a_second)
+        served.append(bench.saturate(server, size, kind=quota.label).verdicts_a_second)
 
     for number in range(bench.options.pairs):
         for work in (run_limit, run_server) if number % 2 == 0 else (run_server, run_limit):
             work()
     ratios = [own / most for own, most in zip(served, limits, strict=True)]
     return [
-        paired(f"{quota.cpus} CPUs, {size}: limit", limits, unit="images/s"),
-        paired(f"{quota.cpus} CPUs, {size}: clipwarden / limit", ratios, bar=BAR),
+        paired(f"{quota.label}, {size}: limit", limits, unit="images/s"),
+        paired(f"{quota.label}, {size}: clipwarden / limit", ratios, bar=BAR),
     ]

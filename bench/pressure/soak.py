@@ -40,7 +40,8 @@ def run(bench: Bench) -> Outcome:
     notes = [
         (
             f"{seconds / 60:.1f} minutes at {LOAD:.0%} of capacity; the line is fitted to the last two thirds, in "
-            f"{fitted.runs} blocks. Photographs of three sizes, PNG, WebP, broken files, callers that leave, repeats."
+            f"{fitted.runs} blocks. Photographs of three sizes, PNG, WebP, broken files, callers that leave, repeats. "
+            "`--cache-bytes 1MiB`, which is full by then; the default goes on filling for longer than this."
         ),
     ]
     return bench.outcome("soak", "resident memory under a mixed load", figures, notes)

@@ -198,7 +198,10 @@ class Settings:
         _ENGINE.queue_items,
         unit="IMAGES",
         read=values.integer(low=1, high=1_000_000),
-        help="Most images at work or waiting; more is OVERLOADED.",
+        help=(
+            "Most images at work or waiting, of which one caller may have as many as are free: half, if it is alone. "
+            "More is OVERLOADED."
+        ),
     )
     queue_bytes: int = _setting(
         _ENGINE.queue_bytes,
@@ -219,7 +222,10 @@ class Settings:
         10.0,
         unit="SECONDS",
         read=values.seconds,
-        help="Deadline of a call whose client sets none. 0: none, and the call waits as long as it takes.",
+        help=(
+            "Deadline of a call, or of a stream's item, for which the client sets none. 0: none, and it waits as long "
+            "as it takes."
+        ),
     )
     max_call_items: int = _setting(
         64, unit="IMAGES", read=values.integer(low=1, high=10_000), help="Most images of one BatchModerate call."
@@ -243,7 +249,10 @@ class Settings:
         _ENGINE.stall_seconds,
         unit="SECONDS",
         read=values.seconds,
-        help="Time after which one decode or one batch counts as stuck: its calls fail and health is NOT_SERVING.",
+        help=(
+            "Time after which one decode or one run of the encoder counts as stuck: its calls fail. Health is "
+            "NOT_SERVING once no thread of its kind is left."
+        ),
     )
     drain_delay_seconds: float = _setting(
         2.0,
@@ -309,7 +318,7 @@ class Settings:
                 "message may take while it is read, so that none ever could be."
             )
         if self.stall_seconds == 0:
-            raise ConfigError("stall_seconds must be above 0, or every batch would count as stuck.")
+            raise ConfigError("stall_seconds must be above 0, or all work would count as stuck.")
 
 
 def _docs() -> Mapping[str, SettingDocs]:

@@ -142,7 +142,7 @@ class Metrics:
         )
         self.forecasts = Histogram(
             "clipwarden_forecast_seconds",
-            "Time from arrival to verdict of admitted images: as predicted on arrival, and actual.",
+            "Time from the header to the embedding of images that were decoded: as predicted then, and actual.",
             ["kind"],
             buckets=_SECONDS,
             registry=registry,

@@ -19,6 +19,7 @@ from bench.pressure.load import Run
 from bench.pressure.loads import Answer, Load
 from bench.pressure.material import TINY, Material, Photo, make_material
 from bench.pressure.processes import Program, resident_bytes
+from bench.pressure.quotas import CpuQuota
 from bench.pressure.statistics import estimate, percentiles, slope
 from PIL import Image
 
@@ -265,3 +266,18 @@ class TestCommand:
 
     def test_all_names_every_scenario(self) -> None:
         assert command._parse(["all"]).names == list(command.SCENARIOS)
+
+
+@pytest.mark.parametrize(("bounded", "label"), [(True, "0.5 CPUs"), (False, "1 whole CPUs in place of 0.5")])
+def test_a_quota_that_cannot_be_set_is_not_named_as_if_it_were(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    bounded: bool,  # noqa: FBT001
+    label: str,
+) -> None:
+    folder = tmp_path / "group"
+    folder.mkdir()
+    monkeypatch.setattr(CpuQuota, "_v1", lambda _: folder if bounded else None)
+    monkeypatch.setattr(CpuQuota, "_v2", lambda _: None)
+    with CpuQuota(0.5) as quota:
+        assert quota.label == label
