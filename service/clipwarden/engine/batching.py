@@ -251,26 +251,28 @@ class Batcher:
 
     def _next_views(self) -> Sequence[View] | None:
         """Choose for a free thread: half of a run that failed, a probe (no views), or what waits; None for nothing."""
+        # One moment for a whole run: an image that expired after its first view was taken leaves it without pixels.
+        now = self._clock()
         while self._halves:
-            if views := [view for view in self._halves.popleft() if self._is_wanted(view)]:
+            if views := [view for view in self._halves.popleft() if self._is_wanted(view, now)]:
                 return views
         if self._doubted:
             return None if self._next_probe or self._threads.probing else ()
-        return self._take() or None
+        return self._take(now) or None
 
-    def _take(self) -> Sequence[View]:
+    def _take(self, now: float) -> Sequence[View]:
         """Take what goes next, shared out evenly among the threads that are free."""
         most = min(self.max_batch, math.ceil(len(self._queue) / self._threads.free))
         views: list[View] = []
-        while len(views) < most and (entry := self._queue.pop(self._clock())) is not None:
-            if self._is_wanted(entry.item):
+        while len(views) < most and (entry := self._queue.pop(now)) is not None:
+            if self._is_wanted(entry.item, now):
                 views.append(entry.item)
         return views
 
-    def _is_wanted(self, view: View) -> bool:
+    def _is_wanted(self, view: View, now: float) -> bool:
         """Whether somebody waits for it still; whoever was cancelled a moment ago has had no time to leave."""
         deadline = view.image.terms.deadline
-        if deadline is not None and deadline <= self._clock():
+        if deadline is not None and deadline <= now:
             self._expire(view)
         return not view.image.done
 
@@ -297,6 +299,8 @@ class Batcher:
             self._tell_health()
 
     def _deal_out(self, run: Run, outcome: Outcome) -> None:
+        if run.views and len(outcome.vectors) != len(run.views):
+            raise EncoderError(f"{len(outcome.vectors)} vectors for {len(run.views)} views")  # no image gets another's
         self._trust_encoder()
         for row, view in enumerate(run.views):
             view.image.receive(view.number, outcome, row)
