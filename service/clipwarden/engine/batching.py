@@ -164,16 +164,17 @@ class Batcher:
         return views * self._seconds_per_view / max(self.runs - self._threads.stuck, 1)
 
     async def submit(
-        self, pixels: Pixels, terms: Terms = UNBOUND, on_start: Callable[[], None] = lambda: None
+        self, pixels: Pixels, terms: Terms = UNBOUND, on_start: Callable[[bool], None] = lambda _: None
     ) -> Encoded:
         """Encode one image's views, in as many runs at once as are free, when the encoder comes to them.
 
         Args:
             pixels: `[V,S,S,3]` uint8; V at least 1.
             terms: The deadline is on `clock`; without one the image waits as long as the caller does.
-            on_start: Called exactly once, on the event loop, before this returns or raises: when the first view of
-                the image enters a run, or when it leaves without (refused, failed, cancelled or expired). It gives back
-                what the image held while it waited. It must not raise, and may be called from inside another's call.
+            on_start: Called exactly once, on the event loop, before this returns or raises: with True when the first
+                view of the image enters a run, or with False when it leaves without (refused, failed, cancelled or
+                expired). It gives back what the image held while it waited. It must not raise, and may be called from
+                inside another's call.
 
         Returns:
             The embeddings.
@@ -233,11 +234,11 @@ class Batcher:
         for place in image.places:
             self._queue.drop(place)
         image.let_go()
-        image.begin()
+        image.begin(in_run=False)
 
-    def _note_begun(self, on_start: Callable[[], None]) -> None:
+    def _note_begun(self, on_start: Callable[[bool], None], in_run: bool) -> None:  # noqa: FBT001  a callback's
         self._waiting -= 1
-        on_start()
+        on_start(in_run)
 
     def _pump(self) -> None:
         """Start runs while a thread is free and there is something to run; called whenever either may have come."""
@@ -247,7 +248,7 @@ class Batcher:
                 return
             self._threads.begin(views, answered_before=self._answered, stall_seconds=self._stall_seconds)
             for image in images_of(views):
-                image.begin()
+                image.begin(in_run=True)
 
     def _next_views(self) -> Sequence[View] | None:
         """Choose for a free thread: half of a run that failed, a probe (no views), or what waits; None for nothing."""

@@ -6,7 +6,6 @@ import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from functools import partial
 
 import numpy as np
 import pytest
@@ -660,7 +659,7 @@ async def test_every_image_that_leaves_the_queue_says_so_exactly_once(encoder: T
 
     async def one(name: str, pixels: Pixels, deadline: float | None = None) -> Encoded:
         try:
-            return await batcher.submit(pixels, Terms(deadline=deadline), on_start=lambda: said.update([name]))
+            return await batcher.submit(pixels, Terms(deadline=deadline), on_start=lambda _: said.update([name]))
         finally:
             assert said[name] == 1
 
@@ -763,7 +762,7 @@ async def test_every_image_gets_its_own_vectors_whatever_else_happens(
                 caller=choose.choice("abc"),
                 priority=choose.choice(list(Priority)),
             )
-            submitted = batcher.submit(views(*marks), terms, on_start=partial(started.update, [number]))
+            submitted = batcher.submit(views(*marks), terms, on_start=lambda _, number=number: started.update([number]))
             tasks.append(asyncio.create_task(submitted))
             wanted.append(marks)
             if choose.random() < 0.2:
