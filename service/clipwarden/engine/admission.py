@@ -278,6 +278,7 @@ class Work:
         self._foreseen_seconds = foreseen_seconds
         self._began = admission.now()
         self._ahead = False
+        self._encoding = False
 
     def __enter__(self) -> Self:
         """Count it."""
@@ -286,9 +287,14 @@ class Work:
     def __exit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Count it no longer."""
-        if exc is None:
+        """Count it no longer.
+
+        What the encoder worked at in vain counts as done, too: the pace would else take a machine that is busy with
+        what fails, or with what nobody waits for any more, for one that stands still.
+        """
+        if exc is None or self._encoding:
             self.spend(self._pending.left)
+        if exc is None:
             self._admission.note_end(self._foreseen_seconds, self._began)
         self._forecast.remove(self._pending)
         self.give_way()
@@ -321,6 +327,11 @@ class Work:
     def spend(self, cost: float) -> None:
         """Hear that so many seconds of its cost were done."""
         self._forecast.spend(self._pending, cost)
+
+    def go_on(self, encoding: bool) -> None:  # noqa: FBT001  a callback's one argument
+        """Hear that it waits for the encoder no longer, and whether that works at it."""
+        self._encoding = encoding
+        self.give_way()
 
     def give_way(self) -> None:
         """Give its turn back: it has reached the encoder, or waits again. The second time does nothing."""

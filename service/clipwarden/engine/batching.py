@@ -164,16 +164,17 @@ class Batcher:
         return views * self._seconds_per_view / max(self.runs - self._threads.stuck, 1)
 
     async def submit(
-        self, pixels: Pixels, terms: Terms = UNBOUND, on_start: Callable[[], None] = lambda: None
+        self, pixels: Pixels, terms: Terms = UNBOUND, on_start: Callable[[bool], None] = lambda _: None
     ) -> Encoded:
         """Encode one image's views, in as many runs at once as are free, when the encoder comes to them.
 
         Args:
             pixels: `[V,S,S,3]` uint8; V at least 1.
             terms: The deadline is on `clock`; without one the image waits as long as the caller does.
-            on_start: Called exactly once, on the event loop, before this returns or raises: when the first view of
-                the image enters a run, or when it leaves without (refused, failed, cancelled or expired). It gives back
-                what the image held while it waited. It must not raise, and may be called from inside another's call.
+            on_start: Called exactly once, on the event loop, before this returns or raises: with True when the first
+                view of the image enters a run, or with False when it leaves without (refused, failed, cancelled or
+                expired). It gives back what the image held while it waited. It must not raise, and may be called from
+                inside another's call.
 
         Returns:
             The embeddings.
@@ -233,11 +234,11 @@ class Batcher:
         for place in image.places:
             self._queue.drop(place)
         image.let_go()
-        image.begin()
+        image.begin(in_run=False)
 
-    def _note_begun(self, on_start: Callable[[], None]) -> None:
+    def _note_begun(self, on_start: Callable[[bool], None], in_run: bool) -> None:  # noqa: FBT001  a callback's
         self._waiting -= 1
-        on_start()
+        on_start(in_run)
 
     def _pump(self) -> None:
         """Start runs while a thread is free and there is something to run; called whenever either may have come."""
@@ -247,30 +248,32 @@ class Batcher:
                 return
             self._threads.begin(views, answered_before=self._answered, stall_seconds=self._stall_seconds)
             for image in images_of(views):
-                image.begin()
+                image.begin(in_run=True)
 
     def _next_views(self) -> Sequence[View] | None:
         """Choose for a free thread: half of a run that failed, a probe (no views), or what waits; None for nothing."""
+        # One moment for a whole run: an image that expired after its first view was taken leaves it without pixels.
+        now = self._clock()
         while self._halves:
-            if views := [view for view in self._halves.popleft() if self._is_wanted(view)]:
+            if views := [view for view in self._halves.popleft() if self._is_wanted(view, now)]:
                 return views
         if self._doubted:
             return None if self._next_probe or self._threads.probing else ()
-        return self._take() or None
+        return self._take(now) or None
 
-    def _take(self) -> Sequence[View]:
+    def _take(self, now: float) -> Sequence[View]:
         """Take what goes next, shared out evenly among the threads that are free."""
         most = min(self.max_batch, math.ceil(len(self._queue) / self._threads.free))
         views: list[View] = []
-        while len(views) < most and (entry := self._queue.pop(self._clock())) is not None:
-            if self._is_wanted(entry.item):
+        while len(views) < most and (entry := self._queue.pop(now)) is not None:
+            if self._is_wanted(entry.item, now):
                 views.append(entry.item)
         return views
 
-    def _is_wanted(self, view: View) -> bool:
+    def _is_wanted(self, view: View, now: float) -> bool:
         """Whether somebody waits for it still; whoever was cancelled a moment ago has had no time to leave."""
         deadline = view.image.terms.deadline
-        if deadline is not None and deadline <= self._clock():
+        if deadline is not None and deadline <= now:
             self._expire(view)
         return not view.image.done
 
@@ -297,6 +300,8 @@ class Batcher:
             self._tell_health()
 
     def _deal_out(self, run: Run, outcome: Outcome) -> None:
+        if run.views and len(outcome.vectors) != len(run.views):
+            raise EncoderError(f"{len(outcome.vectors)} vectors for {len(run.views)} views")  # no image gets another's
         self._trust_encoder()
         for row, view in enumerate(run.views):
             view.image.receive(view.number, outcome, row)

@@ -370,11 +370,14 @@ class Pipeline:
         """Do so under some terms, until others hold; `cost` is that of decoding and that of encoding, in seconds."""
         with self.admission.begin(terms, sum(cost)) as work:
             shared.movable = lambda: not work.ahead
-            decoded = await self._decode(data, header, plan, work)
-            work.spend(cost[0])
+            try:
+                decoded = await self._decode(data, header, plan, work)
+            finally:
+                if work.ahead:  # decoded, whether or not it could be, and whoever has left since
+                    work.spend(cost[0])
             self._costs.note(header, len(data), decoded.run_seconds)
             shared.note_facts(decoded.value.facts)
-            submit = partial(self._batcher.submit, decoded.value.pixels, on_start=work.give_way)
+            submit = partial(self._batcher.submit, decoded.value.pixels, on_start=work.go_on)
             return decoded, await shared.patiently(submit)
 
     async def _decode(self, data: bytes, header: ImageHeader, plan: ViewPlan, work: Work) -> Done[DecodedImage]:

@@ -75,7 +75,7 @@ class QueuedImage:
         terms: The deadline is on the batcher's clock.
         arrived: Likewise.
         answer: What the caller awaits; done as soon as the caller has left, too.
-        on_begun: Called once: see `begin`.
+        on_begun: Called once, with whether a run has it: see `begin`.
         places: Of its views in the queue.
         begun: Whether a run has had a view of it, or it has left without.
     """
@@ -84,7 +84,7 @@ class QueuedImage:
     terms: Terms
     arrived: float
     answer: asyncio.Future[Encoded]
-    on_begun: Callable[[], None]
+    on_begun: Callable[[bool], None]
     places: Sequence[Entry[View]] = field(default=(), repr=False)
     begun: bool = False
     _vectors: Vectors | None = None
@@ -102,11 +102,11 @@ class QueuedImage:
         """Whether nobody waits for it any more."""
         return self.answer.done()
 
-    def begin(self) -> None:
+    def begin(self, *, in_run: bool) -> None:
         """Say, the first time, that it waits no longer: a run has it, or it left before one had."""
         if not self.begun:
             self.begun = True
-            self.on_begun()
+            self.on_begun(in_run)
 
     def receive(self, number: int, outcome: Outcome, row: int) -> None:
         """Take the vector of one view out of a run's; answer the caller when it was the last, unless it has left."""

@@ -5,8 +5,7 @@ import random
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from functools import partial
+from contextlib import asynccontextmanager, suppress
 
 import numpy as np
 import pytest
@@ -14,8 +13,9 @@ import pytest
 from clipwarden.engine import batching, line
 from clipwarden.engine.batching import Batcher
 from clipwarden.engine.encoder_state import State
+from clipwarden.engine.runs import Run
 from clipwarden.engine.terms import Priority, Terms
-from clipwarden.engine.waiting import Encoded
+from clipwarden.engine.waiting import Encoded, Outcome, View
 from clipwarden.errors import DeadlineError, EncoderError, ShuttingDownError
 from kit.serving import Pixels, TappedEncoder, Vectors, eventually
 
@@ -41,6 +41,16 @@ class Clock:
         self.now = 100.0
 
     def __call__(self) -> float:
+        return self.now
+
+
+class Ticking(Clock):
+    """A clock that goes on with each look at it."""
+
+    tick = 0.0
+
+    def __call__(self) -> float:
+        self.now += self.tick
         return self.now
 
 
@@ -203,6 +213,50 @@ async def test_leaving_while_a_batch_is_halved_leaves_the_rest_their_own_vectors
             tasks[2].cancel()
             await asyncio.wait({tasks[2]})
         assert [marks_of(await tasks[index]) for index in (1, 3)] == [[1], [3]]
+
+
+@pytest.mark.parametrize("halved", [False, True])
+async def test_image_that_expires_as_its_views_are_taken_gives_no_neighbour_anothers_vectors(
+    encoder: TappedEncoder, *, halved: bool
+) -> None:
+    clock = Ticking()
+    if halved:
+        encoder.broken = marked(POISON)
+    async with running(encoder, max_batch=8, clock=clock) as batcher:
+        with encoder.held():
+            await submit(batcher, views(0))
+            await encoder.entered()
+            first = await submit(batcher, views(1, 2), clock.now + 1, caller="a")
+            # Callers of names that come later, so that the views of the first stand at the head of the run.
+            others = [await submit(batcher, views(mark), caller=f"b{mark}") for mark in (3, 4, 5)]
+            poisoned = [await submit(batcher, views(POISON), caller="c")] * halved
+            if not halved:
+                clock.now, clock.tick = clock.now + 0.9, 0.03
+        if halved:
+            with encoder.held():
+                await encoder.entered()
+                clock.now, clock.tick = clock.now + 0.9, 0.04
+        assert [marks_of(item) for item in await asyncio.gather(*others)] == [[3], [4], [5]]
+        with suppress(DeadlineError):  # whether it was in time
+            assert marks_of(await first) == [1, 2]
+        for item in poisoned:
+            with pytest.raises(EncoderError):
+                await item
+
+
+async def test_run_that_answers_for_fewer_views_fails_its_images(encoder: TappedEncoder) -> None:
+    async with running(encoder) as batcher:
+        with encoder.held():
+            first = await submit(batcher, views(0))
+            await encoder.entered()
+            waiting = [await submit(batcher, views(mark)) for mark in (1, 2)]
+            taken = [View(image, 0) for image in batcher._images if image.pixels[0, 0, 0, 0]]
+            outcome = Outcome(vectors=embed(views(1)), error=None, started=0.0, ended=0.0)
+            batcher._note_end(Run(list, views=taken), outcome)  # type: ignore[arg-type]
+            for item in waiting:
+                with pytest.raises(EncoderError, match="was lost"):
+                    await item
+        assert marks_of(await first) == [0]
 
 
 async def test_expired_image_fails_without_being_encoded(encoder: TappedEncoder) -> None:
@@ -605,7 +659,7 @@ async def test_every_image_that_leaves_the_queue_says_so_exactly_once(encoder: T
 
     async def one(name: str, pixels: Pixels, deadline: float | None = None) -> Encoded:
         try:
-            return await batcher.submit(pixels, Terms(deadline=deadline), on_start=lambda: said.update([name]))
+            return await batcher.submit(pixels, Terms(deadline=deadline), on_start=lambda _: said.update([name]))
         finally:
             assert said[name] == 1
 
@@ -708,7 +762,7 @@ async def test_every_image_gets_its_own_vectors_whatever_else_happens(
                 caller=choose.choice("abc"),
                 priority=choose.choice(list(Priority)),
             )
-            submitted = batcher.submit(views(*marks), terms, on_start=partial(started.update, [number]))
+            submitted = batcher.submit(views(*marks), terms, on_start=lambda _, number=number: started.update([number]))
             tasks.append(asyncio.create_task(submitted))
             wanted.append(marks)
             if choose.random() < 0.2:

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from clipwarden.engine import pipeline as pipeline_module
+from clipwarden.engine.admission import Work
 from clipwarden.engine.pipeline import Pipeline
 from clipwarden.engine.settings import EngineSettings
 from clipwarden.engine.terms import Priority, Terms
@@ -272,3 +273,34 @@ async def test_who_waits_when_a_pool_closes_or_is_late_is_told() -> None:
 async def _after(seconds: float, call: Callable[[], None]) -> None:
     await asyncio.sleep(seconds)
     call()
+
+
+@pytest.mark.parametrize("outcome", ["it cannot be decoded", "nobody waits", "the encoder fails", "all goes well"])
+@pytest.mark.parametrize("stage", ["decoding", "encoding"])
+async def test_what_was_done_in_vain_counts_as_done(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, stage: str, outcome: str
+) -> None:
+    spent: list[float] = []
+    spend = Work.spend
+    monkeypatch.setattr(Work, "spend", lambda work, cost: (spent.append(cost), spend(work, cost))[1])
+    monkeypatch.setattr(rig.pipeline._batcher, "expected_wait", lambda _: 2.0)
+    monkeypatch.setattr(rig.pipeline._costs, "seconds", lambda *_: 1.0)
+    data = cut_off(numbered(1)) if outcome == "it cannot be decoded" else numbered(1)
+    rig.encoder.broken = lambda _: outcome == "the encoder fails"
+    with cleared(rig.decodes) if stage == "decoding" else rig.encoder.held():
+        call = rig.embed(data)
+        await eventually(lambda: bool(rig.decoded))
+        if stage == "encoding" and outcome != "it cannot be decoded":
+            await rig.encoder.entered()
+        if outcome == "nobody waits":
+            call.cancel()
+            await asyncio.wait({call})
+            await eventually(lambda: len(rig.pipeline._sharing) == 0)
+    await asyncio.wait({call})
+    never_encoded = outcome == "it cannot be decoded" or (outcome == "nobody waits" and stage == "decoding")
+    assert spent == ([1.0] if never_encoded else [1.0, 2.0])
+
+
+def cut_off(data: bytes) -> bytes:
+    """Leave a picture's header, and nothing to be decoded."""
+    return data[:60]
