@@ -101,6 +101,7 @@ class Pipeline:
             # As many as are being decoded, and as many again as the encoder takes next.
             max_ahead=plan.decode_threads + plan.encoder_runs * plan.max_batch,
             cpus=plan.cpus,
+            least_cost=lambda: self._batcher.expected_wait(1),
             observer=self._observer,
         )
         self._costs = DecodeCosts()
