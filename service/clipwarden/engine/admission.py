@@ -17,7 +17,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from clipwarden.engine.forecast import Forecast, Pending
+from clipwarden.engine.forecast import Forecast, Foreseen, Pending
 from clipwarden.engine.settings import Cause, Observer, Unobserved
 from clipwarden.engine.shares import Account, Shares
 from clipwarden.engine.terms import Terms
@@ -140,6 +140,11 @@ class Admission:
         foreseen = self._require_time(account, terms, cost, hint=cost)
         return Work(self, self._forecast, self._forecast.add(account.name, terms, cost), terms, foreseen)
 
+    def has_time(self, terms: Terms, cost: float) -> bool:
+        """Tell whether work could begin now under such terms, beside all that is here."""
+        foreseen = self._forecast.foresee(self._shares.account(terms.caller).name, terms, cost)
+        return not self._is_late(foreseen, cost, self._seconds_left(terms))
+
     def require_room(self, account: Account, *, items: int, size: int) -> None:
         """Insist that a caller may have more.
 
@@ -157,17 +162,24 @@ class Admission:
 
         Whoever is refused is told to come as if images took `hint` seconds each.
         """
-        left = math.inf if terms.deadline is None else terms.deadline - self.now()
+        left = self._seconds_left(terms)
         if left <= 0:
             raise DeadlineError("the deadline had passed before any work was done")
         foreseen = self._forecast.foresee(account.name, terms, cost)
-        excess = foreseen.seconds - SHARE_OF_TIME * left
         # Alone it is let in whatever is foreseen: a forecast that is wrong has to find out.
-        if len(self._forecast) and (excess > 0 or cost > left or foreseen.delays):
+        if len(self._forecast) and self._is_late(foreseen, cost, left):
             message = f"it would take about {foreseen.seconds:.2g} s until this image is judged"
             late = "others of this caller would be too late then" if foreseen.delays else f"it has {left:.2g} s"
-            raise self.refusal("wait", account, f"{message}, and {late}", after=excess, step=foreseen.pace * hint)
+            after = foreseen.seconds - SHARE_OF_TIME * left
+            raise self.refusal("wait", account, f"{message}, and {late}", after=after, step=foreseen.pace * hint)
         return max(foreseen.seconds, cost)
+
+    def _seconds_left(self, terms: Terms) -> float:
+        return math.inf if terms.deadline is None else terms.deadline - self.now()
+
+    @staticmethod
+    def _is_late(foreseen: Foreseen, cost: float, left: float) -> bool:
+        return foreseen.seconds > SHARE_OF_TIME * left or cost > left or foreseen.delays
 
     def refusal(self, cause: Cause, account: Account, message: str, *, after: float, step: float) -> OverloadedError:
         """Make the error of a refusal, and tell the observer.

@@ -370,7 +370,7 @@ class Pipeline:
     ) -> tuple[Done[DecodedImage], Encoded]:
         """Do so under some terms, until others hold; `cost` is that of decoding and that of encoding, in seconds."""
         with self.admission.begin(terms, sum(cost)) as work:
-            shared.movable = lambda: not work.ahead
+            shared.movable = lambda other: not work.ahead and self.admission.has_time(other, sum(cost))
             try:
                 decoded = await self._decode(data, header, plan, work)
             finally:

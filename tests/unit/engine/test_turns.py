@@ -209,6 +209,23 @@ async def test_what_cannot_be_done_in_time_is_refused_before_it_is_decoded(
     assert rig.decoded == [numbered(1)]
 
 
+async def test_follower_without_time_does_not_have_what_it_follows_refused(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rig.pipeline._costs, "seconds", lambda *_: 10.0)
+    now = time.monotonic()
+    with cleared(rig.decodes):
+        calls = [rig.embed(numbered(0), caller="a")]
+        await eventually(lambda: len(rig.decoded) == 1)
+        calls.append(rig.embed(numbered(1), caller="b", deadline=now + 300))
+        await eventually(lambda: waiting_for_a_decode(rig) == 1)
+        hasty = rig.embed(numbered(1), caller="c", deadline=now + 0.3)
+        with pytest.raises(DeadlineError):
+            await hasty
+        assert waiting_for_a_decode(rig) == 1
+    assert len(await asyncio.gather(*calls)) == 2
+
+
 async def test_callers_of_this_process_are_never_refused(toy_model: Model) -> None:
     settings = EngineSettings(queue_items=1, queue_bytes=1).without_queue_limits()
     async with Pipeline(toy_model, settings) as pipeline:
