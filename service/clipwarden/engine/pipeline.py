@@ -101,7 +101,7 @@ class Pipeline:
             # As many as are being decoded, and as many again as the encoder takes next.
             max_ahead=plan.decode_threads + plan.encoder_runs * plan.max_batch,
             cpus=plan.cpus,
-            least_cost=lambda: self._batcher.expected_wait(1),
+            least_cost=lambda: self._batcher.cost(1),
             observer=self._observer,
         )
         self._costs = DecodeCosts()
@@ -335,7 +335,7 @@ class Pipeline:
             read = partial(self._read_header, data, digest)
             header = (await self._headers.run(read, turn=Errand(terms=shared.terms))).value
         settle()
-        cost = self._costs.seconds(header, len(data)), self._batcher.expected_wait(views_of(header))
+        cost = self._costs.seconds(header, len(data)), self._batcher.cost(views_of(header))
         turn = partial(self._decode_and_encode, data, header, plan, cost, shared)
         decoded, encoded = await shared.patiently(turn)
         timings = EmbedTimings(

@@ -199,7 +199,7 @@ async def test_work_that_expires_stops_where_it_is(rig: Rig, stage: str) -> None
 async def test_what_cannot_be_done_in_time_is_refused_before_it_is_decoded(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rig.pipeline._batcher, "expected_wait", lambda views: 1000.0 * views)
+    monkeypatch.setattr(rig.pipeline._batcher, "cost", lambda views: 1000.0 * views)
     with cleared(rig.decodes):
         call = rig.embed(numbered(1))
         await eventually(lambda: len(rig.decoded) == 1)
@@ -300,7 +300,7 @@ async def test_what_was_done_in_vain_counts_as_done(
     spent: list[float] = []
     spend = Work.spend
     monkeypatch.setattr(Work, "spend", lambda work, cost: (spent.append(cost), spend(work, cost))[1])
-    monkeypatch.setattr(rig.pipeline._batcher, "expected_wait", lambda _: 2.0)
+    monkeypatch.setattr(rig.pipeline._batcher, "cost", lambda _: 2.0)
     monkeypatch.setattr(rig.pipeline._costs, "seconds", lambda *_: 1.0)
     data = cut_off(numbered(1)) if outcome == "it cannot be decoded" else numbered(1)
     rig.encoder.broken = lambda _: outcome == "the encoder fails"
