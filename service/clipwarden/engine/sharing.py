@@ -133,6 +133,8 @@ class SharedWork:
             OverloadedError: Likewise.
         """
         while True:
+            if self.abandoned:  # by all who refused it for its facts: there are no terms to wait under
+                raise asyncio.CancelledError
             terms, moves = self.terms, self._moves
             self._queued, self._queued_at, self.movable = terms, self._clock(), _never
             try:

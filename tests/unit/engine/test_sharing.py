@@ -395,6 +395,27 @@ async def test_what_is_refused_to_the_most_patient_is_refused() -> None:
     assert len(queue.queued) == 2
 
 
+async def test_work_that_all_refuse_for_its_facts_is_cancelled_before_it_waits_again() -> None:
+    sharing = Sharing(EmbeddingCache(max_bytes=0), Unobserved())
+    ended: asyncio.Future[type[BaseException] | None] = asyncio.get_running_loop().create_future()
+
+    async def make(work: SharedWork) -> EmbeddedImage:
+        work.note_facts(ImageFacts())
+        try:
+            await work.patiently(lambda _: asyncio.sleep(0))
+        except BaseException as error:
+            ended.set_result(type(error))
+            raise
+        return IMAGE
+
+    def refuse(_: ImageFacts) -> None:
+        raise ImageError("cut", reason=Reason.IMAGE_CORRUPT)
+
+    with pytest.raises(ImageError):
+        await sharing.get(KEY, make, UNBOUND, check=refuse)
+    assert await ended is asyncio.CancelledError
+
+
 async def test_caller_is_whoever_has_waited_longest() -> None:
     queue = Queue()
     first, second = queue.ask(Terms(caller="a", deadline=1.0)), queue.ask(Terms(caller="b", deadline=5.0))
