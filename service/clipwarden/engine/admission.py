@@ -17,7 +17,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from clipwarden.engine.forecast import Forecast, Pending
+from clipwarden.engine.forecast import Forecast, Foreseen, Pending
 from clipwarden.engine.settings import Cause, Observer, Unobserved
 from clipwarden.engine.shares import Account, Shares
 from clipwarden.engine.terms import Terms
@@ -31,7 +31,7 @@ MIN_RETRY_SECONDS = 0.05
 MAX_RETRY_SECONDS = 5.0
 """Longest hint: about what a person waits for a page. Until then things may look different."""
 _SMOOTHING = 1 / 16
-"""Weight of the newest image in what one is thought to cost before its header is read."""
+"""Weight of the newest image in what one costs as a rule."""
 
 
 class Admission:
@@ -47,6 +47,9 @@ class Admission:
         max_ahead: Most `ahead`: enough that neither decoders nor the encoder wait for one another, and no more, since
             what is decoded early holds pixels, and can be overtaken no more by what is more urgent.
         cpus: That the process may use.
+        least_cost: Seconds that any image takes at least, for which one counts until its header has been read. By what
+            images take as a rule, those of one caller that take seconds would have the smallest of all others refused
+            unread.
         observer: Told of refusals, and of what was foreseen and came about.
         clock: Seconds, the clock that deadlines are on.
     """
@@ -58,12 +61,14 @@ class Admission:
         max_bytes: int,
         max_ahead: int,
         cpus: float,
+        least_cost: Callable[[], float] = lambda: 0.0,
         observer: Observer | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._shares = Shares(max_items=max_items, max_bytes=max_bytes)
         self._forecast = Forecast(cpus=cpus, share_of_time=SHARE_OF_TIME, clock=clock)
         self._observer = observer or Unobserved()
+        self._least_cost = least_cost
         self._usual_cost = 0.0
         self._max_ahead = max_ahead
         self.ahead = 0
@@ -110,8 +115,9 @@ class Admission:
         self.require_room(account, items=1, size=size)
         work = None
         if sees:
-            self._require_time(account, terms, self._usual_cost)
-            work = self._forecast.add(account.name, terms, self._usual_cost)
+            cost = self._least_cost()
+            self._require_time(account, terms, cost, hint=max(cost, self._usual_cost))
+            work = self._forecast.add(account.name, terms, cost)
         self._shares.take(account, items=1, size=size)
         return Ticket(self, self._shares, self._forecast, account=account, work=work, size=size)
 
@@ -131,8 +137,13 @@ class Admission:
         """
         self._usual_cost += (cost - self._usual_cost) * (_SMOOTHING if self._usual_cost else 1.0)
         account = self._shares.account(terms.caller)
-        foreseen = self._require_time(account, terms, cost)
+        foreseen = self._require_time(account, terms, cost, hint=cost)
         return Work(self, self._forecast, self._forecast.add(account.name, terms, cost), terms, foreseen)
+
+    def has_time(self, terms: Terms, cost: float) -> bool:
+        """Tell whether work could begin now under such terms, beside all that is here."""
+        foreseen = self._forecast.foresee(self._shares.account(terms.caller).name, terms, cost)
+        return not self._is_late(foreseen, cost, self._seconds_left(terms))
 
     def require_room(self, account: Account, *, items: int, size: int) -> None:
         """Insist that a caller may have more.
@@ -146,19 +157,29 @@ class Admission:
             message = f"{held.items} images{whose} are here with {held.bytes} bytes, and there is no room for more"
             raise self.refusal(cause, account, message, after=0.0, step=self._forecast.pace * self._usual_cost)
 
-    def _require_time(self, account: Account, terms: Terms, cost: float) -> float:
-        """Insist that work can be done in time; return when it is foreseen to be, in seconds from now."""
-        left = math.inf if terms.deadline is None else terms.deadline - self.now()
+    def _require_time(self, account: Account, terms: Terms, cost: float, *, hint: float) -> float:
+        """Insist that work can be done in time; return when it is foreseen to be, in seconds from now.
+
+        Whoever is refused is told to come as if images took `hint` seconds each.
+        """
+        left = self._seconds_left(terms)
         if left <= 0:
             raise DeadlineError("the deadline had passed before any work was done")
         foreseen = self._forecast.foresee(account.name, terms, cost)
-        excess = foreseen.seconds - SHARE_OF_TIME * left
         # Alone it is let in whatever is foreseen: a forecast that is wrong has to find out.
-        if len(self._forecast) and (excess > 0 or cost > left or foreseen.delays):
+        if len(self._forecast) and self._is_late(foreseen, cost, left):
             message = f"it would take about {foreseen.seconds:.2g} s until this image is judged"
             late = "others of this caller would be too late then" if foreseen.delays else f"it has {left:.2g} s"
-            raise self.refusal("wait", account, f"{message}, and {late}", after=excess, step=foreseen.pace * cost)
+            after = foreseen.seconds - SHARE_OF_TIME * left
+            raise self.refusal("wait", account, f"{message}, and {late}", after=after, step=foreseen.pace * hint)
         return max(foreseen.seconds, cost)
+
+    def _seconds_left(self, terms: Terms) -> float:
+        return math.inf if terms.deadline is None else terms.deadline - self.now()
+
+    @staticmethod
+    def _is_late(foreseen: Foreseen, cost: float, left: float) -> bool:
+        return foreseen.seconds > SHARE_OF_TIME * left or cost > left or foreseen.delays
 
     def refusal(self, cause: Cause, account: Account, message: str, *, after: float, step: float) -> OverloadedError:
         """Make the error of a refusal, and tell the observer.

@@ -159,9 +159,13 @@ class Batcher:
             seconds_per_view=self._seconds_per_view,
         )
 
-    def expected_wait(self, views: int) -> float:
-        """Estimate how long so many views take to encode, in seconds, from the runs seen so far."""
-        return views * self._seconds_per_view / max(self.runs - self._threads.stuck, 1)
+    def cost(self, views: int) -> float:
+        """Estimate how long so many views keep a run busy, in seconds, from the runs seen so far.
+
+        Of other runs at the same time this knows nothing, as what is said of a decode does not of other decodes: else
+        encoding would count the less beside decoding the more CPUs there are.
+        """
+        return views * self._seconds_per_view
 
     async def submit(
         self, pixels: Pixels, terms: Terms = UNBOUND, on_start: Callable[[bool], None] = lambda _: None

@@ -101,6 +101,7 @@ class Pipeline:
             # As many as are being decoded, and as many again as the encoder takes next.
             max_ahead=plan.decode_threads + plan.encoder_runs * plan.max_batch,
             cpus=plan.cpus,
+            least_cost=lambda: self._batcher.cost(1),
             observer=self._observer,
         )
         self._costs = DecodeCosts()
@@ -334,7 +335,7 @@ class Pipeline:
             read = partial(self._read_header, data, digest)
             header = (await self._headers.run(read, turn=Errand(terms=shared.terms))).value
         settle()
-        cost = self._costs.seconds(header, len(data)), self._batcher.expected_wait(views_of(header))
+        cost = self._costs.seconds(header, len(data)), self._batcher.cost(views_of(header))
         turn = partial(self._decode_and_encode, data, header, plan, cost, shared)
         decoded, encoded = await shared.patiently(turn)
         timings = EmbedTimings(
@@ -369,7 +370,7 @@ class Pipeline:
     ) -> tuple[Done[DecodedImage], Encoded]:
         """Do so under some terms, until others hold; `cost` is that of decoding and that of encoding, in seconds."""
         with self.admission.begin(terms, sum(cost)) as work:
-            shared.movable = lambda: not work.ahead
+            shared.movable = lambda other: not work.ahead and self.admission.has_time(other, sum(cost))
             try:
                 decoded = await self._decode(data, header, plan, work)
             finally:

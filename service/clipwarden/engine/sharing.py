@@ -27,6 +27,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from clipwarden.engine.cache import EmbeddingCache, EmbeddingKey
+from clipwarden.engine.line import PATIENCE_SECONDS
 from clipwarden.engine.results import EmbeddedImage
 from clipwarden.engine.settings import Observer
 from clipwarden.engine.terms import Terms
@@ -37,7 +38,7 @@ T = TypeVar("T")
 Check = Callable[[ImageFacts], None]
 
 
-def _never() -> bool:
+def _never(_: Terms) -> bool:
     return False
 
 
@@ -82,7 +83,7 @@ class SharedWork:
         clock: Seconds, that deadlines are on.
 
     Attributes:
-        movable: Whether what waits now may be cancelled and begun again.
+        movable: Whether what waits now may be cancelled and begun again under other terms.
     """
 
     def __init__(self, make: "Make", *, clock: Callable[[], float]) -> None:
@@ -92,8 +93,9 @@ class SharedWork:
         self._facts: ImageFacts | None = None
         self._task: asyncio.Task[None] | None = None
         self._queued = Terms()  # those under which it waits
+        self._queued_at = -math.inf
         self._moves = 0
-        self.movable: Callable[[], bool] = _never
+        self.movable: Callable[[Terms], bool] = _never
 
     @property
     def abandoned(self) -> bool:
@@ -116,30 +118,48 @@ class SharedWork:
         """Do what waits in queues under the terms of those who wait, and anew when these have changed for the better.
 
         That is when they are over and somebody has more time; and when somebody comes who is more urgent, if it may be
-        begun again (`movable`, which is False at first).
+        begun again (`movable`, which is False at first). What is refused under the terms of those who have the least
+        time is refused to them, and begun anew for the others.
 
         Args:
-            wait: Does it under such terms. It leaves when it is cancelled, and raises DeadlineError when they are over.
+            wait: Does it under such terms. It leaves when it is cancelled, raises DeadlineError when they are over, and
+                OverloadedError when it cannot be done by then.
 
         Returns:
             What it returns.
 
         Raises:
             DeadlineError: Nobody has more time.
+            OverloadedError: Likewise.
         """
         while True:
+            if self.abandoned:  # by all who refused it for its facts: there are no terms to wait under
+                raise asyncio.CancelledError
             terms, moves = self.terms, self._moves
-            self._queued, self.movable = terms, _never
+            self._queued, self._queued_at, self.movable = terms, self._clock(), _never
             try:
                 return await wait(terms)
             except DeadlineError:
                 if self.abandoned or not _latest(terms) < _latest(self.terms) > self._clock():
+                    raise
+            except OverloadedError as error:
+                if not self._refuse_hurried(terms, error):
                     raise
             except asyncio.CancelledError:
                 if self._task is None or self._moves == moves or self._task.uncancel():
                     raise  # it was not we, or not we alone
             finally:
                 self.movable = _never
+
+    def _refuse_hurried(self, terms: Terms, error: OverloadedError) -> bool:
+        """Refuse those who have no more time than what was refused; False where nobody has, and all are to be told."""
+        hurried = [waiter for waiter in self._waiters if _latest(waiter.terms) <= _latest(terms)]
+        if len(hurried) == len(self._waiters):
+            return False
+        for waiter in hurried:
+            waiter.fail(copy(error))
+            self.leave(waiter)
+        return True
 
     def note_facts(self, facts: ImageFacts) -> None:
         """Ask each who waits whether they want the image, now that its facts are known.
@@ -201,10 +221,12 @@ class SharedWork:
 
     def _move(self) -> None:
         """Wait anew if whoever has come is more urgent than those for whom it waits."""
-        if self._task is None or self._task.cancelling() or not self.movable():
+        if self._task is None or self._task.cancelling():
             return
         ours, theirs = self.terms, self._queued
-        if ours.priority < theirs.priority or _latest(ours) < _latest(theirs):
+        # By then it counts as due in any case; a later deadline would only cost it the place that it has.
+        due = min(_latest(theirs), self._queued_at + PATIENCE_SECONDS)
+        if (ours.priority < theirs.priority or _latest(ours) < due) and self.movable(ours):
             self._moves += 1
             self._task.cancel()
 

@@ -298,6 +298,21 @@ def test_alone_an_image_is_let_in_whatever_is_foreseen() -> None:
             admission.begin(Terms(deadline=clock.now + 0.01), 60.0)
 
 
+def test_those_who_send_what_takes_seconds_have_nobody_else_refused_before_its_header_is_read() -> None:
+    clock = Steps()
+    admission = Admission(
+        max_items=512, max_bytes=2**20, max_ahead=4, cpus=SERVERS, least_cost=lambda: COST, clock=clock
+    )
+    for _ in range(20):
+        admission.begin(Terms(caller="heavy", deadline=clock.now + 300), 3.0)
+    with admission.arrive(Terms(caller="light", deadline=clock.now + 4 * COST)) as ticket:
+        assert admission.backlog_seconds == pytest.approx((20 * 3.0 + COST) / SERVERS)
+        ticket.settle()
+        admission.begin(Terms(caller="light", deadline=clock.now + 4 * COST), COST)
+    with pytest.raises(OverloadedError):  # nothing at all can be done by then
+        admission.arrive(Terms(caller="light", deadline=clock.now + COST))
+
+
 def test_passed_deadline_is_no_overload() -> None:
     clock = Steps()
     with pytest.raises(DeadlineError):

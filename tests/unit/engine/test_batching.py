@@ -375,13 +375,13 @@ async def test_close_fails_what_still_waits_and_what_comes_later(encoder: Tapped
         await batcher.submit(views(2))
 
 
-async def test_statistics_and_expected_wait_follow_the_runs(encoder: TappedEncoder) -> None:
+async def test_statistics_and_cost_follow_the_runs_however_many_there_are(encoder: TappedEncoder) -> None:
     clock = Clock()
     told: list[tuple[int, float]] = []
     async with running(encoder, runs=2, clock=clock) as batcher:
         batcher._on_batch = lambda views, seconds: told.append((views, seconds))
         batcher.note_pace(0.5)
-        assert batcher.expected_wait(4) == 1.0
+        assert batcher.cost(4) == 2.0
         with encoder.held():
             task = await submit(batcher, views(1))
             await encoder.entered()
@@ -583,7 +583,7 @@ async def test_stuck_run_fails_its_images_while_the_other_runs_go_on(encoder: Ta
         batcher._stall_seconds = 60  # a busy machine is not stuck
         assert (batcher.healthy, batcher.stuck, batcher.statistics().stuck_runs) == (True, True, 1)
         batcher.note_pace(0.5)
-        assert batcher.expected_wait(4) == 2.0
+        assert batcher.cost(4) == 2.0
         assert [marks_of(await batcher.submit(views(mark, 9))) for mark in (2, 3)] == [[2, 9], [3, 9]]
         gates.open(1)
         await eventually(lambda: not batcher.stuck)

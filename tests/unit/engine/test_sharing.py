@@ -12,6 +12,7 @@ import pytest
 
 from clipwarden.engine import pipeline as pipeline_module
 from clipwarden.engine.cache import EmbeddingCache, EmbeddingKey
+from clipwarden.engine.line import PATIENCE_SECONDS
 from clipwarden.engine.pipeline import HASHED_HERE_BYTES, Pipeline
 from clipwarden.engine.results import EmbeddedImage, Judged
 from clipwarden.engine.settings import EngineSettings, Source, Unobserved
@@ -304,7 +305,7 @@ class Queue:
         return IMAGE
 
     async def _wait(self, work: SharedWork, terms: Terms) -> None:
-        work.movable = lambda: self.movable
+        work.movable = lambda _: self.movable
         self.queued.append(terms)
         self.turns.append(asyncio.get_running_loop().create_future())
         await self.turns[-1]
@@ -323,8 +324,9 @@ async def test_somebody_more_urgent_moves_the_work_and_somebody_less_does_not() 
     for terms, times in (
         (Terms(priority=Priority.BULK, caller="b"), 1),
         (Terms(priority=Priority.INTERACTIVE, caller="c"), 2),
-        (Terms(priority=Priority.BULK, deadline=9.0), 3),
-        (Terms(priority=Priority.INTERACTIVE, deadline=12.0), 3),
+        (Terms(priority=Priority.BULK, deadline=PATIENCE_SECONDS), 2),  # as due as it is already
+        (Terms(priority=Priority.BULK, deadline=4.0), 3),
+        (Terms(priority=Priority.INTERACTIVE, deadline=4.5), 3),
     ):
         calls.append(queue.ask(terms))
         await turns()
@@ -332,11 +334,11 @@ async def test_somebody_more_urgent_moves_the_work_and_somebody_less_does_not() 
     assert queue.queued == [
         Terms(priority=Priority.BULK, caller="a"),
         Terms(priority=Priority.INTERACTIVE, caller="a"),
-        Terms(priority=Priority.INTERACTIVE, caller="a", deadline=9.0),
+        Terms(priority=Priority.INTERACTIVE, caller="a", deadline=4.0),
     ]
     assert [turn.cancelled() for turn in queue.turns] == [True, True, False]
     queue.turns[-1].set_result(None)
-    assert [image.source for image in await asyncio.gather(*calls)] == ["encoder"] + ["shared"] * 4
+    assert [image.source for image in await asyncio.gather(*calls)] == ["encoder"] + ["shared"] * 5
 
 
 async def test_work_whose_turn_has_come_as_somebody_urgent_comes_ends_once() -> None:
@@ -363,6 +365,55 @@ async def test_work_goes_on_to_the_latest_deadline_of_those_who_wait(*, movable:
     queue.now = 6.0
     queue.turns[-1].set_exception(DeadlineError("late"))
     assert isinstance((await asyncio.gather(*calls, return_exceptions=True))[0], DeadlineError)
+
+
+async def test_what_is_refused_for_those_with_the_least_time_goes_on_for_the_others() -> None:
+    queue = Queue()
+    patient = [queue.ask(Terms(deadline=9.0)), queue.ask()]
+    hurried = [queue.ask(Terms(deadline=deadline)) for deadline in (2.0, 1.0)]
+    await turns()
+    for _ in hurried:
+        queue.turns[-1].set_exception(OverloadedError("full", retry_after_seconds=1.0))
+        await turns()
+    assert [terms.deadline for terms in queue.queued[-3:]] == [1.0, 2.0, 9.0]
+    refused = await asyncio.gather(*hurried, return_exceptions=True)
+    assert [type(error) for error in refused] == [OverloadedError] * 2
+    assert refused[0] is not refused[1]
+    queue.turns[-1].set_result(None)
+    assert [image.source for image in await asyncio.gather(*patient)] == ["encoder", "shared"]
+
+
+async def test_what_is_refused_to_the_most_patient_is_refused() -> None:
+    queue = Queue()
+    calls = [queue.ask(Terms(deadline=9.0)), queue.ask(Terms(deadline=9.0))]
+    await turns()
+    for _ in calls:  # whoever follows tries in their own name
+        queue.turns[-1].set_exception(OverloadedError("full", retry_after_seconds=1.0))
+        await turns()
+    errors = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(error) for error in errors] == [OverloadedError] * 2
+    assert len(queue.queued) == 2
+
+
+async def test_work_that_all_refuse_for_its_facts_is_cancelled_before_it_waits_again() -> None:
+    sharing = Sharing(EmbeddingCache(max_bytes=0), Unobserved())
+    ended: asyncio.Future[type[BaseException] | None] = asyncio.get_running_loop().create_future()
+
+    async def make(work: SharedWork) -> EmbeddedImage:
+        work.note_facts(ImageFacts())
+        try:
+            await work.patiently(lambda _: asyncio.sleep(0))
+        except BaseException as error:
+            ended.set_result(type(error))
+            raise
+        return IMAGE
+
+    def refuse(_: ImageFacts) -> None:
+        raise ImageError("cut", reason=Reason.IMAGE_CORRUPT)
+
+    with pytest.raises(ImageError):
+        await sharing.get(KEY, make, UNBOUND, check=refuse)
+    assert await ended is asyncio.CancelledError
 
 
 async def test_caller_is_whoever_has_waited_longest() -> None:

@@ -199,7 +199,7 @@ async def test_work_that_expires_stops_where_it_is(rig: Rig, stage: str) -> None
 async def test_what_cannot_be_done_in_time_is_refused_before_it_is_decoded(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rig.pipeline._batcher, "expected_wait", lambda views: 1000.0 * views)
+    monkeypatch.setattr(rig.pipeline._batcher, "cost", lambda views: 1000.0 * views)
     with cleared(rig.decodes):
         call = rig.embed(numbered(1))
         await eventually(lambda: len(rig.decoded) == 1)
@@ -207,6 +207,23 @@ async def test_what_cannot_be_done_in_time_is_refused_before_it_is_decoded(
             await rig.embed(numbered(2), deadline=time.monotonic() + 300)
     await call
     assert rig.decoded == [numbered(1)]
+
+
+async def test_follower_without_time_does_not_have_what_it_follows_refused(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rig.pipeline._costs, "seconds", lambda *_: 10.0)
+    now = time.monotonic()
+    with cleared(rig.decodes):
+        calls = [rig.embed(numbered(0), caller="a")]
+        await eventually(lambda: len(rig.decoded) == 1)
+        calls.append(rig.embed(numbered(1), caller="b", deadline=now + 300))
+        await eventually(lambda: waiting_for_a_decode(rig) == 1)
+        hasty = rig.embed(numbered(1), caller="c", deadline=now + 0.3)
+        with pytest.raises(DeadlineError):
+            await hasty
+        assert waiting_for_a_decode(rig) == 1
+    assert len(await asyncio.gather(*calls)) == 2
 
 
 async def test_callers_of_this_process_are_never_refused(toy_model: Model) -> None:
@@ -283,7 +300,7 @@ async def test_what_was_done_in_vain_counts_as_done(
     spent: list[float] = []
     spend = Work.spend
     monkeypatch.setattr(Work, "spend", lambda work, cost: (spent.append(cost), spend(work, cost))[1])
-    monkeypatch.setattr(rig.pipeline._batcher, "expected_wait", lambda _: 2.0)
+    monkeypatch.setattr(rig.pipeline._batcher, "cost", lambda _: 2.0)
     monkeypatch.setattr(rig.pipeline._costs, "seconds", lambda *_: 1.0)
     data = cut_off(numbered(1)) if outcome == "it cannot be decoded" else numbered(1)
     rig.encoder.broken = lambda _: outcome == "the encoder fails"
