@@ -143,9 +143,9 @@ async def test_gauges_tell_what_is_at_work_how_long_others_waited_and_what_is_st
             busy = await scrape(rig)
             release.set()
             await asyncio.gather(*calls)
-        rig.server.pipeline._judges._stuck.add(0)
+        rig.server.pipeline._judges._pool.stuck = 1
         idle = await scrape(rig)
-        rig.server.pipeline._judges._stuck.clear()
+        rig.server.pipeline._judges._pool.stuck = 0
     assert (value(busy, "line_images"), value(busy, "decode_threads_busy")) == (2, 1)
     assert value(busy, "oldest_seconds") > value(idle, "oldest_seconds") == 0
     assert (value(idle, "line_images"), value(idle, "decode_threads_busy"), value(idle, "encoder_runs_busy")) == (

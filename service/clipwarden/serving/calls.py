@@ -22,10 +22,11 @@ from clipwarden.scoring.verdict import Judgement
 from clipwarden.serving.callers import caller_of
 from clipwarden.serving.candidates import Candidates, NotCompared, Opinion
 from clipwarden.serving.context import Context
+from clipwarden.serving.endings import ended, refusal_of
 from clipwarden.serving.metrics import Metrics
 from clipwarden.serving.refusals import RefusalLog
 from clipwarden.serving.requests import read_request_id
-from clipwarden.serving.status import ended, reason_of, refusal_of, status_of
+from clipwarden.serving.status import reason_of, status_of
 
 R = TypeVar("R")
 

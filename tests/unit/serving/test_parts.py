@@ -27,10 +27,11 @@ from clipwarden.errors import (
 )
 from clipwarden.modelfolder.load import Model
 from clipwarden.policy.schema import Verdict
+from clipwarden.serving.endings import ended, refusal_of
 from clipwarden.serving.process import configure_logging
 from clipwarden.serving.refusals import RefusalLog
 from clipwarden.serving.server import load, running_server
-from clipwarden.serving.status import ended, reason_of, refusal_of, status_of
+from clipwarden.serving.status import reason_of, status_of
 from clipwarden.v1 import moderation_pb2 as pb
 from kit.serving import colours_snapshot, colours_yaml, refusal, refused, serving, settings_for_test
 
