@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-browser check format proto proto-check bench wheel clean
+.PHONY: help demo test test-fast test-browser check format proto proto-check bench bench-peers wheel clean
 
 help:  ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -96,6 +96,11 @@ proto-check: $(VENV)/lint
 
 bench: $(VENV)/test  ## Print ratios measured on this machine
 	$(BIN)/python -m bench
+	$(BIN)/python -m bench.pressure saturation lone overload2x --seconds 5 --pairs 5 --again
+
+bench-peers: $(VENV)/test  ## Make the environments of the peers, and measure all that is promised under pressure: hours
+	$(BIN)/python -m bench.pressure.environments
+	$(BIN)/python -m bench.pressure
 
 wheel: $(VENV)/made  ## Build the wheel into dist/
 	$(PIP) build && $(BIN)/python -m build --wheel

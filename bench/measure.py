@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from clipwarden.machine import processor_name
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Timing:
@@ -109,21 +111,13 @@ def stay_on_one_core() -> None:
 def describe_machine() -> dict[str, str]:
     """Say what a figure was measured on: processor, cores, load, versions."""
     return {
-        "cpu": _cpu_model(),
+        "cpu": processor_name(),
         "int8": _int8_instructions(),
         "cores": str(os.cpu_count()),
         "load": f"{os.getloadavg()[0]:.1f} (over one minute, at the start)",
         "python": platform.python_version(),
         **{name: _version(name) for name in ("numpy", "onnxruntime", "onnxruntime-gpu") if _version(name)},
     }
-
-
-def _cpu_model() -> str:
-    """Read the processor's name; `platform.processor` is empty on most Linux systems."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _int8_instructions() -> str:

@@ -75,13 +75,16 @@ def run(*, rounds: int = 40, geometry: Geometry = VIT_B_32, folder: Path | None 
     ]
 
 
-def make_compiled(pool: Pool, *, texts: int = TEXTS, seed: int = 0) -> CompiledPolicy:
+def make_compiled(
+    pool: Pool, *, texts: int = TEXTS, seed: int = 0, fingerprint: str = "sha256:" + "0" * 64
+) -> CompiledPolicy:
     """Compile a policy of random unit vectors, spread evenly over the default taxonomy's number of concepts.
 
     Args:
         pool: Of every concept.
         texts: P, prompts and negatives together.
         seed: Of the vectors.
+        fingerprint: Of the model it is bound to.
 
     Returns:
         A policy in which every category is enforced.
@@ -90,7 +93,7 @@ def make_compiled(pool: Pool, *, texts: int = TEXTS, seed: int = 0) -> CompiledP
     ids = [[f"text {number}" for number in share] for share in shares]
     policy = Policy(
         metadata=Metadata(id="bench"),
-        model=ModelBinding(),
+        model=ModelBinding(fingerprint=fingerprint),
         on_error=Verdict.REVIEW,
         on_partial=Verdict.REVIEW,
         contexts=(),
@@ -100,12 +103,15 @@ def make_compiled(pool: Pool, *, texts: int = TEXTS, seed: int = 0) -> CompiledP
             for number, own in enumerate(ids[CATEGORIES:])
         ),
     )
-    rows = _unit_rows(texts + 1, seed=seed)
+    rows = _unit_rows(texts, seed=seed)
     vectors = {f"text {number}": rows[number] for number in range(texts)}
-    facts = ModelFacts(
-        name="bench", fingerprint="sha256:" + "0" * 64, dim=VIT_B_32.dim, logit_scale=100.0, logit_bias=None
-    )
-    return bind_policy(choose_lines(policy, facts.fingerprint), vectors, rows[texts:], facts)
+    facts = ModelFacts(name="bench", fingerprint=fingerprint, dim=VIT_B_32.dim, logit_scale=100.0, logit_bias=None)
+    return bind_policy(choose_lines(policy, facts.fingerprint), vectors, background_rows(), facts)
+
+
+def background_rows() -> NDArray[np.float32]:
+    """Return the background of the bench's model: [1,D], of a text that is none of the policy's."""
+    return _unit_rows(1, seed=1)
 
 
 def _category(number: int, texts: list[str], pool: Pool) -> Category:

@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+import platform
 import warnings
 from functools import cache
 from pathlib import Path
@@ -12,10 +13,11 @@ from threadpoolctl import threadpool_limits
 
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
 _PROC_CGROUP = Path("/proc/self/cgroup")
+_PROC_STAT = Path("/proc/stat")
 
 
-def available_cpus(*, cgroup_root: Path = _CGROUP_ROOT, proc_cgroup: Path = _PROC_CGROUP) -> int:
-    """Count the CPUs that affinity and the cgroup quota leave to this process.
+def usable_cpus(*, cgroup_root: Path = _CGROUP_ROOT, proc_cgroup: Path = _PROC_CGROUP) -> float:
+    """Say how much processor time a second affinity and the cgroup quota leave to this process.
 
     onnxruntime sizes its pool by the host's cores and cannot see a container's quota, so a pod with two CPUs on
     a 64-core node would be throttled most of the time.
@@ -25,13 +27,27 @@ def available_cpus(*, cgroup_root: Path = _CGROUP_ROOT, proc_cgroup: Path = _PRO
         proc_cgroup: The file that names this process's cgroups.
 
     Returns:
-        At least 1; a fractional quota rounds up.
+        CPUs, such as 0.5 or 2.0; above 0.
 
     Source: onnxruntime issue 29510; kernel documentation, cgroup-v2 `cpu.max`, cgroup-v1 `cpu.cfs_quota_us`.
     """
-    cpus = affinity_cpus()
     quota = cgroup_quota(cgroup_root=cgroup_root, proc_cgroup=proc_cgroup)
-    return cpus if quota is None else max(1, min(cpus, math.ceil(quota)))
+    return min(float(affinity_cpus()), math.inf if quota is None else quota)
+
+
+def available_cpus(*, cgroup_root: Path = _CGROUP_ROOT, proc_cgroup: Path = _PROC_CGROUP) -> int:
+    """Count the threads that can be at work at once with `usable_cpus`: a fractional quota rounds up.
+
+    Under a quota of 1.5 two threads run side by side for three quarters of each period, and both wait for the rest.
+
+    Args:
+        cgroup_root: Where cgroups are mounted.
+        proc_cgroup: The file that names this process's cgroups.
+
+    Returns:
+        At least 1.
+    """
+    return math.ceil(usable_cpus(cgroup_root=cgroup_root, proc_cgroup=proc_cgroup))
 
 
 def affinity_cpus() -> int:
@@ -57,6 +73,34 @@ def cgroup_quota(*, cgroup_root: Path = _CGROUP_ROOT, proc_cgroup: Path = _PROC_
         for quota in _quotas_up_from(cgroup_root, controller, path)
     ]
     return min(quotas, default=None)
+
+
+def busy_seconds(*, stat: Path = _PROC_STAT) -> float | None:
+    """Sum the processor time that all programs have used, on the CPUs that this process may be placed on.
+
+    Args:
+        stat: The kernel's counts, a line a CPU.
+
+    Returns:
+        Seconds since the machine's start, time taken by other virtual machines included; None where nobody counts them.
+
+    Source: kernel documentation, filesystems/proc, `/proc/stat`.
+    """
+    mine = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+    lines = (line.split() for line in _read(stat).splitlines())
+    ticks = {words[0]: [int(word) for word in words[1:9]] for words in lines if words and words[0][:3] == "cpu"}
+    counted = [ticks[f"cpu{cpu}"] for cpu in mine if f"cpu{cpu}" in ticks]
+    # user, nice, system, idle, waiting for disks, interrupts (2), taken by other virtual machines
+    busy = sum(sum(each) - sum(each[3:5]) for each in counted)
+    return busy / os.sysconf("SC_CLK_TCK") if counted else None
+
+
+def processor_name() -> str:
+    """Name the processor; `platform.processor` is empty on most Linux systems."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _memberships(proc_cgroup: Path) -> list[tuple[str, str]]:

@@ -42,7 +42,7 @@ def test_the_file_of_settings_is_read(tmp_path: Path) -> None:
     (block,) = blocks("docs/operate.md", "yaml")
     file = tmp_path / "settings.yaml"
     file.write_text(block.text)
-    settings = load_settings({}, {}, file)
+    settings = load_settings({}, {}, [file])
     assert (settings.policies, settings.queue_bytes) == (("policies/shop.yaml", "policies/chat.yaml"), 512 * 2**20)
 
 

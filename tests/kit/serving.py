@@ -114,10 +114,18 @@ def next_version(model: Model, *edits: tuple[str, str], policy_id: str = "colour
     return chosen_text(text)
 
 
-def picture(colour: str, kind: str = "PNG", side: int = 64) -> bytes:
-    """Encode a picture of one colour, with a border of grey so that it does not count as degraded."""
+def picture(colour: str, kind: str = "PNG", side: int = 64, *, number: int = 0) -> bytes:
+    """Encode a picture of one colour, with a border of grey so that it does not count as degraded.
+
+    Args:
+        colour: Of the middle.
+        kind: Format, as Pillow calls it.
+        side: Pixels.
+        number: Tells pictures apart that look the same, by one corner: those of one number are shared, and kept.
+    """
     pixels = plain_picture(colour, side)
     pixels[:2] = pixels[-2:] = pixels[:, :2] = pixels[:, -2:] = 128
+    pixels[0, 0] = 128 + number // 64, 128 + number % 64, 128
     data = io.BytesIO()
     Image.fromarray(pixels).save(data, kind)
     return data.getvalue()
@@ -132,6 +140,15 @@ def cut_picture(colour: str, rows: int, side: int = 64) -> bytes:
     return whole[: begun + rows * (1 + 3 * side)]
 
 
+def large_header() -> bytes:
+    """A BMP whose header promises 30,000 x 30,000 pixels, and nothing else."""
+    data = io.BytesIO()
+    Image.new("RGB", (1, 1)).save(data, "BMP")
+    raw = bytearray(data.getvalue())
+    raw[18:26] = (30_000).to_bytes(4, "little") * 2
+    return bytes(raw)
+
+
 def settings_for_test(**changes: object) -> Settings:
     """Settings for a server in a test: a free port, no waiting at the end."""
     base = Settings(
@@ -139,6 +156,7 @@ def settings_for_test(**changes: object) -> Settings:
         metrics_listen=None,
         drain_delay_seconds=0,
         encoder_threads=1,
+        encoder_runs=1,
         decode_threads=2,
         max_batch=8,
         log_level="error",
@@ -227,18 +245,32 @@ async def eventually(condition: Callable[[], bool], seconds: float = 60) -> None
 
 
 @dataclass(kw_only=True)
-class Rig:
-    """A running server, a client connected to it, and the taps on its encoder."""
+class Connection:
+    """A client connected to a server."""
 
-    server: Server
     stub: "moderation_pb2_grpc.ModerationServiceAsyncStub"  # exists in the stubs' types only
     channel: grpc.aio.Channel
-    encoder: TappedEncoder
 
     async def moderate(self, data: bytes, timeout: float | None = None, **options: object) -> pb.Moderation:  # noqa: ASYNC109  gRPC's own
         """Judge one image."""
         request = pb.ModerateRequest(image=pb.ImageSource(data=data), options=pb.ModerationOptions(**options))  # type: ignore[arg-type]
         return (await self.stub.Moderate(request, timeout=timeout)).moderation
+
+
+@dataclass(kw_only=True)
+class Rig(Connection):
+    """A running server, a client connected to it, and the taps on its encoder."""
+
+    server: Server
+    encoder: TappedEncoder
+
+
+@asynccontextmanager
+async def connected(target: str | None) -> AsyncIterator[Connection]:
+    """Connect to a server by a connection of its own: another caller."""
+    assert target
+    async with grpc.aio.insecure_channel(target, [("grpc.use_local_subchannel_pool", 1)]) as channel:
+        yield Connection(stub=moderation_pb2_grpc.ModerationServiceStub(channel), channel=channel)
 
 
 @asynccontextmanager

@@ -57,7 +57,7 @@ async def test_call_with_no_images_or_too_many_is_invalid_as_a_whole(toy_model: 
 async def test_one_call_takes_no_more_room_than_its_window(toy_model: Model) -> None:
     async with serving(toy_model, call_in_flight=4) as rig:
         with rig.encoder.held():
-            call = rig.stub.BatchModerate(batch(*[picture("red")] * 12))
+            call = rig.stub.BatchModerate(batch(*(picture("red", number=number) for number in range(12))))
             await rig.encoder.entered()
             await eventually(lambda: rig.server.pipeline.admission.items == 4)
             # Whoever asks meanwhile has long been let in when this answer comes back.

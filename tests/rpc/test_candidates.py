@@ -381,7 +381,7 @@ async def test_the_loop_serves_others_between_a_batchs_images(
 
 
 async def test_what_a_batch_holds_until_its_answer_is_no_overload(toy_model: Model, milder: str) -> None:
-    async with serving(toy_model, watched_by=[milder], queue_items=2, call_in_flight=2) as rig:
+    async with serving(toy_model, watched_by=[milder], queue_items=4, call_in_flight=2) as rig:
         await judged_by(rig, [picture("red")] * 40)
         await rig.server.drain()
         assert counts(rig, "verdicts") == {("colours", "2", "block", "review", "false"): 40}

@@ -1,12 +1,10 @@
 """Every way a call can be refused: code, reason, and details, as the proto says."""
 
 import gc
-import io
 
 import grpc
 import pytest
 from google.rpc import code_pb2
-from PIL import Image
 
 from clipwarden.engine.pipeline import Pipeline
 from clipwarden.engine.settings import EngineSettings
@@ -15,17 +13,7 @@ from clipwarden.modelfolder.load import Model
 from clipwarden.v1 import moderation_pb2 as pb
 from clipwarden.vision.limits import DecodeLimits
 from clipwarden.vision.plan import WHOLE
-from kit.serving import eventually, picture, refused, serving
-
-
-def large_header() -> bytes:
-    """A BMP whose header promises 30,000 x 30,000 pixels, and nothing else."""
-    data = io.BytesIO()
-    Image.new("RGB", (1, 1)).save(data, "BMP")
-    raw = bytearray(data.getvalue())
-    raw[18:26] = (30_000).to_bytes(4, "little") * 2
-    return bytes(raw)
-
+from kit.serving import eventually, large_header, picture, refused, serving
 
 BAD_IMAGES = {
     "EMPTY": b"",

@@ -1,16 +1,18 @@
 """grpc.health.v1: per service, ready after warm-up, and told to those who watch."""
 
 import asyncio
+from collections import Counter
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from clipwarden.modelfolder.load import Model
+from clipwarden.serving import server as server_module
 from clipwarden.serving.server import Server
 from clipwarden.v1 import moderation_pb2 as pb
 from clipwarden.v1 import moderation_pb2_grpc
-from kit.serving import colours_snapshot, eventually, picture, refused, serving, settings_for_test, tapped
+from kit.serving import Rig, colours_snapshot, eventually, picture, refused, serving, settings_for_test, tapped
 
 Status = health_pb2.HealthCheckResponse
 SERVICES = ["", "clipwarden.v1.ModerationService"]
@@ -117,3 +119,31 @@ async def test_drain_gives_up_on_calls_that_never_finish(toy_model: Model) -> No
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await accepted
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_clients_that_come_again_at_once_do_not_keep_the_drain_from_ending(
+    toy_model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "MOST_QUIET_SECONDS", 0.3)
+    codes: Counter[grpc.StatusCode] = Counter()
+
+    async def hammer(rig: Rig) -> None:
+        while True:
+            try:
+                await rig.moderate(b"")
+            except grpc.aio.AioRpcError as exc:
+                codes[exc.code()] += 1
+
+    async with serving(toy_model, drain_seconds=1000.0) as rig:
+        with rig.encoder.held():
+            accepted = asyncio.create_task(rig.moderate(picture("red")))
+            await rig.encoder.entered()
+            hammers = [asyncio.create_task(hammer(rig)) for _ in range(8)]
+            drain = asyncio.create_task(rig.server.drain())
+            await eventually(lambda: codes[grpc.StatusCode.UNAVAILABLE] >= 50)
+            assert not drain.done()
+        assert (await accepted).verdict == pb.VERDICT_BLOCK
+        await asyncio.wait_for(drain, 60)
+        for task in hammers:
+            task.cancel()
+    assert set(codes) <= {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.UNAVAILABLE}

@@ -11,8 +11,9 @@ from clipwarden.engine import batching
 from clipwarden.engine.batching import Batcher
 from clipwarden.engine.threads import WorkThreads
 from clipwarden.modelfolder.load import Model
+from clipwarden.serving.config import MESSAGE_MARGIN
 from clipwarden.v1 import moderation_pb2 as pb
-from kit.serving import Rig, eventually, held_decoding, picture, refused, serving
+from kit.serving import Rig, connected, eventually, held_decoding, picture, refused, serving
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -42,7 +43,7 @@ async def test_good_and_bad_images_side_by_side_each_get_their_own_answer(toy_mo
             return {code_pb2.INVALID_ARGUMENT: "refused", code_pb2.INTERNAL: "failed"}[exc.code().value[0]]
         return "right" if verdict == expected[kind] else f"{kind} got {verdict}"
 
-    async with serving(toy_model, call_in_flight=64) as rig:
+    async with serving(toy_model, call_in_flight=64, queue_items=1024) as rig:
         rig.encoder.broken = lambda views: bool((views[:, 16, 16] == (0, 255, 0)).all(axis=1).any())
         names = list(kinds) * 50
         answers = await asyncio.gather(*(one(rig, kind) for kind in names))
@@ -53,7 +54,7 @@ async def test_good_and_bad_images_side_by_side_each_get_their_own_answer(toy_mo
 
 
 async def test_full_queue_refuses_at_once_with_a_retry_hint(toy_model: Model) -> None:
-    async with serving(toy_model, queue_items=3) as rig:
+    async with serving(toy_model, queue_items=5) as rig:
         with rig.encoder.held():
             waiting = [asyncio.create_task(rig.moderate(picture("red"))) for _ in range(3)]
             await eventually(lambda: rig.server.pipeline.admission.items == 3)
@@ -67,14 +68,19 @@ async def test_full_queue_refuses_at_once_with_a_retry_hint(toy_model: Model) ->
 
 async def test_bytes_bound_the_queue_too(toy_model: Model) -> None:
     data = picture("red", "BMP", side=128)
-    limits = {"queue_bytes": len(data) * 2, "max_image_bytes": len(data)}
-    async with serving(toy_model, **limits) as rig:
+    message = len(data) + MESSAGE_MARGIN
+    limits = {"max_image_bytes": len(data), "max_message_bytes": message, "queue_bytes": 2 * len(data) + message - 1}
+    async with serving(toy_model, **limits) as rig, connected(rig.server.address) as other:
+        rig.server.reads._patience_seconds = 0.0
         with rig.encoder.held():
-            waiting = [asyncio.create_task(rig.moderate(data)) for _ in range(2)]
-            await eventually(lambda: rig.server.pipeline.admission.items == 2)
+            waiting = [asyncio.create_task(rig.moderate(data))]
+            await eventually(lambda: rig.server.pipeline.admission.bytes == len(data))
+            waiting.append(asyncio.create_task(other.moderate(data)))
+            await eventually(lambda: rig.server.pipeline.admission.bytes == 2 * len(data))
             answer = await refused(rig.moderate(b"x"))
         await asyncio.gather(*waiting)
-    assert answer.reason == "OVERLOADED"
+    assert (answer.reason, answer.code) == ("OVERLOADED", code_pb2.RESOURCE_EXHAUSTED)
+    assert answer.retry_seconds
 
 
 async def test_caller_that_leaves_frees_its_place_and_is_never_encoded(toy_model: Model) -> None:
@@ -136,7 +142,7 @@ async def test_message_beyond_the_transports_limit_is_cut_off_by_grpc(toy_model:
 
 
 async def test_stuck_encoder_fails_calls_and_turns_health_off_until_it_is_back(toy_model: Model) -> None:
-    async with serving(toy_model) as rig:
+    async with serving(toy_model, encoder_runs=1) as rig:
         stall_after(0.05, rig.server.pipeline._batcher)
         with rig.encoder.held():
             answer = await refused(rig.moderate(picture("red")))
@@ -176,7 +182,8 @@ async def test_stuck_decoders_fail_calls_and_turn_health_off_until_one_is_back(t
     async with serving(toy_model, decode_threads=2) as rig:
         stall_after(0.05, rig.server.pipeline._decoders)
         with held_decoding() as release:
-            calls = [asyncio.create_task(refused(rig.moderate(picture("red")))) for _ in range(5)]
+            pictures = [picture("red", number=number) for number in range(5)]
+            calls = [asyncio.create_task(refused(rig.moderate(data))) for data in pictures]
             assert {answer.reason for answer in await asyncio.gather(*calls)} == {"ENCODER_FAILED"}
             assert await health_of(rig) == NOT_SERVING
             assert (await refused(rig.moderate(picture("red")))).reason == "ENCODER_FAILED"

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from clipwarden.engine import threads
+from clipwarden.engine.terms import UNBOUND
 from clipwarden.modelfolder.load import Model
 from clipwarden.v1 import moderation_pb2 as pb
 from kit.serving import eventually, held_decoding, picture, refused, serving
@@ -42,7 +43,7 @@ async def test_what_is_long_to_judge_does_not_wait_for_decoders(toy_model: Model
     async with serving(toy_model, decode_threads=1) as rig:
         judged = await rig.moderate(picture("red"), return_embeddings=True)
         with held_decoding():
-            busy = [asyncio.create_task(rig.moderate(picture("red"))) for _ in range(3)]
+            busy = [asyncio.create_task(rig.moderate(picture("red", number=number))) for number in range(1, 4)]
             await eventually(lambda: rig.server.pipeline.admission.items == 3)
             kept = (await rig.stub.ModerateEmbedding(again(judged), timeout=60)).moderation
             assert not any(call.done() for call in busy)
@@ -65,7 +66,7 @@ async def test_stored_embeddings_are_admitted_before_they_are_read(
 ) -> None:
     async with serving(toy_model, queue_items=1) as rig:
         judged = await rig.moderate(picture("red"), return_embeddings=True)
-        with rig.server.pipeline.admission.admit(1):
+        with rig.server.pipeline.admission.arrive(UNBOUND, size=1):
             monkeypatch.setattr("clipwarden.serving.requests.read_embedded_image", pytest.fail)
             answer = await refused(rig.stub.ModerateEmbedding(again(judged)))
     assert answer.reason == "OVERLOADED"
@@ -75,7 +76,7 @@ async def test_more_degradations_than_there_are_cost_nothing(toy_model: Model) -
     async with serving(toy_model) as rig:
         judged = await rig.moderate(picture("red"), return_embeddings=True)
         request = again(judged)
-        request.degradations.extend([pb.DEGRADATION_TINY] * 1_000_000)
+        request.degradations.extend([pb.DEGRADATION_TINY] * 50_000)
         answer = await refused(rig.stub.ModerateEmbedding(request))
     assert answer.reason == "REQUEST_INVALID"
-    assert "1000000 degradations are given" in answer.message
+    assert "50000 degradations are given" in answer.message

@@ -1,26 +1,21 @@
 """`clipwarden serve` as a process of its own: signals, exit codes, one-sentence failures."""
 
 import asyncio
-import json
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 import grpc
 import pytest
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from clipwarden import AsyncClient
-from clipwarden.client import RetryPolicy
 from clipwarden.modelfolder.load import Model
 from clipwarden.v1 import moderation_pb2 as pb
 from clipwarden.v1 import moderation_pb2_grpc
+from kit.serverprocess import serve_process
 from kit.serving import colours_yaml, eventually, next_version, picture
 
 SERVE = [sys.executable, "-m", "clipwarden.cli.main", "serve"]
@@ -31,61 +26,6 @@ def policy(toy_model: Model, tmp_path: Path) -> Path:
     path = tmp_path / "colours.yaml"
     path.write_text(colours_yaml(toy_model))
     return path
-
-
-@dataclass
-class Process:
-    process: asyncio.subprocess.Process
-    target: str
-    log: Path
-
-    async def end(self, number: int = signal.SIGTERM) -> int:
-        self.process.send_signal(number)
-        return await asyncio.wait_for(self.process.wait(), 60)
-
-    def lines(self) -> list[dict[str, object]]:
-        whole, _, _being_written = self.log.read_text().rpartition("\n")
-        return [json.loads(line) for line in whole.splitlines()]
-
-
-@asynccontextmanager
-async def serve_process(
-    toy_folder: Path, policy: Path, tmp_path: Path, socket_folder: Path, **settings: object
-) -> AsyncIterator[Process]:
-    target = f"unix:{socket_folder}/s"
-    flags = {
-        "model": toy_folder,
-        "policy": policy,
-        "listen": "",
-        "unix-socket": socket_folder / "s",
-        "metrics-listen": "",
-        "drain-delay-seconds": 0.2,
-        "encoder-threads": 1,
-        "vector-cache": tmp_path / "vectors",
-    } | settings
-    arguments = [part for name, value in flags.items() for part in (f"--{name}", str(value))]
-    log = tmp_path / "log"
-    with log.open("wb") as file:
-        process = await asyncio.create_subprocess_exec(*SERVE, *arguments, stderr=file)
-    try:
-        await _until_serving(target, process, log)
-        yield Process(process, target, log)
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-
-
-async def _until_serving(target: str, process: asyncio.subprocess.Process, log: Path) -> None:
-    async with asyncio.timeout(60), grpc.aio.insecure_channel(target, _EAGER) as channel:
-        while True:
-            assert process.returncode is None, f"the server ended early; see {log}"
-            check = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), wait_for_ready=True)
-            if (await check).status == health_pb2.HealthCheckResponse.SERVING:
-                return
-
-
-_EAGER = [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 100)]
 
 
 async def test_sigterm_under_load_loses_no_accepted_request_and_exits_with_0(
@@ -129,8 +69,6 @@ async def test_withdrawing_a_candidate_by_a_restart_loses_no_request_of_a_client
     only_review = [("review: 0.8, block: 0.9}", "review: 0.8}"), ("{review: 0.999, block: 1.0}", "{review: 0.999}")]
     candidate.write_text(next_version(toy_model, *only_review))
     data, answered, enough = picture("red", "JPEG", side=512), list[str](), asyncio.Event()
-    # With pauses that let the server see none of them for a moment, or it would drain for as long as it may.
-    patient = RetryPolicy(max_attempts=1000, base_seconds=2, cap_seconds=4, budget=10_000)
 
     async def caller(client: AsyncClient, name: str) -> None:
         number = 0
@@ -140,8 +78,12 @@ async def test_withdrawing_a_candidate_by_a_restart_loses_no_request_of_a_client
             assert answer.verdict == pb.VERDICT_BLOCK
             answered.append(answer.request_id)
 
+    callers: list[asyncio.Task[None]] = []
+
     async def judged_by(**settings: object) -> list[dict[str, object]]:
         async with serve_process(toy_folder, policy, tmp_path, socket_folder, **settings) as server:
+            # A server that has answered once is waited for.
+            callers.extend(asyncio.create_task(caller(client, f"c{index}")) for index in range(16 - len(callers)))
             before = len(answered)
             await eventually(lambda: len(answered) >= before + 100)
             if not settings:
@@ -151,8 +93,7 @@ async def test_withdrawing_a_candidate_by_a_restart_loses_no_request_of_a_client
         return [line for line in server.lines() if line["message"] == "judged"]
 
     target = f"unix:{socket_folder}/s"
-    async with AsyncClient(target, retry=patient, timeout=120, channel_options=_EAGER) as client:
-        callers = [asyncio.create_task(caller(client, f"c{index}")) for index in range(4)]
+    async with AsyncClient(target, timeout=120) as client:
         watched = await judged_by(candidate=candidate)
         assert not any(task.done() for task in callers)
         alone = await judged_by()
@@ -167,7 +108,7 @@ async def test_withdrawing_a_candidate_by_a_restart_loses_no_request_of_a_client
 async def test_calls_are_judged_during_the_propagation_delay_and_a_second_signal_ends_it(
     toy_folder: Path, policy: Path, tmp_path: Path, socket_folder: Path
 ) -> None:
-    settings = {"drain-delay-seconds": 1000}
+    settings = {"drain_delay_seconds": 1000}
     async with serve_process(toy_folder, policy, tmp_path, socket_folder, **settings) as server:
         server.process.send_signal(signal.SIGINT)
         await eventually(lambda: any(line["message"] == "draining" for line in server.lines()))

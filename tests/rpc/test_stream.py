@@ -130,7 +130,7 @@ async def test_leaving_the_stream_drops_its_items(toy_model: Model) -> None:
             await call.write(item("0", picture("red")))
             await rig.encoder.entered()
             for number in range(1, 5):
-                await call.write(item(f"{number}", picture("red")))
+                await call.write(item(f"{number}", picture("red", number=number)))
             await eventually(lambda: rig.server.pipeline.admission.items == 5)
             call.cancel()
             await eventually(lambda: rig.server.pipeline.admission.items == 0)

@@ -56,6 +56,28 @@ def test_available_cpus_round_up_and_stop_at_the_affinity(
     assert cpu.available_cpus(**cgroup(tmp_path, "0::/\n", cpu_dot_max=content)) == cpus
 
 
+@pytest.mark.parametrize(("content", "cpus"), [("50000 100000", 0.5), ("150000 100000", 1.5), ("9900000 100000", 4.0)])
+def test_usable_cpus_keep_the_fraction(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, cpus: float
+) -> None:
+    monkeypatch.setattr(cpu, "affinity_cpus", lambda: 4)
+    assert cpu.usable_cpus(**cgroup(tmp_path, "0::/\n", cpu_dot_max=content)) == cpus
+
+
+def test_busy_seconds_are_those_of_our_own_cpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {1, 2}, raising=False)
+    monkeypatch.setattr(os, "sysconf", lambda _name: 100)
+    stat = tmp_path / "stat"
+    stat.write_text("cpu 9 9 9 9 9 9 9 9 9 9\ncpu0 1 1 1 1 1 1 1 1 0 0\ncpu1 100 20 30 999 888 1 2 47 5 0\nintr 5\n")
+    assert cpu.busy_seconds(stat=stat) == 2.0
+    assert cpu.busy_seconds(stat=tmp_path / "absent") is None
+
+
+def test_processor_time_of_others_is_told_on_linux() -> None:
+    busy = cpu.busy_seconds()
+    assert busy is None or busy > 0
+
+
 def test_available_cpus_without_quota_are_the_affinity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0, 5, 7}, raising=False)
     assert cpu.available_cpus(cgroup_root=tmp_path, proc_cgroup=tmp_path / "absent") == 3

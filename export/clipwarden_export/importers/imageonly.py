@@ -10,6 +10,7 @@ from PIL import Image
 from torch import nn
 
 from clipwarden.errors import ModelError
+from clipwarden.machine import available_cpus
 from clipwarden.modelfolder.batch_dependence import MAX_BATCH_DEPENDENCE, batch_dependence, varied_pixels
 from clipwarden.modelfolder.encoder import ImageEncoder
 from clipwarden.modelfolder.load import Model, load_model, write_model_folder
@@ -160,7 +161,7 @@ def compare_with_tower(folder: Path, tower: Tower, *, images_folder: Path | None
         ModelError: The folder cannot be loaded, or is of another width.
         BelowBarError: It is another model.
     """
-    model = load_model(folder)
+    model = load_model(folder, threads=available_cpus())
     manifest = model.manifest
 
     def open_on(provider: str) -> ImageEncoder:

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from clipwarden.errors import ModelError
+from clipwarden.machine import available_cpus
 from clipwarden.modelfolder.load import Model, load_manifest, load_model
 from clipwarden.modelfolder.manifest import MANIFEST_NAME, ModelManifest
 from clipwarden.modelfolder.modeljson import dump_manifest
@@ -90,7 +91,8 @@ def record(folder: Path, report: Report) -> None:
 
 
 def _open(folder: Path, provider: str) -> Encoders:
-    model: Model = load_model(folder, provider=provider, check_golden=False)
+    # One batch after the other here, unlike on a server, so that all CPUs share in each; the bits are the same.
+    model: Model = load_model(folder, provider=provider, threads=available_cpus(), check_golden=False)
     if model.text is None:
         raise AssertionError("asked beforehand")
     return Encoders(image=model.image, text=model.text)

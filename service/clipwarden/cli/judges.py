@@ -15,9 +15,6 @@ from clipwarden.errors import EncoderError, ImageError
 from clipwarden.serving.wire import moderation, verdict
 from clipwarden.v1 import moderation_pb2 as v1
 
-WORTH_BATCHING = 16
-"""Images from which trying out batch sizes pays: the warm-up encodes about as many (1, 2, 4 and 8)."""
-
 
 class Judge(Protocol):
     """Judges one image after another, or several at once."""
@@ -53,13 +50,12 @@ class Judge(Protocol):
 
 
 @asynccontextmanager
-async def open_judge(options: JudgeOptions, snapshot: Snapshot | None, *, images: int) -> AsyncIterator[Judge]:
+async def open_judge(options: JudgeOptions, snapshot: Snapshot | None) -> AsyncIterator[Judge]:
     """Open what `options` calls for, and close it at the end.
 
     Args:
         options: How to judge.
         snapshot: From `load_for`.
-        images: How many there are to judge.
 
     Raises:
         ClientError: The server does not answer.
@@ -72,9 +68,7 @@ async def open_judge(options: JudgeOptions, snapshot: Snapshot | None, *, images
         async with connected(options) as judge:
             yield judge
     else:
-        # Warming up larger batches takes longer than a few images do one by one.
-        settings = EngineSettings(limits=options.limits, max_batch=1 if images < WORTH_BATCHING else 0)
-        settings = settings.without_queue_limits()
+        settings = EngineSettings(limits=options.limits).without_queue_limits()
         async with Pipeline(snapshot.model, settings) as pipeline:
             yield LocalJudge(pipeline, settings, snapshot.select(None, options.context), options)
 

@@ -82,9 +82,8 @@ def _judge_and_show(items: Sequence[Item], options: JudgeOptions, report: Report
 
 
 async def _judge_all(items: Sequence[Item], options: JudgeOptions, snapshot: Snapshot | None, report: Report) -> None:
-    images = sum(not isinstance(item, LeftOut) for item in items)
     async with (
-        open_judge(options, snapshot, images=images) as judge,
+        open_judge(options, snapshot) as judge,
         aclosing(
             in_order(items, partial(_judge_one, judge, Reading(limit=judge.max_bytes)), width=judge.width)
         ) as outcomes,

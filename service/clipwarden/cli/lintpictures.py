@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from clipwarden.cli.exits import Exit
 from clipwarden.cli.inputs import Item, Search, find_items
-from clipwarden.cli.judges import WORTH_BATCHING
 from clipwarden.cli.leftovers import LeftOut
 from clipwarden.cli.loading import progress_bar
 from clipwarden.cli.reading import Reading
@@ -184,7 +183,7 @@ def _named(unread: Sequence[_Unread]) -> str:
 
 
 async def _embed_all(model: Model, items: Sequence[Item]) -> _Embedded:
-    settings = EngineSettings(max_batch=1 if len(items) < WORTH_BATCHING else 0).without_queue_limits()
+    settings = EngineSettings().without_queue_limits()
     embedded = _Embedded()
     async with Pipeline(model, settings) as pipeline:
         one = partial(_embed_one, pipeline, Reading(limit=settings.limits.max_image_bytes))

@@ -40,6 +40,10 @@ COMMANDS = {
         "clipwarden.cli.serve:serve",
         "Judge images over gRPC until SIGTERM or Ctrl-C; a second one stops at once.",
     ),
+    "plan": (
+        "clipwarden.cli.plan:plan",
+        "Measure how a model's encoder is best run on this machine, and write that down as settings.",
+    ),
     "lint": (
         "clipwarden.cli.lint:lint",
         "Check policy files and say what to mend.",

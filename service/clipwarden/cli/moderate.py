@@ -78,6 +78,9 @@ def moderate(
     timeout: Annotated[
         float, typer.Option(metavar="SECONDS", help="Longest wait for one image, with --server.")
     ] = TIMEOUT_SECONDS,
+    bulk: Annotated[
+        bool, typer.Option("--bulk", help="Let calls that somebody waits for go first. With --server.")
+    ] = False,
     tls_ca: TlsCa = None,
     max_image_bytes: MaxImageBytes = None,
     max_decode_bytes: MaxDecodeBytes = None,
@@ -120,6 +123,7 @@ def moderate(
         concurrency=concurrency,
         timeout_seconds=timeout,
         return_embeddings=embeddings,
+        bulk=bulk,
         root_certificates=tls_ca,
     )
     if server is not None and max_decode_bytes:
@@ -148,6 +152,8 @@ def _check(options: JudgeOptions) -> None:
         raise ConfigError(f"--server is {options.server!r}; it must be HOST:PORT or unix:PATH.")
     if options.server is None and options.root_certificates is not None:
         raise ConfigError("--tls-ca makes sense with --server only.")
+    if options.server is None and options.bulk:
+        raise ConfigError("--bulk makes sense with --server only: nobody else waits for this process.")
     if options.concurrency < 1 or not 0 < options.timeout_seconds < math.inf:
         raise ConfigError("--concurrency must be at least 1, and --timeout above 0.")
 

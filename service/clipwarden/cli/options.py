@@ -51,6 +51,7 @@ class JudgeOptions:
         concurrency: Images at work at the same time.
         timeout_seconds: Longest wait for one image.
         return_embeddings: Whether to return embeddings.
+        bulk: Whether nobody waits for the answers, so that a server lets others go first.
         root_certificates: Makes the connection TLS, trusting these; None connects in plain text.
     """
 
@@ -62,4 +63,5 @@ class JudgeOptions:
     concurrency: int = AT_ONCE
     timeout_seconds: float = TIMEOUT_SECONDS
     return_embeddings: bool = False
+    bulk: bool = False
     root_certificates: Path | None = None

@@ -14,13 +14,13 @@ from clipwarden.serving.sources import load_settings
 CONFIG_VARIABLE = f"{ENV_PREFIX}CONFIG"
 
 
-def serve(*, config: Path | None, check: bool, **flags: str | Sequence[str] | None) -> None:
+def serve(*, config: Sequence[Path] | None, check: bool, **flags: str | Sequence[str] | None) -> None:
     """Judge images over gRPC until SIGTERM or Ctrl-C; a second one stops at once.
 
     Each option can also be set by its environment variable, or in a YAML file of settings under the same name with
-    underscores. Options win over variables, variables over the file.
+    underscores. Options win over variables, variables over files, and a later file over an earlier one.
     """
-    settings = load_settings(flags, os.environ, config)
+    settings = load_settings(flags, os.environ, config or ())
     from clipwarden.serving.process import check_loads, serve_until_signal
 
     if check:
@@ -40,7 +40,14 @@ def _option(docs: SettingDocs) -> inspect.Parameter:
 
 
 def _own_options() -> list[inspect.Parameter]:
-    config = typer.Option("--config", metavar="FILE", help="YAML file with settings.", envvar=CONFIG_VARIABLE)
+    config = typer.Option(
+        "--config",
+        metavar="FILE",
+        help="YAML file with settings. May be repeated, such as for a plan: later ones win. "
+        f"Variable: {CONFIG_VARIABLE}, with {os.pathsep!r} between files.",
+        envvar=CONFIG_VARIABLE,
+        show_envvar=False,
+    )
     check = typer.Option("--check", help="Load settings, model and policies, say what was loaded, and leave.")
     keyword = inspect.Parameter.KEYWORD_ONLY
     # Hidden, and refused with what to write instead.
@@ -55,7 +62,7 @@ def _own_options() -> list[inspect.Parameter]:
     ]
     return [
         *retired,
-        inspect.Parameter("config", keyword, default=None, annotation=Annotated[Path | None, config]),
+        inspect.Parameter("config", keyword, default=None, annotation=Annotated[list[Path] | None, config]),
         inspect.Parameter("check", keyword, default=False, annotation=Annotated[bool, check]),
     ]
 

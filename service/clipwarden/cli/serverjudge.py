@@ -52,6 +52,7 @@ class ServerJudge:
                 policy=self._options.policy,
                 context=self._options.context,
                 return_embeddings=self._options.return_embeddings,
+                priority="bulk" if self._options.bulk else "interactive",
                 timeout=self._options.timeout_seconds,
             )
         except ClientError as error:

@@ -10,7 +10,7 @@ from clipwarden.client.errors import (
     ServerOverloadedError,
     ServerUnavailableError,
 )
-from clipwarden.client.messages import Image, Result, StreamItem
+from clipwarden.client.messages import Image, Priority, Result, StreamItem
 from clipwarden.client.retry import RetryPolicy
 from clipwarden.client.sync import Client
 
@@ -21,6 +21,7 @@ __all__ = [
     "DeadlineExceededError",
     "Image",
     "ImageRefusedError",
+    "Priority",
     "RequestRefusedError",
     "Result",
     "RetryPolicy",

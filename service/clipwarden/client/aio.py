@@ -20,7 +20,7 @@ from clipwarden.client.channel import (
 )
 from clipwarden.client.errors import error_from_call, error_from_stream
 from clipwarden.client.feed import AsyncFeed
-from clipwarden.client.messages import Image, Result, StreamItem
+from clipwarden.client.messages import Image, Priority, Result, StreamItem
 from clipwarden.client.retry import DEFAULT_RETRY, Patience, RetryPolicy
 from clipwarden.v1 import moderation_pb2 as v1
 from clipwarden.v1.moderation_pb2_grpc import ModerationServiceStub
@@ -99,6 +99,7 @@ class AsyncClient:
         context: str | None = None,
         request_id: str | None = None,
         return_embeddings: bool = False,
+        priority: Priority = "interactive",
         timeout: float | None = None,  # noqa: ASYNC109  covers several attempts, and goes to the server as a deadline
     ) -> v1.Moderation:
         """Judge one image; arguments, result and errors as for `Client.moderate`.
@@ -109,7 +110,7 @@ class AsyncClient:
             OSError: The path cannot be read.
         """
         request_id = request_id or messages.new_request_id()
-        how = messages.options(policy, context, return_embeddings=return_embeddings)
+        how = messages.options(policy, context, return_embeddings=return_embeddings, priority=priority)
         data = await asyncio.to_thread(messages.read_image, image)
         request = messages.moderate_request(data, how, request_id)
         response = await self._call(self._stub.Moderate, request, seconds=timeout, request_id=request_id)
@@ -123,6 +124,7 @@ class AsyncClient:
         context: str | None = None,
         request_id: str | None = None,
         return_embeddings: bool = False,
+        priority: Priority = "interactive",
         timeout: float | None = None,  # noqa: ASYNC109  as above
     ) -> list[Result]:
         """Judge several images in one call; arguments, results and errors as for `Client.moderate_batch`.
@@ -133,7 +135,7 @@ class AsyncClient:
         """
         request_id = request_id or messages.new_request_id()
         data = [await asyncio.to_thread(messages.read_image, image) for image in images]
-        how = messages.options(policy, context, return_embeddings=return_embeddings)
+        how = messages.options(policy, context, return_embeddings=return_embeddings, priority=priority)
         request = messages.batch_request(data, how, request_id)
         response = await self._call(self._stub.BatchModerate, request, seconds=timeout, request_id=request_id)
         return messages.batch_results(response, sent=len(data), request_id=request_id)
@@ -191,7 +193,7 @@ class AsyncClient:
             ClientError: There is no verdict for another reason.
         """
         request_id = request_id or messages.new_request_id()
-        how = messages.options(policy, context, return_embeddings=False)
+        how = messages.options(policy, context)
         request = messages.embedding_request(
             embeddings, how, request_id, model_fingerprint=model_fingerprint, facts=facts
         )

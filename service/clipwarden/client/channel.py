@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import grpc
 
-from clipwarden.client.retry import Attempts, RetryBudget, RetryPolicy
+from clipwarden.client.retry import Attempts, RetryPolicy, history_of
 
 Metadata: TypeAlias = tuple[tuple[str, str | bytes], ...]
 ChannelOptions: TypeAlias = Sequence[tuple[str, int | str]]
@@ -27,7 +27,7 @@ KEEPALIVE_TIMEOUT_SECONDS = 20
 
 FIRST_RECONNECT_SECONDS = 0.1
 """gRPC's own default of 1 s would make every retry inside that second fail unsent."""
-LAST_RECONNECT_SECONDS = 5
+LAST_RECONNECT_SECONDS = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +44,6 @@ class Connection:
         retry: Retry bounds.
         clock: Monotonic seconds; a seam for tests.
         random: Numbers in [0, 1); a seam for tests.
-        budget: Retries left.
     """
 
     target: str
@@ -56,11 +55,6 @@ class Connection:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     clock: Callable[[], float] = time.monotonic
     random: Callable[[], float] = random.random
-    budget: RetryBudget = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Make the budget that all calls share."""
-        object.__setattr__(self, "budget", RetryBudget(self.retry))
 
     def attempts(self, timeout: float | None) -> Attempts:
         """Begin a call.
@@ -70,7 +64,7 @@ class Connection:
         """
         return Attempts(
             policy=self.retry,
-            budget=self.budget,
+            history=history_of(self.target, self.retry),
             timeout_seconds=self.timeout_seconds if timeout is None else timeout,
             clock=self.clock,
             random=self.random,

@@ -23,6 +23,8 @@ from clipwarden.v1.moderation_pb2 import ImageFault
 
 # What grpc.aio says when a write meets a call that the server has just ended; the server's own status is lost then.
 _LOST_STATUS = "Internal error from Core"
+# What grpc's own close says of calls in flight.
+_CLOSED_HERE = "Channel closed!"
 _DETAILS_KEY = "grpc-status-details-bin"
 _M = TypeVar("_M", bound=Message)
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
@@ -111,6 +113,10 @@ def error_from_call(call: grpc.RpcError, *, target: str, request_id: str | None 
     Returns:
         The error to raise from it.
     """
+    if call.code() is grpc.StatusCode.CANCELLED and call.details() != _CLOSED_HERE:
+        # Who cancels a call itself never comes here. A server that stops ends like this what is on its way to it.
+        message = f"The server at {target} went away without an answer."
+        return ServerUnavailableError(message, code=grpc.StatusCode.UNAVAILABLE, request_id=request_id)
     error = _error(call.code(), call.details() or "no further details", _details_of(call), request_id)
     if error.reason is None:
         error.args = (_sentence(error, target),)

@@ -5,13 +5,20 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
 
 from clipwarden.client.errors import ClientError, ServerFaultError, error_from_status
 from clipwarden.v1 import moderation_pb2 as v1
+
+Priority: TypeAlias = Literal["interactive", "bulk"]
+"""Whether somebody waits for the answer, or nobody does: a backfill, which takes what the others leave."""
+_PRIORITIES: dict[str, v1.Priority.ValueType] = {
+    "interactive": v1.PRIORITY_INTERACTIVE,
+    "bulk": v1.PRIORITY_BULK,
+}
 
 Image: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str]
 """An encoded image file: its bytes, or the path to read them from (a str is a path)."""
@@ -27,6 +34,7 @@ class StreamItem:
         policy: Id of a loaded policy; None for the server's default.
         context: A context the policy declares; None for none.
         return_embeddings: Whether to return the image's embeddings.
+        priority: "bulk" where nobody waits for the answer.
         timeout_seconds: Longest wait for this item once the server has read it; None for the stream's deadline.
     """
 
@@ -35,6 +43,7 @@ class StreamItem:
     policy: str | None = None
     context: str | None = None
     return_embeddings: bool = False
+    priority: Priority = "interactive"
     timeout_seconds: float | None = None
 
 
@@ -86,9 +95,22 @@ def source(data: bytes) -> v1.ImageSource:
     return v1.ImageSource(data=data)
 
 
-def options(policy: str | None, context: str | None, *, return_embeddings: bool) -> v1.ModerationOptions:
-    """Say how to judge; None leaves it to the server."""
-    return v1.ModerationOptions(policy_id=policy or "", context=context or "", return_embeddings=return_embeddings)
+def options(
+    policy: str | None, context: str | None, *, return_embeddings: bool = False, priority: Priority = "interactive"
+) -> v1.ModerationOptions:
+    """Say how to judge; None leaves it to the server.
+
+    Raises:
+        ValueError: There is no such priority.
+    """
+    if priority not in _PRIORITIES:
+        raise ValueError(f"priority is {priority!r}; it must be one of {', '.join(map(repr, _PRIORITIES))}")
+    return v1.ModerationOptions(
+        policy_id=policy or "",
+        context=context or "",
+        return_embeddings=return_embeddings,
+        priority=_PRIORITIES[priority],
+    )
 
 
 def moderate_request(data: bytes, how: v1.ModerationOptions, request_id: str) -> v1.ModerateRequest:
@@ -110,7 +132,7 @@ def stream_request(item: StreamItem, data: bytes) -> v1.StreamModerateRequest:
     return v1.StreamModerateRequest(
         id=item.id,
         image=source(data),
-        options=options(item.policy, item.context, return_embeddings=item.return_embeddings),
+        options=options(item.policy, item.context, return_embeddings=item.return_embeddings, priority=item.priority),
         timeout=timeout,
     )
 

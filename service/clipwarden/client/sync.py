@@ -18,7 +18,7 @@ from clipwarden.client.channel import (
 )
 from clipwarden.client.errors import error_from_call, error_from_stream
 from clipwarden.client.feed import Feed
-from clipwarden.client.messages import Image, Result, StreamItem
+from clipwarden.client.messages import Image, Priority, Result, StreamItem
 from clipwarden.client.retry import DEFAULT_RETRY, Patience, RetryPolicy
 from clipwarden.v1 import moderation_pb2 as v1
 from clipwarden.v1.moderation_pb2_grpc import ModerationServiceStub
@@ -32,7 +32,8 @@ class Client:
 
     Every call has a deadline, which covers all its attempts, and raises a `ClientError` when there is no answer.
     A call is tried again only when the server could not be reached or asked for another attempt; streams and the
-    items of a batch never are.
+    items of a batch never are. Clients of one target share what they learn of it, so that many of them, or one made for
+    each call, do not make an overload worse.
 
     Args:
         target: Address, such as `localhost:50051` or `unix:/run/clipwarden.sock`.
@@ -97,6 +98,7 @@ class Client:
         context: str | None = None,
         request_id: str | None = None,
         return_embeddings: bool = False,
+        priority: Priority = "interactive",
         timeout: float | None = None,
     ) -> v1.Moderation:
         """Judge one image.
@@ -107,6 +109,7 @@ class Client:
             context: A context the policy declares; None for none.
             request_id: Your id for the server's log, at most 128 bytes; None makes one.
             return_embeddings: Whether to return the image's embeddings. They can be personal data.
+            priority: "bulk" where nobody waits for the answer: it takes what the interactive calls leave.
             timeout: Seconds for everything; None for the client's default.
 
         Returns:
@@ -119,7 +122,7 @@ class Client:
             OSError: The path cannot be read.
         """
         request_id = request_id or messages.new_request_id()
-        how = messages.options(policy, context, return_embeddings=return_embeddings)
+        how = messages.options(policy, context, return_embeddings=return_embeddings, priority=priority)
         request = messages.moderate_request(messages.read_image(image), how, request_id)
         response = self._call(self._stub.Moderate, request, timeout=timeout, request_id=request_id)
         return messages.readable(response.moderation, request_id)
@@ -132,6 +135,7 @@ class Client:
         context: str | None = None,
         request_id: str | None = None,
         return_embeddings: bool = False,
+        priority: Priority = "interactive",
         timeout: float | None = None,
     ) -> list[Result]:
         """Judge several images in one call.
@@ -142,6 +146,7 @@ class Client:
             context: A context the policy declares; None for none.
             request_id: Your id for the server's log; items get "<id>/<index>". None makes one.
             return_embeddings: Whether to return the images' embeddings. They can be personal data.
+            priority: "bulk" where nobody waits for the answer: they take what the interactive calls leave.
             timeout: Seconds for everything; None for the client's default.
 
         Returns:
@@ -153,7 +158,7 @@ class Client:
         """
         request_id = request_id or messages.new_request_id()
         data = [messages.read_image(image) for image in images]
-        how = messages.options(policy, context, return_embeddings=return_embeddings)
+        how = messages.options(policy, context, return_embeddings=return_embeddings, priority=priority)
         request = messages.batch_request(data, how, request_id)
         response = self._call(self._stub.BatchModerate, request, timeout=timeout, request_id=request_id)
         return messages.batch_results(response, sent=len(data), request_id=request_id)
@@ -219,7 +224,7 @@ class Client:
             ClientError: There is no verdict for another reason.
         """
         request_id = request_id or messages.new_request_id()
-        how = messages.options(policy, context, return_embeddings=False)
+        how = messages.options(policy, context)
         request = messages.embedding_request(
             embeddings, how, request_id, model_fingerprint=model_fingerprint, facts=facts
         )

@@ -1,49 +1,362 @@
-"""Bound what is at work at once: an image is let in if there is room for it, or refused at once with a retry hint."""
+"""Bound what is at work at once: an image is let in if there is room and time for it, or refused at once with a hint.
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+Two steps. On arrival (`arrive`) only the caller and the deadline are known, and perhaps a number of bytes; what is let
+in holds a `Ticket`, which counts until the call ends. Once the header has been read, the work that its content takes is
+known (`begin`), and refused before any decoding if it cannot be done in time; what is let in is `Work`, which counts
+until it is done or nobody waits for it. One content's work may serve several tickets, and outlive the first of them.
 
-from clipwarden.errors import OverloadedError
+`shares` says how room is divided, `forecast` how long things take. What would take longer than `SHARE_OF_TIME` of the
+time to its deadline is refused, and so is what would make late what the same caller has here. Another caller that comes
+may have this one's share of the machine shrink to what is fair; what then cannot finish any more is refused at its
+turn, before it is decoded.
+"""
 
+import math
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from clipwarden.engine.forecast import Forecast, Foreseen, Pending
+from clipwarden.engine.settings import Cause, Observer, Unobserved
+from clipwarden.engine.shares import Account, Shares
+from clipwarden.engine.terms import Terms
+from clipwarden.errors import DeadlineError, OverloadedError
+
+SHARE_OF_TIME = 0.75
+"""Of the time to its deadline that an image may be foreseen to take. The rest is for what nobody foresees. It costs no
+verdict: as long as something waits, nothing stands still."""
 MIN_RETRY_SECONDS = 0.05
 """Shortest hint: retrying faster than a network round trip only adds load."""
+MAX_RETRY_SECONDS = 5.0
+"""Longest hint: about what a person waits for a page. Until then things may look different."""
+_SMOOTHING = 1 / 16
+"""Weight of the newest image in what one costs as a rule."""
 
 
 class Admission:
-    """Counts images and bytes from admission to verdict. Lives on one event loop.
+    """Counts images, bytes and work from admission to verdict. Lives on one event loop.
+
+    Attributes:
+        ahead: Images between their turn to be decoded and the encoder.
+        on_room: Called whenever one of these gives way.
 
     Args:
         max_items: Images.
-        max_bytes: Bytes of their files.
-        expected_wait: Seconds that so many images take, as measured.
+        max_bytes: Bytes of their files, read or about to be.
+        max_ahead: Most `ahead`: enough that neither decoders nor the encoder wait for one another, and no more, since
+            what is decoded early holds pixels, and can be overtaken no more by what is more urgent.
+        cpus: That the process may use.
+        least_cost: Seconds that any image takes at least, for which one counts until its header has been read. By what
+            images take as a rule, those of one caller that take seconds would have the smallest of all others refused
+            unread.
+        observer: Told of refusals, and of what was foreseen and came about.
+        clock: Seconds, the clock that deadlines are on.
     """
 
-    def __init__(self, *, max_items: int, max_bytes: int, expected_wait: Callable[[int], float]) -> None:
-        self._max_items = max_items
-        self._max_bytes = max_bytes
-        self._expected_wait = expected_wait
-        self.items = 0
-        self.bytes = 0
+    def __init__(
+        self,
+        *,
+        max_items: int,
+        max_bytes: int,
+        max_ahead: int,
+        cpus: float,
+        least_cost: Callable[[], float] = lambda: 0.0,
+        observer: Observer | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._shares = Shares(max_items=max_items, max_bytes=max_bytes)
+        self._forecast = Forecast(cpus=cpus, share_of_time=SHARE_OF_TIME, clock=clock)
+        self._observer = observer or Unobserved()
+        self._least_cost = least_cost
+        self._usual_cost = 0.0
+        self._max_ahead = max_ahead
+        self.ahead = 0
+        self.on_room: Callable[[], None] = lambda: None
+        self.now = clock
 
-    @contextmanager
-    def admit(self, size: int) -> Iterator[None]:
-        """Hold room for one image.
+    @property
+    def has_room(self) -> bool:
+        """Whether one more may have its turn."""
+        return self.ahead < self._max_ahead
+
+    @property
+    def items(self) -> int:
+        """Images that are here."""
+        return self._shares.items
+
+    @property
+    def bytes(self) -> int:
+        """What their files hold, or may."""
+        return self._shares.bytes
+
+    @property
+    def backlog_seconds(self) -> float:
+        """How long all that is here will take, as foreseen."""
+        return self._forecast.seconds
+
+    def arrive(self, terms: Terms, *, size: int = 0, sees: bool = True) -> "Ticket":
+        """Let an image in, before anything of it has been read.
 
         Args:
-            size: Bytes of its file.
+            terms: Of its call.
+            size: Bytes to hold from the start.
+            sees: Whether it will be looked at, and so has to wait; False for embeddings that only are to be judged.
+
+        Returns:
+            Its ticket, to be used as a context manager.
 
         Raises:
-            OverloadedError: There is no room now; says when half of it should be free again.
+            OverloadedError: There is no room now, in all or for this caller, or as things are it would be too late
+                (`retry_after_seconds` says when to come again); the observer was told why.
+            DeadlineError: Its deadline has passed.
         """
-        if self.items >= self._max_items or self.bytes + size > self._max_bytes:
-            raise OverloadedError(
-                f"{self.items} images of {self.bytes} bytes are at work or waiting, and there is no room for more",
-                retry_after_seconds=max(MIN_RETRY_SECONDS, self._expected_wait(self.items) / 2),
-            )
-        self.items += 1
-        self.bytes += size
-        try:
-            yield
-        finally:
-            self.items -= 1
-            self.bytes -= size
+        account = self._shares.account(terms.caller)
+        self.require_room(account, items=1, size=size)
+        work = None
+        if sees:
+            cost = self._least_cost()
+            self._require_time(account, terms, cost, hint=max(cost, self._usual_cost))
+            work = self._forecast.add(account.name, terms, cost)
+        self._shares.take(account, items=1, size=size)
+        return Ticket(self, self._shares, self._forecast, account=account, work=work, size=size)
+
+    def begin(self, terms: Terms, cost: float) -> "Work":
+        """Let work begin, which from now on waits for its turn.
+
+        Args:
+            terms: Of its call.
+            cost: Seconds that it takes, as estimated.
+
+        Returns:
+            The work, to be used as a context manager.
+
+        Raises:
+            OverloadedError: It cannot be done in time, or would make others of the same caller late.
+            DeadlineError: Its deadline has passed.
+        """
+        self._usual_cost += (cost - self._usual_cost) * (_SMOOTHING if self._usual_cost else 1.0)
+        account = self._shares.account(terms.caller)
+        foreseen = self._require_time(account, terms, cost, hint=cost)
+        return Work(self, self._forecast, self._forecast.add(account.name, terms, cost), terms, foreseen)
+
+    def has_time(self, terms: Terms, cost: float) -> bool:
+        """Tell whether work could begin now under such terms, beside all that is here."""
+        foreseen = self._forecast.foresee(self._shares.account(terms.caller).name, terms, cost)
+        return not self._is_late(foreseen, cost, self._seconds_left(terms))
+
+    def require_room(self, account: Account, *, items: int, size: int) -> None:
+        """Insist that a caller may have more.
+
+        Raises:
+            OverloadedError: It may not.
+        """
+        cause = self._shares.objection(account, items=items, size=size)
+        if cause is not None:
+            held, whose = (account, " of this caller") if cause == "share" else (self._shares, "")
+            message = f"{held.items} images{whose} are here with {held.bytes} bytes, and there is no room for more"
+            raise self.refusal(cause, account, message, after=0.0, step=self._forecast.pace * self._usual_cost)
+
+    def _require_time(self, account: Account, terms: Terms, cost: float, *, hint: float) -> float:
+        """Insist that work can be done in time; return when it is foreseen to be, in seconds from now.
+
+        Whoever is refused is told to come as if images took `hint` seconds each.
+        """
+        left = self._seconds_left(terms)
+        if left <= 0:
+            raise DeadlineError("the deadline had passed before any work was done")
+        foreseen = self._forecast.foresee(account.name, terms, cost)
+        # Alone it is let in whatever is foreseen: a forecast that is wrong has to find out.
+        if len(self._forecast) and self._is_late(foreseen, cost, left):
+            message = f"it would take about {foreseen.seconds:.2g} s until this image is judged"
+            late = "others of this caller would be too late then" if foreseen.delays else f"it has {left:.2g} s"
+            after = foreseen.seconds - SHARE_OF_TIME * left
+            raise self.refusal("wait", account, f"{message}, and {late}", after=after, step=foreseen.pace * hint)
+        return max(foreseen.seconds, cost)
+
+    def _seconds_left(self, terms: Terms) -> float:
+        return math.inf if terms.deadline is None else terms.deadline - self.now()
+
+    @staticmethod
+    def _is_late(foreseen: Foreseen, cost: float, left: float) -> bool:
+        return foreseen.seconds > SHARE_OF_TIME * left or cost > left or foreseen.delays
+
+    def refusal(self, cause: Cause, account: Account, message: str, *, after: float, step: float) -> OverloadedError:
+        """Make the error of a refusal, and tell the observer.
+
+        Those of a caller that are refused are told to come one after the other, as fast as its work gets done: if each
+        were told when there is room for one, all would come then, and all but one be refused again.
+
+        Args:
+            cause: Of the refusal.
+            account: The caller's.
+            message: For people.
+            after: Seconds until there is room, as foreseen.
+            step: Seconds that an image of this caller takes.
+        """
+        self._observer.note_refusal(cause)
+        now = self.now()
+        again = min(max(now + max(0.0, after), account.promised_until), now + MAX_RETRY_SECONDS)
+        account.promised_until = again + step
+        return OverloadedError(message, retry_after_seconds=max(MIN_RETRY_SECONDS, again - now))
+
+    def require_finish(self, work: Pending, terms: Terms) -> None:
+        """Insist that work whose turn has come can still be finished.
+
+        Raises:
+            OverloadedError: It cannot.
+        """
+        alone = len(self._forecast) == 1
+        if not alone and self.now() + work.left > work.deadline:
+            account = self._shares.account(terms.caller)
+            message = "this image could not be finished any more when its turn came"
+            raise self.refusal("late", account, message, after=0.0, step=self._forecast.pace * work.left)
+
+    def note_end(self, foreseen_seconds: float, began: float) -> None:
+        """Hear how long work was thought to take, and when that was; it has just ended."""
+        self._observer.note_forecast(foreseen_seconds, self.now() - began)
+
+
+class Ticket:
+    """One image, or one call, that was let in: made by `Admission.arrive`, and ended by leaving its context."""
+
+    def __init__(
+        self,
+        admission: Admission,
+        shares: Shares,
+        forecast: Forecast,
+        *,
+        account: Account,
+        work: Pending | None,
+        size: int,
+    ) -> None:
+        self._admission = admission
+        self._shares = shares
+        self._forecast = forecast
+        self._account = account
+        self._work = work
+        self._bytes = size
+        self._ended = False
+
+    def __enter__(self) -> Self:
+        """Hold the place."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Give everything back."""
+        self.end()
+
+    def hold(self, size: int) -> None:
+        """Hold so many bytes from now on, in the place of what was held; less is always possible.
+
+        Args:
+            size: Bytes that are read, or may be.
+
+        Raises:
+            OverloadedError: There is no room for that many more; what was held stays held.
+        """
+        more = size - self._bytes
+        self._admission.require_room(self._account, items=0, size=more)
+        self._shares.take(self._account, items=0, size=more)
+        self._bytes = size
+
+    def fits(self, size: int) -> bool:
+        """Tell whether `hold` would find room."""
+        return self._shares.objection(self._account, items=0, size=size - self._bytes) is None
+
+    def settle(self) -> None:
+        """Hear that its header has been read: its work is known now, or there is none, and none is guessed any more."""
+        if self._work is not None:
+            self._forecast.remove(self._work)
+            self._work = None
+
+    def end(self) -> None:
+        """Give everything back; the second time does nothing."""
+        if not self._ended:
+            self._ended = True
+            self.settle()
+            self._shares.take(self._account, items=-1, size=-self._bytes)
+
+
+class Work:
+    """What one content takes from header to embeddings: made by `Admission.begin`, ended by leaving its context.
+
+    Attributes:
+        terms: Of its call.
+        cost: Seconds, as estimated.
+    """
+
+    def __init__(
+        self, admission: Admission, forecast: Forecast, pending: Pending, terms: Terms, foreseen_seconds: float
+    ) -> None:
+        self.terms = terms
+        self.cost = pending.left
+        self._admission = admission
+        self._forecast = forecast
+        self._pending = pending
+        self._foreseen_seconds = foreseen_seconds
+        self._began = admission.now()
+        self._ahead = False
+        self._encoding = False
+
+    def __enter__(self) -> Self:
+        """Count it."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Count it no longer.
+
+        What the encoder worked at in vain counts as done, too: the pace would else take a machine that is busy with
+        what fails, or with what nobody waits for any more, for one that stands still.
+        """
+        if exc is None or self._encoding:
+            self.spend(self._pending.left)
+        if exc is None:
+            self._admission.note_end(self._foreseen_seconds, self._began)
+        self._forecast.remove(self._pending)
+        self.give_way()
+
+    @property
+    def ahead(self) -> bool:
+        """Whether its turn has come, and it has not reached the encoder."""
+        return self._ahead
+
+    def wait(self) -> None:
+        """Hear that it waits for its turn from now on."""
+        self._forecast.enter_line(self._pending)
+
+    def leave(self) -> None:
+        """Hear that it does so no longer, and had none."""
+        self._forecast.leave_line(self._pending)
+
+    def start(self) -> None:
+        """Hear that its turn has come, which it keeps until `give_way`.
+
+        Raises:
+            OverloadedError: It cannot be finished any more.
+        """
+        self._forecast.leave_line(self._pending)
+        self._admission.require_finish(self._pending, self.terms)
+        self._forecast.start(self._pending)
+        self._ahead = True
+        self._admission.ahead += 1
+
+    def spend(self, cost: float) -> None:
+        """Hear that so many seconds of its cost were done."""
+        self._forecast.spend(self._pending, cost)
+
+    def go_on(self, encoding: bool) -> None:  # noqa: FBT001  a callback's one argument
+        """Hear that it waits for the encoder no longer, and whether that works at it."""
+        self._encoding = encoding
+        self.give_way()
+
+    def give_way(self) -> None:
+        """Give its turn back: it has reached the encoder, or waits again. The second time does nothing."""
+        if self._ahead:
+            self._ahead = False
+            self._admission.ahead -= 1
+            self._admission.on_room()

@@ -76,7 +76,7 @@ class AsyncModerator:
         policies: Policy files, bundles, or names of shipped policies; none takes the shipped one that suits the model.
             The first one is the default.
         provider: onnxruntime execution provider.
-        encoder_threads: For the encoder; None takes all CPUs that the process may use.
+        encoder_threads: Of a run of the image encoder; None takes 1, and as many runs at once as there are CPUs.
         vector_cache: Whether to keep the vectors of policy texts in the user's cache folder, as servers do.
         settings: Limits and threads; its queue bounds are not used, since nothing waits here but what the caller gave.
     """

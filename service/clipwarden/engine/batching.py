@@ -1,83 +1,68 @@
-"""Decoded views of images in, their embeddings out: many callers, one encoder, nothing held back.
+"""Decoded views of images in, their embeddings out: many callers, one encoder in several threads, nothing held back.
 
 The concurrency contract
 ------------------------
-- One task, `_serve`, owns the queue: it alone takes items out, forms batches and answers callers. `submit` only adds
-  at the end; cancelling a call only marks its item. All of this happens on one event loop, between awaits, so there
-  are no locks.
-- Late binding: a batch is formed at the moment the encoder is free, and not before. Until then an item may still be
-  overtaken, cancelled or expire, and costs nothing if it does.
-- Work-conserving: the encoder never idles while an item waits. A lone image runs alone; batches grow by themselves
-  when images arrive faster than they are encoded.
-- Order: earliest deadline first, where no item counts as more patient than `PATIENCE_SECONDS` after its arrival, so
-  that impatient newcomers cannot starve anyone.
-- The encoder runs in one thread of its own. A batch that fails is halved until the images that break it stand alone;
-  when not a single image of it could be encoded, a probe decides whether the images or the encoder are at fault.
-- A run that takes longer than `stall_seconds` fails every waiting call at once and turns health off; when it comes
-  back, so does health. Should `_serve` itself die, the same happens for good. No call waits for a dead stage.
+- The event loop owns all state, which changes only in `submit`, when a run ends or is found stuck, and between awaits:
+  no locks. Each of these moves on what can move (`_pump`). There is no task of the batcher's own that could die.
+- Late binding: what a run holds is settled at the moment a thread is free for it, and not before. Until then a view may
+  be overtaken, dropped or expire, and costs nothing if it does.
+- Work-conserving: no thread is free while a view waits, a probe's moment aside. A lone image runs alone; runs grow up
+  to `max_batch` by themselves when views come faster than they are encoded. What waits is shared out evenly among the
+  threads that are free, so one image's views run side by side; it is answered when all of them are.
+- Order: see `line`. Urgent first, then callers in turn, then what is due first; nobody starves.
+- A run that fails is halved until the image that breaks it stands alone. That fails, and its other views are dropped;
+  unless another run was answered meanwhile, a probe then decides whether the image or the encoder is at fault, and
+  nothing else begins until it has. A broken encoder fails all calls, and is probed until it works.
+- A run that takes longer than `stall_seconds` fails its images. The others go on; when the last thread is stuck, all
+  calls fail and health is off. A thread that comes back is lent again. No call waits for a dead stage, and whatever
+  goes wrong in here fails the images of one run.
 
-Designs that were rejected (p50/p99 in ms at 1,000 requests/s, 3 + 0.15 n ms a batch, at most 32; this one: 5.4/7.7;
-`python -m bench.queueing` simulates them)
-- Waiting a few milliseconds for company: 9.3/14.5 with a 5 ms window, 13.1/21.3 with 10 ms.
-- Forming the next batch while the present one runs: 9.0/11.4, and it grows stale.
-- One queue and thread per device that pull for themselves: a poisoned input kills the thread, and health stays green.
+Designs that were rejected (`python -m bench.queueing` simulates them; docs/design.md has the tables)
+- Waiting a few milliseconds for company: p50/p99 of 9.3/14.5 ms with a 5 ms window and 13.1/21.3 with 10 ms, against
+  5.4/7.7 (1,000 images/s on a GPU, 3 + 0.15 n ms a run of at most 32).
+- Settling a run while the one before it is under way: 9.0/11.4 there, and it grows stale.
+- One run over all cores: 40 images/s against 59 of two runs of one thread (ViT-B/32 in int8, two cores, batch 1), and
+  at 36 images/s mean/p99 of 133/507 ms against 45/112. Batches where they gain nothing: 54/194.
+- A queue for each thread, which pulls for itself: 61/200; and a poisoned input kills it, and health stays green.
+- An image's views in one piece: of five views 223/561 ms against 164/503.
+- Free threads that take all they can rather than their share: 259/664 against 242/653 (five views, where batches gain).
+- What is due first whoever asks: an impatient caller who asks for 90 images/s of 59 leaves 6 % of the others' in time,
+  and first come, first served makes them wait 1.08 s (p99); in turn all of them are, after 0.12 s.
 """
 
 import asyncio
 import logging
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from enum import Enum
+from functools import partial
 
 import numpy as np
 
-from clipwarden.engine.waiting import Encoded, Pixels, QueuedImage, Vectors, WaitingImages
-from clipwarden.errors import ClipwardenError, EncoderError, ShuttingDownError
+from clipwarden.engine.encoder_state import BatcherStatistics, State
+from clipwarden.engine.line import FairQueue
+from clipwarden.engine.runs import Encode, Run, RunThreads
+from clipwarden.engine.terms import UNBOUND, Terms
+from clipwarden.engine.waiting import Encoded, Outcome, Pixels, QueuedImage, Vectors, View, images_of
+from clipwarden.errors import ClipwardenError, DeadlineError, EncoderError, ShuttingDownError
 
 PROBE_SECONDS = 1.0
 """Pause between probes of a broken encoder."""
 _SMOOTHING = 0.2
-"""Weight of the newest batch in the moving average of seconds per view; five batches make two thirds of it."""
-
-Encode = Callable[[Pixels], Vectors]
+"""Weight of the newest run in the moving average of seconds per view; five runs make two thirds of it."""
 
 log = logging.getLogger(__name__)
-
-
-class State(Enum):
-    """How the encoder fares, as the end of a sentence."""
-
-    RUNNING = "is running"
-    STALLED = "is stuck in a batch"
-    BROKEN = "fails on every image"
-    DEAD = "has stopped for good"
-    CLOSED = "is shut down"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BatcherStatistics:
-    """What the batcher did and holds, at one moment."""
-
-    state: State
-    waiting_items: int
-    waiting_views: int
-    batches: int
-    views: int
-    failed_items: int
-    expired_items: int
-    seconds_per_view: float
 
 
 class Batcher:
     """Shares one encoder among many callers. Lives on one event loop; see the contract above.
 
     Args:
-        encode: `[V,S,S,3]` uint8 to `[V,D]` float32; blocks, and is called in one thread only.
+        encode: `[V,S,S,3]` uint8 to `[V,D]` float32; blocks, and is called in `runs` threads at once.
         side: S, for the probe.
-        max_batch: Most views of a run; an image with more views than that still runs in one piece.
+        runs: Most runs at the same time.
+        max_batch: Most views of a run.
         stall_seconds: A run longer than this counts as stuck.
         on_health: Told True or False whenever that changes.
         on_batch: Told the views and seconds of each successful run.
@@ -91,231 +76,310 @@ class Batcher:
         side: int,
         max_batch: int,
         stall_seconds: float,
+        runs: int = 1,
         on_health: Callable[[bool], None] = lambda _: None,
         on_batch: Callable[[int, float], None] = lambda _views, _seconds: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._encode = encode
-        self._probe_pixels = np.zeros((1, side, side, 3), dtype=np.uint8)
         self.max_batch = max_batch
         self._stall_seconds = stall_seconds
         self._on_health = on_health
         self._on_batch = on_batch
         self._clock = clock
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="clipwarden-encoder")
-        self._arrived = asyncio.Event()
-        self._waiting = WaitingImages()
-        self._running: Sequence[QueuedImage] = ()
-        self._state = State.RUNNING
-        self._stuck = False
-        self._task: asyncio.Task[None] | None = None
+        self._threads = RunThreads(
+            encode,
+            size=runs,
+            probe=np.zeros((1, side, side, 3), dtype=np.uint8),
+            clock=clock,
+            on_stuck=self._note_stuck,
+            on_end=self._note_end,
+        )
+        self._queue = FairQueue[View](on_expired=self._expire)
+        self._halves: deque[Sequence[View]] = deque()  # of runs that failed; they go before the queue
+        self._images: set[QueuedImage] = set()  # everyone who awaits an answer
+        self._started = self._closed = self._doubted = self._broken = False
+        self._told_healthy = True
+        self._next_probe: asyncio.TimerHandle | None = None
         self._seconds_per_view = 0.0
-        self._batches = self._views = self._failed = 0
+        self._waiting = self._answered = self._batches = self._views = self._places = self._failed = self._expired = 0
 
     def start(self) -> None:
-        """Start taking items; those submitted before have been waiting."""
-        self._task = asyncio.create_task(self._serve(), name="clipwarden-batcher")
-        self._task.add_done_callback(self._bury)
+        """Start running; what was submitted before has been waiting."""
+        self._started = True
+        self._pump()
 
     async def close(self) -> None:
         """Stop; calls still waiting fail with ShuttingDownError."""
-        self._set_state(State.CLOSED)
-        self._fail_all(ShuttingDownError("judging was shut down"))
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
-        # Not waited for: a stuck run would keep the process from ever leaving.
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._closed = True
+        self._cancel_probe()
+        self._threads.close()
+        self._fail(list(self._images), ShuttingDownError("judging was shut down"))
+        self._tell_health()
+
+    @property
+    def runs(self) -> int:
+        """Most runs at the same time."""
+        return self._threads.size
+
+    @property
+    def state(self) -> State:
+        """How the encoder fares."""
+        if self._closed:
+            return State.CLOSED
+        if self._threads.stuck == self.runs:
+            return State.STALLED
+        return State.BROKEN if self._broken else State.RUNNING
 
     @property
     def healthy(self) -> bool:
         """Whether items submitted now can expect an answer."""
-        return self._state is State.RUNNING
+        return self.state is State.RUNNING
 
     @property
     def stuck(self) -> bool:
-        """Whether the encoder's thread may never come back."""
-        return self._stuck
+        """Whether some thread of the encoder may never come back."""
+        return self._threads.stuck > 0
 
     def statistics(self) -> BatcherStatistics:
         """Describe this moment; read from another thread, its numbers may lie a moment apart."""
-        waiting = self._waiting.live
         return BatcherStatistics(
-            state=self._state,
-            waiting_items=len(waiting),
-            waiting_views=sum(item.views for item in waiting),
+            state=self.state,
+            waiting_items=self._waiting,
+            waiting_views=len(self._queue) + sum(map(len, list(self._halves))),
+            waiting_callers=self._queue.callers(),
+            oldest_seconds=self._queue.oldest_seconds(self._clock()),
+            runs=self.runs,
+            busy_runs=self.runs - self._threads.free,
+            stuck_runs=self._threads.stuck,
             batches=self._batches,
             views=self._views,
+            batch_fill=self._views / self._places if self._places else 0.0,
             failed_items=self._failed,
-            expired_items=self._waiting.expired,
+            expired_items=self._expired,
             seconds_per_view=self._seconds_per_view,
         )
 
-    def expected_wait(self, views: int) -> float:
-        """Estimate how long so many views take to encode, in seconds, from the runs seen so far."""
+    def cost(self, views: int) -> float:
+        """Estimate how long so many views keep a run busy, in seconds, from the runs seen so far.
+
+        Of other runs at the same time this knows nothing, as what is said of a decode does not of other decodes: else
+        encoding would count the less beside decoding the more CPUs there are.
+        """
         return views * self._seconds_per_view
 
-    async def submit(self, pixels: Pixels, *, deadline: float | None = None) -> Encoded:
-        """Encode one image's views, together, when the encoder comes to them.
+    async def submit(
+        self, pixels: Pixels, terms: Terms = UNBOUND, on_start: Callable[[bool], None] = lambda _: None
+    ) -> Encoded:
+        """Encode one image's views, in as many runs at once as are free, when the encoder comes to them.
 
         Args:
             pixels: `[V,S,S,3]` uint8; V at least 1.
-            deadline: On `clock`; None waits as long as the caller does.
+            terms: The deadline is on `clock`; without one the image waits as long as the caller does.
+            on_start: Called exactly once, on the event loop, before this returns or raises: with True when the first
+                view of the image enters a run, or with False when it leaves without (refused, failed, cancelled or
+                expired). It gives back what the image held while it waited. It must not raise, and may be called from
+                inside another's call.
 
         Returns:
             The embeddings.
 
         Raises:
-            DeadlineError: The deadline passed before a run began.
-            EncoderError: The encoder failed on this image, or is stuck, broken or dead.
+            DeadlineError: The deadline passed before all its views were in a run.
+            EncoderError: The encoder failed on this image, or is stuck or broken.
             ShuttingDownError: The batcher was closed.
         """
-        self._require_running()
-        item = QueuedImage(
+        image = QueuedImage(
             pixels=pixels,
-            deadline=math.inf if deadline is None else deadline,
+            terms=terms,
             arrived=self._clock(),
             answer=asyncio.get_running_loop().create_future(),
+            on_begun=partial(self._note_begun, on_start),
         )
-        self._waiting.add(item)
-        self._arrived.set()
+        self._waiting += 1
         try:
-            return await item.answer
+            self._require_running()
+            self._enqueue(image)
+            return await image.answer
         finally:
-            item.let_go()
+            self._let_go(image)
 
     async def run(self, pixels: Pixels) -> tuple[Vectors, float]:
-        """Run the encoder in its thread, past the queue; for warm-up and probes.
+        """Run the encoder in a thread of its own, past the queue; for warm-up, before `start`.
+
+        Args:
+            pixels: `[V,S,S,3]` uint8.
 
         Returns:
-            The embeddings, and the seconds they took.
+            The embeddings, and the seconds they took. As many calls at once as there are runs reach every thread.
+
+        Raises:
+            Exception: Whatever the encoder raises.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._run_timed, [pixels])
+        outcome = await self._threads.alone(pixels)
+        if outcome.error is not None:
+            raise outcome.error
+        return outcome.vectors, outcome.seconds
 
     def note_pace(self, seconds_per_view: float) -> None:
-        """Tell what a view costs before the first batch has shown it."""
+        """Tell what a view costs before the first run has shown it."""
         self._seconds_per_view = seconds_per_view
 
-    async def _serve(self) -> None:
-        while True:
-            await self._arrived.wait()
-            batch = self._waiting.take(now=self._clock(), max_views=self.max_batch)
-            if batch:
-                await self._answer_batch(batch)
-            else:
-                self._arrived.clear()
+    def _enqueue(self, image: QueuedImage) -> None:
+        self._images.add(image)
+        image.places = [
+            self._queue.put(View(image, number), terms=image.terms, cost=1.0, arrived=image.arrived)
+            for number in range(len(image.pixels))
+        ]
+        self._pump()
 
-    async def _answer_batch(self, batch: list[QueuedImage]) -> None:
-        self._running = batch
-        if not await self._encode_or_halve(batch):
-            await self._wait_until_probe_passes()
-        self._running = ()
+    def _let_go(self, image: QueuedImage) -> None:
+        """Forget an image that has its answer, or whose caller has left: nothing more of it is encoded."""
+        self._images.discard(image)
+        for place in image.places:
+            self._queue.drop(place)
+        image.let_go()
+        image.begin(in_run=False)
 
-    async def _encode_or_halve(self, batch: Sequence[QueuedImage]) -> bool:
-        """Encode a batch, halving it on failure; say whether anything speaks for the encoder's health."""
-        batch = [item for item in batch if not item.answer.done()]
-        if not batch:
-            return True
-        started = self._clock()
-        try:
-            embeddings, seconds = await self._run_watched([item.pixels for item in batch])
-        except Exception as exc:  # whatever an encoder raises must fail its images, never this task
-            if len(batch) > 1:
-                half = len(batch) // 2
-                first = await self._encode_or_halve(batch[:half])
-                return await self._encode_or_halve(batch[half:]) or first
-            self._failed += 1
-            log.exception("the encoder failed on one image")
-            error = EncoderError("the encoder failed on this image")
-            error.__cause__ = exc
-            batch[0].fail(error)
-            return False
-        self._deal_out(batch, embeddings, started, seconds)
-        return True
+    def _note_begun(self, on_start: Callable[[bool], None], in_run: bool) -> None:  # noqa: FBT001  a callback's
+        self._waiting -= 1
+        on_start(in_run)
 
-    def _deal_out(self, batch: Sequence[QueuedImage], embeddings: Vectors, started: float, seconds: float) -> None:
-        total = len(embeddings)
-        self._batches += 1
-        self._views += total
-        pace = seconds / total
-        self._seconds_per_view += (pace - self._seconds_per_view) * (_SMOOTHING if self._seconds_per_view else 1.0)
-        self._on_batch(total, seconds)
-        first = 0
-        for item in batch:
-            rows = embeddings[first : first + item.views]
-            first += item.views
-            item.deliver(
-                Encoded(
-                    embeddings=rows,
-                    queue_seconds=started - item.arrived,
-                    encode_seconds=seconds,
-                    batch_size=total,
-                )
-            )
-
-    async def _run_watched(self, views: list[Pixels]) -> tuple[Vectors, float]:
-        """Run the encoder; past `stall_seconds` fail all calls, and keep waiting for the thread to come back."""
-        run = asyncio.get_running_loop().run_in_executor(self._thread, self._run_timed, views)
-        try:
-            await asyncio.wait({run}, timeout=self._stall_seconds)
-            if not run.done():
-                before, self._stuck = self._state, True
-                log.error("the encoder is stuck in a batch", extra={"views": sum(map(len, views))})
-                self._set_state(State.STALLED)
-                self._fail_all(EncoderError(f"the encoder {State.STALLED.value}"))
-                await asyncio.wait({run})
-                self._stuck = False
-                self._set_state(before)
-            return run.result()
-        finally:
-            run.cancel()  # does nothing to a finished run; an abandoned one must not report its fate to nobody
-
-    def _run_timed(self, views: list[Pixels]) -> tuple[Vectors, float]:
-        """Encode in the encoder's thread; copying the views together costs time too, so it happens here."""
-        pixels = views[0] if len(views) == 1 else np.concatenate(views)
-        started = time.perf_counter()
-        embeddings = self._encode(pixels)
-        if len(embeddings) != len(pixels):
-            raise EncoderError(f"the encoder answered {len(embeddings)} vectors for {len(pixels)} views")
-        return embeddings, time.perf_counter() - started
-
-    async def _wait_until_probe_passes(self) -> None:
-        """Tell a broken encoder from broken images: one that fails on black pixels is broken."""
-        while True:
-            try:
-                await self._run_watched([self._probe_pixels])
-            except Exception:
-                if self._state is not State.BROKEN:  # once, not at each probe
-                    log.exception("the encoder fails even on a plain image")
-                self._set_state(State.BROKEN)
-                self._fail_all(EncoderError(f"the encoder {State.BROKEN.value}"))
-                await asyncio.sleep(PROBE_SECONDS)
-            else:
-                self._set_state(State.RUNNING)
+    def _pump(self) -> None:
+        """Start runs while a thread is free and there is something to run; called whenever either may have come."""
+        while self._started and not self._closed and self._threads.free:
+            views = self._next_views()
+            if views is None:
                 return
+            self._threads.begin(views, answered_before=self._answered, stall_seconds=self._stall_seconds)
+            for image in images_of(views):
+                image.begin(in_run=True)
 
-    def _set_state(self, state: State) -> None:
-        if self._state is State.CLOSED:
+    def _next_views(self) -> Sequence[View] | None:
+        """Choose for a free thread: half of a run that failed, a probe (no views), or what waits; None for nothing."""
+        # One moment for a whole run: an image that expired after its first view was taken leaves it without pixels.
+        now = self._clock()
+        while self._halves:
+            if views := [view for view in self._halves.popleft() if self._is_wanted(view, now)]:
+                return views
+        if self._doubted:
+            return None if self._next_probe or self._threads.probing else ()
+        return self._take(now) or None
+
+    def _take(self, now: float) -> Sequence[View]:
+        """Take what goes next, shared out evenly among the threads that are free."""
+        most = min(self.max_batch, math.ceil(len(self._queue) / self._threads.free))
+        views: list[View] = []
+        while len(views) < most and (entry := self._queue.pop(now)) is not None:
+            if self._is_wanted(entry.item, now):
+                views.append(entry.item)
+        return views
+
+    def _is_wanted(self, view: View, now: float) -> bool:
+        """Whether somebody waits for it still; whoever was cancelled a moment ago has had no time to leave."""
+        deadline = view.image.terms.deadline
+        if deadline is not None and deadline <= now:
+            self._expire(view)
+        return not view.image.done
+
+    def _expire(self, view: View) -> None:
+        if not view.image.done:
+            self._expired += 1
+            self._fail([view.image], DeadlineError("the deadline passed while the image waited for the encoder"))
+
+    def _note_end(self, run: Run, outcome: Outcome) -> None:
+        if self._closed:
             return
-        was_healthy, self._state = self.healthy, state
-        if was_healthy != self.healthy:
+        try:
+            if outcome.error is None:
+                self._deal_out(run, outcome)
+            elif run.views:
+                self._halve(run, outcome.error)
+            else:
+                self._note_broken(outcome.error)
+        except Exception:  # ours, or of whoever listens: nobody may wait for ever for it
+            log.critical("what a run of the encoder answered was lost", exc_info=True)
+            self._fail(images_of(run.views), EncoderError("the encoder's answer was lost"))
+        finally:
+            self._pump()
+            self._tell_health()
+
+    def _deal_out(self, run: Run, outcome: Outcome) -> None:
+        if run.views and len(outcome.vectors) != len(run.views):
+            raise EncoderError(f"{len(outcome.vectors)} vectors for {len(run.views)} views")  # no image gets another's
+        self._trust_encoder()
+        for row, view in enumerate(run.views):
+            view.image.receive(view.number, outcome, row)
+        if run.views and not run.stuck:
+            self._count(len(run.views), outcome.seconds)
+
+    def _count(self, views: int, seconds: float) -> None:
+        self._batches += 1
+        self._views += views
+        self._places += max(self.max_batch, views)
+        pace = seconds / views
+        self._seconds_per_view += (pace - self._seconds_per_view) * (_SMOOTHING if self._seconds_per_view else 1.0)
+        self._on_batch(views, seconds)
+
+    def _halve(self, run: Run, error: BaseException) -> None:
+        """Try a run that failed again in two halves, until what breaks it stands alone."""
+        images = images_of(run.views)
+        live = [image for image in images if not image.done]
+        if len(images) > 1:
+            middle = (len(live) + 1) // 2
+            for half in (live[middle:], live[:middle]):
+                self._halves.appendleft([view for view in run.views if view.image in half])
+        elif live:
+            self._failed += 1
+            log.error("the encoder failed on one image", exc_info=error)
+            ours = EncoderError("the encoder failed on this image")
+            ours.__cause__ = error
+            self._fail(live, ours)
+            # Is it the image or the encoder? Whatever was answered meanwhile speaks for the encoder; else a probe must.
+            self._doubted = self._doubted or self._answered == run.answered_before
+
+    def _trust_encoder(self) -> None:
+        self._answered += 1
+        self._doubted = self._broken = False
+        self._cancel_probe()
+
+    def _note_broken(self, error: BaseException) -> None:
+        """Hear that the encoder fails even on a plain image: nobody waits for it, and it is asked again in a while."""
+        if not self._broken:  # once, not at each probe
+            log.error("the encoder fails even on a plain image", exc_info=error)
+        self._broken = True
+        self._fail(list(self._images), EncoderError(f"the encoder {State.BROKEN.value}"))
+        self._next_probe = asyncio.get_running_loop().call_later(PROBE_SECONDS, self._probe_again)
+
+    def _probe_again(self) -> None:
+        self._next_probe = None
+        self._pump()
+
+    def _cancel_probe(self) -> None:
+        if self._next_probe is not None:
+            self._next_probe.cancel()
+            self._next_probe = None
+
+    def _note_stuck(self, run: Run) -> None:
+        """Fail a run that may never come back; and everyone, if it is the last. The other runs go on."""
+        log.error("a run of the encoder is stuck", extra={"views": len(run.views), "stuck_runs": self._threads.stuck})
+        self._fail(images_of(run.views), EncoderError("the encoder is stuck in a run with this image"))
+        if self.state is State.STALLED:
+            self._fail(list(self._images), EncoderError(f"the encoder {State.STALLED.value}"))
+        self._pump()  # if it was a probe, another may tell
+        self._tell_health()
+
+    def _fail(self, images: Sequence[QueuedImage], error: ClipwardenError) -> None:
+        for image in images:
+            image.fail(error)
+            self._let_go(image)
+
+    def _tell_health(self) -> None:
+        if self._told_healthy != self.healthy:
+            self._told_healthy = self.healthy
             self._on_health(self.healthy)
 
     def _require_running(self) -> None:
-        if self._state is State.CLOSED:
+        if self._closed:
             raise ShuttingDownError("judging was shut down")
-        if self._state is not State.RUNNING:
-            raise EncoderError(f"the encoder {self._state.value}")
-
-    def _fail_all(self, error: ClipwardenError) -> None:
-        for item in self._running:
-            item.fail(error)
-        self._waiting.fail_all(error)
-
-    def _bury(self, task: asyncio.Task[None]) -> None:
-        """Answer everyone when `_serve` ends, which it does only by close() or by a fault of its own."""
-        if task.cancelled():
-            return
-        log.critical("the batcher died", exc_info=task.exception())
-        self._set_state(State.DEAD)
-        self._fail_all(EncoderError(f"the encoder {State.DEAD.value}"))
+        if not self.healthy:
+            raise EncoderError(f"the encoder {self.state.value}")

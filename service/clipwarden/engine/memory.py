@@ -67,6 +67,10 @@ class ByteBudget:
                 self.give_back(size)  # its turn had come
             raise
 
+    def lend_small(self, size: int) -> None:
+        """Lend a small share, as `borrow` does."""
+        self.lent += size
+
     def give_back(self, size: int) -> None:
         """Return a share."""
         self.lent -= size

@@ -19,7 +19,7 @@ class ModeratorOptions:
         model: Model folder, or "mini" for the embedded model.
         policies: Policy files, bundles, or names of shipped policies; the first is the default.
         provider: onnxruntime execution provider.
-        encoder_threads: For the encoder; None takes all CPUs that the process may use.
+        encoder_threads: Of a run of the image encoder; None takes 1.
         vector_cache: Whether to keep the vectors of policy texts in the user's cache folder, as servers do.
         settings: Limits and threads. Not its queue: what waits here is the caller's to bound.
     """

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from clipwarden.engine.settings import Source
 from clipwarden.modelfolder.load import ModelIdentity
 from clipwarden.policy.schema import Verdict
 from clipwarden.scoring.verdict import CategoryResult, Judgement, ViewRef
@@ -35,7 +36,8 @@ class EmbeddedImage:
         facts: About the image; its file is None where only embeddings were kept.
         fingerprint: Of the model.
         plan: Which views were looked at.
-        timings: None for embeddings that were kept.
+        timings: None for embeddings that were kept, or made for another request.
+        source: What gave them to the request that asked; None for embeddings that the request brought along.
     """
 
     embeddings: NDArray[np.float32]
@@ -44,6 +46,12 @@ class EmbeddedImage:
     fingerprint: str
     plan: ViewPlan = WHOLE
     timings: EmbedTimings | None = None
+    source: Source | None = None
+
+    @property
+    def from_cache(self) -> bool:
+        """Whether they were kept, or made for another request of the same bytes: no encoder ran for this one."""
+        return self.source in ("cache", "shared")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -146,7 +146,7 @@ def load_snapshot(
         policies: YAML files, bundles or names of shipped policies; none takes the shipped one that suits the model.
         default_policy_id: None takes the first policy.
         provider: onnxruntime execution provider.
-        threads: For the encoder; None takes all CPUs that the process may use.
+        threads: Of a run of the image encoder; None takes `load.ENCODER_THREADS`.
         cache: Vectors of texts embedded before; None embeds all.
         progress: Makes a progress bar of a label.
         on_findings: Told once a policy what lint warns of in it, if anything, in file order, and once of a model that

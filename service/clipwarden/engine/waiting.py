@@ -1,18 +1,20 @@
-"""Decoded images that wait for the encoder: which of them go next, and which nobody waits for any more.
+"""One image on its way through the encoder: its views in, their vectors gathered from whatever runs they were in.
 
 Plain bookkeeping without a thread or a task: the batcher says when, and what time it is.
 """
 
 import asyncio
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clipwarden.errors import ClipwardenError, DeadlineError
-
-PATIENCE_SECONDS = 5.0
-"""An item ranks as if due this long after its arrival at the latest; about what a person waits for a page."""
+from clipwarden.engine.line import Entry
+from clipwarden.engine.terms import Terms
+from clipwarden.errors import ClipwardenError
 
 Pixels = NDArray[np.uint8]  # [V,S,S,3]
 Vectors = NDArray[np.float32]  # [V,D]
@@ -24,9 +26,9 @@ class Encoded:
 
     Attributes:
         embeddings: `[V,D]` float32, in the order of the views.
-        queue_seconds: From submission to the start of the run that answered.
-        encode_seconds: That run.
-        batch_size: Views in that run.
+        queue_seconds: From submission to the start of the first run that answered one of its views.
+        encode_seconds: From there to the end of the last one: of an image that ran in one piece, that run.
+        batch_size: Views of the largest of these runs, other images' among them.
     """
 
     embeddings: Vectors
@@ -35,88 +37,119 @@ class Encoded:
     batch_size: int
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What became of one run: its vectors, or why there are none.
+
+    Attributes:
+        vectors: `[V,D]` float32; empty where it failed.
+        error: Why it failed; None where it did not.
+        started: On the batcher's clock, in its thread: what it waits for the processor there counts as waiting.
+        ended: Likewise.
+    """
+
+    vectors: Vectors
+    error: BaseException | None
+    started: float
+    ended: float
+
+    @property
+    def seconds(self) -> float:
+        """How long the run took."""
+        return self.ended - self.started
+
+
+class View(NamedTuple):
+    """One view of an image: what waits, and what a run is made of."""
+
+    image: "QueuedImage"
+    number: int
+
+
 @dataclass(eq=False, kw_only=True, slots=True)
 class QueuedImage:
     """One image on its way through the encoder.
 
     Attributes:
-        pixels: `[V,S,S,3]`; emptied once nobody waits for the item.
-        deadline: Seconds on the batcher's clock; infinite for none.
+        pixels: `[V,S,S,3]`; emptied once nobody waits for the image.
+        terms: The deadline is on the batcher's clock.
         arrived: Likewise.
         answer: What the caller awaits; done as soon as the caller has left, too.
-        views: V.
-        rank: The lower, the more urgent.
+        on_begun: Called once, with whether a run has it: see `begin`.
+        places: Of its views in the queue.
+        begun: Whether a run has had a view of it, or it has left without.
     """
 
     pixels: Pixels
-    deadline: float
+    terms: Terms
     arrived: float
     answer: asyncio.Future[Encoded]
-    views: int = field(init=False)
-    rank: float = field(init=False)
+    on_begun: Callable[[bool], None]
+    places: Sequence[Entry[View]] = field(default=(), repr=False)
+    begun: bool = False
+    _vectors: Vectors | None = None
+    _missing: int = field(init=False)
+    _first_started: float = math.inf
+    _last_ended: float = math.inf
+    _largest_run: int = 0
 
     def __post_init__(self) -> None:
         """Remember what must not change when the pixels are let go."""
-        self.views = len(self.pixels)
-        self.rank = min(self.deadline, self.arrived + PATIENCE_SECONDS)
+        self._missing = len(self.pixels)
 
-    def deliver(self, encoded: Encoded) -> None:
-        """Answer the caller, unless it has left."""
-        if not self.answer.done():
-            self.answer.set_result(encoded)
+    @property
+    def done(self) -> bool:
+        """Whether nobody waits for it any more."""
+        return self.answer.done()
+
+    def begin(self, *, in_run: bool) -> None:
+        """Say, the first time, that it waits no longer: a run has it, or it left before one had."""
+        if not self.begun:
+            self.begun = True
+            self.on_begun(in_run)
+
+    def receive(self, number: int, outcome: Outcome, row: int) -> None:
+        """Take the vector of one view out of a run's; answer the caller when it was the last, unless it has left."""
+        if self.done:
+            return
+        if self._vectors is None:
+            self._vectors = np.empty((len(self.pixels), outcome.vectors.shape[1]), dtype=np.float32)
+        # A copy: a row that is kept must not keep its whole run.
+        self._vectors[number] = outcome.vectors[row]
+        self._first_started = min(self._first_started, outcome.started)
+        self._last_ended = outcome.ended
+        self._largest_run = max(self._largest_run, len(outcome.vectors))
+        self._missing -= 1
+        if not self._missing:
+            self.answer.set_result(self._encoded(self._vectors))
+
+    def _encoded(self, vectors: Vectors) -> Encoded:
+        return Encoded(
+            embeddings=vectors,
+            queue_seconds=self._first_started - self.arrived,
+            encode_seconds=self._last_ended - self._first_started,
+            batch_size=self._largest_run,
+        )
 
     def fail(self, error: ClipwardenError) -> None:
         """Answer the caller with an error, unless it has left."""
-        if not self.answer.done():
+        if not self.done:
             self.answer.set_exception(error)
 
     def let_go(self) -> None:
-        """Drop the pixels, which weigh; the item itself may lie in the queue a while longer."""
+        """Drop the pixels, which weigh; a run that is under way has its own hold on them."""
         self.pixels = self.pixels[:0].copy()
+        self.places = ()
 
 
-class WaitingImages:
-    """The queue. Lives on one event loop."""
+def pixels_of(views: Sequence[View]) -> list[Pixels]:
+    """Name the pixels of some views, for `np.concatenate`; an image that runs alone is one piece, and is not copied."""
+    image, first = views[0]
+    if all(view == (image, first + place) for place, view in enumerate(views)):
+        return [image.pixels[first : first + len(views)]]
+    return [view.image.pixels[view.number : view.number + 1] for view in views]
 
-    def __init__(self) -> None:
-        self._items: list[QueuedImage] = []
-        self.expired = 0
 
-    @property
-    def live(self) -> list[QueuedImage]:
-        """Items that somebody still waits for."""
-        return [item for item in self._items if not item.answer.done()]
-
-    def add(self, item: QueuedImage) -> None:
-        """Let an item wait."""
-        self._items.append(item)
-
-    def take(self, *, now: float, max_views: int) -> list[QueuedImage]:
-        """Take the most urgent items that fit into one run; forget those that nobody waits for any more.
-
-        Args:
-            now: Items whose deadline is not later fail.
-            max_views: Of the run. The first item always goes, since views of one image stay together.
-
-        Returns:
-            The items; empty when none is left.
-        """
-        for item in self.live:
-            if item.deadline <= now:
-                self.expired += 1
-                item.fail(DeadlineError("the deadline passed while the image waited for the encoder"))
-        ordered = sorted(self.live, key=lambda item: item.rank)
-        count, views = 0, 0
-        for item in ordered:
-            views += item.views
-            if count and views > max_views:
-                break
-            count += 1
-        self._items = ordered[count:]
-        return ordered[:count]
-
-    def fail_all(self, error: ClipwardenError) -> None:
-        """Answer everyone with an error."""
-        for item in self._items:
-            item.fail(error)
-        self._items = []
+def images_of(views: Sequence[View]) -> list[QueuedImage]:
+    """List the images that views are of, each once, in order."""
+    return list(dict.fromkeys(view.image for view in views))

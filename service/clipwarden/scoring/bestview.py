@@ -13,10 +13,11 @@ from clipwarden.scoring.verdict import Adjusted, Match, Scored, ViewRef
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _BestView:
-    """`ConceptScores` of the view that each concept is reported on: `[C]`, and `[P]` for texts."""
+    """`ConceptScores` of the view that each concept is reported on: `[C]`, `[P]` for texts, `[S]` for tops."""
 
-    view: NDArray[np.intp]
+    view: Sequence[int]
     texts: Floats
+    tops: Floats
     cosine: Floats
     margin: Floats
     score: Floats
@@ -52,48 +53,46 @@ def best_views(
         C entries. None where any view's numbers were not finite: the view that is missing may be the worst one.
     """
     best = _best_view(scores, tables, chosen)
-    prompts, contrasts = _winners(best.texts, tables)
+    matches, pairs = _matches(best, tables), _pair_probabilities(best.tops, tables)
     columns = zip(
-        tables.methods.kinds,
+        tables.reported,
         best.finite.tolist(),
         best.score.tolist(),
         best.cosine.tolist(),
         best.margin.tolist(),
-        _pair_probabilities(best.texts[prompts], tables),
-        _matches(best.texts, prompts, tables.rows.has_prompts, tables),
-        _matches(best.texts, contrasts, tables.rows.has_negatives, tables),
-        best.view.tolist(),
+        best.view,
         _adjusted(best.adjustments, tables),
-        tables.methods.is_margin.tolist(),
-        tables.methods.is_head.tolist(),
         strict=True,
     )
     return [
-        Scored(
-            kind=kind,
-            score=score,
-            cosine=None if is_head else cosine,
-            margin=margin if is_margin else None,
-            logit=margin if is_head else None,
-            pair_probability=None if is_head else pair,
-            prompt=prompt,
-            contrast=contrast,
-            view=views[view],
-            adjustment=adjustment,
+        tuple.__new__(
+            Scored,
+            (
+                kind,
+                score,
+                None if is_head else cosine,
+                margin if is_margin else None,
+                margin if is_head else None,
+                None if prompts is None else pairs[prompts],
+                None if prompts is None else matches[prompts],
+                None if negatives is None else matches[negatives],
+                views[view],
+                adjustment,
+            ),
         )
         if finite
         else None
-        for kind, finite, score, cosine, margin, pair, prompt, contrast, view, adjustment, is_margin, is_head in columns
+        for (kind, is_margin, is_head, prompts, negatives), finite, score, cosine, margin, view, adjustment in columns
     ]
 
 
 def _best_view(scores: ConceptScores, tables: Tables, chosen: NDArray[np.intp] | None) -> _BestView:
     """Choose each concept's view: [V,C] -> [C]."""
     if len(scores.score) == 1:  # The common case, without the cost of choosing.
-        view = np.zeros(scores.score.shape[1], dtype=np.intp)
         return _BestView(
-            view=view,
+            view=(0,) * len(tables.reported),
             texts=scores.texts[0],
+            tops=scores.tops[0],
             cosine=scores.cosine[0],
             margin=scores.margin[0],
             score=scores.score[0],
@@ -102,9 +101,11 @@ def _best_view(scores: ConceptScores, tables: Tables, chosen: NDArray[np.intp] |
         )
     view = raw_scores(scores, tables).argmax(axis=0) if chosen is None else chosen
     cell = (view, np.arange(len(view)))
+    texts = scores.texts[view[tables.rows.concept_of_row], np.arange(scores.texts.shape[1])]
     return _BestView(
-        view=view,
-        texts=scores.texts[view[tables.rows.concept_of_row], np.arange(scores.texts.shape[1])],
+        view=view.tolist(),
+        texts=texts,
+        tops=np.maximum.reduceat(texts, tables.rows.starts),
         cosine=scores.cosine[cell],
         margin=scores.margin[cell],
         score=scores.score[cell],
@@ -116,29 +117,24 @@ def _best_view(scores: ConceptScores, tables: Tables, chosen: NDArray[np.intp] |
 def _adjusted(chosen: NDArray[np.intp] | None, tables: Tables) -> Sequence[Adjusted | None]:
     """Name what raised each concept's score: [C] -> C."""
     if chosen is None or tables.adjustments is None:
-        return (None,) * len(tables.methods.kinds)
+        return (None,) * len(tables.reported)
     return [tables.adjustments.named[index] for index in chosen.tolist()]
 
 
-def _winners(texts: Floats, tables: Tables) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Find the rows of each concept's best prompt and best negative, the first of equals: [P] -> [C], [C]."""
-    tops = np.maximum.reduceat(texts, tables.rows.starts)
-    hits = np.flatnonzero(texts == tops[tables.rows.segment_of_row])
-    first = hits[hits.searchsorted(tables.rows.starts)]
-    return first.take(tables.rows.prompt_segment), first.take(tables.rows.negative_segment)
+def _matches(best: _BestView, tables: Tables) -> list[Match]:
+    """Name the winner of each segment, the first of equals: [P] -> S."""
+    rows = tables.rows
+    hits = (best.texts == best.tops[rows.segment_of_row]).nonzero()[0]
+    firsts = hits.take(hits.searchsorted(rows.starts))
+    cosines = best.texts.take(firsts)  # Not the tops: 0.0 equals -0.0.
+    named = zip([rows.phrases[row] for row in firsts.tolist()], cosines.tolist(), strict=True)
+    return [tuple.__new__(Match, pair) for pair in named]
 
 
-def _matches(texts: Floats, winners: NDArray[np.intp], owned: Sequence[bool], tables: Tables) -> list[Match | None]:
-    """Name each concept's winner: [C] -> C; None where a concept owns no phrase of the kind."""
-    phrases = tables.rows.phrases
-    found = zip(owned, winners.tolist(), texts[winners].tolist(), strict=True)
-    return [Match(phrase=phrases[row], cosine=cosine) if owns else None for owns, row, cosine in found]
-
-
-def _pair_probabilities(best: Floats, tables: Tables) -> list[float] | list[None]:
+def _pair_probabilities(tops: Floats, tables: Tables) -> Sequence[float | None]:
     """Read the winning prompts' cosines as SigLIP does: `sigmoid(s*cos + bias)`. A pair is one image and one text."""
     bias = tables.compiled.logit_bias
     if bias is None:
-        return [None] * len(best)
-    probabilities: list[float] = sigmoid(tables.compiled.logit_scale * best + bias).tolist()
+        return (None,) * len(tops)
+    probabilities: list[float] = sigmoid(tables.compiled.logit_scale * tops + bias).tolist()
     return probabilities

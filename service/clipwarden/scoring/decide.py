@@ -25,9 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipwarden.errors import ContextUnknownError
-from clipwarden.policy.schema import Bounds, Mode, Verdict
+from clipwarden.policy.schema import Bounds, Verdict
 from clipwarden.scoring.bestview import best_views, raw_scores
-from clipwarden.scoring.rules import CategoryRule, ExemptionRule
+from clipwarden.scoring.rules import ExemptionRule
 from clipwarden.scoring.score import ConceptScores, score_rows
 from clipwarden.scoring.tables import Tables
 from clipwarden.scoring.verdict import (
@@ -41,7 +41,6 @@ from clipwarden.scoring.verdict import (
 
 # Reading a member off its enum's class costs more than the comparison that it is read for (CPython 3.11).
 _ALLOW, _REVIEW, _BLOCK = Verdict.ALLOW, Verdict.REVIEW, Verdict.BLOCK
-_DISABLED = Mode.DISABLED
 
 
 def judge(
@@ -70,32 +69,39 @@ def judge(
         ContextUnknownError: If the policy declares no such context.
     """
     require_context(tables, context)
+    ground = tables.grounds[context]
     if len(rows) != len(views) or not views:
         raise ValueError(f"{len(rows)} rows of cosines for {len(views)} views; every view has one, and there is a view")
     scores = score_rows(rows, tables)
     chosen, exempted = _exempt(scores, tables, context) if tables.exemptible else (None, {})
     scored = best_views(scores, views, tables, chosen)
-    categories = tuple(_category_result(rule, scored, exempted, context) for rule in tables.categories)
+    categories = tuple(
+        [  # a list is faster here and below
+            unscored if index is None else _category_result(unscored, scored[index], exempted)
+            for index, unscored in ground.categories
+        ]
+    )
     floors = _floors(tables, partial=partial, degraded=degraded)
     on_error = tables.compiled.policy.on_error
-    enforced = [categories[index] for index in tables.enforced[context]]
-    counted = [categories[index] for index in tables.counted[context]]
-    verdict, raised_by = _verdict(enforced, floors, on_error)
-    metadata = tables.compiled.policy.metadata
+    enforced = [categories[index] for index in ground.enforced]
+    verdict, raised_by = shadow_verdict, _ = _verdict(enforced, floors, on_error)
+    if ground.counted != ground.enforced:
+        shadow_verdict, _ = _verdict([categories[index] for index in ground.counted], floors, on_error)
     return Judgement(
         verdict=verdict,
-        shadow_verdict=_verdict(counted, floors, on_error)[0],
-        shadow_incomplete=tables.shadow_incomplete[context],
+        shadow_verdict=shadow_verdict,
+        shadow_incomplete=ground.shadow_incomplete,
         enforced_categories=len(enforced),
         decided_by=_decided_by(enforced, verdict),
         raised_by=raised_by,
         categories=categories,
-        attributes=tuple(AttributeResult(attribute=item, scored=scored[index]) for item, index in tables.attributes),
-        policy_id=metadata.id,
-        policy_version=metadata.version,
-        policy_digest=tables.compiled.digest,
-        fingerprint=tables.compiled.fingerprint,
+        attributes=tuple([AttributeResult(attribute, scored[index]) for attribute, index in tables.attributes]),
+        policy_id=ground.policy_id,
+        policy_version=ground.policy_version,
+        policy_digest=ground.policy_digest,
+        fingerprint=ground.fingerprint,
         context=context,
+        ground=ground,
     )
 
 
@@ -109,9 +115,9 @@ def require_context(tables: Tables, context: str | None) -> None:
     Raises:
         ContextUnknownError: Names the contexts that are declared.
     """
-    declared = [item.name for item in tables.compiled.policy.contexts]
-    if context is None or context in declared:
+    if context in tables.grounds:
         return
+    declared = [item.name for item in tables.compiled.policy.contexts]
     known = ", ".join(declared) if declared else "none"
     raise ContextUnknownError(
         f"policy {tables.compiled.policy.metadata.id!r} declares no context {context!r}; it declares: {known}"
@@ -171,27 +177,18 @@ def _holds(rule: ExemptionRule, scores: ConceptScores) -> NDArray[np.bool_]:
     return (scores.score[:, rule.index] >= rule.exemption.gte) & scores.finite[:, rule.index].all()
 
 
-def _category_result(
-    rule: CategoryRule, scored: Sequence[Scored | None], exempted: Mapping[str, str], context: str | None
-) -> CategoryResult:
-    bounds, mode = rule.bounds[context], rule.modes[context]
-    numbers = None if rule.index is None or mode is _DISABLED else scored[rule.index]
+def _category_result(unscored: CategoryResult, numbers: Scored | None, exempted: Mapping[str, str]) -> CategoryResult:
+    if numbers is None:
+        return unscored
+    category, mode, _, bounds, _, _, no_band = unscored
     band: Verdict | None = None
     exempted_by: str | None = None
-    if numbers is not None and rule.no_band is None:
+    if no_band is None:
         band = band_of(numbers.score, bounds)
-        if band is _BLOCK:
-            exempted_by = exempted.get(rule.category.id)
+        if band is _BLOCK and exempted:
+            exempted_by = exempted.get(category.id)
             band = _BLOCK if exempted_by is None else _REVIEW
-    return CategoryResult(
-        category=rule.category,
-        mode=mode,
-        scored=numbers,
-        bounds=bounds,
-        band=band,
-        exempted_by=exempted_by,
-        no_band=rule.no_band,
-    )
+    return tuple.__new__(CategoryResult, (category, mode, numbers, bounds, band, exempted_by, no_band))
 
 
 def _floors(tables: Tables, *, partial: bool, degraded: bool) -> Mapping[Raise, Verdict]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.contexts import bounds_in, mode_in
 from clipwarden.policy.schema import Bounds, Category, Exemption, Mode
-from clipwarden.scoring.verdict import NoBand
+from clipwarden.scoring.verdict import CategoryResult, Ground, NoBand
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,7 +78,50 @@ def _no_band(category: Category, compiled: CompiledPolicy) -> NoBand | None:
     return NoBand[unbound.name] if unbound else None
 
 
-def in_modes(rules: Sequence[CategoryRule], context: str | None, *modes: Mode) -> tuple[int, ...]:
+def ground(compiled: CompiledPolicy, rules: Sequence[CategoryRule], context: str | None) -> Ground:
+    """Look up what every judgement in a context, or without one, shares.
+
+    Args:
+        compiled: The policy.
+        rules: Of all its categories, in file order.
+        context: One of those that the rules were made for.
+
+    Returns:
+        The ground.
+    """
+    counted = _in_modes(rules, context, Mode.ENFORCE, Mode.SHADOW)
+    metadata = compiled.policy.metadata
+    return Ground(
+        policy_id=metadata.id,
+        policy_version=metadata.version,
+        policy_digest=compiled.digest,
+        fingerprint=compiled.fingerprint,
+        context=context,
+        attributes=compiled.policy.attributes,
+        categories=tuple((_index(rule, context), _unscored(rule, context)) for rule in rules),
+        enforced=_in_modes(rules, context, Mode.ENFORCE),
+        counted=counted,
+        shadow_incomplete=tuple(rules[index].category.id for index in counted if rules[index].no_band),
+    )
+
+
+def _index(rule: CategoryRule, context: str | None) -> int | None:
+    return None if rule.modes[context] is Mode.DISABLED else rule.index
+
+
+def _unscored(rule: CategoryRule, context: str | None) -> CategoryResult:
+    return CategoryResult(
+        category=rule.category,
+        mode=rule.modes[context],
+        scored=None,
+        bounds=rule.bounds[context],
+        band=None,
+        exempted_by=None,
+        no_band=rule.no_band,
+    )
+
+
+def _in_modes(rules: Sequence[CategoryRule], context: str | None, *modes: Mode) -> tuple[int, ...]:
     """Find the categories that have one of these modes in a context: their indexes, most severe first, then by id."""
     categories = [rule.category for rule in rules]
     found = [index for index, rule in enumerate(rules) if rule.modes[context] in modes]

@@ -11,6 +11,7 @@ Numbers, so that a stranger can check them:
 - Cosines of unit vectors may pass 1 by a rounding error of float32; they are clipped to [-1, 1] before use.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -33,6 +34,7 @@ class ConceptScores:
 
     Attributes:
         texts: `[V,P]` float64, the clipped cosines; 0 where they were not finite.
+        tops: `[V,S]` float64, the greatest of each segment of them.
         cosine: `[V,C]` float64, pooled; without meaning under Method.HEAD.
         margin: `[V,C]` float64, in logits; under Method.HEAD the head's own; without meaning under Method.COSINE.
         score: `[V,C]` float64: the number thresholds compare with.
@@ -42,6 +44,7 @@ class ConceptScores:
     """
 
     texts: Floats
+    tops: Floats
     cosine: Floats
     margin: Floats
     score: Floats
@@ -118,25 +121,36 @@ def score_rows(rows: NDArray[np.float32], tables: Tables) -> ConceptScores:
         of a head, `p = sigmoid(logit + b)`: the scale `a` is that of margins.
         adjustments: the "special care" concepts of the Stable Diffusion safety checker add 0.01 to the others, once.
     """
-    wide = rows.astype(np.float64)
-    sound = _sound(wide, tables)
+    sound = _sound(rows, tables)
     if sound is not None:
-        wide = np.where(np.isfinite(wide), wide, 0.0)
+        rows = np.where(np.isfinite(rows), rows, np.float32(0))
     count = tables.rows.count
-    background = wide[:, count : count + 1]
-    texts = wide[:, :count].clip(-1.0, 1.0) if count else np.zeros((len(wide), len(tables.rows.phrases)))
+    others = rows[:, count:].astype(np.float64)  # The background, then heads.
+    texts = _texts(rows[:, :count], tables)
     tops = np.maximum.reduceat(texts, tables.rows.starts, axis=1)
     pooled = _pool(texts, tops, tables)
     excess = np.maximum(0.0, tops.take(tables.rows.negative_segment, axis=1) - pooled)
-    margin = tables.compiled.logit_scale * ((pooled - background) - tables.methods.penalties * excess)
+    margin = tables.compiled.logit_scale * ((pooled - others[:, :1]) - tables.methods.penalties * excess)
     slope = tables.compiled.policy.model.calibration_scale
-    score = np.where(tables.methods.is_margin, sigmoid(slope * margin + tables.methods.biases), pooled)
+    score = sigmoid(slope * margin + tables.methods.biases)
+    if tables.methods.any_cosine:
+        score = np.where(tables.methods.is_margin, score, pooled)
     if tables.methods.any_head:
-        margin = np.where(tables.methods.is_head, wide[:, count + 1 :][:, tables.methods.head_column], margin)
+        margin = np.where(tables.methods.is_head, others[:, 1:][:, tables.methods.head_column], margin)
         score = np.where(tables.methods.is_head, sigmoid(margin + tables.methods.biases), score)
     finite = np.isfinite(score) if sound is None else sound & np.isfinite(score)
     adjustments = _adjust(score, finite, tables.adjustments) if tables.adjustments else None
-    return ConceptScores(texts=texts, cosine=pooled, margin=margin, score=score, adjustments=adjustments, finite=finite)
+    return ConceptScores(
+        texts=texts, tops=tops, cosine=pooled, margin=margin, score=score, adjustments=adjustments, finite=finite
+    )
+
+
+def _texts(rows: NDArray[np.float32], tables: Tables) -> Floats:
+    """Clip the texts' cosines and widen them, in one go: [V,P] -> [V,P], or [V,1] where heads have no texts."""
+    if not tables.rows.count:
+        return np.zeros((len(rows), len(tables.rows.phrases)))
+    clipped: Floats = rows.clip(-1.0, 1.0, dtype=np.float64)
+    return clipped
 
 
 def _adjust(score: Floats, finite: NDArray[np.bool_], table: AdjustmentTable) -> NDArray[np.intp]:
@@ -172,9 +186,15 @@ def sigmoid(logits: Floats) -> Floats:
     return 1.0 / (1.0 + np.exp(-np.maximum(logits, LOWEST_LOGIT)))
 
 
-def _sound(wide: Floats, tables: Tables) -> NDArray[np.bool_] | None:
+def _sound(rows: NDArray[np.float32], tables: Tables) -> NDArray[np.bool_] | None:
     """Find `[V,C]`, the concepts whose every cosine is finite; None, quickly, where all are."""
-    good = np.isfinite(wide)
+    flat = rows.reshape(-1)
+    # One product, without a temporary: NaN and infinity stay what they are, and what is too large is looked at below.
+    with np.errstate(over="ignore"):
+        square = flat.dot(flat)
+    if math.isfinite(square):
+        return None
+    good = np.isfinite(rows)
     if good.all():
         return None
     count = tables.rows.count

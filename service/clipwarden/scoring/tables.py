@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,9 +11,9 @@ from numpy.typing import NDArray
 from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.bundle.vectors import scored_concepts
 from clipwarden.policy.methods import METHODS
-from clipwarden.policy.schema import Attribute, Category, Concept, Method, Mode, Phrase, Pool, Unit
-from clipwarden.scoring.rules import CategoryRule, category_rule, in_modes
-from clipwarden.scoring.verdict import Adjusted, ScoreKind
+from clipwarden.policy.schema import Attribute, Category, Concept, Method, Phrase, Pool, Unit
+from clipwarden.scoring.rules import CategoryRule, category_rule, ground
+from clipwarden.scoring.verdict import Adjusted, Ground, ScoreKind
 
 NEGATIVE_PENALTY = 0.5
 """`lambda` of the margin. Source: mean AUROC over 14 category and set cells of an early trial model was 0.892 with
@@ -45,7 +46,6 @@ class RowTable:
         log_weights: `[P]` float64, natural logarithm of `weights`.
         prompt_segment: `[C]` intp; 0, and without meaning, under Method.HEAD.
         negative_segment: `[C]` intp; 0, and without meaning, where `has_negatives` is false.
-        has_prompts: C bools.
         has_negatives: C bools.
         weight_sums: `[C]` float64, over prompts; 1 without any.
     """
@@ -59,9 +59,26 @@ class RowTable:
     log_weights: NDArray[np.float64]
     prompt_segment: NDArray[np.intp]
     negative_segment: NDArray[np.intp]
-    has_prompts: tuple[bool, ...]
     has_negatives: tuple[bool, ...]
     weight_sums: NDArray[np.float64]
+
+
+class Reported(NamedTuple):
+    """What of a concept's numbers is reported, and as what.
+
+    Attributes:
+        kind: How its score may be read.
+        is_margin: Whether it has a margin.
+        is_head: Whether it has a head's logit, and no cosine.
+        prompts: Segment of its prompts; None without any.
+        negatives: Segment of its negatives; None without any.
+    """
+
+    kind: ScoreKind
+    is_margin: bool
+    is_head: bool
+    prompts: int | None
+    negatives: int | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,12 +86,12 @@ class MethodTable:
     """How each concept's cosines become its score; one entry a concept.
 
     Attributes:
-        kinds: How each score may be read.
         is_margin: `[C]` bool.
         is_head: `[C]` bool; where neither this nor `is_margin`, the cosine is used as it is.
         by_logit: `[C]` bool, either of the two.
         head_column: `[C]` intp, which of the H logits is the concept's; 0, and without meaning, where it has none.
         any_head: So that a policy without heads does not pay for them.
+        any_cosine: Whether some concept is neither.
         penalties: `[C]` float64: `lambda` of the margin, 0 without negatives.
         is_mean: `[C]` bool.
         is_lse: `[C]` bool; where neither this nor `is_mean`, the pool is `max`.
@@ -83,12 +100,12 @@ class MethodTable:
         biases: `[C]` float64, `b` in logits; 0 where uncalibrated.
     """
 
-    kinds: tuple[ScoreKind, ...]
     is_margin: NDArray[np.bool_]
     is_head: NDArray[np.bool_]
     by_logit: NDArray[np.bool_]
     head_column: NDArray[np.intp]
     any_head: bool
+    any_cosine: bool
     penalties: NDArray[np.float64]
     is_mean: NDArray[np.bool_]
     is_lse: NDArray[np.bool_]
@@ -129,26 +146,23 @@ class Tables:
         compiled: What it was made from.
         rows: Where cosines lie.
         methods: How they become scores.
+        reported: What is reported of each concept.
         adjustments: What raises scores; None where nothing does, so that such a policy does not pay for it.
         categories: One rule a category, disabled ones among them, in file order.
         exemptible: The rules with exemptions, so that the others do not pay for them.
         attributes: Each attribute and its index among the concepts, in file order.
-        enforced: By context, and under None without one: indexes among `categories` that count in `verdict`, most
-            severe first, then by id, so that file order changes nothing.
-        counted: Likewise for `shadow_verdict`: enforced and shadow.
-        shadow_incomplete: Likewise the ids of those of them that have no thresholds, or none that hold.
+        grounds: By context, and under None without one.
     """
 
     compiled: CompiledPolicy
     rows: RowTable
     methods: MethodTable
+    reported: tuple[Reported, ...]
     adjustments: AdjustmentTable | None
     categories: tuple[CategoryRule, ...]
     exemptible: tuple[CategoryRule, ...]
     attributes: tuple[tuple[Attribute, int], ...]
-    enforced: Mapping[str | None, tuple[int, ...]]
-    counted: Mapping[str | None, tuple[int, ...]]
-    shadow_incomplete: Mapping[str | None, tuple[str, ...]]
+    grounds: Mapping[str | None, Ground]
 
     @property
     def unbound(self) -> tuple[str, ...]:
@@ -177,23 +191,17 @@ def prepare(compiled: CompiledPolicy) -> Tables:
         raise ValueError(f"{rows.count} texts and a background need as many vectors, not {len(compiled.vectors)}")
     names = [context.name for context in policy.contexts]
     rules = tuple(category_rule(category, names, indexes, compiled) for category in policy.categories)
-    counted = {name: in_modes(rules, name, Mode.ENFORCE, Mode.SHADOW) for name in (None, *names)}
     return Tables(
         compiled=compiled,
         rows=rows,
         methods=_method_table(scored, compiled),
+        reported=tuple(_reported(index, concept, rows, compiled) for index, concept in enumerate(scored)),
         adjustments=_adjustment_table(policy.categories, indexes),
         categories=rules,
         exemptible=tuple(rule for rule in rules if rule.exemptions),
         attributes=tuple((attribute, indexes[attribute.id]) for attribute in policy.attributes),
-        enforced={name: in_modes(rules, name, Mode.ENFORCE) for name in (None, *names)},
-        counted=counted,
-        shadow_incomplete={name: _without_band(rules, indexes) for name, indexes in counted.items()},
+        grounds={name: ground(compiled, rules, name) for name in (None, *names)},
     )
-
-
-def _without_band(rules: Sequence[CategoryRule], indexes: Sequence[int]) -> tuple[str, ...]:
-    return tuple(rules[index].category.id for index in indexes if rules[index].no_band)
 
 
 def _row_table(concepts: Sequence[Concept]) -> RowTable:
@@ -219,7 +227,6 @@ def _row_table(concepts: Sequence[Concept]) -> RowTable:
         log_weights=np.log(weights),
         prompt_segment=np.array([segment.get(2 * index, 0) for index in range(len(concepts))], dtype=np.intp),
         negative_segment=np.array([segment.get(2 * index + 1, 0) for index in range(len(concepts))], dtype=np.intp),
-        has_prompts=tuple(bool(concept.prompts) for concept in concepts),
         has_negatives=tuple(bool(concept.negatives) for concept in concepts),
         weight_sums=np.array(
             [sum(prompt.weight for prompt in concept.prompts) or 1.0 for concept in concepts], dtype=np.float64
@@ -240,18 +247,28 @@ def _method_table(concepts: Sequence[Concept], compiled: CompiledPolicy) -> Meth
     is_margin = np.array([concept.method is Method.MARGIN for concept in concepts], dtype=np.bool_)
     is_head = np.array([concept.method is Method.HEAD for concept in concepts], dtype=np.bool_)
     return MethodTable(
-        kinds=tuple(score_kind(concept, compiled) for concept in concepts),
         is_margin=is_margin,
         is_head=is_head,
         by_logit=is_margin | is_head,
         head_column=np.array([columns.get(concept.head, 0) for concept in concepts], dtype=np.intp),
         any_head=bool(is_head.any()),
+        any_cosine=not (is_margin | is_head).all(),
         penalties=np.array([NEGATIVE_PENALTY if concept.negatives else 0.0 for concept in concepts], dtype=np.float64),
         is_mean=np.array([pool is Pool.MEAN for pool in pools], dtype=np.bool_),
         is_lse=np.array([pool is Pool.LSE for pool in pools], dtype=np.bool_),
         any_mean=Pool.MEAN in pools,
         any_lse=Pool.LSE in pools,
         biases=np.array([fitted.bias if fitted else 0.0 for fitted in calibrations], dtype=np.float64),
+    )
+
+
+def _reported(index: int, concept: Concept, rows: RowTable, compiled: CompiledPolicy) -> Reported:
+    return Reported(
+        kind=score_kind(concept, compiled),
+        is_margin=concept.method is Method.MARGIN,
+        is_head=concept.method is Method.HEAD,
+        prompts=int(rows.prompt_segment[index]) if concept.prompts else None,
+        negatives=int(rows.negative_segment[index]) if concept.negatives else None,
     )
 
 

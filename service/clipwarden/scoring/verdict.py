@@ -1,10 +1,11 @@
 """What judging one image yields, as frozen values: numbers, bands, the texts and views behind them.
 
 What is made anew for each concept of each image is a named tuple, not a frozen dataclass: with ten fields one takes 0.6
-microseconds to make, against 1.3, and with 16 concepts all of judging takes 70, against 90 (CPython 3.11).
+microseconds to make, against 1.3, and with 16 concepts all of judging takes 70, against 90 (CPython 3.11). Judging
+makes them with `tuple.__new__`, which halves that again: a named tuple's own is written in Python.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -153,6 +154,37 @@ class AttributeResult(NamedTuple):
         return self.attribute.id
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Ground:
+    """What all judgements by one policy in one context have in common; one object, so told apart by identity.
+
+    Attributes:
+        policy_id: Which policy.
+        policy_version: As the policy wrote it.
+        policy_digest: Of what it holds.
+        fingerprint: Of its model.
+        context: Which context, or None.
+        categories: Each one's index among the concepts, None where it is disabled here, and what is said of it when it
+            has no numbers; in file order.
+        attributes: In file order.
+        enforced: Indexes among `categories` of those that count in `verdict`, most severe first, then by id, so that
+            file order changes nothing.
+        counted: Likewise for `shadow_verdict`: enforced and shadow.
+        shadow_incomplete: Ids of those of them that have no thresholds, or none that hold.
+    """
+
+    policy_id: str
+    policy_version: str | None
+    policy_digest: str
+    fingerprint: str
+    context: str | None
+    categories: tuple[tuple[int | None, CategoryResult], ...]
+    attributes: tuple[Attribute, ...]
+    enforced: tuple[int, ...]
+    counted: tuple[int, ...]
+    shadow_incomplete: tuple[str, ...]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Judgement:
     """The verdict on one image and everything it rests on.
@@ -171,6 +203,7 @@ class Judgement:
         raised_by: Why the verdict is stricter than the bands alone: each reason that by itself would have given
             it. Never together with `decided_by`.
         context: The context that selected thresholds and modes, or None.
+        ground: What other judgements by the same policy in the same context share.
     """
 
     verdict: Verdict
@@ -186,3 +219,4 @@ class Judgement:
     policy_digest: str
     fingerprint: str
     context: str | None
+    ground: Ground = field(repr=False, compare=False)

@@ -3,28 +3,32 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Never, TypeVar
+from typing import TypeVar
 
 import grpc
-from google.rpc import code_pb2, status_pb2
-from grpc_status import rpc_status
+from google.rpc import status_pb2
 
 from clipwarden.engine.results import Judged
 from clipwarden.engine.snapshot import Selection
-from clipwarden.errors import ClipwardenError, EncoderError, ShuttingDownError
+from clipwarden.engine.terms import Terms
+from clipwarden.errors import ClipwardenError, EncoderError, OverloadedError, ShuttingDownError
 from clipwarden.policy.schema import Verdict
 from clipwarden.scoring.verdict import Judgement
+from clipwarden.serving.callers import caller_of
 from clipwarden.serving.candidates import Candidates, NotCompared, Opinion
+from clipwarden.serving.context import Context
+from clipwarden.serving.endings import ended, refusal_of
 from clipwarden.serving.metrics import Metrics
+from clipwarden.serving.refusals import RefusalLog
 from clipwarden.serving.requests import read_request_id
 from clipwarden.serving.status import reason_of, status_of
 
 R = TypeVar("R")
-Context = grpc.aio.ServicerContext[Any, Any]
 
 log = logging.getLogger("clipwarden.access")
 
@@ -35,16 +39,16 @@ class Call:
 
     Attributes:
         method: Of the RPC, without its service.
-        request_id: Never empty.
-        deadline: `time.monotonic()` after which nobody waits; None for none.
+        terms: Until when, how urgently, and in whose name.
+        request_id: Empty until its message has been read.
         selection: What it is judged with, once that is known.
         answered: Set once its answer is on its way, or there will be none; candidates judge from then on. The images
             of a batch share its call's.
     """
 
     method: str
-    request_id: str
-    deadline: float | None
+    terms: Terms
+    request_id: str = ""
     selection: Selection | None = None
     answered: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -59,23 +63,27 @@ class Gate:
 
     def __init__(self) -> None:
         self._active = 0
-        self._entered = 0
+        self._came = 0
         self._idle = asyncio.Event()
         self._idle.set()
         self.draining = asyncio.Event()
 
-    @contextmanager
-    def enter(self) -> Iterator[None]:
-        """Count one call as at work."""
+    def enter(self) -> None:
+        """Count one call as at work, until it leaves.
+
+        Raises:
+            ShuttingDownError: The server drains; such a call is never at work, however often it comes.
+        """
+        self._came += 1
+        self.require_open()
         self._active += 1
-        self._entered += 1
         self._idle.clear()
-        try:
-            yield
-        finally:
-            self._active -= 1
-            if not self._active:
-                self._idle.set()
+
+    def leave(self) -> None:
+        """Count a call that entered as at work no longer."""
+        self._active -= 1
+        if not self._active:
+            self._idle.set()
 
     def require_open(self) -> None:
         """Refuse new work while draining.
@@ -90,17 +98,23 @@ class Gate:
         """Refuse new work from now on; what is at work goes on."""
         self.draining.set()
 
-    async def wait_quiet(self, seconds: float) -> None:
-        """Wait until no call is at work, and none has come for a while.
+    async def wait_quiet(self, seconds: float, *, at_most: float) -> None:
+        """Wait until no call is at work, and then until none has come for a while.
 
-        A call that is on its way when gRPC stops ends as CANCELLED, which no client retries; one that comes here in
-        time is told UNAVAILABLE, and goes elsewhere.
+        A call that is on its way when gRPC stops ends as CANCELLED, which few clients but ours try again; one that
+        comes here in time is told UNAVAILABLE, and goes elsewhere.
+
+        Args:
+            seconds: Without a call.
+            at_most: How long to wait for that. Callers that know no other server may come again without end.
         """
-        entered = None
-        while entered != self._entered:
-            entered = self._entered
-            await self._idle.wait()
-            await asyncio.sleep(seconds)
+        await self._idle.wait()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(at_most):
+                came = None
+                while came != self._came:
+                    came = self._came
+                    await asyncio.sleep(seconds)
 
 
 class Calls:
@@ -110,71 +124,115 @@ class Calls:
         metrics: Counts.
         gate: Closed when the server drains.
         candidates: Judge what was answered once more.
+        refusals: Logs what was refused for want of room or time, which the metrics hear of elsewhere.
+        default_deadline_seconds: What a unary call has that names no deadline, and a stream's item; 0 for none.
     """
 
-    def __init__(self, metrics: Metrics, gate: Gate, candidates: Candidates) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        gate: Gate,
+        candidates: Candidates,
+        refusals: RefusalLog,
+        *,
+        default_deadline_seconds: float,
+    ) -> None:
         self._metrics = metrics
         self.gate = gate
         self._candidates = candidates
+        self._refusals = refusals
+        self.default_seconds = default_deadline_seconds or None
+        self._at_work = Counter[str]()
+        # Finding a child takes four times as long as counting with it.
 
-    async def answer(self, method: str, request_id: str, context: Context, work: Callable[[Call], Awaitable[R]]) -> R:
+    @staticmethod
+    def open(method: str, context: Context, *, default_seconds: float | None = None) -> Call:
+        """Describe a call as it comes in; one that names no deadline has the default, if any."""
+        left = context.time_remaining()
+        if left is None:
+            left = default_seconds
+        deadline = None if left is None else time.monotonic() + left
+        return Call(method=method, terms=Terms(deadline=deadline, caller=caller_of(context)))
+
+    async def answer(self, method: str, context: Context, work: Callable[[Call], Awaitable[R]]) -> R | None:
         """Run one unary call.
 
         Args:
             method: For counts and log.
-            request_id: As the caller sent it.
             context: Of the call.
-            work: Its body; raises our errors.
+            work: Its body, which reads its message as well; raises our errors.
 
         Returns:
-            What `work` returns. Any error ends the call with its status.
+            What `work` returns. Any error ends the call with its status, and then there is nothing to return.
         """
-        # Until the caller's id has been read, and if it cannot be, the call goes by an id of ours.
-        call = open_call(method, "", context)
-        with self.count(method):
+        call = self.open(method, context, default_seconds=self.default_seconds)
+        try:
+            self.begin(method)
             try:
-                call.request_id = read_request_id(request_id or call.request_id)
-                self.gate.require_open()
                 response = await work(call)
-            except asyncio.CancelledError:
-                self.note_cancelled(call, context)
-                raise
-            except Exception as exc:  # noqa: BLE001  the edge: nothing may leave without a status
-                await self.abort(exc, call, context)
             finally:
-                # Whoever waits for this runs on a later turn of the loop; gRPC gets the response on this one.
-                call.answered.set()
+                self.end(method)
+        except asyncio.CancelledError:
+            self.note_cancelled(call, context)
+            raise
+        except Exception as exc:  # noqa: BLE001  the edge: nothing may leave without a status
+            await self.abort(exc, call, context)
+            return None
+        else:
             self.note_ok(method)
             return response
+        finally:
+            # Whoever waits for this runs on a later turn of the loop; gRPC gets the response on this one.
+            call.answered.set()
 
-    @contextmanager
-    def count(self, method: str) -> Iterator[None]:
-        """Count a call as at work."""
-        with self._metrics.call(method), self.gate.enter():
-            yield
+    def begin(self, method: str) -> None:
+        """Count a call as at work, until its end.
+
+        Raises:
+            ShuttingDownError: The server drains.
+        """
+        self.gate.enter()
+        if method not in self._at_work:
+            self._metrics.watch_in_flight(method, partial(self._at_work.__getitem__, method))
+        self._at_work[method] += 1
+
+    def end(self, method: str) -> None:
+        """Count a call that began as at work no longer."""
+        self._at_work[method] -= 1
+        self.gate.leave()
 
     def note_ok(self, method: str) -> None:
         """Count a call that was answered."""
-        self._metrics.requests.labels(method, "OK").inc()
+        self._metrics.note_request(method, "OK")
 
-    async def abort(self, exc: Exception, call: Call, context: Context) -> Never:
-        """End a call with an error's status; raises what gRPC wants raised for that."""
-        status = self.refuse(exc, call)
-        self._metrics.requests.labels(call.method, code_pb2.Code.Name(status.code)).inc()
+    async def abort(self, exc: Exception, call: Call, context: Context) -> None:
+        """End a call with an error's status; its handler then only has to return.
+
+        What gRPC raises for that it keeps, and raises once more itself as soon as the handler is done. Nothing else is
+        let out: its frames keep the call's state and the request's image, and some hundred MiB of refused images would
+        wait for the garbage collector.
+        """
+        if isinstance(exc, OverloadedError | ShuttingDownError) and not call.request_id:
+            self._note_unseen(exc, call)
+            code, message, metadata = refusal_of(exc)
+        else:
+            code, message, metadata = ended(self.refuse(exc, call))
+        self._metrics.note_request(call.method, code.name)
         try:
-            await context.abort_with_status(rpc_status.to_status(status))
-        except grpc.aio.AbortError as ended:
-            # The call's state keeps this exception, and its frames keep that state and the request's image: without
-            # this, some hundred MiB of refused images wait for the garbage collector.
-            forget = partial(_forget_frames, ended)
-            context.add_done_callback(forget)  # type: ignore[arg-type]  # any callable, but the stubs name a class
-            raise
+            await context.abort(code, message, metadata)
+        except grpc.aio.AbortError as abort:
+            abort.__traceback__ = abort.__context__ = None
 
     def refuse(self, exc: Exception, call: Call) -> status_pb2.Status:
         """Count and log an error of one call or image, and render it."""
-        status = status_of(exc, request_id=call.request_id, on_error=call.on_error)
+        if isinstance(exc, OverloadedError | ShuttingDownError):
+            self._note_unseen(exc, call)
+            return status_of(exc, request_id=call.request_id)
         reason = reason_of(exc)
         self._metrics.note_error(call.method, reason)
+        # A message that could not be read has no id of its own; this one leads from its status to its log line.
+        call.request_id = call.request_id or read_request_id("")
+        status = status_of(exc, request_id=call.request_id, on_error=call.on_error)
         extra = {"request_id": call.request_id, "method": call.method, "reason": str(reason)}
         if isinstance(exc, EncoderError):
             log.error("failed: %s", exc, extra=extra)  # the traceback was logged once, where it happened
@@ -186,6 +244,13 @@ class Calls:
         exc.__traceback__ = None
         return status
 
+    def _note_unseen(self, exc: OverloadedError | ShuttingDownError, call: Call) -> None:
+        """Count what thousands of calls a second may be told; of all of them the log has one line a second."""
+        self._metrics.note_error(call.method, exc.reason)
+        if isinstance(exc, ShuttingDownError):
+            self._refusals.note("draining")
+        exc.__traceback__ = None
+
     def note_judged(self, judged: Judged, selection: Selection, call: Call) -> None:
         """Count a verdict; log it, with what the policy's candidates say once the call is answered, if it has any."""
         self._metrics.note_judgement(call.method, judged.judgement)
@@ -194,7 +259,10 @@ class Calls:
     def _note_opinions(self, judged: Judged, call: Call, opinions: Sequence[Opinion]) -> None:
         for opinion in opinions:
             self._metrics.note_opinion(judged.judgement, opinion)
+        if not log.isEnabledFor(logging.INFO):
+            return
         judgement, facts, timings = judged.judgement, judged.image.facts, judged.image.timings
+        file, unseen = facts.file, facts.unseen
         log.info(
             "judged",
             extra={
@@ -210,19 +278,20 @@ class Calls:
                 "enforced_categories": judgement.enforced_categories,
                 "decided_by": judgement.decided_by,
                 "raised_by": judgement.raised_by,
-                "exempted": [result.id for result in judgement.categories if result.exempted_by],
-                "partial": facts.partial,
-                "unseen": facts.unseen,
+                "exempted": [result.category.id for result in judgement.categories if result.exempted_by],
+                "partial": bool(unseen),
+                "unseen": unseen,
                 "share_shown": facts.share_shown,
                 "degraded": facts.degraded,
-                "sha256": facts.file.sha256 if facts.file else None,
-                "bytes": facts.file.bytes if facts.file else None,
-                "format": facts.file.format if facts.file else None,
+                "sha256": file.sha256 if file else None,
+                "bytes": file.bytes if file else None,
+                "format": file.format if file else None,
                 "decode_ms": _milliseconds(timings.decode if timings else None),
                 "queue_ms": _milliseconds(timings.queue if timings else None),
                 "encode_ms": _milliseconds(timings.encode if timings else None),
                 "total_ms": _milliseconds(judged.total_seconds),
                 "batch_size": timings.batch_size if timings else 0,
+                "source": judged.image.source,
                 "candidates": [_logged(opinion, judgement) for opinion in opinions],
             },
         )
@@ -231,7 +300,7 @@ class Calls:
         """Count and log a call that its caller gave up, or whose deadline passed."""
         left = context.time_remaining()
         code = "DEADLINE_EXCEEDED" if left is not None and left <= 0 else "CANCELLED"
-        self._metrics.requests.labels(call.method, code).inc()
+        self._metrics.note_request(call.method, code)
         log.info("cancelled", extra={"request_id": call.request_id, "method": call.method, "code": code})
 
 
@@ -249,21 +318,6 @@ def _logged(opinion: Opinion, live: Judgement) -> dict[str, object]:
         "agrees": outcome.verdict is live.verdict,
         "shadow_agrees": outcome.shadow_verdict is live.shadow_verdict,
     }
-
-
-def open_call(method: str, request_id: str, context: Context) -> Call:
-    """Describe a call as it comes in.
-
-    Raises:
-        RequestError: The request id is too long.
-    """
-    left = context.time_remaining()
-    deadline = None if left is None else time.monotonic() + left
-    return Call(method=method, request_id=read_request_id(request_id), deadline=deadline)
-
-
-def _forget_frames(error: BaseException, _: object) -> None:
-    error.__traceback__ = error.__context__ = None
 
 
 def _milliseconds(seconds: float | None) -> float | None:

@@ -151,19 +151,26 @@ class Settings:
         0,
         unit="THREADS",
         read=values.integer(low=0, high=1024),
-        help="Threads that the encoder computes with. 0: all CPUs that the process may use.",
+        help="Threads that one run of the image encoder computes with. 0: 1, which is best with several runs.",
+    )
+    encoder_runs: int = _setting(
+        _ENGINE.encoder_runs,
+        unit="RUNS",
+        read=values.integer(low=0, high=1024),
+        help="Runs of the encoder at the same time. 0: as many as the process may use CPUs, rounded up, and one more "
+        "from two CPUs on; 1 on a GPU.",
     )
     decode_threads: int = _setting(
         _ENGINE.decode_threads,
         unit="THREADS",
         read=values.integer(low=0, high=1024),
-        help="Images decoded at the same time. 0: all CPUs that the process may use.",
+        help="Images decoded at the same time. 0: as many as the process may use CPUs, rounded up.",
     )
     max_batch: int = _setting(
         _ENGINE.max_batch,
         unit="VIEWS",
         read=values.integer(low=0, high=1024),
-        help="Most views encoded at once. 0: chosen at warm-up, at most 8 on CPUs and 32 elsewhere.",
+        help="Most views of one run, where the model allows so many. 0: 1 on CPUs, 32 elsewhere.",
     )
     max_image_bytes: int = _setting(
         _ENGINE.limits.max_image_bytes,
@@ -191,13 +198,34 @@ class Settings:
         _ENGINE.queue_items,
         unit="IMAGES",
         read=values.integer(low=1, high=1_000_000),
-        help="Most images at work or waiting; more is OVERLOADED.",
+        help=(
+            "Most images at work or waiting, of which one caller may have as many as are free: half, if it is alone. "
+            "More is OVERLOADED."
+        ),
     )
     queue_bytes: int = _setting(
         _ENGINE.queue_bytes,
         unit="BYTES",
         read=values.size,
-        help="Most bytes of images at work or waiting; more is OVERLOADED.",
+        help=(
+            "Most bytes of images at work or waiting, where a message that is being read counts as max_message_bytes; "
+            "more is OVERLOADED."
+        ),
+    )
+    cache_bytes: int = _setting(
+        _ENGINE.cache_bytes,
+        unit="BYTES",
+        read=values.size_or_none,
+        help="Most bytes of embeddings kept in memory for images that come again. 0: none are kept.",
+    )
+    default_deadline_seconds: float = _setting(
+        10.0,
+        unit="SECONDS",
+        read=values.seconds,
+        help=(
+            "Deadline of a call, or of a stream's item, for which the client sets none. 0: none, and it waits as long "
+            "as it takes."
+        ),
     )
     max_call_items: int = _setting(
         64, unit="IMAGES", read=values.integer(low=1, high=10_000), help="Most images of one BatchModerate call."
@@ -208,11 +236,23 @@ class Settings:
         read=values.integer(low=1, high=10_000),
         help="Most images of one batch or stream at work at the same time; a stream then stops reading.",
     )
+    max_streams: int = _setting(
+        8,
+        unit="STREAMS",
+        read=values.integer(low=1, high=10_000),
+        help=(
+            "Most StreamModerate calls open at the same time; more is OVERLOADED. Each may hold one message of "
+            "max_message_bytes beside its images at work."
+        ),
+    )
     stall_seconds: float = _setting(
         _ENGINE.stall_seconds,
         unit="SECONDS",
         read=values.seconds,
-        help="Time after which one decode or one batch counts as stuck: its calls fail and health is NOT_SERVING.",
+        help=(
+            "Time after which one decode or one run of the encoder counts as stuck: its calls fail. Health is "
+            "NOT_SERVING once no thread of its kind is left."
+        ),
     )
     drain_delay_seconds: float = _setting(
         2.0,
@@ -251,9 +291,11 @@ class Settings:
         return EngineSettings(
             limits=DecodeLimits(max_image_bytes=self.max_image_bytes, max_decode_bytes=self.max_decode_bytes),
             decode_threads=self.decode_threads,
+            encoder_runs=self.encoder_runs,
             max_batch=self.max_batch,
             queue_items=self.queue_items,
             queue_bytes=self.queue_bytes,
+            cache_bytes=self.cache_bytes,
             stall_seconds=self.stall_seconds,
         )
 
@@ -270,13 +312,13 @@ class Settings:
                 f"max_message_bytes ({self.max_message_bytes}) must be at least 64 KiB above max_image_bytes "
                 f"({self.max_image_bytes}), so that callers are told IMAGE_TOO_LARGE and not cut off by gRPC."
             )
-        if self.queue_bytes < self.max_image_bytes:
+        if self.queue_bytes < self.max_message_bytes:
             raise ConfigError(
-                f"queue_bytes ({self.queue_bytes}) is below max_image_bytes ({self.max_image_bytes}), "
-                "so the largest images could never be admitted."
+                f"queue_bytes ({self.queue_bytes}) is below max_message_bytes ({self.max_message_bytes}), which each "
+                "message may take while it is read, so that none ever could be."
             )
         if self.stall_seconds == 0:
-            raise ConfigError("stall_seconds must be above 0, or every batch would count as stuck.")
+            raise ConfigError("stall_seconds must be above 0, or all work would count as stuck.")
 
 
 def _docs() -> Mapping[str, SettingDocs]:

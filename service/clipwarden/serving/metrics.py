@@ -1,22 +1,67 @@
 """What Prometheus is told: one object, given its registry, that the rest of the server counts and times with."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
+from functools import cache
 from itertools import product
+from threading import Lock
+from typing import Literal
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
 
-from clipwarden.engine.settings import Stage
+from clipwarden.engine.encoderplan import EncoderPlan
+from clipwarden.engine.settings import Cause, Source, Stage
 from clipwarden.engine.snapshot import Snapshot
 from clipwarden.policy.contexts import contexts_with_modes, mode_counts
 from clipwarden.policy.schema import Mode, Verdict
 from clipwarden.scoring.tables import Tables
-from clipwarden.scoring.verdict import CategoryResult, Judgement, NoBand
+from clipwarden.scoring.verdict import CategoryResult, Ground, Judgement, NoBand
 from clipwarden.serving.candidates import NotCompared, Opinion
 
 # From 0.5 ms (judging one image takes less) to 30 s (the usual longest deadline), about doubling.
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _VIEWS = (1, 2, 4, 8, 16, 32, 64)
+
+_NAMES = {verdict: verdict.name.lower() for verdict in Verdict}
+_DISABLED = Mode.DISABLED
+_NO_BAND: Literal[0] = 0
+
+_Outcome = tuple[str, Ground, Verdict, Verdict, tuple[Verdict | Literal[0] | None, ...]]
+"""A judgement as it is counted: method, ground, verdict, shadow verdict, and each category's band, `_NO_BAND` where its
+policy gives it none, None where it was not evaluated."""
+_MOST_TALLIED = 1000
+"""Counters to raise though nobody asks: half a millisecond, on the loop."""
+
+_WATCHED: Mapping[str, str] = {
+    "admitted_images": "Images between admission and verdict.",
+    "admitted_bytes": "Bytes of images between admission and verdict, as read.",
+    "reserved_bytes": "Bytes kept for messages that are being read, each as the largest there may be.",
+    "reading_messages": "Messages that are being read.",
+    "unread_calls": "Calls that wait for room to be read in.",
+    "open_streams": "StreamModerate calls that are open.",
+    "decode_bytes": "Memory lent to decodes at work, in bytes, by estimate.",
+    "queue_images": "Decoded images waiting for the encoder.",
+    "backlog_seconds": "How long all that is here will take, as foreseen.",
+    "oldest_seconds": "How long the image has waited that has waited longest for its decode, or for the encoder.",
+    "line_images": "Images waiting for their turn to be decoded.",
+    "decode_threads_busy": "Decode threads at work.",
+    "encoder_runs_busy": "Runs of the encoder under way.",
+    "batch_fill": "Of the views that the runs so far could have had, the share that they had.",
+    "cache_entries": "Embeddings kept for images that come again.",
+    "cache_bytes": "Bytes that those take.",
+}
+"""Gauges that are read when Prometheus asks, with what they say."""
+
+
+class _Tallied(Counter):
+    """A counter that is brought up to date whenever Prometheus asks, and not before."""
+
+    settle: Callable[[], None] = staticmethod(lambda: None)
+
+    def collect(self) -> Iterable[Metric]:
+        """Count what was tallied, then collect as ever."""
+        self.settle()
+        return super().collect()
 
 
 class Metrics:
@@ -24,15 +69,17 @@ class Metrics:
 
     Args:
         registry: Where they are collected; one server, one registry.
+        on_refusal: Told of each refusal's cause as well, on the thread that refuses.
     """
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, *, on_refusal: Callable[[str], None] = lambda _: None) -> None:
         self.registry = registry
+        self._on_refusal = on_refusal
         self.requests = Counter(
             "clipwarden_requests", "Calls answered, by gRPC status.", ["method", "code"], registry=registry
         )
         self.in_flight = Gauge("clipwarden_requests_in_flight", "Calls at work.", ["method"], registry=registry)
-        self.verdicts = Counter(
+        self.verdicts = _Tallied(
             "clipwarden_verdicts",
             "Images judged, by verdict and by what it would be were every shadow category enforced.",
             ["method", "policy", "verdict", "shadow_verdict", "shadow_incomplete"],
@@ -47,7 +94,7 @@ class Metrics:
         self.image_errors = Counter(
             "clipwarden_image_errors", "Images that could not be judged, by reason.", ["reason"], registry=registry
         )
-        self.bands = Counter(
+        self.bands = _Tallied(
             "clipwarden_category_bands",
             "Categories judged, by band: allow, review, block, none (no thresholds), unbound (thresholds that do not "
             "hold) or not_evaluated.",
@@ -86,15 +133,51 @@ class Metrics:
         self.batch_seconds = Histogram(
             "clipwarden_batch_seconds", "Time of one run of the encoder.", buckets=_SECONDS, registry=registry
         )
-        self._admitted = Gauge("clipwarden_admitted_images", "Images between admission and verdict.", registry=registry)
-        self._admitted_bytes = Gauge(
-            "clipwarden_admitted_bytes", "Bytes of images between admission and verdict.", registry=registry
+        self.refusals = Counter(
+            "clipwarden_refusals",
+            "Images refused for want of room or time: items, bytes, share (of one caller), wait (foreseen), late; or "
+            "streams.",
+            ["cause"],
+            registry=registry,
         )
-        self._decode_bytes = Gauge(
-            "clipwarden_decode_bytes", "Memory lent to decodes at work, in bytes, by estimate.", registry=registry
+        self.forecasts = Histogram(
+            "clipwarden_forecast_seconds",
+            "Time from the header to the embedding of images that were decoded: as predicted then, and actual.",
+            ["kind"],
+            buckets=_SECONDS,
+            registry=registry,
         )
-        self._queued = Gauge("clipwarden_queue_images", "Decoded images waiting for the encoder.", registry=registry)
+        self.lookups = Counter(
+            "clipwarden_embeddings",
+            "Images embedded, by source: encoder, cache, or shared with the same bytes under way.",
+            ["source"],
+            registry=registry,
+        )
+        # Finding a child takes four times as long as counting with it; there are as many as Prometheus is told of.
+        self._stage, self._lookup = cache(self.stages.labels), cache(self.lookups.labels)
+        self._verdict, self._band = cache(self.verdicts.labels), cache(self.bands.labels)
+        self._refusal, self._error = cache(self.refusals.labels), cache(self.errors.labels)
+        self._tally: dict[_Outcome, int] = {}
+        self._tally_lock = Lock()
+        self.verdicts.settle = self.bands.settle = self._settle
+        self._request, self._forecast = cache(self.requests.labels), cache(self.forecasts.labels)
+        self.lag = Histogram(
+            "clipwarden_loop_lag_seconds",
+            "How late the event loop wakes a task, ten samples a second.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._watched = {name: Gauge(f"clipwarden_{name}", text, registry=registry) for name, text in _WATCHED.items()}
+        self._stuck = Gauge(
+            "clipwarden_stuck_threads", "Threads that may never come back.", ["stage"], registry=registry
+        )
         self.ready = Gauge("clipwarden_ready", "1 while health is SERVING.", registry=registry)
+        self._plan = Gauge(
+            "clipwarden_plan_info",
+            "Always 1: threads of a run, runs at once, most views of a run, decodes at once, and CPUs it rests on.",
+            ["encoder_threads", "encoder_runs", "max_batch", "decode_threads", "cpus"],
+            registry=registry,
+        )
         self._build = Gauge("clipwarden_build_info", "Always 1.", ["version"], registry=registry)
         self._model = Gauge(
             "clipwarden_model_info",
@@ -129,19 +212,22 @@ class Metrics:
             registry=registry,
         )
 
-    def watch_queue(
-        self,
-        *,
-        admitted: Callable[[], float],
-        admitted_bytes: Callable[[], float],
-        decode_bytes: Callable[[], float],
-        queued: Callable[[], float],
-    ) -> None:
-        """Read the gauges of the queue from these functions whenever Prometheus asks."""
-        self._admitted.set_function(admitted)
-        self._admitted_bytes.set_function(admitted_bytes)
-        self._decode_bytes.set_function(decode_bytes)
-        self._queued.set_function(queued)
+    def watch(self, **read: Callable[[], float]) -> None:
+        """Read gauges from functions whenever Prometheus asks.
+
+        Args:
+            read: By the gauge's name, as `_WATCHED` has it.
+        """
+        for name, function in read.items():
+            self._watched[name].set_function(function)
+
+    def watch_in_flight(self, method: str, read: Callable[[], float]) -> None:
+        """Read how many calls of a method are at work from a function whenever Prometheus asks."""
+        self.in_flight.labels(method).set_function(read)
+
+    def watch_stuck(self, stage: str, read: Callable[[], float]) -> None:
+        """Read how many threads of a stage are stuck from a function whenever Prometheus asks."""
+        self._stuck.labels(stage).set_function(read)
 
     def describe(self, snapshot: Snapshot, *, version: str) -> None:
         """Say what is loaded, in place of what was before."""
@@ -163,23 +249,63 @@ class Metrics:
         for tables in snapshot.candidates.values():
             self._describe_candidate(tables)
 
+    def describe_plan(self, plan: EncoderPlan) -> None:
+        """Say what runs at the same time."""
+        self._plan.clear()
+        self._plan.labels(**{name: f"{value:g}" for name, value in asdict(plan).items()}).set(1)
+
+    def note_request(self, method: str, code: str) -> None:
+        """Count a call that has ended with a gRPC status."""
+        self._request(method, code).inc()
+
     def note_stage(self, stage: Stage, seconds: float) -> None:
         """Record one image's time in one stage."""
-        self.stages.labels(stage).observe(seconds)
+        self._stage(stage).observe(seconds)
 
     def note_batch(self, views: int, seconds: float) -> None:
         """Record one run of the encoder."""
         self.batch_views.observe(views)
         self.batch_seconds.observe(seconds)
 
+    def note_refusal(self, cause: Cause | Literal["streams"]) -> None:
+        """Count an image, or a stream, that was refused for want of room or time."""
+        self._refusal(cause).inc()
+        self._on_refusal(cause)
+
+    def note_lag(self, seconds: float) -> None:
+        """Record how late the event loop was."""
+        self.lag.observe(seconds)
+
+    def note_forecast(self, predicted_seconds: float, actual_seconds: float) -> None:
+        """Record how far the time that was foreseen for an image is from what it took."""
+        self._forecast("predicted").observe(predicted_seconds)
+        self._forecast("actual").observe(actual_seconds)
+
+    def note_lookup(self, source: Source) -> None:
+        """Count where an image's embeddings came from."""
+        self._lookup(source).inc()
+
     def note_judgement(self, method: str, judgement: Judgement) -> None:
         """Count a verdict and the bands behind it."""
-        verdict, shadow = judgement.verdict.name.lower(), judgement.shadow_verdict.name.lower()
-        incomplete = str(bool(judgement.shadow_incomplete)).lower()
-        self.verdicts.labels(method, judgement.policy_id, verdict, shadow, incomplete).inc()
-        for result in judgement.categories:
-            if result.mode is not Mode.DISABLED:
-                self.bands.labels(judgement.policy_id, result.id, _band_name(result), result.mode).inc()
+        # One sum for what happens alike; its dozen counters are raised when they are read.
+        bands = tuple([None if result.scored is None else result.band or _NO_BAND for result in judgement.categories])
+        outcome = (method, judgement.ground, judgement.verdict, judgement.shadow_verdict, bands)
+        with self._tally_lock:
+            self._tally[outcome] = self._tally.get(outcome, 0) + 1
+            full = len(self._tally) * len(bands) >= _MOST_TALLIED
+        if full:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Raise the counters by what was tallied."""
+        with self._tally_lock:
+            tally, self._tally = self._tally, {}
+        for (method, ground, verdict, shadow, bands), count in tally.items():
+            incomplete = _word(on=bool(ground.shadow_incomplete))
+            self._verdict(method, ground.policy_id, _NAMES[verdict], _NAMES[shadow], incomplete).inc(count)
+            for (_, unscored), band in zip(ground.categories, bands, strict=True):
+                if unscored.mode is not _DISABLED:
+                    self._band(ground.policy_id, unscored.id, _band_name(unscored, band), unscored.mode).inc(count)
 
     def note_opinion(self, live: Judgement, opinion: Opinion) -> None:
         """Count what a candidate makes of an image beside the live judgement."""
@@ -205,19 +331,9 @@ class Metrics:
 
     def note_error(self, method: str, reason: str) -> None:
         """Count an image or call without a verdict."""
-        self.errors.labels(method, reason).inc()
+        self._error(method, reason).inc()
         if reason.startswith("IMAGE_"):
             self.image_errors.labels(reason).inc()
-
-    @contextmanager
-    def call(self, method: str) -> Iterator[None]:
-        """Count a call as in flight."""
-        gauge = self.in_flight.labels(method)
-        gauge.inc()
-        try:
-            yield
-        finally:
-            gauge.dec()
 
 
 def _compared(live: Verdict, candidate: Verdict) -> tuple[str, str, str]:
@@ -228,9 +344,9 @@ def _word(*, on: bool) -> str:
     return "true" if on else "false"
 
 
-def _band_name(result: CategoryResult) -> str:
-    if result.unevaluated is not None:
+def _band_name(unscored: CategoryResult, band: Verdict | Literal[0] | None) -> str:
+    if band is None:
         return "not_evaluated"
-    if result.band is None:
-        return "none" if result.no_band is NoBand.NO_THRESHOLDS else "unbound"
-    return result.band.name.lower()
+    if band == _NO_BAND:
+        return "none" if unscored.no_band is NoBand.NO_THRESHOLDS else "unbound"
+    return _NAMES[band]

@@ -83,6 +83,9 @@ async def _serve(settings: Settings) -> bool:
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
+_ENCODER = json.JSONEncoder(default=str)
+
+
 class JsonFormatter(logging.Formatter):
     """Renders time, level, logger, message, whatever `extra` holds, and the traceback if there is one."""
 
@@ -93,12 +96,12 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
+            **{key: value for key, value in vars(record).items() if key not in _STANDARD},
         }
-        line |= {key: value for key, value in vars(record).items() if key not in _STANDARD}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         # ASCII only: callers choose ids, and U+009B or U+2028 would steer a terminal or split the line elsewhere.
-        return json.dumps(line, default=str)
+        return _ENCODER.encode(line)
 
 
 def configure_logging(level: str, stream: TextIO | None = None) -> None:
@@ -110,4 +113,7 @@ def configure_logging(level: str, stream: TextIO | None = None) -> None:
     """
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter())
+    # No line says where in the code it comes from, or which thread or process; that is a quarter of what one takes.
+    logging._srcfile = None  # noqa: SLF001  as the logging HOWTO has it
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

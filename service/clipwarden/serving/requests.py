@@ -3,12 +3,16 @@
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import count
 
 import numpy as np
 
 from clipwarden.engine.results import EmbeddedImage
+from clipwarden.engine.terms import Priority
 from clipwarden.errors import EmbeddingError, RequestError
 from clipwarden.scoring.verdict import ViewRef
+from clipwarden.serving.config import MESSAGE_MARGIN
 from clipwarden.v1 import moderation_pb2 as pb
 from clipwarden.vision.facts import ImageFacts, Unseen
 
@@ -21,6 +25,9 @@ A_NUMBER_MICROSECONDS = 0.035
 MAX_FINGERPRINT_BYTES = 71
 """Length of "sha256:" and 64 hex digits; longer text need not be repeated in an error."""
 
+# Ids are unique, and no secrets: a number behind what no other process has costs no system call.
+_PROCESS, _NUMBERS = uuid.uuid4().hex[:16], count(1)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Options:
@@ -29,6 +36,7 @@ class Options:
     policy_id: str | None
     context: str | None
     return_embeddings: bool
+    priority: Priority
 
 
 def read_request_id(text: str) -> str:
@@ -37,7 +45,7 @@ def read_request_id(text: str) -> str:
     Raises:
         RequestError: It is longer than 128 bytes.
     """
-    return _bounded(text, "request_id") or uuid.uuid4().hex
+    return _bounded(text, "request_id") or f"{_PROCESS}{next(_NUMBERS):016x}"
 
 
 def read_item_id(text: str) -> str:
@@ -55,12 +63,20 @@ def read_options(options: pb.ModerationOptions) -> Options:
     """Read the options.
 
     Raises:
-        RequestError: A name is longer than 128 bytes.
+        RequestError: A name is longer than 128 bytes, or the priority is none that this server knows.
     """
+    return _options(options.policy_id, options.context, options.priority, return_embeddings=options.return_embeddings)
+
+
+@lru_cache  # most requests want what others did
+def _options(policy_id: str, context: str, priority: int, *, return_embeddings: bool) -> Options:
+    if priority not in _PRIORITIES:
+        raise RequestError(f"options.priority is {priority}; it must be 1 (INTERACTIVE) or 2 (BULK), or unset")
     return Options(
-        policy_id=_bounded(options.policy_id, "options.policy_id") or None,
-        context=_bounded(options.context, "options.context") or None,
-        return_embeddings=options.return_embeddings,
+        policy_id=_bounded(policy_id, "options.policy_id") or None,
+        context=_bounded(context, "options.context") or None,
+        return_embeddings=return_embeddings,
+        priority=_PRIORITIES[priority],
     )
 
 
@@ -73,15 +89,15 @@ def read_policy_id(text: str) -> str | None:
     return _bounded(text, "policy_id") or None
 
 
-def read_source(source: pb.ImageSource) -> bytes:
-    """Take the image's bytes; none at all are the decoder's to refuse.
+def read_source(data: bytes | None) -> bytes:
+    """Take the image's bytes; an empty file is the decoder's to refuse.
 
     Raises:
         RequestError: No source is set.
     """
-    if source.WhichOneof("source") is None:
+    if data is None:
         raise RequestError("the image has no source; set image.data to the bytes of the file")
-    return source.data
+    return data
 
 
 def read_timeout(request: pb.StreamModerateRequest) -> float | None:
@@ -96,6 +112,16 @@ def read_timeout(request: pb.StreamModerateRequest) -> float | None:
     if seconds <= 0:
         raise RequestError(f"timeout is {seconds:g} s; it must be above 0")
     return seconds
+
+
+def most_embedding_bytes(width: int) -> int:
+    """Bound a message of the most embeddings that an image has.
+
+    Args:
+        width: D of the loaded model.
+    """
+    # Numbers that are not packed have a tag each; a view's name and its message take less than two ids.
+    return MAX_EMBEDDINGS * (5 * width + 2 * MAX_ID_BYTES) + MESSAGE_MARGIN
 
 
 def count_embeddings(request: pb.ModerateEmbeddingRequest) -> int:
@@ -166,6 +192,11 @@ MAX_PAGE = 1000
 MAX_TOKEN_DIGITS = 10
 
 
+_PRIORITIES: Mapping[int, Priority] = {
+    pb.PRIORITY_UNSPECIFIED: Priority.INTERACTIVE,
+    pb.PRIORITY_INTERACTIVE: Priority.INTERACTIVE,
+    pb.PRIORITY_BULK: Priority.BULK,
+}
 # Without the first of each, which is never sent.
 _DEGRADATIONS: Mapping[int, str] = {
     number: name.removeprefix("DEGRADATION_") for name, number in pb.Degradation.items() if number

@@ -1,115 +1,153 @@
-"""ModerationService: messages in, messages out; what happens between is the pipeline's.
+"""ModerationService: raw messages in, messages out; what happens between is the pipeline's.
 
-Every method reads its request (requests.py), asks the pipeline, and renders the answer (wire.py). Ids, deadlines,
-counts, log lines and errors are handled for all of them alike in calls.py.
+Every method lets its call in or refuses it unread, reads its message (reading.py, bodies.py, requests.py), asks the
+pipeline, and renders the answer (wire.py). Ids, deadlines, counts, log lines and errors are handled for all of them
+alike in calls.py.
 """
 
 # ruff: noqa: N802  the proto names the methods
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing, contextmanager
 from dataclasses import replace
 from functools import partial
+from operator import methodcaller
+from typing import Any, TypeVar
 
+import grpc
+from google.protobuf.message import Message
+
+from clipwarden.engine.admission import Ticket
 from clipwarden.engine.pipeline import Pipeline, Reading
 from clipwarden.engine.results import Judged
 from clipwarden.engine.snapshot import Selection, Snapshot
-from clipwarden.errors import RequestError
+from clipwarden.engine.terms import Terms
+from clipwarden.errors import OverloadedError, RequestError
 from clipwarden.serving import requests, wire, wire_policy
-from clipwarden.serving.calls import Call, Calls, Context
-from clipwarden.serving.config import Settings
+from clipwarden.serving.bodies import Body, parse, take_apart
+from clipwarden.serving.calls import Call, Calls
+from clipwarden.serving.config import MESSAGE_MARGIN, Settings
+from clipwarden.serving.context import Context
+from clipwarden.serving.reading import ReadBudget
 from clipwarden.serving.stream import ItemStream
 from clipwarden.v1 import moderation_pb2 as pb
-from clipwarden.v1 import moderation_pb2_grpc
+
+M = TypeVar("M", bound=Message)
 
 SERVICE = "clipwarden.v1.ModerationService"
+STREAM_RETRY_SECONDS = 1.0
+"""When to open a stream again that found too many open: they end when their callers like, which nobody foresees."""
 
 
-class ModerationService(moderation_pb2_grpc.ModerationServiceServicer):
-    """The service as the proto describes it.
+class ModerationService:
+    """The service as the proto describes it, by methods that read their messages themselves (`add_to`).
 
     Args:
         pipeline: Judges.
         calls: Accounts.
+        reads: Lends the room to read messages in.
         settings: Limits of batches and streams.
         snapshot: Gives what is loaded now; each request keeps what it was admitted with.
+        on_refused_stream: Told of each stream that is one too many.
     """
 
     def __init__(
-        self, pipeline: Pipeline, calls: Calls, settings: Settings, *, snapshot: Callable[[], Snapshot]
+        self,
+        pipeline: Pipeline,
+        calls: Calls,
+        reads: ReadBudget,
+        settings: Settings,
+        *,
+        snapshot: Callable[[], Snapshot],
+        on_refused_stream: Callable[[], None],
     ) -> None:
         self._pipeline = pipeline
         self._calls = calls
+        self._reads = reads
         self._settings = settings
         self._snapshot = snapshot
+        self._on_refused_stream = on_refused_stream
+        self.streams = 0
 
-    async def Moderate(self, request: pb.ModerateRequest, context: Context) -> pb.ModerateResponse:
+    def add_to(self, server: grpc.aio.Server) -> None:
+        """Have a server call these methods, before it starts.
+
+        A unary method is registered as one whose caller streams: on the wire they are the same, but gRPC leaves the
+        message of such a call to us to read, so that it can be refused unread.
+        """
+        stream_unary, stream_stream = grpc.stream_unary_rpc_method_handler, grpc.stream_stream_rpc_method_handler
+        handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+            name: (stream_stream if method.server_streaming else stream_unary)(
+                getattr(self, name), response_serializer=methodcaller("SerializeToString")
+            )
+            for name, method in pb.DESCRIPTOR.services_by_name["ModerationService"].methods_by_name.items()
+        }
+        server.add_registered_method_handlers(SERVICE, handlers)
+
+    async def Moderate(self, _: object, context: Context) -> pb.ModerateResponse | None:
         """Judge one image."""
 
         async def work(call: Call) -> pb.ModerateResponse:
-            return pb.ModerateResponse(moderation=await self._moderate(request.image, request.options, call))
+            ticket = self._pipeline.admission.arrive(call.terms)
+            try:
+                body = await self._take_apart(call, ticket, context, pb.ModerateRequest)
+                options = body.message.options
+                return pb.ModerateResponse(moderation=await self._moderate(body.images.pop(), options, call, ticket))
+            finally:
+                self._reads.end(ticket)
 
-        return await self._calls.answer("Moderate", request.request_id, context, work)
+        return await self._calls.answer("Moderate", context, work)
 
-    async def BatchModerate(self, request: pb.BatchModerateRequest, context: Context) -> pb.BatchModerateResponse:
+    async def BatchModerate(self, _: object, context: Context) -> pb.BatchModerateResponse | None:
         """Judge several images; one bad image is one item with an error."""
+        most = self._settings.max_call_items
 
         async def work(call: Call) -> pb.BatchModerateResponse:
-            most = self._settings.max_call_items
-            if not 1 <= len(request.images) <= most:
-                raise RequestError(f"{len(request.images)} images are given; one call takes 1 to {most}")
-            # A window, so that one large call neither fills the queue by itself nor holds its images decoded.
-            window = asyncio.Semaphore(self._settings.call_in_flight)
+            ticket = self._pipeline.admission.arrive(call.terms)
+            try:
+                body = await self._take_apart(call, ticket, context, pb.BatchModerateRequest, most_images=most)
+                if not body.images:
+                    raise RequestError(f"0 images are given; one call takes 1 to {most}")
+                return await self._batch(body, call, ticket)
+            finally:
+                self._reads.end(ticket)
 
-            async def one(index: int, image: pb.ImageSource) -> pb.ModerationResult:
-                own = replace(call, request_id=f"{call.request_id}/{index}")
-                async with window:
-                    return await self._result(image, request.options, own)
+        return await self._calls.answer("BatchModerate", context, work)
 
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(one(index, image)) for index, image in enumerate(request.images)]
-            results = [task.result() for task in tasks]
-            cost = wire.A_COPY_MICROSECONDS * sum(len(result.moderation.categories) for result in results)
-            wrap = partial(pb.BatchModerateResponse, results=results)
-            return await self._pipeline.run_if_long(wrap, microseconds=cost)
-
-        return await self._calls.answer("BatchModerate", request.request_id, context, work)
-
-    async def StreamModerate(
-        self, request_iterator: AsyncIterator[pb.StreamModerateRequest], context: Context
-    ) -> AsyncIterator[pb.StreamModerateResponse]:
+    async def StreamModerate(self, _: object, context: Context) -> AsyncIterator[pb.StreamModerateResponse]:
         """Judge images as they come; results come as they are ready."""
-        stream = ItemStream(
-            request_iterator, self._result, self._calls, context, in_flight=self._settings.call_in_flight
-        )
+        in_flight = self._settings.call_in_flight
+        stream = ItemStream(self._open_stream(), self._result, self._calls, context, in_flight=in_flight)
         # Closed with this generator, not some time after: a caller that leaves must not keep items at work.
         async with aclosing(stream.responses()) as responses:
             async for response in responses:
                 yield response
 
-    async def ModerateEmbedding(
-        self, request: pb.ModerateEmbeddingRequest, context: Context
-    ) -> pb.ModerateEmbeddingResponse:
+    async def ModerateEmbedding(self, _: object, context: Context) -> pb.ModerateEmbeddingResponse | None:
         """Judge stored embeddings again."""
 
         async def work(call: Call) -> pb.ModerateEmbeddingResponse:
+            width = self._snapshot().model.manifest.dim
+            most_bytes = requests.most_embedding_bytes(width)
+            request = await self._parse(call, context, pb.ModerateEmbeddingRequest, most_bytes=most_bytes)
+            call.request_id = requests.read_request_id(request.request_id)
             options = requests.read_options(request.options)
             selection = call.selection = self._snapshot().select(options.policy_id, options.context)
             self._pipeline.require_model(requests.read_fingerprint(request.model_fingerprint))
-            width = selection.snapshot.model.manifest.dim
             read = partial(requests.read_embedded_image, request, width=width)
             numbers = width * requests.count_embeddings(request)
             cost = requests.A_NUMBER_MICROSECONDS * numbers
             reading = Reading(image=read, numbers=numbers, microseconds=cost)
-            judged = await self._pipeline.judge_read(reading, selection, deadline=call.deadline)
+            judged = await self._pipeline.judge_read(reading, selection, terms=_terms(call, options))
             return pb.ModerateEmbeddingResponse(moderation=await self._answer(judged, selection, options, call))
 
-        return await self._calls.answer("ModerateEmbedding", request.request_id, context, work)
+        return await self._calls.answer("ModerateEmbedding", context, work)
 
-    async def ListPolicies(self, request: pb.ListPoliciesRequest, context: Context) -> pb.ListPoliciesResponse:
+    async def ListPolicies(self, _: object, context: Context) -> pb.ListPoliciesResponse | None:
         """List the loaded policies, ordered by id."""
 
-        async def work(_: Call) -> pb.ListPoliciesResponse:
+        async def work(call: Call) -> pb.ListPoliciesResponse:
+            request = await self._parse(call, context, pb.ListPoliciesRequest)
             snapshot = self._snapshot()
             ids = list(snapshot.tables)
             first, end = requests.read_page(request, total=len(ids))
@@ -118,25 +156,98 @@ class ModerationService(moderation_pb2_grpc.ModerationServiceServicer):
             cost = wire_policy.list_microseconds(snapshot, ids[first:end])
             return await self._pipeline.run_if_long(render, microseconds=cost)
 
-        return await self._calls.answer("ListPolicies", "", context, work)
+        return await self._calls.answer("ListPolicies", context, work)
 
-    async def GetPolicy(self, request: pb.GetPolicyRequest, context: Context) -> pb.GetPolicyResponse:
+    async def GetPolicy(self, _: object, context: Context) -> pb.GetPolicyResponse | None:
         """Tell all that is loaded under one policy id."""
 
-        async def work(_: Call) -> pb.GetPolicyResponse:
+        async def work(call: Call) -> pb.GetPolicyResponse:
+            request = await self._parse(call, context, pb.GetPolicyRequest)
             selection = self._snapshot().show(requests.read_policy_id(request.policy_id))
             render = partial(wire_policy.policy, selection)
             policy = await self._pipeline.run_if_long(render, microseconds=wire_policy.microseconds(selection))
             return pb.GetPolicyResponse(policy=policy)
 
-        return await self._calls.answer("GetPolicy", "", context, work)
+        return await self._calls.answer("GetPolicy", context, work)
 
-    async def _moderate(self, image: pb.ImageSource, options: pb.ModerationOptions, call: Call) -> pb.Moderation:
+    @contextmanager
+    def _open_stream(self) -> Iterator[None]:
+        """Hold a stream's place: each may have an item that is read and counts nowhere yet."""
+        if self.streams >= self._settings.max_streams:
+            self._on_refused_stream()
+            raise OverloadedError(
+                f"{self.streams} streams are open, as many as max_streams allows",
+                retry_after_seconds=STREAM_RETRY_SECONDS,
+            )
+        self.streams += 1
+        try:
+            yield
+        finally:
+            self.streams -= 1
+
+    async def _take_apart(
+        self, call: Call, ticket: Ticket, context: Context, kind: type[M], *, most_images: int = 1
+    ) -> Body[M]:
+        raw = await self._reads.read(ticket, context, call.terms)
+        body = take_apart(raw, kind, most_images=most_images)
+        call.request_id = requests.read_request_id(body.message.request_id)  # type: ignore[attr-defined]  # M has one
+        ticket.hold(sum(len(image or b"") for image in body.images))
+        return body
+
+    async def _parse(self, call: Call, context: Context, kind: type[M], *, most_bytes: int = MESSAGE_MARGIN) -> M:
+        ticket = self._pipeline.admission.arrive(call.terms, sees=False)
+        try:
+            return parse(await self._reads.read(ticket, context, call.terms), kind, most_bytes=most_bytes)
+        finally:
+            self._reads.end(ticket)
+
+    async def _batch(self, body: Body[pb.BatchModerateRequest], call: Call, ticket: Ticket) -> pb.BatchModerateResponse:
+        # A window, so that one large call neither fills the queue by itself nor holds its images decoded.
+        window = asyncio.Semaphore(self._settings.call_in_flight)
+        images, options = body.images, body.message.options
+        # The call's own place in the queue is one image's after the other: a queue of one image takes a batch as well.
+        places, held = [ticket], sum(len(image or b"") for image in images)
+
+        def let_go(size: int) -> None:
+            nonlocal held
+            held -= size
+            ticket.hold(held)
+
+        async def one(index: int) -> pb.ModerationResult:
+            own = replace(call, request_id=f"{call.request_id}/{index}")
+            async with window:
+                data, images[index] = images[index], None
+                size, place = len(data or b""), places.pop() if places else None
+                if place is None:
+                    let_go(size)  # it arrives by itself
+                result = self._result(data, options, own, place)
+                del data
+                if place is None:
+                    return await result
+                try:
+                    return await result
+                finally:
+                    let_go(size)
+                    places.append(place)
+
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(index)) for index in range(len(images))]
+        results = [task.result() for task in tasks]
+        cost = wire.A_COPY_MICROSECONDS * sum(len(result.moderation.categories) for result in results)
+        wrap = partial(pb.BatchModerateResponse, results=results)
+        return await self._pipeline.run_if_long(wrap, microseconds=cost)
+
+    async def _moderate(
+        self, image: bytes | None, options: pb.ModerationOptions, call: Call, ticket: Ticket | None = None
+    ) -> pb.Moderation:
         """Judge one image, wherever it came from; raises our errors."""
         wanted = requests.read_options(options)
         selection = call.selection = self._snapshot().select(wanted.policy_id, wanted.context)
-        data = requests.read_source(image)
-        judged = await self._pipeline.moderate(data, selection, deadline=call.deadline)
+        judging = self._pipeline.moderate(
+            requests.read_source(image), selection, terms=_terms(call, wanted), ticket=ticket
+        )
+        del image  # the pipeline's, which lets it go where it knows the content
+        judged = await judging
         return await self._answer(judged, selection, wanted, call)
 
     async def _answer(
@@ -150,9 +261,18 @@ class ModerationService(moderation_pb2_grpc.ModerationServiceServicer):
         self._calls.note_judged(judged, selection, call)  # last: what is counted was answered
         return message
 
-    async def _result(self, image: pb.ImageSource, options: pb.ModerationOptions, call: Call) -> pb.ModerationResult:
+    async def _result(
+        self, image: bytes | None, options: pb.ModerationOptions, call: Call, ticket: Ticket | None = None
+    ) -> pb.ModerationResult:
         """Judge one image of several: an error is its result, not the call's."""
+        judging = self._moderate(image, options, call, ticket)
+        del image
         try:
-            return pb.ModerationResult(moderation=await self._moderate(image, options, call))
+            return pb.ModerationResult(moderation=await judging)
         except Exception as exc:  # noqa: BLE001  whatever it is, the other images are not to blame
             return pb.ModerationResult(error=self._calls.refuse(exc, call))
+
+
+def _terms(call: Call, wanted: requests.Options) -> Terms:
+    terms = call.terms
+    return terms if wanted.priority is terms.priority else replace(terms, priority=wanted.priority)

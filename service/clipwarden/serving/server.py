@@ -8,6 +8,8 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from threading import Thread
@@ -18,9 +20,11 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from prometheus_client import CollectorRegistry, start_http_server
 
+from clipwarden.engine.cache import EmbeddingCache
 from clipwarden.engine.candidates import load_candidates
 from clipwarden.engine.pipeline import Pipeline
 from clipwarden.engine.snapshot import Snapshot, find_policy, load_snapshot, user_cache_folder
+from clipwarden.engine.threads import ThreadStatistics
 from clipwarden.errors import ConfigError
 from clipwarden.policy.bundle.cache import VectorCache
 from clipwarden.policy.contexts import contexts_with_modes, mode_counts
@@ -29,16 +33,21 @@ from clipwarden.serving.calls import Calls, Gate
 from clipwarden.serving.candidates import Candidates
 from clipwarden.serving.config import AUTO, Settings
 from clipwarden.serving.health import Health
+from clipwarden.serving.looplag import watch_lag
 from clipwarden.serving.metrics import Metrics
+from clipwarden.serving.reading import ReadBudget
+from clipwarden.serving.refusals import RefusalLog
 from clipwarden.serving.rpc import SERVICE, ModerationService
 from clipwarden.serving.sockets import bind_tcp, bind_unix, identity, release_unix
 from clipwarden.serving.values import split_address
-from clipwarden.v1 import moderation_pb2, moderation_pb2_grpc
+from clipwarden.v1 import moderation_pb2
 
 GOODBYE_SECONDS = 1.0
 """What connections get to close once no call is at work; health watchers need it to hear NOT_SERVING."""
 QUIET_SECONDS = 0.2
 """How long no call may have come before gRPC stops; several round trips of a client next door."""
+MOST_QUIET_SECONDS = 2.0
+"""What callers have to be gone, once what was accepted is answered; those that come again without end are cut off."""
 
 log = logging.getLogger(__name__)
 
@@ -54,17 +63,36 @@ class Server:
     def __init__(self, settings: Settings, snapshot: Snapshot) -> None:
         self.settings = settings
         self.health = Health([SERVICE])
-        self.metrics = Metrics(CollectorRegistry())
+        self.refusals = RefusalLog()
+        self.metrics = Metrics(CollectorRegistry(), on_refusal=self.refusals.note)
         self.gate = Gate()
         self.snapshot = snapshot
         self.candidates = Candidates(max_waiting=settings.queue_items, stall_seconds=settings.stall_seconds)
-        self.pipeline = Pipeline(snapshot.model, settings.engine, self.metrics, on_health=self._note_health)
-        self.metrics.watch_queue(
-            admitted=lambda: self.pipeline.admission.items,
-            admitted_bytes=lambda: self.pipeline.admission.bytes,
-            decode_bytes=lambda: self.pipeline.decode_bytes,
-            queued=lambda: self.pipeline.encoder_statistics().waiting_items,
+        # Here and not in the pipeline or the snapshot: it outlives both.
+        self.cache = EmbeddingCache(max_bytes=settings.cache_bytes)
+        self.pipeline = Pipeline(
+            snapshot.model, settings.engine, self.metrics, cache=self.cache, on_health=self._note_health
         )
+        self.reads = ReadBudget(
+            slot_bytes=settings.max_message_bytes, on_refusal=partial(self.metrics.note_refusal, "bytes")
+        )
+        calls = Calls(
+            self.metrics,
+            self.gate,
+            self.candidates,
+            self.refusals,
+            default_deadline_seconds=settings.default_deadline_seconds,
+        )
+        self.service = ModerationService(
+            self.pipeline,
+            calls,
+            self.reads,
+            settings,
+            snapshot=lambda: self.snapshot,
+            on_refused_stream=partial(self.metrics.note_refusal, "streams"),
+        )
+        self._watch_queue()
+        self._lag: asyncio.Task[None] | None = None
         self.address: str | None = None
         self.unix_address: str | None = None
         self.metrics_address: str | None = None
@@ -94,11 +122,14 @@ class Server:
         if settings.metrics_listen is not None:
             self._http, self.metrics_address = _serve_metrics(self.metrics, settings.metrics_listen)
         self.metrics.describe(self.snapshot, version=metadata.version("clipwarden"))
+        self.metrics.describe_plan(self.pipeline.encoder_plan)
         self.metrics.ready.set_function(lambda: self.health.serving)
+        self._lag = asyncio.create_task(watch_lag(self.metrics.note_lag))
         await self._grpc.start()
         await self.pipeline.start()
         self.health.set_serving(self.pipeline.healthy)
         log_loaded(self.snapshot)
+        log.info("plan", extra=asdict(self.pipeline.encoder_plan))
         log.info("serving", extra={"address": self.address, "unix": self.unix_address, "metrics": self.metrics_address})
 
     async def drain(self, hurry: asyncio.Event | None = None) -> None:
@@ -116,7 +147,7 @@ class Server:
 
     async def _settle(self) -> None:
         """Wait for what was accepted, and for the log lines that wait for candidates."""
-        await self.gate.wait_quiet(QUIET_SECONDS)
+        await self.gate.wait_quiet(QUIET_SECONDS, at_most=MOST_QUIET_SECONDS)
         await self.candidates.wait_idle()
 
     async def close(self) -> None:
@@ -127,6 +158,9 @@ class Server:
         await self._grpc.stop(GOODBYE_SECONDS)
         await self.candidates.close()
         await self.pipeline.close()
+        if self._lag is not None:
+            self._lag.cancel()
+        self.refusals.flush()
         if self._http is not None:
             server, thread = self._http
             await asyncio.to_thread(server.shutdown)
@@ -137,18 +171,47 @@ class Server:
         log.info("stopped")
 
     def _add_services(self) -> None:
-        service = ModerationService(
-            self.pipeline,
-            Calls(self.metrics, self.gate, self.candidates),
-            self.settings,
-            snapshot=lambda: self.snapshot,
-        )
-        moderation_pb2_grpc.add_ModerationServiceServicer_to_server(service, self._grpc)
+        self.service.add_to(self._grpc)
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self._grpc)
         if self.settings.reflection:
             ours = moderation_pb2.DESCRIPTOR.services_by_name["ModerationService"].full_name
             health = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
             reflection.enable_server_reflection((ours, health, reflection.SERVICE_NAME), self._grpc)
+
+    def _watch_queue(self) -> None:
+        pipeline, reads = self.pipeline, self.reads
+
+        def oldest_seconds() -> float:
+            return max(decoding().oldest_seconds, pipeline.encoder_statistics().oldest_seconds)
+
+        def decoding() -> ThreadStatistics:
+            return pipeline.thread_statistics()["decode"]
+
+        self.metrics.watch(
+            admitted_images=lambda: pipeline.admission.items,
+            admitted_bytes=lambda: pipeline.admission.bytes - reads.reserved_bytes,
+            reserved_bytes=lambda: reads.reserved_bytes,
+            reading_messages=lambda: reads.reading,
+            unread_calls=lambda: reads.waiting,
+            open_streams=lambda: self.service.streams,
+            backlog_seconds=lambda: pipeline.admission.backlog_seconds,
+            oldest_seconds=oldest_seconds,
+            line_images=lambda: decoding().waiting,
+            decode_threads_busy=lambda: decoding().busy,
+            decode_bytes=lambda: pipeline.decode_bytes,
+            queue_images=lambda: pipeline.encoder_statistics().waiting_items,
+            encoder_runs_busy=lambda: pipeline.encoder_statistics().busy_runs,
+            batch_fill=lambda: pipeline.encoder_statistics().batch_fill,
+            cache_entries=lambda: self.cache.statistics().images,
+            cache_bytes=lambda: self.cache.statistics().bytes,
+        )
+
+        def stuck_threads(stage: str) -> int:
+            return pipeline.thread_statistics()[stage].stuck
+
+        for stage in pipeline.thread_statistics():
+            self.metrics.watch_stuck(stage, partial(stuck_threads, stage))
+        self.metrics.watch_stuck("encode", lambda: pipeline.encoder_statistics().stuck_runs)
 
     def _note_health(self, healthy: bool) -> None:  # noqa: FBT001  a callback's one argument
         if self.gate.draining.is_set():
@@ -244,6 +307,10 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
         # Both ends have limits of their own; ours is above the image limit, so that callers read IMAGE_TOO_LARGE.
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_send_message_length", -1),
+        # What a caller may send before anybody reads it stays at 64 KiB; gRPC would raise it to megabytes on a fast
+        # network. 200 unread calls of 20 MiB then held 2.6 GiB, and refusing one of 620 KB took 470 us, not 280. It
+        # costs what is read a round trip or two: 5 MiB over 50 ms take 0.3 s.
+        ("grpc.http2.bdp_probe", 0),
         # Two servers on one port would share it in silence.
         ("grpc.so_reuseport", 0),
         ("grpc.keepalive_time_ms", ping or 2**31 - 1),

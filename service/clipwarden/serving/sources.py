@@ -1,7 +1,7 @@
-"""Flags, environment variables and a YAML file in, checked Settings out, or ConfigError naming where the fault is.
+"""Flags, environment variables and YAML files in, checked Settings out, or ConfigError naming where the fault is.
 
-Flags win over variables, variables over the file, the file over defaults. All three are texts read by the same
-readers, so a value means the same wherever it is written.
+Flags win over variables, variables over files, a later file over an earlier one, files over defaults. All are texts
+read by the same readers, so a value means the same wherever it is written.
 """
 
 import re
@@ -22,14 +22,14 @@ _SERVICE_LINK = re.compile(r"CLIPWARDEN_(.*_)?(SERVICE_HOST|SERVICE_PORT|PORT)(_
 
 
 def load_settings(
-    flags: Mapping[str, str | Sequence[str] | None], environ: Mapping[str, str], file: Path | None
+    flags: Mapping[str, str | Sequence[str] | None], environ: Mapping[str, str], files: Sequence[Path] = ()
 ) -> Settings:
     """Gather settings from everywhere.
 
     Args:
         flags: By setting name; None, or an empty list, where the flag was not given.
         environ: The environment; only CLIPWARDEN_* is looked at.
-        file: A settings file, or None.
+        files: Settings files; where two set the same key, the later one wins, lists and all.
 
     Returns:
         The settings.
@@ -38,7 +38,8 @@ def load_settings(
         ConfigError: A key is unknown, a value cannot be read, or settings contradict one another.
     """
     given: dict[str, object] = {}
-    given.update(_from_file(file) if file else {})
+    for file in files:
+        given.update(_from_file(file))
     given.update(_from_environment(environ))
     given.update(read_flags(flags))
     values: dict[str, Any] = given  # checked one by one as they were read

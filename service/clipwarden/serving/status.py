@@ -48,30 +48,28 @@ def status_of(error: BaseException, *, request_id: str, on_error: Verdict | None
 
     Args:
         error: Ours, or any other, which becomes INTERNAL.
-        request_id: Sent along, so that a caller's report leads to our log.
+        request_id: Sent along, so that a caller's report leads to our log; empty for a call that was refused unread.
         on_error: The policy's verdict for images that cannot be judged, if a policy was selected.
 
     Returns:
         The status with its ErrorInfo and whatever else this error carries.
     """
-    info = error_details_pb2.ErrorInfo(reason=reason_of(error), domain=DOMAIN, metadata={"request_id": request_id})
-    details: list[Message] = [info]
+    reason = reason_of(error)
+    details = [error_info(reason, request_id)]
     if isinstance(error, ImageError):
         name = error.reason.removeprefix("IMAGE_")
         fault = pb.ImageFaultReason.Value(f"IMAGE_FAULT_REASON_{name}")
-        details.append(pb.ImageFault(reason=fault, policy_verdict=verdict(on_error)))
+        details.append(_packed(pb.ImageFault(reason=fault, policy_verdict=verdict(on_error))))
     if isinstance(error, OverloadedError):
-        retry = Duration()
-        retry.FromMilliseconds(round(error.retry_after_seconds * 1000))
-        details.append(error_details_pb2.RetryInfo(retry_delay=retry))
+        details.append(retry_info(round(error.retry_after_seconds * 1000)))
     known = isinstance(error, ClipwardenError)
     message = str(error) if known else f"internal error; the server's log tells more under request id {request_id}"
-    return status_pb2.Status(code=_code(error), message=message, details=[_packed(detail) for detail in details])
+    return status_pb2.Status(code=code_number(error), message=message, details=details)
 
 
 def code_of(error: BaseException) -> str:
     """Name the gRPC code that answers an error, such as INVALID_ARGUMENT."""
-    return str(code_pb2.Code.Name(_code(error)))
+    return str(code_pb2.Code.Name(code_number(error)))
 
 
 def reason_of(error: BaseException) -> Reason:
@@ -83,8 +81,22 @@ def reason_of(error: BaseException) -> Reason:
     )
 
 
-def _code(error: BaseException) -> code_pb2.Code:
+def code_number(error: BaseException) -> code_pb2.Code:
+    """Find the gRPC code that answers an error."""
     return next(CODE_BY_ERROR[kind] for kind in type(error).__mro__ if kind in CODE_BY_ERROR)
+
+
+def error_info(reason: Reason, request_id: str) -> any_pb2.Any:
+    """Pack what clients branch on; without a request id where there is none."""
+    named = {"request_id": request_id} if request_id else {}
+    return _packed(error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata=named))
+
+
+def retry_info(milliseconds: int) -> any_pb2.Any:
+    """Pack when a retry is worth while."""
+    retry = Duration()
+    retry.FromMilliseconds(milliseconds)
+    return _packed(error_details_pb2.RetryInfo(retry_delay=retry))
 
 
 def _packed(detail: Message) -> any_pb2.Any:

@@ -7,23 +7,29 @@ can make the server hold more than `in_flight` items.
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
+
+import grpc
 
 from clipwarden.errors import RequestError
-from clipwarden.serving.calls import Call, Calls, Context, open_call
+from clipwarden.serving.bodies import Body, take_apart
+from clipwarden.serving.calls import Call, Calls
+from clipwarden.serving.context import Context
 from clipwarden.serving.requests import read_item_id, read_timeout
 from clipwarden.v1 import moderation_pb2 as pb
 
 METHOD = "StreamModerate"
 
-JudgeItem = Callable[[pb.ImageSource, pb.ModerationOptions, Call], Awaitable[pb.ModerationResult]]
+JudgeItem = Callable[[bytes | None, pb.ModerationOptions, Call], Awaitable[pb.ModerationResult]]
 
 
 class ItemStream:
     """One call, from its first item to its last result.
 
     Args:
-        requests: What the client sends.
+        place: Held as long as the stream is open; raises our errors.
         judge: Judges one item; its errors are results.
         calls: Accounts, and closes the gate when the server drains.
         context: Of the call.
@@ -32,22 +38,23 @@ class ItemStream:
 
     def __init__(
         self,
-        requests: AsyncIterator[pb.StreamModerateRequest],
+        place: AbstractContextManager[None],
         judge: JudgeItem,
         calls: Calls,
         context: Context,
         *,
         in_flight: int,
     ) -> None:
-        self._requests = requests
+        self._place = place
         self._judge = judge
         self._calls = calls
         self._context = context
-        self._call = open_call(METHOD, "", context)
+        self._call = calls.open(METHOD, context)
         self._places = asyncio.Semaphore(in_flight)
         self._ready: asyncio.Queue[tuple[pb.StreamModerateResponse, Call] | None] = asyncio.Queue()
         # Grows by an id an item for as long as the stream lives: the price of refusing repeated ids.
         self._ids: set[str] = set()
+        self._fault: RequestError | None = None
         self._cut_short = False
 
     async def responses(self) -> AsyncGenerator[pb.StreamModerateResponse, None]:
@@ -55,64 +62,90 @@ class ItemStream:
 
         When the server drains, reading stops; results of items read before still come, then UNAVAILABLE.
         """
-        with self._calls.count(METHOD):
-            reader = asyncio.create_task(self._read())
+        try:
+            self._calls.begin(METHOD)
             try:
-                while (item := await self._ready.get()) is not None:
-                    response, call = item
-                    try:
+                with self._place:
+                    async for response in self._results():
                         yield response
-                    finally:
-                        call.answered.set()  # written, or never to be
-                    self._places.release()
-                await reader
-                if self._cut_short:
-                    self._calls.gate.require_open()
-            except (asyncio.CancelledError, GeneratorExit):
-                self._calls.note_cancelled(self._call, self._context)
-                raise
-            except Exception as exc:  # noqa: BLE001  the edge: nothing may leave without a status
-                await self._calls.abort(exc, self._call, self._context)
             finally:
-                reader.cancel()
-                try:
-                    await asyncio.wait({reader})
-                finally:
-                    self._forget_unwritten()
+                self._calls.end(METHOD)
+        except (asyncio.CancelledError, GeneratorExit):
+            self._calls.note_cancelled(self._call, self._context)
+            raise
+        except Exception as exc:  # noqa: BLE001  the edge: nothing may leave without a status
+            await self._calls.abort(exc, self._call, self._context)
+        else:
             self._calls.note_ok(METHOD)
 
+    async def _results(self) -> AsyncGenerator[pb.StreamModerateResponse, None]:
+        reader = asyncio.create_task(self._read())
+        try:
+            while (item := await self._ready.get()) is not None:
+                response, call = item
+                try:
+                    yield response
+                finally:
+                    call.answered.set()  # written, or never to be
+                self._places.release()
+            await reader
+            if self._fault:
+                raise self._fault
+            if self._cut_short:
+                self._calls.gate.require_open()
+        finally:
+            reader.cancel()
+            try:
+                await asyncio.wait({reader})
+            finally:
+                self._forget_unwritten()
+
     async def _read(self) -> None:
+        draining = asyncio.create_task(self._calls.gate.draining.wait())
         try:
             async with asyncio.TaskGroup() as group:
-                while (request := await self._next()) is not None:
-                    group.create_task(self._answer(request))
-        finally:
-            self._ready.put_nowait(None)
-
-    async def _next(self) -> pb.StreamModerateRequest | None:
-        """Read the next item once there is a place for it; None at the end, and when the server drains."""
-        draining = asyncio.create_task(self._calls.gate.draining.wait())
-        reading = asyncio.create_task(self._read_one())
-        try:
-            await asyncio.wait({draining, reading}, return_when=asyncio.FIRST_COMPLETED)
-            self._cut_short = not reading.done()
-            return None if self._cut_short else await reading
+                while (body := await self._next(draining)) is not None:
+                    group.create_task(self._answer(body))
+                    del body  # the item's task has it
         finally:
             draining.cancel()
-            reading.cancel()
+            self._ready.put_nowait(None)
 
-    async def _read_one(self) -> pb.StreamModerateRequest | None:
-        await self._places.acquire()
-        return await anext(self._requests, None)
+    async def _next(self, draining: "asyncio.Task[bool]") -> Body[pb.StreamModerateRequest] | None:
+        """Read the next item once there is a place for it; None at the end, and when the server drains."""
+        place = asyncio.create_task(self._places.acquire())
+        try:
+            await asyncio.wait({draining, place}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._cut_short = not place.done()
+            place.cancel()
+        if self._cut_short:
+            return None
+        # Never cancelled: what gRPC reads for a call that has ended is nothing, and for one that has not is kept.
+        reading = asyncio.create_task(self._receive())
+        await asyncio.wait({draining, reading}, return_when=asyncio.FIRST_COMPLETED)
+        self._cut_short = not reading.done()
+        return None if self._cut_short else await reading
 
-    async def _answer(self, request: pb.StreamModerateRequest) -> None:
-        call = Call(method=METHOD, request_id=self._call.request_id, deadline=self._call.deadline)
+    async def _receive(self) -> Body[pb.StreamModerateRequest] | None:
+        try:
+            raw = await self._context.read()
+            return None if raw is grpc.aio.EOF else take_apart(raw, pb.StreamModerateRequest)
+        except grpc.aio.BaseError as ended:  # the call, by an error of another item or of its caller
+            ended.__traceback__ = None
+        except RequestError as exc:  # no id to answer it by: it ends the stream
+            self._fault = exc
+        return None
+
+    async def _answer(self, body: Body[pb.StreamModerateRequest]) -> None:
+        call = Call(method=METHOD, request_id=self._call.request_id, terms=self._call.terms)
+        request = body.message
         try:
             self._admit(request, call)
         except RequestError as exc:
             result = pb.ModerationResult(error=self._calls.refuse(exc, call))
         else:
-            result = await self._judge(request.image, request.options, call)
+            result = await self._judge(body.images.pop(), request.options, call)
         self._ready.put_nowait((pb.StreamModerateResponse(id=request.id, result=result), call))
 
     def _forget_unwritten(self) -> None:
@@ -131,7 +164,9 @@ class ItemStream:
         if call.request_id in self._ids:
             raise RequestError("the id was already used in this stream")
         self._ids.add(call.request_id)
-        timeout = read_timeout(request)
-        if timeout is not None:
-            own = time.monotonic() + timeout
-            call.deadline = own if call.deadline is None else min(own, call.deadline)
+        seconds, its = read_timeout(request), call.terms.deadline
+        if seconds is None and its is None:
+            seconds = self._calls.default_seconds
+        if seconds is not None:
+            own = time.monotonic() + seconds
+            call.terms = replace(call.terms, deadline=own if its is None else min(own, its))

@@ -87,6 +87,15 @@ def size(text: str) -> int:
     return int(value)
 
 
+def size_or_none(text: str) -> int:
+    """Read a number of bytes as `size` does, or 0 for none.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    return 0 if text.strip() == "0" else size(text)
+
+
 def size_from(low: int) -> Callable[[str], int]:
     """Make a reader of sizes of so many bytes at least."""
 

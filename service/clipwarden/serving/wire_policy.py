@@ -35,7 +35,7 @@ def microseconds(selection: Selection) -> float:
 def list_microseconds(snapshot: Snapshot, ids: Sequence[str]) -> float:
     """Estimate what `policy_list` will take."""
     listed = [*(snapshot.tables[name] for name in ids), *snapshot.candidates.values()]
-    modes = sum(len(each.enforced) * len(each.categories) for each in listed)
+    modes = sum(len(each.grounds) * len(each.categories) for each in listed)
     return A_SUMMARY_MICROSECONDS * len(listed) + A_MODE_MICROSECONDS * modes
 
 
@@ -78,13 +78,13 @@ def policy(selection: Selection) -> pb.Policy:
 
 
 def _summary(selection: Selection) -> pb.PolicySummary:
-    loaded, enforced = selection.compiled.policy, selection.tables.enforced
+    loaded, grounds = selection.compiled.policy, selection.tables.grounds
     return pb.PolicySummary(
         policy=_ref(selection),
         is_default=_is_default(selection),
         categories=len(loaded.categories),
-        enforced_categories=len(enforced[None]),
-        context_enforced_categories={name: len(enforced[name]) for name in contexts_with_modes(loaded)},
+        enforced_categories=len(grounds[None].enforced),
+        context_enforced_categories={name: len(grounds[name].enforced) for name in contexts_with_modes(loaded)},
     )
 
 

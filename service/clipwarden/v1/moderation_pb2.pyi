@@ -378,6 +378,30 @@ IMAGE_FAULT_REASON_FORMAT_UNSUPPORTED: ImageFaultReason.ValueType  # 6
 """None of the formats the server opens."""
 Global___ImageFaultReason: _TypeAlias = ImageFaultReason  # noqa: Y015
 
+class _Priority:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PriorityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Priority.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PRIORITY_UNSPECIFIED: _Priority.ValueType  # 0
+    """Read as INTERACTIVE."""
+    PRIORITY_INTERACTIVE: _Priority.ValueType  # 1
+    """Somebody waits for the answer."""
+    PRIORITY_BULK: _Priority.ValueType  # 2
+    """Nobody does: a backfill. Such images take what the interactive leave, but none waits for ever."""
+
+class Priority(_Priority, metaclass=_PriorityEnumTypeWrapper):
+    """How urgent an image is."""
+
+PRIORITY_UNSPECIFIED: Priority.ValueType  # 0
+"""Read as INTERACTIVE."""
+PRIORITY_INTERACTIVE: Priority.ValueType  # 1
+"""Somebody waits for the answer."""
+PRIORITY_BULK: Priority.ValueType  # 2
+"""Nobody does: a backfill. Such images take what the interactive leave, but none waits for ever."""
+Global___Priority: _TypeAlias = Priority  # noqa: Y015
+
 @_typing.final
 class ImageSource(_message.Message):
     """Where an image comes from."""
@@ -413,6 +437,7 @@ class ModerationOptions(_message.Message):
     POLICY_ID_FIELD_NUMBER: _builtins.int
     CONTEXT_FIELD_NUMBER: _builtins.int
     RETURN_EMBEDDINGS_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
     policy_id: _builtins.str
     """Id of a loaded policy, at most 128 bytes. Default: the server's default policy. Unknown, or "id@version" of a
     candidate, which only watches: POLICY_UNKNOWN.
@@ -423,16 +448,21 @@ class ModerationOptions(_message.Message):
     """
     return_embeddings: _builtins.bool
     """Whether to return the image's embeddings, for ModerateEmbedding. They can be personal data. Default: no."""
+    priority: Global___Priority.ValueType
+    """How urgent the images are, beside others that wait. A value that this server does not know: REQUEST_INVALID. Default:
+    INTERACTIVE.
+    """
     def __init__(
         self,
         *,
         policy_id: _builtins.str = ...,
         context: _builtins.str = ...,
         return_embeddings: _builtins.bool = ...,
+        priority: Global___Priority.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "policy_id", b"policy_id", "return_embeddings", b"return_embeddings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "policy_id", b"policy_id", "priority", b"priority", "return_embeddings", b"return_embeddings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -783,7 +813,9 @@ class Moderation(_message.Message):
     context: _builtins.str
     """The context that selected thresholds and modes; empty for none."""
     from_cache: _builtins.bool
-    """Whether the embeddings came from a cache rather than from running the encoder for this request."""
+    """Whether the embeddings came from a cache, or from another request for the same bytes at the same time, rather than
+    from running the encoder for this request. Its timings are then those of judging alone.
+    """
     request_id: _builtins.str
     """The caller's request id, or the one the server made."""
     @_builtins.property
@@ -1372,7 +1404,7 @@ Global___ImageFacts: _TypeAlias = ImageFacts  # noqa: Y015
 
 @_typing.final
 class Timings(_message.Message):
-    """Where the time of one image went. Absent stages did not run."""
+    """Where the time of one image went. Absent stages did not run for this request (see Moderation.from_cache)."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1384,7 +1416,7 @@ class Timings(_message.Message):
     TOTAL_FIELD_NUMBER: _builtins.int
     BATCH_SIZE_FIELD_NUMBER: _builtins.int
     batch_size: _builtins.int
-    """Views in that batch, this image's included."""
+    """Views in that batch, this image's included. 0 when there was none for this request."""
     @_builtins.property
     def decode_wait(self) -> _duration_pb2.Duration:
         """Waiting for a decode thread."""

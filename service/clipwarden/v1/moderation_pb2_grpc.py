@@ -29,8 +29,9 @@ class ModerationServiceStub(object):
     """Judges images against policies.
 
     Every method answers DEADLINE_EXCEEDED when the caller's deadline passes first, RESOURCE_EXHAUSTED (reason OVERLOADED,
-    with google.rpc.RetryInfo) when the queue is full, UNAVAILABLE (reason SHUTTING_DOWN) while the server drains, and
-    INTERNAL (reason ENCODER_FAILED or INTERNAL) for a fault of the server's own, which carries no verdict.
+    with google.rpc.RetryInfo) when there is no room or it would be answered too late, UNAVAILABLE (reason SHUTTING_DOWN)
+    while the server drains, and INTERNAL (reason ENCODER_FAILED or INTERNAL) for a fault of the server's own, which
+    carries no verdict.
     """
 
     def __init__(self, channel):
@@ -75,8 +76,9 @@ class ModerationServiceServicer(object):
     """Judges images against policies.
 
     Every method answers DEADLINE_EXCEEDED when the caller's deadline passes first, RESOURCE_EXHAUSTED (reason OVERLOADED,
-    with google.rpc.RetryInfo) when the queue is full, UNAVAILABLE (reason SHUTTING_DOWN) while the server drains, and
-    INTERNAL (reason ENCODER_FAILED or INTERNAL) for a fault of the server's own, which carries no verdict.
+    with google.rpc.RetryInfo) when there is no room or it would be answered too late, UNAVAILABLE (reason SHUTTING_DOWN)
+    while the server drains, and INTERNAL (reason ENCODER_FAILED or INTERNAL) for a fault of the server's own, which
+    carries no verdict.
     """
 
     def Moderate(self, request, context):
@@ -180,8 +182,9 @@ class ModerationService(object):
     """Judges images against policies.
 
     Every method answers DEADLINE_EXCEEDED when the caller's deadline passes first, RESOURCE_EXHAUSTED (reason OVERLOADED,
-    with google.rpc.RetryInfo) when the queue is full, UNAVAILABLE (reason SHUTTING_DOWN) while the server drains, and
-    INTERNAL (reason ENCODER_FAILED or INTERNAL) for a fault of the server's own, which carries no verdict.
+    with google.rpc.RetryInfo) when there is no room or it would be answered too late, UNAVAILABLE (reason SHUTTING_DOWN)
+    while the server drains, and INTERNAL (reason ENCODER_FAILED or INTERNAL) for a fault of the server's own, which
+    carries no verdict.
     """
 
     @staticmethod

@@ -35,8 +35,9 @@ class ModerationServiceStub:
     """Judges images against policies.
 
     Every method answers DEADLINE_EXCEEDED when the caller's deadline passes first, RESOURCE_EXHAUSTED (reason OVERLOADED,
-    with google.rpc.RetryInfo) when the queue is full, UNAVAILABLE (reason SHUTTING_DOWN) while the server drains, and
-    INTERNAL (reason ENCODER_FAILED or INTERNAL) for a fault of the server's own, which carries no verdict.
+    with google.rpc.RetryInfo) when there is no room or it would be answered too late, UNAVAILABLE (reason SHUTTING_DOWN)
+    while the server drains, and INTERNAL (reason ENCODER_FAILED or INTERNAL) for a fault of the server's own, which
+    carries no verdict.
     """
 
     @_typing.overload
@@ -79,8 +80,9 @@ class ModerationServiceAsyncStub(ModerationServiceStub):
     """Judges images against policies.
 
     Every method answers DEADLINE_EXCEEDED when the caller's deadline passes first, RESOURCE_EXHAUSTED (reason OVERLOADED,
-    with google.rpc.RetryInfo) when the queue is full, UNAVAILABLE (reason SHUTTING_DOWN) while the server drains, and
-    INTERNAL (reason ENCODER_FAILED or INTERNAL) for a fault of the server's own, which carries no verdict.
+    with google.rpc.RetryInfo) when there is no room or it would be answered too late, UNAVAILABLE (reason SHUTTING_DOWN)
+    while the server drains, and INTERNAL (reason ENCODER_FAILED or INTERNAL) for a fault of the server's own, which
+    carries no verdict.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -119,8 +121,9 @@ class ModerationServiceServicer(metaclass=_abc_1.ABCMeta):
     """Judges images against policies.
 
     Every method answers DEADLINE_EXCEEDED when the caller's deadline passes first, RESOURCE_EXHAUSTED (reason OVERLOADED,
-    with google.rpc.RetryInfo) when the queue is full, UNAVAILABLE (reason SHUTTING_DOWN) while the server drains, and
-    INTERNAL (reason ENCODER_FAILED or INTERNAL) for a fault of the server's own, which carries no verdict.
+    with google.rpc.RetryInfo) when there is no room or it would be answered too late, UNAVAILABLE (reason SHUTTING_DOWN)
+    while the server drains, and INTERNAL (reason ENCODER_FAILED or INTERNAL) for a fault of the server's own, which
+    carries no verdict.
     """
 
     @_abc_1.abstractmethod

@@ -42,16 +42,25 @@ from clipwarden.vision.views import on_canvas, to_views
 from clipwarden.vision.ways import readers_differ
 
 
-def read_header(data: bytes, limits: DecodeLimits = DEFAULT_LIMITS, *, preprocessing: Preprocessing) -> ImageHeader:
+def read_header(
+    data: bytes,
+    limits: DecodeLimits = DEFAULT_LIMITS,
+    *,
+    preprocessing: Preprocessing,
+    sha256: str | None = None,
+) -> ImageHeader:
     """Check size, format and the memory that decoding takes by the header alone, within two `reader.HEADER_BUDGET`s.
+
+    What passes is hashed, unless it was.
 
     Args:
         data: The file.
         limits: What to refuse.
         preprocessing: Of the model folder.
+        sha256: Of the file, where that is known; 64 hexadecimal digits.
 
     Returns:
-        Format, stored size, and what decoding will hold.
+        Format, stored size, what decoding will hold, and the file's hash.
 
     Raises:
         ImageError: IMAGE_EMPTY, IMAGE_TOO_LARGE, IMAGE_FORMAT_UNSUPPORTED or IMAGE_TOO_MANY_PIXELS.
@@ -69,7 +78,15 @@ def read_header(data: bytes, limits: DecodeLimits = DEFAULT_LIMITS, *, preproces
     held = held_bytes(layout, preprocessing, decoded=decoded, file_bytes=len(data))
     check_held(held, layout.size, image_format, limits)
     width, height = size or (None, None)
-    return ImageHeader(format=image_format, width=width, height=height, held_bytes=held, layout=layout)
+    return ImageHeader(
+        format=image_format,
+        width=width,
+        height=height,
+        decoded=decoded,
+        held_bytes=held,
+        layout=layout,
+        sha256=sha256 or hashlib.sha256(data).hexdigest(),
+    )
 
 
 def _unsupported(data: bytes, image_format: str | None) -> str:
@@ -98,7 +115,7 @@ def decode_file(
     limits: DecodeLimits = DEFAULT_LIMITS,
     plan: ViewPlan = WHOLE,
 ) -> DecodedImage:
-    """Name a file by its content, decode the first frame of an image and bring it to the model's input size.
+    """Decode the first frame of an image and bring it to the model's input size.
 
     Args:
         data: The file.
@@ -117,7 +134,7 @@ def decode_file(
     """
     if plan != WHOLE:
         raise ValueError(f"there is no view plan {plan.name!r}")
-    file = _File(data=data, header=header, sha256=hashlib.sha256(data).hexdigest())
+    file = _File(data=data, header=header)
     try:
         structure = read_structure(data, header.format, limits)
         try:
@@ -141,7 +158,6 @@ class _File(NamedTuple):
 
     data: bytes
     header: ImageHeader
-    sha256: str
     salvaged: bool = False
 
 
@@ -237,7 +253,7 @@ def _decode(file: _File, structure: Structure, preprocessing: Preprocessing, lim
             box = turned_box(box, opened.size, turn)
         if turn in SWAPS_SIDES:
             size = size[1], size[0]
-        uncertain = conversion.uncertain or readers_differ(picture, conversion, int(file.sha256, 16))
+        uncertain = conversion.uncertain or readers_differ(picture, conversion, int(file.header.sha256, 16))
         names, fitted = [], []
         for view in to_views(picture, conversion, low_bytes=low if wide else None, alpha_kind=structure.alpha):
             names.append(view.name)
@@ -249,7 +265,9 @@ def _decode(file: _File, structure: Structure, preprocessing: Preprocessing, lim
     pixels = fitted[0][np.newaxis] if len(fitted) == 1 else np.stack(fitted)
     width, height = size
     facts = ImageFacts(
-        file=FileFacts(format=image_format, width=width, height=height, sha256=file.sha256, bytes=len(file.data)),
+        file=FileFacts(
+            format=image_format, width=width, height=height, sha256=file.header.sha256, bytes=len(file.data)
+        ),
         frames_total=structure.frames_total,
         degraded=(*degraded_flags(fitted, size), *(("COLOUR_UNCERTAIN",) if uncertain else ())),
         share_shown=structure.share_shown,

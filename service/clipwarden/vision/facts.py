@@ -7,28 +7,32 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from clipwarden.vision.formats.layout import PixelLayout
+from clipwarden.vision.formats.layout import PixelLayout, Size
 from clipwarden.vision.views import ViewName
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageHeader:
-    """What the first bytes say, before any decoding.
+    """What is known of a file before any decoding.
 
     Attributes:
         format: One of `sniff.FORMATS`.
         width: As stored, in pixels; None when the header is damaged.
         height: As stored, in pixels; None likewise.
+        decoded: (width, height) that it is decoded at, in pixels; smaller than stored for most JPEGs, (0, 0) likewise.
         held_bytes: Most bytes that decoding it holds at once, file included, as far as the header tells: an opened
             image may turn out to hold more (`limits.HoldsMoreError`).
         layout: What that rests on.
+        sha256: Of the file; 64 hexadecimal digits.
     """
 
     format: str
     width: int | None
     height: int | None
+    decoded: Size
     held_bytes: int
     layout: PixelLayout
+    sha256: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -59,9 +59,13 @@ def open_image(data: bytes, image_format: str) -> ImageFile.ImageFile:
     try:
         if image_format == "HEIC":
             return _open_heic(data)
-        return _READERS[image_format](io.BytesIO(data))
+        image = _READERS[image_format](io.BytesIO(data))
     except SyntaxError as exc:  # what Pillow's readers make of bytes that end early, too
         raise UnidentifiedImageError(f"no {image_format}") from exc
+    if image_format == "JPEG":
+        # Read from its first byte in one piece it is not copied; in Pillow's pieces of 64 KiB it would be, twice.
+        image.decodermaxblock = max(1, len(data))
+    return image
 
 
 def _open_heic(data: bytes) -> ImageFile.ImageFile:

@@ -53,7 +53,7 @@ def fit_to_side(
     else:
         resized = fit(image, shown, target, preprocessing)
         displayed = resized if convert is None else convert(resized)
-    return np.array(_bordered(displayed, preprocessing), dtype=np.uint8)
+    return np.array(_bordered(displayed, preprocessing))
 
 
 def resized_size(size: tuple[int, int], preprocessing: Preprocessing) -> tuple[int, int]:
@@ -118,8 +118,9 @@ def _crop(image: Image.Image, box: Box, target: tuple[int, int], preprocessing: 
     side, resample = preprocessing.side, _FILTERS[preprocessing.resample]
     if max(target) > MAX_ASPECT * side:
         return image.resize((side, side), resample, box=_centre(box, target, preprocessing))
+    resized = _resize(image, box, target, preprocessing)
     left, top = _crop_offsets(target, preprocessing)
-    return image.resize(target, resample, box=box).crop((left, top, left + side, top + side))
+    return resized if target == (side, side) else resized.crop((left, top, left + side, top + side))
 
 
 def _centre(box: Box, target: tuple[int, int], preprocessing: Preprocessing) -> Box:
@@ -151,4 +152,6 @@ def _bordered(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:
 
 
 def _resize(image: Image.Image, box: Box, target: tuple[int, int], preprocessing: Preprocessing) -> Image.Image:
-    return image.resize(target, _FILTERS[preprocessing.resample], box=box)
+    # What has its size already would only be copied.
+    whole = target == image.size and box == (0, 0, *image.size)
+    return image if whole else image.resize(target, _FILTERS[preprocessing.resample], box=box)

@@ -1,6 +1,6 @@
 """S x S pixels in, flags out that say the picture is too blank, blurred or noisy for a verdict to mean much."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -21,6 +21,13 @@ BLURRED_MAX_SLOPE = 6.0
 # of deviation 40: 23; of 60: 32; pure noise: 50.
 NOISY_MIN_DEVIATION = 25.0
 
+_CONTENT: tuple[Flag, ...] = ("NEAR_UNIFORM", "BLURRED", "NOISY")
+_WEIGHTS = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
+# Of any Gaussian's magnitudes; and how the mask of `noise_deviation` responds to unit noise.
+_MEDIAN_OF_NORMAL, _MASK_DEVIATION = 0.6745, 6
+# Luminance as integers is in eighths of a level: the mask's response, up to 8 x 255 levels, fits into 16 bits.
+_EIGHTHS, _MOST_CONTRAST = 8, 255
+
 
 def degraded_flags(views: Sequence[NDArray[np.uint8]], size: tuple[int, int]) -> tuple[Flag, ...]:
     """Flag a picture whose verdict would mean little.
@@ -35,14 +42,70 @@ def degraded_flags(views: Sequence[NDArray[np.uint8]], size: tuple[int, int]) ->
     Returns:
         Flags in a fixed order.
     """
-    planes = [_luminance(pixels) for pixels in views]
-    tests: tuple[tuple[Flag, bool], ...] = (
-        ("NEAR_UNIFORM", all(is_near_uniform(pixels) for pixels in views)),
-        ("BLURRED", all(is_blurred(plane) for plane in planes)),
-        ("NOISY", all(is_noisy(plane) for plane in planes)),
-        ("TINY", min(size) < TINY_SIDE),
+    in_doubt = frozenset(_CONTENT)
+    for pixels in views:
+        in_doubt -= _ruled_out(pixels) if in_doubt else in_doubt
+    planes = [_luminance(pixels) for pixels in views] if in_doubt else []
+    tests: tuple[tuple[Flag, Callable[[], bool]], ...] = (
+        ("NEAR_UNIFORM", lambda: all(is_near_uniform(pixels) for pixels in views)),
+        ("BLURRED", lambda: all(is_blurred(plane) for plane in planes)),
+        ("NOISY", lambda: all(is_noisy(plane) for plane in planes)),
     )
-    return tuple(flag for flag, applies in tests if applies)
+    found = tuple(flag for flag, applies in tests if flag in in_doubt and applies())
+    return (*found, "TINY") if min(size) < TINY_SIDE else found
+
+
+def _ruled_out(pixels: NDArray[np.uint8]) -> frozenset[Flag]:
+    """Say which flags a picture surely does not have, in a few passes where the tests take dozens.
+
+    Most pictures have none of them by far. Only the middle rows are looked at; bounds take the others for whatever
+    would be flagged, and leave room for what rounding down to an eighth of a level moves.
+    """
+    side = len(pixels)
+    middle = pixels[side * 3 // 16 : -(-side * 13 // 16)]
+    # Rows that follow each other: a difference down a column is one of elements a row apart, [R*S] to [(R-1)*S].
+    flat = (middle.astype(np.float32) @ (_WEIGHTS * _EIGHTHS)).astype(np.int16).ravel()
+    down = flat[side:] - flat[:-side]
+    second = down[side:] - down[:-side]
+    across = second[1:] - second[:-1]
+    found: dict[Flag, bool] = {
+        "NEAR_UNIFORM": _surely_deviates(flat.reshape(-1, side)),
+        "BLURRED": _surely_has_edges(down, side),
+        "NOISY": _surely_smooth(across[1:] - across[:-1], len(middle), side),
+    }
+    return frozenset(flag for flag, absent in found.items() if absent)
+
+
+def _surely_deviates(eighths: NDArray[np.int16]) -> bool:
+    """Whether some channel deviates by more than what is uniform.
+
+    Luminance, a mean of the channels, deviates by no more than the one that deviates most; and squares of some rows
+    about a mean of their own sum to no more than those of all rows about theirs.
+    """
+    side: int = eighths.shape[1]
+    values = eighths[::4].astype(np.int64).ravel()  # integers, of which no BLAS takes the product to threads
+    squares = int(values @ values) - int(values.sum()) ** 2 / values.size
+    return squares > side**2 * (_EIGHTHS * NEAR_UNIFORM_MAX_DEVIATION + 1) ** 2
+
+
+def _surely_has_edges(down: NDArray[np.int16], side: int) -> bool:
+    """Whether edges are steep enough down the columns alone, and for the greatest contrast that there may be."""
+    step = int(_EIGHTHS * BLURRED_MAX_SLOPE * _MOST_CONTRAST / side) + 2
+    return int(np.count_nonzero(np.abs(down) > step)) >= _steepest(2 * side * (side - 1))
+
+
+def _surely_smooth(response: NDArray[np.int16], rows: int, side: int) -> bool:
+    """Whether more than half of all pixels differ from their neighbours by less than noise does.
+
+    Args:
+        response: Of the mask of `noise_deviation`, at every place of it, and at some that reach around the sides.
+        rows: R, that were looked at.
+        side: S.
+    """
+    # The mask's weights sum to 8 on either side of zero.
+    most = int(_EIGHTHS * NOISY_MIN_DEVIATION * _MEDIAN_OF_NORMAL * _MASK_DEVIATION) - 8 - 1
+    seen, every = max(0, rows - 2) * max(0, side - 2), max(0, side - 2) ** 2
+    return seen - int(np.count_nonzero(np.abs(response) > most)) > every // 2
 
 
 def is_near_uniform(pixels: NDArray[np.uint8]) -> bool:
@@ -87,8 +150,13 @@ def edge_slope(plane: NDArray[np.float32]) -> float:
     if contrast == 0:
         return float("inf")
     steps = np.concatenate([np.abs(np.diff(plane, axis=axis)).ravel() for axis in (0, 1)])
-    rank = max(1, steps.size // 1000)
+    rank = _steepest(steps.size)
     return float(np.partition(steps, -rank)[-rank]) / contrast * len(plane)
+
+
+def _steepest(steps: int) -> int:
+    """How many steps are as steep as the 99.9th percentile."""
+    return max(1, steps // 1000)
 
 
 def noise_deviation(plane: NDArray[np.float32]) -> float:
@@ -108,9 +176,13 @@ def noise_deviation(plane: NDArray[np.float32]) -> float:
     response = horizontal[:-2] - 2 * horizontal[1:-1] + horizontal[2:]
     magnitudes = np.abs(response).ravel()
     middle = magnitudes.size // 2
-    return float(np.partition(magnitudes, middle)[middle]) / 0.6745 / 6 if magnitudes.size else 0.0
+    return (
+        float(np.partition(magnitudes, middle)[middle]) / _MEDIAN_OF_NORMAL / _MASK_DEVIATION
+        if magnitudes.size
+        else 0.0
+    )
 
 
 def _luminance(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """[S,S,3] -> [S,S], ITU-R BT.601 weights."""
-    return pixels.astype(np.float32) @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
+    return pixels.astype(np.float32) @ _WEIGHTS

@@ -3,6 +3,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -11,8 +12,8 @@ import pytest
 from PIL import Image
 from typer.testing import Result
 
-from clipwarden import Moderator
-from clipwarden.cli import inputs, judging, reading
+from clipwarden import AsyncClient, Moderator, RetryPolicy
+from clipwarden.cli import inputs, judging, reading, serverjudge
 from clipwarden.cli.exits import Exit
 from clipwarden.cli.outcome import NotJudgedError
 from clipwarden.engine.settings import EngineSettings
@@ -360,6 +361,7 @@ def test_piped_output_has_one_line_an_image(judge: Judge, pictures: Path) -> Non
         (["{pictures}/red.png", "--server", ""], "''; it must be HOST:PORT or unix:PATH."),
         (["{pictures}/red.png", "--model", "m", "--server", "s:1"], "exclude each other"),
         (["{pictures}/red.png", "--tls-ca", "ca.pem"], "with --server only"),
+        (["{pictures}/red.png", "--bulk"], "with --server only"),
         (["{pictures}/red.png", "--concurrency", "0"], "must be at least 1"),
         (["{pictures}/red.png", "--timeout", "0"], "above 0"),
         (["{pictures}/red.png", "--timeout", "nan"], "above 0"),
@@ -433,7 +435,14 @@ def test_a_server_judges_with_the_same_output(run: Run, server: FaultServer, pic
     assert second["error"]["policy_verdict"] == "VERDICT_BLOCK"
     request = server.service.requests[0]
     assert (request.options.policy_id, request.options.context) == ("p", "c")
+    assert request.options.priority == v1.PRIORITY_INTERACTIVE
     assert request.image.data == (pictures / "blue.png").read_bytes()
+
+
+def test_a_backfill_lets_others_go_first(run: Run, server: FaultServer, pictures: Path) -> None:
+    server.service.answers.append(v1.ModerateResponse(moderation=allowed()))
+    assert run("moderate", pictures / "blue.png", "--server", server.address, "--bulk").exit_code == 0
+    assert server.service.requests[0].options.priority == v1.PRIORITY_BULK
 
 
 def test_a_fault_of_the_server_on_one_image_leaves_the_others(run: Run, server: FaultServer, pictures: Path) -> None:
@@ -449,9 +458,14 @@ def test_a_fault_of_the_server_on_one_image_leaves_the_others(run: Run, server: 
 
 
 def test_a_server_that_goes_away_ends_the_command_and_shows_what_was_judged(
-    run: Run, server: FaultServer, pictures: Path
+    run: Run, server: FaultServer, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server.service.answers.extend([v1.ModerateResponse(moderation=allowed()), *[unavailable()] * 4])
+    async def sleep(_seconds: float) -> None:
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr(serverjudge, "AsyncClient", partial(AsyncClient, sleep=sleep))
+    answers = [v1.ModerateResponse(moderation=allowed()), *[unavailable()] * RetryPolicy().restart_attempts]
+    server.service.answers.extend(answers)
     files = [pictures / "blue.png", pictures / "red.png", pictures / "yellow.png"]
     result = run("moderate", *files, "--server", server.address, "--concurrency", "1")
     assert result.exit_code == 1

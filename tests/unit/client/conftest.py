@@ -2,6 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from clipwarden.client.retry import history_of
 from kit.faultserver import FaultServer, running_fault_server
 
 
@@ -9,3 +10,9 @@ from kit.faultserver import FaultServer, running_fault_server
 def server() -> Iterator[FaultServer]:
     with running_fault_server() as running:
         yield running
+
+
+@pytest.fixture(autouse=True)
+def _no_history_of_another_test() -> None:
+    """Forget what targets have shown: a port may be taken again."""
+    history_of.cache_clear()

@@ -53,10 +53,18 @@ async def test_moderate_sends_what_was_asked(client: AsyncClient, server: FaultS
     server.service.answers.append(OK)
     found = await client.moderate(tmp_path / "cat", policy="p", context="c", request_id="r", return_embeddings=True)
     assert found == OK.moderation
-    options = v1.ModerationOptions(policy_id="p", context="c", return_embeddings=True)
+    options = v1.ModerationOptions(policy_id="p", context="c", return_embeddings=True, priority=v1.PRIORITY_INTERACTIVE)
     assert server.service.requests == [
         v1.ModerateRequest(image=v1.ImageSource(data=b"image"), options=options, request_id="r")
     ]
+
+
+async def test_a_backfill_says_that_nobody_waits(client: AsyncClient, server: FaultServer) -> None:
+    one = v1.ModerationResult(moderation=allowed())
+    server.service.answers.extend([OK, v1.BatchModerateResponse(results=[one])])
+    await client.moderate(b"image", priority="bulk")
+    await client.moderate_batch([b"image"], priority="bulk")
+    assert [request.options.priority for request in server.service.requests] == [v1.PRIORITY_BULK] * 2
 
 
 async def test_retries_follow_the_same_policy(server: FaultServer) -> None:
@@ -64,13 +72,13 @@ async def test_retries_follow_the_same_policy(server: FaultServer) -> None:
     server.service.answers.extend([unavailable(), overloaded(2.0), OK])
     async with waiting.client(server.address) as client:
         await client.moderate(b"image")
-    assert waiting.slept == [0.05, 2.1]
+    assert waiting.slept == [0.05, 3.0]
 
 
 async def test_the_deadline_covers_all_attempts(server: FaultServer) -> None:
     waiting = Waiting()
     server.service.answers.extend([overloaded(2000.0)] * 3)
-    async with waiting.client(server.address) as client:
+    async with waiting.client(server.address, retry=RetryPolicy(reserve=9)) as client:
         with pytest.raises(ServerOverloadedError) as caught:
             await client.moderate(b"image", timeout=5000)
     assert (caught.value.attempts, len(waiting.slept)) == (3, 2)

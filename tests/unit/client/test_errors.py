@@ -91,6 +91,18 @@ def test_a_deadline_of_grpc_itself_names_the_server() -> None:
     assert str(error) == "The server at there:1 did not answer within the deadline."
 
 
+def test_a_call_that_a_stopping_server_cancelled_found_no_server() -> None:
+    error = errors.error_from_call(FailedCall(grpc.StatusCode.CANCELLED, "CANCELLED"), target="there:1", request_id="r")
+    assert (type(error), error.code, error.request_id) == (
+        errors.ServerUnavailableError,
+        grpc.StatusCode.UNAVAILABLE,
+        "r",
+    )
+    assert str(error) == "The server at there:1 went away without an answer."
+    closed = errors.error_from_call(FailedCall(grpc.StatusCode.CANCELLED, "Channel closed!"), target="there:1")
+    assert (type(closed), closed.code) == (errors.ClientError, grpc.StatusCode.CANCELLED)
+
+
 def test_retry_info_without_a_delay_is_no_delay() -> None:
     message = retry_info(1)
     message.ClearField("retry_delay")

@@ -15,6 +15,7 @@ def test_names_that_callers_rely_on() -> None:
         "DeadlineExceededError",
         "Image",
         "ImageRefusedError",
+        "Priority",
         "RequestRefusedError",
         "Result",
         "RetryPolicy",

@@ -3,6 +3,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
@@ -65,11 +66,27 @@ def test_moderate_sends_what_was_asked_and_returns_the_moderation(client: Client
     assert server.service.requests == [
         v1.ModerateRequest(
             image=v1.ImageSource(data=b"image"),
-            options=v1.ModerationOptions(policy_id="p", context="shop", return_embeddings=True),
+            options=v1.ModerationOptions(
+                policy_id="p", context="shop", return_embeddings=True, priority=v1.PRIORITY_INTERACTIVE
+            ),
             request_id="mine",
         )
     ]
     assert 0 < server.service.remaining[0] <= 61  # gRPC rounds a deadline up, by at most a hundredth
+
+
+def test_a_backfill_says_that_nobody_waits(client: Client, server: FaultServer) -> None:
+    one = v1.ModerationResult(moderation=allowed())
+    server.service.answers.extend([OK, v1.BatchModerateResponse(results=[one])])
+    client.moderate(b"image", priority="bulk")
+    client.moderate_batch([b"image"], priority="bulk")
+    assert [request.options.priority for request in server.service.requests] == [v1.PRIORITY_BULK] * 2
+
+
+def test_a_priority_that_is_none_is_refused_before_anything_is_sent(client: Client, server: FaultServer) -> None:
+    with pytest.raises(ValueError, match="priority is 'low'; it must be one of 'interactive', 'bulk'"):
+        client.moderate(b"image", priority="low")
+    assert server.service.requests == []
 
 
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview, Path, str])
@@ -128,22 +145,27 @@ def test_an_overloaded_server_is_given_the_time_it_asks_for(waiting: Waiting, se
     server.service.answers.extend([overloaded(2.0), OK])
     with waiting.client(server.address) as client:
         client.moderate(b"image")
-    assert waiting.slept == [2.05]
+    assert waiting.slept == [3.0]
 
 
 def test_the_deadline_covers_all_attempts(waiting: Waiting, server: FaultServer) -> None:
     server.service.answers.extend([overloaded(2000.0)] * 3)
-    with waiting.client(server.address) as client, pytest.raises(ServerOverloadedError) as caught:
+    with (
+        waiting.client(server.address, retry=RetryPolicy(reserve=9)) as client,
+        pytest.raises(ServerOverloadedError) as caught,
+    ):
         client.moderate(b"image", timeout=5000)
-    # A third pause would end past 5000 s, so the caller learns of the overload at once.
+    # A third pause would end past 5000 s, so the caller learns of the overload at once. Each attempt was told what was
+    # left of them.
     assert (len(waiting.slept), caught.value.attempts, caught.value.retry_after_seconds) == (2, 3, 2000.0)
     # The server sees real seconds pass, at most a few of them.
-    assert [round(left or 0, -3) for left in server.service.remaining] == [5000, 3000, 1000]
+    left = [5000 - sum(waiting.slept[:attempts]) for attempts in range(3)]
+    assert server.service.remaining == pytest.approx(left, abs=60)
 
 
 def test_attempts_end_and_the_last_error_is_raised(waiting: Waiting, server: FaultServer) -> None:
     server.service.answers.extend([unavailable()] * 2)
-    retry = RetryPolicy(max_attempts=2)
+    retry = RetryPolicy(max_attempts=2, restart_attempts=2)
     with (
         waiting.client(server.address, retry=retry) as client,
         pytest.raises(ServerUnavailableError, match="draining") as caught,
@@ -152,13 +174,23 @@ def test_attempts_end_and_the_last_error_is_raised(waiting: Waiting, server: Fau
     assert (caught.value.attempts, caught.value.reason) == (2, "SHUTTING_DOWN")
 
 
-def test_the_budget_is_shared_by_all_calls(waiting: Waiting, server: FaultServer) -> None:
-    server.service.answers.extend([unavailable()] * 4)
-    with waiting.client(server.address, retry=RetryPolicy(budget=2, max_attempts=3)) as client:
-        for expected in (3, 1):
-            with pytest.raises(ServerUnavailableError) as caught:
-                client.moderate(b"image")
-            assert caught.value.attempts == expected
+def test_the_budget_is_shared_by_all_clients_of_a_target(waiting: Waiting, server: FaultServer) -> None:
+    server.service.answers.extend([overloaded(0.0)] * 4)
+    for expected in (3, 1):
+        with (
+            waiting.client(server.address, retry=RetryPolicy(reserve=2, max_attempts=3)) as client,
+            pytest.raises(ServerOverloadedError) as caught,
+        ):
+            client.moderate(b"image")
+        assert caught.value.attempts == expected
+
+
+def test_a_server_that_has_answered_is_waited_for(waiting: Waiting, server: FaultServer) -> None:
+    server.service.answers.extend([OK, *[unavailable()] * 9, OK])
+    with waiting.client(server.address) as client:
+        client.moderate(b"image")
+        client.moderate(b"image")
+    assert len(waiting.slept) == 9
 
 
 @pytest.mark.parametrize("code", [grpc.StatusCode.INTERNAL, grpc.StatusCode.RESOURCE_EXHAUSTED])
@@ -289,10 +321,13 @@ def test_a_stream_sends_each_items_own_choices(client: Client, server: FaultServ
         yield from ()
 
     server.service.stream = keep
-    item = StreamItem(id="a", image=b"x", policy="p", context="c", return_embeddings=True, timeout_seconds=1.5)
+    how = {"policy": "p", "context": "c", "return_embeddings": True, "priority": "bulk"}
+    item = StreamItem(id="a", image=b"x", timeout_seconds=1.5, **how)
     assert list(client.moderate_stream([item])) == []
     assert seen[0].timeout.ToNanoseconds() == 1_500_000_000
-    assert seen[0].options == v1.ModerationOptions(policy_id="p", context="c", return_embeddings=True)
+    assert seen[0].options == v1.ModerationOptions(
+        policy_id="p", context="c", return_embeddings=True, priority=v1.PRIORITY_BULK
+    )
 
 
 def test_a_broken_stream_is_never_tried_again(client: Client, server: FaultServer) -> None:
@@ -413,6 +448,18 @@ def test_a_closed_client_refuses_calls(server: FaultServer) -> None:
     client.close()
     with pytest.raises(ValueError, match="closed"):
         client.moderate(b"image")
+
+
+def test_closing_a_client_ends_its_calls_for_good(client: Client, server: FaultServer) -> None:
+    silence = threading.Event()
+    server.service.answers.append(silence)
+    with ThreadPoolExecutor(1) as threads:
+        call = threads.submit(client.moderate, b"image")
+        assert server.service.asked.wait(60)
+        client.close()
+        assert isinstance(call.exception(60), ClientError)
+    silence.set()
+    assert len(server.service.requests) == 1
 
 
 def test_tls_never_talks_to_a_server_in_plain_text(server: FaultServer) -> None:

@@ -95,7 +95,7 @@ async def test_a_head_that_is_cancelled_lets_the_next_be_passed_as_often() -> No
 
 async def test_a_small_share_is_not_lent_before_there_is_a_thread() -> None:
     memory, work = budget(), Held()
-    async with pool(memory) as threads:
+    async with pool(memory, threads=1) as threads:
         first = asyncio.create_task(threads.run(work, holds=7))
         waiting = asyncio.create_task(threads.run(lambda: 1, holds=5))
         await settle()

@@ -172,7 +172,7 @@ def test_verdicts_travel_and_say_what_they_are_in_a_line(moderator: Moderator) -
 
 
 def test_judging_again_later_counts_no_time_before(moderator: Moderator) -> None:
-    image = moderator.embed(picture("red"))
+    image = moderator.embed(picture("red", number=1))
     assert image.timings is not None
     first, second = moderator.judge(image), moderator.judge(image)
     assert min(first.total_seconds, second.total_seconds) < image.timings.total

@@ -4,7 +4,6 @@ import asyncio
 import io
 import os
 import threading
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,13 +14,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from clipwarden.engine import pipeline as pipeline_module
-from clipwarden.engine.admission import MIN_RETRY_SECONDS, Admission
 from clipwarden.engine.judging import JUDGING_MICROSECONDS, judging_microseconds
 from clipwarden.engine.pipeline import Pipeline
 from clipwarden.engine.settings import EngineSettings
 from clipwarden.engine.snapshot import find_policy, load_snapshot, make_snapshot
+from clipwarden.engine.terms import UNBOUND, Terms
 from clipwarden.engine.threads import LOOP_BUDGET_MICROSECONDS, WorkThreads
-from clipwarden.engine.warmup import best_size, bucket_sizes
 from clipwarden.errors import (
     ConfigError,
     DeadlineError,
@@ -44,39 +42,6 @@ def plain_image(*, see_through: bool) -> Image.Image:
     return Image.fromarray(np.random.default_rng(3).integers(0, 255, (40, 40, 4 if see_through else 3), np.uint8))
 
 
-def test_retry_hint_is_when_half_of_the_work_should_be_done() -> None:
-    admission = Admission(max_items=4, max_bytes=100, expected_wait=lambda items: items * 0.5)
-    with ExitStack() as admitted:
-        for _ in range(4):
-            admitted.enter_context(admission.admit(1))
-        with pytest.raises(OverloadedError) as caught, admission.admit(1):
-            pass
-        assert caught.value.retry_after_seconds == 1.0
-    with pytest.raises(OverloadedError) as caught, admission.admit(101):
-        pass
-    assert caught.value.retry_after_seconds == MIN_RETRY_SECONDS
-
-
-def test_bucket_sizes_double_up_to_the_limit() -> None:
-    assert bucket_sizes(1) == [1]
-    assert bucket_sizes(8) == [1, 2, 4, 8]
-    assert bucket_sizes(11) == [1, 2, 4, 8, 11]
-
-
-def test_largest_batch_is_the_last_that_pays() -> None:
-    assert best_size({1: 1.0, 2: 1.2, 4: 2.35, 8: 4.0}) == 2
-    assert best_size({1: 1.0, 2: 2.0}) == 1
-    assert best_size({1: 1.0, 2: 1.1, 4: 1.2}) == 4
-
-
-async def test_batch_limit_of_the_model_is_kept(toy_model: Model) -> None:
-    model = replace(toy_model, manifest=replace(toy_model.manifest, max_batch=2))
-    async with Pipeline(model, EngineSettings(max_batch=8)) as pipeline:
-        assert pipeline._batcher.max_batch == 2
-    async with Pipeline(toy_model, EngineSettings(max_batch=0)) as pipeline:
-        assert pipeline._batcher.max_batch in {1, 2, 4, 8}
-
-
 async def test_pipeline_judges_without_any_server(toy_model: Model) -> None:
     snapshot = colours_snapshot(toy_model)
     async with Pipeline(toy_model) as pipeline:
@@ -85,7 +50,7 @@ async def test_pipeline_judges_without_any_server(toy_model: Model) -> None:
         blocked = await pipeline.moderate(picture("red"), snapshot.select())
         assert (blocked.verdict, blocked.decided_by) == (Verdict.BLOCK, ("red",))
         with pytest.raises(DeadlineError):
-            await pipeline.moderate(picture("red"), snapshot.select(), deadline=0.0)
+            await pipeline.moderate(picture("red"), snapshot.select(), terms=Terms(deadline=0.0))
 
 
 async def test_image_is_embedded_once_and_judged_as_often_as_wanted(toy_model: Model) -> None:
@@ -148,7 +113,7 @@ async def test_stored_embeddings_pass_admission(toy_model: Model) -> None:
     selection = colours_snapshot(toy_model).select()
     async with Pipeline(toy_model, EngineSettings(queue_items=1)) as pipeline:
         image = await pipeline.embed(picture("red"), WHOLE)
-        with pipeline.admission.admit(1), pytest.raises(OverloadedError):
+        with pipeline.admission.arrive(UNBOUND, size=1), pytest.raises(OverloadedError):
             await pipeline.judge(image, selection)
 
 

@@ -115,6 +115,12 @@ class TestAgainstTheFormulas:
         assert scored.score == pytest.approx(1 / (1 + math.exp(-(scored.margin - 2.0))), rel=1e-15)
         assert scored.contrast == Match(phrase="n", cosine=0.3125)
 
+    @pytest.mark.parametrize("huge", [3e38, -3e38])
+    def test_cosines_too_large_to_square_count_as_those_they_are_clipped_to(self, huge: float) -> None:
+        policy = make_policy([make_category("c", negatives=["n"], method=Method.MARGIN)])
+        whole = score_one(policy, {"c": math.copysign(1.0, huge), "n": 0.2})
+        assert score_one(policy, {"c": huge, "n": 0.2}) == whole
+
     def test_a_negative_below_the_prompt_costs_nothing(self) -> None:
         policy = make_policy([make_category("c", negatives=["n"], method=Method.MARGIN)])
         assert score_one(policy, {"c": 0.25, "n": 0.2}).margin == 25.0

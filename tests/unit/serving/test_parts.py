@@ -9,6 +9,7 @@ import pytest
 from google.rpc import code_pb2
 
 from clipwarden.engine.snapshot import user_cache_folder
+from clipwarden.engine.terms import UNBOUND
 from clipwarden.errors import (
     ClipwardenError,
     ConfigError,
@@ -26,11 +27,13 @@ from clipwarden.errors import (
 )
 from clipwarden.modelfolder.load import Model
 from clipwarden.policy.schema import Verdict
+from clipwarden.serving.endings import ended, refusal_of
 from clipwarden.serving.process import configure_logging
+from clipwarden.serving.refusals import RefusalLog
 from clipwarden.serving.server import load, running_server
 from clipwarden.serving.status import reason_of, status_of
 from clipwarden.v1 import moderation_pb2 as pb
-from kit.serving import colours_snapshot, colours_yaml, refusal, settings_for_test
+from kit.serving import colours_snapshot, colours_yaml, refusal, refused, serving, settings_for_test
 
 TABLE = [
     (ImageError("m", reason=Reason.IMAGE_EMPTY), code_pb2.INVALID_ARGUMENT, "IMAGE_EMPTY"),
@@ -54,6 +57,15 @@ def test_error_becomes_its_status(error: Exception, code: int, reason: str) -> N
     assert (answer.code, answer.reason, answer.metadata) == (code, reason, {"request_id": "r"})
     assert (answer.fault is not None) == isinstance(error, ImageError)
     assert answer.retry_seconds == (1.5 if isinstance(error, OverloadedError) else None)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OverloadedError("m", retry_after_seconds=1.5), ShuttingDownError("m")],
+    ids=["overloaded", "shutting down"],
+)
+def test_call_refused_unread_is_told_the_same(error: OverloadedError | ShuttingDownError) -> None:
+    assert refusal_of(error) == ended(status_of(error, request_id=""))
 
 
 def test_every_reason_has_an_error_that_carries_it() -> None:
@@ -124,3 +136,29 @@ async def test_two_servers_never_share_a_port(toy_model: Model) -> None:
         with pytest.raises(ConfigError, match="address already in use"):
             async with running_server(settings_for_test(listen=first.address), snapshot):
                 pass
+
+
+async def test_refusals_are_a_line_a_cause_and_not_one_each(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="clipwarden.access")
+    refusals = RefusalLog()
+    for _ in range(412):
+        refusals.note("wait")
+    refusals.note("items")
+    refusals.flush()
+    refusals.flush()
+    assert [record.getMessage() for record in caplog.records] == ["refused 412 images: wait", "refused 1 images: items"]
+    assert [(vars(record)["count"], vars(record)["cause"]) for record in caplog.records] == [
+        (412, "wait"),
+        (1, "items"),
+    ]
+
+
+async def test_refused_calls_are_summed_up_in_the_log(toy_model: Model, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="clipwarden.access")
+    async with serving(toy_model, queue_items=1) as rig:
+        with rig.server.pipeline.admission.arrive(UNBOUND):
+            for _ in range(3):
+                await refused(rig.moderate(b"x"))
+    lines = [vars(record) for record in caplog.records if record.name == "clipwarden.access"]
+    assert {line["cause"] for line in lines} == {"items"}
+    assert sum(line["count"] for line in lines) == 3

@@ -1,5 +1,6 @@
 """`clipwarden serve`: options made from the settings' own documentation."""
 
+import os
 import re
 from pathlib import Path
 
@@ -49,6 +50,22 @@ def test_options_variables_and_file_become_settings(
     (settings,) = served
     assert (settings.queue_items, settings.max_batch, settings.listen) == (5, 6, None)
     assert (settings.unix_socket, settings.policies) == ("s", ("a", "b"))
+
+
+def test_later_files_win_over_earlier_ones(
+    app: typer.Typer, served: list[Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, plan = tmp_path / "my settings.yaml", tmp_path / "plan.yaml"
+    settings.write_text("queue_items: 5\nmax_batch: 5\npolicies: [a, b]\n")
+    plan.write_text("max_batch: 7\nencoder_runs: 3\npolicies: [c]\n")
+    assert CliRunner().invoke(app, ["--config", str(settings), "--config", str(plan)]).exit_code == 0
+    monkeypatch.setenv("CLIPWARDEN_CONFIG", f"{settings}{os.pathsep}{plan}")
+    assert CliRunner().invoke(app, []).exit_code == 0
+    assert CliRunner().invoke(app, ["--config", str(plan), "--config", str(settings)]).exit_code == 0
+    first, by_variable, other = served
+    assert first == by_variable
+    assert (first.queue_items, first.max_batch, first.encoder_runs, first.policies) == (5, 7, 3, ("c",))
+    assert (other.max_batch, other.encoder_runs, other.policies) == (5, 3, ("a", "b"))
 
 
 def test_bad_option_is_a_config_error(app: typer.Typer, served: list[Settings]) -> None:

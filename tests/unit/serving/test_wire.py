@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, generate_latest
 
 from clipwarden.engine.results import EmbeddedImage, Judged
 from clipwarden.engine.snapshot import Selection, Snapshot, make_snapshot
@@ -153,3 +153,47 @@ def test_thresholds_that_do_not_hold_are_counted(toy_model: Model) -> None:
     whole = Metrics(CollectorRegistry())
     whole.describe(colours_snapshot(toy_model), version="1")
     assert whole.registry.get_sample_value("clipwarden_policy_unbound_categories", {"policy": "colours"}) == 0
+
+
+def test_an_answer_says_nothing_of_the_ones_before_it(toy_model: Model) -> None:
+    snapshot = colours_snapshot(toy_model)
+    red, blank = np.eye(1, DIM, dtype=np.float32), np.full((1, DIM), np.nan, dtype=np.float32)
+    judged = [judge_vector(snapshot, vector) for vector in (red, blank)]
+    alone = [moderation(each, request_id="r") for each in judged]
+    for first, then in ((0, 1), (1, 0)):
+        spoilt = moderation(judged[first], request_id="q", return_embeddings=True)
+        spoilt.categories[0].id = "spoilt"
+        assert moderation(judged[then], request_id="r") == alone[then]
+
+
+def test_what_is_loaded_anew_is_rendered_anew(toy_model: Model) -> None:
+    snapshot = colours_snapshot(toy_model)
+    compiled = snapshot.tables["colours"].compiled
+    first, *others = compiled.policy.categories
+    # The digest is the old one's: severity and code decide nothing.
+    renamed = replace(compiled.policy, categories=(replace(first, reason_code="NEW-1", severity=4), *others))
+    reloaded = replace(snapshot, tables={"colours": prepare(replace(compiled, policy=renamed))})
+    vector = np.eye(1, DIM, dtype=np.float32)
+    before, after = (moderation(judge_vector(each, vector), request_id="r") for each in (snapshot, reloaded))
+    assert before.policy == after.policy
+    assert before.categories[0].reason_code != "NEW-1"
+    assert (after.categories[0].reason_code, after.categories[0].severity) == ("NEW-1", 4)
+    moved = replace(judge_vector(snapshot, vector), model=replace(toy_model.identity, name="moved"))
+    assert moderation(moved, request_id="r").model.name == "moved"
+
+
+def test_bands_are_counted_whole_however_many_kinds_of_judgement_there_are(toy_model: Model) -> None:
+    metrics = Metrics(CollectorRegistry())
+    judged = judge_vector(colours_snapshot(toy_model), np.eye(1, DIM, dtype=np.float32))
+    category = judged.judgement.categories[0]
+    methods = [f"M{number}" for number in range(2000)]
+    for method in methods:
+        metrics.note_judgement(method, judged.judgement)
+    text = generate_latest(metrics.registry.restricted_registry(["clipwarden_category_bands_total"])).decode()
+    band = "not_evaluated" if category.band is None else category.band.name.lower()
+    sample = f'band="{band}",category="{category.id}",mode="{category.mode}",policy="colours"'
+    assert f"clipwarden_category_bands_total{{{sample}}} 2000.0" in text
+    labels = {"policy": "colours", "verdict": judged.verdict.name.lower(), "shadow_incomplete": "false"}
+    labels["shadow_verdict"] = judged.judgement.shadow_verdict.name.lower()
+    for method in methods[::500]:
+        assert metrics.registry.get_sample_value("clipwarden_verdicts_total", {**labels, "method": method}) == 1

@@ -1,4 +1,5 @@
 import struct
+import tracemalloc
 import weakref
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -374,3 +375,16 @@ def test_avif_is_cropped_before_it_is_turned(mode: str) -> None:
     decoded = decode(heif([Item(kind=kind, body=written, properties=shown)]))
     assert (decoded.facts.file.width, decoded.facts.file.height) == (24, 32)
     assert decoded.views[0].pixels.max() < 60  # and nothing of the white around it, but for what coding blurs
+
+
+@pytest.mark.parametrize("tail", [0, 2**20])
+def test_a_jpeg_is_not_copied_on_its_way_to_the_codec(tail: int) -> None:
+    data = encode(natural_picture(1, (640, 480)), "JPEG", quality=95) + bytes(tail)
+    tracemalloc.start()
+    try:
+        with open_image(data, "JPEG") as opened:
+            opened.load()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 0.25 * 2**16 < len(data)

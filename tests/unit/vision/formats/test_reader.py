@@ -1,11 +1,13 @@
 import re
 import struct
 from contextlib import suppress
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clipwarden.vision.formats import reader as reader_module
 from clipwarden.vision.formats.reader import BoundedReader, Budget, BudgetSpentError
 
 FILE = bytes(range(100))
@@ -61,6 +63,12 @@ def test_passes_are_paid_by_the_size_of_the_file() -> None:
     with pytest.raises(BudgetSpentError):
         reader.count(b"\x05")
     assert reader.bytes_read == 2 * len(FILE)
+
+
+@given(st.lists(st.sampled_from([b"\xff", b"\xda", b"\xff\xda", b"\0"])).map(b"".join), st.sampled_from([1, 3, 2**17]))
+def test_pairs_are_counted_wherever_they_begin(data: bytes, at_once: int) -> None:
+    with patch.object(reader_module, "_PAIRS_AT_ONCE", at_once):
+        assert BoundedReader(data, Budget(passes=1)).count(b"\xff\xda") == data.count(b"\xff\xda")
 
 
 POSITIONS = st.integers(-5, 2**65) | st.integers(0, 80)

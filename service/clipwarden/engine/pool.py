@@ -1,0 +1,182 @@
+"""Blocking work in, done in a thread; its owner hears on the event loop when it ends, and when it seems never to.
+
+What every piece of work costs is kept low, since each image takes several: one queue of the interpreter's own, one call
+on the loop when it ends, and one timer for all that is under way rather than one each. (`ThreadPoolExecutor` has locks,
+a semaphore and a future of its own for each, and asyncio another.)
+
+Never queues: whoever begins a piece has seen that a thread is free. Lives on one event loop.
+"""
+
+import asyncio
+import atexit
+import math
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any, Generic, TypeAlias, TypeVar
+from weakref import WeakKeyDictionary, finalize
+
+T = TypeVar("T")
+
+
+class Piece(Generic[T]):
+    """A piece of work under way, and what became of it.
+
+    Args:
+        work: Blocks; called once, in a thread.
+
+    Attributes:
+        value: What it returned, once it has ended; None where it raised something.
+        error: What it raised.
+        stuck: Whether it has been under way for longer than it may.
+    """
+
+    __slots__ = ("_work", "error", "stuck", "value")
+
+    def __init__(self, work: Callable[[], T]) -> None:
+        self._work: Callable[[], T] | None = work
+        self.value: T | None = None
+        self.error: BaseException | None = None
+        self.stuck = False
+
+    def do(self) -> None:
+        """Do the work, and let go of it."""
+        try:
+            if self._work is not None:
+                self.value = self._work()
+        except BaseException as exc:  # noqa: BLE001  it is its owner's; no thread of ours ends for it
+            self.error = exc
+        self._work = None
+
+
+P = TypeVar("P", bound=Piece[Any])
+_Task: TypeAlias = tuple[asyncio.AbstractEventLoop, Callable[[Any], None], Any]
+_Tasks: TypeAlias = "SimpleQueue[_Task | None]"  # None ends a thread
+
+
+class ThreadPool(Generic[P]):
+    """Threads, started as they are needed.
+
+    Attributes:
+        size: How many there are at most.
+        stuck: How many may never come back.
+        under_way: Pieces that have not ended, and when each counts as stuck, on the loop's clock.
+
+    Args:
+        name: Of the threads.
+        size: How many there are at most.
+        on_end: Told of a piece that has ended, stuck or not; its thread is free by then.
+        on_stuck: Told of a piece that takes longer than it may.
+    """
+
+    def __init__(self, name: str, *, size: int, on_end: Callable[[P], None], on_stuck: Callable[[P], None]) -> None:
+        self.size = size
+        self.stuck = 0
+        self.under_way: dict[P, float] = {}
+        self._name = name
+        self._on_end = on_end
+        self._on_stuck = on_stuck
+        self._tasks: _Tasks = SimpleQueue()
+        self._threads: list[Thread] = []
+        self._watch: asyncio.TimerHandle | None = None
+        # A pool that nobody closed takes its threads along.
+        self._dismiss = finalize(self, _dismiss, self._tasks, self._threads)
+        self._dismiss.atexit = False
+
+    @property
+    def free(self) -> int:
+        """How many threads could begin a piece now."""
+        return self.size - len(self.under_way)
+
+    def begin(self, piece: P, *, stall_seconds: float) -> None:
+        """Do a piece of work in a free thread.
+
+        Args:
+            piece: New.
+            stall_seconds: How long it may take until it counts as stuck.
+
+        Where no thread can be started, the piece ends with that error.
+        """
+        loop = asyncio.get_running_loop()
+        late = self.under_way[piece] = loop.time() + stall_seconds
+        if len(self.under_way) > len(self._threads):
+            try:
+                self._start_thread()
+            except RuntimeError as exc:
+                piece.error = exc
+                loop.call_soon(self._end, piece)
+                return
+        if self._watch is None or late < self._watch.when():
+            self._watch_until(late)
+        self._tasks.put((loop, self._end, piece))
+
+    def close(self) -> None:
+        """End the threads when they have done what was begun; whoever is to hear of that still does."""
+        self._dismiss()
+
+    def _start_thread(self) -> None:
+        # Daemons, since the interpreter waits for other threads before it lets us end them; `_end_all` waits for these.
+        name = f"clipwarden-{self._name}_{len(self._threads)}"
+        thread = Thread(target=_work, args=(self._tasks,), name=name, daemon=True)
+        thread.start()
+        self._threads.append(thread)
+        _end_with_the_program()
+        _TASKS[thread] = self._tasks
+
+    def _watch_until(self, late: float) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+        never = late == math.inf
+        self._watch = None if never else asyncio.get_running_loop().call_at(late, self._look_for_stuck)
+
+    def _look_for_stuck(self) -> None:
+        """Tell of what should have ended by now; look again when the next piece should."""
+        self._watch = None
+        now = asyncio.get_running_loop().time()
+        for piece in [piece for piece, late in self.under_way.items() if late <= now and not piece.stuck]:
+            piece.stuck = True
+            self.stuck += 1
+            self._on_stuck(piece)
+        waits = [late for piece, late in self.under_way.items() if not piece.stuck]
+        if waits:
+            self._watch_until(min(waits))
+
+    def _end(self, piece: P) -> None:
+        del self.under_way[piece]
+        self.stuck -= piece.stuck
+        self._on_end(piece)
+
+
+def _work(tasks: _Tasks) -> None:
+    while (task := tasks.get()) is not None:
+        loop, end, piece = task
+        piece.do()
+        # The loop is gone when a stuck thread outlives the server; nobody waits for it then.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(end, piece)
+        del task, loop, end, piece  # a thread that waits for work holds none
+
+
+def _dismiss(tasks: _Tasks, threads: list[Thread]) -> None:
+    for _ in threads:
+        tasks.put(None)
+
+
+_TASKS: "WeakKeyDictionary[Thread, _Tasks]" = WeakKeyDictionary()
+"""All threads there are, and what each takes its work from."""
+
+
+@cache
+def _end_with_the_program() -> None:
+    atexit.register(_end_all)
+
+
+def _end_all() -> None:
+    """Wait for all threads: one that ran on in native code while the interpreter ends would crash the process."""
+    threads = list(_TASKS.items())
+    for _, tasks in threads:
+        tasks.put(None)
+    for thread, _ in threads:
+        thread.join()
