@@ -165,8 +165,7 @@ class FairQueue(Generic[T]):
             entry = self._ageing.pop(0)
             self._bands[entry.urgency].remove(entry)
             entry.urgency = Priority.INTERACTIVE
-            # As if it came now: a heap of old bulk must not push aside what its own caller has waiting.
-            self._rank(entry, now)
+            self._bands[entry.urgency].put_aged(entry, now)
 
 
 class _Bucket(Generic[T]):
@@ -175,6 +174,7 @@ class _Bucket(Generic[T]):
     def __init__(self) -> None:
         self.entries: list[Entry[T]] = []
         self.tag = 0.0
+        self.aged_due = -math.inf  # when the last of those that have aged counts as due
 
 
 class _Band(Generic[T]):
@@ -189,11 +189,25 @@ class _Band(Generic[T]):
         return [name for name, bucket in list(self._buckets.items()) if bucket.entries]
 
     def put(self, entry: Entry[T]) -> None:
+        insort(self._bucket_for(entry).entries, entry, key=_due)
+
+    def put_aged(self, entry: Entry[T], now: float) -> None:
+        """Put one that has just become as urgent as this.
+
+        As if it came now, and the more patient the more of its caller's have aged before it: old bulk gets on behind
+        what its own caller wants now, but a heap of it must not push that aside.
+        """
+        bucket = self._bucket_for(entry)
+        bucket.aged_due = max(bucket.aged_due, now) + PATIENCE_SECONDS
+        entry.due = min(entry.deadline, bucket.aged_due)
+        insort(bucket.entries, entry, key=_due)
+
+    def _bucket_for(self, entry: Entry[T]) -> _Bucket[T]:
         entry.share = self._share(entry.terms.caller)
         bucket = self._buckets.setdefault(entry.share, _Bucket())
         if not bucket.entries:
             bucket.tag = max(bucket.tag, self._virtual)
-        insort(bucket.entries, entry, key=_due)
+        return bucket
 
     def _share(self, caller: str) -> str | None:
         own = len(self._buckets) - (None in self._buckets)

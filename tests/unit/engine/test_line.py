@@ -160,6 +160,17 @@ def test_an_aged_backlog_does_not_push_aside_what_its_caller_wants_now() -> None
     assert popped(queue, now) == "now"
 
 
+def test_an_aged_backlog_gets_on_behind_what_its_caller_goes_on_wanting_and_no_faster() -> None:
+    queue = FairQueue[str]()
+    for _ in range(50):
+        put(queue, "one", item="backfill", priority=BULK)
+    order = []
+    for second in range(int(AGEING_SECONDS), int(AGEING_SECONDS) + 60):
+        put(queue, "one", item="now", now=second, deadline=second + 1.5)
+        order.append(popped(queue, second))
+    assert 60 / PATIENCE_SECONDS - 1 <= order.count("backfill") <= 60 / PATIENCE_SECONDS + 1
+
+
 @given(patience=st.lists(st.one_of(st.none(), st.floats(0.1, 30)), max_size=30))
 def test_within_a_caller_what_is_due_first_goes_first(patience: list[float | None]) -> None:
     queue = FairQueue[float]()
