@@ -20,7 +20,7 @@ from typing import Self
 from clipwarden.engine.forecast import Forecast, Foreseen, Pending
 from clipwarden.engine.settings import Cause, Observer, Unobserved
 from clipwarden.engine.shares import Account, Shares
-from clipwarden.engine.terms import Terms
+from clipwarden.engine.terms import Priority, Terms
 from clipwarden.errors import DeadlineError, OverloadedError
 
 SHARE_OF_TIME = 0.75
@@ -112,14 +112,16 @@ class Admission:
             DeadlineError: Its deadline has passed.
         """
         account = self._shares.account(terms.caller)
-        self.require_room(account, items=1, size=size)
+        self.require_room(account, items=1, size=size, priority=terms.priority)
         work = None
         if sees:
             cost = self._least_cost()
             self._require_time(account, terms, cost, hint=max(cost, self._usual_cost))
             work = self._forecast.add(account.name, terms, cost)
         self._shares.take(account, items=1, size=size)
-        return Ticket(self, self._shares, self._forecast, account=account, work=work, size=size)
+        return Ticket(
+            self, self._shares, self._forecast, account=account, priority=terms.priority, work=work, size=size
+        )
 
     def begin(self, terms: Terms, cost: float) -> "Work":
         """Let work begin, which from now on waits for its turn.
@@ -145,13 +147,13 @@ class Admission:
         foreseen = self._forecast.foresee(self._shares.account(terms.caller).name, terms, cost)
         return not self._is_late(foreseen, cost, self._seconds_left(terms))
 
-    def require_room(self, account: Account, *, items: int, size: int) -> None:
+    def require_room(self, account: Account, *, items: int, size: int, priority: Priority) -> None:
         """Insist that a caller may have more.
 
         Raises:
             OverloadedError: It may not.
         """
-        cause = self._shares.objection(account, items=items, size=size)
+        cause = self._shares.objection(account, items=items, size=size, priority=priority)
         if cause is not None:
             held, whose = (account, " of this caller") if cause == "share" else (self._shares, "")
             message = f"{held.items} images{whose} are here with {held.bytes} bytes, and there is no room for more"
@@ -227,6 +229,7 @@ class Ticket:
         forecast: Forecast,
         *,
         account: Account,
+        priority: Priority,
         work: Pending | None,
         size: int,
     ) -> None:
@@ -234,6 +237,7 @@ class Ticket:
         self._shares = shares
         self._forecast = forecast
         self._account = account
+        self._priority = priority
         self._work = work
         self._bytes = size
         self._ended = False
@@ -258,13 +262,14 @@ class Ticket:
             OverloadedError: There is no room for that many more; what was held stays held.
         """
         more = size - self._bytes
-        self._admission.require_room(self._account, items=0, size=more)
+        self._admission.require_room(self._account, items=0, size=more, priority=self._priority)
         self._shares.take(self._account, items=0, size=more)
         self._bytes = size
 
     def fits(self, size: int) -> bool:
         """Tell whether `hold` would find room."""
-        return self._shares.objection(self._account, items=0, size=size - self._bytes) is None
+        more = size - self._bytes
+        return self._shares.objection(self._account, items=0, size=more, priority=self._priority) is None
 
     def settle(self) -> None:
         """Hear that its header has been read: its work is known now, or there is none, and none is guessed any more."""

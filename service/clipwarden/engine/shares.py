@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from clipwarden.engine.line import MAX_CALLERS
 from clipwarden.engine.settings import Cause
+from clipwarden.engine.terms import Priority
 
 
 @dataclass(eq=False, kw_only=True, slots=True)
@@ -58,21 +59,24 @@ class Shares:
         name = caller if len(self._accounts) < MAX_CALLERS else None
         return self._accounts.setdefault(name, Account(name=name))
 
-    def objection(self, account: Account, *, items: int, size: int) -> Cause | None:
+    def objection(self, account: Account, *, items: int, size: int, priority: Priority) -> Cause | None:
         """Say why a caller may not have more; None where it may.
 
         Args:
             account: The caller's.
             items: Images that it wants beside those it has.
             size: Bytes likewise; what is given back is never objected to.
+            priority: Of what they are for. BULK may have half of what is free: a backlog that fills all of its caller's
+                places would keep out what the same caller waits for.
         """
+        part = 1 if priority is Priority.INTERACTIVE else 2
         if self.items + items > self._max_items:
             return "items"
         if size > 0 and self.bytes + size > self._max_bytes:
             return "bytes"
-        if items and account.items >= self._max_items - self.items:
+        if items and account.items * part >= self._max_items - self.items:
             return "share"
-        if size > 0 and account.bytes >= self._max_bytes - self.bytes:
+        if size > 0 and account.bytes * part >= self._max_bytes - self.bytes:
             return "share"
         return None
 

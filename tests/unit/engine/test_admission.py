@@ -357,6 +357,21 @@ def test_a_caller_alone_has_half_of_the_places_and_two_have_a_third_each() -> No
     assert admission.items == 0
 
 
+@pytest.mark.parametrize("size", [0, 1])
+def test_bulk_leaves_its_own_caller_places_for_what_is_urgent(size: int) -> None:
+    admission = admission_of(Steps(), items=9 if size == 0 else 512, size=9)
+    bulk, urgent = Terms(caller="a", priority=Priority.BULK), Terms(caller="a")
+    tickets = [admission.arrive(bulk, size=size) for _ in range(3)]
+    with pytest.raises(OverloadedError, match="of this caller"):
+        admission.arrive(bulk, size=size)
+    tickets += [admission.arrive(urgent, size=size) for _ in range(2)]
+    with pytest.raises(OverloadedError, match="of this caller"):
+        admission.arrive(urgent, size=size)
+    for ticket in tickets:
+        ticket.end()
+    assert (admission.items, admission.bytes) == (0, 0)
+
+
 def test_bytes_are_shared_alike_and_may_change() -> None:
     clock, noted = Steps(), Noted()
     admission = admission_of(clock, noted, size=100)
