@@ -8,8 +8,9 @@ from functools import partial
 from pathlib import Path
 
 from bench.measure import Ratio, Timing, time_together
+from bench.photos import Photo
 from bench.scoring import TEXTS, make_compiled
-from bench.serving import ServerLoop, jpeg, make_model
+from bench.serving import ServerLoop, make_model
 from bench.vit import VIT_B_32, Geometry, int8_vit
 from clipwarden.engine.candidates import with_candidates
 from clipwarden.engine.snapshot import Snapshot, make_snapshot
@@ -36,7 +37,8 @@ def run(*, rounds: int = 100, geometry: Geometry = VIT_B_32, folder: Path | None
     Returns:
         One ratio for each number of candidates, twice.
     """
-    model, data = make_model(int8_vit(geometry, folder=folder), geometry), jpeg(geometry.side, geometry.side)
+    model = make_model(int8_vit(geometry, folder=folder), geometry)
+    photo = Photo((geometry.side, geometry.side))
     with ExitStack() as stack:
         servers = {count: stack.enter_context(ServerLoop(_watched(model, count))) for count in COUNTS}
 
@@ -45,10 +47,10 @@ def run(*, rounds: int = 100, geometry: Geometry = VIT_B_32, folder: Path | None
                 server.settle()
 
         def judge_and_settle(server: ServerLoop) -> None:
-            server.moderate(data)
+            server.moderate(photo)
             server.settle()
 
-        answers = {f"{count}": partial(server.moderate, data) for count, server in servers.items()}
+        answers = {f"{count}": partial(server.moderate, photo) for count, server in servers.items()}
         whole = {f"{count}": partial(judge_and_settle, server) for count, server in servers.items()}
         latency = time_together(answers, rounds=rounds, clock=time.perf_counter, settle=settle)
         processor = time_together(whole, rounds=rounds)

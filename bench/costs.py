@@ -13,7 +13,7 @@ import pillow_heif
 from PIL import Image
 
 from bench.measure import describe_machine
-from bench.serving import jpeg
+from bench.photos import jpeg
 from clipwarden.engine.costs import DecodeCosts
 from clipwarden.machine import prepare_process
 from clipwarden.modelfolder.manifest import Preprocessing

@@ -14,7 +14,7 @@ from PIL import Image
 
 from bench import profiles
 from bench.measure import Ratio, time_together
-from bench.serving import jpeg
+from bench.photos import jpeg
 from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision.decode import decode_image
 

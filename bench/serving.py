@@ -1,7 +1,6 @@
 """What the way through the server costs beside encoding: client, gRPC, decoding, batching and judging together."""
 
 import asyncio
-import io
 import threading
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -10,9 +9,9 @@ from typing import Self
 
 import grpc
 import numpy as np
-from PIL import Image
 
 from bench.measure import Ratio, time_together
+from bench.photos import Photo
 from bench.scoring import make_compiled
 from bench.vit import VIT_B_32, Geometry, int8_vit
 from clipwarden.engine.snapshot import Snapshot, make_snapshot
@@ -46,7 +45,7 @@ def run(*, rounds: int = 8, geometry: Geometry = VIT_B_32, folder: Path | None =
     """
     model = make_model(int8_vit(geometry, folder=folder), geometry)
     pixels = np.zeros((BATCH, geometry.side, geometry.side, 3), dtype=np.uint8)
-    small, photo = jpeg(geometry.side, geometry.side), jpeg(*PHOTO)
+    small, photo = Photo((geometry.side, geometry.side)), Photo(PHOTO)
     with ServerLoop(make_snapshot(model, [make_compiled(Pool.MAX)])) as server:
         works: dict[str, Callable[[], object]] = {
             "encode": lambda: model.image.encode(pixels),
@@ -117,27 +116,16 @@ class ServerLoop:
         channel = await self._stack.enter_async_context(grpc.aio.insecure_channel(str(self._server.address)))
         self._stub = moderation_pb2_grpc.ModerationServiceStub(channel)
 
-    def moderate(self, data: bytes, *, at_once: int = 1) -> None:
-        """Judge one image, or the same one several times at once."""
-        asyncio.run_coroutine_threadsafe(self._moderate(data, at_once), self._loop).result()
+    def moderate(self, photo: Photo, *, at_once: int = 1) -> None:
+        """Judge one image, or several at once that differ in a comment only: the same bytes would be encoded once."""
+        asyncio.run_coroutine_threadsafe(self._moderate(photo, at_once), self._loop).result()
 
-    async def _moderate(self, data: bytes, at_once: int) -> None:
-        request = pb.ModerateRequest(image=pb.ImageSource(data=data))
-
+    async def _moderate(self, photo: Photo, at_once: int) -> None:
         async def one() -> None:
-            await self._stub.Moderate(request)
+            await self._stub.Moderate(pb.ModerateRequest(image=pb.ImageSource(data=photo.next())))
 
         await asyncio.gather(*(one() for _ in range(at_once)))
 
     def settle(self) -> None:
         """Wait until all candidates have judged what was answered."""
         asyncio.run_coroutine_threadsafe(self._server.candidates.wait_idle(), self._loop).result()
-
-
-def jpeg(width: int, height: int) -> bytes:
-    """Encode a picture with something to see at every scale: a photograph costs as much to decode."""
-    generator = np.random.default_rng(0)
-    coarse = Image.fromarray(generator.integers(0, 256, (height // 8, width // 8, 3), dtype=np.uint8))
-    data = io.BytesIO()
-    coarse.resize((width, height), Image.Resampling.BICUBIC).save(data, "JPEG", quality=90)
-    return data.getvalue()

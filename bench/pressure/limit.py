@@ -17,7 +17,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from PIL import Image
 
-from bench.pressure.material import Photo
+from bench.photos import Photo
 from bench.pressure.statistics import percentiles
 
 Pixels = NDArray[np.uint8]

@@ -16,8 +16,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from bench.photos import Photo
 from bench.pressure.loads import Answer, Caller, Load, Summary
-from bench.pressure.material import Photo
 from bench.pressure.processes import cpu_seconds, resident_bytes
 from bench.pressure.statistics import percentiles
 

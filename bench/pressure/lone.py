@@ -3,11 +3,12 @@
 import hashlib
 import time
 
+from bench.photos import Photo
 from bench.pressure import bare
 from bench.pressure.figures import Figure, Outcome, paired
 from bench.pressure.harness import Bench
 from bench.pressure.loads import Summary
-from bench.pressure.material import SIZES, Photo
+from bench.pressure.material import SIZES
 from bench.pressure.processes import Clipwarden, Server
 
 LONE_BAR_MS = 2.0

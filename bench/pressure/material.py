@@ -1,18 +1,14 @@
 """What runs judge with and are judged on: a model folder, a policy, JPEGs and requests, kept beside the encoder."""
 
-import itertools
 import os
 import tempfile
-import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 
 from bench.scoring import background_rows, make_compiled
-from bench.serving import jpeg, make_model
+from bench.serving import make_model
 from bench.vit import VIT_B_32, Geometry, int8_vit
 from clipwarden.modelfolder.files import write_model_folder
 from clipwarden.modelfolder.fingerprint import fingerprint
@@ -86,55 +82,3 @@ def _write(onnx: Path, geometry: Geometry, model: Path, policy: Path) -> None:
     files = {"image.onnx": onnx}
     manifest = write_model_folder(model, manifest, files=files, background=background_rows(), overwrite=True)
     write_bundle(make_compiled(Pool.MAX, fingerprint=fingerprint(manifest)), policy)
-
-
-class Photo:
-    """A JPEG that never comes twice: a comment in it counts, so that neither a cache nor a follower helps.
-
-    Args:
-        size: (width, height) in pixels.
-        padding: Bytes of comments added, to make a large file of a small picture.
-    """
-
-    def __init__(self, size: tuple[int, int], *, padding: int = 0) -> None:
-        data = jpeg(*size)
-        self._head = data[:2] + _comment_head(_DIGITS)
-        self._tail = _padding(padding) + data[2:]
-        # Another run on the same server must not meet its predecessor's images.
-        self._numbers: Iterator[int] = itertools.count(time.time_ns())
-
-    def next(self) -> bytes:
-        """Return the file with a number that it never had before."""
-        return b"".join((self._head, b"%0*x" % (_DIGITS, next(self._numbers)), self._tail))
-
-    def in_request(self) -> Self:
-        """Give messages for Moderate from now on instead of files."""
-        self._head = request_head(len(self.next())) + self._head
-        return self
-
-
-def request_head(size: int) -> bytes:
-    """Return what stands before an image of so many bytes in a ModerateRequest that says nothing else."""
-    data = b"\x0a" + _varint(size)  # ImageSource.data, field 1
-    return b"\x0a" + _varint(len(data) + size) + data  # ModerateRequest.image, field 1
-
-
-_DIGITS = 16
-_MOST_OF_A_COMMENT = 65533
-
-
-def _comment_head(length: int) -> bytes:
-    """Begin a comment: the marker COM and its length, which counts itself (ISO/IEC 10918-1, B.2.4.5)."""
-    return b"\xff\xfe" + (length + 2).to_bytes(2, "big")
-
-
-def _padding(size: int) -> bytes:
-    whole, rest = divmod(size, _MOST_OF_A_COMMENT + 4)
-    full = _comment_head(_MOST_OF_A_COMMENT) + bytes(_MOST_OF_A_COMMENT)
-    return full * whole + (_comment_head(rest) + bytes(rest) if rest else b"")
-
-
-def _varint(number: int) -> bytes:
-    """Encode as protobuf does: seven bits a byte, the lowest first."""
-    low, rest = number & 0x7F, number >> 7
-    return bytes([low | 0x80]) + _varint(rest) if rest else bytes([low])

@@ -8,9 +8,10 @@ from collections.abc import Callable
 import grpc
 from PIL import Image
 
+from bench.photos import Photo, request_head
 from bench.pressure.grpccalls import GrpcCaller
 from bench.pressure.loads import Answer, Load
-from bench.pressure.material import SIZES, Photo, request_head
+from bench.pressure.material import SIZES
 
 LONGEST_PATIENCE = 0.1
 """Seconds after which callers that leave have left: some before the decode, some in it, some after."""

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from bench.photos import Photo
 from bench.pressure import __main__ as command
 from bench.pressure import bare
 from bench.pressure.figures import Figure, Outcome, paired, splice
@@ -17,7 +18,7 @@ from bench.pressure.harness import Bench, Options
 from bench.pressure.limit import measure, open_session, read_pixels, work_of
 from bench.pressure.load import Run
 from bench.pressure.loads import Answer, Load
-from bench.pressure.material import TINY, Material, Photo, make_material
+from bench.pressure.material import TINY, Material, make_material
 from bench.pressure.processes import Program, resident_bytes
 from bench.pressure.quotas import CpuQuota
 from bench.pressure.statistics import estimate, percentiles, slope
