@@ -57,6 +57,8 @@ class ImageEncoder:
             )
         count = len(pixels)
         step = self._max_batch or max(count, 1)
+        if 0 < count <= step:
+            return self._run(pixels)
         parts = [self._run(pixels[start : start + step]) for start in range(0, count, step)]
         return np.concatenate(parts) if parts else np.empty((0, self._dim), dtype=np.float32)
 

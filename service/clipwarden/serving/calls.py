@@ -143,7 +143,6 @@ class Calls:
         self._refusals = refusals
         self.default_seconds = default_deadline_seconds or None
         self._at_work = Counter[str]()
-        # Finding a child takes four times as long as counting with it.
 
     @staticmethod
     def open(method: str, context: Context, *, default_seconds: float | None = None) -> Call:
