@@ -1,6 +1,7 @@
 """`clipwarden serve` as a process of its own: signals, exit codes, one-sentence failures."""
 
 import asyncio
+import os
 import signal
 import socket
 import subprocess
@@ -26,6 +27,11 @@ def policy(toy_model: Model, tmp_path: Path) -> Path:
     path = tmp_path / "colours.yaml"
     path.write_text(colours_yaml(toy_model))
     return path
+
+
+def _threads_in_batch(process: int) -> set[int]:
+    threads = [int(folder.name) for folder in Path(f"/proc/{process}/task").iterdir()]
+    return {thread for thread in threads if os.sched_getscheduler(thread) == os.SCHED_BATCH}
 
 
 async def test_sigterm_under_load_loses_no_accepted_request_and_exits_with_0(
@@ -60,6 +66,21 @@ async def test_sigterm_under_load_loses_no_accepted_request_and_exits_with_0(
     judged = {line["request_id"] for line in server.lines() if line["message"] == "judged"}
     assert judged == {name for name, code in codes if code is grpc.StatusCode.OK}
     assert server.lines()[-1]["message"] == "stopped"
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="a policy of Linux")
+async def test_threads_of_a_server_do_not_interrupt_one_another(
+    toy_folder: Path, policy: Path, tmp_path: Path, socket_folder: Path
+) -> None:
+    async with serve_process(toy_folder, policy, tmp_path, socket_folder) as server:
+        async with AsyncClient(server.target) as client:
+            await client.moderate(picture("red"))
+        main = server.process.pid
+        batch = _threads_in_batch(main)
+    assert main in batch
+    assert len(batch) >= 4, (
+        "the event loop, and at least one that reads headers, one that decodes, and one that encodes"
+    )
 
 
 async def test_withdrawing_a_candidate_by_a_restart_loses_no_request_of_a_client_that_retries(

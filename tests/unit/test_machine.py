@@ -1,4 +1,5 @@
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -91,3 +92,24 @@ def test_platform_without_affinity_falls_back_to_the_cpu_count(monkeypatch: pyte
 
 def test_this_machine_has_at_least_one_cpu() -> None:
     assert cpu.available_cpus() >= 1
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="a policy of Linux")
+@pytest.mark.parametrize(("before", "after"), [("SCHED_OTHER", "SCHED_BATCH"), ("SCHED_IDLE", "SCHED_IDLE")])
+def test_throughput_is_preferred_unless_somebody_chose_otherwise(before: str, after: str) -> None:
+    def chosen() -> int:
+        os.sched_setscheduler(0, getattr(os, before), os.sched_param(0))
+        cpu.prefer_throughput()
+        return os.sched_getscheduler(0)
+
+    with ThreadPoolExecutor(1) as own:  # policies are a thread's
+        assert own.submit(chosen).result() == getattr(os, after)
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="a policy of Linux")
+def test_sandbox_that_forbids_policies_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbid(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "sched_setscheduler", forbid)
+    cpu.prefer_throughput()

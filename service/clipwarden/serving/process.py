@@ -9,7 +9,7 @@ import sys
 from datetime import UTC, datetime
 from typing import TextIO
 
-from clipwarden.machine import prepare_process
+from clipwarden.machine import prefer_throughput, prepare_process
 from clipwarden.policy.contexts import modes_line
 from clipwarden.scoring.tables import Tables
 from clipwarden.serving.config import Settings
@@ -30,6 +30,7 @@ def serve_until_signal(settings: Settings) -> None:
         PolicyError: A policy cannot be used.
     """
     prepare_process()
+    prefer_throughput()
     configure_logging(settings.log_level)
     stuck = asyncio.run(_serve(settings))
     if stuck:
