@@ -4,6 +4,7 @@ import heapq
 import random
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -287,6 +288,35 @@ def test_what_cannot_be_finished_any_more_is_refused_at_its_turn() -> None:
         work.start()
     assert noted.causes == {"late": 1}
     assert admission.ahead == 0
+
+
+def test_what_is_left_when_a_turn_comes_is_judged_by_what_others_took_from_there() -> None:
+    clock = Steps()
+    admission = admission_of(clock)
+    admission.begin(Terms(caller="b"), 0.1)
+
+    def has_turn(*, left: float, takes: float) -> bool:
+        """Whether an image that would take 0.1 s alone is begun with so many seconds left."""
+        with suppress(OverloadedError), admission.begin(Terms(caller="a", deadline=clock.now + 10), 0.1) as work:
+            clock.now += 10 - left
+            work.start()
+            clock.now += takes
+            return True
+        return False
+
+    assert has_turn(left=0.25, takes=0.1)
+    for _ in range(50):  # others run beside it
+        assert has_turn(left=5.0, takes=0.3)
+    assert not has_turn(left=0.25, takes=0.3)
+    assert has_turn(left=0.35, takes=0.3)
+    for _ in range(50):  # as before
+        assert has_turn(left=5.0, takes=0.1)
+    assert has_turn(left=0.25, takes=0.1)
+    assert has_turn(left=20.0, takes=600.0)  # the machine stood still
+    assert has_turn(left=0.7, takes=0.1)
+    for _ in range(50):
+        assert has_turn(left=5.0, takes=0.1)
+    assert has_turn(left=0.25, takes=0.1)
 
 
 def test_alone_an_image_is_let_in_whatever_is_foreseen() -> None:
