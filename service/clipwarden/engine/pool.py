@@ -132,16 +132,24 @@ class ThreadPool(Generic[P]):
         self._watch = None if never else asyncio.get_running_loop().call_at(late, self._look_for_stuck)
 
     def _look_for_stuck(self) -> None:
-        """Tell of what should have ended by now; look again when the next piece should."""
+        """Tell of the piece that should have ended first, if it should by now; look again when the next one should.
+
+        Each has a turn of the loop of its own, so that an error of who hears of one keeps no other from being found.
+        """
         self._watch = None
-        now = asyncio.get_running_loop().time()
-        for piece in [piece for piece, late in self.under_way.items() if late <= now and not piece.stuck]:
-            piece.stuck = True
+        waits = {piece: late for piece, late in self.under_way.items() if not piece.stuck}
+        first = min(waits, key=waits.__getitem__, default=None)
+        if first is None:
+            return
+        found = waits[first] <= asyncio.get_running_loop().time()
+        if found:
+            del waits[first]
+            first.stuck = True
             self.stuck += 1
-            self._on_stuck(piece)
-        waits = [late for piece, late in self.under_way.items() if not piece.stuck]
         if waits:
-            self._watch_until(min(waits))
+            self._watch_until(min(waits.values()))
+        if found:
+            self._on_stuck(first)
 
     def _end(self, piece: P) -> None:
         del self.under_way[piece]
