@@ -199,24 +199,45 @@ async def test_queue_of_one_image_takes_a_batch(toy_model: Model) -> None:
 
 
 async def test_open_streams_are_bounded_and_one_too_many_is_told_when_to_come_again(toy_model: Model) -> None:
-    item = pb.StreamModerateRequest(id="a", image=pb.ImageSource(data=picture("red")))
-    async with serving(toy_model, max_streams=2) as rig:
-        streams = [rig.stub.StreamModerate() for _ in range(2)]
-        for stream in streams:
-            await stream.write(item)
-            await stream.read()
-        answer = await refused(rig.stub.StreamModerate().read())
-        await streams[0].done_writing()
-        assert await streams[0].read() is grpc.aio.EOF
-        await eventually(lambda: rig.server.service.streams == 1)
-        again = rig.stub.StreamModerate()
-        await again.write(item)
-        assert (await again.read()).result.moderation.verdict == pb.VERDICT_BLOCK
-        for stream in (streams[1], again):
-            stream.cancel()
+    async with serving(toy_model, max_streams=2) as rig, connected(rig.server.address) as other:
+        streams = [await _opened(who) for who in (rig, other)]
+        async with connected(rig.server.address) as third:
+            answer = await refused(third.stub.StreamModerate().read())
+            await streams[0].done_writing()
+            assert await streams[0].read() is grpc.aio.EOF
+            await eventually(lambda: rig.server.service.streams == 1)
+            again = await _opened(third)
+            for stream in (streams[1], again):
+                stream.cancel()
     assert (answer.code, answer.reason) == (code_pb2.RESOURCE_EXHAUSTED, "OVERLOADED")
     assert answer.retry_seconds
     assert "max_streams" in answer.message
+
+
+@pytest.mark.parametrize(("most", "alone"), [(1, 1), (5, 3), (8, 4)])
+async def test_caller_that_opens_streams_without_end_leaves_some_to_others(
+    toy_model: Model, most: int, alone: int
+) -> None:
+    async with serving(toy_model, max_streams=most) as rig, connected(rig.server.address) as other:
+        streams = [await _opened(rig) for _ in range(alone)]
+        answer = await refused(rig.stub.StreamModerate().read())
+        assert answer.reason == "OVERLOADED"
+        assert answer.retry_seconds
+        assert rig.server.service.streams == alone
+        if alone < most:
+            streams.append(await _opened(other))
+        for stream in streams:
+            stream.cancel()
+        await eventually(lambda: rig.server.service.streams == 0)
+        (await _opened(rig)).cancel()
+
+
+async def _opened(connection: Connection) -> grpc.aio.StreamStreamCall:
+    """Open a stream that has a place: it has answered an item."""
+    stream = connection.stub.StreamModerate()
+    await stream.write(pb.StreamModerateRequest(id="a", image=pb.ImageSource(data=picture("red"))))
+    assert (await stream.read()).result.moderation.verdict == pb.VERDICT_BLOCK
+    return stream
 
 
 def _ended_calls() -> int:

@@ -289,13 +289,14 @@ class AsyncClient:
             except grpc.RpcError as exc:
                 error = error_from_call(exc, target=self._connection.target, request_id=request_id)
                 pause = attempts.pause_after(error)
-                if pause is None:
+                if pause is not None:
+                    await self._sleep(pause)
+                if pause is None or not attempts.has_time():
                     try:
                         raise error from exc
                     finally:
                         # It would hold this frame, which holds it and the request, until the garbage is collected.
                         del error
-                await self._sleep(pause)
             else:
                 attempts.succeed()
                 return response

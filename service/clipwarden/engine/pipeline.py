@@ -163,7 +163,7 @@ class Pipeline:
 
     @property
     def stuck(self) -> bool:
-        """Whether some thread of ours may never come back, for which the interpreter would wait at its end."""
+        """Whether some thread of ours may never come back: the end of the process leaves it where it is."""
         return self._batcher.stuck or any(pool.stuck for pool in self._pools)
 
     @property

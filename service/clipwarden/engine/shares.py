@@ -1,4 +1,4 @@
-"""Images and bytes of many callers in, who may have more out: each as much as is free, so that nobody fills the house.
+"""What many callers have in, who may have more out: each as much as is free, so that nobody fills the house.
 
 The dynamic threshold of Choudhury and Hahne ("Dynamic Queue Length Thresholds for Shared-Memory Packet Switches",
 1998): a caller alone gets half of what there is, two a third each, and whoever comes new finds room.
@@ -17,7 +17,7 @@ class Account:
 
     Attributes:
         name: The caller's; None for all who have no account of their own.
-        items: Images.
+        items: Images, or whatever else is shared out.
         bytes: Of their files.
         promised_until: When the last of those it was refused may come again.
     """
@@ -34,7 +34,7 @@ class Shares:
     At most `MAX_CALLERS` callers have an account of their own, as in the line; the rest share one.
 
     Attributes:
-        items: Images in all.
+        items: Images in all, or whatever else is shared out.
         bytes: Of their files, in all.
 
     Args:

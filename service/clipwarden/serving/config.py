@@ -241,8 +241,9 @@ class Settings:
         unit="STREAMS",
         read=values.integer(low=1, high=10_000),
         help=(
-            "Most StreamModerate calls open at the same time; more is OVERLOADED. Each may hold one message of "
-            "max_message_bytes beside its images at work."
+            "Most StreamModerate calls open at the same time, of which one caller may have as many as are free: half, "
+            "rounded up, if it is alone. More is OVERLOADED. Each may hold one message of max_message_bytes beside its "
+            "images at work."
         ),
     )
     stall_seconds: float = _setting(

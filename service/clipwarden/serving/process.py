@@ -66,7 +66,7 @@ def _digest_and_modes(tables: Tables) -> str:
 
 
 async def _serve(settings: Settings) -> bool:
-    """Serve until told to stop; say whether a thread was left behind that the interpreter would wait for."""
+    """Serve until told to stop; say whether a thread was left behind that may never come back."""
     leave, hurry = asyncio.Event(), asyncio.Event()
 
     def note_signal() -> None:

@@ -20,8 +20,9 @@ from google.protobuf.message import Message
 from clipwarden.engine.admission import Ticket
 from clipwarden.engine.pipeline import Pipeline, Reading
 from clipwarden.engine.results import Judged
+from clipwarden.engine.shares import Shares
 from clipwarden.engine.snapshot import Selection, Snapshot
-from clipwarden.engine.terms import Terms
+from clipwarden.engine.terms import Priority, Terms
 from clipwarden.errors import OverloadedError, RequestError
 from clipwarden.serving import requests, wire, wire_policy
 from clipwarden.serving.bodies import Body, parse, take_apart
@@ -67,7 +68,7 @@ class ModerationService:
         self._settings = settings
         self._snapshot = snapshot
         self._on_refused_stream = on_refused_stream
-        self.streams = 0
+        self._streams = Shares(max_items=settings.max_streams, max_bytes=0)
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Have a server call these methods, before it starts.
@@ -117,7 +118,7 @@ class ModerationService:
     async def StreamModerate(self, _: object, context: Context) -> AsyncIterator[pb.StreamModerateResponse]:
         """Judge images as they come; results come as they are ready."""
         in_flight = self._settings.call_in_flight
-        stream = ItemStream(self._open_stream(), self._result, self._calls, context, in_flight=in_flight)
+        stream = ItemStream(self._open_stream, self._result, self._calls, context, in_flight=in_flight)
         # Closed with this generator, not some time after: a caller that leaves must not keep items at work.
         async with aclosing(stream.responses()) as responses:
             async for response in responses:
@@ -170,20 +171,28 @@ class ModerationService:
 
         return await self._calls.answer("GetPolicy", context, work)
 
+    @property
+    def streams(self) -> int:
+        """How many streams are open."""
+        return self._streams.items
+
     @contextmanager
-    def _open_stream(self) -> Iterator[None]:
+    def _open_stream(self, caller: str) -> Iterator[None]:
         """Hold a stream's place: each may have an item that is read and counts nowhere yet."""
-        if self.streams >= self._settings.max_streams:
+        account = self._streams.account(caller)
+        cause = self._streams.objection(account, items=1, size=0, priority=Priority.INTERACTIVE)
+        if cause is not None:
             self._on_refused_stream()
+            held, whose = (account, " of this caller") if cause == "share" else (self._streams, "")
             raise OverloadedError(
-                f"{self.streams} streams are open, as many as max_streams allows",
+                f"{held.items} streams{whose} are open, and max_streams leaves no place for more",
                 retry_after_seconds=STREAM_RETRY_SECONDS,
             )
-        self.streams += 1
+        self._streams.take(account, items=1, size=0)
         try:
             yield
         finally:
-            self.streams -= 1
+            self._streams.take(account, items=-1, size=0)
 
     async def _take_apart(
         self, call: Call, ticket: Ticket, context: Context, kind: type[M], *, most_images: int = 1

@@ -102,7 +102,7 @@ class Server:
 
     @property
     def stuck(self) -> bool:
-        """Whether some thread of ours may never come back, for which the interpreter would wait at its end."""
+        """Whether some thread of ours may never come back: the end of the process leaves it where it is."""
         return self.pipeline.stuck or self.candidates.stuck
 
     async def start(self) -> None:

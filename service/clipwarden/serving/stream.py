@@ -29,7 +29,7 @@ class ItemStream:
     """One call, from its first item to its last result.
 
     Args:
-        place: Held as long as the stream is open; raises our errors.
+        place: Makes what is held as long as the stream is open, for its caller; raises our errors.
         judge: Judges one item; its errors are results.
         calls: Accounts, and closes the gate when the server drains.
         context: Of the call.
@@ -38,7 +38,7 @@ class ItemStream:
 
     def __init__(
         self,
-        place: AbstractContextManager[None],
+        place: Callable[[str], AbstractContextManager[None]],
         judge: JudgeItem,
         calls: Calls,
         context: Context,
@@ -65,7 +65,7 @@ class ItemStream:
         try:
             self._calls.begin(METHOD)
             try:
-                with self._place:
+                with self._place(self._call.terms.caller):
                     async for response in self._results():
                         yield response
             finally:
