@@ -1,7 +1,11 @@
-"""Draw throughput against p50 and p99: runs of a sweep as JSON on stdin; `python plot.py PICTURE`, with matplotlib."""
+"""Draw throughput against p50 and p99: `python plot.py PICTURE`, with matplotlib.
+
+A sweep comes as JSON on stdin: its runs as `points`, and as `where` what they were measured on, which stands below.
+"""
 
 import json
 import sys
+import textwrap
 
 import matplotlib as mpl
 
@@ -14,7 +18,8 @@ from matplotlib import pyplot as plt  # noqa: E402  after the choice of what dra
 
 def main(picture: str) -> None:
     """Draw one panel a size, one colour a server; solid is p50, dashed p99."""
-    runs = json.load(sys.stdin)
+    sweep = json.load(sys.stdin)
+    runs = sweep["points"]
     sizes = list(dict.fromkeys(run["size"] for run in runs))
     figure, panels = plt.subplots(1, len(sizes), figsize=(5 * len(sizes), 3.6), squeeze=False)
     for panel, size in zip(panels[0], sizes, strict=True):
@@ -33,6 +38,8 @@ def main(picture: str) -> None:
         panel.set(title=size, xlabel="verdicts in time, a second", ylabel="ms", yscale="log")
         panel.grid(alpha=0.3)
         panel.legend(fontsize=7)
+    where = "\n".join(textwrap.wrap(sweep["where"], 70 * len(sizes)))
+    figure.supxlabel(where, fontsize=6, color="grey")
     figure.tight_layout()
     figure.savefig(picture, metadata={"Date": None} if picture.endswith(".svg") else None)
 
