@@ -27,6 +27,7 @@ class Seen:
         checks: How often health was asked.
         unhealthy: How often it did not say SERVING in time.
         slowest_check_ms: The longest that it took to say so.
+        slowest_at: When that one was asked, in seconds from the start.
     """
 
     seconds: list[float] = field(default_factory=list)
@@ -34,6 +35,7 @@ class Seen:
     checks: int = 0
     unhealthy: int = 0
     slowest_check_ms: float = 0.0
+    slowest_at: float = 0.0
 
 
 class Watch:
@@ -81,4 +83,6 @@ class Watch:
             status = health_pb2.HealthCheckResponse.UNKNOWN
         self.seen.checks += 1
         self.seen.unhealthy += status != health_pb2.HealthCheckResponse.SERVING
-        self.seen.slowest_check_ms = max(self.seen.slowest_check_ms, (time.monotonic() - asked) * 1000)
+        taken = (time.monotonic() - asked) * 1000
+        if taken > self.seen.slowest_check_ms:
+            self.seen.slowest_check_ms, self.seen.slowest_at = taken, self.seen.seconds[-1]
