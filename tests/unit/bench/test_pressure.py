@@ -345,6 +345,11 @@ class TestCommand:
         assert "machine: cores 2, commit 0123456789" in seen.out
         assert "measured on 0123456789, not on" in seen.err
 
+    def test_the_page_has_a_section_for_each_table(self) -> None:
+        page = (Path(command.__file__).parents[2] / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+        # A sweep has some 180 rows, and is drawn.
+        assert [name for name in command.SCENARIOS if f"\n### `{name}`\n" not in page] == ["sweep"]
+
     def test_all_names_every_scenario(self) -> None:
         assert command._parse(["all"]).names == list(command.SCENARIOS)
 
