@@ -77,7 +77,7 @@ def _kept(name: str, options: argparse.Namespace) -> Path:
     """Name the file of what was measured: runs of another length, or of other sizes, are others."""
     sizes = "" if options.sizes == list(SIZES) else f"-{'-'.join(options.sizes)}"
     folder = f"results{'-tiny' if options.tiny else ''}-{options.pairs}x{options.seconds:g}s{sizes}"
-    return options.folder / folder / f"{name}.json"
+    return Path(options.folder, folder, f"{name}.json")
 
 
 def _options(options: argparse.Namespace) -> Options:

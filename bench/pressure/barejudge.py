@@ -54,7 +54,7 @@ async def serve(onnx: str, side: int) -> None:
         return await asyncio.get_running_loop().run_in_executor(pool, judge, await context.read())
 
     server = grpc.aio.server(options=[("grpc.max_receive_message_length", -1), ("grpc.so_reuseport", 0)])
-    handlers = {METHOD: grpc.stream_unary_rpc_method_handler(moderate)}
+    handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {METHOD: grpc.stream_unary_rpc_method_handler(moderate)}
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
