@@ -123,16 +123,19 @@ def describe_machine() -> dict[str, str]:
 
 
 def commit() -> str:
-    """Name the commit whose code this is, and say whether files were changed since; "unknown" outside a checkout."""
-    folder = Path(__file__).parent
+    """Name the commit whose code this is, and say whether code was changed since; "unknown" outside a checkout."""
+    # The code alone: what is measured is written into documents.
+    changes = ("status", "--porcelain", "--untracked-files=no", "--", ":/service", ":/bench")
     try:
-        name, changed = (
-            subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
-            for words in (["rev-parse", "--short=10", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
-        )
+        name, changed = _git("rev-parse", "--short=10", "HEAD"), _git(*changes)
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return f"{name} with changes" if changed else name
+
+
+def _git(*words: str) -> str:
+    done = subprocess.run(["git", *words], cwd=Path(__file__).parent, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
 
 
 def _int8_instructions() -> str:

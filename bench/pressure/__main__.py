@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parse(arguments)
     if options.list:
-        print(listing(options.names, options.folder, _options(options), lambda name: _kept(name, options).exists()))
+        print(listing(options.names, options.folder, _options(options), lambda name: _is_kept(name, options)))
         return 0
     outcomes = [_outcome(name, options) for name in options.names]
     if options.json:
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _outcome(name: str, options: argparse.Namespace) -> Outcome:
     """Read what was measured, or measure and save it."""
     path = _kept(name, options)
-    if path.exists() and not options.again:
+    if _is_kept(name, options):
         outcome = Outcome.read(path)
         if outcome.machine.get("commit") != commit():
             print(f"{name} was measured on {outcome.machine.get('commit')}, not on {commit()}", file=sys.stderr)
@@ -78,6 +78,11 @@ def _kept(name: str, options: argparse.Namespace) -> Path:
     sizes = "" if options.sizes == list(SIZES) else f"-{'-'.join(options.sizes)}"
     folder = f"results{'-tiny' if options.tiny else ''}-{options.pairs}x{options.seconds:g}s{sizes}"
     return Path(options.folder, folder, f"{name}.json")
+
+
+def _is_kept(name: str, options: argparse.Namespace) -> bool:
+    """Say whether a scenario was measured, and is not to be measured again."""
+    return _kept(name, options).exists() and not options.again
 
 
 def _options(options: argparse.Namespace) -> Options:

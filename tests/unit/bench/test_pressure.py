@@ -335,6 +335,8 @@ class TestCommand:
         lone, seen, left = capsys.readouterr().out.splitlines()
         assert lone.endswith("(measured already)")
         assert seen.split()[:3] == [*left.split()[:2], "seen:"]
+        assert command.main([*common, "--list", "--again"]) == 0
+        assert "(measured already)" not in capsys.readouterr().out
 
     def test_what_was_measured_on_another_commit_is_named(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
