@@ -34,8 +34,9 @@ PATIENCE_SECONDS = 5.0
 """An item ranks as if due this long after its arrival at the latest; about what a person waits for a page."""
 AGEING_SECONDS = 10.0
 """How long BULK yields to INTERACTIVE: twice the patience of a person, who so goes first whenever it matters."""
-MAX_CALLERS = 64
-"""Callers with a share of their own; each pop looks at all of them, which for so many takes some ten microseconds."""
+MAX_CALLERS = 128
+"""Callers with a share of their own; each pop looks at all of them, which for so many takes some thirty microseconds.
+Twice as many as those of one address have an account for (`shares`)."""
 
 T = TypeVar("T")
 Key = tuple[float, int]
