@@ -19,7 +19,7 @@ from clipwarden.engine.terms import Terms
 from clipwarden.errors import ClipwardenError, EncoderError, OverloadedError, ShuttingDownError
 from clipwarden.policy.schema import Verdict
 from clipwarden.scoring.verdict import Judgement
-from clipwarden.serving.callers import caller_of
+from clipwarden.serving.callers import caller_of, origin_of
 from clipwarden.serving.candidates import Candidates, NotCompared, Opinion
 from clipwarden.serving.context import Context
 from clipwarden.serving.endings import ended, refusal_of
@@ -151,7 +151,8 @@ class Calls:
         if left is None:
             left = default_seconds
         deadline = None if left is None else time.monotonic() + left
-        return Call(method=method, terms=Terms(deadline=deadline, caller=caller_of(context)))
+        caller = caller_of(context)
+        return Call(method=method, terms=Terms(deadline=deadline, caller=caller, origin=origin_of(caller)))
 
     async def answer(self, method: str, context: Context, work: Callable[[Call], Awaitable[R]]) -> R | None:
         """Run one unary call.
