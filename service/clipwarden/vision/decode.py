@@ -17,6 +17,7 @@ from clipwarden.vision.colour.conversion import AS_STORED, Conversion, conversio
 from clipwarden.vision.facts import DecodedImage, FileFacts, ImageFacts, ImageHeader, View
 from clipwarden.vision.formats import png
 from clipwarden.vision.formats.foreign import foreign_kind
+from clipwarden.vision.formats.jpeg import header_segments
 from clipwarden.vision.formats.layout import PixelLayout, Size, read_layout
 from clipwarden.vision.formats.salvage import salvage
 from clipwarden.vision.formats.sniff import sniff_format, sniff_size
@@ -72,8 +73,9 @@ def read_header(
     image_format = sniff_format(data)
     if image_format is None or image_format not in readable_formats():
         raise ImageError(_unsupported(data, image_format), reason=Reason.IMAGE_FORMAT_UNSUPPORTED)
-    size = sniff_size(data, image_format)
-    layout = read_layout(data, image_format, size)
+    segments = header_segments(data) if image_format == "JPEG" else ()
+    size = sniff_size(data, image_format, segments)
+    layout = read_layout(data, image_format, size, segments)
     decoded = decoded_size(layout, preprocessing)
     held = held_bytes(layout, preprocessing, decoded=decoded, file_bytes=len(data))
     check_held(held, layout.size, image_format, limits)
@@ -86,6 +88,7 @@ def read_header(
         held_bytes=held,
         layout=layout,
         sha256=sha256 or hashlib.sha256(data).hexdigest(),
+        segments=segments,
     )
 
 
@@ -136,7 +139,7 @@ def decode_file(
         raise ValueError(f"there is no view plan {plan.name!r}")
     file = _File(data=data, header=header)
     try:
-        structure = read_structure(data, header.format, limits)
+        structure = read_structure(data, header.format, limits, header.segments)
         try:
             return _decode(file, structure, preprocessing, limits)
         except OSError as exc:  # so Pillow calls files that end early, or hold something that it does not expect
