@@ -194,7 +194,8 @@ def _open(file: _File, structure: Structure, preprocessing: Preprocessing, limit
     header = file.header
     profile_bytes = 0 if preprocessing.colour == "ignore" else len(structure.colour.icc or b"")
     _require_room(opening_bytes(structure, profile_bytes=profile_bytes), header.layout.size, header, limits)
-    opened = open_image(structure.data, header.format)
+    known = header.segments if structure.data is file.data else ()
+    opened = open_image(structure.data, header.format, known)
     size, conversion = opened.size, _conversion(opened, structure, header.format, preprocessing)
     # A picture that will be stretched needs more of its narrower side than the layout of the stored one says.
     may_reduce = header.format == "JPEG" and conversion.after_reduction and structure.shown_size is None
