@@ -293,13 +293,10 @@ def _opened_layout(
         header: Of the file.
     """
     see_through = opened.has_transparency_data
-    layout = replace(
-        header.layout,
-        size=size,
-        mode=opened.mode,
-        see_through=see_through,
-        coded_pixels=structure.coded_pixels,
-    )
+    layout = header.layout
+    found = size, opened.mode, see_through, structure.coded_pixels
+    if found != (layout.size, layout.mode, layout.see_through, layout.coded_pixels):
+        layout = replace(layout, size=size, mode=opened.mode, see_through=see_through, coded_pixels=found[-1])
     if structure.canvas is None:
         return layout, opened.size
     # Drawn on a see-through canvas that is no smaller, while the picture itself and its RGBA are held.
