@@ -17,7 +17,7 @@ from clipwarden.vision.colour.conversion import AS_STORED, Conversion, conversio
 from clipwarden.vision.facts import DecodedImage, FileFacts, ImageFacts, ImageHeader, View
 from clipwarden.vision.formats import png
 from clipwarden.vision.formats.foreign import foreign_kind
-from clipwarden.vision.formats.jpeg import header_segments
+from clipwarden.vision.formats.jpeg import FEW_SEGMENTS, header_segments
 from clipwarden.vision.formats.layout import PixelLayout, Size, read_layout
 from clipwarden.vision.formats.salvage import salvage
 from clipwarden.vision.formats.sniff import sniff_format, sniff_size
@@ -88,7 +88,7 @@ def read_header(
         held_bytes=held,
         layout=layout,
         sha256=sha256 or hashlib.sha256(data).hexdigest(),
-        segments=segments,
+        segments=segments if len(segments) <= FEW_SEGMENTS else (),
     )
 
 

@@ -24,7 +24,7 @@ class ImageHeader:
         held_bytes: Most bytes that decoding it holds at once, file included, as far as the header tells: an opened
             image may turn out to hold more (`limits.HoldsMoreError`).
         layout: What that rests on.
-        segments: Of a JPEG's header, up to its first scan; of another format none.
+        segments: Of a JPEG's header, up to its first scan; none where they are many, and of another format.
         sha256: Of the file; 64 hexadecimal digits.
     """
 

@@ -35,6 +35,13 @@ def test_segments_end_where_their_budget_does() -> None:
     assert len(jpeg.header_segments(data)) == jpeg.HEADER_BUDGET.entries
 
 
+def test_an_image_that_waits_holds_on_to_few_segments_only() -> None:
+    many = PLAIN[:2] + COMMENT * 1000 + PLAIN[2:]
+    header = read_header(many, preprocessing=MODEL)
+    assert (header.width, header.segments) == (48, ())
+    assert decode_file(many, header, preprocessing=MODEL).facts.file is not None
+
+
 def test_a_header_is_walked_once_for_all_who_ask_about_it(monkeypatch: pytest.MonkeyPatch) -> None:
     walks: list[bytes] = []
 
