@@ -4,10 +4,12 @@ import logging
 import math
 import os
 import platform
+import sys
 import warnings
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from threading import get_native_id
 
 from PIL import AvifImagePlugin
 from threadpoolctl import threadpool_limits
@@ -185,6 +187,25 @@ def prefer_throughput() -> None:
     if hasattr(os, "SCHED_BATCH") and os.sched_getscheduler(0) == os.SCHED_OTHER:
         with suppress(OSError):  # a sandbox may forbid it
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
+_LEAST_URGENT = 19
+HEAVY_NICENESS = 5
+"""What heavy threads have above the others, which makes a third of their weight (sched(7)): an event loop that wants a
+core beside five of them on two cores gets 0.76 of it, where an even share would be 0.33."""
+
+
+def yield_to_others() -> None:
+    """Have this thread, which computes for long, take less of a core than others that want it (Linux).
+
+    An event loop that gets no more than its even share refuses a rush of calls after seconds, and its health checks
+    time out, though all of what it does takes microseconds. Elsewhere niceness is not a thread's, and is left alone.
+    """
+    if sys.platform == "linux":
+        thread = get_native_id()
+        with suppress(OSError):
+            own = os.getpriority(os.PRIO_PROCESS, thread)
+            os.setpriority(os.PRIO_PROCESS, thread, min(own + HEAVY_NICENESS, _LEAST_URGENT))
 
 
 def quiet_pillow() -> None:

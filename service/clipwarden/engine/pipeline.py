@@ -111,6 +111,7 @@ class Pipeline:
             "decode",
             threads=self.encoder_plan.decode_threads,
             stall_seconds=stall,
+            heavy=True,
             memory=self._memory,
             may_start=lambda: self.admission.has_room,
             on_health=self._note_health,

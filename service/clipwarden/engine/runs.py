@@ -65,7 +65,7 @@ class RunThreads:
         self._probe = probe
         self._clock = clock
         self._on_end = on_end
-        self._pool = ThreadPool[Run]("encoder", size=size, on_end=self._end, on_stuck=on_stuck)
+        self._pool = ThreadPool[Run]("encoder", size=size, on_end=self._end, on_stuck=on_stuck, heavy=True)
 
     @property
     def free(self) -> int:

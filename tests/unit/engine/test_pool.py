@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import math
+import os
 import subprocess
 import sys
 import threading
@@ -11,6 +12,7 @@ from collections.abc import Callable
 import pytest
 
 from clipwarden.engine.pool import Piece, ThreadPool
+from clipwarden.machine import HEAVY_NICENESS
 from kit.serving import eventually
 
 Number = Piece[int]
@@ -36,6 +38,19 @@ async def test_one_timer_finds_whatever_is_stuck_and_what_comes_back_is_lent_aga
     gates[0].set()
     await eventually(lambda: len(ended) == 2)
     pool.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere niceness is a process's")
+async def test_heavy_work_yields_to_the_event_loop() -> None:
+    ended: list[Number] = []
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    for heavy, expected in [(False, own), (True, min(own + HEAVY_NICENESS, 19))]:
+        pool = ThreadPool[Number]("test", size=1, on_end=ended.append, on_stuck=ended.append, heavy=heavy)
+        pool.begin(Number(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id())), stall_seconds=60)
+        await eventually(lambda: len(ended) == 1)
+        assert ended.pop().value == expected
+        pool.close()
+    assert os.getpriority(os.PRIO_PROCESS, 0) == own
 
 
 async def test_piece_for_which_no_thread_starts_ends_with_that_error(monkeypatch: pytest.MonkeyPatch) -> None:
