@@ -262,7 +262,8 @@ class Ticket:
             OverloadedError: There is no room for that many more; what was held stays held.
         """
         more = size - self._bytes
-        self._admission.require_room(self._account, items=0, size=more, priority=self._priority)
+        if more > 0:
+            self._admission.require_room(self._account, items=0, size=more, priority=self._priority)
         self._shares.take(self._account, items=0, size=more)
         self._bytes = size
 

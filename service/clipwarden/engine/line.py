@@ -37,7 +37,8 @@ MAX_CALLERS = 64
 """Callers with a share of their own; each pop looks at all of them, which for so many takes some ten microseconds."""
 
 T = TypeVar("T")
-Key = tuple[float, int]
+Item = TypeVar("Item")
+Key = tuple[float, float]
 
 
 @dataclass(eq=False, kw_only=True, slots=True)
@@ -152,9 +153,9 @@ class FairQueue(Generic[T]):
             return
         entry.waiting = False
         self._bands[entry.urgency].remove(entry)
-        _delete(self._all, entry, _number)
+        delete(self._all, entry, _number)
         if entry.urgency is not Priority.INTERACTIVE:
-            _delete(self._ageing, entry, _aged)
+            delete(self._ageing, entry, _aged)
 
     def _rank(self, entry: Entry[T], now: float) -> None:
         entry.due = min(entry.deadline, now + PATIENCE_SECONDS)
@@ -223,7 +224,7 @@ class _Band(Generic[T]):
         bucket.tag += entry.cost
 
     def remove(self, entry: Entry[T]) -> None:
-        _delete(self._buckets[entry.share].entries, entry, _due)
+        delete(self._buckets[entry.share].entries, entry, _due)
         # A bucket made now would start at the virtual time, so a tag that this has reached says nothing.
         passed = [name for name, held in self._buckets.items() if not held.entries and held.tag <= self._virtual]
         for name in passed:
@@ -247,5 +248,6 @@ def _aged(entry: Entry[T]) -> Key:
     return entry.arrived + min(AGEING_SECONDS, (entry.deadline - entry.arrived) / 2), entry.number
 
 
-def _delete(entries: list[Entry[T]], entry: Entry[T], key: Callable[[Entry[T]], Key]) -> None:
-    del entries[bisect_left(entries, key(entry), key=key)]
+def delete(items: list[Item], item: Item, key: Callable[[Item], Key]) -> None:
+    """Take an item out of a list that is sorted by a key of which no two are equal; most are its first."""
+    del items[0 if items[0] is item else bisect_left(items, key(item), key=key)]
