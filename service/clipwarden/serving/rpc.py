@@ -83,8 +83,7 @@ class ModerationService:
             )
             for name, method in pb.DESCRIPTOR.services_by_name["ModerationService"].methods_by_name.items()
         }
-        # Not as registered methods: for each call of any of those gRPC looks at a task for each of them.
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+        server.add_registered_method_handlers(SERVICE, handlers)
 
     async def Moderate(self, _: object, context: Context) -> pb.ModerateResponse | None:
         """Judge one image."""
