@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import grpc
 from prometheus_client.parser import text_string_to_metric_families
 
+from clipwarden.errors import Reason
 from clipwarden.machine import usable_cpus
 from clipwarden.modelfolder.load import Model
 from clipwarden.serving.config import MESSAGE_MARGIN
@@ -79,6 +80,21 @@ async def test_scrape_tells_what_happened(toy_model: Model) -> None:
         "decode_threads": "2",
         "cpus": f"{usable_cpus():g}",
     }
+
+
+async def test_counters_of_known_labels_are_at_0_before_the_first_event(toy_model: Model) -> None:
+    async with serving(toy_model, metrics_listen="127.0.0.1:0") as rig:
+        samples = await scrape(rig)
+    methods = {method.name for method in pb.DESCRIPTOR.services_by_name["ModerationService"].methods}
+    for method in methods:
+        assert {value(samples, "errors_total", method=method, reason=reason) for reason in Reason} == {0}
+        for code in ("OK", "CANCELLED", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED", "UNAVAILABLE", "INTERNAL"):
+            assert value(samples, "requests_total", method=method, code=code) == 0
+    for cause in ("items", "bytes", "share", "wait", "late", "streams"):
+        assert value(samples, "refusals_total", cause=cause) == 0
+    assert value(samples, "image_errors_total", reason="IMAGE_CORRUPT") == 0
+    for source in ("encoder", "cache", "shared"):
+        assert value(samples, "embeddings_total", source=source) == 0
 
 
 async def test_gauges_follow_the_queue(toy_model: Model) -> None:

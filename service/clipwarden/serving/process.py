@@ -9,6 +9,8 @@ import sys
 from datetime import UTC, datetime
 from typing import TextIO
 
+from prometheus_client import disable_created_metrics
+
 from clipwarden.machine import prepare_process
 from clipwarden.policy.contexts import modes_line
 from clipwarden.scoring.tables import Tables
@@ -31,6 +33,7 @@ def serve_until_signal(settings: Settings) -> None:
     """
     prepare_process()
     configure_logging(settings.log_level)
+    disable_created_metrics()  # they double the series, and tell nothing that the process's start does not
     stuck = asyncio.run(_serve(settings))
     if stuck:
         log.error("a stage was stuck at shutdown; leaving without it")

@@ -36,6 +36,8 @@ from clipwarden.v1 import moderation_pb2 as pb
 M = TypeVar("M", bound=Message)
 
 SERVICE = "clipwarden.v1.ModerationService"
+METHODS = tuple(pb.DESCRIPTOR.services_by_name["ModerationService"].methods_by_name)
+"""Their names; the service has each as a method of its own."""
 STREAM_RETRY_SECONDS = 1.0
 """When to open a stream again that found too many open: they end when their callers like, which nobody foresees."""
 

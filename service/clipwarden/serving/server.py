@@ -37,7 +37,7 @@ from clipwarden.serving.looplag import watch_lag
 from clipwarden.serving.metrics import Metrics
 from clipwarden.serving.reading import ReadBudget
 from clipwarden.serving.refusals import RefusalLog
-from clipwarden.serving.rpc import SERVICE, ModerationService
+from clipwarden.serving.rpc import METHODS, SERVICE, ModerationService
 from clipwarden.serving.sockets import bind_tcp, bind_unix, identity, release_unix
 from clipwarden.serving.values import split_address
 from clipwarden.v1 import moderation_pb2
@@ -122,6 +122,7 @@ class Server:
         if settings.metrics_listen is not None:
             self._http, self.metrics_address = _serve_metrics(self.metrics, settings.metrics_listen)
         self.metrics.describe(self.snapshot, version=metadata.version("clipwarden"))
+        self.metrics.expect(METHODS)
         self.metrics.describe_plan(self.pipeline.encoder_plan)
         self.metrics.ready.set_function(lambda: self.health.serving)
         self._lag = asyncio.create_task(watch_lag(self.metrics.note_lag))
