@@ -15,7 +15,9 @@ from clipwarden.machine import prepare_process
 from clipwarden.policy.contexts import modes_line
 from clipwarden.scoring.tables import Tables
 from clipwarden.serving.config import Settings
+from clipwarden.serving.memory import memory_warning
 from clipwarden.serving.server import load, running_server
+from clipwarden.terminal import notice
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +55,8 @@ def check_loads(settings: Settings) -> str:
     prepare_process()
     snapshot = asyncio.run(load(settings))
     model = snapshot.model
+    if warning := memory_warning(settings, model):
+        notice(f"Warning: {warning}.", style="bold yellow")
     lines = [f"model {model.manifest.name} {model.fingerprint} on {model.runtime.provider}"]
     for policy_id, tables in snapshot.tables.items():
         default = " (default)" if policy_id == snapshot.default_policy_id else ""

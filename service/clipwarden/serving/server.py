@@ -34,6 +34,7 @@ from clipwarden.serving.candidates import Candidates
 from clipwarden.serving.config import AUTO, Settings
 from clipwarden.serving.health import Health
 from clipwarden.serving.looplag import watch_lag
+from clipwarden.serving.memory import memory_warning
 from clipwarden.serving.metrics import Metrics
 from clipwarden.serving.reading import ReadBudget
 from clipwarden.serving.refusals import RefusalLog
@@ -130,6 +131,8 @@ class Server:
         await self.pipeline.start()
         self.health.set_serving(self.pipeline.healthy)
         log_loaded(self.snapshot)
+        if warning := memory_warning(settings, self.snapshot.model):
+            log.warning("%s", warning)
         log.info("plan", extra=asdict(self.pipeline.encoder_plan))
         log.info("serving", extra={"address": self.address, "unix": self.unix_address, "metrics": self.metrics_address})
 
