@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
 _PROC_CGROUP = Path("/proc/self/cgroup")
 _PROC_STAT = Path("/proc/stat")
+_NO_LIMIT_BYTES = 2**60
 
 
 def usable_cpus(*, cgroup_root: Path = _CGROUP_ROOT, proc_cgroup: Path = _PROC_CGROUP) -> float:
@@ -72,10 +73,32 @@ def cgroup_quota(*, cgroup_root: Path = _CGROUP_ROOT, proc_cgroup: Path = _PROC_
     """
     quotas = [
         quota
-        for controller, path in _memberships(proc_cgroup)
+        for controller, path in _memberships(proc_cgroup, "cpu")
         for quota in _quotas_up_from(cgroup_root, controller, path)
     ]
     return min(quotas, default=None)
+
+
+def memory_limit(*, cgroup_root: Path = _CGROUP_ROOT, proc_cgroup: Path = _PROC_CGROUP) -> int | None:
+    """Read the tightest memory limit on the way from this process's cgroup to the root.
+
+    Args:
+        cgroup_root: Where cgroups are mounted.
+        proc_cgroup: The file that names this process's cgroups.
+
+    Returns:
+        Bytes; None when nothing limits them.
+
+    Source: kernel documentation, cgroup-v2 `memory.max`, cgroup-v1 `memory.limit_in_bytes` (near 2^63: no limit).
+    """
+    texts = [
+        _read(folder / name).strip()
+        for controller, path in _memberships(proc_cgroup, "memory")
+        for folder in _folders_up_from(cgroup_root, "memory", controller, path)
+        for name in ("memory.limit_in_bytes" if controller else "memory.max",)
+    ]
+    limits = [int(text) for text in texts if text.isdigit()]
+    return min((limit for limit in limits if limit < _NO_LIMIT_BYTES), default=None)
 
 
 def busy_seconds(*, stat: Path = _PROC_STAT) -> float | None:
@@ -106,7 +129,7 @@ def processor_name() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def _memberships(proc_cgroup: Path) -> list[tuple[str, str]]:
+def _memberships(proc_cgroup: Path, wanted: str) -> list[tuple[str, str]]:
     """Return (controller mount, path) pairs; the controller is "" for v2's single hierarchy."""
     found = []
     for line in _read(proc_cgroup).splitlines():
@@ -114,21 +137,25 @@ def _memberships(proc_cgroup: Path) -> list[tuple[str, str]]:
         controllers, _, path = rest.partition(":")
         if not controllers:
             found.append(("", path))
-        elif "cpu" in controllers.split(","):
+        elif wanted in controllers.split(","):
             found.append((controllers, path))
     return found
 
 
 def _quotas_up_from(cgroup_root: Path, controller: str, path: str) -> list[float]:
     """Collect quotas of a cgroup and its ancestors: a parent's quota binds its children too."""
+    folders = _folders_up_from(cgroup_root, "cpu", controller, path)
+    quotas = [_quota_v1(folder) if controller else _quota_v2(folder) for folder in folders]
+    return [quota for quota in quotas if quota is not None]
+
+
+def _folders_up_from(cgroup_root: Path, wanted: str, controller: str, path: str) -> list[Path]:
     # Hybrid hosts mount v1 controllers beside `unified`; v1 mounts may be named "cpu,cpuacct" or just "cpu".
-    mounts = ["cpu", controller] if controller else ["", "unified"]
+    mounts = [wanted, controller] if controller else ["", "unified"]
     # Inside a container the path in /proc may be the host's; the container's own root is then the mount itself.
     inner = [part for part in path.split("/") if part and part != ".."]
     steps = ["/".join(inner[:depth]) for depth in range(len(inner) + 1)]
-    folders = [cgroup_root / mount / step for mount in mounts for step in steps]
-    quotas = [_quota_v1(folder) if controller else _quota_v2(folder) for folder in folders]
-    return [quota for quota in quotas if quota is not None]
+    return [cgroup_root / mount / step for mount in mounts for step in steps]
 
 
 def _quota_v2(folder: Path) -> float | None:

@@ -161,6 +161,15 @@ async def test_log_says_what_is_loaded_and_what_was_judged_as_json(
     assert judged["total_ms"]
 
 
+async def test_metrics_have_no_series_of_when_each_was_made(
+    toy_folder: Path, policy: Path, tmp_path: Path, socket_folder: Path
+) -> None:
+    async with serve_process(toy_folder, policy, tmp_path, socket_folder, metrics_listen="127.0.0.1:0") as server:
+        names = set(await server.metrics())
+    assert "ready" in names
+    assert not [name for name in names if "_created" in name]
+
+
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*SERVE, "--vector-cache", "", *arguments], capture_output=True, text=True, timeout=60, check=False

@@ -238,7 +238,7 @@ async def test_open_streams_are_bounded_and_one_too_many_is_told_when_to_come_ag
                 stream.cancel()
     assert (answer.code, answer.reason) == (code_pb2.RESOURCE_EXHAUSTED, "OVERLOADED")
     assert answer.retry_seconds
-    assert "max_streams" in answer.message
+    assert answer.message == "2 of 2 streams (max_streams) are open, and there is no place for more"
 
 
 @pytest.mark.parametrize(("most", "alone"), [(1, 1), (5, 3), (8, 4)])
@@ -250,6 +250,8 @@ async def test_caller_that_opens_streams_without_end_leaves_some_to_others(
         answer = await refused(rig.stub.StreamModerate().read())
         assert answer.reason == "OVERLOADED"
         assert answer.retry_seconds
+        assert f"{alone} of {most} streams (max_streams)" in answer.message
+        assert answer.message.startswith("this caller has") == (alone < most)
         assert rig.server.service.streams == alone
         if alone < most:
             streams.append(await _opened(other))

@@ -65,6 +65,17 @@ def test_usable_cpus_keep_the_fraction(
     assert cpu.usable_cpus(**cgroup(tmp_path, "0::/\n", cpu_dot_max=content)) == cpus
 
 
+def test_tightest_memory_limit_on_the_way_up_binds(tmp_path: Path) -> None:
+    tree = cgroup(tmp_path, "0::/pod/box\n", pod__memory_dot_max="419430400\n", pod__box__memory_dot_max="max\n")
+    assert cpu.memory_limit(**tree) == 400 * 2**20
+
+
+@pytest.mark.parametrize(("content", "limit"), [("419430400\n", 400 * 2**20), ("9223372036854771712\n", None)])
+def test_version_1_memory_limit_is_read(tmp_path: Path, content: str, limit: int | None) -> None:
+    files = {"memory__box__memory.limit_in_bytes": content}
+    assert cpu.memory_limit(**cgroup(tmp_path, "5:cpu:/x\n3:memory:/box\n", **files)) == limit
+
+
 def test_busy_seconds_are_those_of_our_own_cpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {1, 2}, raising=False)
     monkeypatch.setattr(os, "sysconf", lambda _name: 100)

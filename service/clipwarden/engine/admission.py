@@ -68,6 +68,7 @@ class Admission:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._shares = Shares(max_items=max_items, max_bytes=max_bytes)
+        self._max_items, self._max_bytes = max_items, max_bytes
         self._forecast = Forecast(cpus=cpus, share_of_time=SHARE_OF_TIME, clock=clock)
         self._observer = observer or Unobserved()
         self._least_cost = least_cost
@@ -158,9 +159,28 @@ class Admission:
         """
         cause = self._shares.objection(account, items=items, size=size, priority=priority)
         if cause is not None:
-            held, whose = (account, " of this caller") if cause == "share" else (self._shares, "")
-            message = f"{held.items} images{whose} are here with {held.bytes} bytes, and there is no room for more"
+            # What is short is places if no bytes at all were too many.
+            places = self._shares.objection(account, items=items, size=0, priority=priority) is not None
+            message = self._what_is_full(account if cause == "share" else None, None if places else size, priority)
             raise self.refusal(cause, account, message, after=0.0, step=self._forecast.pace * self._usual_cost)
+
+    def _what_is_full(self, account: Account | None, size: int | None, priority: Priority) -> str:
+        """Say in which setting's words there is no room.
+
+        Args:
+            account: Whose share is full; None where all is.
+            size: Bytes that were asked for; None where places are short.
+            priority: Of what they were asked for.
+        """
+        held = account or self._shares
+        if size is None:
+            full, more = f"{held.items} of {self._max_items} places (queue_items)", "more"
+        else:
+            full, more = f"{_mib(held.bytes)} of {_mib(self._max_bytes)} MiB (queue_bytes)", f"{_mib(size)} MiB more"
+        if account is None:
+            return f"images here take {full}, and there is no room for {more}"
+        most = "half of what is free, being bulk" if priority is Priority.BULK else "what is free"
+        return f"this caller has {full}, and may have no more than {most}"
 
     def _require_time(self, account: Account, terms: Terms, cost: float, *, hint: float) -> float:
         """Insist that work can be done in time; return when it is foreseen to be, in seconds from now.
@@ -399,3 +419,7 @@ class Work:
             self._ahead = False
             self._admission.ahead -= 1
             self._admission.on_room()
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:,.1f}"

@@ -9,11 +9,15 @@ import sys
 from datetime import UTC, datetime
 from typing import TextIO
 
+from prometheus_client import disable_created_metrics
+
 from clipwarden.machine import prefer_throughput, prepare_process
 from clipwarden.policy.contexts import modes_line
 from clipwarden.scoring.tables import Tables
 from clipwarden.serving.config import Settings
+from clipwarden.serving.memory import memory_warning
 from clipwarden.serving.server import load, running_server
+from clipwarden.terminal import notice
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +36,8 @@ def serve_until_signal(settings: Settings) -> None:
     prepare_process()
     prefer_throughput()
     configure_logging(settings.log_level)
+    # They double the series, and tell nothing that the process's start does not.
+    disable_created_metrics()  # type: ignore[no-untyped-call]
     stuck = asyncio.run(_serve(settings))
     if stuck:
         log.error("a stage was stuck at shutdown; leaving without it")
@@ -51,6 +57,8 @@ def check_loads(settings: Settings) -> str:
     prepare_process()
     snapshot = asyncio.run(load(settings))
     model = snapshot.model
+    if warning := memory_warning(settings, model):
+        notice(f"Warning: {warning}.", style="bold yellow")
     lines = [f"model {model.manifest.name} {model.fingerprint} on {model.runtime.provider}"]
     for policy_id, tables in snapshot.tables.items():
         default = " (default)" if policy_id == snapshot.default_policy_id else ""

@@ -142,7 +142,7 @@ class ReadBudget:
         except TimeoutError:
             if not patience.expired():
                 raise _late() from None
-            raise self._refusal("there is no room to read the message in") from None
+            raise self._refusal("queue_bytes left no room to read the message in") from None
         finally:
             self._leave(read)
 

@@ -36,6 +36,8 @@ from clipwarden.v1 import moderation_pb2 as pb
 M = TypeVar("M", bound=Message)
 
 SERVICE = "clipwarden.v1.ModerationService"
+METHODS = tuple(pb.DESCRIPTOR.services_by_name["ModerationService"].methods_by_name)
+"""Their names; the service has each as a method of its own."""
 STREAM_RETRY_SECONDS = 1.0
 """When to open a stream again that found too many open: they end when their callers like, which nobody foresees."""
 
@@ -183,11 +185,10 @@ class ModerationService:
         cause = self._streams.objection(account, items=1, size=0, priority=Priority.INTERACTIVE)
         if cause is not None:
             self._on_refused_stream()
-            held, whose = (account, " of this caller") if cause == "share" else (self._streams, "")
-            raise OverloadedError(
-                f"{held.items} streams{whose} are open, and max_streams leaves no place for more",
-                retry_after_seconds=STREAM_RETRY_SECONDS,
-            )
+            most = f"of {self._settings.max_streams} streams (max_streams)"
+            whole = f"{self._streams.items} {most} are open, and there is no place for more"
+            share = f"this caller has {account.items} {most} open, and may have no more than are free"
+            raise OverloadedError(share if cause == "share" else whole, retry_after_seconds=STREAM_RETRY_SECONDS)
         self._streams.take(account, items=1, size=0)
         try:
             yield

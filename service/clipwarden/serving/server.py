@@ -34,10 +34,11 @@ from clipwarden.serving.candidates import Candidates
 from clipwarden.serving.config import AUTO, Settings
 from clipwarden.serving.health import Health
 from clipwarden.serving.looplag import watch_lag
+from clipwarden.serving.memory import memory_warning
 from clipwarden.serving.metrics import Metrics
 from clipwarden.serving.reading import ReadBudget
 from clipwarden.serving.refusals import RefusalLog
-from clipwarden.serving.rpc import SERVICE, ModerationService
+from clipwarden.serving.rpc import METHODS, SERVICE, ModerationService
 from clipwarden.serving.sockets import bind_tcp, bind_unix, identity, release_unix
 from clipwarden.serving.values import split_address
 from clipwarden.v1 import moderation_pb2
@@ -122,6 +123,7 @@ class Server:
         if settings.metrics_listen is not None:
             self._http, self.metrics_address = _serve_metrics(self.metrics, settings.metrics_listen)
         self.metrics.describe(self.snapshot, version=metadata.version("clipwarden"))
+        self.metrics.expect(METHODS)
         self.metrics.describe_plan(self.pipeline.encoder_plan)
         self.metrics.ready.set_function(lambda: self.health.serving)
         self._lag = asyncio.create_task(watch_lag(self.metrics.note_lag))
@@ -129,6 +131,8 @@ class Server:
         await self.pipeline.start()
         self.health.set_serving(self.pipeline.healthy)
         log_loaded(self.snapshot)
+        if warning := memory_warning(settings, self.snapshot.model):
+            log.warning("%s", warning)
         log.info("plan", extra=asdict(self.pipeline.encoder_plan))
         log.info("serving", extra={"address": self.address, "unix": self.unix_address, "metrics": self.metrics_address})
 

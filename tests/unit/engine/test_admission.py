@@ -370,16 +370,35 @@ def test_hint_is_when_the_forecast_fits_again_and_those_refused_are_told_to_come
     assert caught.value.retry_after_seconds == MAX_RETRY_SECONDS
 
 
+def test_a_refusal_for_want_of_bytes_says_so_in_megabytes() -> None:
+    admission = Admission(max_items=9, max_bytes=9 * 2**20, max_ahead=9, cpus=1)
+    admission.arrive(Terms(caller="a"), size=6 * 2**20)
+    with pytest.raises(OverloadedError) as share:
+        admission.arrive(Terms(caller="a"), size=2**20)
+    assert str(share.value) == "this caller has 6.0 of 9.0 MiB (queue_bytes), and may have no more than what is free"
+    with pytest.raises(OverloadedError) as share:
+        admission.arrive(Terms(caller="a", priority=Priority.BULK), size=2**20)
+    assert str(share.value).endswith("may have no more than half of what is free, being bulk")
+    with pytest.raises(OverloadedError) as whole:
+        admission.arrive(Terms(caller="b"), size=4 * 2**20)
+    assert str(whole.value) == "images here take 6.0 of 9.0 MiB (queue_bytes), and there is no room for 4.0 MiB more"
+
+
 def test_a_caller_alone_has_half_of_the_places_and_two_have_a_third_each() -> None:
     clock, noted = Steps(), Noted()
     admission = admission_of(clock, noted, items=9)
     tickets = [admission.arrive(Terms(caller=caller)) for caller in "aaabbb"]
     for caller in "ab":
-        with pytest.raises(OverloadedError, match="3 images of this caller are here") as caught:
+        with pytest.raises(
+            OverloadedError,
+            match=r"^this caller has 3 of 9 places \(queue_items\), and may have no more than what is free$",
+        ) as caught:
             admission.arrive(Terms(caller=caller))
         assert caught.value.retry_after_seconds >= MIN_RETRY_SECONDS
     tickets += [admission.arrive(Terms(caller=caller)) for caller in "cde"]
-    with pytest.raises(OverloadedError, match="9 images are here"):
+    with pytest.raises(
+        OverloadedError, match=r"^images here take 9 of 9 places \(queue_items\), and there is no room for more$"
+    ):
         admission.arrive(Terms(caller="f"))
     assert noted.causes == {"share": 2, "items": 1}
     for ticket in tickets:
@@ -393,10 +412,10 @@ def test_bulk_leaves_its_own_caller_places_for_what_is_urgent(size: int) -> None
     admission = admission_of(Steps(), items=9 if size == 0 else 512, size=9)
     bulk, urgent = Terms(caller="a", priority=Priority.BULK), Terms(caller="a")
     tickets = [admission.arrive(bulk, size=size) for _ in range(3)]
-    with pytest.raises(OverloadedError, match="of this caller"):
+    with pytest.raises(OverloadedError, match="this caller has"):
         admission.arrive(bulk, size=size)
     tickets += [admission.arrive(urgent, size=size) for _ in range(2)]
-    with pytest.raises(OverloadedError, match="of this caller"):
+    with pytest.raises(OverloadedError, match="this caller has"):
         admission.arrive(urgent, size=size)
     for ticket in tickets:
         ticket.end()
@@ -427,7 +446,7 @@ def test_callers_of_one_place_beyond_the_most_share_one_account() -> None:
     tickets = [admission.arrive(Terms(caller=str(number))) for number in range(most)]
     room = 4 * most - most
     tickets += [admission.arrive(Terms(caller=f"more {number}")) for number in range(room // 2)]
-    with pytest.raises(OverloadedError, match=f"{room // 2} images of this caller"):
+    with pytest.raises(OverloadedError, match=f"this caller has {room // 2} of"):
         admission.arrive(Terms(caller="one more"))
     for ticket in tickets:
         ticket.end()
