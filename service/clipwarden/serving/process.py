@@ -35,7 +35,7 @@ def serve_until_signal(settings: Settings) -> None:
     """
     prepare_process()
     configure_logging(settings.log_level)
-    disable_created_metrics()  # they double the series, and tell nothing that the process's start does not
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the series, and tell nothing that the process's start does not
     stuck = asyncio.run(_serve(settings))
     if stuck:
         log.error("a stage was stuck at shutdown; leaving without it")
