@@ -172,7 +172,8 @@ class Server:
             thread.join()
         if self.settings.unix_socket is not None:
             release_unix(Path(self.settings.unix_socket), self._socket_file)
-        log.info("stopped")
+        if self._lag is not None:  # else it never began, and whoever started it says why
+            log.info("stopped")
 
     def _add_services(self) -> None:
         self.service.add_to(self._grpc)
