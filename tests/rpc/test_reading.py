@@ -3,15 +3,18 @@
 import asyncio
 import gc
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 
 import grpc
 import pytest
 from google.rpc import code_pb2
 
+from clipwarden.engine.line import MAX_CALLERS
 from clipwarden.engine.terms import UNBOUND
 from clipwarden.modelfolder.load import Model
 from clipwarden.serving.config import MESSAGE_MARGIN
 from clipwarden.v1 import moderation_pb2 as pb
+from kit.rawgrpc import RawCall
 from kit.serving import Connection, Rig, connected, eventually, picture, refused, serving
 
 PATH = "/clipwarden.v1.ModerationService/"
@@ -170,6 +173,30 @@ async def test_newcomer_passes_those_who_wait_and_have_reads_already(toy_model: 
             assert not waiting.done()
             for each in (*silent, waiting):
                 each.cancel()
+
+
+async def test_who_comes_from_elsewhere_passes_an_address_whose_connections_send_nothing(toy_model: Model) -> None:
+    async with serving(toy_model, default_deadline_seconds=0) as rig:
+        assert rig.server.address
+        reads, admission = rig.server.reads, rig.server.pipeline.admission
+        reads._give_way_seconds = reads._patience_seconds = 1000.0
+        places = rig.server.settings.queue_items
+        callers = MAX_CALLERS // 2
+        most = callers + (places - callers) // 2  # that this address may have
+        silent_call = partial(RawCall, rig.server.address, "Moderate", source="127.0.0.2")
+        silent = [await asyncio.to_thread(silent_call)]
+        await eventually(lambda: reads.reading == 1)
+        silent += [await asyncio.to_thread(silent_call) for _ in range(most - 1)]
+        await eventually(lambda: admission.items == most)
+        try:
+            newcomer = asyncio.create_task(rig.moderate(picture("red"), timeout=60))
+            await eventually(lambda: admission.items == most + 1)
+            silent[0].die()  # the first, which has room to be read in
+            assert (await newcomer).verdict == pb.VERDICT_BLOCK
+        finally:
+            for each in silent:
+                each.die()
+        await eventually(lambda: admission.items == reads.reading == 0)
 
 
 async def test_read_message_counts_for_what_it_is(toy_model: Model) -> None:

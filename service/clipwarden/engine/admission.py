@@ -112,7 +112,7 @@ class Admission:
                 (`retry_after_seconds` says when to come again); the observer was told why.
             DeadlineError: Its deadline has passed.
         """
-        account = self._shares.account(terms.caller)
+        account = self._shares.account(terms)
         self.require_room(account, items=1, size=size, priority=terms.priority)
         work = None
         if sees:
@@ -139,13 +139,13 @@ class Admission:
             DeadlineError: Its deadline has passed.
         """
         self._usual_cost += (cost - self._usual_cost) * (_SMOOTHING if self._usual_cost else 1.0)
-        account = self._shares.account(terms.caller)
+        account = self._shares.account(terms)
         foreseen = self._require_time(account, terms, cost, hint=cost)
         return Work(self, self._forecast, self._forecast.add(account.name, terms, cost), terms, foreseen)
 
     def has_time(self, terms: Terms, cost: float) -> bool:
         """Tell whether work could begin now under such terms, beside all that is here."""
-        foreseen = self._forecast.foresee(self._shares.account(terms.caller).name, terms, cost)
+        foreseen = self._forecast.foresee(self._shares.account(terms).name, terms, cost)
         return not self._is_late(foreseen, cost, self._seconds_left(terms))
 
     def require_room(self, account: Account, *, items: int, size: int, priority: Priority) -> None:
@@ -230,7 +230,7 @@ class Admission:
         """
         alone = len(self._forecast) == 1
         if not alone and self.now() + work.left > work.deadline:
-            account = self._shares.account(terms.caller)
+            account = self._shares.account(terms)
             message = "this image could not be finished any more when its turn came"
             raise self.refusal("late", account, message, after=0.0, step=self._forecast.pace * work.left)
 

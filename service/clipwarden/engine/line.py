@@ -3,7 +3,8 @@
 Plain bookkeeping on one event loop, without a task and without a clock: whoever owns the queue says what time it is.
 
 - Urgency first. A BULK item that has waited `AGEING_SECONDS`, or half of the time to its deadline if that is less,
-  counts as INTERACTIVE from then on: a backfill yields, and does not starve.
+  counts as INTERACTIVE from then on: a backfill yields, and does not starve. (Whoever gives bulk short deadlines so has
+  it compete early, but only as what it could have been called from the start, and within its own caller's turns.)
 - Then callers in turn, by cost: start-time fair queueing (Goyal, Vin and Cheng, "Start-time Fair Queueing", 1996). A
   caller's tag is the virtual time at which its next item starts; the lowest goes, and moves on by its cost. However
   much anyone offers, what two busy callers have had differs by less than the cost of one item of each, and who comes
@@ -33,8 +34,9 @@ PATIENCE_SECONDS = 5.0
 """An item ranks as if due this long after its arrival at the latest; about what a person waits for a page."""
 AGEING_SECONDS = 10.0
 """How long BULK yields to INTERACTIVE: twice the patience of a person, who so goes first whenever it matters."""
-MAX_CALLERS = 64
-"""Callers with a share of their own; each pop looks at all of them, which for so many takes some ten microseconds."""
+MAX_CALLERS = 128
+"""Callers with a share of their own; each pop looks at all of them, which for so many takes some thirty microseconds.
+Twice as many as those of one address have an account for (`shares`)."""
 
 T = TypeVar("T")
 Key = tuple[float, int]

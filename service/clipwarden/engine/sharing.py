@@ -106,12 +106,14 @@ class SharedWork:
     def terms(self) -> Terms:
         """Those to queue under now: urgent as the most urgent, due when the first is who is not late already."""
         now = self._clock()
+        first = self._waiters[0].terms
         deadlines = [_latest(waiter.terms) for waiter in self._waiters]
         due = min((deadline for deadline in deadlines if deadline > now), default=max(deadlines))
         return Terms(
             deadline=None if due == math.inf else due,
             priority=min(waiter.terms.priority for waiter in self._waiters),
-            caller=self._waiters[0].terms.caller,
+            caller=first.caller,
+            origin=first.origin,
         )
 
     async def patiently(self, wait: Callable[[Terms], Awaitable[T]]) -> T:

@@ -247,8 +247,8 @@ class WorkThreads:
     async def _wait_for_thread(self, turn: Turn) -> None:
         self._require_able()
         waiting = _Waiting(turn=turn, come=asyncio.get_running_loop().create_future())
+        turn.wait()  # first: who fails here must not be left in line
         entry = self._line.put(waiting, terms=turn.terms, cost=turn.cost, arrived=time.monotonic())
-        turn.wait()
         self.lend()
         try:
             await waiting.come

@@ -19,7 +19,7 @@ from clipwarden.engine.terms import Terms
 from clipwarden.errors import ClipwardenError, EncoderError, OverloadedError, Reason, ShuttingDownError
 from clipwarden.policy.schema import Verdict
 from clipwarden.scoring.verdict import Judgement
-from clipwarden.serving.callers import caller_of
+from clipwarden.serving.callers import caller_of, origin_of
 from clipwarden.serving.candidates import Candidates, NotCompared, Opinion
 from clipwarden.serving.context import Context
 from clipwarden.serving.endings import ended, refusal_of
@@ -157,7 +157,8 @@ class Calls:
         patience = context.time_remaining()
         left = default_seconds if patience is None else patience
         deadline = None if left is None else time.monotonic() + left
-        terms = Terms(deadline=deadline, caller=caller_of(context))
+        caller = caller_of(context)
+        terms = Terms(deadline=deadline, caller=caller, origin=origin_of(caller))
         return Call(method=method, terms=terms, patience_seconds=patience)
 
     async def answer(self, method: str, context: Context, work: Callable[[Call], Awaitable[R]]) -> R | None:

@@ -179,9 +179,9 @@ class ModerationService:
         return self._streams.items
 
     @contextmanager
-    def _open_stream(self, caller: str) -> Iterator[None]:
+    def _open_stream(self, terms: Terms) -> Iterator[None]:
         """Hold a stream's place: each may have an item that is read and counts nowhere yet."""
-        account = self._streams.account(caller)
+        account = self._streams.account(terms)
         cause = self._streams.objection(account, items=1, size=0, priority=Priority.INTERACTIVE)
         if cause is not None:
             self._on_refused_stream()

@@ -13,6 +13,7 @@ import pytest
 from clipwarden.engine.admission import MAX_RETRY_SECONDS, MIN_RETRY_SECONDS, SHARE_OF_TIME, Admission, Work
 from clipwarden.engine.line import MAX_CALLERS, FairQueue
 from clipwarden.engine.settings import Unobserved
+from clipwarden.engine.shares import Shares
 from clipwarden.engine.terms import Priority, Terms
 from clipwarden.errors import DeadlineError, ImageError, OverloadedError, Reason
 
@@ -409,16 +410,46 @@ def test_bytes_are_shared_alike_and_may_change() -> None:
     assert noted.causes == {"share": 1, "bytes": 1}
 
 
-def test_callers_beyond_the_most_share_one_account() -> None:
-    admission = admission_of(Steps(), items=4 * MAX_CALLERS)
-    tickets = [admission.arrive(Terms(caller=str(number))) for number in range(MAX_CALLERS)]
-    room = 4 * MAX_CALLERS - MAX_CALLERS
+def test_callers_of_one_place_beyond_the_most_share_one_account() -> None:
+    most = MAX_CALLERS // 2
+    admission = admission_of(Steps(), items=4 * most)
+    tickets = [admission.arrive(Terms(caller=str(number))) for number in range(most)]
+    room = 4 * most - most
     tickets += [admission.arrive(Terms(caller=f"more {number}")) for number in range(room // 2)]
     with pytest.raises(OverloadedError, match=f"this caller has {room // 2} of"):
         admission.arrive(Terms(caller="one more"))
     for ticket in tickets:
         ticket.end()
     assert admission.arrive(Terms(caller="new")) is not None
+
+
+def test_an_origin_of_many_callers_leaves_accounts_to_others() -> None:
+    shares = Shares(max_items=10_000, max_bytes=0)
+
+    def names(origin: str, callers: int) -> set[str | None]:
+        found = set()
+        for number in range(callers):
+            account = shares.account(Terms(caller=f"{origin}:{number}", origin=origin))
+            shares.take(account, items=1, size=0)
+            found.add(account.name)
+        return found
+
+    loud = names("loud", 500)
+    assert (len(loud), "loud" in loud, None in loud) == (MAX_CALLERS // 2 + 1, True, False)
+    for other, own in (("b", 32), ("c", 15), ("d", 7), ("e", 3), ("f", 1)):
+        found = names(other, 100)
+        assert (len(found), other in found, None in found) == (own + 1, True, False)
+    assert names("g", 2) == {None}
+    assert len(shares._accounts) == MAX_CALLERS + 1
+
+
+def test_accounts_without_anything_are_given_to_others() -> None:
+    shares = Shares(max_items=10_000, max_bytes=0)
+    for number in range(10 * MAX_CALLERS):
+        account = shares.account(Terms(caller=str(number), origin=str(number % 3)))
+        assert account.name == str(number)
+        shares.take(account, items=1, size=0)
+        shares.take(account, items=-1, size=0)
 
 
 def test_without_a_deadline_nothing_is_too_long() -> None:

@@ -176,19 +176,27 @@ async def test_what_no_future_or_task_may_carry_fails_its_own_call_and_nothing_e
     threads.close()
 
 
-class BrokenTurn(Errand):
+class BrokenStart(Errand):
     """A turn whose owner has a fault of its own."""
 
     def start(self) -> None:
         raise ZeroDivisionError("a fault of the owner's")
 
 
-async def test_a_fault_in_the_turn_of_one_keeps_no_other_caller_waiting() -> None:
+class BrokenWait(Errand):
+    """Likewise."""
+
+    def wait(self) -> None:
+        raise ZeroDivisionError("a fault of the owner's")
+
+
+@pytest.mark.parametrize("turn", [BrokenStart(), BrokenWait()])
+async def test_a_fault_in_the_turn_of_one_keeps_no_other_caller_waiting(turn: Errand) -> None:
     threads = WorkThreads("test", threads=1, stall_seconds=30)
     release = threading.Event()
     first = asyncio.create_task(threads.run(release.wait))
     await asyncio.sleep(0)
-    broken = asyncio.create_task(threads.run(lambda: 2, turn=BrokenTurn()))
+    broken = asyncio.create_task(threads.run(lambda: 2, turn=turn))
     third = asyncio.create_task(threads.run(lambda: 3))
     await asyncio.sleep(0)
     release.set()
