@@ -199,5 +199,6 @@ def test_port_in_use_ends_the_start_in_one_sentence(toy_folder: Path, policy: Pa
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         done = run("--model", str(toy_folder), "--policy", str(policy), "--listen", address)
     assert done.returncode == 2
+    assert '"message": "stopped"' not in done.stderr
     assert f"Cannot listen on {address}: address already in use. Choose another address" in done.stderr
     assert "Traceback" not in done.stderr

@@ -159,8 +159,11 @@ class Admission:
         """
         cause = self._shares.objection(account, items=items, size=size, priority=priority)
         if cause is not None:
-            # What is short is places if no bytes at all were too many.
-            places = self._shares.objection(account, items=items, size=0, priority=priority) is not None
+            # Of a share, what is short is places if no bytes at all were too many.
+            bare = (
+                cause if cause != "share" else self._shares.objection(account, items=items, size=0, priority=priority)
+            )
+            places = bare in ("items", "share")
             message = self._what_is_full(account if cause == "share" else None, None if places else size, priority)
             raise self.refusal(cause, account, message, after=0.0, step=self._forecast.pace * self._usual_cost)
 

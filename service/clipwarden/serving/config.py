@@ -304,6 +304,8 @@ class Settings:
         """Refuse settings that contradict one another."""
         if self.listen is None and self.unix_socket is None:
             raise ConfigError("listen and unix_socket are both off, so nobody could call the server; set one of them.")
+        if self.listen is not None and self.listen == self.metrics_listen and not self.listen.endswith(":0"):
+            raise ConfigError(f"listen and metrics_listen are both {self.listen}; give one of them another port.")
         if self.max_message_bytes > MOST_MESSAGE_BYTES:
             raise ConfigError(
                 f"max_message_bytes ({self.max_message_bytes}) must be below 2 GiB, which no gRPC message can reach."
@@ -316,10 +318,15 @@ class Settings:
         if self.queue_bytes < self.max_message_bytes:
             raise ConfigError(
                 f"queue_bytes ({self.queue_bytes}) is below max_message_bytes ({self.max_message_bytes}), which each "
-                "message may take while it is read, so that none ever could be."
+                f"message may take while it is read, so that none ever could be. Write at "
+                f"least {_whole_mib(self.max_message_bytes)}, or lower max_message_bytes."
             )
         if self.stall_seconds == 0:
             raise ConfigError("stall_seconds must be above 0, or all work would count as stuck.")
+
+
+def _whole_mib(size: int) -> str:
+    return f"{-(-size // 2**20)}MiB"
 
 
 def _docs() -> Mapping[str, SettingDocs]:

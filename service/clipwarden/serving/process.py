@@ -15,7 +15,7 @@ from clipwarden.machine import prefer_throughput, prepare_process
 from clipwarden.policy.contexts import modes_line
 from clipwarden.scoring.tables import Tables
 from clipwarden.serving.config import Settings
-from clipwarden.serving.memory import memory_warning
+from clipwarden.serving.misfits import misfits
 from clipwarden.serving.server import load, running_server
 from clipwarden.terminal import notice
 
@@ -57,7 +57,7 @@ def check_loads(settings: Settings) -> str:
     prepare_process()
     snapshot = asyncio.run(load(settings))
     model = snapshot.model
-    if warning := memory_warning(settings, model):
+    for warning in misfits(settings, model):
         notice(f"Warning: {warning}.", style="bold yellow")
     lines = [f"model {model.manifest.name} {model.fingerprint} on {model.runtime.provider}"]
     for policy_id, tables in snapshot.tables.items():

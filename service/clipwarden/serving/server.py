@@ -34,8 +34,8 @@ from clipwarden.serving.candidates import Candidates
 from clipwarden.serving.config import AUTO, Settings
 from clipwarden.serving.health import Health
 from clipwarden.serving.looplag import watch_lag
-from clipwarden.serving.memory import memory_warning
 from clipwarden.serving.metrics import Metrics
+from clipwarden.serving.misfits import misfits
 from clipwarden.serving.reading import ReadBudget
 from clipwarden.serving.refusals import RefusalLog
 from clipwarden.serving.rpc import METHODS, SERVICE, ModerationService
@@ -131,7 +131,7 @@ class Server:
         await self.pipeline.start()
         self.health.set_serving(self.pipeline.healthy)
         log_loaded(self.snapshot)
-        if warning := memory_warning(settings, self.snapshot.model):
+        for warning in misfits(settings, self.snapshot.model):
             log.warning("%s", warning)
         log.info("plan", extra=asdict(self.pipeline.encoder_plan))
         log.info("serving", extra={"address": self.address, "unix": self.unix_address, "metrics": self.metrics_address})
@@ -172,7 +172,8 @@ class Server:
             thread.join()
         if self.settings.unix_socket is not None:
             release_unix(Path(self.settings.unix_socket), self._socket_file)
-        log.info("stopped")
+        if self._lag is not None:  # else it never began, and whoever started it says why
+            log.info("stopped")
 
     def _add_services(self) -> None:
         self.service.add_to(self._grpc)

@@ -492,7 +492,7 @@ def test_tls_never_talks_to_a_server_in_plain_text(server: FaultServer) -> None:
 
 
 def test_channel_options_of_the_caller_win() -> None:
-    connection = Connection(target="t", channel_options=[("grpc.keepalive_time_ms", 5), ("grpc.x", "y")])
+    connection = Connection(target="t:1", channel_options=[("grpc.keepalive_time_ms", 5), ("grpc.x", "y")])
     options = dict(connection.grpc_options())
     assert (options["grpc.keepalive_time_ms"], options["grpc.x"]) == (5, "y")
     assert options["grpc.max_receive_message_length"] == options["grpc.max_send_message_length"] > 4 * 2**20

@@ -381,6 +381,10 @@ def test_a_refusal_for_want_of_bytes_says_so_in_megabytes() -> None:
     assert str(share.value).endswith("may have no more than half of what is free, being bulk")
     with pytest.raises(OverloadedError) as whole:
         admission.arrive(Terms(caller="b"), size=4 * 2**20)
+    admission = Admission(max_items=2, max_bytes=2**20, max_ahead=9, cpus=1)
+    admission.arrive(Terms(caller="a"), size=2**19)
+    with pytest.raises(OverloadedError, match="queue_bytes"):
+        admission.arrive(Terms(caller="a"), size=2**20)  # its share of places is full as well
     assert str(whole.value) == "images here take 6.0 of 9.0 MiB (queue_bytes), and there is no room for 4.0 MiB more"
 
 
