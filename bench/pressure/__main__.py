@@ -133,6 +133,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     options.names = list(SCENARIOS) if options.names in ([], ["all"]) else options.names
     if unknown := [name for name in options.names if name not in SCENARIOS]:
         parser.error(f"no scenario {unknown[0]!r}; there are: {names}")
+    if options.seconds <= 0 or options.pairs < 1 or options.warm < 0:
+        parser.error("--seconds must be above 0, --pairs at least 1, and --warm no less than 0")
     if options.plot is not None and "sweep" not in options.names:
         parser.error("--plot draws the scenario sweep, which is not asked for")
     return options

@@ -311,7 +311,9 @@ class TestCommand:
         assert len(measured) == 2
         assert json.loads(capsys.readouterr().out)[0]["figures"][0]["holds"] is False
 
-    @pytest.mark.parametrize("arguments", [["speed"], ["lone", "--plot", "x.svg"]])
+    @pytest.mark.parametrize(
+        "arguments", [["speed"], ["lone", "--plot", "x.svg"], ["--seconds", "0"], ["--pairs", "0"]]
+    )
     def test_what_cannot_be_done_is_refused(self, arguments: Sequence[str]) -> None:
         with pytest.raises(SystemExit):
             command.main(arguments)
