@@ -211,28 +211,29 @@ def prefer_throughput() -> None:
 
     Source: sched(7), "SCHED_BATCH: Scheduling batch processes".
     """
-    if hasattr(os, "SCHED_BATCH") and os.sched_getscheduler(0) == os.SCHED_OTHER:
-        with suppress(OSError):  # a sandbox may forbid it
+    with suppress(OSError):  # a sandbox may forbid it, and musl has no such calls
+        if hasattr(os, "SCHED_BATCH") and os.sched_getscheduler(0) == os.SCHED_OTHER:
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 _LEAST_URGENT = 19
 HEAVY_NICENESS = 5
-"""What heavy threads have above the others, which makes a third of their weight (sched(7)): an event loop that wants a
-core beside five of them on two cores gets 0.76 of it, where an even share would be 0.33."""
+"""What a server's threads that compute have above the others, which makes a third of their weight (sched(7)): an event
+loop that wants a core beside five of them on two cores gets 0.76 of it, where an even share would be 0.33. With that it
+refuses a rush of calls after seconds, and its health checks time out, though all that it does takes microseconds."""
 
 
-def yield_to_others() -> None:
-    """Have this thread, which computes for long, take less of a core than others that want it (Linux).
+def be_nicer(by: int) -> None:
+    """Have this thread take less of a core than others that want it; only on Linux, where niceness is a thread's.
 
-    An event loop that gets no more than its even share refuses a rush of calls after seconds, and its health checks
-    time out, though all of what it does takes microseconds. Elsewhere niceness is not a thread's, and is left alone.
+    Args:
+        by: Above what it has; 0 leaves it.
     """
-    if sys.platform == "linux":
+    if by and sys.platform == "linux":
         thread = get_native_id()
         with suppress(OSError):
             own = os.getpriority(os.PRIO_PROCESS, thread)
-            os.setpriority(os.PRIO_PROCESS, thread, min(own + HEAVY_NICENESS, _LEAST_URGENT))
+            os.setpriority(os.PRIO_PROCESS, thread, min(own + by, _LEAST_URGENT))
 
 
 def quiet_pillow() -> None:

@@ -6,6 +6,8 @@ import signal
 import socket
 import subprocess
 import sys
+from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
@@ -13,6 +15,7 @@ import grpc
 import pytest
 
 from clipwarden import AsyncClient
+from clipwarden.machine import HEAVY_NICENESS
 from clipwarden.modelfolder.load import Model
 from clipwarden.v1 import moderation_pb2 as pb
 from clipwarden.v1 import moderation_pb2_grpc
@@ -29,9 +32,14 @@ def policy(toy_model: Model, tmp_path: Path) -> Path:
     return path
 
 
-def _threads_in_batch(process: int) -> set[int]:
-    threads = [int(folder.name) for folder in Path(f"/proc/{process}/task").iterdir()]
-    return {thread for thread in threads if os.sched_getscheduler(thread) == os.SCHED_BATCH}
+def _scheduling_of(process: int) -> Counter[tuple[int, int]]:
+    """Count a process's threads by policy and niceness."""
+    found = Counter[tuple[int, int]]()
+    for folder in Path(f"/proc/{process}/task").iterdir():
+        thread = int(folder.name)
+        with suppress(ProcessLookupError):  # it has ended
+            found[os.sched_getscheduler(thread), os.getpriority(os.PRIO_PROCESS, thread)] += 1
+    return found
 
 
 async def test_sigterm_under_load_loses_no_accepted_request_and_exits_with_0(
@@ -69,18 +77,25 @@ async def test_sigterm_under_load_loses_no_accepted_request_and_exits_with_0(
 
 
 @pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="a policy of Linux")
-async def test_threads_of_a_server_do_not_interrupt_one_another(
-    toy_folder: Path, policy: Path, tmp_path: Path, socket_folder: Path
+@pytest.mark.parametrize("scheduling", ["batch", "inherit"])
+async def test_threads_that_compute_yield_to_the_event_loop_where_they_may(
+    toy_folder: Path, policy: Path, tmp_path: Path, socket_folder: Path, scheduling: str
 ) -> None:
-    async with serve_process(toy_folder, policy, tmp_path, socket_folder) as server:
+    runs, decodes = 2, 2
+    settings = {"scheduling": scheduling, "encoder_runs": runs, "decode_threads": decodes}
+    async with serve_process(toy_folder, policy, tmp_path, socket_folder, **settings) as server:
         async with AsyncClient(server.target) as client:
-            await client.moderate(picture("red"))
-        main = server.process.pid
-        batch = _threads_in_batch(main)
-    assert main in batch
-    assert len(batch) >= 4, (
-        "the event loop, and at least one that reads headers, one that decodes, and one that encodes"
-    )
+            await asyncio.gather(*(client.moderate(picture(name)) for name in ("red", "green", "blue", "yellow")))
+        main, found = server.process.pid, _scheduling_of(server.process.pid)
+        policies = (os.sched_getscheduler(main), os.getpriority(os.PRIO_PROCESS, main))
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    nice = found[os.SCHED_BATCH, own + HEAVY_NICENESS]
+    if scheduling == "batch":
+        assert policies == (os.SCHED_BATCH, own)
+        assert runs < nice <= runs + decodes, "all that encode, and as many as have decoded"
+    else:
+        assert {niceness for _, niceness in found} == {own}
+        assert {scheduler for scheduler, _ in found} == {os.sched_getscheduler(0)}
 
 
 async def test_withdrawing_a_candidate_by_a_restart_loses_no_request_of_a_client_that_retries(

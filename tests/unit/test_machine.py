@@ -118,9 +118,10 @@ def test_throughput_is_preferred_unless_somebody_chose_otherwise(before: str, af
 
 
 @pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="a policy of Linux")
-def test_sandbox_that_forbids_policies_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("forbidden", ["sched_getscheduler", "sched_setscheduler"])
+def test_sandbox_that_forbids_policies_is_no_error(monkeypatch: pytest.MonkeyPatch, forbidden: str) -> None:
     def forbid(*_: object) -> None:
         raise PermissionError
 
-    monkeypatch.setattr(os, "sched_setscheduler", forbid)
+    monkeypatch.setattr(os, forbidden, forbid)
     cpu.prefer_throughput()

@@ -14,10 +14,12 @@ turn, before it is decoded.
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
 from clipwarden.engine.forecast import Forecast, Foreseen, Pending
+from clipwarden.engine.overruns import Overruns
 from clipwarden.engine.settings import Cause, Observer, Unobserved
 from clipwarden.engine.shares import Account, Shares
 from clipwarden.engine.terms import Priority, Terms
@@ -32,8 +34,6 @@ MAX_RETRY_SECONDS = 5.0
 """Longest hint: about what a person waits for a page. Until then things may look different."""
 _SMOOTHING = 1 / 16
 """Weight of the newest image in what one costs as a rule."""
-_LONGEST_NOTED = 1.0
-"""Seconds: what one image took longer than its cost counts as no more, so that a stall is soon forgotten."""
 
 
 class Admission:
@@ -73,7 +73,8 @@ class Admission:
         self._observer = observer or Unobserved()
         self._least_cost = least_cost
         self._usual_cost = 0.0
-        self._overrun = _Usual()
+        self._overruns = Overruns()
+        self._at_work = 0
         self._max_ahead = max_ahead
         self.ahead = 0
         self.on_room: Callable[[], None] = lambda: None
@@ -144,7 +145,10 @@ class Admission:
         self._usual_cost += (cost - self._usual_cost) * (_SMOOTHING if self._usual_cost else 1.0)
         account = self._shares.account(terms)
         foreseen = self._require_time(account, terms, cost, hint=cost)
-        return Work(self, self._forecast, self._forecast.add(account.name, terms, cost), terms, foreseen)
+        self._at_work += 1
+        # In line those who share an account are one caller, as they are here: what is foreseen holds for their turns.
+        own = replace(terms, caller=account.name or "")
+        return Work(self, self._forecast, self._forecast.add(account.name, terms, cost), own, foreseen)
 
     def has_time(self, terms: Terms, cost: float) -> bool:
         """Tell whether work could begin now under such terms, beside all that is here."""
@@ -234,44 +238,24 @@ class Admission:
         Raises:
             OverloadedError: It cannot.
         """
-        alone = len(self._forecast) == 1
-        if not alone and self.now() + work.left + max(0.0, self._overrun.most) > work.deadline:
+        # Calls whose headers have not been read are no company: one that sends nothing costs nobody time.
+        left = work.deadline - self.now()
+        if self._at_work > 1 and work.left + self._overruns.most(work.left) > left:
+            if work.left <= left:
+                self._overruns.doubt(work.left)
             account = self._shares.account(terms)
             message = "this image could not be finished any more when its turn came"
             raise self.refusal("late", account, message, after=0.0, step=self._forecast.pace * work.left)
 
-    def note_end(self, foreseen_seconds: float, began: float, *, cost: float, started: float) -> None:
-        """Hear of work that has just ended.
-
-        Args:
-            foreseen_seconds: How long it was thought to take.
-            began: When that was.
-            cost: What it was thought to take from its turn on, were it alone.
-            started: When its turn came.
-        """
+    def note_end(self, work: "Work", *, done: bool) -> None:
+        """Hear that work is over, and whether it was done."""
         now = self.now()
-        self._observer.note_forecast(foreseen_seconds, now - began)
-        self._overrun.note(min(now - started - cost, _LONGEST_NOTED))
-
-
-class _Usual:
-    """What a quantity is as a rule, and what it seldom exceeds: mean and mean deviation, as TCP does for round trips.
-
-    Source: RFC 6298, section 2, whose weights are 1/8 and 1/4 for some ten samples a second rather than a hundred.
-    """
-
-    def __init__(self) -> None:
-        self._mean = 0.0
-        self._deviation = 0.0
-
-    def note(self, value: float) -> None:
-        off = value - self._mean
-        self._deviation += (abs(off) - self._deviation) * _SMOOTHING
-        self._mean += off * _SMOOTHING
-
-    @property
-    def most(self) -> float:
-        return self._mean + 2 * self._deviation
+        self._at_work -= 1
+        if done:
+            self._observer.note_forecast(work.foreseen_seconds, now - work.began)
+        # What died of its deadline would have taken longer still; of what failed or was given up nothing is known.
+        if work.started is not None and (done or now >= work.deadline):
+            self._overruns.note(work.cost, now - work.started)
 
 
 class Ticket:
@@ -345,8 +329,11 @@ class Work:
     """What one content takes from header to embeddings: made by `Admission.begin`, ended by leaving its context.
 
     Attributes:
-        terms: Of its call.
+        terms: Of its call, in the name of its account.
         cost: Seconds, as estimated.
+        foreseen_seconds: How long it was thought to take, from `began` on.
+        began: When that was.
+        started: When its turn came; None until then.
     """
 
     def __init__(
@@ -357,8 +344,9 @@ class Work:
         self._admission = admission
         self._forecast = forecast
         self._pending = pending
-        self._foreseen_seconds = foreseen_seconds
-        self._began = self._started = admission.now()
+        self.foreseen_seconds = foreseen_seconds
+        self.began = admission.now()
+        self.started: float | None = None
         self._ahead = False
         self._encoding = False
 
@@ -376,10 +364,14 @@ class Work:
         """
         if exc is None or self._encoding:
             self.spend(self._pending.left)
-        if exc is None:
-            self._admission.note_end(self._foreseen_seconds, self._began, cost=self.cost, started=self._started)
+        self._admission.note_end(self, done=exc is None)
         self._forecast.remove(self._pending)
         self.give_way()
+
+    @property
+    def deadline(self) -> float:
+        """Of its call; infinite for none."""
+        return self._pending.deadline
 
     @property
     def ahead(self) -> bool:
@@ -403,7 +395,7 @@ class Work:
         self._forecast.leave_line(self._pending)
         self._admission.require_finish(self._pending, self.terms)
         self._forecast.start(self._pending)
-        self._started = self._admission.now()
+        self.started = self._admission.now()
         self._ahead = True
         self._admission.ahead += 1
 

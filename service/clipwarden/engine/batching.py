@@ -65,6 +65,7 @@ class Batcher:
         stall_seconds: A run longer than this counts as stuck.
         on_health: Told True or False whenever that changes.
         on_batch: Told the views and seconds of each successful run.
+        niceness: Of the encoder's threads, above this one's.
         clock: Seconds, the clock that deadlines are on.
     """
 
@@ -78,6 +79,7 @@ class Batcher:
         runs: int = 1,
         on_health: Callable[[bool], None] = lambda _: None,
         on_batch: Callable[[int, float], None] = lambda _views, _seconds: None,
+        niceness: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.max_batch = max_batch
@@ -92,6 +94,7 @@ class Batcher:
             clock=clock,
             on_stuck=self._note_stuck,
             on_end=self._note_end,
+            niceness=niceness,
         )
         self._queue = FairQueue[View](on_expired=self._expire)
         self._halves: deque[Sequence[View]] = deque()  # of runs that failed; they go before the queue

@@ -111,7 +111,7 @@ class Pipeline:
             "decode",
             threads=self.encoder_plan.decode_threads,
             stall_seconds=stall,
-            heavy=True,
+            niceness=settings.niceness,
             memory=self._memory,
             may_start=lambda: self.admission.has_room,
             on_health=self._note_health,
@@ -127,6 +127,7 @@ class Pipeline:
             stall_seconds=stall,
             on_health=self._note_health,
             on_batch=self._observer.note_batch,
+            niceness=settings.niceness,
         )
         self._sharing = Sharing(cache or EmbeddingCache(max_bytes=settings.cache_bytes), self._observer)
 

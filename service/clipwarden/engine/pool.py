@@ -28,7 +28,7 @@ from threading import Thread
 from typing import Any, Generic, TypeAlias, TypeVar
 from weakref import WeakSet, finalize
 
-from clipwarden.machine import yield_to_others
+from clipwarden.machine import be_nicer
 
 LEAVE_SECONDS = 30.0
 """How long the end of the program waits for threads: as long as work takes, by default, until it counts as stuck."""
@@ -80,16 +80,15 @@ class _Worker(Thread):
         late: When what it is at counts as stuck; infinite while it is at nothing.
     """
 
-    def __init__(self, tasks: _Tasks, *, name: str, heavy: bool) -> None:
+    def __init__(self, tasks: _Tasks, *, name: str, niceness: int) -> None:
         # A daemon, since the interpreter waits for others before it lets us end them; `_end_all` waits for these.
         super().__init__(name=name, daemon=True)
         self.tasks = tasks
         self.late = math.inf
-        self._heavy = heavy
+        self._niceness = niceness
 
     def run(self) -> None:
-        if self._heavy:
-            yield_to_others()
+        be_nicer(self._niceness)
         while (task := self.tasks.get()) is not None:
             loop, end, piece, self.late = task
             piece.do()
@@ -118,7 +117,7 @@ class ThreadPool(Generic[P]):
         size: How many there are at most.
         on_end: Told of a piece that has ended, stuck or not; its thread is free by then.
         on_stuck: Told of a piece that takes longer than it may.
-        heavy: Whether pieces keep a core busy, and so are to yield to what is short, above all to the event loop.
+        niceness: Of the threads, above this one's, where pieces are to yield to what is short.
     """
 
     def __init__(
@@ -128,13 +127,13 @@ class ThreadPool(Generic[P]):
         size: int,
         on_end: Callable[[P], None],
         on_stuck: Callable[[P], None],
-        heavy: bool = False,
+        niceness: int = 0,
     ) -> None:
         self.size = size
         self.stuck = 0
         self.under_way: dict[P, float] = {}
         self._name = name
-        self._heavy = heavy
+        self._niceness = niceness
         self._on_end = on_end
         self._on_stuck = on_stuck
         self._tasks: _Tasks = SimpleQueue()
@@ -176,7 +175,7 @@ class ThreadPool(Generic[P]):
         self._dismiss()
 
     def _start_thread(self) -> None:
-        thread = _Worker(self._tasks, name=f"clipwarden-{self._name}_{len(self._threads)}", heavy=self._heavy)
+        thread = _Worker(self._tasks, name=f"clipwarden-{self._name}_{len(self._threads)}", niceness=self._niceness)
         thread.start()
         self._threads.append(thread)
         _end_with_the_program()

@@ -37,6 +37,7 @@ class EngineSettings:
         queue_bytes: Most bytes of their files, read or about to be.
         cache_bytes: Most bytes of embeddings kept for images that come again; 0 keeps none.
         stall_seconds: Time after which one decode or one batch counts as stuck.
+        niceness: Of threads that decode and encode, above the event loop's (Linux).
     """
 
     limits: DecodeLimits = DEFAULT_LIMITS
@@ -47,6 +48,7 @@ class EngineSettings:
     queue_bytes: int = 512 * 2**20
     cache_bytes: int = 32 * 2**20
     stall_seconds: float = 30.0
+    niceness: int = 0
 
     def without_queue_limits(self) -> Self:
         """Never refuse for want of room: for callers in this process, who bound what is at work themselves."""

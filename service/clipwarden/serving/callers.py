@@ -1,5 +1,6 @@
 """A call in, who calls out: by its certificate, or which connection it came by; and from where."""
 
+from contextlib import suppress
 from functools import lru_cache
 from ipaddress import IPv6Address
 from urllib.parse import unquote
@@ -39,5 +40,6 @@ def origin_of(caller: str) -> str:
     if kind == "ipv4":
         return f"{kind}:{address}"
     if kind == "ipv6":
-        return f"{kind}:{IPv6Address(unquote(address).strip('[]')).packed[:8].hex()}"
+        with suppress(ValueError):
+            return f"{kind}:{IPv6Address(unquote(address).strip('[]')).packed[:8].hex()}"
     return caller

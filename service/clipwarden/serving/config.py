@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from clipwarden.engine.settings import EngineSettings
 from clipwarden.errors import ConfigError
+from clipwarden.machine import HEAVY_NICENESS
 from clipwarden.serving import values
 from clipwarden.vision.limits import LEAST_DECODE_BYTES, DecodeLimits
 
@@ -279,6 +280,13 @@ class Settings:
         read=values.switch,
         help="Whether gRPC tools may ask for the service's description.",
     )
+    scheduling: str = _setting(
+        "batch",
+        unit="HOW",
+        read=values.choice("batch", "inherit"),
+        help="Whether threads wait for a free core rather than interrupt one another, and those that compute yield to "
+        "the event loop (batch, on Linux), or all are scheduled as the process that started them (inherit).",
+    )
     log_level: str = _setting(
         "info",
         unit="LEVEL",
@@ -298,6 +306,7 @@ class Settings:
             queue_bytes=self.queue_bytes,
             cache_bytes=self.cache_bytes,
             stall_seconds=self.stall_seconds,
+            niceness=HEAVY_NICENESS if self.scheduling == "batch" else 0,
         )
 
     def __post_init__(self) -> None:

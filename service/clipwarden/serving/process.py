@@ -34,7 +34,8 @@ def serve_until_signal(settings: Settings) -> None:
         PolicyError: A policy cannot be used.
     """
     prepare_process()
-    prefer_throughput()
+    if settings.scheduling == "batch":
+        prefer_throughput()
     configure_logging(settings.log_level)
     # They double the series, and tell nothing that the process's start does not.
     disable_created_metrics()  # type: ignore[no-untyped-call]

@@ -291,33 +291,87 @@ def test_what_cannot_be_finished_any_more_is_refused_at_its_turn() -> None:
     assert admission.ahead == 0
 
 
-def test_what_is_left_when_a_turn_comes_is_judged_by_what_others_took_from_there() -> None:
+@dataclass(kw_only=True)
+class Turns:
+    """Images that have their turn one after the other, beside company that has not ended."""
+
+    clock: Steps
+    admission: Admission
+
+    def has_turn(self, *, left: float, takes: float, cost: float = 0.1) -> bool:
+        """Begin an image with so many seconds left, and say whether it may; it ends then, or at its deadline."""
+        waits = 10.0
+        terms = Terms(caller="a", deadline=self.clock.now + waits + left)
+        with suppress(OverloadedError, DeadlineError), self.admission.begin(terms, cost) as work:
+            self.clock.now += waits
+            work.start()
+            self.clock.now += min(takes, left)
+            if takes > left:
+                raise DeadlineError("late")
+        return work.started is not None
+
+
+@pytest.fixture
+def turns() -> Turns:
+    clock = Steps()
+    made = Turns(clock=clock, admission=admission_of(clock))
+    made.admission.begin(Terms(caller="b"), 0.1)
+    return made
+
+
+def test_what_is_left_when_a_turn_comes_is_judged_by_what_others_took_from_there(turns: Turns) -> None:
+    assert turns.has_turn(left=0.25, takes=0.1)
+    for _ in range(50):  # others run beside it
+        assert turns.has_turn(left=5.0, takes=0.3)
+    assert not turns.has_turn(left=0.25, takes=0.3)
+    assert turns.has_turn(left=0.35, takes=0.3)
+
+
+def test_what_died_of_its_deadline_took_at_least_as_long(turns: Turns) -> None:
+    for _ in range(50):
+        turns.has_turn(left=0.3, takes=0.5)
+    assert not turns.has_turn(left=0.25, takes=0.5)
+
+
+def test_large_images_that_take_longer_than_thought_have_no_small_one_refused(turns: Turns) -> None:
+    for _ in range(50):
+        assert turns.has_turn(left=9.0, takes=2.0, cost=0.5)
+        assert turns.has_turn(left=0.03, takes=0.02, cost=0.01)
+
+
+@pytest.mark.parametrize("stall", [1.2, 600.0])
+def test_a_stall_is_forgotten_though_all_are_in_a_hurry(turns: Turns, stall: float) -> None:
+    for _ in range(6):
+        assert turns.has_turn(left=1000.0, takes=stall)
+    refused = 0
+    while not turns.has_turn(left=0.25, takes=0.1):
+        refused += 1
+        assert refused < 60
+    assert all(turns.has_turn(left=0.25, takes=0.1) for _ in range(50))
+
+
+def test_a_call_that_sends_nothing_is_no_company() -> None:
+    clock = Steps()
+    turns = Turns(clock=clock, admission=admission_of(clock))
+    turns.admission.arrive(Terms(caller="silent"))
+    for _ in range(50):
+        turns.has_turn(left=9.0, takes=0.5)
+    assert turns.has_turn(left=0.2, takes=0.15)
+
+
+def test_callers_who_share_an_account_are_one_in_line() -> None:
     clock = Steps()
     admission = admission_of(clock)
-    admission.begin(Terms(caller="b"), 0.1)
-
-    def has_turn(*, left: float, takes: float) -> bool:
-        """Whether an image that would take 0.1 s alone is begun with so many seconds left."""
-        with suppress(OverloadedError), admission.begin(Terms(caller="a", deadline=clock.now + 10), 0.1) as work:
-            clock.now += 10 - left
-            work.start()
-            clock.now += takes
-            return True
-        return False
-
-    assert has_turn(left=0.25, takes=0.1)
-    for _ in range(50):  # others run beside it
-        assert has_turn(left=5.0, takes=0.3)
-    assert not has_turn(left=0.25, takes=0.3)
-    assert has_turn(left=0.35, takes=0.3)
-    for _ in range(50):  # as before
-        assert has_turn(left=5.0, takes=0.1)
-    assert has_turn(left=0.25, takes=0.1)
-    assert has_turn(left=20.0, takes=600.0)  # the machine stood still
-    assert has_turn(left=0.7, takes=0.1)
-    for _ in range(50):
-        assert has_turn(left=5.0, takes=0.1)
-    assert has_turn(left=0.25, takes=0.1)
+    names = set()
+    for number in range(2 * MAX_CALLERS):
+        terms = Terms(caller=f"ipv4:10.0.0.1:{number}", origin="ipv4:10.0.0.1")
+        admission.arrive(terms)
+        names.add(admission.begin(terms, 0.001).terms.caller)
+    assert "ipv4:10.0.0.1" in names
+    assert len(names) <= MAX_CALLERS
+    newcomer = Terms(caller="ipv4:10.0.0.2:1", origin="ipv4:10.0.0.2")
+    admission.arrive(newcomer)
+    assert admission.begin(newcomer, 0.001).terms.caller == newcomer.caller
 
 
 def test_alone_an_image_is_let_in_whatever_is_foreseen() -> None:

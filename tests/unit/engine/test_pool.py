@@ -12,7 +12,6 @@ from collections.abc import Callable
 import pytest
 
 from clipwarden.engine.pool import Piece, ThreadPool
-from clipwarden.machine import HEAVY_NICENESS
 from kit.serving import eventually
 
 Number = Piece[int]
@@ -41,14 +40,14 @@ async def test_one_timer_finds_whatever_is_stuck_and_what_comes_back_is_lent_aga
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere niceness is a process's")
-async def test_heavy_work_yields_to_the_event_loop() -> None:
+async def test_threads_are_as_nice_as_asked() -> None:
     ended: list[Number] = []
     own = os.getpriority(os.PRIO_PROCESS, 0)
-    for heavy, expected in [(False, own), (True, min(own + HEAVY_NICENESS, 19))]:
-        pool = ThreadPool[Number]("test", size=1, on_end=ended.append, on_stuck=ended.append, heavy=heavy)
+    for niceness in (0, 5):
+        pool = ThreadPool[Number]("test", size=1, on_end=ended.append, on_stuck=ended.append, niceness=niceness)
         pool.begin(Number(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id())), stall_seconds=60)
         await eventually(lambda: len(ended) == 1)
-        assert ended.pop().value == expected
+        assert ended.pop().value == min(own + niceness, 19)
         pool.close()
     assert os.getpriority(os.PRIO_PROCESS, 0) == own
 
