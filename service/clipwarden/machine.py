@@ -217,10 +217,6 @@ def prefer_throughput() -> None:
 
 
 _LEAST_URGENT = 19
-HEAVY_NICENESS = 5
-"""What a server's threads that compute have above the others, which makes a third of their weight (sched(7)): an event
-loop that wants a core beside five of them on two cores gets 0.76 of it, where an even share would be 0.33. With that it
-refuses a rush of calls after seconds, and its health checks time out, though all that it does takes microseconds."""
 
 
 def be_nicer(by: int) -> None:

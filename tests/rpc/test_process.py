@@ -15,7 +15,7 @@ import grpc
 import pytest
 
 from clipwarden import AsyncClient
-from clipwarden.machine import HEAVY_NICENESS
+from clipwarden.engine.settings import HEAVY_NICENESS
 from clipwarden.modelfolder.load import Model
 from clipwarden.v1 import moderation_pb2 as pb
 from clipwarden.v1 import moderation_pb2_grpc

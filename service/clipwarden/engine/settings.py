@@ -10,6 +10,11 @@ AT_ONCE = 16
 """Images at work at the same time for a caller in this process: enough for the decodes and runs of eight CPUs, so that
 neither waits for the other."""
 
+HEAVY_NICENESS = 5
+"""What a server's threads that compute have above the others, which makes a third of their weight (sched(7)): an event
+loop that wants a core beside five of them on two cores gets 0.76 of it, where an even share would be 0.33. With that it
+refuses a rush of calls after seconds, and its health checks time out, though all that it does takes microseconds."""
+
 Stage = Literal["decode_wait", "decode", "queue", "encode", "judge", "total"]
 """Where the time of one image goes."""
 

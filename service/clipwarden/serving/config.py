@@ -4,9 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import TypeVar
 
-from clipwarden.engine.settings import EngineSettings
+from clipwarden.engine.settings import HEAVY_NICENESS, EngineSettings
 from clipwarden.errors import ConfigError
-from clipwarden.machine import HEAVY_NICENESS
 from clipwarden.serving import values
 from clipwarden.vision.limits import LEAST_DECODE_BYTES, DecodeLimits
 
