@@ -201,35 +201,28 @@ def prepare_process() -> None:
     quiet_pillow()
 
 
-def prefer_throughput() -> None:
-    """Have this thread, and those that it starts, take a processor when one is free rather than from one another.
-
-    A server's threads wake some twenty times an image, and the kernel would interrupt an encoder run each time for the
-    sake of latency, with what that costs in caches. Where a core is idle nothing changes; where none is, whoever wakes
-    waits for some milliseconds (Linux' SCHED_BATCH, `python -m bench.pressure saturation` shows what it gives). No
-    privilege is needed for it. Whoever chose another policy for this process keeps it, and so do other systems theirs.
-
-    Source: sched(7), "SCHED_BATCH: Scheduling batch processes".
-    """
-    with suppress(OSError):  # a sandbox may forbid it, and musl has no such calls
-        if hasattr(os, "SCHED_BATCH") and os.sched_getscheduler(0) == os.SCHED_OTHER:
-            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-
-
 _LEAST_URGENT = 19
 
 
-def be_nicer(by: int) -> None:
-    """Have this thread take less of a core than others that want it; only on Linux, where niceness is a thread's.
+def yield_cores(by: int) -> None:
+    """Have this thread run as batch work, nicer than it was; only on Linux, where both are a thread's.
+
+    It then interrupts no other thread when it wakes, and takes less of a core than others that want it. Neither needs a
+    privilege. Whoever chose another policy for this process keeps that.
 
     Args:
-        by: Above what it has; 0 leaves it.
+        by: Niceness above what it has; 0 leaves all as it is.
+
+    Source: sched(7), "SCHED_BATCH: Scheduling batch processes", "The nice value and group scheduling".
     """
-    if by and sys.platform == "linux":
-        thread = get_native_id()
-        with suppress(OSError):
-            own = os.getpriority(os.PRIO_PROCESS, thread)
-            os.setpriority(os.PRIO_PROCESS, thread, min(own + by, _LEAST_URGENT))
+    if not by or sys.platform != "linux":
+        return
+    thread = get_native_id()
+    with suppress(OSError):  # a sandbox may forbid it, and musl has no such calls
+        own = os.getpriority(os.PRIO_PROCESS, thread)
+        os.setpriority(os.PRIO_PROCESS, thread, min(own + by, _LEAST_URGENT))
+        if os.sched_getscheduler(0) == os.SCHED_OTHER:
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def quiet_pillow() -> None:

@@ -1,4 +1,6 @@
 import os
+import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -105,23 +107,35 @@ def test_this_machine_has_at_least_one_cpu() -> None:
     assert cpu.available_cpus() >= 1
 
 
-@pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="a policy of Linux")
-@pytest.mark.parametrize(("before", "after"), [("SCHED_OTHER", "SCHED_BATCH"), ("SCHED_IDLE", "SCHED_IDLE")])
-def test_throughput_is_preferred_unless_somebody_chose_otherwise(before: str, after: str) -> None:
-    def chosen() -> int:
-        os.sched_setscheduler(0, getattr(os, before), os.sched_param(0))
-        cpu.prefer_throughput()
-        return os.sched_getscheduler(0)
-
-    with ThreadPoolExecutor(1) as own:  # policies are a thread's
-        assert own.submit(chosen).result() == getattr(os, after)
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere policy and niceness are a process's")
 
 
-@pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="a policy of Linux")
-@pytest.mark.parametrize("forbidden", ["sched_getscheduler", "sched_setscheduler"])
-def test_sandbox_that_forbids_policies_is_no_error(monkeypatch: pytest.MonkeyPatch, forbidden: str) -> None:
+def scheduling_after(by: int, policy: int) -> tuple[int, int]:
+    """Tell policy and niceness of a thread that had a policy, and was told to yield."""
+
+    def told() -> tuple[int, int]:
+        os.sched_setscheduler(0, policy, os.sched_param(0))
+        cpu.yield_cores(by)
+        return os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    with ThreadPoolExecutor(1) as own:  # it keeps what it is told
+        return own.submit(told).result()
+
+
+@LINUX
+def test_thread_yields_cores_as_far_as_it_is_told_and_nobody_chose_otherwise() -> None:
+    niceness = os.getpriority(os.PRIO_PROCESS, 0)
+    assert scheduling_after(0, os.SCHED_OTHER) == (os.SCHED_OTHER, niceness)
+    assert scheduling_after(3, os.SCHED_OTHER) == (os.SCHED_BATCH, min(niceness + 3, 19))
+    assert scheduling_after(99, os.SCHED_IDLE) == (os.SCHED_IDLE, 19)
+
+
+@LINUX
+@pytest.mark.parametrize("forbidden", ["getpriority", "setpriority", "sched_getscheduler", "sched_setscheduler"])
+def test_sandbox_that_forbids_it_is_no_error(monkeypatch: pytest.MonkeyPatch, forbidden: str) -> None:
     def forbid(*_: object) -> None:
         raise PermissionError
 
-    monkeypatch.setattr(os, forbidden, forbid)
-    cpu.prefer_throughput()
+    with ThreadPoolExecutor(1) as own:
+        monkeypatch.setattr(os, forbidden, forbid)
+        own.submit(cpu.yield_cores, 1).result()

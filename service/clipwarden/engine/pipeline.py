@@ -111,7 +111,6 @@ class Pipeline:
             "decode",
             threads=self.encoder_plan.decode_threads,
             stall_seconds=stall,
-            niceness=settings.niceness,
             memory=self._memory,
             may_start=lambda: self.admission.has_room,
             on_health=self._note_health,

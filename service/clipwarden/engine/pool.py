@@ -28,7 +28,7 @@ from threading import Thread
 from typing import Any, Generic, TypeAlias, TypeVar
 from weakref import WeakSet, finalize
 
-from clipwarden.machine import be_nicer
+from clipwarden.machine import yield_cores
 
 LEAVE_SECONDS = 30.0
 """How long the end of the program waits for threads: as long as work takes, by default, until it counts as stuck."""
@@ -88,7 +88,7 @@ class _Worker(Thread):
         self._niceness = niceness
 
     def run(self) -> None:
-        be_nicer(self._niceness)
+        yield_cores(self._niceness)
         while (task := self.tasks.get()) is not None:
             loop, end, piece, self.late = task
             piece.do()
@@ -117,7 +117,7 @@ class ThreadPool(Generic[P]):
         size: How many there are at most.
         on_end: Told of a piece that has ended, stuck or not; its thread is free by then.
         on_stuck: Told of a piece that takes longer than it may.
-        niceness: Of the threads, above this one's, where pieces are to yield to what is short.
+        niceness: Above this thread's, where pieces are to yield cores to what is short.
     """
 
     def __init__(

@@ -10,10 +10,11 @@ AT_ONCE = 16
 """Images at work at the same time for a caller in this process: enough for the decodes and runs of eight CPUs, so that
 neither waits for the other."""
 
-HEAVY_NICENESS = 5
-"""What a server's threads that compute have above the others, which makes a third of their weight (sched(7)): an event
-loop that wants a core beside five of them on two cores gets 0.76 of it, where an even share would be 0.33. With that it
-refuses a rush of calls after seconds, and its health checks time out, though all that it does takes microseconds."""
+ENCODER_NICENESS = 10
+"""What a server's encoder runs have above its other threads: a tenth of their weight (sched(7)). An event loop that has
+no more than an even share beside them refuses a rush of calls after hundreds of milliseconds, since it waits anew each
+time that it gave the interpreter's lock away, and so do health checks. Decodes are not nicer: they hold that lock now
+and then, and whoever waits for it would wait for all that goes before them."""
 
 Stage = Literal["decode_wait", "decode", "queue", "encode", "judge", "total"]
 """Where the time of one image goes."""
@@ -42,7 +43,7 @@ class EngineSettings:
         queue_bytes: Most bytes of their files, read or about to be.
         cache_bytes: Most bytes of embeddings kept for images that come again; 0 keeps none.
         stall_seconds: Time after which one decode or one batch counts as stuck.
-        niceness: Of threads that decode and encode, above the event loop's (Linux).
+        niceness: Of the encoder's threads, above the event loop's (Linux); 0 leaves them as they are.
     """
 
     limits: DecodeLimits = DEFAULT_LIMITS

@@ -139,7 +139,6 @@ class WorkThreads:
         memory: What all work together may hold; None where it holds nothing to speak of.
         may_start: Whether anything may, beside there being a thread; `lend` is to be called when that changes.
         on_health: Told True or False whenever that changes.
-        niceness: As for `ThreadPool`.
     """
 
     def __init__(
@@ -148,7 +147,6 @@ class WorkThreads:
         *,
         threads: int,
         stall_seconds: float,
-        niceness: int = 0,
         memory: ByteBudget | None = None,
         may_start: Callable[[], bool] = lambda: True,
         on_health: Callable[[bool], None] = lambda _: None,
@@ -158,9 +156,7 @@ class WorkThreads:
         self._stall_seconds = stall_seconds
         self._memory = memory or ByteBudget(max_bytes=0, small_bytes=0)
         self._on_health = on_health
-        self._pool = ThreadPool[_Held[Any]](
-            name, size=threads, on_end=self._end, on_stuck=self._note_stuck, niceness=niceness
-        )
+        self._pool = ThreadPool[_Held[Any]](name, size=threads, on_end=self._end, on_stuck=self._note_stuck)
         self._free = threads
         self._may_start = may_start
         self._line = FairQueue[_Waiting](on_expired=_expire)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import TypeVar
 
-from clipwarden.engine.settings import HEAVY_NICENESS, EngineSettings
+from clipwarden.engine.settings import ENCODER_NICENESS, EngineSettings
 from clipwarden.errors import ConfigError
 from clipwarden.serving import values
 from clipwarden.vision.limits import LEAST_DECODE_BYTES, DecodeLimits
@@ -283,8 +283,8 @@ class Settings:
         "batch",
         unit="HOW",
         read=values.choice("batch", "inherit"),
-        help="Whether threads wait for a free core rather than interrupt one another, and those that compute yield to "
-        "the event loop (batch, on Linux), or all are scheduled as the process that started them (inherit).",
+        help="How the encoder's threads are scheduled: as batch work that yields cores to the event loop (batch, on "
+        "Linux), or as the process that started them (inherit).",
     )
     log_level: str = _setting(
         "info",
@@ -305,7 +305,7 @@ class Settings:
             queue_bytes=self.queue_bytes,
             cache_bytes=self.cache_bytes,
             stall_seconds=self.stall_seconds,
-            niceness=HEAVY_NICENESS if self.scheduling == "batch" else 0,
+            niceness=ENCODER_NICENESS if self.scheduling == "batch" else 0,
         )
 
     def __post_init__(self) -> None:

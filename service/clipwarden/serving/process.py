@@ -11,7 +11,7 @@ from typing import TextIO
 
 from prometheus_client import disable_created_metrics
 
-from clipwarden.machine import prefer_throughput, prepare_process
+from clipwarden.machine import prepare_process
 from clipwarden.policy.contexts import modes_line
 from clipwarden.scoring.tables import Tables
 from clipwarden.serving.config import Settings
@@ -34,8 +34,6 @@ def serve_until_signal(settings: Settings) -> None:
         PolicyError: A policy cannot be used.
     """
     prepare_process()
-    if settings.scheduling == "batch":
-        prefer_throughput()
     configure_logging(settings.log_level)
     # They double the series, and tell nothing that the process's start does not.
     disable_created_metrics()  # type: ignore[no-untyped-call]
