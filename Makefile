@@ -94,7 +94,7 @@ proto-check: $(VENV)/lint
 	@diff -r -x __pycache__ -x __init__.py .work/proto/clipwarden/v1 service/clipwarden/v1 \
 	  || { echo 'service/clipwarden/v1 differs from the proto: run make proto' >&2; exit 1; }
 
-bench: $(VENV)/test  ## Print ratios measured on this machine
+bench: $(VENV)/test  ## Print ratios measured on this machine: a quarter of an hour
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench.pressure saturation lone overload2x --seconds 5 --pairs 5 --again
 

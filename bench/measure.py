@@ -3,13 +3,14 @@
 import os
 import platform
 import statistics
+import subprocess
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from clipwarden.machine import processor_name
+from clipwarden.machine import processor_name, usable_cpus
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,15 +110,32 @@ def stay_on_one_core() -> None:
 
 
 def describe_machine() -> dict[str, str]:
-    """Say what a figure was measured on: processor, cores, load, versions."""
+    """Say what a figure was measured on: processor, cores that may be used, load, versions, commit."""
     return {
         "cpu": processor_name(),
         "int8": _int8_instructions(),
-        "cores": str(os.cpu_count()),
+        "cores": f"{usable_cpus():g} of {os.cpu_count()}",
         "load": f"{os.getloadavg()[0]:.1f} (over one minute, at the start)",
         "python": platform.python_version(),
         **{name: _version(name) for name in ("numpy", "onnxruntime", "onnxruntime-gpu") if _version(name)},
+        "commit": commit(),
     }
+
+
+def commit() -> str:
+    """Name the commit whose code this is, and say whether code was changed since; "unknown" outside a checkout."""
+    # The code alone: what is measured is written into documents.
+    changes = ("status", "--porcelain", "--untracked-files=no", "--", ":/service", ":/bench")
+    try:
+        name, changed = _git("rev-parse", "--short=10", "HEAD"), _git(*changes)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return f"{name} with changes" if changed else name
+
+
+def _git(*words: str) -> str:
+    done = subprocess.run(["git", *words], cwd=Path(__file__).parent, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
 
 
 def _int8_instructions() -> str:

@@ -85,7 +85,7 @@ class Outcome:
     Attributes:
         scenario: Its name.
         title: What it shows, a sentence.
-        machine: What it ran on.
+        machine: What it ran on, and the commit that was measured.
         figures: In the order to print.
         notes: Sentences that the figures cannot be read without.
         runs: Each run's own figures, as they came.
@@ -103,13 +103,18 @@ class Outcome:
         """Names of figures whose bar is missed."""
         return [figure.name for figure in self.figures if not figure.holds]
 
+    @property
+    def where(self) -> str:
+        """The machine and the commit, for people."""
+        return ", ".join(f"{name} {value}" for name, value in self.machine.items())
+
     def as_text(self) -> str:
         """Render for a terminal."""
         lines = [f"{self.scenario}: {self.title}"]
         for figure in self.figures:
             name, value, bar, met = figure.cells()
             lines.append(f"  {name}: {value}" + (f"; bar {bar}: {met}" if bar else ""))
-        return "\n".join([*lines, *(f"  note: {note}" for note in self.notes)])
+        return "\n".join([*lines, *(f"  note: {note}" for note in self.notes), f"  machine: {self.where}"])
 
     def as_markdown(self) -> str:
         """Render as a table, with its notes below."""
@@ -151,10 +156,8 @@ def splice(document: str, outcomes: Sequence[Outcome]) -> str:
         The document with what these sections held replaced.
     """
     for outcome in outcomes:
-        machine = ", ".join(f"{name} {value}" for name, value in outcome.machine.items())
-        body = (
-            f"\n\n{outcome.title[0].upper()}{outcome.title[1:]}.\n\n{outcome.as_markdown()}\n\nMachine: {machine}.\n\n"
-        )
+        title = f"{outcome.title[0].upper()}{outcome.title[1:]}."
+        body = f"\n\n{title}\n\n{outcome.as_markdown()}\n\nMachine: {outcome.where}.\n\n"
         pattern = rf"(?ms)^(### `{re.escape(outcome.scenario)}`)$.*?(?=^#|\Z)"
         document = re.sub(pattern, lambda found, body=body: found.group(1) + body, document)  # type: ignore[misc]
     return document.rstrip("\n") + "\n"

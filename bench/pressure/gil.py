@@ -1,10 +1,7 @@
 """How long the server's interpreter lock is held an image, by samples from outside, and what that bounds."""
 
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
-from bench.pressure.environments import tool
 from bench.pressure.figures import Figure, Outcome, paired
 from bench.pressure.harness import Bench
 from bench.pressure.processes import Server
@@ -19,21 +16,14 @@ CORES = 16
 
 
 def run(bench: Bench) -> Outcome:
-    """Sample who holds the lock while the server works at half of its capacity.
-
-    Raises:
-        RuntimeError: The tools' environment was not made.
-    """
-    spy = tool(bench.material.folder, "py-spy")
-    if spy is None:
-        raise RuntimeError("py-spy is not there: `make bench-peers` makes its environment")
+    """Sample who holds the lock while the server works at half of its capacity."""
     server = bench.clipwarden()
     figures: list[Figure] = []
     for size in bench.options.sizes:
         held, rates = [], list[float]()
         for _ in range(bench.options.rounds):
             rates.append(bench.saturate(server, size, kind="capacity").verdicts_a_second)
-            held.append(_held_ms(bench, spy, server, size, LOAD * rates[-1]))
+            held.append(_held_ms(bench, server, size, LOAD * rates[-1]))
         one = paired(f"{size}: the lock is held, an image", held, unit="ms", sense="<=")
         lock, cores = 1000 / (one.value or 1), CORES / bench.cores * max(rates)
         figures += [
@@ -51,18 +41,18 @@ def run(bench: Bench) -> Outcome:
     return bench.outcome("gil", "how long the interpreter lock is held", figures, notes)
 
 
-def _held_ms(bench: Bench, spy: Path, server: Server, size: str, rate: float) -> float:
-    """Return for how many milliseconds an image the lock was held."""
+def _held_ms(bench: Bench, server: Server, size: str, rate: float) -> float:
+    """Return for how many milliseconds an image the lock was held, by a spy beside the load."""
     out = bench.material.folder / "logs" / "gil.raw"
     seconds = max(1, round(bench.options.seconds))
-    command = [str(spy), "record", "--pid", str(server.pids[0]), "--gil", "--nonblocking", "--format", "raw"]
+    command = ["record", "--pid", str(server.pids[0]), "--gil", "--nonblocking", "--format", "raw"]
     command += ["--duration", str(seconds), "--rate", str(SAMPLES_A_SECOND), "--output", str(out)]
     with ThreadPoolExecutor(1) as pool:
-        # Longer than py-spy takes to start and to sample, so that all of its samples are of a server at work.
-        load = pool.submit(bench.load, server, size, kind="clipwarden", rates=(rate,), seconds=seconds + 2.0)
         server.thaw()
-        subprocess.run(command, check=True, capture_output=True)
-        judged = load.result().verdicts_a_second
-    stacks = out.read_text(encoding="utf-8", errors="replace").splitlines()
+        spying = pool.submit(bench.run_tool, "py-spy", command)
+        # Longer than py-spy takes to start and to sample, so that all of its samples are of a server at work.
+        judged = bench.load(server, size, kind="clipwarden", rates=(rate,), seconds=seconds + 2.0).verdicts_a_second
+        spying.result()
+    stacks = out.read_text(encoding="utf-8", errors="replace").splitlines() if out.exists() else []
     held = sum(int(line.rpartition(" ")[2]) for line in stacks) / (SAMPLES_A_SECOND * seconds)
     return held * 1000 / judged

@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from typing import Any
 
 from bench.photos import Photo
 from bench.pressure import bare
@@ -81,7 +82,7 @@ def run_seen(bench: Bench) -> Outcome:
     return bench.outcome("seen", "what an image that was seen before costs the server", figures)
 
 
-def _again(bench: Bench, server: Server, size: str, kind: str, **what: str) -> float:
+def _again(bench: Bench, server: Server, size: str, kind: str, **what: Any) -> float:  # noqa: ANN401  fields of a load
     """Send the same image again and again: milliseconds of the server's processor time a call."""
     summary = bench.load(server, size, kind=kind, callers=SEEN_CALLERS, connections=2, same=True, **what)
     return summary.server_cpu * 1000 / max(1, summary.offered)

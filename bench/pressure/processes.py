@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Self, cast
 
 from bench.pressure.material import Material
+from clipwarden.machine import available_cpus
 
 TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 _START_SECONDS = 120.0
@@ -209,20 +210,23 @@ class Clipwarden(Server):
         )
 
 
+_ONE_BLAS_THREAD = ["env", "OPENBLAS_NUM_THREADS=1"]
+"""Or numpy's own pool fights the encoder for the cores: 1,000 cosines need no second thread."""
+
+
 def python_server(module: str, *arguments: str, folder: Path) -> Server:
     """Start a module of ours that prints its port in a JSON line, and wait for it."""
     log = folder / "logs" / f"{module.rpartition('.')[2]}.log"
-    server = Server([sys.executable, "-m", module, *arguments], log=log, piped=True)
+    server = Server([sys.executable, "-m", module, *arguments], log=log, piped=True, prefix=_ONE_BLAS_THREAD)
     return server.now_ready(f"127.0.0.1:{server.ask('')['port']}")
 
 
 def peer_server(python: Path, script: Path, material: Material) -> Server:
     """Start a peer in its environment, and wait until its port answers."""
     port = _free_port()
-    command = [str(python), str(script), str(material.onnx), str(material.side), str(port)]
-    # One thread of BLAS, or numpy's own pool fights the encoder for the cores: 1,000 cosines need no second one.
-    prefix = ["env", "OPENBLAS_NUM_THREADS=1"]
-    server = Server(command, log=material.folder / "logs" / f"{script.stem}.log", prefix=prefix)
+    # What affinity and quota leave: peers see the host's cores, and would make threads for all of them.
+    command = [str(python), str(script), *map(str, (material.onnx, material.side, port, available_cpus()))]
+    server = Server(command, log=material.folder / "logs" / f"{script.stem}.log", prefix=_ONE_BLAS_THREAD)
     server.wait_for(lambda: f"127.0.0.1:{port}" if _listens(port) else None)
     return server.now_ready(f"127.0.0.1:{port}")
 

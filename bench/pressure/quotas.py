@@ -95,7 +95,7 @@ def run(bench: Bench) -> Outcome:
 
 def _at(bench: Bench, quota: CpuQuota) -> list[Figure]:
     # A bench of its own, whose programs end before the quota does.
-    with Bench(bench.material, bench.options) as inner:
+    with bench.inner() as inner:
         server, limit = inner.clipwarden(prefix=quota.prefix), inner.limit_program(quota.prefix)
         figures = [figure for size in bench.options.sizes for figure in _of_size(inner, quota, server, limit, size)]
         bench.runs += inner.runs

@@ -9,9 +9,11 @@ from bench.pressure.environments import PEERS, environment_python
 from bench.pressure.figures import Figure, Outcome, paired
 from bench.pressure.harness import CALLERS, DEADLINE, Bench
 from bench.pressure.loads import Summary
-from bench.pressure.processes import Server, peer_server
+from bench.pressure.processes import Server
 
 LIMIT_BAR, PEER_BAR = 0.90, 1.0
+BARE = "the bare gRPC server"
+"""Measured beside the peers: `bench.pressure.barejudge`."""
 OFFERED = 0.8
 """Of the slowest server's throughput: what peers are offered to compare their latencies."""
 MEBIBYTE = 2**20
@@ -28,7 +30,7 @@ class _Rounds:
 def run(bench: Bench) -> Outcome:
     """Measure limit, server and peers in turn, every other round in reverse."""
     ours = bench.clipwarden()
-    servers: dict[str, Server] = {"clipwarden": ours, **peers(bench)}
+    servers: dict[str, Server] = {"clipwarden": ours, BARE: bench.bare_judge(), **peers(bench)}
     figures: list[Figure] = []
     for size in bench.options.sizes:
         rounds = _measure(bench, servers, size)
@@ -40,10 +42,13 @@ def run(bench: Bench) -> Outcome:
     notes = [
         (
             f"Closed loop of {CALLERS} callers, every image a new one. The bar holds throughput over the limit "
-            "less the generator's share of the cores, which the limit need not share; the row above leaves it in."
+            "less the generator's share of the cores, which the limit need not share; the row above leaves it in. "
+            f"{BARE[0].upper()}{BARE[1:]} is a grpc.aio server on the same wire method that decodes, encodes and takes "
+            "1,000 cosines, checks nothing and always gives the same answer: what any server in Python over gRPC "
+            "can reach here. It is no peer."
         ),
     ]
-    if len(servers) == 1:
+    if not servers.keys() & PEERS.keys():
         notes.append("No peers: `make bench-peers` makes their environments.")
     return bench.outcome("saturation", "throughput at saturation over the limit, and over peers", figures, notes)
 
@@ -55,15 +60,19 @@ def peers(bench: Bench) -> dict[str, Server]:
         python = environment_python(bench.material.folder, name)
         if python is not None:
             script = Path(__file__).parent / "peers" / f"{name}_server.py"
-            found[name] = bench.add(peer_server(python, script, bench.material))
+            found[name] = bench.peer(python, script)
     return found
+
+
+def _protocol(name: str) -> str:
+    return "http" if name in PEERS else "grpc"
 
 
 def _measure(bench: Bench, servers: dict[str, Server], size: str) -> _Rounds:
     rounds = _Rounds(served={name: [] for name in servers})
 
     def served(name: str) -> Callable[[], None]:
-        protocol = "grpc" if name == "clipwarden" else "http"
+        protocol = _protocol(name)
         return lambda: rounds.served[name].append(bench.saturate(servers[name], size, kind=name, protocol=protocol))
 
     works = [lambda: rounds.limit.append(bench.limit(size)["images_a_second"]), *(served(name) for name in servers)]
@@ -74,7 +83,7 @@ def _measure(bench: Bench, servers: dict[str, Server], size: str) -> _Rounds:
 
 
 def _figures(bench: Bench, rounds: _Rounds, size: str) -> list[Figure]:
-    ours, limit = rounds.served["clipwarden"], rounds.limit
+    ours, bare, limit = rounds.served["clipwarden"], rounds.served[BARE], rounds.limit
     figures = [
         paired(f"{size}: limit", limit, unit="images/s"),
         *(paired(f"{size}: {name}", _rates(runs), unit="images/s") for name, runs in rounds.served.items()),
@@ -82,16 +91,11 @@ def _figures(bench: Bench, rounds: _Rounds, size: str) -> list[Figure]:
             f"{size}: clipwarden / limit, the generator's share left in",
             [run.verdicts_a_second / most for run, most in zip(ours, limit, strict=True)],
         ),
-        paired(
-            f"{size}: clipwarden / limit",
-            [
-                run.verdicts_a_second / (most * (1 - bench.cpu_share(run)))
-                for run, most in zip(ours, limit, strict=True)
-            ],
-            bar=LIMIT_BAR,
-        ),
+        paired(f"{size}: clipwarden / limit", _of_limit(bench, ours, limit), bar=LIMIT_BAR),
+        paired(f"{size}: {BARE} / limit", _of_limit(bench, bare, limit)),
+        paired(f"{size}: clipwarden / {BARE}", _over(ours, bare)),
     ]
-    if len(rounds.served) > 1:
+    if rounds.served.keys() & PEERS.keys():
         figures += _against_peers(rounds, size)
     for name, runs in rounds.served.items():
         figures += [
@@ -108,14 +112,22 @@ def _figures(bench: Bench, rounds: _Rounds, size: str) -> list[Figure]:
 
 def _against_peers(rounds: _Rounds, size: str) -> list[Figure]:
     ours = rounds.served["clipwarden"]
-    others = [runs for name, runs in rounds.served.items() if name != "clipwarden"]
+    others = [runs for name, runs in rounds.served.items() if name in PEERS]
     best = max(others, key=lambda runs: paired("", _rates(runs)).value or 0)
-    ratios = [own.verdicts_a_second / other.verdicts_a_second for own, other in zip(ours, best, strict=True)]
     tails = [mine / theirs for mine, theirs in zip(_p99(ours), _p99(best), strict=True)]
     return [
-        paired(f"{size}: clipwarden / the best peer", ratios, bar=PEER_BAR),
+        paired(f"{size}: clipwarden / the best peer", _over(ours, best), bar=PEER_BAR),
         paired(f"{size}: p99 over the best peer's", tails, bar=1.0, sense="<="),
     ]
+
+
+def _of_limit(bench: Bench, runs: Sequence[Summary], limit: Sequence[float]) -> list[float]:
+    """Divide by what the limit would do with the part of the cores that the generator leaves."""
+    return [run.verdicts_a_second / (most * (1 - bench.cpu_share(run))) for run, most in zip(runs, limit, strict=True)]
+
+
+def _over(runs: Sequence[Summary], others: Sequence[Summary]) -> list[float]:
+    return [run.verdicts_a_second / other.verdicts_a_second for run, other in zip(runs, others, strict=True)]
 
 
 def _rates(runs: Sequence[Summary]) -> list[float]:
@@ -140,7 +152,7 @@ def run_same_load(bench: Bench) -> Outcome:
     servers: dict[str, Server] = {"clipwarden": bench.clipwarden(), **peers(bench)}
     figures: list[Figure] = []
     for size in bench.options.sizes:
-        protocols = {name: "grpc" if name == "clipwarden" else "http" for name in servers}
+        protocols = {name: _protocol(name) for name in servers}
         slowest = min(
             bench.saturate(server, size, kind=f"{name} saturated", protocol=protocols[name]).verdicts_a_second
             for name, server in servers.items()

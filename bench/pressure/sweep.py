@@ -58,4 +58,5 @@ def draw(outcome: Outcome, folder: Path, picture: Path) -> None:
         raise RuntimeError("matplotlib is not there: `make bench-peers` makes its environment")
     points = [run for run in outcome.runs if "offered_a_second" in run]
     script = Path(__file__).parent / "peers" / "plot.py"
-    subprocess.run([str(python), str(script), str(picture)], input=json.dumps(points), text=True, check=True)
+    asked = json.dumps({"points": points, "where": outcome.where})
+    subprocess.run([str(python), str(script), str(picture)], input=asked, text=True, check=True)

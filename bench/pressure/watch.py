@@ -14,6 +14,8 @@ from bench.pressure.processes import Server, resident_bytes
 CHECK_SECONDS = 1.0
 """A health check that takes longer counts as none: probes of orchestrators wait as long."""
 
+CONNECT_SECONDS = 30.0
+
 
 @dataclass(kw_only=True, slots=True)
 class Seen:
@@ -25,6 +27,7 @@ class Seen:
         checks: How often health was asked.
         unhealthy: How often it did not say SERVING in time.
         slowest_check_ms: The longest that it took to say so.
+        slowest_at: When that one was asked, in seconds from the start.
     """
 
     seconds: list[float] = field(default_factory=list)
@@ -32,6 +35,7 @@ class Seen:
     checks: int = 0
     unhealthy: int = 0
     slowest_check_ms: float = 0.0
+    slowest_at: float = 0.0
 
 
 class Watch:
@@ -62,6 +66,8 @@ class Watch:
     def _watch(self) -> None:
         pids, start = self._server.pids, time.monotonic()
         with grpc.insecure_channel(self._server.address) as channel:
+            # A probe's connection is there before it asks; what it takes to make one is no answer's time.
+            grpc.channel_ready_future(channel).result(CONNECT_SECONDS)
             health = health_pb2_grpc.HealthStub(channel)
             while not self._over.wait(self._every):
                 self.seen.seconds.append(time.monotonic() - start)
@@ -77,4 +83,6 @@ class Watch:
             status = health_pb2.HealthCheckResponse.UNKNOWN
         self.seen.checks += 1
         self.seen.unhealthy += status != health_pb2.HealthCheckResponse.SERVING
-        self.seen.slowest_check_ms = max(self.seen.slowest_check_ms, (time.monotonic() - asked) * 1000)
+        taken = (time.monotonic() - asked) * 1000
+        if taken > self.seen.slowest_check_ms:
+            self.seen.slowest_check_ms, self.seen.slowest_at = taken, self.seen.seconds[-1]

@@ -4,9 +4,12 @@ import logging
 import math
 import os
 import platform
+import sys
 import warnings
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from threading import get_native_id
 
 from PIL import AvifImagePlugin
 from threadpoolctl import threadpool_limits
@@ -14,6 +17,7 @@ from threadpoolctl import threadpool_limits
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
 _PROC_CGROUP = Path("/proc/self/cgroup")
 _PROC_STAT = Path("/proc/stat")
+_NO_LIMIT_BYTES = 2**60
 
 
 def usable_cpus(*, cgroup_root: Path = _CGROUP_ROOT, proc_cgroup: Path = _PROC_CGROUP) -> float:
@@ -69,10 +73,32 @@ def cgroup_quota(*, cgroup_root: Path = _CGROUP_ROOT, proc_cgroup: Path = _PROC_
     """
     quotas = [
         quota
-        for controller, path in _memberships(proc_cgroup)
+        for controller, path in _memberships(proc_cgroup, "cpu")
         for quota in _quotas_up_from(cgroup_root, controller, path)
     ]
     return min(quotas, default=None)
+
+
+def memory_limit(*, cgroup_root: Path = _CGROUP_ROOT, proc_cgroup: Path = _PROC_CGROUP) -> int | None:
+    """Read the tightest memory limit on the way from this process's cgroup to the root.
+
+    Args:
+        cgroup_root: Where cgroups are mounted.
+        proc_cgroup: The file that names this process's cgroups.
+
+    Returns:
+        Bytes; None when nothing limits them.
+
+    Source: kernel documentation, cgroup-v2 `memory.max`, cgroup-v1 `memory.limit_in_bytes` (near 2^63: no limit).
+    """
+    texts = [
+        _read(folder / name).strip()
+        for controller, path in _memberships(proc_cgroup, "memory")
+        for folder in _folders_up_from(cgroup_root, "memory", controller, path)
+        for name in ("memory.limit_in_bytes" if controller else "memory.max",)
+    ]
+    limits = [int(text) for text in texts if text.isdigit()]
+    return min((limit for limit in limits if limit < _NO_LIMIT_BYTES), default=None)
 
 
 def busy_seconds(*, stat: Path = _PROC_STAT) -> float | None:
@@ -103,7 +129,7 @@ def processor_name() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def _memberships(proc_cgroup: Path) -> list[tuple[str, str]]:
+def _memberships(proc_cgroup: Path, wanted: str) -> list[tuple[str, str]]:
     """Return (controller mount, path) pairs; the controller is "" for v2's single hierarchy."""
     found = []
     for line in _read(proc_cgroup).splitlines():
@@ -111,21 +137,25 @@ def _memberships(proc_cgroup: Path) -> list[tuple[str, str]]:
         controllers, _, path = rest.partition(":")
         if not controllers:
             found.append(("", path))
-        elif "cpu" in controllers.split(","):
+        elif wanted in controllers.split(","):
             found.append((controllers, path))
     return found
 
 
 def _quotas_up_from(cgroup_root: Path, controller: str, path: str) -> list[float]:
     """Collect quotas of a cgroup and its ancestors: a parent's quota binds its children too."""
+    folders = _folders_up_from(cgroup_root, "cpu", controller, path)
+    quotas = [_quota_v1(folder) if controller else _quota_v2(folder) for folder in folders]
+    return [quota for quota in quotas if quota is not None]
+
+
+def _folders_up_from(cgroup_root: Path, wanted: str, controller: str, path: str) -> list[Path]:
     # Hybrid hosts mount v1 controllers beside `unified`; v1 mounts may be named "cpu,cpuacct" or just "cpu".
-    mounts = ["cpu", controller] if controller else ["", "unified"]
+    mounts = [wanted, controller] if controller else ["", "unified"]
     # Inside a container the path in /proc may be the host's; the container's own root is then the mount itself.
     inner = [part for part in path.split("/") if part and part != ".."]
     steps = ["/".join(inner[:depth]) for depth in range(len(inner) + 1)]
-    folders = [cgroup_root / mount / step for mount in mounts for step in steps]
-    quotas = [_quota_v1(folder) if controller else _quota_v2(folder) for folder in folders]
-    return [quota for quota in quotas if quota is not None]
+    return [cgroup_root / mount / step for mount in mounts for step in steps]
 
 
 def _quota_v2(folder: Path) -> float | None:
@@ -169,6 +199,30 @@ def prepare_process() -> None:
     """
     limit_blas_threads()
     quiet_pillow()
+
+
+_LEAST_URGENT = 19
+
+
+def yield_cores(by: int) -> None:
+    """Have this thread run as batch work, nicer than it was; only on Linux, where both are a thread's.
+
+    It then interrupts no other thread when it wakes, and takes less of a core than others that want it. Neither needs a
+    privilege. Whoever chose another policy for this process keeps that.
+
+    Args:
+        by: Niceness above what it has; 0 leaves all as it is.
+
+    Source: sched(7), "SCHED_BATCH: Scheduling batch processes", "The nice value and group scheduling".
+    """
+    if not by or sys.platform != "linux":
+        return
+    thread = get_native_id()
+    with suppress(OSError):  # a sandbox may forbid it, and musl has no such calls
+        own = os.getpriority(os.PRIO_PROCESS, thread)
+        os.setpriority(os.PRIO_PROCESS, thread, min(own + by, _LEAST_URGENT))
+        if os.sched_getscheduler(0) == os.SCHED_OTHER:
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def quiet_pillow() -> None:

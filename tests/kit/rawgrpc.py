@@ -16,16 +16,23 @@ class RawCall:
     """One connection with one call to a method of ours, of which nothing is ever read but what the handshake needs.
 
     Args:
-        path: Unix socket.
+        target: Path of a Unix socket, or HOST:PORT.
         method: Of ModerationService.
         window: Bytes of answers that may be sent to it before it reads; it never does.
         timeout: As gRPC writes it, such as "500m"; none without.
+        source: Address to come from, such as 127.0.0.2, where the target is HOST:PORT.
     """
 
-    def __init__(self, path: str, method: str, *, window: int = 65_535, timeout: str | None = None) -> None:
-        self._socket = socket.socket(socket.AF_UNIX)
+    def __init__(
+        self, target: str, method: str, *, window: int = 65_535, timeout: str | None = None, source: str = ""
+    ) -> None:
+        host, _, port = target.rpartition(":")
+        if host:
+            self._socket = socket.create_connection((host, int(port)), source_address=(source, 0))
+        else:
+            self._socket = socket.socket(socket.AF_UNIX)
+            self._socket.connect(target)
         self._socket.settimeout(60)
-        self._socket.connect(path)
         settings = struct.pack(">HI", _INITIAL_WINDOW_SIZE, window)
         self._socket.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _frame(_SETTINGS, 0, 0, settings))
         self._acknowledge_settings()

@@ -77,6 +77,7 @@ async def test_malformed_request_is_invalid(toy_model: Model, what: str) -> None
         answer = await refused(rig.stub.Moderate(BAD_REQUESTS[what]))
     assert (answer.code, answer.reason) == (code_pb2.INVALID_ARGUMENT, "REQUEST_INVALID")
     assert answer.fault is None
+    assert ("has 129 bytes; at most 128 are allowed" in answer.message) == what.startswith("long")
     assert answer.metadata["request_id"] not in {"", LONG}
 
 

@@ -5,8 +5,10 @@ import time
 import urllib.request
 from collections.abc import Mapping
 
+import grpc
 from prometheus_client.parser import text_string_to_metric_families
 
+from clipwarden.errors import Reason
 from clipwarden.machine import usable_cpus
 from clipwarden.modelfolder.load import Model
 from clipwarden.serving.config import MESSAGE_MARGIN
@@ -80,6 +82,21 @@ async def test_scrape_tells_what_happened(toy_model: Model) -> None:
     }
 
 
+async def test_counters_of_known_labels_are_at_0_before_the_first_event(toy_model: Model) -> None:
+    async with serving(toy_model, metrics_listen="127.0.0.1:0") as rig:
+        samples = await scrape(rig)
+    methods = {method.name for method in pb.DESCRIPTOR.services_by_name["ModerationService"].methods}
+    for method in methods:
+        assert {value(samples, "errors_total", method=method, reason=reason) for reason in Reason} == {0}
+        for code in ("OK", "CANCELLED", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED", "UNAVAILABLE", "INTERNAL"):
+            assert value(samples, "requests_total", method=method, code=code) == 0
+    for cause in ("items", "bytes", "share", "wait", "late", "streams"):
+        assert value(samples, "refusals_total", cause=cause) == 0
+    assert value(samples, "image_errors_total", reason="IMAGE_CORRUPT") == 0
+    for source in ("encoder", "cache", "shared"):
+        assert value(samples, "embeddings_total", source=source) == 0
+
+
 async def test_gauges_follow_the_queue(toy_model: Model) -> None:
     data = picture("red")
     async with serving(toy_model, metrics_listen="127.0.0.1:0") as rig:
@@ -110,6 +127,24 @@ async def test_callers_that_leave_are_counted_as_such(toy_model: Model) -> None:
         await eventually(lambda: rig.server.gate._active == 0)
         samples = await scrape(rig)
     assert value(samples, "requests_total", method="Moderate", code="CANCELLED") == 1
+
+
+async def test_calls_that_die_of_their_deadline_are_errors_of_that_reason(toy_model: Model) -> None:
+    async with serving(toy_model, metrics_listen="127.0.0.1:0") as rig:
+        with rig.encoder.held():
+            # gRPC sends 1.234 s as 1.24: the caller leaves 6 ms before the server's deadline.
+            deadlines = (0.2, 1.234)
+            calls = [rig.moderate(picture("red", number=at), timeout=each) for at, each in enumerate(deadlines)]
+            ended = await asyncio.gather(*calls, return_exceptions=True)
+            await eventually(lambda: rig.server.gate._active == 0)
+        samples = await scrape(rig)
+    codes = [end.code() for end in ended if isinstance(end, grpc.aio.AioRpcError)]
+    assert codes == [grpc.StatusCode.DEADLINE_EXCEEDED] * 2
+    assert value(samples, "errors_total", method="Moderate", reason="DEADLINE_EXCEEDED") == 2
+    assert value(samples, "requests_total", method="Moderate", code="DEADLINE_EXCEEDED") == 2
+    assert (
+        samples.get(("clipwarden_requests_total", frozenset({("method", "Moderate"), ("code", "CANCELLED")})), 0) == 0
+    )
 
 
 async def test_gauges_tell_of_messages_that_are_read_and_of_calls_that_wait_for_that(toy_model: Model) -> None:

@@ -1,10 +1,13 @@
 """`clipwarden serve` as a process of its own: signals, exit codes, one-sentence failures."""
 
 import asyncio
+import os
 import signal
 import socket
 import subprocess
 import sys
+from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
@@ -12,6 +15,7 @@ import grpc
 import pytest
 
 from clipwarden import AsyncClient
+from clipwarden.engine.settings import ENCODER_NICENESS
 from clipwarden.modelfolder.load import Model
 from clipwarden.v1 import moderation_pb2 as pb
 from clipwarden.v1 import moderation_pb2_grpc
@@ -26,6 +30,16 @@ def policy(toy_model: Model, tmp_path: Path) -> Path:
     path = tmp_path / "colours.yaml"
     path.write_text(colours_yaml(toy_model))
     return path
+
+
+def _scheduling_of(process: int) -> Counter[tuple[int, int]]:
+    """Count a process's threads by policy and niceness."""
+    found = Counter[tuple[int, int]]()
+    for folder in Path(f"/proc/{process}/task").iterdir():
+        thread = int(folder.name)
+        with suppress(ProcessLookupError):  # it has ended
+            found[os.sched_getscheduler(thread), os.getpriority(os.PRIO_PROCESS, thread)] += 1
+    return found
 
 
 async def test_sigterm_under_load_loses_no_accepted_request_and_exits_with_0(
@@ -60,6 +74,26 @@ async def test_sigterm_under_load_loses_no_accepted_request_and_exits_with_0(
     judged = {line["request_id"] for line in server.lines() if line["message"] == "judged"}
     assert judged == {name for name, code in codes if code is grpc.StatusCode.OK}
     assert server.lines()[-1]["message"] == "stopped"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere policy and niceness are a process's")
+@pytest.mark.parametrize("scheduling", ["batch", "inherit"])
+async def test_encoder_yields_cores_to_all_other_threads_where_it_may(
+    toy_folder: Path, policy: Path, tmp_path: Path, socket_folder: Path, scheduling: str
+) -> None:
+    runs = 2
+    settings = {"scheduling": scheduling, "encoder_runs": runs}
+    async with serve_process(toy_folder, policy, tmp_path, socket_folder, **settings) as server:
+        async with AsyncClient(server.target) as client:
+            await client.moderate(picture("red"))
+        found = _scheduling_of(server.process.pid)
+    inherited = (os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, 0))
+    others = found.pop(inherited)
+    assert others >= 3, "the event loop, and who reads headers and decodes"
+    if scheduling == "batch":
+        assert found == {(os.SCHED_BATCH, inherited[1] + ENCODER_NICENESS): runs}
+    else:
+        assert not found
 
 
 async def test_withdrawing_a_candidate_by_a_restart_loses_no_request_of_a_client_that_retries(
@@ -140,6 +174,15 @@ async def test_log_says_what_is_loaded_and_what_was_judged_as_json(
     assert judged["total_ms"]
 
 
+async def test_metrics_have_no_series_of_when_each_was_made(
+    toy_folder: Path, policy: Path, tmp_path: Path, socket_folder: Path
+) -> None:
+    async with serve_process(toy_folder, policy, tmp_path, socket_folder, metrics_listen="127.0.0.1:0") as server:
+        names = set(await server.metrics())
+    assert "ready" in names
+    assert not [name for name in names if "_created" in name]
+
+
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*SERVE, "--vector-cache", "", *arguments], capture_output=True, text=True, timeout=60, check=False
@@ -169,5 +212,6 @@ def test_port_in_use_ends_the_start_in_one_sentence(toy_folder: Path, policy: Pa
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         done = run("--model", str(toy_folder), "--policy", str(policy), "--listen", address)
     assert done.returncode == 2
+    assert '"message": "stopped"' not in done.stderr
     assert f"Cannot listen on {address}: address already in use. Choose another address" in done.stderr
     assert "Traceback" not in done.stderr

@@ -3,15 +3,18 @@
 import asyncio
 import gc
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 
 import grpc
 import pytest
 from google.rpc import code_pb2
 
+from clipwarden.engine.line import MAX_CALLERS
 from clipwarden.engine.terms import UNBOUND
 from clipwarden.modelfolder.load import Model
 from clipwarden.serving.config import MESSAGE_MARGIN
 from clipwarden.v1 import moderation_pb2 as pb
+from kit.rawgrpc import RawCall
 from kit.serving import Connection, Rig, connected, eventually, picture, refused, serving
 
 PATH = "/clipwarden.v1.ModerationService/"
@@ -172,6 +175,30 @@ async def test_newcomer_passes_those_who_wait_and_have_reads_already(toy_model: 
                 each.cancel()
 
 
+async def test_who_comes_from_elsewhere_passes_an_address_whose_connections_send_nothing(toy_model: Model) -> None:
+    async with serving(toy_model, default_deadline_seconds=0) as rig:
+        assert rig.server.address
+        reads, admission = rig.server.reads, rig.server.pipeline.admission
+        reads._give_way_seconds = reads._patience_seconds = 1000.0
+        places = rig.server.settings.queue_items
+        callers = MAX_CALLERS // 2
+        most = callers + (places - callers) // 2  # that this address may have
+        silent_call = partial(RawCall, rig.server.address, "Moderate", source="127.0.0.2")
+        silent = [await asyncio.to_thread(silent_call)]
+        await eventually(lambda: reads.reading == 1)
+        silent += [await asyncio.to_thread(silent_call) for _ in range(most - 1)]
+        await eventually(lambda: admission.items == most)
+        try:
+            newcomer = asyncio.create_task(rig.moderate(picture("red"), timeout=60))
+            await eventually(lambda: admission.items == most + 1)
+            silent[0].die()  # the first, which has room to be read in
+            assert (await newcomer).verdict == pb.VERDICT_BLOCK
+        finally:
+            for each in silent:
+                each.die()
+        await eventually(lambda: admission.items == reads.reading == 0)
+
+
 async def test_read_message_counts_for_what_it_is(toy_model: Model) -> None:
     data = picture("red")
     async with serving(toy_model) as rig:
@@ -199,24 +226,47 @@ async def test_queue_of_one_image_takes_a_batch(toy_model: Model) -> None:
 
 
 async def test_open_streams_are_bounded_and_one_too_many_is_told_when_to_come_again(toy_model: Model) -> None:
-    item = pb.StreamModerateRequest(id="a", image=pb.ImageSource(data=picture("red")))
-    async with serving(toy_model, max_streams=2) as rig:
-        streams = [rig.stub.StreamModerate() for _ in range(2)]
-        for stream in streams:
-            await stream.write(item)
-            await stream.read()
-        answer = await refused(rig.stub.StreamModerate().read())
-        await streams[0].done_writing()
-        assert await streams[0].read() is grpc.aio.EOF
-        await eventually(lambda: rig.server.service.streams == 1)
-        again = rig.stub.StreamModerate()
-        await again.write(item)
-        assert (await again.read()).result.moderation.verdict == pb.VERDICT_BLOCK
-        for stream in (streams[1], again):
-            stream.cancel()
+    async with serving(toy_model, max_streams=2) as rig, connected(rig.server.address) as other:
+        streams = [await _opened(who) for who in (rig, other)]
+        async with connected(rig.server.address) as third:
+            answer = await refused(third.stub.StreamModerate().read())
+            await streams[0].done_writing()
+            assert await streams[0].read() is grpc.aio.EOF
+            await eventually(lambda: rig.server.service.streams == 1)
+            again = await _opened(third)
+            for stream in (streams[1], again):
+                stream.cancel()
     assert (answer.code, answer.reason) == (code_pb2.RESOURCE_EXHAUSTED, "OVERLOADED")
     assert answer.retry_seconds
-    assert "max_streams" in answer.message
+    assert answer.message == "2 of 2 streams (max_streams) are open, and there is no place for more"
+
+
+@pytest.mark.parametrize(("most", "alone"), [(1, 1), (5, 3), (8, 4)])
+async def test_caller_that_opens_streams_without_end_leaves_some_to_others(
+    toy_model: Model, most: int, alone: int
+) -> None:
+    async with serving(toy_model, max_streams=most) as rig, connected(rig.server.address) as other:
+        streams = [await _opened(rig) for _ in range(alone)]
+        answer = await refused(rig.stub.StreamModerate().read())
+        assert answer.reason == "OVERLOADED"
+        assert answer.retry_seconds
+        assert f"{alone} of {most} streams (max_streams)" in answer.message
+        assert answer.message.startswith("this caller has") == (alone < most)
+        assert rig.server.service.streams == alone
+        if alone < most:
+            streams.append(await _opened(other))
+        for stream in streams:
+            stream.cancel()
+        await eventually(lambda: rig.server.service.streams == 0)
+        (await _opened(rig)).cancel()
+
+
+async def _opened(connection: Connection) -> grpc.aio.StreamStreamCall:
+    """Open a stream that has a place: it has answered an item."""
+    stream = connection.stub.StreamModerate()
+    await stream.write(pb.StreamModerateRequest(id="a", image=pb.ImageSource(data=picture("red"))))
+    assert (await stream.read()).result.moderation.verdict == pb.VERDICT_BLOCK
+    return stream
 
 
 def _ended_calls() -> int:

@@ -1,4 +1,7 @@
 import os
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -64,6 +67,17 @@ def test_usable_cpus_keep_the_fraction(
     assert cpu.usable_cpus(**cgroup(tmp_path, "0::/\n", cpu_dot_max=content)) == cpus
 
 
+def test_tightest_memory_limit_on_the_way_up_binds(tmp_path: Path) -> None:
+    tree = cgroup(tmp_path, "0::/pod/box\n", pod__memory_dot_max="419430400\n", pod__box__memory_dot_max="max\n")
+    assert cpu.memory_limit(**tree) == 400 * 2**20
+
+
+@pytest.mark.parametrize(("content", "limit"), [("419430400\n", 400 * 2**20), ("9223372036854771712\n", None)])
+def test_version_1_memory_limit_is_read(tmp_path: Path, content: str, limit: int | None) -> None:
+    files = {"memory__box__memory.limit_in_bytes": content}
+    assert cpu.memory_limit(**cgroup(tmp_path, "5:cpu:/x\n3:memory:/box\n", **files)) == limit
+
+
 def test_busy_seconds_are_those_of_our_own_cpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {1, 2}, raising=False)
     monkeypatch.setattr(os, "sysconf", lambda _name: 100)
@@ -91,3 +105,37 @@ def test_platform_without_affinity_falls_back_to_the_cpu_count(monkeypatch: pyte
 
 def test_this_machine_has_at_least_one_cpu() -> None:
     assert cpu.available_cpus() >= 1
+
+
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere policy and niceness are a process's")
+
+
+def scheduling_after(by: int, policy: int) -> tuple[int, int]:
+    """Tell policy and niceness of a thread that had a policy, and was told to yield."""
+
+    def told() -> tuple[int, int]:
+        os.sched_setscheduler(0, policy, os.sched_param(0))
+        cpu.yield_cores(by)
+        return os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    with ThreadPoolExecutor(1) as own:  # it keeps what it is told
+        return own.submit(told).result()
+
+
+@LINUX
+def test_thread_yields_cores_as_far_as_it_is_told_and_nobody_chose_otherwise() -> None:
+    niceness = os.getpriority(os.PRIO_PROCESS, 0)
+    assert scheduling_after(0, os.SCHED_OTHER) == (os.SCHED_OTHER, niceness)
+    assert scheduling_after(3, os.SCHED_OTHER) == (os.SCHED_BATCH, min(niceness + 3, 19))
+    assert scheduling_after(99, os.SCHED_IDLE) == (os.SCHED_IDLE, 19)
+
+
+@LINUX
+@pytest.mark.parametrize("forbidden", ["getpriority", "setpriority", "sched_getscheduler", "sched_setscheduler"])
+def test_sandbox_that_forbids_it_is_no_error(monkeypatch: pytest.MonkeyPatch, forbidden: str) -> None:
+    def forbid(*_: object) -> None:
+        raise PermissionError
+
+    with ThreadPoolExecutor(1) as own:
+        monkeypatch.setattr(os, forbidden, forbid)
+        own.submit(cpu.yield_cores, 1).result()

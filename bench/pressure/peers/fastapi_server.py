@@ -1,12 +1,12 @@
 """A plain FastAPI server on the same ONNX file: raw JPEG in, the nearest text and its cosine out.
 
-Runs in an environment of its own and imports nothing of ours: `python fastapi_server.py ONNX SIDE PORT`. It is what a
-careful user writes in forty lines: one session of one thread, shared by a thread pool of cores + 1, no checks.
+Runs in an environment of its own and imports nothing of ours: `python fastapi_server.py ONNX SIDE PORT CPUS`, with as
+many CPUs as it may use. It is what a careful user writes in forty lines: one session of one thread, shared by a thread
+pool of CPUs + 1, no checks.
 """
 
 import asyncio
 import io
-import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -30,14 +30,14 @@ def read_pixels(data: bytes, side: int) -> NDArray[np.uint8]:
     return np.asarray(small.crop((left, top, left + side, top + side)))[None]
 
 
-def make_app(onnx: str, side: int) -> FastAPI:
+def make_app(onnx: str, side: int, cpus: int) -> FastAPI:
     """Make the application; its session is of one thread and shared by all calls."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = ort.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
     texts = np.random.default_rng(0).standard_normal((1000, session.get_outputs()[0].shape[1])).astype(np.float32)
     texts /= np.linalg.norm(texts, axis=1, keepdims=True)
-    pool = ThreadPoolExecutor((os.cpu_count() or 1) + 1)
+    pool = ThreadPoolExecutor(cpus + 1)
     app = FastAPI()
 
     def judge(data: bytes) -> dict[str, float]:
@@ -52,4 +52,5 @@ def make_app(onnx: str, side: int) -> FastAPI:
 
 
 if __name__ == "__main__":
-    uvicorn.run(make_app(sys.argv[1], int(sys.argv[2])), port=int(sys.argv[3]), log_level="warning", access_log=False)
+    app = make_app(sys.argv[1], int(sys.argv[2]), int(sys.argv[4]))
+    uvicorn.run(app, port=int(sys.argv[3]), log_level="warning", access_log=False)

@@ -1,6 +1,7 @@
-"""LitServe on the same ONNX file: raw JPEG in, the nearest text and its cosine out; two workers of one thread.
+"""LitServe on the same ONNX file: raw JPEG in, the nearest text and its cosine out; a worker of one thread a CPU.
 
-Runs in an environment of its own and imports nothing of ours: `python litserve_server.py ONNX SIDE PORT`.
+Runs in an environment of its own and imports nothing of ours: `python litserve_server.py ONNX SIDE PORT CPUS`, with as
+many CPUs as it may use.
 """
 
 import io
@@ -58,7 +59,6 @@ class Judge(ls.LitAPI):
 
 if __name__ == "__main__":
     os.environ["DO_NOT_TRACK"] = "1"
-    server = ls.LitServer(
-        Judge(sys.argv[1], int(sys.argv[2])), accelerator="cpu", workers_per_device=os.cpu_count() or 1, timeout=False
-    )
+    judge, cpus = Judge(sys.argv[1], int(sys.argv[2])), int(sys.argv[4])
+    server = ls.LitServer(judge, accelerator="cpu", workers_per_device=cpus, timeout=False)
     server.run(host="127.0.0.1", port=int(sys.argv[3]), log_level="warning", generate_client_file=False)

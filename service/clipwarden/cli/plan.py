@@ -90,7 +90,7 @@ def plan(
         text = settings_text(findings, facts, command=f"clipwarden plan {model}").encode()
         (write_atomically if force else write_new)(output, text)
     if findings.disturbed:
-        notice(_DISTURBED.format(percent=round(100 * findings.taken)))
+        notice(_disturbance(findings))
     if as_json:
         print(json.dumps(_record(findings, facts)))  # noqa: T201  results go to stdout
     else:
@@ -115,6 +115,8 @@ def _require_sense(seconds: float, provider: str, output: Path | None, *, force:
         )
     if output is not None and not output.absolute().parent.is_dir():
         raise ConfigError(f"There is no folder {output.absolute().parent} to write the plan into.")
+    if output is not None and output.is_dir():
+        raise ConfigError(f"{output} is a folder; name a file with -o.")
     if output is not None and not force and (output.exists() or output.is_symlink()):
         raise ConfigError(f"{output} is there; it is not overwritten. Add --force, or name another file with -o.")
 
@@ -185,9 +187,14 @@ def settings_text(findings: "Findings", facts: dict[str, str], *, command: str) 
         *(f"{name}: {value}" for name, value in facts.items()),
         speed,
         f"against the default ({_in_words(default.plan)}): {_gain(chosen, default)}",
+        *([_disturbance(findings)] if findings.disturbed else ()),
     ]
     settings = {name: value for name, value in asdict(chosen.plan).items() if name in SETTINGS}
     return "".join([*(f"# {printable(line)}\n" for line in lines), *(f"{k}: {v}\n" for k, v in settings.items())])
+
+
+def _disturbance(findings: "Findings") -> str:
+    return _DISTURBED.format(percent=round(100 * findings.taken))
 
 
 def _show(findings: "Findings", facts: dict[str, str], output: Path | None) -> None:

@@ -8,12 +8,17 @@ import grpc
 
 from clipwarden.cli.options import JudgeOptions
 from clipwarden.cli.outcome import NotJudgedError
-from clipwarden.client import AsyncClient, ClientError
+from clipwarden.client import AsyncClient, ClientError, RetryPolicy
 from clipwarden.errors import ImageError
 from clipwarden.v1 import moderation_pb2 as v1
 
 READY_SECONDS = 10.0
 """How long a server may still warm up before we give up on it; a wrong address should not take long to notice."""
+
+PATIENT = RetryPolicy(max_attempts=100, budget=1e6, reserve=1e6)
+"""A folder's images wait for a full server as often as it says when to come again, each until its deadline: what bounds
+the load is `concurrency`, and nobody would judge what was given up. Nor would anybody hear less of a server that was
+ready a moment ago and is gone."""
 
 
 @asynccontextmanager
@@ -96,6 +101,6 @@ def _fails_alone(error: ClientError) -> bool:
 
 def _client(options: JudgeOptions) -> AsyncClient:
     if options.root_certificates is None:
-        return AsyncClient(options.server or "")
+        return AsyncClient(options.server or "", retry=PATIENT)
     roots = options.root_certificates.read_bytes()
-    return AsyncClient(options.server or "", credentials=grpc.ssl_channel_credentials(roots))
+    return AsyncClient(options.server or "", credentials=grpc.ssl_channel_credentials(roots), retry=PATIENT)

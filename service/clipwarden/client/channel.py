@@ -29,6 +29,10 @@ FIRST_RECONNECT_SECONDS = 0.1
 """gRPC's own default of 1 s would make every retry inside that second fail unsent."""
 LAST_RECONNECT_SECONDS = 2
 
+MAX_TIMEOUT_SECONDS = 86_400.0
+"""A day, as for a server's spans: gRPC takes what is far beyond for a deadline that has passed."""
+_SCHEMES = ("http://", "https://", "grpc://")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Connection:
@@ -44,6 +48,9 @@ class Connection:
         retry: Retry bounds.
         clock: Monotonic seconds; a seam for tests.
         random: Numbers in [0, 1); a seam for tests.
+
+    Raises:
+        ValueError: The target is no address, or the timeout no span of time.
     """
 
     target: str
@@ -56,12 +63,21 @@ class Connection:
     clock: Callable[[], float] = time.monotonic
     random: Callable[[], float] = random.random
 
+    def __post_init__(self) -> None:
+        """Refuse what could only fail later, in words that name no cause."""
+        _require_target(self.target)
+        require_timeout(self.timeout_seconds)
+
     def attempts(self, timeout: float | None) -> Attempts:
         """Begin a call.
 
         Args:
             timeout: Seconds for all its attempts; None for the client's default.
+
+        Raises:
+            ValueError: It is no span of time.
         """
+        require_timeout(timeout)
         return Attempts(
             policy=self.retry,
             history=history_of(self.target, self.retry),
@@ -83,3 +99,23 @@ class Connection:
             "grpc.service_config_disable_resolution": 1,
         }
         return list((ours | dict(self.channel_options)).items())
+
+
+def require_timeout(seconds: float | None) -> None:
+    """Insist that a call's timeout is a span of time, or None.
+
+    Raises:
+        ValueError: It is not.
+    """
+    if seconds is None:
+        return
+    if not isinstance(seconds, (int, float)) or not 0 < seconds <= MAX_TIMEOUT_SECONDS:  # false for NaN
+        most = f"{MAX_TIMEOUT_SECONDS:.0f}"
+        raise ValueError(f"timeout is {seconds!r}; it must be a number of seconds above 0, at most {most}")
+
+
+def _require_target(target: str) -> None:
+    """Insist on a port: to a host alone gRPC adds 443, and it takes a URL for a host."""
+    bare = ":" not in target and "/" not in target
+    if target.startswith(_SCHEMES) or bare:
+        raise ValueError(f"target is {target!r}; it must be HOST:PORT or unix:PATH")

@@ -196,7 +196,7 @@ class Attempts:
         self._made = self._refused = 0
 
     def start(self) -> float:
-        """Begin an attempt; return the seconds it may take."""
+        """Begin an attempt; return the seconds that it may take."""
         self._made += 1
         self._started = self._clock()
         return max(0.0, self._deadline - self._started)
@@ -227,6 +227,10 @@ class Attempts:
         if pause is None or (full and not self._history.spend()):
             return None
         return pause
+
+    def has_time(self) -> bool:
+        """Tell, after a pause, whether another attempt has time: who overslept would only see its deadline pass."""
+        return self._deadline - self._clock() >= _LEAST_SECONDS
 
     def succeed(self) -> None:
         """Count the call as a success, which earns a part of a retry."""

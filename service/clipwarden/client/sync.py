@@ -15,6 +15,7 @@ from clipwarden.client.channel import (
     MAX_MESSAGE_BYTES,
     ChannelOptions,
     Connection,
+    require_timeout,
 )
 from clipwarden.client.errors import error_from_call, error_from_stream
 from clipwarden.client.feed import Feed
@@ -46,6 +47,9 @@ class Client:
         clock: Monotonic seconds; a seam for tests, as are the next two.
         sleep: Waits for seconds.
         random: Gives numbers in [0, 1).
+
+    Raises:
+        ValueError: The target has no port, or is a URL; or a timeout is not above 0 and at most a day.
     """
 
     def __init__(
@@ -181,6 +185,7 @@ class Client:
             ClientError: The stream broke; it is never tried again, since items may have been judged already.
             Exception: Whatever `items` raised, once the items before it are answered.
         """
+        require_timeout(timeout)
         feed = Feed(items)
         call = self._stub.StreamModerate(feed, timeout=timeout, metadata=self._connection.metadata)
         try:
@@ -324,13 +329,14 @@ class Client:
             except grpc.RpcError as exc:
                 error = error_from_call(exc, target=self._connection.target, request_id=request_id)
                 pause = attempts.pause_after(error)
-                if pause is None:
+                if pause is not None:
+                    self._sleep(pause)
+                if pause is None or not attempts.has_time():
                     try:
                         raise error from exc
                     finally:
                         # It would hold this frame, which holds it and the request, until the garbage is collected.
                         del error
-                self._sleep(pause)
             else:
                 attempts.succeed()
                 return response

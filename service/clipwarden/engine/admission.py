@@ -14,10 +14,12 @@ turn, before it is decoded.
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
 from clipwarden.engine.forecast import Forecast, Foreseen, Pending
+from clipwarden.engine.overruns import Overruns
 from clipwarden.engine.settings import Cause, Observer, Unobserved
 from clipwarden.engine.shares import Account, Shares
 from clipwarden.engine.terms import Priority, Terms
@@ -66,10 +68,13 @@ class Admission:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._shares = Shares(max_items=max_items, max_bytes=max_bytes)
+        self._max_items, self._max_bytes = max_items, max_bytes
         self._forecast = Forecast(cpus=cpus, share_of_time=SHARE_OF_TIME, clock=clock)
         self._observer = observer or Unobserved()
         self._least_cost = least_cost
         self._usual_cost = 0.0
+        self._overruns = Overruns()
+        self._at_work = 0
         self._max_ahead = max_ahead
         self.ahead = 0
         self.on_room: Callable[[], None] = lambda: None
@@ -111,7 +116,7 @@ class Admission:
                 (`retry_after_seconds` says when to come again); the observer was told why.
             DeadlineError: Its deadline has passed.
         """
-        account = self._shares.account(terms.caller)
+        account = self._shares.account(terms)
         self.require_room(account, items=1, size=size, priority=terms.priority)
         work = None
         if sees:
@@ -138,13 +143,16 @@ class Admission:
             DeadlineError: Its deadline has passed.
         """
         self._usual_cost += (cost - self._usual_cost) * (_SMOOTHING if self._usual_cost else 1.0)
-        account = self._shares.account(terms.caller)
+        account = self._shares.account(terms)
         foreseen = self._require_time(account, terms, cost, hint=cost)
-        return Work(self, self._forecast, self._forecast.add(account.name, terms, cost), terms, foreseen)
+        self._at_work += 1
+        # In line those who share an account are one caller, as they are here: what is foreseen holds for their turns.
+        own = replace(terms, caller=account.name or "")
+        return Work(self, self._forecast, self._forecast.add(account.name, terms, cost), own, foreseen)
 
     def has_time(self, terms: Terms, cost: float) -> bool:
         """Tell whether work could begin now under such terms, beside all that is here."""
-        foreseen = self._forecast.foresee(self._shares.account(terms.caller).name, terms, cost)
+        foreseen = self._forecast.foresee(self._shares.account(terms).name, terms, cost)
         return not self._is_late(foreseen, cost, self._seconds_left(terms))
 
     def require_room(self, account: Account, *, items: int, size: int, priority: Priority) -> None:
@@ -155,9 +163,31 @@ class Admission:
         """
         cause = self._shares.objection(account, items=items, size=size, priority=priority)
         if cause is not None:
-            held, whose = (account, " of this caller") if cause == "share" else (self._shares, "")
-            message = f"{held.items} images{whose} are here with {held.bytes} bytes, and there is no room for more"
+            # Of a share, what is short is places if no bytes at all were too many.
+            bare = (
+                cause if cause != "share" else self._shares.objection(account, items=items, size=0, priority=priority)
+            )
+            places = bare in ("items", "share")
+            message = self._what_is_full(account if cause == "share" else None, None if places else size, priority)
             raise self.refusal(cause, account, message, after=0.0, step=self._forecast.pace * self._usual_cost)
+
+    def _what_is_full(self, account: Account | None, size: int | None, priority: Priority) -> str:
+        """Say in which setting's words there is no room.
+
+        Args:
+            account: Whose share is full; None where all is.
+            size: Bytes that were asked for; None where places are short.
+            priority: Of what they were asked for.
+        """
+        held = account or self._shares
+        if size is None:
+            full, more = f"{held.items} of {self._max_items} places (queue_items)", "more"
+        else:
+            full, more = f"{_mib(held.bytes)} of {_mib(self._max_bytes)} MiB (queue_bytes)", f"{_mib(size)} MiB more"
+        if account is None:
+            return f"images here take {full}, and there is no room for {more}"
+        most = "half of what is free, being bulk" if priority is Priority.BULK else "what is free"
+        return f"this caller has {full}, and may have no more than {most}"
 
     def _require_time(self, account: Account, terms: Terms, cost: float, *, hint: float) -> float:
         """Insist that work can be done in time; return when it is foreseen to be, in seconds from now.
@@ -203,20 +233,29 @@ class Admission:
         return OverloadedError(message, retry_after_seconds=max(MIN_RETRY_SECONDS, again - now))
 
     def require_finish(self, work: Pending, terms: Terms) -> None:
-        """Insist that work whose turn has come can still be finished.
+        """Insist that work whose turn has come can still be finished, by what others took from there to their end.
 
         Raises:
             OverloadedError: It cannot.
         """
-        alone = len(self._forecast) == 1
-        if not alone and self.now() + work.left > work.deadline:
-            account = self._shares.account(terms.caller)
+        # Calls whose headers have not been read are no company: one that sends nothing costs nobody time.
+        left = work.deadline - self.now()
+        if self._at_work > 1 and work.left + self._overruns.most(work.left) > left:
+            if work.left <= left:
+                self._overruns.doubt(work.left)
+            account = self._shares.account(terms)
             message = "this image could not be finished any more when its turn came"
             raise self.refusal("late", account, message, after=0.0, step=self._forecast.pace * work.left)
 
-    def note_end(self, foreseen_seconds: float, began: float) -> None:
-        """Hear how long work was thought to take, and when that was; it has just ended."""
-        self._observer.note_forecast(foreseen_seconds, self.now() - began)
+    def note_end(self, work: "Work", *, done: bool) -> None:
+        """Hear that work is over, and whether it was done."""
+        now = self.now()
+        self._at_work -= 1
+        if done:
+            self._observer.note_forecast(work.foreseen_seconds, now - work.began)
+        # What died of its deadline would have taken longer still; of what failed or was given up nothing is known.
+        if work.started is not None and (done or now >= work.deadline):
+            self._overruns.note(work.cost, now - work.started)
 
 
 class Ticket:
@@ -262,7 +301,8 @@ class Ticket:
             OverloadedError: There is no room for that many more; what was held stays held.
         """
         more = size - self._bytes
-        self._admission.require_room(self._account, items=0, size=more, priority=self._priority)
+        if more > 0:
+            self._admission.require_room(self._account, items=0, size=more, priority=self._priority)
         self._shares.take(self._account, items=0, size=more)
         self._bytes = size
 
@@ -289,8 +329,11 @@ class Work:
     """What one content takes from header to embeddings: made by `Admission.begin`, ended by leaving its context.
 
     Attributes:
-        terms: Of its call.
+        terms: Of its call, in the name of its account.
         cost: Seconds, as estimated.
+        foreseen_seconds: How long it was thought to take, from `began` on.
+        began: When that was.
+        started: When its turn came; None until then.
     """
 
     def __init__(
@@ -301,8 +344,9 @@ class Work:
         self._admission = admission
         self._forecast = forecast
         self._pending = pending
-        self._foreseen_seconds = foreseen_seconds
-        self._began = admission.now()
+        self.foreseen_seconds = foreseen_seconds
+        self.began = admission.now()
+        self.started: float | None = None
         self._ahead = False
         self._encoding = False
 
@@ -320,10 +364,14 @@ class Work:
         """
         if exc is None or self._encoding:
             self.spend(self._pending.left)
-        if exc is None:
-            self._admission.note_end(self._foreseen_seconds, self._began)
+        self._admission.note_end(self, done=exc is None)
         self._forecast.remove(self._pending)
         self.give_way()
+
+    @property
+    def deadline(self) -> float:
+        """Of its call; infinite for none."""
+        return self._pending.deadline
 
     @property
     def ahead(self) -> bool:
@@ -347,6 +395,7 @@ class Work:
         self._forecast.leave_line(self._pending)
         self._admission.require_finish(self._pending, self.terms)
         self._forecast.start(self._pending)
+        self.started = self._admission.now()
         self._ahead = True
         self._admission.ahead += 1
 
@@ -365,3 +414,7 @@ class Work:
             self._ahead = False
             self._admission.ahead -= 1
             self._admission.on_room()
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:,.1f}"

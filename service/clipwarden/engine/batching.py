@@ -36,7 +36,6 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import numpy as np
 
@@ -66,6 +65,7 @@ class Batcher:
         stall_seconds: A run longer than this counts as stuck.
         on_health: Told True or False whenever that changes.
         on_batch: Told the views and seconds of each successful run.
+        niceness: Of the encoder's threads, above this one's.
         clock: Seconds, the clock that deadlines are on.
     """
 
@@ -79,6 +79,7 @@ class Batcher:
         runs: int = 1,
         on_health: Callable[[bool], None] = lambda _: None,
         on_batch: Callable[[int, float], None] = lambda _views, _seconds: None,
+        niceness: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.max_batch = max_batch
@@ -93,6 +94,7 @@ class Batcher:
             clock=clock,
             on_stuck=self._note_stuck,
             on_end=self._note_end,
+            niceness=niceness,
         )
         self._queue = FairQueue[View](on_expired=self._expire)
         self._halves: deque[Sequence[View]] = deque()  # of runs that failed; they go before the queue
@@ -101,7 +103,7 @@ class Batcher:
         self._told_healthy = True
         self._next_probe: asyncio.TimerHandle | None = None
         self._seconds_per_view = 0.0
-        self._waiting = self._answered = self._batches = self._views = self._places = self._failed = self._expired = 0
+        self._answered = self._batches = self._views = self._places = self._failed = self._expired = 0
 
     def start(self) -> None:
         """Start running; what was submitted before has been waiting."""
@@ -144,7 +146,7 @@ class Batcher:
         """Describe this moment; read from another thread, its numbers may lie a moment apart."""
         return BatcherStatistics(
             state=self.state,
-            waiting_items=self._waiting,
+            waiting_items=sum(not image.begun for image in list(self._images)),
             waiting_views=len(self._queue) + sum(map(len, list(self._halves))),
             waiting_callers=self._queue.callers(),
             oldest_seconds=self._queue.oldest_seconds(self._clock()),
@@ -193,9 +195,8 @@ class Batcher:
             terms=terms,
             arrived=self._clock(),
             answer=asyncio.get_running_loop().create_future(),
-            on_begun=partial(self._note_begun, on_start),
+            on_begun=on_start,
         )
-        self._waiting += 1
         try:
             self._require_running()
             self._enqueue(image)
@@ -240,10 +241,6 @@ class Batcher:
         image.let_go()
         image.begin(in_run=False)
 
-    def _note_begun(self, on_start: Callable[[bool], None], in_run: bool) -> None:  # noqa: FBT001  a callback's
-        self._waiting -= 1
-        on_start(in_run)
-
     def _pump(self) -> None:
         """Start runs while a thread is free and there is something to run; called whenever either may have come."""
         while self._started and not self._closed and self._threads.free:
@@ -251,8 +248,8 @@ class Batcher:
             if views is None:
                 return
             self._threads.begin(views, answered_before=self._answered, stall_seconds=self._stall_seconds)
-            for image in images_of(views):
-                image.begin(in_run=True)
+            for view in views:
+                view.image.begin(in_run=True)
 
     def _next_views(self) -> Sequence[View] | None:
         """Choose for a free thread: half of a run that failed, a probe (no views), or what waits; None for nothing."""

@@ -163,4 +163,4 @@ def entry_bytes(key: EmbeddingKey, image: EmbeddedImage) -> int:
     if file is not None:
         own += [file, file.sha256, file.width, file.height, file.bytes]
     # Key and facts may hold one and the same text.
-    return _PLACE_BYTES + sum(getsizeof(part) for part in {id(part): part for part in own}.values())
+    return _PLACE_BYTES + sum(map(getsizeof, {id(part): part for part in own}.values()))

@@ -18,7 +18,7 @@ from bisect import bisect_left, insort
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from clipwarden.engine.line import PATIENCE_SECONDS
+from clipwarden.engine.line import PATIENCE_SECONDS, delete
 from clipwarden.engine.pace import Pace
 from clipwarden.engine.terms import Priority, Terms
 
@@ -133,7 +133,7 @@ class Forecast:
         self.leave_line(work)
         self._works -= 1
         backlog = self._of(work)
-        del backlog.works[bisect_left(backlog.works, _rank(work), key=_rank)]
+        delete(backlog.works, work, _rank)
         backlog.left -= work.left
         if not backlog.works:
             del self._backlogs[work.share, work.priority]
@@ -165,7 +165,7 @@ class Forecast:
         """Hear that its turn has come."""
         self.leave_line(work)
         works = self._of(work).works
-        del works[bisect_left(works, _rank(work), key=_rank)]
+        delete(works, work, _rank)
         work.due = -math.inf
         insort(works, work, key=_rank)
 

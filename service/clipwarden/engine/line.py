@@ -3,7 +3,8 @@
 Plain bookkeeping on one event loop, without a task and without a clock: whoever owns the queue says what time it is.
 
 - Urgency first. A BULK item that has waited `AGEING_SECONDS`, or half of the time to its deadline if that is less,
-  counts as INTERACTIVE from then on: a backfill yields, and does not starve.
+  counts as INTERACTIVE from then on: a backfill yields, and does not starve. (Whoever gives bulk short deadlines so has
+  it compete early, but only as what it could have been called from the start, and within its own caller's turns.)
 - Then callers in turn, by cost: start-time fair queueing (Goyal, Vin and Cheng, "Start-time Fair Queueing", 1996). A
   caller's tag is the virtual time at which its next item starts; the lowest goes, and moves on by its cost. However
   much anyone offers, what two busy callers have had differs by less than the cost of one item of each, and who comes
@@ -33,11 +34,13 @@ PATIENCE_SECONDS = 5.0
 """An item ranks as if due this long after its arrival at the latest; about what a person waits for a page."""
 AGEING_SECONDS = 10.0
 """How long BULK yields to INTERACTIVE: twice the patience of a person, who so goes first whenever it matters."""
-MAX_CALLERS = 64
-"""Callers with a share of their own; each pop looks at all of them, which for so many takes some ten microseconds."""
+MAX_CALLERS = 128
+"""Callers with a share of their own; each pop looks at all of them, which for so many takes some thirty microseconds.
+Twice as many as those of one address have an account for (`shares`)."""
 
 T = TypeVar("T")
-Key = tuple[float, int]
+Item = TypeVar("Item")
+Key = tuple[float, float]
 
 
 @dataclass(eq=False, kw_only=True, slots=True)
@@ -152,9 +155,9 @@ class FairQueue(Generic[T]):
             return
         entry.waiting = False
         self._bands[entry.urgency].remove(entry)
-        _delete(self._all, entry, _number)
+        delete(self._all, entry, _number)
         if entry.urgency is not Priority.INTERACTIVE:
-            _delete(self._ageing, entry, _aged)
+            delete(self._ageing, entry, _aged)
 
     def _rank(self, entry: Entry[T], now: float) -> None:
         entry.due = min(entry.deadline, now + PATIENCE_SECONDS)
@@ -223,7 +226,7 @@ class _Band(Generic[T]):
         bucket.tag += entry.cost
 
     def remove(self, entry: Entry[T]) -> None:
-        _delete(self._buckets[entry.share].entries, entry, _due)
+        delete(self._buckets[entry.share].entries, entry, _due)
         # A bucket made now would start at the virtual time, so a tag that this has reached says nothing.
         passed = [name for name, held in self._buckets.items() if not held.entries and held.tag <= self._virtual]
         for name in passed:
@@ -247,5 +250,6 @@ def _aged(entry: Entry[T]) -> Key:
     return entry.arrived + min(AGEING_SECONDS, (entry.deadline - entry.arrived) / 2), entry.number
 
 
-def _delete(entries: list[Entry[T]], entry: Entry[T], key: Callable[[Entry[T]], Key]) -> None:
-    del entries[bisect_left(entries, key(entry), key=key)]
+def delete(items: list[Item], item: Item, key: Callable[[Item], Key]) -> None:
+    """Take an item out of a list that is sorted by a key of which no two are equal; most are its first."""
+    del items[0 if items[0] is item else bisect_left(items, key(item), key=key)]

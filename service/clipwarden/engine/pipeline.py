@@ -126,6 +126,7 @@ class Pipeline:
             stall_seconds=stall,
             on_health=self._note_health,
             on_batch=self._observer.note_batch,
+            niceness=settings.niceness,
         )
         self._sharing = Sharing(cache or EmbeddingCache(max_bytes=settings.cache_bytes), self._observer)
 
@@ -163,7 +164,7 @@ class Pipeline:
 
     @property
     def stuck(self) -> bool:
-        """Whether some thread of ours may never come back, for which the interpreter would wait at its end."""
+        """Whether some thread of ours may never come back: the end of the process leaves it where it is."""
         return self._batcher.stuck or any(pool.stuck for pool in self._pools)
 
     @property

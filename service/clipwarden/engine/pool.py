@@ -5,18 +5,34 @@ on the loop when it ends, and one timer for all that is under way rather than on
 a semaphore and a future of its own for each, and asyncio another.)
 
 Never queues: whoever begins a piece has seen that a thread is free. Lives on one event loop.
+
+The end of the program
+----------------------
+It waits for what its threads are at: one that came back from native code while the interpreter ends is killed inside
+it, and aborts the process (onnxruntime: each time). It does not wait for a thread that counts as stuck, nor for any
+longer than `LEAVE_SECONDS`: these are left where they are, and end with the process. If one came back in the few
+milliseconds that are left it would still abort it; rejected for that: to wait for ever, which a program that hangs
+does, and `os._exit`, since what ends with the interpreter cannot know with what code the program meant to leave, and
+would cut off whatever else is to run at its end. (A server does know, and leaves so.)
 """
 
 import asyncio
 import atexit
 import math
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any, Generic, TypeAlias, TypeVar
-from weakref import WeakKeyDictionary, finalize
+from weakref import WeakSet, finalize
+
+from clipwarden.machine import yield_cores
+
+LEAVE_SECONDS = 30.0
+"""How long the end of the program waits for threads: as long as work takes, by default, until it counts as stuck."""
+_LOOK_SECONDS = 0.1
 
 T = TypeVar("T")
 
@@ -52,8 +68,40 @@ class Piece(Generic[T]):
 
 
 P = TypeVar("P", bound=Piece[Any])
-_Task: TypeAlias = tuple[asyncio.AbstractEventLoop, Callable[[Any], None], Any]
+_Task: TypeAlias = tuple[asyncio.AbstractEventLoop, Callable[[Any], None], Any, float]
 _Tasks: TypeAlias = "SimpleQueue[_Task | None]"  # None ends a thread
+
+
+class _Worker(Thread):
+    """One thread.
+
+    Attributes:
+        tasks: What it takes its work from.
+        late: When what it is at counts as stuck; infinite while it is at nothing.
+    """
+
+    def __init__(self, tasks: _Tasks, *, name: str, niceness: int) -> None:
+        # A daemon, since the interpreter waits for others before it lets us end them; `_end_all` waits for these.
+        super().__init__(name=name, daemon=True)
+        self.tasks = tasks
+        self.late = math.inf
+        self._niceness = niceness
+
+    def run(self) -> None:
+        yield_cores(self._niceness)
+        while (task := self.tasks.get()) is not None:
+            loop, end, piece, self.late = task
+            piece.do()
+            self.late = math.inf
+            # The loop is gone when a stuck thread outlives the server; nobody waits for it then.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(end, piece)
+            del task, loop, end, piece  # a thread that waits for work holds none
+
+    def wait(self, until: float) -> None:
+        """Wait until it has ended, but not beyond some time, nor when what it is at counts as stuck."""
+        while self.is_alive() and (left := min(self.late, until) - time.monotonic()) > 0:
+            self.join(min(left, _LOOK_SECONDS))  # it may only then begin what was begun last
 
 
 class ThreadPool(Generic[P]):
@@ -62,24 +110,34 @@ class ThreadPool(Generic[P]):
     Attributes:
         size: How many there are at most.
         stuck: How many may never come back.
-        under_way: Pieces that have not ended, and when each counts as stuck, on the loop's clock.
+        under_way: Pieces that have not ended, and when each counts as stuck, on the loop's clock (`time.monotonic`).
 
     Args:
         name: Of the threads.
         size: How many there are at most.
         on_end: Told of a piece that has ended, stuck or not; its thread is free by then.
         on_stuck: Told of a piece that takes longer than it may.
+        niceness: Above this thread's, where pieces are to yield cores to what is short.
     """
 
-    def __init__(self, name: str, *, size: int, on_end: Callable[[P], None], on_stuck: Callable[[P], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        size: int,
+        on_end: Callable[[P], None],
+        on_stuck: Callable[[P], None],
+        niceness: int = 0,
+    ) -> None:
         self.size = size
         self.stuck = 0
         self.under_way: dict[P, float] = {}
         self._name = name
+        self._niceness = niceness
         self._on_end = on_end
         self._on_stuck = on_stuck
         self._tasks: _Tasks = SimpleQueue()
-        self._threads: list[Thread] = []
+        self._threads: list[_Worker] = []
         self._watch: asyncio.TimerHandle | None = None
         # A pool that nobody closed takes its threads along.
         self._dismiss = finalize(self, _dismiss, self._tasks, self._threads)
@@ -110,20 +168,18 @@ class ThreadPool(Generic[P]):
                 return
         if self._watch is None or late < self._watch.when():
             self._watch_until(late)
-        self._tasks.put((loop, self._end, piece))
+        self._tasks.put((loop, self._end, piece, late))
 
     def close(self) -> None:
         """End the threads when they have done what was begun; whoever is to hear of that still does."""
         self._dismiss()
 
     def _start_thread(self) -> None:
-        # Daemons, since the interpreter waits for other threads before it lets us end them; `_end_all` waits for these.
-        name = f"clipwarden-{self._name}_{len(self._threads)}"
-        thread = Thread(target=_work, args=(self._tasks,), name=name, daemon=True)
+        thread = _Worker(self._tasks, name=f"clipwarden-{self._name}_{len(self._threads)}", niceness=self._niceness)
         thread.start()
         self._threads.append(thread)
         _end_with_the_program()
-        _TASKS[thread] = self._tasks
+        _WORKERS.add(thread)
 
     def _watch_until(self, late: float) -> None:
         if self._watch is not None:
@@ -132,16 +188,24 @@ class ThreadPool(Generic[P]):
         self._watch = None if never else asyncio.get_running_loop().call_at(late, self._look_for_stuck)
 
     def _look_for_stuck(self) -> None:
-        """Tell of what should have ended by now; look again when the next piece should."""
+        """Tell of the piece that should have ended first, if it should by now; look again when the next one should.
+
+        Each has a turn of the loop of its own, so that an error of who hears of one keeps no other from being found.
+        """
         self._watch = None
-        now = asyncio.get_running_loop().time()
-        for piece in [piece for piece, late in self.under_way.items() if late <= now and not piece.stuck]:
-            piece.stuck = True
+        waits = {piece: late for piece, late in self.under_way.items() if not piece.stuck}
+        first = min(waits, key=waits.__getitem__, default=None)
+        if first is None:
+            return
+        found = waits[first] <= asyncio.get_running_loop().time()
+        if found:
+            del waits[first]
+            first.stuck = True
             self.stuck += 1
-            self._on_stuck(piece)
-        waits = [late for piece, late in self.under_way.items() if not piece.stuck]
         if waits:
-            self._watch_until(min(waits))
+            self._watch_until(min(waits.values()))
+        if found:
+            self._on_stuck(first)
 
     def _end(self, piece: P) -> None:
         del self.under_way[piece]
@@ -149,23 +213,13 @@ class ThreadPool(Generic[P]):
         self._on_end(piece)
 
 
-def _work(tasks: _Tasks) -> None:
-    while (task := tasks.get()) is not None:
-        loop, end, piece = task
-        piece.do()
-        # The loop is gone when a stuck thread outlives the server; nobody waits for it then.
-        with suppress(RuntimeError):
-            loop.call_soon_threadsafe(end, piece)
-        del task, loop, end, piece  # a thread that waits for work holds none
-
-
-def _dismiss(tasks: _Tasks, threads: list[Thread]) -> None:
+def _dismiss(tasks: _Tasks, threads: list[_Worker]) -> None:
     for _ in threads:
         tasks.put(None)
 
 
-_TASKS: "WeakKeyDictionary[Thread, _Tasks]" = WeakKeyDictionary()
-"""All threads there are, and what each takes its work from."""
+_WORKERS: "WeakSet[_Worker]" = WeakSet()
+"""All threads there are."""
 
 
 @cache
@@ -174,9 +228,9 @@ def _end_with_the_program() -> None:
 
 
 def _end_all() -> None:
-    """Wait for all threads: one that ran on in native code while the interpreter ends would crash the process."""
-    threads = list(_TASKS.items())
-    for _, tasks in threads:
-        tasks.put(None)
-    for thread, _ in threads:
-        thread.join()
+    workers = list(_WORKERS)
+    for worker in workers:
+        worker.tasks.put(None)
+    until = time.monotonic() + LEAVE_SECONDS
+    for worker in workers:
+        worker.wait(until)

@@ -48,6 +48,7 @@ class RunThreads:
         clock: Seconds, from any thread.
         on_stuck: Told of a run that takes longer than it may.
         on_end: Told how a run ended, stuck or not; its thread is free by then.
+        niceness: As for `ThreadPool`.
     """
 
     def __init__(
@@ -59,13 +60,14 @@ class RunThreads:
         clock: Callable[[], float],
         on_stuck: Callable[[Run], None],
         on_end: Callable[[Run, Outcome], None],
+        niceness: int = 0,
     ) -> None:
         self.size = size
         self._encode = encode
         self._probe = probe
         self._clock = clock
         self._on_end = on_end
-        self._pool = ThreadPool[Run]("encoder", size=size, on_end=self._end, on_stuck=on_stuck)
+        self._pool = ThreadPool[Run]("encoder", size=size, on_end=self._end, on_stuck=on_stuck, niceness=niceness)
 
     @property
     def free(self) -> int:

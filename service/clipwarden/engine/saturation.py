@@ -111,7 +111,10 @@ class Neighbours:
 
 
 def images_a_second(load: Load, plan: EncoderPlan, seconds: float) -> float:
-    """Decode and encode at saturation: as many decodes as the plan has are always at work or done ahead."""
+    """Decode and encode at saturation: as many decodes as the plan has are always at work or done ahead.
+
+    Each thread takes as many images as a run has views: whatever number of views an image has, they fill its runs.
+    """
     encode, batch = load.encoders[plan.encoder_threads], plan.max_batch
     with ThreadPoolExecutor(plan.decode_threads) as decoders:
         ahead = plan.encoder_runs * batch + plan.decode_threads
@@ -120,7 +123,8 @@ def images_a_second(load: Load, plan: EncoderPlan, seconds: float) -> float:
         def run() -> int:
             taken = [decoded.popleft() for _ in range(batch)]  # one step each, so that threads may share the line
             decoded.extend(decoders.submit(load.decode) for _ in taken)
-            encode(np.concatenate([pixels.result() for pixels in taken]))
+            for views in _runs_of(np.concatenate([pixels.result() for pixels in taken]), batch):
+                encode(views)
             return batch
 
         rate = _rate(run, threads=plan.encoder_runs, seconds=seconds)
@@ -168,7 +172,14 @@ def _setting_on_error(stop: Event) -> Iterator[None]:
 
 
 def lone_seconds(load: Load, plan: EncoderPlan) -> float:
-    """Time one image, from its bytes to its embedding, with nothing else at work."""
-    started = time.perf_counter()
-    load.encoders[plan.encoder_threads](load.decode())
-    return time.perf_counter() - started
+    """Time one image, from its bytes to its embedding, with nothing else at work; its views are split over the runs."""
+    encode = load.encoders[plan.encoder_threads]
+    with ThreadPoolExecutor(plan.encoder_runs) as runs:
+        started = time.perf_counter()
+        deque(runs.map(encode, _runs_of(load.decode(), plan.max_batch)))
+        return time.perf_counter() - started
+
+
+def _runs_of(pixels: Pixels, max_batch: int) -> Sequence[Pixels]:
+    """Split views as the batcher does: none of the plan's runs has more than its batch."""
+    return [pixels[first : first + max_batch] for first in range(0, len(pixels), max_batch)]

@@ -10,6 +10,12 @@ AT_ONCE = 16
 """Images at work at the same time for a caller in this process: enough for the decodes and runs of eight CPUs, so that
 neither waits for the other."""
 
+ENCODER_NICENESS = 10
+"""What a server's encoder runs have above its other threads: a tenth of their weight (sched(7)). An event loop that has
+no more than an even share beside them refuses a rush of calls after hundreds of milliseconds, since it waits anew each
+time that it gave the interpreter's lock away, and so do health checks. Decodes are not nicer: they hold that lock now
+and then, and whoever waits for it would wait for all that goes before them."""
+
 Stage = Literal["decode_wait", "decode", "queue", "encode", "judge", "total"]
 """Where the time of one image goes."""
 
@@ -37,6 +43,7 @@ class EngineSettings:
         queue_bytes: Most bytes of their files, read or about to be.
         cache_bytes: Most bytes of embeddings kept for images that come again; 0 keeps none.
         stall_seconds: Time after which one decode or one batch counts as stuck.
+        niceness: Of the encoder's threads, above the event loop's (Linux); 0 leaves them as they are.
     """
 
     limits: DecodeLimits = DEFAULT_LIMITS
@@ -47,6 +54,7 @@ class EngineSettings:
     queue_bytes: int = 512 * 2**20
     cache_bytes: int = 32 * 2**20
     stall_seconds: float = 30.0
+    niceness: int = 0
 
     def without_queue_limits(self) -> Self:
         """Never refuse for want of room: for callers in this process, who bound what is at work themselves."""

@@ -24,6 +24,7 @@ import time
 from collections.abc import Awaitable, Callable
 from copy import copy
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar
 
 from clipwarden.engine.cache import EmbeddingCache, EmbeddingKey
@@ -105,13 +106,17 @@ class SharedWork:
     @property
     def terms(self) -> Terms:
         """Those to queue under now: urgent as the most urgent, due when the first is who is not late already."""
+        if len(self._waiters) == 1:
+            return self._waiters[0].terms
         now = self._clock()
+        first = self._waiters[0].terms
         deadlines = [_latest(waiter.terms) for waiter in self._waiters]
         due = min((deadline for deadline in deadlines if deadline > now), default=max(deadlines))
         return Terms(
             deadline=None if due == math.inf else due,
             priority=min(waiter.terms.priority for waiter in self._waiters),
-            caller=self._waiters[0].terms.caller,
+            caller=first.caller,
+            origin=first.origin,
         )
 
     async def patiently(self, wait: Callable[[Terms], Awaitable[T]]) -> T:
@@ -181,7 +186,8 @@ class SharedWork:
             waiter.check(self._facts)
         self._waiters.append(waiter)
         try:
-            self._move()
+            if not waiter.began:  # else it does not wait yet
+                self._move()
             return await waiter.answer
         finally:
             self.leave(waiter)
@@ -315,9 +321,12 @@ class Sharing:
         task = asyncio.create_task(self._run(key, make, work))
         work.start(task)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(lambda _: self._forget(key, work))  # where it was cancelled
+        task.add_done_callback(partial(self._note_end, key, work))
         return work
+
+    def _note_end(self, key: EmbeddingKey, work: SharedWork, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        self._forget(key, work)  # where it was cancelled
 
     async def _run(self, key: EmbeddingKey, make: Make, work: SharedWork) -> None:
         try:

@@ -22,11 +22,14 @@ class Terms:
         priority: How urgent it is.
         caller: Whose share of the machine it takes: an authenticated identity, else the peer; all calls without a
             name share one.
+        origin: Where it comes from, by which callers beyond number are told from others; all without one are from
+            one place.
     """
 
     deadline: float | None = None
     priority: Priority = Priority.INTERACTIVE
     caller: str = ""
+    origin: str = ""
 
 
 UNBOUND = Terms()

@@ -59,7 +59,7 @@ class Turn(Protocol):
         """Hear that it waits no longer, without having had its turn."""
 
     def start(self) -> None:
-        """Hear that its turn has come; an error of ours that this raises has it leave without."""
+        """Hear that its turn has come; an error that this raises has it leave without."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -205,7 +205,7 @@ class WorkThreads:
         """Run a blocking function in a thread.
 
         Args:
-            work: What it raises is raised here.
+            work: What it raises is raised here; as the cause of a RuntimeError where no task would survive it.
             holds: Most bytes that it holds, of the pool's memory; 0 where the pool has none.
             turn: What it waits for in line, once it has its memory.
 
@@ -247,8 +247,8 @@ class WorkThreads:
     async def _wait_for_thread(self, turn: Turn) -> None:
         self._require_able()
         waiting = _Waiting(turn=turn, come=asyncio.get_running_loop().create_future())
+        turn.wait()  # first: who fails here must not be left in line
         entry = self._line.put(waiting, terms=turn.terms, cost=turn.cost, arrived=time.monotonic())
-        turn.wait()
         self.lend()
         try:
             await waiting.come
@@ -271,8 +271,8 @@ class WorkThreads:
                 continue
             try:
                 waiting.turn.start()
-            except ClipwardenError as error:
-                waiting.come.set_exception(error)
+            except Exception as error:  # noqa: BLE001  whatever it is, it is this caller's, and others wait behind it
+                waiting.come.set_exception(_raisable(error))
             else:
                 self._free -= 1
                 waiting.come.set_result(None)
@@ -313,28 +313,43 @@ class WorkThreads:
         self._pool.begin(_Held(work, holds=holds, answer=answer), stall_seconds=self._stall_seconds)
         return answer
 
+    # In both of these callers are answered first: whatever fails in what follows keeps none of them waiting.
+
     def _note_stuck(self, piece: _Held[Any]) -> None:
-        self._memory.note_stuck(piece.holds)
         if not piece.answer.done():
             piece.answer.set_exception(EncoderError(f"this takes too long to {self._name}"))
+        self._memory.note_stuck(piece.holds)
         if not self.healthy:
             self._fail_waiting(self._all_stuck())
             self._on_health(False)  # noqa: FBT003  the callback's one argument
 
     def _end(self, piece: _Held[Any]) -> None:
+        _answer(piece)
         if piece.stuck:
             self._memory.note_unstuck(piece.holds)
         self._memory.give_back(piece.holds)
         self._put_back()
         if piece.stuck and self._pool.stuck == self._threads - 1:
             self._on_health(True)  # noqa: FBT003
-        if piece.answer.done():  # nobody is left to hear the outcome
-            return
-        if piece.error is None:
-            piece.answer.set_result(piece.value)
-        else:
-            error, piece.error = piece.error, None  # its traceback holds the piece
-            piece.answer.set_exception(error)
+
+
+def _answer(piece: _Held[Any]) -> None:
+    if piece.answer.done():  # nobody is left to hear the outcome
+        return
+    if piece.error is None:
+        piece.answer.set_result(piece.value)
+    else:
+        error, piece.error = piece.error, None  # its traceback holds the piece
+        piece.answer.set_exception(_raisable(error))
+
+
+def _raisable(error: BaseException) -> Exception:
+    """Make an error one that a future takes, and that ends neither the loop nor, in silence, its caller's task."""
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):
+        return error
+    ours = RuntimeError(f"work in a thread raised {type(error).__name__}")
+    ours.__cause__ = error
+    return ours
 
 
 def _shut_down() -> ShuttingDownError:

@@ -118,7 +118,14 @@ def require_provider(provider: str, available: Sequence[str]) -> None:
         ModelError: It has not.
     """
     if provider not in available:
-        raise ModelError(f"This onnxruntime has no {provider}; it has {', '.join(available)}.")
+        raise ModelError(f"This onnxruntime has no {provider}; it has {', '.join(available)}.{_meant(provider)}")
+
+
+def _meant(provider: str) -> str:
+    """Say what a short or an absent GPU's name calls for."""
+    if not provider.upper().startswith("CUDA"):
+        return ""
+    return " On an NVIDIA GPU install clipwarden[gpu] and name it CUDAExecutionProvider."
 
 
 def require_started(provider: str, active: Sequence[str]) -> None:

@@ -16,10 +16,10 @@ from google.rpc import status_pb2
 from clipwarden.engine.results import Judged
 from clipwarden.engine.snapshot import Selection
 from clipwarden.engine.terms import Terms
-from clipwarden.errors import ClipwardenError, EncoderError, OverloadedError, ShuttingDownError
+from clipwarden.errors import ClipwardenError, EncoderError, OverloadedError, Reason, ShuttingDownError
 from clipwarden.policy.schema import Verdict
 from clipwarden.scoring.verdict import Judgement
-from clipwarden.serving.callers import caller_of
+from clipwarden.serving.callers import caller_of, origin_of
 from clipwarden.serving.candidates import Candidates, NotCompared, Opinion
 from clipwarden.serving.context import Context
 from clipwarden.serving.endings import ended, refusal_of
@@ -31,6 +31,11 @@ from clipwarden.serving.status import reason_of, status_of
 R = TypeVar("R")
 
 log = logging.getLogger("clipwarden.access")
+
+EARLY_SECONDS = 0.01
+EARLY_SHARE = 0.01
+"""How much sooner than we a caller may see its deadline pass: by the way here, and by what gRPC rounds a deadline up to
+when it sends it, at most a hundredth of it (11.03 s come as 11.1 s)."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -44,10 +49,12 @@ class Call:
         selection: What it is judged with, once that is known.
         answered: Set once its answer is on its way, or there will be none; candidates judge from then on. The images
             of a batch share its call's.
+        patience_seconds: Time to the deadline that its caller named, when it came; None where it named none.
     """
 
     method: str
     terms: Terms
+    patience_seconds: float | None = None
     request_id: str = ""
     selection: Selection | None = None
     answered: asyncio.Event = field(default_factory=asyncio.Event)
@@ -147,11 +154,12 @@ class Calls:
     @staticmethod
     def open(method: str, context: Context, *, default_seconds: float | None = None) -> Call:
         """Describe a call as it comes in; one that names no deadline has the default, if any."""
-        left = context.time_remaining()
-        if left is None:
-            left = default_seconds
+        patience = context.time_remaining()
+        left = default_seconds if patience is None else patience
         deadline = None if left is None else time.monotonic() + left
-        return Call(method=method, terms=Terms(deadline=deadline, caller=caller_of(context)))
+        caller = caller_of(context)
+        terms = Terms(deadline=deadline, caller=caller, origin=origin_of(caller))
+        return Call(method=method, terms=terms, patience_seconds=patience)
 
     async def answer(self, method: str, context: Context, work: Callable[[Call], Awaitable[R]]) -> R | None:
         """Run one unary call.
@@ -219,7 +227,7 @@ class Calls:
         self._metrics.note_request(call.method, code.name)
         try:
             await context.abort(code, message, metadata)
-        except grpc.aio.AbortError as abort:
+        except grpc.aio.BaseError as abort:  # that it is ended, or that it is gone already and nobody can be told
             abort.__traceback__ = abort.__context__ = None
 
     def refuse(self, exc: Exception, call: Call) -> status_pb2.Status:
@@ -296,11 +304,18 @@ class Calls:
         )
 
     def note_cancelled(self, call: Call, context: Context) -> None:
-        """Count and log a call that its caller gave up, or whose deadline passed."""
-        left = context.time_remaining()
-        code = "DEADLINE_EXCEEDED" if left is not None and left <= 0 else "CANCELLED"
+        """Count and log a call that its caller gave up, or whose deadline passed, which callers take for one."""
+        late = _is_deadline(context.time_remaining(), call.patience_seconds)
+        code = "DEADLINE_EXCEEDED" if late else "CANCELLED"
         self._metrics.note_request(call.method, code)
+        if late:
+            self._metrics.note_error(call.method, Reason.DEADLINE_EXCEEDED)
         log.info("cancelled", extra={"request_id": call.request_id, "method": call.method, "code": code})
+
+
+def _is_deadline(left: float | None, patience: float | None) -> bool:
+    """Tell whether a call that was cancelled with so many seconds left, of those it came with, was cut by them."""
+    return left is not None and left <= EARLY_SECONDS + EARLY_SHARE * (patience or 0.0)
 
 
 def _logged(opinion: Opinion, live: Judgement) -> dict[str, object]:

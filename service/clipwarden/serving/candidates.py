@@ -80,7 +80,7 @@ class Candidates:
 
     @property
     def stuck(self) -> bool:
-        """Whether the thread may never come back, for which the interpreter would wait at its end."""
+        """Whether the thread may never come back: the end of the process leaves it where it is."""
         return self._threads.stuck
 
     async def wait_idle(self) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import TypeVar
 
-from clipwarden.engine.settings import EngineSettings
+from clipwarden.engine.settings import ENCODER_NICENESS, EngineSettings
 from clipwarden.errors import ConfigError
 from clipwarden.serving import values
 from clipwarden.vision.limits import LEAST_DECODE_BYTES, DecodeLimits
@@ -241,8 +241,9 @@ class Settings:
         unit="STREAMS",
         read=values.integer(low=1, high=10_000),
         help=(
-            "Most StreamModerate calls open at the same time; more is OVERLOADED. Each may hold one message of "
-            "max_message_bytes beside its images at work."
+            "Most StreamModerate calls open at the same time, of which one caller may have as many as are free: half, "
+            "rounded up, if it is alone. More is OVERLOADED. Each may hold one message of max_message_bytes beside its "
+            "images at work."
         ),
     )
     stall_seconds: float = _setting(
@@ -278,6 +279,13 @@ class Settings:
         read=values.switch,
         help="Whether gRPC tools may ask for the service's description.",
     )
+    scheduling: str = _setting(
+        "batch",
+        unit="HOW",
+        read=values.choice("batch", "inherit"),
+        help="How the encoder's threads are scheduled: as batch work that yields cores to the event loop (batch, on "
+        "Linux), or as the process that started them (inherit).",
+    )
     log_level: str = _setting(
         "info",
         unit="LEVEL",
@@ -297,12 +305,15 @@ class Settings:
             queue_bytes=self.queue_bytes,
             cache_bytes=self.cache_bytes,
             stall_seconds=self.stall_seconds,
+            niceness=ENCODER_NICENESS if self.scheduling == "batch" else 0,
         )
 
     def __post_init__(self) -> None:
         """Refuse settings that contradict one another."""
         if self.listen is None and self.unix_socket is None:
             raise ConfigError("listen and unix_socket are both off, so nobody could call the server; set one of them.")
+        if self.listen is not None and self.listen == self.metrics_listen and not self.listen.endswith(":0"):
+            raise ConfigError(f"listen and metrics_listen are both {self.listen}; give one of them another port.")
         if self.max_message_bytes > MOST_MESSAGE_BYTES:
             raise ConfigError(
                 f"max_message_bytes ({self.max_message_bytes}) must be below 2 GiB, which no gRPC message can reach."
@@ -315,10 +326,15 @@ class Settings:
         if self.queue_bytes < self.max_message_bytes:
             raise ConfigError(
                 f"queue_bytes ({self.queue_bytes}) is below max_message_bytes ({self.max_message_bytes}), which each "
-                "message may take while it is read, so that none ever could be."
+                f"message may take while it is read, so that none ever could be. Write at "
+                f"least {_whole_mib(self.max_message_bytes)}, or lower max_message_bytes."
             )
         if self.stall_seconds == 0:
             raise ConfigError("stall_seconds must be above 0, or all work would count as stuck.")
+
+
+def _whole_mib(size: int) -> str:
+    return f"{-(-size // 2**20)}MiB"
 
 
 def _docs() -> Mapping[str, SettingDocs]:

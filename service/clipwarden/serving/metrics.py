@@ -5,18 +5,21 @@ from dataclasses import asdict
 from functools import cache
 from itertools import product
 from threading import Lock
-from typing import Literal
+from typing import Literal, get_args
 
+from google.rpc import code_pb2
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
 
 from clipwarden.engine.encoderplan import EncoderPlan
 from clipwarden.engine.settings import Cause, Source, Stage
 from clipwarden.engine.snapshot import Snapshot
+from clipwarden.errors import Reason
 from clipwarden.policy.contexts import contexts_with_modes, mode_counts
 from clipwarden.policy.schema import Mode, Verdict
 from clipwarden.scoring.tables import Tables
 from clipwarden.scoring.verdict import CategoryResult, Ground, Judgement, NoBand
 from clipwarden.serving.candidates import NotCompared, Opinion
+from clipwarden.serving.status import CODE_BY_ERROR
 
 # From 0.5 ms (judging one image takes less) to 30 s (the usual longest deadline), about doubling.
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -212,6 +215,28 @@ class Metrics:
             registry=registry,
         )
 
+    def expect(self, methods: Iterable[str]) -> None:
+        """Have the counters whose labels are known beforehand at 0 from now on.
+
+        Prometheus takes a series that begins at 1 for one that never rose: `increase` would miss the first event.
+
+        Args:
+            methods: That will be called.
+        """
+        codes = {"OK", "CANCELLED", *map(code_pb2.Code.Name, CODE_BY_ERROR.values())}
+        for method in methods:
+            for code in codes:
+                self._request(method, code)
+            for reason in Reason:
+                self._error(method, reason)
+        for reason in Reason:
+            if _is_about_images(reason):
+                self.image_errors.labels(reason)
+        for cause in (*get_args(Cause), "streams"):
+            self._refusal(cause)
+        for source in get_args(Source):
+            self._lookup(source)
+
     def watch(self, **read: Callable[[], float]) -> None:
         """Read gauges from functions whenever Prometheus asks.
 
@@ -328,12 +353,18 @@ class Metrics:
         for pair in product(Verdict, repeat=2):
             self.candidate_verdicts.labels(*labels, *_compared(*pair))
             self.candidate_shadow_verdicts.labels(*labels, *_compared(*pair), _word(on=False))
+        for why in NotCompared:
+            self.not_compared.labels(*labels, why)
 
     def note_error(self, method: str, reason: str) -> None:
         """Count an image or call without a verdict."""
         self._error(method, reason).inc()
-        if reason.startswith("IMAGE_"):
+        if _is_about_images(reason):
             self.image_errors.labels(reason).inc()
+
+
+def _is_about_images(reason: str) -> bool:
+    return reason.startswith("IMAGE_")
 
 
 def _compared(live: Verdict, candidate: Verdict) -> tuple[str, str, str]:

@@ -9,11 +9,15 @@ import sys
 from datetime import UTC, datetime
 from typing import TextIO
 
+from prometheus_client import disable_created_metrics
+
 from clipwarden.machine import prepare_process
 from clipwarden.policy.contexts import modes_line
 from clipwarden.scoring.tables import Tables
 from clipwarden.serving.config import Settings
+from clipwarden.serving.misfits import misfits
 from clipwarden.serving.server import load, running_server
+from clipwarden.terminal import notice
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +35,8 @@ def serve_until_signal(settings: Settings) -> None:
     """
     prepare_process()
     configure_logging(settings.log_level)
+    # They double the series, and tell nothing that the process's start does not.
+    disable_created_metrics()  # type: ignore[no-untyped-call]
     stuck = asyncio.run(_serve(settings))
     if stuck:
         log.error("a stage was stuck at shutdown; leaving without it")
@@ -50,6 +56,8 @@ def check_loads(settings: Settings) -> str:
     prepare_process()
     snapshot = asyncio.run(load(settings))
     model = snapshot.model
+    for warning in misfits(settings, model):
+        notice(f"Warning: {warning}.", style="bold yellow")
     lines = [f"model {model.manifest.name} {model.fingerprint} on {model.runtime.provider}"]
     for policy_id, tables in snapshot.tables.items():
         default = " (default)" if policy_id == snapshot.default_policy_id else ""
@@ -65,7 +73,7 @@ def _digest_and_modes(tables: Tables) -> str:
 
 
 async def _serve(settings: Settings) -> bool:
-    """Serve until told to stop; say whether a thread was left behind that the interpreter would wait for."""
+    """Serve until told to stop; say whether a thread was left behind that may never come back."""
     leave, hurry = asyncio.Event(), asyncio.Event()
 
     def note_signal() -> None:

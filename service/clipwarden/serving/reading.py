@@ -2,11 +2,11 @@
 
 Nobody can tell how long a message is before it is there, so each read under way holds room for the longest, out of the
 bytes that images at work may take; once read it counts for what it is. Calls that find no room wait for it a moment,
-unread, which costs what fits into gRPC's window. Whoever has the fewest reads under way goes next; how much of the room
-one caller may have is the admission's to say. While others wait, a message that takes longer than `give_way_seconds` is
-refused. Rejected: to believe sizes that callers
-announce, since whoever lies about them takes the memory all the same. What a caller sends behind its one message stays
-unread in gRPC's window.
+unread, which costs what fits into gRPC's window. Whoever has the fewest reads under way goes next, and of those who
+have as few, who comes from where the fewest come from: so newcomers pass an address whose connections send nothing. How
+much of the room one caller may have is the admission's to say. While others wait, a message that takes longer than
+`give_way_seconds` is refused. Rejected: to believe sizes that callers announce, since whoever lies about them takes the
+memory all the same. What a caller sends behind its one message stays unread in gRPC's window.
 
 A read that is given up ends when gRPC says so, once its call is answered; until then it counts. It is never cancelled:
 a message that came in that moment would lie in gRPC's memory for good.
@@ -16,7 +16,7 @@ import asyncio
 import math
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -42,6 +42,7 @@ class _Read:
 
     ticket: Ticket
     caller: str
+    origin: str
     deadline: float
     began: float = 0.0
     started: bool = False
@@ -106,7 +107,7 @@ class ReadBudget:
             RequestError: There is no message.
         """
         deadline = math.inf if terms.deadline is None else terms.deadline
-        read = _Read(ticket=ticket, caller=terms.caller, deadline=deadline)
+        read = _Read(ticket=ticket, caller=terms.caller, origin=terms.origin, deadline=deadline)
         if self._lines or not self._may_read(read):
             await self._wait_for_room(read)
         else:
@@ -141,7 +142,7 @@ class ReadBudget:
         except TimeoutError:
             if not patience.expired():
                 raise _late() from None
-            raise self._refusal("there is no room to read the message in") from None
+            raise self._refusal("queue_bytes left no room to read the message in") from None
         finally:
             self._leave(read)
 
@@ -163,9 +164,7 @@ class ReadBudget:
     def _serve(self) -> None:
         """Let those read who find room, and have the slow give way to those who do not."""
         while self._lines:
-            under_way = Counter(read.caller for read in self._reads.values())
-            heads = (self._lines[caller][0] for caller in sorted(self._lines, key=under_way.__getitem__))
-            read = next(filter(self._may_read, heads), None)
+            read = next(filter(self._may_read, self._heads()), None)
             if read is None:
                 self._give_way()
                 return
@@ -173,6 +172,14 @@ class ReadBudget:
             self._grant(read)
             if read.turn and not read.turn.done():
                 read.turn.set_result(None)
+
+    def _heads(self) -> Sequence[_Read]:
+        """List the first of each caller that waits, whoever goes next first."""
+        callers = Counter(read.caller for read in self._reads.values())
+        origins = Counter(read.origin for read in self._reads.values())
+        return sorted(
+            (line[0] for line in self._lines.values()), key=lambda read: (callers[read.caller], origins[read.origin])
+        )
 
     def _give_way(self) -> None:
         """End the oldest reads, as many as calls wait, or look again when they are old enough."""

@@ -242,5 +242,6 @@ def _bounded(text: str, name: str) -> str:
     # A text has no fewer bytes than characters, and a message full of them need not be encoded to be refused.
     size = len(text) if len(text) > MAX_ID_BYTES else len(text.encode())
     if size > MAX_ID_BYTES:
-        raise RequestError(f"{name} has {size} bytes or more; at most {MAX_ID_BYTES} are allowed")
+        more = " or more" if size == len(text) and not text.isascii() else ""
+        raise RequestError(f"{name} has {size} bytes{more}; at most {MAX_ID_BYTES} are allowed")
     return text

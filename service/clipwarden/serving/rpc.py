@@ -20,8 +20,9 @@ from google.protobuf.message import Message
 from clipwarden.engine.admission import Ticket
 from clipwarden.engine.pipeline import Pipeline, Reading
 from clipwarden.engine.results import Judged
+from clipwarden.engine.shares import Shares
 from clipwarden.engine.snapshot import Selection, Snapshot
-from clipwarden.engine.terms import Terms
+from clipwarden.engine.terms import Priority, Terms
 from clipwarden.errors import OverloadedError, RequestError
 from clipwarden.serving import requests, wire, wire_policy
 from clipwarden.serving.bodies import Body, parse, take_apart
@@ -35,6 +36,8 @@ from clipwarden.v1 import moderation_pb2 as pb
 M = TypeVar("M", bound=Message)
 
 SERVICE = "clipwarden.v1.ModerationService"
+METHODS = tuple(pb.DESCRIPTOR.services_by_name["ModerationService"].methods_by_name)
+"""Their names; the service has each as a method of its own."""
 STREAM_RETRY_SECONDS = 1.0
 """When to open a stream again that found too many open: they end when their callers like, which nobody foresees."""
 
@@ -67,7 +70,7 @@ class ModerationService:
         self._settings = settings
         self._snapshot = snapshot
         self._on_refused_stream = on_refused_stream
-        self.streams = 0
+        self._streams = Shares(max_items=settings.max_streams, max_bytes=0)
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Have a server call these methods, before it starts.
@@ -117,7 +120,7 @@ class ModerationService:
     async def StreamModerate(self, _: object, context: Context) -> AsyncIterator[pb.StreamModerateResponse]:
         """Judge images as they come; results come as they are ready."""
         in_flight = self._settings.call_in_flight
-        stream = ItemStream(self._open_stream(), self._result, self._calls, context, in_flight=in_flight)
+        stream = ItemStream(self._open_stream, self._result, self._calls, context, in_flight=in_flight)
         # Closed with this generator, not some time after: a caller that leaves must not keep items at work.
         async with aclosing(stream.responses()) as responses:
             async for response in responses:
@@ -170,20 +173,27 @@ class ModerationService:
 
         return await self._calls.answer("GetPolicy", context, work)
 
+    @property
+    def streams(self) -> int:
+        """How many streams are open."""
+        return self._streams.items
+
     @contextmanager
-    def _open_stream(self) -> Iterator[None]:
+    def _open_stream(self, terms: Terms) -> Iterator[None]:
         """Hold a stream's place: each may have an item that is read and counts nowhere yet."""
-        if self.streams >= self._settings.max_streams:
+        account = self._streams.account(terms)
+        cause = self._streams.objection(account, items=1, size=0, priority=Priority.INTERACTIVE)
+        if cause is not None:
             self._on_refused_stream()
-            raise OverloadedError(
-                f"{self.streams} streams are open, as many as max_streams allows",
-                retry_after_seconds=STREAM_RETRY_SECONDS,
-            )
-        self.streams += 1
+            most = f"of {self._settings.max_streams} streams (max_streams)"
+            whole = f"{self._streams.items} {most} are open, and there is no place for more"
+            share = f"this caller has {account.items} {most} open, and may have no more than are free"
+            raise OverloadedError(share if cause == "share" else whole, retry_after_seconds=STREAM_RETRY_SECONDS)
+        self._streams.take(account, items=1, size=0)
         try:
             yield
         finally:
-            self.streams -= 1
+            self._streams.take(account, items=-1, size=0)
 
     async def _take_apart(
         self, call: Call, ticket: Ticket, context: Context, kind: type[M], *, most_images: int = 1

@@ -35,9 +35,10 @@ from clipwarden.serving.config import AUTO, Settings
 from clipwarden.serving.health import Health
 from clipwarden.serving.looplag import watch_lag
 from clipwarden.serving.metrics import Metrics
+from clipwarden.serving.misfits import misfits
 from clipwarden.serving.reading import ReadBudget
 from clipwarden.serving.refusals import RefusalLog
-from clipwarden.serving.rpc import SERVICE, ModerationService
+from clipwarden.serving.rpc import METHODS, SERVICE, ModerationService
 from clipwarden.serving.sockets import bind_tcp, bind_unix, identity, release_unix
 from clipwarden.serving.values import split_address
 from clipwarden.v1 import moderation_pb2
@@ -102,7 +103,7 @@ class Server:
 
     @property
     def stuck(self) -> bool:
-        """Whether some thread of ours may never come back, for which the interpreter would wait at its end."""
+        """Whether some thread of ours may never come back: the end of the process leaves it where it is."""
         return self.pipeline.stuck or self.candidates.stuck
 
     async def start(self) -> None:
@@ -122,6 +123,7 @@ class Server:
         if settings.metrics_listen is not None:
             self._http, self.metrics_address = _serve_metrics(self.metrics, settings.metrics_listen)
         self.metrics.describe(self.snapshot, version=metadata.version("clipwarden"))
+        self.metrics.expect(METHODS)
         self.metrics.describe_plan(self.pipeline.encoder_plan)
         self.metrics.ready.set_function(lambda: self.health.serving)
         self._lag = asyncio.create_task(watch_lag(self.metrics.note_lag))
@@ -129,6 +131,8 @@ class Server:
         await self.pipeline.start()
         self.health.set_serving(self.pipeline.healthy)
         log_loaded(self.snapshot)
+        for warning in misfits(settings, self.snapshot.model):
+            log.warning("%s", warning)
         log.info("plan", extra=asdict(self.pipeline.encoder_plan))
         log.info("serving", extra={"address": self.address, "unix": self.unix_address, "metrics": self.metrics_address})
 
@@ -168,7 +172,8 @@ class Server:
             thread.join()
         if self.settings.unix_socket is not None:
             release_unix(Path(self.settings.unix_socket), self._socket_file)
-        log.info("stopped")
+        if self._lag is not None:  # else it never began, and whoever started it says why
+            log.info("stopped")
 
     def _add_services(self) -> None:
         self.service.add_to(self._grpc)

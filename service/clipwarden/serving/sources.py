@@ -125,6 +125,8 @@ def _from_file(file: Path) -> dict[str, object]:
         docs = SETTING_DOCS.get(key.text)
         if key.text in RETIRED_SETTINGS:
             raise ConfigError(f"{where} {RETIRED_SETTINGS[key.text]}.")
+        if docs is None and key.text == "api":
+            raise ConfigError(f"{where} is no setting: this is a policy. Name it with --policy.")
         if docs is None:
             guess = closest(key.text, SETTING_DOCS)
             raise ConfigError(f"{where} is no setting.{f' Did you mean {guess}?' if guess else ''}")

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import grpc
 
+from clipwarden.engine.terms import Terms
 from clipwarden.errors import RequestError
 from clipwarden.serving.bodies import Body, take_apart
 from clipwarden.serving.calls import Call, Calls
@@ -29,7 +30,7 @@ class ItemStream:
     """One call, from its first item to its last result.
 
     Args:
-        place: Held as long as the stream is open; raises our errors.
+        place: Makes what is held as long as the stream is open, under its terms; raises our errors.
         judge: Judges one item; its errors are results.
         calls: Accounts, and closes the gate when the server drains.
         context: Of the call.
@@ -38,7 +39,7 @@ class ItemStream:
 
     def __init__(
         self,
-        place: AbstractContextManager[None],
+        place: Callable[[Terms], AbstractContextManager[None]],
         judge: JudgeItem,
         calls: Calls,
         context: Context,
@@ -65,7 +66,7 @@ class ItemStream:
         try:
             self._calls.begin(METHOD)
             try:
-                with self._place:
+                with self._place(self._call.terms):
                     async for response in self._results():
                         yield response
             finally:

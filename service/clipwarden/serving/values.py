@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 _UNITS = {"": 1, "B": 1, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "KB": 10**3, "MB": 10**6, "GB": 10**9}
+_SHOWN = {name.upper(): name for name in ("KiB", "MiB", "GiB", "kB", "MB", "GB")}
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]*)")
 _SWITCH = {"true": True, "on": True, "yes": True, "1": True, "false": False, "off": False, "no": False, "0": False}
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\s:\[\]]+):([0-9]{1,5})")
@@ -80,11 +81,17 @@ def size(text: str) -> int:
     found = _SIZE.fullmatch(text.strip())
     factor = _UNITS.get(found[2].upper()) if found else None
     if not found or factor is None:
-        raise ValueError(f"is {text!r}; it must be a size, such as 20MiB or 20971520")
+        raise ValueError(f"is {text!r}; it must be a size, such as {_meant_size(found)}")
     value = float(found[1]) * factor
     if not 1 <= value < MAX_SIZE:
         raise ValueError(f"is {text!r}; it must be at least 1 byte, and below {MAX_SIZE >> 40} TiB")
     return int(value)
+
+
+def _meant_size(found: re.Match[str] | None) -> str:
+    """Write out what is likely meant by the units of Kubernetes and others, such as 32Mi or 10M."""
+    short = found[2].upper() + "B" if found else ""
+    return f"{found[1]}{_SHOWN[short]}" if found and short in _SHOWN else "20MiB or 20971520"
 
 
 def size_or_none(text: str) -> int:

@@ -389,7 +389,9 @@ class _PriorityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Priority.Val
     PRIORITY_INTERACTIVE: _Priority.ValueType  # 1
     """Somebody waits for the answer."""
     PRIORITY_BULK: _Priority.ValueType  # 2
-    """Nobody does: a backfill. Such images take what the interactive leave, but none waits for ever."""
+    """Nobody does: a backfill. Such images take what the interactive leave, but none waits for ever: one that has waited
+    for 10 s, or for half of the time to its deadline if that is less, counts as INTERACTIVE from then on.
+    """
 
 class Priority(_Priority, metaclass=_PriorityEnumTypeWrapper):
     """How urgent an image is."""
@@ -399,7 +401,9 @@ PRIORITY_UNSPECIFIED: Priority.ValueType  # 0
 PRIORITY_INTERACTIVE: Priority.ValueType  # 1
 """Somebody waits for the answer."""
 PRIORITY_BULK: Priority.ValueType  # 2
-"""Nobody does: a backfill. Such images take what the interactive leave, but none waits for ever."""
+"""Nobody does: a backfill. Such images take what the interactive leave, but none waits for ever: one that has waited
+for 10 s, or for half of the time to its deadline if that is less, counts as INTERACTIVE from then on.
+"""
 Global___Priority: _TypeAlias = Priority  # noqa: Y015
 
 @_typing.final

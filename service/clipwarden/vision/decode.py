@@ -17,6 +17,7 @@ from clipwarden.vision.colour.conversion import AS_STORED, Conversion, conversio
 from clipwarden.vision.facts import DecodedImage, FileFacts, ImageFacts, ImageHeader, View
 from clipwarden.vision.formats import png
 from clipwarden.vision.formats.foreign import foreign_kind
+from clipwarden.vision.formats.jpeg import FEW_SEGMENTS, header_segments
 from clipwarden.vision.formats.layout import PixelLayout, Size, read_layout
 from clipwarden.vision.formats.salvage import salvage
 from clipwarden.vision.formats.sniff import sniff_format, sniff_size
@@ -72,8 +73,9 @@ def read_header(
     image_format = sniff_format(data)
     if image_format is None or image_format not in readable_formats():
         raise ImageError(_unsupported(data, image_format), reason=Reason.IMAGE_FORMAT_UNSUPPORTED)
-    size = sniff_size(data, image_format)
-    layout = read_layout(data, image_format, size)
+    segments = header_segments(data) if image_format == "JPEG" else ()
+    size = sniff_size(data, image_format, segments)
+    layout = read_layout(data, image_format, size, segments)
     decoded = decoded_size(layout, preprocessing)
     held = held_bytes(layout, preprocessing, decoded=decoded, file_bytes=len(data))
     check_held(held, layout.size, image_format, limits)
@@ -86,6 +88,7 @@ def read_header(
         held_bytes=held,
         layout=layout,
         sha256=sha256 or hashlib.sha256(data).hexdigest(),
+        segments=segments if len(segments) <= FEW_SEGMENTS else (),
     )
 
 
@@ -136,7 +139,7 @@ def decode_file(
         raise ValueError(f"there is no view plan {plan.name!r}")
     file = _File(data=data, header=header)
     try:
-        structure = read_structure(data, header.format, limits)
+        structure = read_structure(data, header.format, limits, header.segments)
         try:
             return _decode(file, structure, preprocessing, limits)
         except OSError as exc:  # so Pillow calls files that end early, or hold something that it does not expect
@@ -191,7 +194,8 @@ def _open(file: _File, structure: Structure, preprocessing: Preprocessing, limit
     header = file.header
     profile_bytes = 0 if preprocessing.colour == "ignore" else len(structure.colour.icc or b"")
     _require_room(opening_bytes(structure, profile_bytes=profile_bytes), header.layout.size, header, limits)
-    opened = open_image(structure.data, header.format)
+    known = header.segments if structure.data is file.data else ()
+    opened = open_image(structure.data, header.format, known)
     size, conversion = opened.size, _conversion(opened, structure, header.format, preprocessing)
     # A picture that will be stretched needs more of its narrower side than the layout of the stored one says.
     may_reduce = header.format == "JPEG" and conversion.after_reduction and structure.shown_size is None
@@ -289,13 +293,10 @@ def _opened_layout(
         header: Of the file.
     """
     see_through = opened.has_transparency_data
-    layout = replace(
-        header.layout,
-        size=size,
-        mode=opened.mode,
-        see_through=see_through,
-        coded_pixels=structure.coded_pixels,
-    )
+    layout = header.layout
+    found = size, opened.mode, see_through, structure.coded_pixels
+    if found != (layout.size, layout.mode, layout.see_through, layout.coded_pixels):
+        layout = replace(layout, size=size, mode=opened.mode, see_through=see_through, coded_pixels=found[-1])
     if structure.canvas is None:
         return layout, opened.size
     # Drawn on a see-through canvas that is no smaller, while the picture itself and its RGBA are held.

@@ -7,6 +7,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from clipwarden.vision.formats.jpeg import Segment
 from clipwarden.vision.formats.layout import PixelLayout, Size
 from clipwarden.vision.views import ViewName
 
@@ -23,6 +24,7 @@ class ImageHeader:
         held_bytes: Most bytes that decoding it holds at once, file included, as far as the header tells: an opened
             image may turn out to hold more (`limits.HoldsMoreError`).
         layout: What that rests on.
+        segments: Of a JPEG's header, up to its first scan; none where they are many, and of another format.
         sha256: Of the file; 64 hexadecimal digits.
     """
 
@@ -33,6 +35,7 @@ class ImageHeader:
     held_bytes: int
     layout: PixelLayout
     sha256: str
+    segments: tuple[Segment, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

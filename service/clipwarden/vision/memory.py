@@ -84,17 +84,18 @@ def decoded_size(layout: PixelLayout, preprocessing: Preprocessing) -> Size:
     least = draft_size(layout.size, preprocessing) if layout.scales and _area(layout.size) else None
     if least is None:
         return layout.size
-    room = min(side // wanted for side, wanted in zip(layout.size, least, strict=True))
-    scale = next((scale for scale in (8, 4, 2) if scale <= room), 1)
-    width, height = (-(-side // scale) for side in layout.size)
-    return width, height
+    width, height = layout.size
+    room = min(width // least[0], height // least[1])
+    scale = 8 if room >= 8 else 4 if room >= 4 else 2 if room >= 2 else 1  # noqa: PLR2004  libjpeg's
+    return -(-width // scale), -(-height // scale)
 
 
 def _resizing_bytes(size: Size, decoded: Size, preprocessing: Preprocessing) -> int:
     """Bytes of the resized picture, and of what it is between two passes: as wide as that, and as high as it was."""
     if not _area(size):
         return 0
-    width, height = (min(side, MAX_ASPECT * preprocessing.side) for side in resized_size(size, preprocessing))
+    width, height = resized_size(size, preprocessing)
+    width, height = min(width, MAX_ASPECT * preprocessing.side), min(height, MAX_ASPECT * preprocessing.side)
     # Upright or turned; where nothing is stretched both are the same.
     return _PIXEL_BYTES * max(width * (decoded[1] + height), height * (decoded[0] + width))
 

@@ -1,6 +1,7 @@
 """An image's bytes and the format they were named by in, Pillow's image out, opened and not yet decoded."""
 
 import io
+from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
 
@@ -16,6 +17,8 @@ from PIL import (
     WebPImagePlugin,
 )
 
+from clipwarden.vision.formats.jpeg import Segment
+from clipwarden.vision.formats.jpegplain import PlainFrame, plain_frame
 from clipwarden.vision.formats.sniff import FORMATS
 
 # A JPEG is no MPO here, whose further pictures nobody is shown.
@@ -39,7 +42,21 @@ def readable_formats() -> tuple[str, ...]:
     return tuple(name for name in FORMATS if name != "HEIC" or find_spec(_HEIC_READER) is not None)
 
 
-def open_image(data: bytes, image_format: str) -> ImageFile.ImageFile:
+class _PlainJpeg(JpegImagePlugin.JpegImageFile):
+    """A JPEG whose header was read already: it knows what its decoder has to, and nothing else."""
+
+    def __init__(self, data: bytes, frame: PlainFrame) -> None:
+        self._frame = frame
+        super().__init__(io.BytesIO(data))
+
+    def _open(self) -> None:
+        (self._size, self._mode), raw_mode = self._frame, self._frame.mode
+        # Adobe's convention, as in Pillow, whatever the file says.
+        arguments = ("CMYK;I" if raw_mode == "CMYK" else raw_mode, "")
+        self.tile = [ImageFile._Tile("jpeg", (0, 0, *self._size), 0, arguments)]  # noqa: SLF001  a reader's own
+
+
+def open_image(data: bytes, image_format: str, segments: Sequence[Segment] = ()) -> ImageFile.ImageFile:
     """Open an image with its format's own reader.
 
     Not by `Image.open`, which refuses 179 million pixels whatever they cost to decode, and warns from 89 million on:
@@ -48,6 +65,7 @@ def open_image(data: bytes, image_format: str) -> ImageFile.ImageFile:
     Args:
         data: The file; untrusted.
         image_format: As `sniff.sniff_format` named it.
+        segments: Of a JPEG's header, where they are known: it is not read once more then, if all readers take it alike.
 
     Returns:
         The image, to be closed by `with`.
@@ -59,7 +77,8 @@ def open_image(data: bytes, image_format: str) -> ImageFile.ImageFile:
     try:
         if image_format == "HEIC":
             return _open_heic(data)
-        image = _READERS[image_format](io.BytesIO(data))
+        frame = plain_frame(data, segments)
+        image = _PlainJpeg(data, frame) if frame else _READERS[image_format](io.BytesIO(data))
     except SyntaxError as exc:  # what Pillow's readers make of bytes that end early, too
         raise UnidentifiedImageError(f"no {image_format}") from exc
     if image_format == "JPEG":

@@ -43,7 +43,7 @@ def fit_to_side(
     Returns:
         uint8 [S,S,3]; under `crop` equal to what transformers' CLIPImageProcessorPil computes.
     """
-    fit = {"crop": _crop, "crop_half_even": _crop, "pad": _resize, "squash": _resize}[preprocessing.fit]
+    fit = _resize if preprocessing.fit in ("pad", "squash") else _crop
     target = resized_size(size or image.size, preprocessing)
     shown = box or (0, 0, *image.size)
     if convert is not None and image.width * image.height <= max(target[0] * target[1], _CHEAP_PIXELS):
@@ -53,7 +53,9 @@ def fit_to_side(
     else:
         resized = fit(image, shown, target, preprocessing)
         displayed = resized if convert is None else convert(resized)
-    return np.array(_bordered(displayed, preprocessing))
+    # By `np.array` Pillow's interface for arrays would be asked first, and the bytes copied all the same.
+    pixels = bytearray(_bordered(displayed, preprocessing).tobytes())
+    return np.frombuffer(pixels, np.uint8).reshape(preprocessing.side, preprocessing.side, 3)
 
 
 def resized_size(size: tuple[int, int], preprocessing: Preprocessing) -> tuple[int, int]:
@@ -119,8 +121,10 @@ def _crop(image: Image.Image, box: Box, target: tuple[int, int], preprocessing: 
     if max(target) > MAX_ASPECT * side:
         return image.resize((side, side), resample, box=_centre(box, target, preprocessing))
     resized = _resize(image, box, target, preprocessing)
+    if target == (side, side):
+        return resized
     left, top = _crop_offsets(target, preprocessing)
-    return resized if target == (side, side) else resized.crop((left, top, left + side, top + side))
+    return resized.crop((left, top, left + side, top + side))
 
 
 def _centre(box: Box, target: tuple[int, int], preprocessing: Preprocessing) -> Box:
@@ -132,8 +136,8 @@ def _centre(box: Box, target: tuple[int, int], preprocessing: Preprocessing) -> 
 
 
 def _crop_offsets(target: tuple[int, int], preprocessing: Preprocessing) -> tuple[int, int]:
-    left, top = (_crop_offset(length - preprocessing.side, preprocessing) for length in target)
-    return left, top
+    side = preprocessing.side
+    return _crop_offset(target[0] - side, preprocessing), _crop_offset(target[1] - side, preprocessing)
 
 
 def _crop_offset(surplus: int, preprocessing: Preprocessing) -> int:

@@ -11,6 +11,7 @@ from bench.measure import Ratio, Timing, describe_machine, time_together
 from bench.scoring import BAR, TEXTS, make_compiled, run
 from bench.vit import Geometry, int8_vit
 
+from clipwarden.machine import usable_cpus
 from clipwarden.policy.schema import Pool
 
 TINY = Geometry(side=32, patch=16, width=32, layers=1, heads=2, hidden=64, dim=16)
@@ -80,6 +81,8 @@ def test_the_machine_is_named() -> None:
     machine = describe_machine()
     assert machine["cpu"]
     assert machine["numpy"] == np.__version__
+    assert machine["cores"].split()[0] == f"{usable_cpus():g}"
+    assert machine["commit"]
 
 
 @pytest.fixture

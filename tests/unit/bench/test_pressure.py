@@ -12,16 +12,19 @@ from pathlib import Path
 import pytest
 from bench.photos import Photo
 from bench.pressure import __main__ as command
-from bench.pressure import bare
+from bench.pressure import bare, barejudge, overload
 from bench.pressure.figures import Figure, Outcome, paired, splice
+from bench.pressure.grpccalls import _require_verdict
 from bench.pressure.harness import Bench, Options
 from bench.pressure.limit import measure, open_session, read_pixels, work_of
 from bench.pressure.load import Run
-from bench.pressure.loads import Answer, Load
+from bench.pressure.loads import Answer, Load, Summary
 from bench.pressure.material import TINY, Material, make_material
 from bench.pressure.processes import Program, resident_bytes
 from bench.pressure.quotas import CpuQuota
+from bench.pressure.rehearsal import Rehearsal
 from bench.pressure.statistics import estimate, percentiles, slope
+from bench.pressure.watch import Watch
 from PIL import Image
 
 from clipwarden.v1 import moderation_pb2 as pb
@@ -76,14 +79,16 @@ class TestFigures:
         made = splice(document, [outcome(value=0.5), replace(outcome(value=1.0), scenario="z")])
         assert made.startswith("a\n\n### `x`\n\nA title.\n\n| | measured |")
         assert "| ratio | 0.5 | >= 0.9 | MISSED |" in made
-        assert made.endswith("Machine: cores 2.\n\n### `y`\n\nb\n")
+        assert made.endswith("Machine: cores 2, commit 0123456789.\n\n### `y`\n\nb\n")
         assert "old" not in made
         assert splice(made, [outcome(value=0.5)]) == made
 
 
 def outcome(*, value: float) -> Outcome:
     figures = [Figure(name="ratio", value=value, bar=0.9)]
-    return Outcome(scenario="x", title="a title", machine={"cores": "2"}, figures=figures, notes=["a note"])
+    return Outcome(
+        scenario="x", title="a title", machine={"cores": "2", "commit": "0123456789"}, figures=figures, notes=["a note"]
+    )
 
 
 class Fixed:
@@ -191,10 +196,11 @@ def test_the_limit_counts_images_that_were_decoded_and_encoded(material: Materia
 
 def test_the_bench_measures_a_real_server_and_bare_ones_side_by_side(material: Material) -> None:
     with Bench(material, QUICK) as bench:
-        server, plain = bench.clipwarden(), bench.bare()
+        server, plain, judge = bench.clipwarden(), bench.bare(), bench.bare_judge()
         ours = bench.saturate(server, "224x224", kind="ours")
         echo = bench.load(plain, "224x224", kind="echo", callers=1, method=bare.ECHO)
         refused = bench.load(plain, "224x224", kind="refused", rates=(50.0,), method=bare.REFUSE)
+        judged_bare = bench.saturate(judge, "224x224", kind="bare")
         limit = bench.limit("224x224")
         mixed = bench.load(server, "224x224", kind="mix", rates=(30.0,), protocol="mix", seconds=1.0)
         own_client = bench.load(server, "224x224", kind="client", rates=(20.0,), protocol="client")
@@ -206,11 +212,56 @@ def test_the_bench_measures_a_real_server_and_bare_ones_side_by_side(material: M
     assert echo.outcomes == {"verdict": echo.offered}
     assert refused.outcomes == {"refused": refused.offered}
     assert refused.unadvised == 0
+    assert set(judged_bare.outcomes) == {"verdict"}
     assert limit["images_a_second"] > 0
     assert {"verdict", "INVALID_ARGUMENT"} <= set(mixed.outcomes)
     assert own_client.attempts == own_client.offered == own_client.outcomes["verdict"]
     assert judged >= ours.offered + own_client.offered
-    assert [run["kind"] for run in bench.runs] == ["ours", "echo", "refused", "limit", "mix", "client"]
+    assert [run["kind"] for run in bench.runs] == ["ours", "echo", "refused", "bare", "limit", "mix", "client"]
+
+
+def test_health_is_asked_only_while_the_server_may_answer(material: Material) -> None:
+    with Bench(material, QUICK) as bench:
+        server = bench.clipwarden()
+        watch = Watch(server, every_seconds=0.01, health=True)
+        bench.load(server, "224x224", kind="watched", beside=watch, callers=1)
+    assert watch.seen.checks > 0
+    assert watch.seen.unhealthy == 0
+    assert len(watch.seen.resident) == len(watch.seen.seconds)
+
+
+def test_the_bare_server_answers_a_verdict_as_long_as_ours() -> None:
+    verdict = barejudge.canned_verdict()
+    _require_verdict(verdict, parse=True)
+    assert abs(len(verdict) - bare.VERDICT_BYTES) < 10
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "others"),
+    [
+        ({"verdict": 5, "refused": 3, "late": 1, "never sent": 1}, 0),
+        ({"verdict": 5, "refused": 3, "INTERNAL": 2}, 2),
+    ],
+)
+def test_calls_that_ended_as_none_should_are_counted(outcomes: dict[str, int], others: int) -> None:
+    none: dict[str, float | None] = percentiles([1.0])
+    run = Summary(
+        seconds=1.0,
+        offered=sum(outcomes.values()),
+        outcomes=outcomes,
+        verdicts_a_second=5.0,
+        verdict_ms=none,
+        accepted_ms=none,
+        refused_ms=none,
+        unadvised=0,
+        attempts=10,
+        lag_ms=none,
+        generator_cpu=0.1,
+        server_cpu=0.1,
+        peak_bytes=1,
+    )
+    (row,) = (figure for figure in overload._rest("224x224", [run]) if "any other end" in figure.name)
+    assert (row.value, row.holds) == (others, others == 0)
 
 
 def test_a_frozen_program_does_nothing_until_it_is_thawed(tmp_path: Path) -> None:
@@ -260,10 +311,48 @@ class TestCommand:
         assert len(measured) == 2
         assert json.loads(capsys.readouterr().out)[0]["figures"][0]["holds"] is False
 
-    @pytest.mark.parametrize("arguments", [["speed"], ["lone", "--plot", "x.svg"]])
+    @pytest.mark.parametrize(
+        "arguments", [["speed"], ["lone", "--plot", "x.svg"], ["--seconds", "0"], ["--pairs", "0"]]
+    )
     def test_what_cannot_be_done_is_refused(self, arguments: Sequence[str]) -> None:
         with pytest.raises(SystemExit):
             command.main(arguments)
+
+    @pytest.mark.parametrize("name", list(command.SCENARIOS))
+    def test_how_long_a_scenario_takes_grows_with_what_is_asked_for(self, tmp_path: Path, name: str) -> None:
+        taken = []
+        for pairs, seconds in ((3, 10.0), (9, 10.0), (9, 20.0)):
+            with Rehearsal(tmp_path, replace(QUICK, pairs=pairs, seconds=seconds)) as bench:
+                assert command.SCENARIOS[name](bench).scenario == name
+            taken.append(bench.seconds)
+        assert taken == sorted(taken)
+        assert taken[0] > 0
+
+    def test_a_listing_measures_nothing_and_leaves_out_what_is_kept(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        common = ["lone", "seen", "--folder", str(tmp_path), "--seconds", "60", "--pairs", "1", "--sizes", "224x224"]
+        outcome(value=1.0).save(tmp_path / "results-1x60s-224x224" / "lone.json")
+        assert command.main([*common, "--list"]) == 0
+        lone, seen, left = capsys.readouterr().out.splitlines()
+        assert lone.endswith("(measured already)")
+        assert seen.split()[:3] == [*left.split()[:2], "seen:"]
+        assert command.main([*common, "--list", "--again"]) == 0
+        assert "(measured already)" not in capsys.readouterr().out
+
+    def test_what_was_measured_on_another_commit_is_named(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        outcome(value=1.0).save(tmp_path / "results-9x10s" / "lone.json")
+        assert command.main(["lone", "--folder", str(tmp_path)]) == 0
+        seen = capsys.readouterr()
+        assert "machine: cores 2, commit 0123456789" in seen.out
+        assert "measured on 0123456789, not on" in seen.err
+
+    def test_the_page_has_a_section_for_each_table(self) -> None:
+        page = (Path(command.__file__).parents[2] / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+        # A sweep has some 180 rows, and is drawn.
+        assert [name for name in command.SCENARIOS if f"\n### `{name}`\n" not in page] == ["sweep"]
 
     def test_all_names_every_scenario(self) -> None:
         assert command._parse(["all"]).names == list(command.SCENARIOS)

@@ -21,7 +21,7 @@ from clipwarden.errors import ImageError
 from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.v1 import moderation_pb2 as v1
 from kit.cli import Run, write_policy
-from kit.faultserver import FaultServer, allowed, info, running_fault_server, status, unavailable
+from kit.faultserver import FaultServer, allowed, info, overloaded, running_fault_server, status, unavailable
 from kit.serving import cut_picture
 from kit.toymodel import SIDE, build_toy_model
 
@@ -443,6 +443,14 @@ def test_a_backfill_lets_others_go_first(run: Run, server: FaultServer, pictures
     server.service.answers.append(v1.ModerateResponse(moderation=allowed()))
     assert run("moderate", pictures / "blue.png", "--server", server.address, "--bulk").exit_code == 0
     assert server.service.requests[0].options.priority == v1.PRIORITY_BULK
+
+
+def test_an_image_waits_for_a_full_server_until_its_own_timeout(run: Run, server: FaultServer, pictures: Path) -> None:
+    server.service.answers.extend([*[overloaded(0.001)] * 9, v1.ModerateResponse(moderation=allowed())])
+    result = run("moderate", pictures / "blue.png", "--server", server.address)
+    assert (result.exit_code, len(server.service.requests)) == (0, 10), result.output
+    server.service.answers.append(overloaded(3600))
+    assert run("moderate", pictures / "blue.png", "--server", server.address).exit_code == 30
 
 
 def test_a_fault_of_the_server_on_one_image_leaves_the_others(run: Run, server: FaultServer, pictures: Path) -> None:

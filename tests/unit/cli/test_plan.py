@@ -85,6 +85,8 @@ def test_a_plan_that_is_there_is_kept_without_force(toy_folder: Path, photo: Pat
         (["mini", "--seconds", "nan"], 2, "--seconds must be above 0"),
         (["mini", "--provider", "CUDAExecutionProvider"], 2, "one run at a time, of up to 32 views"),
         (["mini", "-o", "nowhere/plan.yaml"], 2, "There is no folder"),
+        (["mini", "-o", "."], 2, ". is a folder; name a file with -o"),
+        (["mini", "-o", ".", "--force"], 2, ". is a folder; name a file with -o"),
         (["mini", "--image", "absent.jpg"], 1, "absent.jpg: No such file"),
         (["mini", "--image", "text.txt"], 2, "text.txt cannot be decoded"),
         (["no-such-folder"], 4, "There is no model folder"),
@@ -119,10 +121,13 @@ def test_file_says_what_was_measured_whatever_the_model_is_called(tmp_path: Path
     assert (settings.queue_items, settings.listen) == (512, "127.0.0.1:50051")
 
 
-def test_busy_neighbours_are_named(monkeypatch: pytest.MonkeyPatch, toy_folder: Path, photo: Path) -> None:
+def test_busy_neighbours_are_named(
+    monkeypatch: pytest.MonkeyPatch, toy_folder: Path, photo: Path, tmp_path: Path
+) -> None:
     disturbed = Findings(ways=[measured(*[10.0] * 9), measured(*[20.0] * 9, encoder_runs=3)], taken=0.34)
     monkeypatch.setattr("clipwarden.engine.planning.measure", lambda *_, **__: disturbed)
-    result = run(toy_folder, "--image", photo)
+    result = run(toy_folder, "--image", photo, "-o", tmp_path / "plan.yaml")
+    assert "# Other programs took 34 % of the CPUs meanwhile" in (tmp_path / "plan.yaml").read_text()
     assert "Other programs took 34 % of the CPUs meanwhile" in result.stderr.replace("\n", " ")
     assert "The default stays (1 thread a run, 2 runs of up to 1 view, 2 decodes)." in result.stdout
 

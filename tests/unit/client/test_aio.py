@@ -28,13 +28,15 @@ class Waiting:
     def __init__(self) -> None:
         self.now = 1000.0
         self.slept: list[float] = []
+        self.fraction = 0.5
+        self.oversleeps = 0.0
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
-        self.now += seconds
+        self.now += seconds + self.oversleeps
 
     def client(self, target: str, **choices: RetryPolicy) -> AsyncClient:
-        return AsyncClient(target, clock=lambda: self.now, sleep=self.sleep, random=lambda: 0.5, **choices)
+        return AsyncClient(target, clock=lambda: self.now, sleep=self.sleep, random=lambda: self.fraction, **choices)
 
 
 @pytest.fixture
@@ -73,6 +75,27 @@ async def test_retries_follow_the_same_policy(server: FaultServer) -> None:
     async with waiting.client(server.address) as client:
         await client.moderate(b"image")
     assert waiting.slept == [0.05, 3.0]
+
+
+async def test_a_refused_call_never_comes_back_sooner_than_it_was_told(server: FaultServer) -> None:
+    waiting = Waiting()
+    waiting.fraction = 0.0
+    hints = [0.0, 2.0, 0.05, 5.0]
+    server.service.answers.extend([*map(overloaded, hints), OK])
+    async with waiting.client(server.address, retry=RetryPolicy(max_attempts=9, reserve=9)) as client:
+        await client.moderate(b"image", timeout=60)
+    assert waiting.slept == hints
+
+
+async def test_who_oversleeps_its_deadline_is_told_why_there_was_no_verdict(server: FaultServer) -> None:
+    waiting = Waiting()
+    waiting.oversleeps = 60.0
+    server.service.answers.extend([overloaded(2.0), OK])
+    async with waiting.client(server.address) as client:
+        with pytest.raises(ServerOverloadedError) as caught:
+            await client.moderate(b"image", timeout=60)
+    assert (caught.value.attempts, len(waiting.slept), len(server.service.requests)) == (1, 1, 1)
+    assert isinstance(caught.value.__cause__, grpc.RpcError)
 
 
 async def test_the_deadline_covers_all_attempts(server: FaultServer) -> None:

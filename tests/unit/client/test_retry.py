@@ -75,6 +75,14 @@ def test_no_pause_ever_reaches_the_deadline(fraction: float, attempt: int, remai
         assert found is None or 0 <= found < remaining
 
 
+@given(hint=st.floats(0, 10), fraction=st.floats(0, 1, exclude_max=True), attempt=st.integers(1, 3))
+def test_no_pause_is_shorter_than_what_the_server_asked_for(hint: float, fraction: float, attempt: int) -> None:
+    full = ClientError("full", code=grpc.StatusCode.RESOURCE_EXHAUSTED, retry_after_seconds=hint)
+    found = pause(full, fraction=fraction, attempt=attempt)
+    assert found is not None
+    assert found >= hint
+
+
 def test_retries_are_earned_by_answers() -> None:
     history = History(RetryPolicy(reserve=2, earned_per_success=0.5))
     assert [history.spend() for _ in range(3)] == [True, True, False]

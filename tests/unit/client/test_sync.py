@@ -39,13 +39,15 @@ class Waiting:
     def __init__(self) -> None:
         self.now = 1000.0
         self.slept: list[float] = []
+        self.fraction = 0.5
+        self.oversleeps = 0.0
 
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
-        self.now += seconds
+        self.now += seconds + self.oversleeps
 
     def client(self, target: str, **choices: RetryPolicy | int) -> Client:
-        return Client(target, clock=lambda: self.now, sleep=self.sleep, random=lambda: 0.5, **choices)
+        return Client(target, clock=lambda: self.now, sleep=self.sleep, random=lambda: self.fraction, **choices)
 
 
 @pytest.fixture
@@ -146,6 +148,24 @@ def test_an_overloaded_server_is_given_the_time_it_asks_for(waiting: Waiting, se
     with waiting.client(server.address) as client:
         client.moderate(b"image")
     assert waiting.slept == [3.0]
+
+
+def test_a_refused_call_never_comes_back_sooner_than_it_was_told(waiting: Waiting, server: FaultServer) -> None:
+    waiting.fraction = 0.0
+    hints = [0.0, 2.0, 0.05, 5.0]
+    server.service.answers.extend([*map(overloaded, hints), OK])
+    with waiting.client(server.address, retry=RetryPolicy(max_attempts=9, reserve=9)) as client:
+        client.moderate(b"image", timeout=60)
+    assert waiting.slept == hints
+
+
+def test_who_oversleeps_its_deadline_is_told_why_there_was_no_verdict(waiting: Waiting, server: FaultServer) -> None:
+    waiting.oversleeps = 60.0
+    server.service.answers.extend([overloaded(2.0), OK])
+    with waiting.client(server.address) as client, pytest.raises(ServerOverloadedError) as caught:
+        client.moderate(b"image", timeout=60)
+    assert (caught.value.attempts, len(waiting.slept), len(server.service.requests)) == (1, 1, 1)
+    assert isinstance(caught.value.__cause__, grpc.RpcError)
 
 
 def test_the_deadline_covers_all_attempts(waiting: Waiting, server: FaultServer) -> None:
@@ -472,7 +492,7 @@ def test_tls_never_talks_to_a_server_in_plain_text(server: FaultServer) -> None:
 
 
 def test_channel_options_of_the_caller_win() -> None:
-    connection = Connection(target="t", channel_options=[("grpc.keepalive_time_ms", 5), ("grpc.x", "y")])
+    connection = Connection(target="t:1", channel_options=[("grpc.keepalive_time_ms", 5), ("grpc.x", "y")])
     options = dict(connection.grpc_options())
     assert (options["grpc.keepalive_time_ms"], options["grpc.x"]) == (5, "y")
     assert options["grpc.max_receive_message_length"] == options["grpc.max_send_message_length"] > 4 * 2**20

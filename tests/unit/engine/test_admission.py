@@ -4,6 +4,7 @@ import heapq
 import random
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -13,6 +14,7 @@ import pytest
 from clipwarden.engine.admission import MAX_RETRY_SECONDS, MIN_RETRY_SECONDS, SHARE_OF_TIME, Admission, Work
 from clipwarden.engine.line import MAX_CALLERS, FairQueue
 from clipwarden.engine.settings import Unobserved
+from clipwarden.engine.shares import Shares
 from clipwarden.engine.terms import Priority, Terms
 from clipwarden.errors import DeadlineError, ImageError, OverloadedError, Reason
 
@@ -289,6 +291,89 @@ def test_what_cannot_be_finished_any_more_is_refused_at_its_turn() -> None:
     assert admission.ahead == 0
 
 
+@dataclass(kw_only=True)
+class Turns:
+    """Images that have their turn one after the other, beside company that has not ended."""
+
+    clock: Steps
+    admission: Admission
+
+    def has_turn(self, *, left: float, takes: float, cost: float = 0.1) -> bool:
+        """Begin an image with so many seconds left, and say whether it may; it ends then, or at its deadline."""
+        waits = 10.0
+        terms = Terms(caller="a", deadline=self.clock.now + waits + left)
+        with suppress(OverloadedError, DeadlineError), self.admission.begin(terms, cost) as work:
+            self.clock.now += waits
+            work.start()
+            self.clock.now += min(takes, left)
+            if takes > left:
+                raise DeadlineError("late")
+        return work.started is not None
+
+
+@pytest.fixture
+def turns() -> Turns:
+    clock = Steps()
+    made = Turns(clock=clock, admission=admission_of(clock))
+    made.admission.begin(Terms(caller="b"), 0.1)
+    return made
+
+
+def test_what_is_left_when_a_turn_comes_is_judged_by_what_others_took_from_there(turns: Turns) -> None:
+    assert turns.has_turn(left=0.25, takes=0.1)
+    for _ in range(50):  # others run beside it
+        assert turns.has_turn(left=5.0, takes=0.3)
+    assert not turns.has_turn(left=0.25, takes=0.3)
+    assert turns.has_turn(left=0.35, takes=0.3)
+
+
+def test_what_died_of_its_deadline_took_at_least_as_long(turns: Turns) -> None:
+    for _ in range(50):
+        turns.has_turn(left=0.3, takes=0.5)
+    assert not turns.has_turn(left=0.25, takes=0.5)
+
+
+def test_large_images_that_take_longer_than_thought_have_no_small_one_refused(turns: Turns) -> None:
+    for _ in range(50):
+        assert turns.has_turn(left=9.0, takes=2.0, cost=0.5)
+        assert turns.has_turn(left=0.03, takes=0.02, cost=0.01)
+
+
+@pytest.mark.parametrize("stall", [1.2, 600.0])
+def test_a_stall_is_forgotten_though_all_are_in_a_hurry(turns: Turns, stall: float) -> None:
+    for _ in range(6):
+        assert turns.has_turn(left=1000.0, takes=stall)
+    refused = 0
+    while not turns.has_turn(left=0.25, takes=0.1):
+        refused += 1
+        assert refused < 60
+    assert all(turns.has_turn(left=0.25, takes=0.1) for _ in range(50))
+
+
+def test_a_call_that_sends_nothing_is_no_company() -> None:
+    clock = Steps()
+    turns = Turns(clock=clock, admission=admission_of(clock))
+    turns.admission.arrive(Terms(caller="silent"))
+    for _ in range(50):
+        turns.has_turn(left=9.0, takes=0.5)
+    assert turns.has_turn(left=0.2, takes=0.15)
+
+
+def test_callers_who_share_an_account_are_one_in_line() -> None:
+    clock = Steps()
+    admission = admission_of(clock)
+    names = set()
+    for number in range(2 * MAX_CALLERS):
+        terms = Terms(caller=f"ipv4:10.0.0.1:{number}", origin="ipv4:10.0.0.1")
+        admission.arrive(terms)
+        names.add(admission.begin(terms, 0.001).terms.caller)
+    assert "ipv4:10.0.0.1" in names
+    assert len(names) <= MAX_CALLERS
+    newcomer = Terms(caller="ipv4:10.0.0.2:1", origin="ipv4:10.0.0.2")
+    admission.arrive(newcomer)
+    assert admission.begin(newcomer, 0.001).terms.caller == newcomer.caller
+
+
 def test_alone_an_image_is_let_in_whatever_is_foreseen() -> None:
     clock = Steps()
     admission = admission_of(clock)
@@ -339,16 +424,39 @@ def test_hint_is_when_the_forecast_fits_again_and_those_refused_are_told_to_come
     assert caught.value.retry_after_seconds == MAX_RETRY_SECONDS
 
 
+def test_a_refusal_for_want_of_bytes_says_so_in_megabytes() -> None:
+    admission = Admission(max_items=9, max_bytes=9 * 2**20, max_ahead=9, cpus=1)
+    admission.arrive(Terms(caller="a"), size=6 * 2**20)
+    with pytest.raises(OverloadedError) as share:
+        admission.arrive(Terms(caller="a"), size=2**20)
+    assert str(share.value) == "this caller has 6.0 of 9.0 MiB (queue_bytes), and may have no more than what is free"
+    with pytest.raises(OverloadedError) as share:
+        admission.arrive(Terms(caller="a", priority=Priority.BULK), size=2**20)
+    assert str(share.value).endswith("may have no more than half of what is free, being bulk")
+    with pytest.raises(OverloadedError) as whole:
+        admission.arrive(Terms(caller="b"), size=4 * 2**20)
+    admission = Admission(max_items=2, max_bytes=2**20, max_ahead=9, cpus=1)
+    admission.arrive(Terms(caller="a"), size=2**19)
+    with pytest.raises(OverloadedError, match="queue_bytes"):
+        admission.arrive(Terms(caller="a"), size=2**20)  # its share of places is full as well
+    assert str(whole.value) == "images here take 6.0 of 9.0 MiB (queue_bytes), and there is no room for 4.0 MiB more"
+
+
 def test_a_caller_alone_has_half_of_the_places_and_two_have_a_third_each() -> None:
     clock, noted = Steps(), Noted()
     admission = admission_of(clock, noted, items=9)
     tickets = [admission.arrive(Terms(caller=caller)) for caller in "aaabbb"]
     for caller in "ab":
-        with pytest.raises(OverloadedError, match="3 images of this caller are here") as caught:
+        with pytest.raises(
+            OverloadedError,
+            match=r"^this caller has 3 of 9 places \(queue_items\), and may have no more than what is free$",
+        ) as caught:
             admission.arrive(Terms(caller=caller))
         assert caught.value.retry_after_seconds >= MIN_RETRY_SECONDS
     tickets += [admission.arrive(Terms(caller=caller)) for caller in "cde"]
-    with pytest.raises(OverloadedError, match="9 images are here"):
+    with pytest.raises(
+        OverloadedError, match=r"^images here take 9 of 9 places \(queue_items\), and there is no room for more$"
+    ):
         admission.arrive(Terms(caller="f"))
     assert noted.causes == {"share": 2, "items": 1}
     for ticket in tickets:
@@ -362,10 +470,10 @@ def test_bulk_leaves_its_own_caller_places_for_what_is_urgent(size: int) -> None
     admission = admission_of(Steps(), items=9 if size == 0 else 512, size=9)
     bulk, urgent = Terms(caller="a", priority=Priority.BULK), Terms(caller="a")
     tickets = [admission.arrive(bulk, size=size) for _ in range(3)]
-    with pytest.raises(OverloadedError, match="of this caller"):
+    with pytest.raises(OverloadedError, match="this caller has"):
         admission.arrive(bulk, size=size)
     tickets += [admission.arrive(urgent, size=size) for _ in range(2)]
-    with pytest.raises(OverloadedError, match="of this caller"):
+    with pytest.raises(OverloadedError, match="this caller has"):
         admission.arrive(urgent, size=size)
     for ticket in tickets:
         ticket.end()
@@ -390,16 +498,46 @@ def test_bytes_are_shared_alike_and_may_change() -> None:
     assert noted.causes == {"share": 1, "bytes": 1}
 
 
-def test_callers_beyond_the_most_share_one_account() -> None:
-    admission = admission_of(Steps(), items=4 * MAX_CALLERS)
-    tickets = [admission.arrive(Terms(caller=str(number))) for number in range(MAX_CALLERS)]
-    room = 4 * MAX_CALLERS - MAX_CALLERS
+def test_callers_of_one_place_beyond_the_most_share_one_account() -> None:
+    most = MAX_CALLERS // 2
+    admission = admission_of(Steps(), items=4 * most)
+    tickets = [admission.arrive(Terms(caller=str(number))) for number in range(most)]
+    room = 4 * most - most
     tickets += [admission.arrive(Terms(caller=f"more {number}")) for number in range(room // 2)]
-    with pytest.raises(OverloadedError, match=f"{room // 2} images of this caller"):
+    with pytest.raises(OverloadedError, match=f"this caller has {room // 2} of"):
         admission.arrive(Terms(caller="one more"))
     for ticket in tickets:
         ticket.end()
     assert admission.arrive(Terms(caller="new")) is not None
+
+
+def test_an_origin_of_many_callers_leaves_accounts_to_others() -> None:
+    shares = Shares(max_items=10_000, max_bytes=0)
+
+    def names(origin: str, callers: int) -> set[str | None]:
+        found = set()
+        for number in range(callers):
+            account = shares.account(Terms(caller=f"{origin}:{number}", origin=origin))
+            shares.take(account, items=1, size=0)
+            found.add(account.name)
+        return found
+
+    loud = names("loud", 500)
+    assert (len(loud), "loud" in loud, None in loud) == (MAX_CALLERS // 2 + 1, True, False)
+    for other, own in (("b", 32), ("c", 15), ("d", 7), ("e", 3), ("f", 1)):
+        found = names(other, 100)
+        assert (len(found), other in found, None in found) == (own + 1, True, False)
+    assert names("g", 2) == {None}
+    assert len(shares._accounts) == MAX_CALLERS + 1
+
+
+def test_accounts_without_anything_are_given_to_others() -> None:
+    shares = Shares(max_items=10_000, max_bytes=0)
+    for number in range(10 * MAX_CALLERS):
+        account = shares.account(Terms(caller=str(number), origin=str(number % 3)))
+        assert account.name == str(number)
+        shares.take(account, items=1, size=0)
+        shares.take(account, items=-1, size=0)
 
 
 def test_without_a_deadline_nothing_is_too_long() -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -19,6 +19,7 @@ from clipwarden.modelfolder.load import Model
 from clipwarden.vision import decode as decode_module
 from clipwarden.vision.decode import decode_file, decode_image, read_header
 from clipwarden.vision.facts import DecodedImage, ImageHeader
+from clipwarden.vision.formats.jpeg import Segment
 from clipwarden.vision.limits import DecodeLimits, HoldsMoreError
 from clipwarden.vision.memory import FIXED_BYTES
 from clipwarden.vision.opening import open_image
@@ -306,9 +307,9 @@ async def test_image_that_turns_out_to_hold_more_than_its_header_said_waits_for_
 ) -> None:
     opened: list[int] = []
 
-    def note(data: bytes, image_format: str) -> object:
+    def note(data: bytes, image_format: str, segments: Sequence[Segment]) -> object:
         opened.append(pipeline.decode_bytes)
-        return open_image(data, image_format)
+        return open_image(data, image_format, segments)
 
     def read_little(*arguments: Any, **options: Any) -> ImageHeader:  # noqa: ANN401
         return replace(read_header(*arguments, **options), held_bytes=FIXED_BYTES)

@@ -19,11 +19,12 @@ from clipwarden.engine.pipeline import Pipeline
 from clipwarden.engine.settings import EngineSettings
 from clipwarden.engine.snapshot import find_policy, load_snapshot, make_snapshot
 from clipwarden.engine.terms import UNBOUND, Terms
-from clipwarden.engine.threads import LOOP_BUDGET_MICROSECONDS, WorkThreads
+from clipwarden.engine.threads import LOOP_BUDGET_MICROSECONDS, Errand, WorkThreads
 from clipwarden.errors import (
     ConfigError,
     DeadlineError,
     EmbeddingError,
+    EncoderError,
     FingerprintMismatchError,
     ImageError,
     OverloadedError,
@@ -35,7 +36,7 @@ from clipwarden.policy.schema import Verdict
 from clipwarden.vision.decode import decode_file
 from clipwarden.vision.facts import DecodedImage
 from clipwarden.vision.plan import WHOLE, ViewPlan
-from kit.serving import colours_snapshot, colours_yaml, picture
+from kit.serving import colours_snapshot, colours_yaml, eventually, picture
 
 
 def plain_image(*, see_through: bool) -> Image.Image:
@@ -158,6 +159,76 @@ async def test_decode_that_fails_raises_what_it_raised() -> None:
     with pytest.raises(ImageError):
         await threads.run(fail)
     assert (await threads.run(lambda: 1)).value == 1
+    threads.close()
+
+
+@pytest.mark.parametrize("error", [StopIteration, SystemExit, asyncio.CancelledError])
+async def test_what_no_future_or_task_may_carry_fails_its_own_call_and_nothing_else(error: type[BaseException]) -> None:
+    threads = WorkThreads("test", threads=1, stall_seconds=30)
+
+    def fail() -> None:
+        raise error("from a thread")
+
+    with pytest.raises(RuntimeError, match=error.__name__) as caught:
+        await asyncio.wait_for(threads.run(fail), timeout=60)
+    assert isinstance(caught.value.__cause__, error)
+    assert (await threads.run(lambda: 1)).value == 1
+    threads.close()
+
+
+class BrokenStart(Errand):
+    """A turn whose owner has a fault of its own."""
+
+    def start(self) -> None:
+        raise ZeroDivisionError("a fault of the owner's")
+
+
+class BrokenWait(Errand):
+    """Likewise."""
+
+    def wait(self) -> None:
+        raise ZeroDivisionError("a fault of the owner's")
+
+
+@pytest.mark.parametrize("turn", [BrokenStart(), BrokenWait()])
+async def test_a_fault_in_the_turn_of_one_keeps_no_other_caller_waiting(turn: Errand) -> None:
+    threads = WorkThreads("test", threads=1, stall_seconds=30)
+    release = threading.Event()
+    first = asyncio.create_task(threads.run(release.wait))
+    await asyncio.sleep(0)
+    broken = asyncio.create_task(threads.run(lambda: 2, turn=turn))
+    third = asyncio.create_task(threads.run(lambda: 3))
+    await asyncio.sleep(0)
+    release.set()
+    async with asyncio.timeout(60):
+        assert (await first).value is True
+        with pytest.raises(ZeroDivisionError):
+            await broken
+        assert (await third).value == 3
+    assert threads.statistics().busy == 0
+    threads.close()
+
+
+async def test_a_fault_of_who_hears_of_health_keeps_no_caller_waiting() -> None:
+    def broken(healthy: bool) -> None:  # noqa: FBT001
+        told.append(healthy)
+        raise ZeroDivisionError("a fault of the listener's")
+
+    told: list[bool] = []
+    faults: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context.get("exception")))
+    threads = WorkThreads("test", threads=2, stall_seconds=0.01, on_health=broken)
+    release = threading.Event()
+    both = [asyncio.create_task(threads.run(release.wait)) for _ in range(2)]
+    async with asyncio.timeout(60):
+        for each in both:
+            with pytest.raises(EncoderError):
+                await each
+        release.set()
+        await eventually(lambda: threads.statistics().busy == 0)
+        assert (await threads.run(lambda: 1)).value == 1
+    assert told == [False, True]
+    assert [type(fault) for fault in faults] == [ZeroDivisionError] * 2
     threads.close()
 
 

@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import count
 
 import numpy as np
@@ -21,7 +22,7 @@ from clipwarden.engine.planning import (
     thread_counts,
     ways_to_run,
 )
-from clipwarden.engine.saturation import Encode, Load, built_in_photo, exact_batch, images_a_second
+from clipwarden.engine.saturation import Encode, Load, built_in_photo, exact_batch, images_a_second, lone_seconds
 from clipwarden.errors import EncoderError
 from clipwarden.modelfolder.batch_dependence import varied_pixels
 from clipwarden.modelfolder.encoder import ImageEncoder
@@ -248,3 +249,22 @@ def test_built_in_photo_is_a_photograph_to_a_decoder() -> None:
     assert (facts.file.format, facts.file.width, facts.file.height, facts.degraded) == ("JPEG", 1600, 1200, ())
     assert 200_000 < facts.file.bytes < 1_000_000
     assert built_in_photo() == built_in_photo()
+
+
+@pytest.mark.parametrize(("max_batch", "sizes"), [(1, {1}), (3, {3}), (8, {8})])
+def test_views_of_a_see_through_image_are_split_over_runs_as_a_server_splits_them(
+    max_batch: int, sizes: set[int]
+) -> None:
+    seen: list[int] = []
+
+    def encode(pixels: Pixels) -> Vectors:
+        seen.append(len(pixels))
+        return alone(pixels)
+
+    load = replace(load_of(encode), decode=lambda: varied_pixels(4)[:2])
+    plan = replace(DEFAULT, max_batch=max_batch)
+    assert images_a_second(load, plan, seconds=0.01) > 0
+    assert set(seen) == sizes
+    seen.clear()
+    assert lone_seconds(load, plan) > 0
+    assert (sum(seen), max(seen)) == (2, min(2, max_batch))

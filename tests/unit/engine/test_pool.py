@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import math
+import os
 import subprocess
 import sys
 import threading
@@ -36,6 +37,19 @@ async def test_one_timer_finds_whatever_is_stuck_and_what_comes_back_is_lent_aga
     gates[0].set()
     await eventually(lambda: len(ended) == 2)
     pool.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere niceness is a process's")
+async def test_threads_are_as_nice_as_asked() -> None:
+    ended: list[Number] = []
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    for niceness in (0, 5):
+        pool = ThreadPool[Number]("test", size=1, on_end=ended.append, on_stuck=ended.append, niceness=niceness)
+        pool.begin(Number(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id())), stall_seconds=60)
+        await eventually(lambda: len(ended) == 1)
+        assert ended.pop().value == min(own + niceness, 19)
+        pool.close()
+    assert os.getpriority(os.PRIO_PROCESS, 0) == own
 
 
 async def test_piece_for_which_no_thread_starts_ends_with_that_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,3 +105,31 @@ print("end", flush=True)
 def test_program_that_ends_waits_for_what_its_threads_are_at() -> None:
     ran = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True, timeout=60)
     assert ran.stdout.split() == ["end", "done"]
+
+
+HANGING = """
+import asyncio, sys, threading
+from clipwarden.engine import pool
+async def main():
+    hung = asyncio.Event()
+    pools.append(pool.ThreadPool("test", size=2, on_end=print, on_stuck=lambda _: hung.set()))
+    pools[0].begin(pool.Piece(threading.Event().wait), stall_seconds={stall_seconds})
+    {wait}
+pools = []
+pool.LEAVE_SECONDS = {leave_seconds}
+asyncio.run(main())
+sys.exit(3)
+"""
+
+
+@pytest.mark.parametrize(
+    ("stall_seconds", "leave_seconds", "wait"),
+    [(0.01, 1000, "await hung.wait()"), (0.2, 1000, "pass"), ("float('inf')", 0.01, "pass")],
+    ids=["known as stuck", "stuck as the program ends", "of which nobody says when it is stuck"],
+)
+def test_program_ends_without_a_thread_that_never_comes_back(
+    stall_seconds: object, leave_seconds: float, wait: str
+) -> None:
+    program = HANGING.format(stall_seconds=stall_seconds, leave_seconds=leave_seconds, wait=wait)
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (3, "", "")

@@ -27,6 +27,7 @@ from clipwarden.errors import (
 )
 from clipwarden.modelfolder.load import Model
 from clipwarden.policy.schema import Verdict
+from clipwarden.serving.callers import origin_of
 from clipwarden.serving.endings import ended, refusal_of
 from clipwarden.serving.process import configure_logging
 from clipwarden.serving.refusals import RefusalLog
@@ -162,3 +163,19 @@ async def test_refused_calls_are_summed_up_in_the_log(toy_model: Model, caplog: 
     lines = [vars(record) for record in caplog.records if record.name == "clipwarden.access"]
     assert {line["cause"] for line in lines} == {"items"}
     assert sum(line["count"] for line in lines) == 3
+
+
+@pytest.mark.parametrize(
+    ("caller", "origin"),
+    [
+        ("ipv4:10.0.0.7:50123", "ipv4:10.0.0.7"),
+        ("ipv6:%5B2001:db8::1%5D:50123", "ipv6:20010db800000000"),
+        ("ipv6:[2001:db8:0:0:ffff::2]:1", "ipv6:20010db800000000"),
+        ("ipv6:%5Bfe80::1%25eth0%5D:50123", "ipv6:fe80000000000000"),
+        ("unix:", "unix:"),
+        ("certificate:shop:1", "certificate:shop:1"),
+        ("something else", "something else"),
+    ],
+)
+def test_callers_of_one_address_have_one_origin_and_others_their_own(caller: str, origin: str) -> None:
+    assert origin_of(caller) == origin

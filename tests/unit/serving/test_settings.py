@@ -93,6 +93,9 @@ def test_empty_file_says_nothing(file: Path, text: str) -> None:
             "settings.yaml:1:12: error: A colon is missing behind the key. Write `queue",
         ),
         ("zzz: 1", "zzz is no setting."),
+        ("api: clipwarden/v1", "api is no setting: this is a policy. Name it with --policy."),
+        ("cache_bytes: 32Mi", "it must be a size, such as 32MiB."),
+        ("cache_bytes: 10M", "it must be a size, such as 10MB."),
     ],
 )
 def test_faults_of_a_file_are_told_with_their_place(file: Path, text: str, words: str) -> None:
@@ -173,7 +176,8 @@ def test_server_command_and_moderator_refuse_the_same_by_default() -> None:
         ({"listen": "", "unix_socket": None}, "nobody could call"),
         ({"max_message_bytes": "20MiB"}, "64 KiB above max_image_bytes"),
         ({"max_message_bytes": "2GiB"}, "below 2 GiB"),
-        ({"queue_bytes": "1MiB"}, "below max_message_bytes"),
+        ({"queue_bytes": "1MiB"}, "none ever could be. Write at least 80MiB, or lower max_message_bytes"),
+        ({"listen": "127.0.0.1:1", "metrics_listen": "127.0.0.1:1"}, "are both 127.0.0.1:1; give one"),
         ({"stall_seconds": "0"}, "stall_seconds must be above 0"),
     ],
 )

@@ -2,6 +2,7 @@ import struct
 import tracemalloc
 import weakref
 import zlib
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from typing import Any
@@ -15,6 +16,7 @@ from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision import decode as decode_module
 from clipwarden.vision.decode import decode_image, read_header
 from clipwarden.vision.facts import DecodedImage
+from clipwarden.vision.formats.jpeg import Segment, header_segments
 from clipwarden.vision.limits import DecodeLimits
 from clipwarden.vision.opening import open_image
 from clipwarden.vision.views import to_views
@@ -356,9 +358,9 @@ def test_a_file_is_hashed_once_and_before_anything_is_decoded(monkeypatch: pytes
         order.append("hash")
         return sha256(data)
 
-    def opened(data: bytes, image_format: str) -> Image.Image:
+    def opened(data: bytes, image_format: str, segments: Sequence[Segment]) -> Image.Image:
         order.append("open")
-        return open_image(data, image_format)
+        return open_image(data, image_format, segments)
 
     monkeypatch.setattr(decode_module.hashlib, "sha256", hashed)
     monkeypatch.setattr(decode_module, "open_image", opened)
@@ -377,12 +379,13 @@ def test_avif_is_cropped_before_it_is_turned(mode: str) -> None:
     assert decoded.views[0].pixels.max() < 60  # and nothing of the white around it, but for what coding blurs
 
 
+@pytest.mark.parametrize("known", [False, True])
 @pytest.mark.parametrize("tail", [0, 2**20])
-def test_a_jpeg_is_not_copied_on_its_way_to_the_codec(tail: int) -> None:
+def test_a_jpeg_is_not_copied_on_its_way_to_the_codec(tail: int, *, known: bool) -> None:
     data = encode(natural_picture(1, (640, 480)), "JPEG", quality=95) + bytes(tail)
     tracemalloc.start()
     try:
-        with open_image(data, "JPEG") as opened:
+        with open_image(data, "JPEG", header_segments(data) if known else ()) as opened:
             opened.load()
         _, peak = tracemalloc.get_traced_memory()
     finally:

@@ -15,6 +15,7 @@ from clipwarden.vision import decode as decode_module
 from clipwarden.vision.decode import decode_file, decode_image, read_header
 from clipwarden.vision.formats import jpeg
 from clipwarden.vision.formats.ifd import tile_pixels
+from clipwarden.vision.formats.jpeg import header_segments
 from clipwarden.vision.formats.jpegframe import read_frame
 from clipwarden.vision.formats.layout import PixelLayout, read_layout
 from clipwarden.vision.formats.reader import HEADER_BUDGET, BoundedReader
@@ -68,7 +69,7 @@ def test_headers_tell_the_kind_and_never_less_than_the_opened_file(name: str) ->
 
 
 def frame_of(data: bytes) -> tuple[int, float] | None:
-    frame = read_frame(BoundedReader(data, HEADER_BUDGET))
+    frame = read_frame(data, header_segments(data))
     return frame and (frame.components, frame.samples_held)
 
 

@@ -4,6 +4,7 @@ import io
 import struct
 import tracemalloc
 import zlib
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -16,6 +17,7 @@ from clipwarden.vision import decode as decode_module
 from clipwarden.vision.decode import decode_image
 from clipwarden.vision.facts import DecodedImage
 from clipwarden.vision.formats import salvage as salvage_module
+from clipwarden.vision.formats.jpeg import Segment
 from clipwarden.vision.formats.structures import read_structure
 from clipwarden.vision.limits import DEFAULT_LIMITS
 from clipwarden.vision.memory import FIXED_BYTES
@@ -169,9 +171,9 @@ def test_jpeg_that_holds_not_one_row_is_truncated() -> None:
 def test_cut_jpeg_is_decoded_four_times_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
     opened = []
 
-    def count(data: bytes, image_format: str) -> ImageFile.ImageFile:
+    def count(data: bytes, image_format: str, segments: Sequence[Segment]) -> ImageFile.ImageFile:
         opened.append(image_format)
-        return open_image(data, image_format)
+        return open_image(data, image_format, segments)
 
     monkeypatch.setattr(decode_module, "open_image", count)
     for data, times in ((jpeg("plain"), 1), (jpeg("plain")[:-2], 4), (jpeg("plain")[:-900], 4)):

@@ -24,7 +24,7 @@ from clipwarden.vision.colour.spaces import (
     of_pictures,
 )
 from clipwarden.vision.colour.tameness import is_srgb, is_tame
-from clipwarden.vision.structure import Cicp, ColourTags
+from clipwarden.vision.structure import NO_TAGS, Cicp, ColourTags
 
 Convert = Callable[[Image.Image], Image.Image]
 
@@ -80,6 +80,8 @@ def conversion_of(tags: ColourTags, *, image_format: str, mode: str) -> Conversi
     Returns:
         The conversion; its transforms are built once for all files that say the same. Safe from many threads.
     """
+    if tags is NO_TAGS:  # as of most files, which are not worth asking carrier by carrier
+        return AS_STORED
     found = AS_STORED if mode == "LAB" else _chosen(tags, image_format, mode)
     return replace(found, uncertain=True) if tags.broken else found
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from clipwarden.vision.formats.jpeg import FRAME_HEADERS, START_OF_SCAN, header_segments
-from clipwarden.vision.formats.reader import BoundedReader
+from clipwarden.vision.formats.jpeg import FRAME_HEADERS, START_OF_SCAN, Segment
+from clipwarden.vision.formats.reader import HEADER_BUDGET, BoundedReader
 
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 
@@ -22,28 +22,28 @@ class JpegFrame:
     samples_held: float
 
 
-def read_frame(reader: BoundedReader) -> JpegFrame | None:
+def read_frame(data: bytes, segments: Sequence[Segment]) -> JpegFrame | None:
     """Read the first frame header, and from the first scan whether the picture comes all at once.
 
     Args:
-        reader: Of a JPEG file, on a `HEADER_BUDGET`; a frame's component costs 3 bytes.
+        data: The file; costs at most a `HEADER_BUDGET`.
+        segments: Of its header.
 
     Returns:
         The frame; None when no frame header comes before the first scan.
 
     Raises:
-        struct.error: The file ends before the first scan, or the budget.
+        struct.error: The file ends inside a header that is read.
 
     Source: libjpeg's `jdinput.c`: it holds all coefficients of a progressive file, and of one whose first scan has
     not every component.
     """
-    progressive = False
-    factors: list[int] = []
-    for marker, start, _ in header_segments(reader):
+    progressive, factors, reader = False, b"", BoundedReader(data, HEADER_BUDGET)
+    for marker, start, _ in segments:
         if marker in FRAME_HEADERS and not factors:
             progressive = marker in _PROGRESSIVE
             (count,) = reader.field("B", start + 5)
-            factors = [reader.field("xBx", start + 6 + 3 * index)[0] for index in range(count)]
+            factors = bytes(reader.body(start + 6, 3 * count)[1::3])
         elif marker == START_OF_SCAN and factors:
             (scanned,) = reader.field("B", start)
             whole = progressive or scanned < len(factors)

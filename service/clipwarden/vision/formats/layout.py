@@ -4,18 +4,22 @@ The figures are bytes a pixel of Pillow 13 and its codecs; `python -m bench.memo
 """
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
 from clipwarden.vision.formats.heifheader import heif_pixels
-from clipwarden.vision.formats.jpegframe import read_frame
+from clipwarden.vision.formats.jpeg import Segment, header_segments
+from clipwarden.vision.formats.jpegframe import JpegFrame, read_frame
 from clipwarden.vision.formats.pngchunks import read_chunks
 from clipwarden.vision.formats.reader import HEADER_BUDGET, BoundedReader
 
 Size = tuple[int, int]
 
 _COEFFICIENT_BYTES = 2  # libjpeg's JCOEF
+_JPEG_MODES = {1: "L", 3: "RGB"}
+# At full size and progressive, as of a header that says nothing.
+_COSTLIEST_FRAME = JpegFrame(components=4, samples_held=4.0)
 _PNG_MODES = {0: "L", 2: "RGB", 3: "P", 4: "LA", 6: "RGBA"}
 _PNG_WITH_ALPHA = ("LA", "RGBA")
 _WEBP_ALPHA_FLAG = 0x10  # of VP8X
@@ -53,17 +57,20 @@ class PixelLayout:
     copies: int = 1
 
 
-def read_layout(data: bytes, image_format: str, size: Size | None) -> PixelLayout:
+def read_layout(data: bytes, image_format: str, size: Size | None, segments: Sequence[Segment] = ()) -> PixelLayout:
     """Read what a header says of its pixels, and take the costliest where it leaves something open.
 
     Args:
         data: The file; untrusted.
         image_format: As `sniff.sniff_format` named it.
         size: (width, height) as stored, in pixels; None where no header says.
+        segments: Of a JPEG's header, where they are known; else they are found.
 
     Returns:
         The layout; of no pixels without a size.
     """
+    if image_format == "JPEG":
+        return _jpeg(data, segments or header_segments(data), size or (0, 0))
     layout = replace(_LAYOUTS[image_format], size=size or (0, 0))
     refine = _REFINEMENTS.get(image_format)
     try:
@@ -79,8 +86,6 @@ _LAYOUTS = {
     "WEBP": PixelLayout(
         size=(0, 0), mode="RGBA", see_through=True, coding_bytes=12.5, kept_bytes=8.0, turns=False, copies=3
     ),
-    # Four components at full size and progressive, as no header says less.
-    "JPEG": PixelLayout(size=(0, 0), mode="CMYK", coding_bytes=4.0 * _COEFFICIENT_BYTES, scales=True),
     # Pillow reads at once what lies behind the rows in their chunk.
     "PNG": PixelLayout(size=(0, 0), mode="RGBA", see_through=True, copies=2),
     # Its first frame may say that it is to be taken away, and Pillow then keeps what comes in its place.
@@ -104,12 +109,13 @@ _LAYOUTS = {
 }
 
 
-def _jpeg(reader: BoundedReader, layout: PixelLayout) -> PixelLayout:
-    frame = read_frame(reader)
-    if frame is None:
-        return layout
-    mode = {1: "L", 3: "RGB"}.get(frame.components, "CMYK")
-    return replace(layout, mode=mode, coding_bytes=_COEFFICIENT_BYTES * frame.samples_held)
+def _jpeg(data: bytes, segments: Sequence[Segment], size: Size) -> PixelLayout:
+    try:
+        frame = read_frame(data, segments) or _COSTLIEST_FRAME
+    except struct.error:
+        frame = _COSTLIEST_FRAME
+    mode = _JPEG_MODES.get(frame.components, "CMYK")
+    return PixelLayout(size=size, mode=mode, coding_bytes=_COEFFICIENT_BYTES * frame.samples_held, scales=True)
 
 
 def _png(reader: BoundedReader, layout: PixelLayout) -> PixelLayout:
@@ -152,7 +158,6 @@ def _heic(reader: BoundedReader, layout: PixelLayout) -> PixelLayout:
 
 
 _REFINEMENTS: dict[str, Callable[[BoundedReader, PixelLayout], PixelLayout]] = {
-    "JPEG": _jpeg,
     "PNG": _png,
     "WEBP": _webp,
     "BMP": _bmp,

@@ -5,16 +5,22 @@ decoder proper, which checks again, then has the last word.
 """
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from clipwarden.vision.formats.heifheader import heif_size, sniff_heif
 from clipwarden.vision.formats.ifd import first_page_size
-from clipwarden.vision.formats.jpeg import frame_size
+from clipwarden.vision.formats.jpeg import Segment, frame_size, header_segments
 from clipwarden.vision.formats.reader import HEADER_BUDGET, BoundedReader
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIC")
 
-_TIFF_PREFIXES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_PREFIXES = {
+    "JPEG": (b"\xff\xd8\xff",),
+    "PNG": (b"\x89PNG\r\n\x1a\n",),
+    "GIF": (b"GIF87a", b"GIF89a"),
+    "TIFF": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+    "BMP": (b"BM",),
+}
 _BMP_CORE_HEADER = 12
 _BMP_HEADERS = (_BMP_CORE_HEADER, 40, 52, 56, 64, 108, 124)
 
@@ -37,28 +43,27 @@ def sniff_format(data: bytes) -> str | None:
         return name if name in FORMATS else None
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WEBP"
-    prefixes = {
-        "JPEG": (b"\xff\xd8\xff",),
-        "PNG": (b"\x89PNG\r\n\x1a\n",),
-        "GIF": (b"GIF87a", b"GIF89a"),
-        "TIFF": _TIFF_PREFIXES,
-        "BMP": (b"BM",),
-    }
-    return next((name for name, magic in prefixes.items() if data.startswith(magic)), None)
+    for name, magic in _PREFIXES.items():
+        if data.startswith(magic):
+            return name
+    return None
 
 
-def sniff_size(data: bytes, image_format: str) -> Size | None:
+def sniff_size(data: bytes, image_format: str, segments: Sequence[Segment] = ()) -> Size | None:
     """Read width and height in pixels as stored, before any orientation; costs at most a `HEADER_BUDGET`.
 
     Args:
         data: The file.
         image_format: As `sniff_format` named it.
+        segments: Of a JPEG's header, where they are known; else they are found.
 
     Returns:
         (width, height), or None where the header is damaged.
     """
     read = _SIZE_READERS.get(image_format)
     try:
+        if image_format == "JPEG":
+            return frame_size(data, segments or header_segments(data))
         return read(BoundedReader(data, HEADER_BUDGET)) if read else None
     except struct.error:  # the header ends too early, or never
         return None
@@ -104,7 +109,6 @@ def _uint24(reader: BoundedReader, position: int) -> int:
 
 
 _SIZE_READERS: dict[str, Callable[[BoundedReader], Size | None]] = {
-    "JPEG": frame_size,
     "PNG": _png_size,
     "WEBP": _webp_size,
     "GIF": _gif_size,

@@ -4,7 +4,7 @@ Pillow may allocate, loop or decode in proportion to what a header claims; these
 """
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from clipwarden.errors import ImageError, Reason
 from clipwarden.vision.formats import bmp, gif, heif, jpeg, png, webp
@@ -24,13 +24,16 @@ from clipwarden.vision.structure import MAX_FRAMES_COUNTED, ColourTags, Structur
 PAGES_BUDGET = Budget(entries=MAX_FRAMES_COUNTED, bytes=16 * (MAX_FRAMES_COUNTED + 1))
 
 
-def read_structure(data: bytes, image_format: str, limits: DecodeLimits) -> Structure:
+def read_structure(
+    data: bytes, image_format: str, limits: DecodeLimits, segments: Sequence[jpeg.Segment] = ()
+) -> Structure:
     """Say what a file shows, before Pillow opens it, and refuse what would make opening or decoding it costly.
 
     Args:
         data: The file; untrusted.
         image_format: As `sniff.sniff_format` named it.
         limits: What to refuse.
+        segments: Of a JPEG's header, where they are known; else they are found.
 
     Returns:
         The structure.
@@ -38,6 +41,8 @@ def read_structure(data: bytes, image_format: str, limits: DecodeLimits) -> Stru
     Raises:
         ImageError: Opening the file would be too costly, or its structure is damaged.
     """
+    if image_format == "JPEG":
+        return jpeg.structure_of(data, segments or jpeg.header_segments(data))
     return _STRUCTURES[image_format](data, limits)
 
 
@@ -61,7 +66,6 @@ def _tiff_structure(data: bytes, _limits: DecodeLimits) -> Structure:
 
 
 _STRUCTURES: dict[str, Callable[[bytes, DecodeLimits], Structure]] = {
-    "JPEG": jpeg.structure_of,
     "PNG": png.structure_of,
     "WEBP": webp.structure_of,
     "GIF": gif.structure_of,

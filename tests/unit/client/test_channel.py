@@ -1,0 +1,35 @@
+"""What clients refuse before they call anybody."""
+
+import math
+
+import pytest
+
+from clipwarden import AsyncClient, Client
+
+NO_SPANS = [0, -1.0, math.inf, math.nan, 9e9, "2s"]
+
+
+@pytest.mark.parametrize("timeout", NO_SPANS)
+def test_a_timeout_that_is_no_span_is_named(timeout: float) -> None:
+    for kind in (Client, AsyncClient):
+        with pytest.raises(ValueError, match=r"timeout is .*; it must be a number of seconds above 0, at most 86400$"):
+            kind("localhost:1", timeout=timeout)
+    with Client("localhost:1") as client:
+        with pytest.raises(ValueError, match="timeout is"):
+            client.moderate(b"x", timeout=timeout)
+        with pytest.raises(ValueError, match="timeout is"):
+            next(client.moderate_stream([], timeout=timeout))
+
+
+@pytest.mark.parametrize("target", ["http://localhost:50051", "https://a:1", "localhost", ""])
+def test_a_target_that_is_no_address_is_named(target: str) -> None:
+    for kind in (Client, AsyncClient):
+        with pytest.raises(ValueError, match=r"it must be HOST:PORT or unix:PATH$"):
+            kind(target)
+
+
+@pytest.mark.parametrize(
+    "target", ["localhost:1", "[::1]:1", "unix:/s", "unix:///s", "dns:///host", "dns:host", "ipv4:1.2.3.4:1"]
+)
+def test_grpcs_own_names_are_left_to_it(target: str) -> None:
+    Client(target).close()
