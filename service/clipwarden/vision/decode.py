@@ -73,7 +73,7 @@ def read_header(
     image_format = sniff_format(data)
     if image_format is None or image_format not in readable_formats():
         raise ImageError(_unsupported(data, image_format), reason=Reason.IMAGE_FORMAT_UNSUPPORTED)
-    segments = header_segments(data) if image_format == "JPEG" else ()
+    segments = header_segments(data) if image_format == "JPEG" else None
     size = sniff_size(data, image_format, segments)
     layout = read_layout(data, image_format, size, segments)
     decoded = decoded_size(layout, preprocessing)
@@ -88,7 +88,7 @@ def read_header(
         held_bytes=held,
         layout=layout,
         sha256=sha256 or hashlib.sha256(data).hexdigest(),
-        segments=segments if len(segments) <= FEW_SEGMENTS else (),
+        segments=segments if segments and len(segments) <= FEW_SEGMENTS else (),
     )
 
 
@@ -139,7 +139,7 @@ def decode_file(
         raise ValueError(f"there is no view plan {plan.name!r}")
     file = _File(data=data, header=header)
     try:
-        structure = read_structure(data, header.format, limits, header.segments)
+        structure = read_structure(data, header.format, limits, header.segments or None)
         try:
             return _decode(file, structure, preprocessing, limits)
         except OSError as exc:  # so Pillow calls files that end early, or hold something that it does not expect

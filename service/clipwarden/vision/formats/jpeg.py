@@ -57,6 +57,16 @@ class Segment(NamedTuple):
     size: int
 
 
+def segments_of(data: bytes, known: Sequence[Segment] | None) -> Sequence[Segment]:
+    """Give a header's segments: those that are known, though they be none, or else those that are found.
+
+    Args:
+        data: The file.
+        known: As `header_segments` found them; None where nobody has looked.
+    """
+    return header_segments(data) if known is None else known
+
+
 def header_segments(data: bytes) -> tuple[Segment, ...]:
     """List each segment up to the first scan's: the one walk that all who ask about a header share.
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 
 from clipwarden.vision.formats.heifheader import heif_pixels
-from clipwarden.vision.formats.jpeg import Segment, header_segments
+from clipwarden.vision.formats.jpeg import Segment, segments_of
 from clipwarden.vision.formats.jpegframe import JpegFrame, read_frame
 from clipwarden.vision.formats.pngchunks import read_chunks
 from clipwarden.vision.formats.reader import HEADER_BUDGET, BoundedReader
@@ -57,20 +57,22 @@ class PixelLayout:
     copies: int = 1
 
 
-def read_layout(data: bytes, image_format: str, size: Size | None, segments: Sequence[Segment] = ()) -> PixelLayout:
+def read_layout(
+    data: bytes, image_format: str, size: Size | None, segments: Sequence[Segment] | None = None
+) -> PixelLayout:
     """Read what a header says of its pixels, and take the costliest where it leaves something open.
 
     Args:
         data: The file; untrusted.
         image_format: As `sniff.sniff_format` named it.
         size: (width, height) as stored, in pixels; None where no header says.
-        segments: Of a JPEG's header, where they are known; else they are found.
+        segments: Of a JPEG's header, where they are known; None finds them.
 
     Returns:
         The layout; of no pixels without a size.
     """
     if image_format == "JPEG":
-        return _jpeg(data, segments or header_segments(data), size or (0, 0))
+        return _jpeg(data, segments_of(data, segments), size or (0, 0))
     layout = replace(_LAYOUTS[image_format], size=size or (0, 0))
     refine = _REFINEMENTS.get(image_format)
     try:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from clipwarden.vision.formats.heifheader import heif_size, sniff_heif
 from clipwarden.vision.formats.ifd import first_page_size
-from clipwarden.vision.formats.jpeg import Segment, frame_size, header_segments
+from clipwarden.vision.formats.jpeg import Segment, frame_size, segments_of
 from clipwarden.vision.formats.reader import HEADER_BUDGET, BoundedReader
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIC")
@@ -49,13 +49,13 @@ def sniff_format(data: bytes) -> str | None:
     return None
 
 
-def sniff_size(data: bytes, image_format: str, segments: Sequence[Segment] = ()) -> Size | None:
+def sniff_size(data: bytes, image_format: str, segments: Sequence[Segment] | None = None) -> Size | None:
     """Read width and height in pixels as stored, before any orientation; costs at most a `HEADER_BUDGET`.
 
     Args:
         data: The file.
         image_format: As `sniff_format` named it.
-        segments: Of a JPEG's header, where they are known; else they are found.
+        segments: Of a JPEG's header, where they are known; None finds them.
 
     Returns:
         (width, height), or None where the header is damaged.
@@ -63,7 +63,7 @@ def sniff_size(data: bytes, image_format: str, segments: Sequence[Segment] = ())
     read = _SIZE_READERS.get(image_format)
     try:
         if image_format == "JPEG":
-            return frame_size(data, segments or header_segments(data))
+            return frame_size(data, segments_of(data, segments))
         return read(BoundedReader(data, HEADER_BUDGET)) if read else None
     except struct.error:  # the header ends too early, or never
         return None

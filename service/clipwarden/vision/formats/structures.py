@@ -25,7 +25,7 @@ PAGES_BUDGET = Budget(entries=MAX_FRAMES_COUNTED, bytes=16 * (MAX_FRAMES_COUNTED
 
 
 def read_structure(
-    data: bytes, image_format: str, limits: DecodeLimits, segments: Sequence[jpeg.Segment] = ()
+    data: bytes, image_format: str, limits: DecodeLimits, segments: Sequence[jpeg.Segment] | None = None
 ) -> Structure:
     """Say what a file shows, before Pillow opens it, and refuse what would make opening or decoding it costly.
 
@@ -33,7 +33,7 @@ def read_structure(
         data: The file; untrusted.
         image_format: As `sniff.sniff_format` named it.
         limits: What to refuse.
-        segments: Of a JPEG's header, where they are known; else they are found.
+        segments: Of a JPEG's header, where they are known; None finds them.
 
     Returns:
         The structure.
@@ -42,7 +42,7 @@ def read_structure(
         ImageError: Opening the file would be too costly, or its structure is damaged.
     """
     if image_format == "JPEG":
-        return jpeg.structure_of(data, segments or jpeg.header_segments(data))
+        return jpeg.structure_of(data, jpeg.segments_of(data, segments))
     return _STRUCTURES[image_format](data, limits)
 
 

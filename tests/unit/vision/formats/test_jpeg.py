@@ -1,11 +1,13 @@
 """A JPEG's header is walked once, and by the short way only where that leads to the same segments."""
 
 import sys
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clipwarden.errors import ImageError
 from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision.decode import decode_file, read_header
 from clipwarden.vision.formats import jpeg
@@ -42,11 +44,13 @@ def test_an_image_that_waits_holds_on_to_few_segments_only() -> None:
     assert decode_file(many, header, preprocessing=MODEL).facts.file is not None
 
 
-def test_a_header_is_walked_once_for_all_who_ask_about_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    walks: list[bytes] = []
+@pytest.fixture
+def walks(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """Each file whose header is walked, as it is."""
+    walked: list[bytes] = []
 
     def walk(data: bytes) -> tuple[jpeg.Segment, ...]:
-        walks.append(data)
+        walked.append(data)
         return once(data)
 
     once = jpeg.header_segments
@@ -54,5 +58,16 @@ def test_a_header_is_walked_once_for_all_who_ask_about_it(monkeypatch: pytest.Mo
     for module in holders:
         if getattr(module, "header_segments", None) is once:
             monkeypatch.setattr(module, "header_segments", walk)
+    return walked
+
+
+def test_a_header_is_walked_once_for_all_who_ask_about_it(walks: list[bytes]) -> None:
     decode_file(PLAIN, read_header(PLAIN, preprocessing=MODEL), preprocessing=MODEL)
     assert walks == [PLAIN]
+
+
+def test_a_header_without_any_segment_is_walked_once_as_well(walks: list[bytes]) -> None:
+    empty = b"\xff\xd8" + b"\xff" * 64
+    with suppress(ImageError):
+        read_header(empty, preprocessing=MODEL)
+    assert walks == [empty]
