@@ -11,7 +11,6 @@ may have this one's share of the machine shrink to what is fair; what then canno
 turn, before it is decoded.
 """
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -207,7 +206,7 @@ class Admission:
         return max(foreseen.seconds, cost)
 
     def _seconds_left(self, terms: Terms) -> float:
-        return math.inf if terms.deadline is None else terms.deadline - self.now()
+        return terms.latest - self.now()
 
     @staticmethod
     def _is_late(foreseen: Foreseen, cost: float, left: float) -> bool:

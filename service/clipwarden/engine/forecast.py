@@ -117,7 +117,7 @@ class Forecast:
         """
         self._number += 1
         self._works += 1
-        deadline = _deadline(terms)
+        deadline = terms.latest
         due = min(deadline, self._clock() + PATIENCE_SECONDS)
         work = Pending(share=share, priority=terms.priority, deadline=deadline, left=cost, due=due, number=self._number)
         key = share, terms.priority
@@ -194,7 +194,7 @@ class Forecast:
         now = self._clock()
         own = self._backlogs.get((share, terms.priority)) or _Backlog(pace=Pace(now))
         # Ties go to whoever came first.
-        place = bisect_left(own.works, (min(_deadline(terms), now + PATIENCE_SECONDS), math.inf), key=_rank)
+        place = bisect_left(own.works, (min(terms.latest, now + PATIENCE_SECONDS), math.inf), key=_rank)
         behind = own.works[place:]
         ahead = own.left - sum(work.left for work in behind) + cost
         pace = self._pace.value(now, self._prior)
@@ -231,10 +231,6 @@ class Forecast:
 
     def _of(self, work: Pending) -> _Backlog:
         return self._backlogs[work.share, work.priority]
-
-
-def _deadline(terms: Terms) -> float:
-    return math.inf if terms.deadline is None else terms.deadline
 
 
 def _rank(work: Pending) -> tuple[float, float]:

@@ -72,7 +72,7 @@ class Entry(Generic[T]):
     @property
     def deadline(self) -> float:
         """After which nobody waits for it; infinite for none."""
-        return math.inf if self.terms.deadline is None else self.terms.deadline
+        return self.terms.latest
 
 
 class FairQueue(Generic[T]):

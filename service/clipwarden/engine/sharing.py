@@ -43,10 +43,6 @@ def _never(_: Terms) -> bool:
     return False
 
 
-def _latest(terms: Terms) -> float:
-    return math.inf if terms.deadline is None else terms.deadline
-
-
 class _FellError(Exception):
     """The work that was waited for fell, for a reason that is not the waiting one's own."""
 
@@ -110,7 +106,7 @@ class SharedWork:
             return self._waiters[0].terms
         now = self._clock()
         first = self._waiters[0].terms
-        deadlines = [_latest(waiter.terms) for waiter in self._waiters]
+        deadlines = [waiter.terms.latest for waiter in self._waiters]
         due = min((deadline for deadline in deadlines if deadline > now), default=max(deadlines))
         return Terms(
             deadline=None if due == math.inf else due,
@@ -145,7 +141,7 @@ class SharedWork:
             try:
                 return await wait(terms)
             except DeadlineError:
-                if self.abandoned or not _latest(terms) < _latest(self.terms) > self._clock():
+                if self.abandoned or not terms.latest < self.terms.latest > self._clock():
                     raise
             except OverloadedError as error:
                 if not self._refuse_hurried(terms, error):
@@ -158,7 +154,7 @@ class SharedWork:
 
     def _refuse_hurried(self, terms: Terms, error: OverloadedError) -> bool:
         """Refuse those who have no more time than what was refused; False where nobody has, and all are to be told."""
-        hurried = [waiter for waiter in self._waiters if _latest(waiter.terms) <= _latest(terms)]
+        hurried = [waiter for waiter in self._waiters if waiter.terms.latest <= terms.latest]
         if len(hurried) == len(self._waiters):
             return False
         for waiter in hurried:
@@ -231,8 +227,8 @@ class SharedWork:
             return
         ours, theirs = self.terms, self._queued
         # By then it counts as due in any case; a later deadline would only cost it the place that it has.
-        due = min(_latest(theirs), self._queued_at + PATIENCE_SECONDS)
-        if (ours.priority < theirs.priority or _latest(ours) < due) and self.movable(ours):
+        due = min(theirs.latest, self._queued_at + PATIENCE_SECONDS)
+        if (ours.priority < theirs.priority or ours.latest < due) and self.movable(ours):
             self._moves += 1
             self._task.cancel()
 

@@ -1,5 +1,6 @@
 """What a caller asks for beside its image: until when, how urgently, and in whose name."""
 
+import math
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -30,6 +31,11 @@ class Terms:
     priority: Priority = Priority.INTERACTIVE
     caller: str = ""
     origin: str = ""
+
+    @property
+    def latest(self) -> float:
+        """The deadline; infinite for none."""
+        return math.inf if self.deadline is None else self.deadline
 
 
 UNBOUND = Terms()

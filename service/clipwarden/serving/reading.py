@@ -106,15 +106,14 @@ class ReadBudget:
             DeadlineError: It did not come in time.
             RequestError: There is no message.
         """
-        deadline = math.inf if terms.deadline is None else terms.deadline
-        read = _Read(ticket=ticket, caller=terms.caller, origin=terms.origin, deadline=deadline)
+        read = _Read(ticket=ticket, caller=terms.caller, origin=terms.origin, deadline=terms.latest)
         if self._lines or not self._may_read(read):
             await self._wait_for_room(read)
         else:
             self._grant(read)
         read.started = True
         self._step(read, context.read().__await__())
-        self._look_at(deadline)
+        self._look_at(read.deadline)
         raw = await read.outcome
         if raw is None:
             await asyncio.sleep(CANCEL_SECONDS)
