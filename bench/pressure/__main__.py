@@ -61,8 +61,9 @@ def _outcome(name: str, options: argparse.Namespace) -> Outcome:
     path = _kept(name, options)
     if _is_kept(name, options):
         outcome = Outcome.read(path)
-        if outcome.machine.get("commit") != commit():
-            print(f"{name} was measured on {outcome.machine.get('commit')}, not on {commit()}", file=sys.stderr)
+        measured, here = outcome.machine.get("commit"), commit()
+        if measured != here:
+            print(f"{name} was measured on {measured}, not on {here}", file=sys.stderr)
     else:
         material = make_material(options.folder, geometry=TINY if options.tiny else VIT_B_32)
         with Bench(material, _options(options)) as bench:

@@ -8,6 +8,7 @@ import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator
+from typing import TypeAlias
 
 import grpc
 from google.protobuf.any_pb2 import Any
@@ -21,17 +22,20 @@ VERDICT_BYTES = 3000
 """About what a verdict of the benchmark's policy has."""
 
 
-async def serve() -> None:
-    """Serve until killed."""
+Handlers: TypeAlias = "dict[str, grpc.RpcMethodHandler[bytes, bytes]]"
+
+
+async def serve(service: str, handlers: Handlers) -> None:
+    """Serve methods of one service until killed; the port is printed in a JSON line."""
     server = grpc.aio.server(options=[("grpc.max_receive_message_length", -1), ("grpc.so_reuseport", 0)])
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("bare", _handlers()),))
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     print(json.dumps({"port": port}), flush=True)
     await server.wait_for_termination()
 
 
-def _handlers() -> "dict[str, grpc.RpcMethodHandler[bytes, bytes]]":
+def _handlers() -> Handlers:
     verdict = bytes(VERDICT_BYTES)
     details = Any()
     details.Pack(RetryInfo(retry_delay=Duration(seconds=1)))
@@ -55,4 +59,4 @@ def _handlers() -> "dict[str, grpc.RpcMethodHandler[bytes, bytes]]":
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(serve()))
+    sys.exit(asyncio.run(serve("bare", _handlers())))

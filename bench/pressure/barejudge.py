@@ -6,7 +6,6 @@ printed in a JSON line.
 """
 
 import asyncio
-import json
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 import numpy as np
 
-from bench.pressure.bare import VERDICT_BYTES
+from bench.pressure.bare import VERDICT_BYTES, Handlers, serve
 from bench.pressure.limit import open_session, read_pixels
 from clipwarden.machine import available_cpus
 from clipwarden.v1 import moderation_pb2 as pb
@@ -46,21 +45,15 @@ def canned_verdict() -> bytes:
     return pb.ModerateResponse(moderation=moderation).SerializeToString()
 
 
-async def serve(onnx: str, side: int) -> None:
-    """Serve until killed."""
+def make_handlers(onnx: str, side: int) -> Handlers:
+    """Return the one method."""
     judge, pool = make_judge(onnx, side), ThreadPoolExecutor(available_cpus() + 1)
 
     async def moderate(_: object, context: "grpc.aio.ServicerContext[bytes, bytes]") -> bytes:
         return await asyncio.get_running_loop().run_in_executor(pool, judge, await context.read())
 
-    server = grpc.aio.server(options=[("grpc.max_receive_message_length", -1), ("grpc.so_reuseport", 0)])
-    handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {METHOD: grpc.stream_unary_rpc_method_handler(moderate)}
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    print(json.dumps({"port": port}), flush=True)
-    await server.wait_for_termination()
+    return {METHOD: grpc.stream_unary_rpc_method_handler(moderate)}
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(serve(sys.argv[1], int(sys.argv[2]))))
+    sys.exit(asyncio.run(serve(SERVICE, make_handlers(sys.argv[1], int(sys.argv[2])))))
