@@ -18,6 +18,7 @@ _CGROUP_ROOT = Path("/sys/fs/cgroup")
 _PROC_CGROUP = Path("/proc/self/cgroup")
 _PROC_STAT = Path("/proc/stat")
 _NO_LIMIT_BYTES = 2**60
+_LEAST_URGENT = 19  # nobody can be nicer
 
 
 def usable_cpus(*, cgroup_root: Path = _CGROUP_ROOT, proc_cgroup: Path = _PROC_CGROUP) -> float:
@@ -92,10 +93,9 @@ def memory_limit(*, cgroup_root: Path = _CGROUP_ROOT, proc_cgroup: Path = _PROC_
     Source: kernel documentation, cgroup-v2 `memory.max`, cgroup-v1 `memory.limit_in_bytes` (near 2^63: no limit).
     """
     texts = [
-        _read(folder / name).strip()
+        _read(folder / ("memory.limit_in_bytes" if controller else "memory.max")).strip()
         for controller, path in _memberships(proc_cgroup, "memory")
         for folder in _folders_up_from(cgroup_root, "memory", controller, path)
-        for name in ("memory.limit_in_bytes" if controller else "memory.max",)
     ]
     limits = [int(text) for text in texts if text.isdigit()]
     return min((limit for limit in limits if limit < _NO_LIMIT_BYTES), default=None)
@@ -199,9 +199,6 @@ def prepare_process() -> None:
     """
     limit_blas_threads()
     quiet_pillow()
-
-
-_LEAST_URGENT = 19
 
 
 def yield_cores(by: int) -> None:

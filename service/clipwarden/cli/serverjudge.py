@@ -100,7 +100,6 @@ def _fails_alone(error: ClientError) -> bool:
 
 
 def _client(options: JudgeOptions) -> AsyncClient:
-    if options.root_certificates is None:
-        return AsyncClient(options.server or "", retry=PATIENT)
-    roots = options.root_certificates.read_bytes()
-    return AsyncClient(options.server or "", credentials=grpc.ssl_channel_credentials(roots), retry=PATIENT)
+    roots = options.root_certificates
+    credentials = None if roots is None else grpc.ssl_channel_credentials(roots.read_bytes())
+    return AsyncClient(options.server or "", credentials=credentials, retry=PATIENT)
