@@ -35,6 +35,14 @@ def entry(number: int, *, dim: int = 512, views: int = 1, flags: int = 0) -> tup
 @pytest.mark.parametrize("count", [10, 100, 700, 1000])
 @pytest.mark.parametrize("shape", [(512, 1, 0), (64, 2, 1), (768, 2, 2)], ids=str)
 def test_bytes_are_counted_as_they_are(count: int, shape: tuple[int, int, int]) -> None:
+    # Whatever else the process does meanwhile, such as a coverage tracer or a test runner's own thread, only adds to
+    # what is measured, does not come again each time, and is lost in the noise of larger sums.
+    taken, counted = min(_taken_and_counted(count, shape) for _ in range(max(1, 50 // count)))
+    assert taken <= counted <= 1.2 * taken
+
+
+def _taken_and_counted(count: int, shape: tuple[int, int, int]) -> tuple[int, int]:
+    """Fill a new cache; return the bytes that the interpreter took for it, and those that it counts."""
     dim, views, flags = shape
     cache = EmbeddingCache(max_bytes=2**40)
     gc.collect()
@@ -45,7 +53,7 @@ def test_bytes_are_counted_as_they_are(count: int, shape: tuple[int, int, int]) 
     gc.collect()
     taken = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
-    assert taken <= cache.statistics().bytes <= 1.2 * taken
+    return taken, cache.statistics().bytes
 
 
 def test_bound_holds_whatever_the_sizes_and_the_count_is_that_of_what_is_left() -> None:
