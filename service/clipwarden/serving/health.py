@@ -6,7 +6,8 @@ reads slowly holds up every change.
 
 # ruff: noqa: ANN401  grpcio-health-checking ships no types
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import grpc
@@ -25,6 +26,19 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # untyped; 
         self._serving = False
         self._closed = False
         self._changed = asyncio.Event()
+        self._notices: dict[str, str] = {}
+
+    @property
+    def notices(self) -> Mapping[str, str]:
+        """What is wrong although calls are answered, a sentence by what it is about, such as `policies`."""
+        return MappingProxyType(self._notices)
+
+    def note(self, subject: str, sentence: str | None) -> None:
+        """Say what is wrong with something; None once it is mended. Anybody may read it, so it holds no secret."""
+        if sentence is None:
+            self._notices.pop(subject, None)
+        else:
+            self._notices[subject] = sentence
 
     @property
     def serving(self) -> bool:
