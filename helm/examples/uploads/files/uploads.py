@@ -1,0 +1,74 @@
+"""Takes pictures over HTTP and keeps those that clipwarden allows; what it answers is the verdict.
+
+POST a picture to any path: 201 when it is kept, 202 when people look at it first, 451 when it is not taken, 400 when
+nobody could judge it, 503 when it cannot be judged now and should come again.
+"""
+
+import os
+import signal
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from clipwarden.client import Client, ClientError, ImageRefusedError
+from clipwarden.v1.moderation_pb2 import VERDICT_ALLOW, VERDICT_REVIEW
+
+LARGEST_BYTES = 20 * 2**20
+VERDICT_SECONDS = 5
+
+
+class Uploads(BaseHTTPRequestHandler):
+    """Answers one connection; the client is shared by all of them."""
+
+    client: Client
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        """Say that the service is there."""
+        self._answer(200, "ok")
+
+    def do_POST(self) -> None:
+        """Have a picture judged before anybody sees it."""
+        size = int(self.headers.get("Content-Length") or 0)
+        if not 0 < size <= LARGEST_BYTES:
+            self.close_connection = True
+            self._answer(413, f"a picture of 1 to {LARGEST_BYTES} bytes, with its Content-Length")
+            return
+        self._answer(*self._judge(self.rfile.read(size)))
+
+    def _judge(self, image: bytes) -> tuple[int, str]:
+        try:
+            moderation = self.client.moderate(image, timeout=VERDICT_SECONDS)
+        except ImageRefusedError as error:
+            return 400, str(error.reason)
+        except ClientError as error:  # no verdict is no permission
+            print(error, file=sys.stderr)
+            return 503, "come again"
+        if moderation.verdict == VERDICT_ALLOW:
+            return 201, "kept"
+        if moderation.verdict == VERDICT_REVIEW:
+            return 202, "people look at it first"
+        return 451, ", ".join(moderation.decided_by)
+
+    def _answer(self, status: int, text: str) -> None:
+        body = f"{text}\n".encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "text/plain; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def main() -> None:
+    """Serve until SIGTERM, then finish what has begun: the sidecar is there until this process is gone."""
+    server = ThreadingHTTPServer((os.environ.get("HOST", ""), int(os.environ["PORT"])), Uploads)
+    server.daemon_threads = False  # closing waits for them
+    signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
+    with Client(os.environ["CLIPWARDEN_TARGET"]) as Uploads.client:
+        print(f"listening on port {server.server_port}", flush=True)
+        server.serve_forever()
+        server.server_close()
+
+
+if __name__ == "__main__":
+    main()
