@@ -97,6 +97,24 @@ class Settings:
     unix_socket: str | None = _setting(
         None, unit="PATH", read=values.path, help="Unix socket to listen on as well, for sidecars."
     )
+    path_root: str | None = _setting(
+        None,
+        unit="PATH",
+        read=values.path,
+        help=(
+            "Folder of a volume that callers share: they may name a file below it instead of sending its bytes. None: "
+            "no file is read for anybody."
+        ),
+    )
+    path_callers: str = _setting(
+        "unix",
+        unit="WHO",
+        read=values.choice("unix", "all"),
+        help=(
+            "Whose calls may name files: those that come by the Unix socket (unix), or anybody's who reaches the "
+            "server (all)."
+        ),
+    )
     metrics_listen: str | None = _setting(
         "127.0.0.1:9464",
         unit="HOST:PORT",
@@ -321,6 +339,11 @@ class Settings:
             raise ConfigError("listen and unix_socket are both off, so nobody could call the server; set one of them.")
         if self.listen is not None and self.listen == self.metrics_listen and not self.listen.endswith(":0"):
             raise ConfigError(f"listen and metrics_listen are both {self.listen}; give one of them another port.")
+        if self.path_root is not None and self.unix_socket is None and self.path_callers == "unix":
+            raise ConfigError(
+                "path_root is set, but nobody could name a file: those who may call by the Unix socket, and there is "
+                "none. Set unix_socket, or path_callers to all."
+            )
         if self.max_message_bytes > MOST_MESSAGE_BYTES:
             raise ConfigError(
                 f"max_message_bytes ({self.max_message_bytes}) must be below 2 GiB, which no gRPC message can reach."

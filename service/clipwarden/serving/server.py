@@ -28,6 +28,7 @@ from clipwarden.errors import ConfigError
 from clipwarden.serving.calls import Calls, Gate
 from clipwarden.serving.candidates import Candidates
 from clipwarden.serving.config import Settings
+from clipwarden.serving.fetching import SharedFiles
 from clipwarden.serving.health import Health
 from clipwarden.serving.loading import load
 from clipwarden.serving.looplag import watch_lag
@@ -76,6 +77,13 @@ class Server:
         self.reads = ReadBudget(
             slot_bytes=settings.max_message_bytes, on_refusal=partial(self.metrics.note_refusal, "bytes")
         )
+        self.files = SharedFiles(
+            settings,
+            self.pipeline.admission,
+            self.metrics,
+            on_refusal=partial(self.metrics.note_refusal, "files"),
+            on_health=self._note_storage,
+        )
         calls = Calls(
             self.metrics,
             self.gate,
@@ -87,6 +95,7 @@ class Server:
             self.pipeline,
             calls,
             self.reads,
+            self.files,
             settings,
             snapshot=lambda: self.snapshot,
             on_refused_stream=partial(self.metrics.note_refusal, "streams"),
@@ -104,7 +113,7 @@ class Server:
     @property
     def stuck(self) -> bool:
         """Whether some thread of ours may never come back: the end of the process leaves it where it is."""
-        return self.pipeline.stuck or self.candidates.stuck
+        return self.pipeline.stuck or self.candidates.stuck or self.files.stuck
 
     async def start(self) -> None:
         """Bind, serve health, warm up, and be ready.
@@ -114,6 +123,7 @@ class Server:
             EncoderError: The encoder fails on plain images.
         """
         settings = self.settings
+        self.files.open()
         self._add_services()
         if settings.listen is not None:
             self.address = bind_tcp(self._grpc, settings.listen)
@@ -165,6 +175,7 @@ class Server:
         await self.reloader.close()
         await self.candidates.close()
         await self.pipeline.close()
+        self.files.close()
         if self._lag is not None:
             self._lag.cancel()
         self.refusals.flush()
@@ -219,12 +230,19 @@ class Server:
 
         for stage in pipeline.thread_statistics():
             self.metrics.watch_stuck(stage, partial(stuck_threads, stage))
+        self.metrics.watch_stuck("fetch", lambda: self.files.statistics().stuck)
         self.metrics.watch_stuck("encode", lambda: pipeline.encoder_statistics().stuck_runs)
 
     def _exchange(self, snapshot: Snapshot) -> None:
         """Judge new requests with another snapshot of the same model."""
         self.snapshot = snapshot
         self.metrics.describe(snapshot, version=metadata.version("clipwarden"))
+
+    def _note_storage(self, healthy: bool) -> None:  # noqa: FBT001  a callback's one argument
+        """Say that files cannot be read; who sends bytes is answered all the same."""
+        what = None if healthy else "the file system that path_root is on does not answer"
+        log.log(logging.INFO if healthy else logging.ERROR, "path_root: %s", what or "it answers again")
+        self.health.note("path_root", what)
 
     def _note_health(self, healthy: bool) -> None:  # noqa: FBT001  a callback's one argument
         if self.gate.draining.is_set():
