@@ -1,46 +1,44 @@
 """Settings in, a running server out: sockets, health, metrics, the pipeline; and the way down again.
 
-The way up: load, bind, answer NOT_SERVING, warm up, answer SERVING.
+The way up: take all addresses and answer probes, load, listen and answer NOT_SERVING, warm up, answer SERVING.
 The way down: answer NOT_SERVING, wait for load balancers to notice, refuse new calls, let accepted ones finish, stop.
 """
 
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
 from functools import partial
 from importlib import metadata
 from pathlib import Path
 from threading import Thread
-from wsgiref.simple_server import WSGIServer
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry
 
 from clipwarden.engine.cache import EmbeddingCache
 from clipwarden.engine.candidates import load_candidates
 from clipwarden.engine.pipeline import Pipeline
 from clipwarden.engine.snapshot import Snapshot, find_policy, load_snapshot, user_cache_folder
 from clipwarden.engine.threads import ThreadStatistics
-from clipwarden.errors import ConfigError
 from clipwarden.policy.bundle.cache import VectorCache
 from clipwarden.policy.contexts import contexts_with_modes, mode_counts
 from clipwarden.policy.schema import Mode
 from clipwarden.serving.calls import Calls, Gate
 from clipwarden.serving.candidates import Candidates
 from clipwarden.serving.config import AUTO, Settings
-from clipwarden.serving.health import Health
+from clipwarden.serving.health import Health, State
+from clipwarden.serving.listeners import Listeners
 from clipwarden.serving.looplag import watch_lag
 from clipwarden.serving.metrics import Metrics
 from clipwarden.serving.misfits import misfits
 from clipwarden.serving.reading import ReadBudget
 from clipwarden.serving.refusals import RefusalLog
 from clipwarden.serving.rpc import METHODS, SERVICE, ModerationService
-from clipwarden.serving.sockets import bind_tcp, bind_unix, identity, release_unix
-from clipwarden.serving.values import split_address
 from clipwarden.v1 import moderation_pb2
 
 GOODBYE_SECONDS = 1.0
@@ -59,11 +57,13 @@ class Server:
     Args:
         settings: Checked.
         snapshot: What to judge with.
+        front: Health and addresses, where probes are answered before there is a server; None makes them.
     """
 
-    def __init__(self, settings: Settings, snapshot: Snapshot) -> None:
+    def __init__(self, settings: Settings, snapshot: Snapshot, front: "Front | None" = None) -> None:
         self.settings = settings
-        self.health = Health([SERVICE])
+        front = front or Front(settings)
+        self.health, self.listeners = front.health, front.listeners
         self.refusals = RefusalLog()
         self.metrics = Metrics(CollectorRegistry(), on_refusal=self.refusals.note)
         self.gate = Gate()
@@ -94,12 +94,22 @@ class Server:
         )
         self._watch_queue()
         self._lag: asyncio.Task[None] | None = None
-        self.address: str | None = None
-        self.unix_address: str | None = None
-        self.metrics_address: str | None = None
         self._grpc = grpc.aio.server(options=_options(settings))
-        self._http: tuple[WSGIServer, Thread] | None = None
-        self._socket_file: tuple[int, int] | None = None
+
+    @property
+    def address(self) -> str | None:
+        """`HOST:PORT` of gRPC, once it listens."""
+        return self.listeners.address
+
+    @property
+    def unix_address(self) -> str | None:
+        """The Unix socket as clients dial it, once it is there."""
+        return self.listeners.unix_address
+
+    @property
+    def metrics_address(self) -> str | None:
+        """`HOST:PORT` of the metrics, once they are served."""
+        return self.listeners.metrics_address
 
     @property
     def stuck(self) -> bool:
@@ -113,15 +123,8 @@ class Server:
             ConfigError: An address cannot be bound.
             EncoderError: The encoder fails on plain images.
         """
-        settings = self.settings
         self._add_services()
-        if settings.listen is not None:
-            self.address = bind_tcp(self._grpc, settings.listen)
-        if settings.unix_socket is not None:
-            self.unix_address = bind_unix(self._grpc, Path(settings.unix_socket))
-            self._socket_file = identity(Path(settings.unix_socket))
-        if settings.metrics_listen is not None:
-            self._http, self.metrics_address = _serve_metrics(self.metrics, settings.metrics_listen)
+        self.listeners.open(self._grpc, self.metrics.registry)
         self.metrics.describe(self.snapshot, version=metadata.version("clipwarden"))
         self.metrics.expect(METHODS)
         self.metrics.describe_plan(self.pipeline.encoder_plan)
@@ -129,12 +132,13 @@ class Server:
         self._lag = asyncio.create_task(watch_lag(self.metrics.note_lag))
         await self._grpc.start()
         await self.pipeline.start()
-        self.health.set_serving(self.pipeline.healthy)
+        self._tell_health()
         log_loaded(self.snapshot)
-        for warning in misfits(settings, self.snapshot.model):
+        for warning in misfits(self.settings, self.snapshot.model):
             log.warning("%s", warning)
         log.info("plan", extra=asdict(self.pipeline.encoder_plan))
-        log.info("serving", extra={"address": self.address, "unix": self.unix_address, "metrics": self.metrics_address})
+        extra = {"address": self.address, "unix": self.unix_address, "metrics": self.metrics_address}
+        log.info("serving", extra={**extra, "probes": self.listeners.probe_address})
 
     async def drain(self, hurry: asyncio.Event | None = None) -> None:
         """Take leave: NOT_SERVING, a pause for load balancers, no new calls, and accepted ones finish.
@@ -165,13 +169,7 @@ class Server:
         if self._lag is not None:
             self._lag.cancel()
         self.refusals.flush()
-        if self._http is not None:
-            server, thread = self._http
-            await asyncio.to_thread(server.shutdown)
-            server.server_close()
-            thread.join()
-        if self.settings.unix_socket is not None:
-            release_unix(Path(self.settings.unix_socket), self._socket_file)
+        self.listeners.close()
         if self._lag is not None:  # else it never began, and whoever started it says why
             log.info("stopped")
 
@@ -222,7 +220,23 @@ class Server:
         if self.gate.draining.is_set():
             return  # closing the pipeline is no news
         log.log(logging.INFO if healthy else logging.ERROR, "health changed", extra={"healthy": healthy})
-        self.health.set_serving(healthy)
+        self._tell_health()
+
+    def _tell_health(self) -> None:
+        pipeline = self.pipeline
+        self.health.set_serving(pipeline.healthy, otherwise=State.STALLED if pipeline.stuck else State.UNHEALTHY)
+
+
+class Front:
+    """What there is of a server before it has loaded anything: its health, and the addresses it is asked at.
+
+    Args:
+        settings: Checked.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.health = Health([SERVICE])
+        self.listeners = Listeners(settings, self.health)
 
 
 @asynccontextmanager
@@ -241,20 +255,39 @@ async def running_server(settings: Settings, snapshot: Snapshot | None = None) -
         ModelError: The model folder cannot be trusted.
         PolicyError: A policy cannot be used.
     """
-    server = Server(settings, snapshot or await load(settings))
+    front = Front(settings)
     try:
-        await server.start()
-        yield server
+        front.listeners.reserve()
+        server = Server(settings, snapshot or await _load_beside(settings), front)
+        try:
+            await server.start()
+            yield server
+        finally:
+            await server.close()
     finally:
-        await server.close()
+        front.listeners.close()
 
 
-async def load(settings: Settings) -> Snapshot:
-    """Load what the settings say, off the event loop; raises as `load_snapshot` and `load_candidates` do."""
-    return await asyncio.to_thread(_load, settings)
+async def _load_beside(settings: Settings) -> Snapshot:
+    """Load in a thread that nobody waits for when the server is told to leave meanwhile."""
+    loaded: Future[Snapshot] = Future()
+
+    def work() -> None:
+        try:
+            snapshot = load(settings)
+        except BaseException as exc:  # noqa: BLE001  whoever waits for it gets it
+            outcome = partial(loaded.set_exception, exc)
+        else:
+            outcome = partial(loaded.set_result, snapshot)
+        if loaded.set_running_or_notify_cancel():
+            outcome()
+
+    Thread(target=work, name="clipwarden-load", daemon=True).start()
+    return await asyncio.wrap_future(loaded)
 
 
-def _load(settings: Settings) -> Snapshot:
+def load(settings: Settings) -> Snapshot:
+    """Load what the settings say, which takes a while; raises as `load_snapshot` and `load_candidates` do."""
     candidates = [find_policy(name) for name in settings.candidates]  # first, as the snapshot's own
     cache = VectorCache(_cache_folder(settings))
     snapshot = load_snapshot(
@@ -324,18 +357,6 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.http2.min_recv_ping_interval_without_data_ms", int(settings.min_ping_seconds * 1000)),
         ("grpc.keepalive_permit_without_calls", 1),
     ]
-
-
-def _serve_metrics(metrics: Metrics, where: str) -> tuple[tuple[WSGIServer, Thread], str]:
-    host, port = split_address(where)
-    try:
-        http = start_http_server(port, addr=host, registry=metrics.registry)
-    except OSError as exc:
-        raise ConfigError(
-            f"Cannot serve metrics on {where}: {(exc.strerror or str(exc)).lower()}. "
-            "Choose another address with --metrics-listen."
-        ) from exc
-    return http, f"{where.rpartition(':')[0]}:{http[0].server_port}"
 
 
 async def _first_of(*waits: object) -> None:
