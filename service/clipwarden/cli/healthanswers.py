@@ -216,7 +216,7 @@ def _ask_grpc(where: str, roots: bytes | None, live: bool, seconds: float) -> An
         try:
             answer, call = channel.unary_unary(CHECK, bytes, bytes).with_call(b"", timeout=seconds)
         except grpc.RpcError as exc:
-            return _silence(where, _why(exc.code(), seconds))  # type: ignore[attr-defined]
+            return _silence(where, _why(exc.code(), seconds))
     metadata = {key: value for key, value in call.trailing_metadata() or () if isinstance(value, str)}
     serving = answer == _SERVING
     state = metadata.get(STATE_KEY) or ("serving" if serving else "not serving")
