@@ -125,7 +125,7 @@ async def test_vectors_are_kept_between_starts_where_the_settings_say(
     policy.write_text(colours_yaml(toy_model))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
     for choice, folder in (("auto", tmp_path / "user/clipwarden/vectors"), (str(tmp_path / "own"), tmp_path / "own")):
-        await load(settings_for_test(model=str(toy_folder), policies=(str(policy),), vector_cache=choice))
+        load(settings_for_test(model=str(toy_folder), policies=(str(policy),), vector_cache=choice))
         assert len(list(folder.iterdir())) == 1
 
 
