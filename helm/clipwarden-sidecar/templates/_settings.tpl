@@ -20,6 +20,7 @@ metrics_listen: ports.metrics and metrics.enabled
 unix_socket: transport and socket.folder
 unix_socket_mode: socket.mode
 unix_socket_group: group
+unix_socket_owner: user
 path_root: shared.volume and shared.mountPath
 path_callers: transport
 model: model.name, or model.folder and model.existingClaim

@@ -8,6 +8,7 @@ metrics_listen: bindAddress, ports.metrics and metrics.enabled
 unix_socket: the chart clipwarden-sidecar
 unix_socket_mode: the chart clipwarden-sidecar
 unix_socket_group: the chart clipwarden-sidecar
+unix_socket_owner: the chart clipwarden-sidecar
 model: model.name, or model.folder and model.existingClaim
 policies: policies.load
 candidates: policies.candidates
