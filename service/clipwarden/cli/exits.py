@@ -30,9 +30,10 @@ class Exit(IntEnum):
     LEFT_OUT = 5
     """What was judged is allowed, and something in a folder was left out that is or may hold an image."""
     REVIEW = 10
-    """Some image is for review, none is blocked, none failed; or `diff` found changes."""
+    """Some image is for review, none is blocked, none failed; or `diff` found changes; or an audit log says that it
+    lacks lines."""
     BLOCK = 20
-    """Some image is blocked, none failed."""
+    """Some image is blocked, none failed; or an audit log was changed."""
     UNJUDGED = 30
     """Some image, or something that may be one, could not be judged, whatever became of the others."""
     INTERRUPTED = commandline.INTERRUPTED

@@ -29,6 +29,7 @@ from clipwarden.errors import ConfigError
 from clipwarden.policy.bundle.cache import VectorCache
 from clipwarden.policy.contexts import contexts_with_modes, mode_counts
 from clipwarden.policy.schema import Mode
+from clipwarden.serving.audit import audit_of
 from clipwarden.serving.calls import Calls, Gate
 from clipwarden.serving.candidates import Candidates
 from clipwarden.serving.config import AUTO, Settings
@@ -66,6 +67,7 @@ class Server:
         self.health = Health([SERVICE])
         self.refusals = RefusalLog()
         self.metrics = Metrics(CollectorRegistry(), on_refusal=self.refusals.note)
+        self.audit = audit_of(settings, self.metrics.registry, self.health)
         self.gate = Gate()
         self.snapshot = snapshot
         self.candidates = Candidates(max_waiting=settings.queue_items, stall_seconds=settings.stall_seconds)
@@ -82,6 +84,7 @@ class Server:
             self.gate,
             self.candidates,
             self.refusals,
+            self.audit,
             default_deadline_seconds=settings.default_deadline_seconds,
         )
         self.service = ModerationService(
@@ -114,6 +117,8 @@ class Server:
             EncoderError: The encoder fails on plain images.
         """
         settings = self.settings
+        if self.audit:
+            self.audit.start(self.snapshot)
         self._add_services()
         if settings.listen is not None:
             self.address = bind_tcp(self._grpc, settings.listen)
@@ -165,6 +170,8 @@ class Server:
         if self._lag is not None:
             self._lag.cancel()
         self.refusals.flush()
+        if self.audit:
+            await self.audit.close()
         if self._http is not None:
             server, thread = self._http
             await asyncio.to_thread(server.shutdown)
