@@ -82,7 +82,7 @@ def test_the_kubelet_probes_the_plaintext_port(values: Values) -> None:
 
 
 def test_the_server_has_as_long_as_its_drain_takes() -> None:
-    assert render().pod["terminationGracePeriodSeconds"] == 33
+    assert render().pod["terminationGracePeriodSeconds"] == 35
     slow = render({"drain": {"delaySeconds": 10.5, "seconds": 60, "marginSeconds": 3}})
     assert slow.pod["terminationGracePeriodSeconds"] == 74
     assert render({"terminationGracePeriodSeconds": 90}).pod["terminationGracePeriodSeconds"] == 90

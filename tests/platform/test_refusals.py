@@ -61,8 +61,8 @@ BY_SCHEMA: list[tuple[Values, str]] = [
 
 BY_TEMPLATE: list[tuple[Values, str]] = [
     ({"image": {"tag": "latest"}}, 'image.tag is "latest", which names another image tomorrow'),
-    ({"terminationGracePeriodSeconds": 30}, "is 30, but draining takes up to 33 s"),
-    ({"drain": {"seconds": 119.5}, "terminationGracePeriodSeconds": 132}, "draining takes up to 133 s"),
+    ({"terminationGracePeriodSeconds": 30}, "is 30, but draining takes up to 35 s"),
+    ({"drain": {"seconds": 119.5}, "terminationGracePeriodSeconds": 134}, "draining takes up to 135 s"),
     ({"model": {"folder": "vit"}}, 'model.folder is "vit", but there is no volume to find it in'),
     ({"model": {"existingClaim": "a", "volume": {"nfs": {}}}}, "model.existingClaim and model.volume are both set"),
     ({"policies": {"load": ["shop.yaml"]}}, 'policies.load names "shop.yaml", which is no key of policies.files'),

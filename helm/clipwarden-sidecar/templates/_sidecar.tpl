@@ -128,7 +128,6 @@ apiVersion: v1
 kind: ConfigMap
 metadata:
   name: {{ include "clipwarden-sidecar.name" . }}-settings
-  namespace: {{ .Release.Namespace }}
 data:
   settings.yaml: |
     {{- include "clipwarden-sidecar.settings" . | trim | nindent 4 }}
@@ -138,7 +137,6 @@ apiVersion: v1
 kind: ConfigMap
 metadata:
   name: {{ include "clipwarden-sidecar.name" $ }}-policies
-  namespace: {{ $.Release.Namespace }}
 data:
   {{- range $name, $text := . }}
   {{ $name | quote }}: {{ $text | toJson }}

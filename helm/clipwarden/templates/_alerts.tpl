@@ -129,6 +129,12 @@ critical: uploads go unjudged, or are judged wrongly. warning: they will, or nob
   description: '{{`{{ $labels.pod }}`}} goes on with the {{`{{ $labels.subject }}`}} of before. Its log says why.'
 {{- end }}
 {{- if .Values.auditLog.enabled }}
+- alert: ClipwardenAuditFailing
+  expr: 'clipwarden_audit_failing{ {{- $of -}} } == 1'
+  for: 2m
+  severity: warning
+  summary: The audit log cannot keep up.
+  description: 'What {{`{{ $labels.pod }}`}} decides waits to be written, and is dropped once audit_queue_bytes of it wait.'
 - alert: ClipwardenAuditDropped
   expr: 'sum by (namespace, pod) (increase(clipwarden_audit_dropped_total{ {{- $of -}} }[10m])) > 0'
   for: 0m

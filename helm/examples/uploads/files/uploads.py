@@ -26,7 +26,6 @@ class Uploads(BaseHTTPRequestHandler):
 
     client: Client
     volume: Path
-    protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
         """Say that the service is there."""
@@ -36,7 +35,6 @@ class Uploads(BaseHTTPRequestHandler):
         """Have a picture judged before anybody sees it."""
         size = int(self.headers.get("Content-Length") or 0)
         if not 0 < size <= LARGEST_BYTES:
-            self.close_connection = True
             self._answer(413, f"a picture of 1 to {LARGEST_BYTES} bytes, with its Content-Length")
             return
         file = self.volume / INCOMING / uuid.uuid4().hex
