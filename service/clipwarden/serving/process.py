@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TextIO
 
 from prometheus_client import disable_created_metrics
@@ -17,6 +18,7 @@ from clipwarden.scoring.tables import Tables
 from clipwarden.serving.config import Settings
 from clipwarden.serving.misfits import misfits
 from clipwarden.serving.server import load, running_server
+from clipwarden.serving.sharedfiles import SharedRoot
 from clipwarden.terminal import notice
 
 log = logging.getLogger(__name__)
@@ -54,6 +56,8 @@ def check_loads(settings: Settings) -> str:
         What was loaded, a line each, for people.
     """
     prepare_process()
+    if settings.path_root is not None:
+        SharedRoot(Path(settings.path_root)).close()
     snapshot = asyncio.run(load(settings))
     model = snapshot.model
     for warning in misfits(settings, model):
