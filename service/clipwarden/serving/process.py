@@ -57,7 +57,7 @@ def check_loads(settings: Settings) -> str:
     """
     prepare_process()
     if settings.path_root is not None:
-        SharedRoot(Path(settings.path_root)).close()
+        SharedRoot(Path(settings.path_root))
     snapshot = asyncio.run(load(settings))
     model = snapshot.model
     for warning in misfits(settings, model):
