@@ -9,6 +9,7 @@ import sys
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from enum import Enum, auto
+from pathlib import Path
 from typing import TextIO
 
 from prometheus_client import disable_created_metrics
@@ -20,6 +21,7 @@ from clipwarden.serving.config import Settings
 from clipwarden.serving.loading import load
 from clipwarden.serving.misfits import misfits
 from clipwarden.serving.server import Server, running_server
+from clipwarden.serving.sharedfiles import SharedRoot
 from clipwarden.serving.socketaccess import access_of
 from clipwarden.terminal import notice
 
@@ -65,6 +67,8 @@ def check_loads(settings: Settings) -> str:
     """
     prepare_process()
     access_of(settings)
+    if settings.path_root is not None:
+        SharedRoot(Path(settings.path_root))
     snapshot = load(settings)
     model = snapshot.model
     for warning in misfits(settings, model):
