@@ -18,7 +18,7 @@ from clipwarden.cli.main import main
 from clipwarden.engine import pipeline
 from clipwarden.modelfolder.encoder import ImageEncoder
 from clipwarden.modelfolder.session import Session
-from clipwarden.serving import server
+from clipwarden.serving import loading
 from clipwarden.serving.metrics import Metrics
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "white": (255, 255, 255)}
@@ -69,7 +69,7 @@ def install(faults: Path) -> None:
             file.write(b".")
         return decode(*arguments, **settings)
 
-    load, note_lag = server.load, Metrics.note_lag
+    load, note_lag = loading.load, Metrics.note_lag
 
     def load_later(settings: Any) -> Any:  # noqa: ANN401  its own
         _wait_while(faults / "start-held")
@@ -79,7 +79,7 @@ def install(faults: Path) -> None:
         _wait_while(faults / "loop-held")
         note_lag(self, seconds)
 
-    server.load = load_later
+    loading.load = load_later
     Metrics.note_lag = hold_loop  # type: ignore[method-assign]
     ImageEncoder.__init__ = make_faulty  # type: ignore[method-assign,assignment]
     pipeline.decode_file = decode_counted

@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import sys
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from enum import Enum, auto
 from typing import TextIO
@@ -17,8 +17,9 @@ from clipwarden.machine import prepare_process
 from clipwarden.policy.contexts import modes_line
 from clipwarden.scoring.tables import Tables
 from clipwarden.serving.config import Settings
+from clipwarden.serving.loading import load
 from clipwarden.serving.misfits import misfits
-from clipwarden.serving.server import load, running_server
+from clipwarden.serving.server import Server, running_server
 from clipwarden.serving.socketaccess import access_of
 from clipwarden.terminal import notice
 
@@ -26,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 def serve_until_signal(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT, then drain; a second signal ends the drain.
+    """Serve until SIGTERM or SIGINT, then drain; a second signal ends the drain. SIGHUP loads the policies again.
 
     Args:
         settings: Checked.
@@ -102,6 +103,7 @@ async def _serve(settings: Settings) -> _End:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, note_signal)
+    hangups = _heed_hangups(loop)
     async with AsyncExitStack() as stack:
         starting = asyncio.create_task(stack.enter_async_context(running_server(settings)))
         leaving = asyncio.create_task(leave.wait())
@@ -112,9 +114,35 @@ async def _serve(settings: Settings) -> _End:
             if starting.cancelled():
                 return _End.NOT_BEGUN
         server = await starting
+        reloading = asyncio.create_task(_reload_at(hangups, server))
         await leaving
         await server.drain(hurry)
+        reloading.cancel()
     return _End.STUCK if server.stuck else _End.DONE
+
+
+def _heed_hangups(loop: asyncio.AbstractEventLoop) -> asyncio.Event:
+    """Have SIGHUP set an event, for as long as the process lives.
+
+    Not by the loop's own handlers, which it takes back when it closes: a signal in the last moments would kill.
+    """
+    hangups = asyncio.Event()
+
+    def note(*_: object) -> None:
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(hangups.set)
+
+    signal.signal(signal.SIGHUP, note)
+    return hangups
+
+
+async def _reload_at(hangups: asyncio.Event, server: Server) -> None:
+    """Pass on every SIGHUP, the first of which may have come while the server started."""
+    while True:
+        await hangups.wait()
+        hangups.clear()
+        log.info("SIGHUP")
+        server.reloader.request()
 
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -154,3 +182,5 @@ def configure_logging(level: str, stream: TextIO | None = None) -> None:
     logging._srcfile = None  # noqa: SLF001  as the logging HOWTO has it
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    # It says how many changes it saw, of whatever files lie beside ours.
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)

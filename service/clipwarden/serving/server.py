@@ -7,13 +7,10 @@ The way down: answer NOT_SERVING, wait for load balancers to notice, refuse new 
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
 from functools import partial
 from importlib import metadata
-from pathlib import Path
-from threading import Thread
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -21,23 +18,24 @@ from grpc_reflection.v1alpha import reflection
 from prometheus_client import CollectorRegistry
 
 from clipwarden.engine.cache import EmbeddingCache
-from clipwarden.engine.candidates import load_candidates
 from clipwarden.engine.pipeline import Pipeline
-from clipwarden.engine.snapshot import Snapshot, find_policy, load_snapshot, user_cache_folder
+from clipwarden.engine.snapshot import Snapshot
 from clipwarden.engine.threads import ThreadStatistics
-from clipwarden.policy.bundle.cache import VectorCache
-from clipwarden.policy.contexts import contexts_with_modes, mode_counts
-from clipwarden.policy.schema import Mode
+from clipwarden.serving.audit import audit_of
 from clipwarden.serving.calls import Calls, Gate
 from clipwarden.serving.candidates import Candidates
-from clipwarden.serving.config import AUTO, Settings
+from clipwarden.serving.config import Settings
+from clipwarden.serving.fetching import SharedFiles
 from clipwarden.serving.health import Health, State
 from clipwarden.serving.listeners import Listeners
+from clipwarden.serving.loading import load_beside
 from clipwarden.serving.looplag import watch_lag
 from clipwarden.serving.metrics import Metrics
 from clipwarden.serving.misfits import misfits
+from clipwarden.serving.policylog import log_loaded
 from clipwarden.serving.reading import ReadBudget
 from clipwarden.serving.refusals import RefusalLog
+from clipwarden.serving.reload import Reloader
 from clipwarden.serving.rpc import METHODS, SERVICE, ModerationService
 from clipwarden.v1 import moderation_pb2
 
@@ -66,6 +64,7 @@ class Server:
         self.health, self.listeners = front.health, front.listeners
         self.refusals = RefusalLog()
         self.metrics = Metrics(CollectorRegistry(), on_refusal=self.refusals.note)
+        self.audit = audit_of(settings, self.metrics.registry, self.health)
         self.gate = Gate()
         self.snapshot = snapshot
         self.candidates = Candidates(max_waiting=settings.queue_items, stall_seconds=settings.stall_seconds)
@@ -77,21 +76,31 @@ class Server:
         self.reads = ReadBudget(
             slot_bytes=settings.max_message_bytes, on_refusal=partial(self.metrics.note_refusal, "bytes")
         )
+        self.files = SharedFiles(
+            settings,
+            self.pipeline.admission,
+            self.metrics,
+            on_refusal=partial(self.metrics.note_refusal, "files"),
+            on_health=self._note_storage,
+        )
         calls = Calls(
             self.metrics,
             self.gate,
             self.candidates,
             self.refusals,
+            self.audit,
             default_deadline_seconds=settings.default_deadline_seconds,
         )
         self.service = ModerationService(
             self.pipeline,
             calls,
             self.reads,
+            self.files,
             settings,
             snapshot=lambda: self.snapshot,
             on_refused_stream=partial(self.metrics.note_refusal, "streams"),
         )
+        self.reloader = Reloader(settings, snapshot, exchange=self._exchange, metrics=self.metrics, health=self.health)
         self._watch_queue()
         self._lag: asyncio.Task[None] | None = None
         self._grpc = grpc.aio.server(options=_options(settings))
@@ -114,7 +123,7 @@ class Server:
     @property
     def stuck(self) -> bool:
         """Whether some thread of ours may never come back: the end of the process leaves it where it is."""
-        return self.pipeline.stuck or self.candidates.stuck
+        return self.pipeline.stuck or self.candidates.stuck or self.files.stuck
 
     async def start(self) -> None:
         """Bind, serve health, warm up, and be ready.
@@ -123,6 +132,9 @@ class Server:
             ConfigError: An address cannot be bound.
             EncoderError: The encoder fails on plain images.
         """
+        self.files.open()
+        if self.audit:
+            self.audit.start(self.snapshot)
         self._add_services()
         self.listeners.open(self._grpc, self.metrics.registry)
         self.metrics.describe(self.snapshot, version=metadata.version("clipwarden"))
@@ -136,6 +148,7 @@ class Server:
         log_loaded(self.snapshot)
         for warning in misfits(self.settings, self.snapshot.model):
             log.warning("%s", warning)
+        self.reloader.start()
         log.info("plan", extra=asdict(self.pipeline.encoder_plan))
         extra = {"address": self.address, "unix": self.unix_address, "metrics": self.metrics_address}
         log.info("serving", extra={**extra, "probes": self.listeners.probe_address})
@@ -149,6 +162,7 @@ class Server:
         hurry = hurry or asyncio.Event()
         log.info("draining", extra={"delay_seconds": self.settings.drain_delay_seconds})
         self.health.close()
+        self.reloader.stop()
         await _first_of(hurry.wait(), asyncio.sleep(self.settings.drain_delay_seconds))
         self.gate.close()
         await _first_of(hurry.wait(), asyncio.wait_for(self._settle(), self.settings.drain_seconds))
@@ -164,11 +178,15 @@ class Server:
         self.gate.close()
         # With no call at work this returns as soon as every response is on its way.
         await self._grpc.stop(GOODBYE_SECONDS)
+        await self.reloader.close()
         await self.candidates.close()
         await self.pipeline.close()
+        self.files.close()
         if self._lag is not None:
             self._lag.cancel()
         self.refusals.flush()
+        if self.audit:
+            await self.audit.close()
         self.listeners.close()
         if self._lag is not None:  # else it never began, and whoever started it says why
             log.info("stopped")
@@ -214,7 +232,21 @@ class Server:
 
         for stage in pipeline.thread_statistics():
             self.metrics.watch_stuck(stage, partial(stuck_threads, stage))
+        self.metrics.watch_stuck("fetch", lambda: self.files.statistics().stuck)
         self.metrics.watch_stuck("encode", lambda: pipeline.encoder_statistics().stuck_runs)
+
+    def _exchange(self, snapshot: Snapshot) -> None:
+        """Judge new requests with another snapshot of the same model."""
+        self.snapshot = snapshot
+        self.metrics.describe(snapshot, version=metadata.version("clipwarden"))
+        if self.audit:
+            self.audit.note_loaded(snapshot)
+
+    def _note_storage(self, healthy: bool) -> None:  # noqa: FBT001  a callback's one argument
+        """Say that files cannot be read; who sends bytes is answered all the same."""
+        what = None if healthy else "the file system that path_root is on does not answer"
+        log.log(logging.INFO if healthy else logging.ERROR, "path_root: %s", what or "it answers again")
+        self.health.note("path_root", what)
 
     def _note_health(self, healthy: bool) -> None:  # noqa: FBT001  a callback's one argument
         if self.gate.draining.is_set():
@@ -258,7 +290,7 @@ async def running_server(settings: Settings, snapshot: Snapshot | None = None) -
     front = Front(settings)
     try:
         front.listeners.reserve()
-        server = Server(settings, snapshot or await _load_beside(settings), front)
+        server = Server(settings, snapshot or await load_beside(settings), front)
         try:
             await server.start()
             yield server
@@ -266,77 +298,6 @@ async def running_server(settings: Settings, snapshot: Snapshot | None = None) -
             await server.close()
     finally:
         front.listeners.close()
-
-
-async def _load_beside(settings: Settings) -> Snapshot:
-    """Load in a thread that nobody waits for when the server is told to leave meanwhile."""
-    loaded: Future[Snapshot] = Future()
-
-    def work() -> None:
-        try:
-            snapshot = load(settings)
-        except BaseException as exc:  # noqa: BLE001  whoever waits for it gets it
-            outcome = partial(loaded.set_exception, exc)
-        else:
-            outcome = partial(loaded.set_result, snapshot)
-        if loaded.set_running_or_notify_cancel():
-            outcome()
-
-    Thread(target=work, name="clipwarden-load", daemon=True).start()
-    return await asyncio.wrap_future(loaded)
-
-
-def load(settings: Settings) -> Snapshot:
-    """Load what the settings say, which takes a while; raises as `load_snapshot` and `load_candidates` do."""
-    candidates = [find_policy(name) for name in settings.candidates]  # first, as the snapshot's own
-    cache = VectorCache(_cache_folder(settings))
-    snapshot = load_snapshot(
-        settings.model,
-        settings.policies,
-        settings.default_policy,
-        provider=settings.provider,
-        threads=settings.encoder_threads or None,
-        cache=cache,
-    )
-    return load_candidates(snapshot, candidates, cache=cache)
-
-
-def _cache_folder(settings: Settings) -> Path | None:
-    if settings.vector_cache == AUTO:
-        return user_cache_folder()
-    return Path(settings.vector_cache) if settings.vector_cache else None
-
-
-def log_loaded(snapshot: Snapshot) -> None:
-    """Log which model, policies and candidates are loaded; warn where a policy enforces nothing."""
-    model = snapshot.model
-    log.info("model loaded", extra={"model": model.manifest.name, "fingerprint": model.fingerprint})
-    for policy_id, tables in snapshot.tables.items():
-        policy = tables.compiled.policy
-        counts = {context: mode_counts(policy, context) for context in (None, *contexts_with_modes(policy))}
-        extra = {
-            "policy": policy_id,
-            "digest": tables.compiled.digest,
-            "default": policy_id == snapshot.default_policy_id,
-            **{mode.value: count for mode, count in counts[None].items()},
-            "contexts": {name: by_mode for name, by_mode in counts.items() if name},
-            "dropped_calibrations": sorted(tables.compiled.dropped_calibrations),
-            "unbound": tables.unbound,
-        }
-        log.info("policy loaded", extra=extra)
-        idle = [context for context, by_mode in counts.items() if not by_mode[Mode.ENFORCE]]
-        if len(idle) == len(counts):
-            log.warning("policy %s enforces nothing: every verdict of it is ALLOW", policy_id, extra=extra)
-        else:
-            for context in idle:
-                where = f"in the context {context}" if context else "without a context"
-                log.warning(
-                    "policy %s enforces nothing %s: every verdict there is ALLOW", policy_id, where, extra=extra
-                )
-    for name, tables in snapshot.candidates.items():
-        modes = {mode.value: count for mode, count in mode_counts(tables.compiled.policy).items()}
-        extra = {"candidate": name, "digest": tables.compiled.digest, **modes, "unbound": tables.unbound}
-        log.info("candidate loaded", extra=extra)
 
 
 def _options(settings: Settings) -> list[tuple[str, int]]:
