@@ -91,7 +91,7 @@ async def test_nobody_and_others_that_answer_are_told_apart_from_a_server_that_d
     toy_model: Model,
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        nobody = "127.0.0.1:{}".format(silent.getsockname()[1])
+        nobody = f"127.0.0.1:{silent.getsockname()[1]}"
         for address in (nobody, f"http://{nobody}"):  # takes connections, and says nothing
             code, out, _ = await ask(address, "--timeout", "0.3")
             assert code == 7
