@@ -100,10 +100,11 @@ async def test_server_whose_encoder_fails_is_unhealthy(
 async def test_event_loop_that_hangs_is_told_by_a_thread_that_does_not(
     toy_folder: Path, policy: Path, tmp_path: Path, socket_folder: Path
 ) -> None:
-    settings = {**PROBES, "stall_seconds": 0.5}
+    settings = {**PROBES, "stall_seconds": 0.5, "metrics_listen": "127.0.0.1:0"}
     async with serve_process(toy_folder, policy, tmp_path, socket_folder, faulty=True, **settings) as server:
         with server.fault("loop-held"):
             await server.probe_becomes("/readyz", 503, "stalled")
+            assert (await server.metrics())["ready"] == 1  # as health says; scrapes need no turn of the loop either
             await server.probe_becomes("/livez", 503, "the event loop does not turn")
         await server.probe_becomes("/livez", 200, "live")
         await server.probe_becomes("/readyz", 200, "serving")
