@@ -97,7 +97,7 @@ class Process:
     async def probe_becomes(self, path: str, status: int, body: str) -> None:
         """Wait until its probe listener answers so."""
         async with asyncio.timeout(60):
-            while await self.probe(path) != (status, body):
+            while await self.probe(path) != (status, body):  # noqa: ASYNC110  as above
                 await asyncio.sleep(0.01)
 
     @property
