@@ -209,6 +209,7 @@ def explain(code: grpc.StatusCode, details: str, peer: Peer) -> Failure | None:
     answered = _first(_BY_HTTP_STATUS, details, peer)
     if answered is not None or code is not grpc.StatusCode.UNAVAILABLE:
         return answered
+    secured: tuple[_Row, ...]
     if peer.tls:
         secured = (*_BY_TLS, *(_WITH_CERTIFICATE if peer.has_certificate else _WITHOUT_CERTIFICATE))
     else:
