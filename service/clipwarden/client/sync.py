@@ -143,7 +143,7 @@ class Client:
         """Judge one image.
 
         Args:
-            image: The encoded file, or the path to it.
+            image: The encoded file, the path to it, or a `ServerFile` for the server to read.
             policy: Id of a loaded policy; None for the server's default.
             context: A context the policy declares; None for none.
             request_id: Your id for the server's log, at most 128 bytes; None makes one.
