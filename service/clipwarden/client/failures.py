@@ -175,7 +175,7 @@ _BY_PLAIN_TEXT = (
 # Of connections that stood.
 _LOST = (
     _Row(
-        r"too_many_pings",
+        r"too_many_pings|Too many pings",
         "The server at {peer.target} sent this client away for pinging too often (too_many_pings); raise "
         "grpc.keepalive_time_ms in channel_options.",
     ),
