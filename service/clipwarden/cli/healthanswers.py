@@ -228,7 +228,11 @@ def _channel(where: str, roots: bytes | None) -> "grpc.Channel":
     import grpc
 
     # Health is no business of a proxy's, and each question connects anew.
-    options = [("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1)]
+    options: list[tuple[str, int | str]] = [
+        ("grpc.enable_http_proxy", 0),
+        ("grpc.address_http_proxy_enabled_addresses", ""),
+        ("grpc.use_local_subchannel_pool", 1),
+    ]
     if roots is None:
         return grpc.insecure_channel(where, options)
     return grpc.secure_channel(where, grpc.ssl_channel_credentials(roots), options)
