@@ -139,7 +139,14 @@ def _labels(labels: Mapping[str, str]) -> str:
 
 @asynccontextmanager
 async def serve_process(
-    model: Path, policy: Path, folder: Path, socket_folder: Path, *, faulty: bool = False, **settings: object
+    model: Path,
+    policy: Path,
+    folder: Path,
+    socket_folder: Path,
+    *,
+    faulty: bool = False,
+    stdout: int | None = None,
+    **settings: object,
 ) -> AsyncIterator[Process]:
     """Run a server for as long as the block lasts.
 
@@ -149,6 +156,7 @@ async def serve_process(
         folder: For the log, and whatever the server keeps.
         socket_folder: For its Unix socket.
         faulty: Whether it is `faultyserve`.
+        stdout: Descriptor of its standard output; None leaves it with the test's.
         settings: By their flags' names, "_" for "-".
     """
     flags: dict[str, object] = {
@@ -167,7 +175,9 @@ async def serve_process(
     command = [faultyserve.__file__, str(faults)] if faulty else ["-m", "clipwarden.cli.main"]
     log = folder / "log"
     with log.open("wb") as file:
-        process = await asyncio.create_subprocess_exec(sys.executable, *command, "serve", *arguments, stderr=file)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, *command, "serve", *arguments, stdout=stdout, stderr=file
+        )
     running = Process(process, f"unix:{socket_folder}/s", log, faults)
     try:
         await _until_serving(running)
