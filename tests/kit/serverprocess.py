@@ -182,6 +182,7 @@ async def serve_process(
     *,
     faulty: bool = False,
     faults: Sequence[str] = (),
+    waits: bool = True,
     **settings: object,
 ) -> AsyncIterator[Process]:
     """Run a server for as long as the block lasts.
@@ -193,6 +194,7 @@ async def serve_process(
         socket_folder: For its Unix socket.
         faulty: Whether it is `faultyserve`.
         faults: Of `faultyserve`, from its start on; it is then not waited for.
+        waits: Whether it is waited for until it serves.
         settings: By their flags' names, "_" for "-".
     """
     flags: dict[str, object] = {
@@ -216,7 +218,7 @@ async def serve_process(
         process = await asyncio.create_subprocess_exec(sys.executable, *command, "serve", *arguments, stderr=file)
     running = Process(process, f"unix:{socket_folder}/s", log, steering)
     try:
-        if not faults:
+        if waits and not faults:
             await _until_serving(running)
         yield running
     finally:

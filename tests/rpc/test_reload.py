@@ -6,9 +6,10 @@ import asyncio
 import itertools
 import logging
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,11 @@ from clipwarden.policy.bundle.compile import compile_policy
 from clipwarden.policy.bundle.file import write_bundle
 from clipwarden.policy.language.load import load_policy, parse_policy
 from clipwarden.policy.tensors import dump_tensors
-from clipwarden.serving import loading
+from clipwarden.serving import loading, reload
 from clipwarden.serving.server import running_server
 from clipwarden.v1 import moderation_pb2 as pb
 from kit.reloading import ConfigMap, digest, load_again, loaded_again, replace_file, serving_files, versions
+from kit.serverprocess import SERVING, Process, serve_process
 from kit.serving import Rig, colours_yaml, eventually, next_version, picture, refused, serving, settings_for_test
 
 Lines = Callable[..., list[dict[str, Any]]]
@@ -84,7 +86,7 @@ async def test_new_requests_are_judged_by_the_file_as_it_is_now_and_say_so(
     assert (before.policy.version, after.policy.version) == ("1.0", "2")
     assert after.policy.digest == digest_of(stricter, toy_model) != before.policy.digest
     # From the same embedding: what is kept of images knows of no policy.
-    assert (before.timings.from_cache, after.timings.from_cache) == (False, True)
+    assert (before.from_cache, after.from_cache) == (False, True)
     assert infos == {("colours", "2", after.policy.digest, "true"): 1}
     (line,) = lines("policy reloaded")
     assert (line["digest"], line["previous_digest"]) == (after.policy.digest, before.policy.digest)
@@ -538,3 +540,63 @@ async def test_server_without_files_says_so(toy_model: Model, lines: Lines) -> N
         rig.server.reloader.request()
         assert lines("policies are not reloaded: they were loaded from no file")
         assert is_well(rig)
+
+
+async def test_load_that_does_not_end_keeps_no_server_from_ending(
+    toy_model: Model, policy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reload, "MOST_END_SECONDS", 0.01)
+    async with serving_files(toy_model, policy, watch_policies=False) as rig:
+        replace_file(policy, policy.read_text().replace('["white"]', '["a cat"]'))
+        with held_texts() as (begun, _):
+            rig.server.reloader.request()
+            assert await asyncio.to_thread(begun.wait, 60)
+            await rig.server.close()
+            assert rig.server.stuck
+
+
+def messages(server: Process) -> list[object]:
+    return [line["message"] for line in server.lines()]
+
+
+async def test_sighup_loads_and_says_so_where_nothing_changed_and_kills_at_no_time(
+    toy_folder: Path, policy: Path, tmp_path: Path, socket_folder: Path, toy_model: Model
+) -> None:
+    settings = {"watch_policies": "false", "drain_delay_seconds": 0.5, "metrics_listen": "127.0.0.1:0"}
+    text = next(versions(toy_model))
+    hung_up, ended = asyncio.Event(), asyncio.Event()
+
+    async def hang_up(process: asyncio.subprocess.Process) -> None:
+        """Send SIGHUP again and again, from when the process heeds or ignores it until its end."""
+        await eventually(lambda: _heeds_hangups(process.pid))
+        while process.returncode is None:
+            with suppress(ProcessLookupError):
+                process.send_signal(signal.SIGHUP)
+            hung_up.set()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(ended.wait(), 0.005)
+
+    async with serve_process(toy_folder, policy, tmp_path, socket_folder, waits=False, **settings) as server:
+        hanging_up = asyncio.create_task(hang_up(server.process))
+        await hung_up.wait()
+        await server.becomes(SERVING)
+        await eventually(lambda: "policies unchanged" in messages(server))
+        replace_file(policy, text)
+        await eventually(lambda: "policy reloaded" in messages(server))
+        found = await server.metrics()
+        assert found[f"policy_info{{default=true,digest={digest_of(text, toy_model)},policy=colours,version=2}}"] == 1
+        replace_file(policy, "api: clipwarden/v1\n")
+        await eventually(lambda: any(str(each).startswith("policies not reloaded") for each in messages(server)))
+        assert (await server.metrics())["policy_last_reload_successful"] == 0
+        assert await server.end() == 0
+        ended.set()
+        await hanging_up
+    assert "policies are not reloaded any more: the server drains" in messages(server)
+    assert server.lines()[-1]["message"] in {"stopped", "SIGHUP"}
+
+
+def _heeds_hangups(process: int) -> bool:
+    """Tell whether SIGHUP, which is signal 1, is ignored or caught."""
+    status = Path(f"/proc/{process}/status").read_text()
+    masks = [int(line.split()[1], 16) for line in status.splitlines() if line.startswith(("SigIgn:", "SigCgt:"))]
+    return any(mask & 1 for mask in masks)
