@@ -183,6 +183,7 @@ async def serve_process(
     faulty: bool = False,
     faults: Sequence[str] = (),
     stdout: int | None = None,
+    waits: bool = True,
     **settings: object,
 ) -> AsyncIterator[Process]:
     """Run a server for as long as the block lasts.
@@ -195,6 +196,7 @@ async def serve_process(
         faulty: Whether it is `faultyserve`.
         faults: Of `faultyserve`, from its start on; it is then not waited for.
         stdout: Descriptor of its standard output; None leaves it with the test's.
+        waits: Whether it is waited for until it serves.
         settings: By their flags' names, "_" for "-".
     """
     flags: dict[str, object] = {
@@ -220,7 +222,7 @@ async def serve_process(
         )
     running = Process(process, f"unix:{socket_folder}/s", log, steering)
     try:
-        if not faults:
+        if waits and not faults:
             await _until_serving(running)
         yield running
     finally:

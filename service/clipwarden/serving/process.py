@@ -44,6 +44,7 @@ def serve_until_signal(settings: Settings) -> None:
     # They double the series, and tell nothing that the process's start does not.
     disable_created_metrics()  # type: ignore[no-untyped-call]
     end = asyncio.run(_serve(settings))
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the interpreter's end takes our own handler back
     if end is _End.DONE:
         return
     if end is _End.STUCK:
