@@ -39,7 +39,7 @@ def test_the_settings_table_is_the_one_the_settings_render() -> None:
 
 
 def test_the_file_of_settings_is_read(tmp_path: Path) -> None:
-    (block,) = blocks("docs/operate.md", "yaml")
+    block, *_ = blocks("docs/operate.md", "yaml")
     file = tmp_path / "settings.yaml"
     file.write_text(block.text)
     settings = load_settings({}, {}, [file])

@@ -97,6 +97,27 @@ class Settings:
     unix_socket: str | None = _setting(
         None, unit="PATH", read=values.path, help="Unix socket to listen on as well, for sidecars."
     )
+    tls_certificate: str | None = _setting(
+        None,
+        unit="PATH",
+        read=values.path,
+        help="PEM file of the TLS certificate and its chain, for TCP; tls_key goes with it. New files are taken up.",
+    )
+    tls_key: str | None = _setting(
+        None, unit="PATH", read=values.path, help="PEM file of the certificate's private key, not encrypted."
+    )
+    tls_client_ca: str | None = _setting(
+        None,
+        unit="PATH",
+        read=values.path,
+        help="PEM file of authorities: every TCP client has to show a certificate of one of them (mTLS).",
+    )
+    tokens: str | None = _setting(
+        None,
+        unit="PATH",
+        read=values.path,
+        help="File of bearer tokens, one of which every call has to bring, health excepted. New ones are taken up.",
+    )
     metrics_listen: str | None = _setting(
         "127.0.0.1:9464",
         unit="HOST:PORT",
@@ -314,6 +335,13 @@ class Settings:
             raise ConfigError("listen and unix_socket are both off, so nobody could call the server; set one of them.")
         if self.listen is not None and self.listen == self.metrics_listen and not self.listen.endswith(":0"):
             raise ConfigError(f"listen and metrics_listen are both {self.listen}; give one of them another port.")
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            given, missing = ("tls_certificate", "tls_key") if self.tls_certificate else ("tls_key", "tls_certificate")
+            raise ConfigError(f"{given} is set and {missing} is not; TLS takes both.")
+        if self.tls_client_ca is not None and self.tls_certificate is None:
+            raise ConfigError(
+                "tls_client_ca is set and tls_certificate is not; clients show certificates only over TLS."
+            )
         if self.max_message_bytes > MOST_MESSAGE_BYTES:
             raise ConfigError(
                 f"max_message_bytes ({self.max_message_bytes}) must be below 2 GiB, which no gRPC message can reach."

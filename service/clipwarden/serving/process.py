@@ -14,6 +14,7 @@ from prometheus_client import disable_created_metrics
 from clipwarden.machine import prepare_process
 from clipwarden.policy.contexts import modes_line
 from clipwarden.scoring.tables import Tables
+from clipwarden.serving.access import check_access
 from clipwarden.serving.config import Settings
 from clipwarden.serving.misfits import misfits
 from clipwarden.serving.server import load, running_server
@@ -64,7 +65,7 @@ def check_loads(settings: Settings) -> str:
         lines.append(f"policy {policy_id}{default} {_digest_and_modes(tables)}")
     for name, tables in snapshot.candidates.items():
         lines.append(f"candidate {name} {_digest_and_modes(tables)}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *check_access(settings)])
 
 
 def _digest_and_modes(tables: Tables) -> str:

@@ -16,8 +16,7 @@ from threading import Thread
 from wsgiref.simple_server import WSGIServer
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_health.v1 import health_pb2_grpc
 from prometheus_client import CollectorRegistry, start_http_server
 
 from clipwarden.engine.cache import EmbeddingCache
@@ -29,6 +28,7 @@ from clipwarden.errors import ConfigError
 from clipwarden.policy.bundle.cache import VectorCache
 from clipwarden.policy.contexts import contexts_with_modes, mode_counts
 from clipwarden.policy.schema import Mode
+from clipwarden.serving.access import Access, check_access
 from clipwarden.serving.calls import Calls, Gate
 from clipwarden.serving.candidates import Candidates
 from clipwarden.serving.config import AUTO, Settings
@@ -37,14 +37,16 @@ from clipwarden.serving.looplag import watch_lag
 from clipwarden.serving.metrics import Metrics
 from clipwarden.serving.misfits import misfits
 from clipwarden.serving.reading import ReadBudget
+from clipwarden.serving.reflection import Reflection
 from clipwarden.serving.refusals import RefusalLog
 from clipwarden.serving.rpc import METHODS, SERVICE, ModerationService
 from clipwarden.serving.sockets import bind_tcp, bind_unix, identity, release_unix
 from clipwarden.serving.values import split_address
-from clipwarden.v1 import moderation_pb2
 
 GOODBYE_SECONDS = 1.0
 """What connections get to close once no call is at work; health watchers need it to hear NOT_SERVING."""
+GRPC_HEADER_BYTES = 128 * 1024
+"""Headers above this gRPC refuses by itself. Each call unread may hold as much, beside the 64 KiB of its message."""
 QUIET_SECONDS = 0.2
 """How long no call may have come before gRPC stops; several round trips of a client next door."""
 MOST_QUIET_SECONDS = 2.0
@@ -66,6 +68,7 @@ class Server:
         self.health = Health([SERVICE])
         self.refusals = RefusalLog()
         self.metrics = Metrics(CollectorRegistry(), on_refusal=self.refusals.note)
+        self.access = Access(settings, self.metrics, self.health)
         self.gate = Gate()
         self.snapshot = snapshot
         self.candidates = Candidates(max_waiting=settings.queue_items, stall_seconds=settings.stall_seconds)
@@ -77,11 +80,12 @@ class Server:
         self.reads = ReadBudget(
             slot_bytes=settings.max_message_bytes, on_refusal=partial(self.metrics.note_refusal, "bytes")
         )
-        calls = Calls(
+        calls = self._calls = Calls(
             self.metrics,
             self.gate,
             self.candidates,
             self.refusals,
+            callers=self.access.callers,
             default_deadline_seconds=settings.default_deadline_seconds,
         )
         self.service = ModerationService(
@@ -116,7 +120,7 @@ class Server:
         settings = self.settings
         self._add_services()
         if settings.listen is not None:
-            self.address = bind_tcp(self._grpc, settings.listen)
+            self.address = bind_tcp(self._grpc, settings.listen, self.access.credentials())
         if settings.unix_socket is not None:
             self.unix_address = bind_unix(self._grpc, Path(settings.unix_socket))
             self._socket_file = identity(Path(settings.unix_socket))
@@ -127,6 +131,7 @@ class Server:
         self.metrics.describe_plan(self.pipeline.encoder_plan)
         self.metrics.ready.set_function(lambda: self.health.serving)
         self._lag = asyncio.create_task(watch_lag(self.metrics.note_lag))
+        self.access.start()
         await self._grpc.start()
         await self.pipeline.start()
         self.health.set_serving(self.pipeline.healthy)
@@ -160,6 +165,7 @@ class Server:
         self.gate.close()
         # With no call at work this returns as soon as every response is on its way.
         await self._grpc.stop(GOODBYE_SECONDS)
+        await self.access.close()
         await self.candidates.close()
         await self.pipeline.close()
         if self._lag is not None:
@@ -179,9 +185,7 @@ class Server:
         self.service.add_to(self._grpc)
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self._grpc)
         if self.settings.reflection:
-            ours = moderation_pb2.DESCRIPTOR.services_by_name["ModerationService"].full_name
-            health = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
-            reflection.enable_server_reflection((ours, health, reflection.SERVICE_NAME), self._grpc)
+            Reflection(self._calls).add_to(self._grpc)
 
     def _watch_queue(self) -> None:
         pipeline, reads = self.pipeline, self.reads
@@ -255,6 +259,7 @@ async def load(settings: Settings) -> Snapshot:
 
 
 def _load(settings: Settings) -> Snapshot:
+    check_access(settings)  # what fails is told before a model is loaded
     candidates = [find_policy(name) for name in settings.candidates]  # first, as the snapshot's own
     cache = VectorCache(_cache_folder(settings))
     snapshot = load_snapshot(
@@ -316,6 +321,9 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
         # network. 200 unread calls of 20 MiB then held 2.6 GiB, and refusing one of 620 KB took 470 us, not 280. It
         # costs what is read a round trip or two: 5 MiB over 50 ms take 0.3 s.
         ("grpc.http2.bdp_probe", 0),
+        # Headers up to here reach our own check, which refuses them at less, with a reason and a line in the log.
+        ("grpc.max_metadata_size", GRPC_HEADER_BYTES),
+        ("grpc.absolute_max_metadata_size", GRPC_HEADER_BYTES),
         # Two servers on one port would share it in silence.
         ("grpc.so_reuseport", 0),
         ("grpc.keepalive_time_ms", ping or 2**31 - 1),
