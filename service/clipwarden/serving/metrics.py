@@ -19,6 +19,7 @@ from clipwarden.policy.schema import Mode, Verdict
 from clipwarden.scoring.tables import Tables
 from clipwarden.scoring.verdict import CategoryResult, Ground, Judgement, NoBand
 from clipwarden.serving.candidates import NotCompared, Opinion
+from clipwarden.serving.nativelog import CAUSES
 from clipwarden.serving.status import CODE_BY_ERROR
 
 # From 0.5 ms (judging one image takes less) to 30 s (the usual longest deadline), about doubling.
@@ -165,6 +166,12 @@ class Metrics:
             ["subject", "outcome"],
             registry=registry,
         )
+        self.handshake_failures = Counter(
+            "clipwarden_tls_handshake_failures",
+            "Connections that gRPC turned away in TLS's handshake, and said so, by cause.",
+            ["cause"],
+            registry=registry,
+        )
         self._certificate: Gauge | None = None
         # Finding a child takes four times as long as counting with it; there are as many as Prometheus is told of.
         self._stage, self._lookup = cache(self.stages.labels), cache(self.lookups.labels)
@@ -308,6 +315,12 @@ class Metrics:
                 "When the certificate in use expires, as Unix time.",
                 registry=self.registry,
             )
+            for cause in CAUSES:
+                self.handshake_failures.labels(cause)
+
+    def note_handshake_failure(self, cause: str) -> None:
+        """Count a connection that was turned away in the handshake."""
+        self.handshake_failures.labels(cause).inc()
 
     def note_secret(self, subject: str, outcome: str) -> None:
         """Count a change of a secret file."""

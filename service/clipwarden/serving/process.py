@@ -17,6 +17,7 @@ from clipwarden.scoring.tables import Tables
 from clipwarden.serving.access import check_access
 from clipwarden.serving.config import Settings
 from clipwarden.serving.misfits import misfits
+from clipwarden.serving.nativelog import NativeLog, native_lines_logged
 from clipwarden.serving.server import load, running_server
 from clipwarden.terminal import notice
 
@@ -35,12 +36,14 @@ def serve_until_signal(settings: Settings) -> None:
         PolicyError: A policy cannot be used.
     """
     prepare_process()
-    configure_logging(settings.log_level)
     # They double the series, and tell nothing that the process's start does not.
     disable_created_metrics()  # type: ignore[no-untyped-call]
-    stuck = asyncio.run(_serve(settings))
+    with native_lines_logged() as (native, stderr):
+        configure_logging(settings.log_level, stderr)
+        stuck = asyncio.run(_serve(settings, native))
+        if stuck:
+            log.error("a stage was stuck at shutdown; leaving without it")
     if stuck:
-        log.error("a stage was stuck at shutdown; leaving without it")
         logging.shutdown()
         os._exit(1)
 
@@ -73,7 +76,7 @@ def _digest_and_modes(tables: Tables) -> str:
     return f"{tables.compiled.digest}: {modes_line(tables.compiled.policy)}{unbound}"
 
 
-async def _serve(settings: Settings) -> bool:
+async def _serve(settings: Settings, native: NativeLog) -> bool:
     """Serve until told to stop; say whether a thread was left behind that may never come back."""
     leave, hurry = asyncio.Event(), asyncio.Event()
 
@@ -84,6 +87,7 @@ async def _serve(settings: Settings) -> bool:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, note_signal)
     async with running_server(settings) as server:
+        native.count_failures(server.metrics.note_handshake_failure)
         await leave.wait()
         await server.drain(hurry)
     return server.stuck
