@@ -7,6 +7,9 @@ ClipwardenError
 │   ├── ContextUnknownError     the policy declares no such context
 │   ├── FingerprintMismatchError    vectors or a bundle come from another model
 │   ├── HeadersTooLargeError    a call's headers are larger than any call needs
+│   ├── PathRefusedError        a shared file's path leads out of the root, or to what is no plain file
+│   ├── PathNotFoundError       there is no shared file at that path
+│   ├── PathUnreadableError     there is, but it cannot be read as it is
 │   └── EmbeddingError          stored embeddings are not finite unit vectors of the right width
 ├── PolicyError             a policy file or bundle cannot be used (`problems` lists every finding)
 ├── ModelError              a model folder cannot be trusted
@@ -17,6 +20,7 @@ ClipwardenError
 ├── ShuttingDownError       the server drains and takes no new work
 ├── DeadlineError           the caller's deadline passed, or would pass before the work could finish
 ├── EncoderError            the encoder failed: a fault of ours, never a verdict
+├── AuditLogError           a file is no audit log, or one of another schema
 └── ClientError             a call to a server failed (its own tree is in `clipwarden.client.errors`)
 """
 
@@ -58,6 +62,9 @@ class Reason(StrEnum):
     EMBEDDING_INVALID = "EMBEDDING_INVALID"
     TOKEN_MISSING = "TOKEN_MISSING"  # noqa: S105  no password
     TOKEN_INVALID = "TOKEN_INVALID"  # noqa: S105
+    PATH_REFUSED = "PATH_REFUSED"
+    PATH_NOT_FOUND = "PATH_NOT_FOUND"
+    PATH_UNREADABLE = "PATH_UNREADABLE"
     OVERLOADED = "OVERLOADED"
     DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
     SHUTTING_DOWN = "SHUTTING_DOWN"
@@ -110,6 +117,24 @@ class EmbeddingError(RequestError):
     """Stored embeddings are not finite unit vectors of the model's width."""
 
     reason = Reason.EMBEDDING_INVALID
+
+
+class PathRefusedError(RequestError):
+    """A shared file's path leads out of the root, or to something that is never read, or this caller may name none."""
+
+    reason = Reason.PATH_REFUSED
+
+
+class PathNotFoundError(RequestError):
+    """There is no shared file at that path."""
+
+    reason = Reason.PATH_NOT_FOUND
+
+
+class PathUnreadableError(RequestError):
+    """There is a shared file at that path, but it cannot be read as it is."""
+
+    reason = Reason.PATH_UNREADABLE
 
 
 class Severity(StrEnum):
@@ -226,3 +251,7 @@ class EncoderError(ClipwardenError):
     """The encoder failed on this image: a fault of ours, never a verdict."""
 
     reason = Reason.ENCODER_FAILED
+
+
+class AuditLogError(ClipwardenError):
+    """A file cannot be read as an audit log: it is none, or of a schema that this version does not know."""

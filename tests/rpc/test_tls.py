@@ -14,7 +14,7 @@ from clipwarden.serving import access
 from clipwarden.serving.tokens import line_of, make_token
 from clipwarden.v1 import moderation_pb2 as pb
 from clipwarden.v1 import moderation_pb2_grpc
-from kit.certificates import Authority, PairFiles, authority, client_credentials, put, swap
+from kit.authorities import Authority, PairFiles, authority, client_credentials, put, swap
 from kit.serving import Rig, eventually, picture, serving
 
 IMAGE = pb.ModerateRequest(image=pb.ImageSource(data=picture("red")))

@@ -18,7 +18,7 @@ from clipwarden.serving.process import JsonFormatter
 from clipwarden.serving.rpc import METHODS
 from clipwarden.serving.tokens import line_of, make_token
 from clipwarden.v1 import moderation_pb2 as pb
-from kit.certificates import put, swap
+from kit.authorities import put, swap
 from kit.serving import Rig, connected, eventually, picture, refused, serving
 
 GOOD, NEW, UNKNOWN = make_token(), make_token(), make_token()

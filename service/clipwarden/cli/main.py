@@ -44,6 +44,10 @@ COMMANDS = {
         "clipwarden.cli.token:token",
         "Make a token for somebody who calls a server, and the line that lets it in.",
     ),
+    "health": (
+        "clipwarden.cli.health:health",
+        "Ask a server whether it serves: 0 yes, 6 no, 7 nobody answers there.",
+    ),
     "plan": (
         "clipwarden.cli.plan:plan",
         "Measure how a model's encoder is best run on this machine, and write that down as settings.",
@@ -67,6 +71,10 @@ COMMANDS = {
     "restore": (
         "clipwarden.cli.restore:restore",
         "Make a version of a policy live again, and keep the one that was.",
+    ),
+    "audit verify": (
+        "clipwarden.cli.audit:verify",
+        "Check that an audit log is whole and unchanged, and say what is not.",
     ),
     "models": (
         "clipwarden.cli.models:models",

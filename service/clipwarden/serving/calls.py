@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,6 +26,7 @@ from clipwarden.errors import (
 )
 from clipwarden.policy.schema import Verdict
 from clipwarden.scoring.verdict import Judgement
+from clipwarden.serving.audit import Audit
 from clipwarden.serving.callers import NOBODY, Callers, Identity, address_of
 from clipwarden.serving.candidates import Candidates, NotCompared, Opinion
 from clipwarden.serving.context import Context
@@ -33,6 +34,7 @@ from clipwarden.serving.endings import Unread, ended, refusal_of
 from clipwarden.serving.metrics import Metrics
 from clipwarden.serving.refusals import RefusalLog
 from clipwarden.serving.requests import read_request_id
+from clipwarden.serving.sharedfiles import MAX_PATH_BYTES
 from clipwarden.serving.status import reason_of, status_of
 
 R = TypeVar("R")
@@ -58,6 +60,8 @@ class Call:
         answered: Set once its answer is on its way, or there will be none; candidates judge from then on. The images
             of a batch share its call's.
         patience_seconds: Time to the deadline that its caller named, when it came; None where it named none.
+        local: Whether it came by the Unix socket.
+        path: Of the shared file that it names, as it was sent; None where it sent bytes.
     """
 
     method: str
@@ -67,6 +71,19 @@ class Call:
     request_id: str = ""
     selection: Selection | None = None
     answered: asyncio.Event = field(default_factory=asyncio.Event)
+    local: bool = False
+    path: str | None = None
+
+    @property
+    def logged(self) -> dict[str, object]:
+        """What each of its log lines begins with; of a path no more than a path may have."""
+        path = {} if self.path is None else {"path": self.path[:MAX_PATH_BYTES]}
+        return {"request_id": self.request_id, "method": self.method, "caller": self.terms.caller, **path}
+
+    @property
+    def asked(self) -> Mapping[str, str]:
+        """Who asked for what, as the audit log takes it."""
+        return {"request_id": self.request_id, "method": self.method, "caller": self.terms.caller}
 
     @property
     def on_error(self) -> Verdict | None:
@@ -142,6 +159,7 @@ class Calls:
         candidates: Judge what was answered once more.
         refusals: Logs what was refused unread.
         callers: Tell who calls; by default without tokens.
+        audit: Records every image and what became of it; None where nobody wants that.
         default_deadline_seconds: What a unary call has that names no deadline, and a stream's item; 0 for none.
     """
 
@@ -151,6 +169,7 @@ class Calls:
         gate: Gate,
         candidates: Candidates,
         refusals: RefusalLog,
+        audit: Audit | None = None,
         *,
         callers: Callers | None = None,
         default_deadline_seconds: float,
@@ -160,6 +179,7 @@ class Calls:
         self._candidates = candidates
         self._refusals = refusals
         self._callers = callers or Callers()
+        self._audit = audit
         self.default_seconds = default_deadline_seconds or None
         self._at_work = Counter[str]()
 
@@ -170,7 +190,8 @@ class Calls:
         deadline = None if left is None else time.monotonic() + left
         who = self._callers.identify(context)
         terms = Terms(deadline=deadline, caller=who.caller, origin=who.origin)
-        return Call(method=method, terms=terms, who=who, patience_seconds=patience)
+        local = str(context.peer()).startswith("unix:")
+        return Call(method=method, terms=terms, who=who, patience_seconds=patience, local=local)
 
     def denial_now(self, call: Call, context: Context) -> ClipwardenError | None:
         """Say why a call that was let in would not be any more; None while it would."""
@@ -262,13 +283,10 @@ class Calls:
         self._metrics.note_error(call.method, reason)
         # A message that could not be read has no id of its own; this one leads from its status to its log line.
         call.request_id = call.request_id or read_request_id("")
+        if self._audit:
+            self._audit.note_failed(exc, call.selection, **call.asked)
         status = status_of(exc, request_id=call.request_id, on_error=call.on_error)
-        extra = {
-            "request_id": call.request_id,
-            "method": call.method,
-            "caller": call.terms.caller,
-            "reason": str(reason),
-        }
+        extra = {**call.logged, "reason": str(reason)}
         if isinstance(exc, EncoderError):
             log.error("failed: %s", exc, extra=extra)  # the traceback was logged once, where it happened
         elif isinstance(exc, ClipwardenError):
@@ -284,6 +302,8 @@ class Calls:
         self._metrics.note_error(call.method, exc.reason)
         if context and isinstance(exc, UnauthenticatedError | HeadersTooLargeError):
             self._refusals.note_denied(exc, method=call.method, peer=address_of(str(context.peer())))
+        elif self._audit:  # a call that is not let in is no image
+            self._audit.note_failed(exc, call.selection, **call.asked)
         if isinstance(exc, ShuttingDownError):
             self._refusals.note("draining")
         exc.__traceback__ = None
@@ -291,6 +311,8 @@ class Calls:
     def note_judged(self, judged: Judged, selection: Selection, call: Call) -> None:
         """Count a verdict; log it, with what the policy's candidates say once the call is answered, if it has any."""
         self._metrics.note_judgement(call.method, judged.judgement)
+        if self._audit:
+            self._audit.note_judged(judged, selection, **call.asked)
         self._candidates.judge(judged, selection, call.answered, partial(self._note_opinions, judged, call))
 
     def _note_opinions(self, judged: Judged, call: Call, opinions: Sequence[Opinion]) -> None:
@@ -303,9 +325,7 @@ class Calls:
         log.info(
             "judged",
             extra={
-                "request_id": call.request_id,
-                "method": call.method,
-                "caller": call.terms.caller,
+                **call.logged,
                 "policy": judgement.policy_id,
                 "digest": judgement.policy_digest,
                 "fingerprint": judgement.fingerprint,
@@ -341,8 +361,10 @@ class Calls:
         self._metrics.note_request(call.method, code)
         if late:
             self._metrics.note_error(call.method, Reason.DEADLINE_EXCEEDED)
-        extra = {"request_id": call.request_id, "method": call.method, "caller": call.terms.caller, "code": code}
-        log.info("cancelled", extra=extra)
+        if self._audit:
+            reason = Reason.DEADLINE_EXCEEDED if late else None
+            self._audit.note_cancelled(code, reason, call.selection, **call.asked)
+        log.info("cancelled", extra={**call.logged, "code": code})
 
 
 def _is_deadline(left: float | None, patience: float | None) -> bool:

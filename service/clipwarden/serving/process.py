@@ -6,7 +6,9 @@ import logging
 import os
 import signal
 import sys
+from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
+from enum import Enum, auto
 from typing import TextIO
 
 from prometheus_client import disable_created_metrics
@@ -16,16 +18,18 @@ from clipwarden.policy.contexts import modes_line
 from clipwarden.scoring.tables import Tables
 from clipwarden.serving.access import check_access
 from clipwarden.serving.config import Settings
+from clipwarden.serving.loading import load
 from clipwarden.serving.misfits import misfits
 from clipwarden.serving.nativelog import NativeLog, native_lines_logged
-from clipwarden.serving.server import load, running_server
+from clipwarden.serving.server import Server, running_server
+from clipwarden.serving.socketaccess import access_of
 from clipwarden.terminal import notice
 
 log = logging.getLogger(__name__)
 
 
 def serve_until_signal(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT, then drain; a second signal ends the drain.
+    """Serve until SIGTERM or SIGINT, then drain; a second signal ends the drain. SIGHUP loads the policies again.
 
     Args:
         settings: Checked.
@@ -40,12 +44,14 @@ def serve_until_signal(settings: Settings) -> None:
     disable_created_metrics()  # type: ignore[no-untyped-call]
     with native_lines_logged() as (native, stderr):
         configure_logging(settings.log_level, stderr)
-        stuck = asyncio.run(_serve(settings, native))
-        if stuck:
+        end = asyncio.run(_serve(settings, native))
+        if end is _End.STUCK:
             log.error("a stage was stuck at shutdown; leaving without it")
-    if stuck:
+        if end is _End.NOT_BEGUN:
+            log.info("stopped before it served")
+    if end is not _End.DONE:
         logging.shutdown()
-        os._exit(1)
+        os._exit(1 if end is _End.STUCK else 0)
 
 
 def check_loads(settings: Settings) -> str:
@@ -56,9 +62,12 @@ def check_loads(settings: Settings) -> str:
 
     Returns:
         What was loaded, a line each, for people.
+
+    Nothing is bound, so that it runs beside a server with the same settings; names for the Unix socket are looked up.
     """
     prepare_process()
-    snapshot = asyncio.run(load(settings))
+    access_of(settings)
+    snapshot = load(settings)
     model = snapshot.model
     for warning in misfits(settings, model):
         notice(f"Warning: {warning}.", style="bold yellow")
@@ -76,8 +85,18 @@ def _digest_and_modes(tables: Tables) -> str:
     return f"{tables.compiled.digest}: {modes_line(tables.compiled.policy)}{unbound}"
 
 
-async def _serve(settings: Settings, native: NativeLog) -> bool:
-    """Serve until told to stop; say whether a thread was left behind that may never come back."""
+class _End(Enum):
+    """How a server came to its end."""
+
+    DONE = auto()
+    STUCK = auto()
+    """A thread was left behind that may never come back."""
+    NOT_BEGUN = auto()
+    """It was told to leave before it served; what loads the model may still be at it."""
+
+
+async def _serve(settings: Settings, native: NativeLog) -> _End:
+    """Serve until told to stop."""
     leave, hurry = asyncio.Event(), asyncio.Event()
 
     def note_signal() -> None:
@@ -86,11 +105,48 @@ async def _serve(settings: Settings, native: NativeLog) -> bool:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, note_signal)
-    async with running_server(settings) as server:
+    hangups = _heed_hangups(loop)
+    async with AsyncExitStack() as stack:
+        starting = asyncio.create_task(stack.enter_async_context(running_server(settings)))
+        leaving = asyncio.create_task(leave.wait())
+        await asyncio.wait({starting, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            starting.cancel()
+            await asyncio.wait({starting})
+            if starting.cancelled():
+                return _End.NOT_BEGUN
+        server = await starting
         native.count_failures(server.metrics.note_handshake_failure)
-        await leave.wait()
+        reloading = asyncio.create_task(_reload_at(hangups, server))
+        await leaving
         await server.drain(hurry)
-    return server.stuck
+        reloading.cancel()
+    return _End.STUCK if server.stuck else _End.DONE
+
+
+def _heed_hangups(loop: asyncio.AbstractEventLoop) -> asyncio.Event:
+    """Have SIGHUP set an event, for as long as the process lives.
+
+    Not by the loop's own handlers, which it takes back when it closes: a signal in the last moments would kill.
+    """
+    hangups = asyncio.Event()
+
+    def note(*_: object) -> None:
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(hangups.set)
+
+    signal.signal(signal.SIGHUP, note)
+    return hangups
+
+
+async def _reload_at(hangups: asyncio.Event, server: Server) -> None:
+    """Pass on every SIGHUP, the first of which may have come while the server started."""
+    while True:
+        await hangups.wait()
+        hangups.clear()
+        log.info("SIGHUP")
+        server.reloader.request()
+        await server.access.look(at_once=True)
 
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -130,3 +186,5 @@ def configure_logging(level: str, stream: TextIO | None = None) -> None:
     logging._srcfile = None  # noqa: SLF001  as the logging HOWTO has it
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    # It says how many changes it saw, of whatever files lie beside ours.
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)
