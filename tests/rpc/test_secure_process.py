@@ -43,7 +43,7 @@ def files(tmp_path: Path, ca: Authority) -> PairFiles:
 
 
 async def called(
-    server: Process, roots: Authority, pair: tuple[bytes, bytes] | None | str = None, token: str = ""
+    server: Process, roots: Authority, pair: tuple[bytes, bytes] | str | None = None, token: str = ""
 ) -> grpc.StatusCode:
     """Judge an image by a connection of its own; with PLAIN for a pair, without TLS."""
     address = next(str(line["address"]) for line in server.lines() if line["message"] == "serving")
