@@ -6,11 +6,14 @@ from typing import Any
 
 import kubernetes_validate
 import pytest
+import yaml
 from cloudcoil.models.cert_manager.v1 import Certificate
 from cloudcoil.models.keda.v1alpha1 import ScaledObject
 from cloudcoil.models.prometheus_operator.v1 import PrometheusRule, ServiceMonitor
-from tests.platform.cases import CHART_CASES, SIDECAR_CASES
+from tests.platform.cases import CHART_CASES, POLICY, SIDECAR_CASES
 from tests.platform.kit import CHART, HELM, HELM3, SIDECAR, Manifest, Values, beside_application, render, run, template
+
+from kit.pages import blocks
 
 KUBERNETES = ("1.29", "1.37")
 """The first with native sidecars, which both charts ask for, and the newest whose schemas we have."""
@@ -86,6 +89,13 @@ def test_kubernetes_1_28_is_refused() -> None:
     done = template(CHART, {}, "--kube-version", "1.28.0")
     assert done.returncode != 0
     assert "1.29" in done.stderr
+
+
+def test_the_values_of_the_documents_are_taken() -> None:
+    (block,) = [block for block in blocks("docs/operate.md", "yaml") if block.text.startswith("# values.yaml")]
+    assert (
+        "ServiceMonitor" in render({**yaml.safe_load(block.text), "policies": {"files": {"shop.yaml": POLICY}}}).kinds
+    )
 
 
 def test_every_kind_of_the_charts_is_in_the_matrix() -> None:
