@@ -76,6 +76,16 @@ test-browser: $(VENV)/test-browser  ## Hold what is judged against what Chromium
 test-platform: $(VENV)/test-platform  ## Hold the charts against Helm, Kubernetes and Prometheus
 	$(PYTEST) tests/platform
 
+# In a folder of its own, since it pins what others of the environment need newer.
+CHECKOV := .work/checkov-3.3.30
+
+$(CHECKOV):
+	$(PIP) --target $@ 'checkov==$(patsubst .work/checkov-%,%,$@)'
+
+check-manifests: $(VENV)/test-platform $(CHECKOV)  ## Hold what the charts render against checkov's rules
+	rm -rf .work/manifests && $(BIN)/python -m tests.platform.manifests .work/manifests
+	PYTHONPATH=$(CHECKOV) $(BIN)/python -m checkov.main --config-file helm/checkov.yaml --directory .work/manifests
+
 check: $(VENV)/lint proto-check  ## Format, lint, types, import contracts, proto lint, generated code
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
