@@ -178,6 +178,8 @@ def test_server_command_and_moderator_refuse_the_same_by_default() -> None:
         ({"max_message_bytes": "2GiB"}, "below 2 GiB"),
         ({"queue_bytes": "1MiB"}, "none ever could be. Write at least 80MiB, or lower max_message_bytes"),
         ({"listen": "127.0.0.1:1", "metrics_listen": "127.0.0.1:1"}, "are both 127.0.0.1:1; give one"),
+        ({"listen": "h:1", "probe_listen": "h:1"}, "listen and probe_listen are both h:1; give one"),
+        ({"metrics_listen": "h:1", "probe_listen": "h:1"}, "metrics_listen and probe_listen are both h:1; give one"),
         ({"stall_seconds": "0"}, "stall_seconds must be above 0"),
     ],
 )
