@@ -95,7 +95,72 @@ class Settings:
         help="TCP address to listen on. Port 0 takes a free one; empty turns TCP off.",
     )
     unix_socket: str | None = _setting(
-        None, unit="PATH", read=values.path, help="Unix socket to listen on as well, for sidecars."
+        None, unit="PATH", read=values.socket_path, help="Unix socket to listen on as well, for sidecars."
+    )
+    unix_socket_mode: str = _setting(
+        "600",
+        unit="OCTAL",
+        read=values.socket_mode,
+        help="Permissions of the Unix socket; whoever may write may call. 600: the server's own user (and root) alone; "
+        "660: the group too.",
+    )
+    unix_socket_group: str | None = _setting(
+        None,
+        unit="GROUP",
+        read=values.account,
+        help="Group of the Unix socket, a name or a number. None: that of the process, or of a setgid folder.",
+    )
+    unix_socket_owner: str | None = _setting(
+        None,
+        unit="USER",
+        read=values.account,
+        help="Owner of the Unix socket, a name or a number; another than the process's takes root. None: its own.",
+    )
+    probe_listen: str | None = _setting(
+        None,
+        unit="HOST:PORT",
+        read=values.address,
+        help="Address for probes over plain HTTP: /livez and /readyz, from before the model is loaded. Port 0 takes a "
+        "free one; none by default, since kubelets reach no loopback address and it takes no credentials.",
+    )
+    path_root: str | None = _setting(
+        None,
+        unit="PATH",
+        read=values.path,
+        help=(
+            "Folder of a volume that callers share: they may name a file below it instead of sending its bytes. None: "
+            "no file is read for anybody."
+        ),
+    )
+    path_callers: str = _setting(
+        "unix",
+        unit="WHO",
+        read=values.choice("unix", "all"),
+        help=(
+            "Whose calls may name files: those that come by the Unix socket (unix), or anybody's who reaches the "
+            "server (all)."
+        ),
+    )
+    tls_certificate: str | None = _setting(
+        None,
+        unit="PATH",
+        read=values.path,
+        help="PEM file of the TLS certificate and its chain, for TCP; tls_key goes with it. New files are taken up.",
+    )
+    tls_key: str | None = _setting(
+        None, unit="PATH", read=values.path, help="PEM file of the certificate's private key, not encrypted."
+    )
+    tls_client_ca: str | None = _setting(
+        None,
+        unit="PATH",
+        read=values.path,
+        help="PEM file of authorities: every TCP client has to show a certificate of one of them (mTLS).",
+    )
+    tokens: str | None = _setting(
+        None,
+        unit="PATH",
+        read=values.path,
+        help="File of bearer tokens, one of which every call has to bring, health excepted. New ones are taken up.",
     )
     metrics_listen: str | None = _setting(
         "127.0.0.1:9464",
@@ -125,6 +190,13 @@ class Settings:
             "Policy that only watches: another version of a loaded policy, of the same id. Judged beside it on every "
             "image, logged and counted, never returned. May be repeated, and is named as a policy is."
         ),
+    )
+    watch_policies: bool = _setting(
+        default=True,
+        unit="BOOLEAN",
+        read=values.switch,
+        help="Whether files of policies and candidates, and of the vectors and heads that they name, are loaded again "
+        "when they change. SIGHUP has them loaded in any case.",
     )
     default_policy: str | None = _setting(
         None,
@@ -337,8 +409,13 @@ class Settings:
         """Refuse settings that contradict one another."""
         if self.listen is None and self.unix_socket is None:
             raise ConfigError("listen and unix_socket are both off, so nobody could call the server; set one of them.")
-        if self.listen is not None and self.listen == self.metrics_listen and not self.listen.endswith(":0"):
-            raise ConfigError(f"listen and metrics_listen are both {self.listen}; give one of them another port.")
+        self._refuse_shared_addresses()
+        self._refuse_half_of_tls()
+        if self.path_root is not None and self.unix_socket is None and self.path_callers == "unix":
+            raise ConfigError(
+                "path_root is set, but nobody could name a file: those who may call by the Unix socket, and there is "
+                "none. Set unix_socket, or path_callers to all."
+            )
         if self.max_message_bytes > MOST_MESSAGE_BYTES:
             raise ConfigError(
                 f"max_message_bytes ({self.max_message_bytes}) must be below 2 GiB, which no gRPC message can reach."
@@ -359,6 +436,24 @@ class Settings:
             raise ConfigError(f"{name} is on, but audit_log names no file; name one, or turn {name} off.")
         if self.stall_seconds == 0:
             raise ConfigError("stall_seconds must be above 0, or all work would count as stuck.")
+
+    def _refuse_half_of_tls(self) -> None:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            given, missing = ("tls_certificate", "tls_key") if self.tls_certificate else ("tls_key", "tls_certificate")
+            raise ConfigError(f"{given} is set and {missing} is not; TLS takes both.")
+        if self.tls_client_ca is not None and self.tls_certificate is None:
+            raise ConfigError(
+                "tls_client_ca is set and tls_certificate is not; clients show certificates only over TLS."
+            )
+
+    def _refuse_shared_addresses(self) -> None:
+        taken: dict[str, str] = {}
+        for name in ("listen", "metrics_listen", "probe_listen"):
+            where = getattr(self, name)
+            if where in taken:
+                raise ConfigError(f"{taken[where]} and {name} are both {where}; give one of them another port.")
+            if where is not None and not where.endswith(":0"):
+                taken[where] = name
 
 
 def _whole_mib(size: int) -> str:

@@ -6,7 +6,10 @@ import logging
 import os
 import signal
 import sys
+from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
+from enum import Enum, auto
+from pathlib import Path
 from typing import TextIO
 
 from prometheus_client import disable_created_metrics
@@ -14,16 +17,21 @@ from prometheus_client import disable_created_metrics
 from clipwarden.machine import prepare_process
 from clipwarden.policy.contexts import modes_line
 from clipwarden.scoring.tables import Tables
+from clipwarden.serving.access import check_access
 from clipwarden.serving.config import Settings
+from clipwarden.serving.loading import load
 from clipwarden.serving.misfits import misfits
-from clipwarden.serving.server import load, running_server
+from clipwarden.serving.nativelog import NativeLog, native_lines_logged
+from clipwarden.serving.server import Server, running_server
+from clipwarden.serving.sharedfiles import SharedRoot
+from clipwarden.serving.socketaccess import access_of
 from clipwarden.terminal import notice
 
 log = logging.getLogger(__name__)
 
 
 def serve_until_signal(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT, then drain; a second signal ends the drain.
+    """Serve until SIGTERM or SIGINT, then drain; a second signal ends the drain. SIGHUP loads the policies again.
 
     Args:
         settings: Checked.
@@ -34,14 +42,19 @@ def serve_until_signal(settings: Settings) -> None:
         PolicyError: A policy cannot be used.
     """
     prepare_process()
-    configure_logging(settings.log_level)
     # They double the series, and tell nothing that the process's start does not.
     disable_created_metrics()  # type: ignore[no-untyped-call]
-    stuck = asyncio.run(_serve(settings))
-    if stuck:
-        log.error("a stage was stuck at shutdown; leaving without it")
+    with native_lines_logged() as (native, stderr):
+        configure_logging(settings.log_level, stderr)
+        end = asyncio.run(_serve(settings, native))
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the interpreter's end takes our own handler back
+        if end is _End.STUCK:
+            log.error("a stage was stuck at shutdown; leaving without it")
+        if end is _End.NOT_BEGUN:
+            log.info("stopped before it served")
+    if end is not _End.DONE:
         logging.shutdown()
-        os._exit(1)
+        os._exit(1 if end is _End.STUCK else 0)
 
 
 def check_loads(settings: Settings) -> str:
@@ -52,9 +65,14 @@ def check_loads(settings: Settings) -> str:
 
     Returns:
         What was loaded, a line each, for people.
+
+    Nothing is bound, so that it runs beside a server with the same settings; names for the Unix socket are looked up.
     """
     prepare_process()
-    snapshot = asyncio.run(load(settings))
+    access_of(settings)
+    if settings.path_root is not None:
+        SharedRoot(Path(settings.path_root))
+    snapshot = load(settings)
     model = snapshot.model
     for warning in misfits(settings, model):
         notice(f"Warning: {warning}.", style="bold yellow")
@@ -64,7 +82,7 @@ def check_loads(settings: Settings) -> str:
         lines.append(f"policy {policy_id}{default} {_digest_and_modes(tables)}")
     for name, tables in snapshot.candidates.items():
         lines.append(f"candidate {name} {_digest_and_modes(tables)}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *check_access(settings)])
 
 
 def _digest_and_modes(tables: Tables) -> str:
@@ -72,8 +90,18 @@ def _digest_and_modes(tables: Tables) -> str:
     return f"{tables.compiled.digest}: {modes_line(tables.compiled.policy)}{unbound}"
 
 
-async def _serve(settings: Settings) -> bool:
-    """Serve until told to stop; say whether a thread was left behind that may never come back."""
+class _End(Enum):
+    """How a server came to its end."""
+
+    DONE = auto()
+    STUCK = auto()
+    """A thread was left behind that may never come back."""
+    NOT_BEGUN = auto()
+    """It was told to leave before it served; what loads the model may still be at it."""
+
+
+async def _serve(settings: Settings, native: NativeLog) -> _End:
+    """Serve until told to stop."""
     leave, hurry = asyncio.Event(), asyncio.Event()
 
     def note_signal() -> None:
@@ -82,10 +110,48 @@ async def _serve(settings: Settings) -> bool:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, note_signal)
-    async with running_server(settings) as server:
-        await leave.wait()
+    hangups = _heed_hangups(loop)
+    async with AsyncExitStack() as stack:
+        starting = asyncio.create_task(stack.enter_async_context(running_server(settings)))
+        leaving = asyncio.create_task(leave.wait())
+        await asyncio.wait({starting, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            starting.cancel()
+            await asyncio.wait({starting})
+            if starting.cancelled():
+                return _End.NOT_BEGUN
+        server = await starting
+        native.count_failures(server.metrics.note_handshake_failure)
+        reloading = asyncio.create_task(_reload_at(hangups, server))
+        await leaving
         await server.drain(hurry)
-    return server.stuck
+        reloading.cancel()
+    return _End.STUCK if server.stuck else _End.DONE
+
+
+def _heed_hangups(loop: asyncio.AbstractEventLoop) -> asyncio.Event:
+    """Have SIGHUP set an event, for as long as the process lives.
+
+    Not by the loop's own handlers, which it takes back when it closes: a signal in the last moments would kill.
+    """
+    hangups = asyncio.Event()
+
+    def note(*_: object) -> None:
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(hangups.set)
+
+    signal.signal(signal.SIGHUP, note)
+    return hangups
+
+
+async def _reload_at(hangups: asyncio.Event, server: Server) -> None:
+    """Pass on every SIGHUP, the first of which may have come while the server started."""
+    while True:
+        await hangups.wait()
+        hangups.clear()
+        log.info("SIGHUP")
+        server.reloader.request()
+        await server.access.look(at_once=True)
 
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -125,3 +191,5 @@ def configure_logging(level: str, stream: TextIO | None = None) -> None:
     logging._srcfile = None  # noqa: SLF001  as the logging HOWTO has it
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    # It says how many changes it saw, of whatever files lie beside ours.
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)

@@ -1,6 +1,6 @@
 """Settings in, a running server out: sockets, health, metrics, the pipeline; and the way down again.
 
-The way up: load, bind, answer NOT_SERVING, warm up, answer SERVING.
+The way up: take all addresses and answer probes, load, listen and answer NOT_SERVING, warm up, answer SERVING.
 The way down: answer NOT_SERVING, wait for load balancers to notice, refuse new calls, let accepted ones finish, stop.
 """
 
@@ -11,41 +11,38 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
 from functools import partial
 from importlib import metadata
-from pathlib import Path
-from threading import Thread
-from wsgiref.simple_server import WSGIServer
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
-from prometheus_client import CollectorRegistry, start_http_server
+from grpc_health.v1 import health_pb2_grpc
+from prometheus_client import CollectorRegistry
 
 from clipwarden.engine.cache import EmbeddingCache
-from clipwarden.engine.candidates import load_candidates
 from clipwarden.engine.pipeline import Pipeline
-from clipwarden.engine.snapshot import Snapshot, find_policy, load_snapshot, user_cache_folder
+from clipwarden.engine.snapshot import Snapshot
 from clipwarden.engine.threads import ThreadStatistics
-from clipwarden.errors import ConfigError
-from clipwarden.policy.bundle.cache import VectorCache
-from clipwarden.policy.contexts import contexts_with_modes, mode_counts
-from clipwarden.policy.schema import Mode
+from clipwarden.serving.access import Access
 from clipwarden.serving.audit import audit_of
 from clipwarden.serving.calls import Calls, Gate
 from clipwarden.serving.candidates import Candidates
-from clipwarden.serving.config import AUTO, Settings
-from clipwarden.serving.health import Health
+from clipwarden.serving.config import Settings
+from clipwarden.serving.fetching import SharedFiles
+from clipwarden.serving.health import Health, State
+from clipwarden.serving.listeners import Listeners
+from clipwarden.serving.loading import load_beside
 from clipwarden.serving.looplag import watch_lag
 from clipwarden.serving.metrics import Metrics
 from clipwarden.serving.misfits import misfits
+from clipwarden.serving.policylog import log_loaded
 from clipwarden.serving.reading import ReadBudget
+from clipwarden.serving.reflection import Reflection
 from clipwarden.serving.refusals import RefusalLog
+from clipwarden.serving.reload import Reloader
 from clipwarden.serving.rpc import METHODS, SERVICE, ModerationService
-from clipwarden.serving.sockets import bind_tcp, bind_unix, identity, release_unix
-from clipwarden.serving.values import split_address
-from clipwarden.v1 import moderation_pb2
 
 GOODBYE_SECONDS = 1.0
 """What connections get to close once no call is at work; health watchers need it to hear NOT_SERVING."""
+GRPC_HEADER_BYTES = 128 * 1024
+"""Headers above this gRPC refuses by itself. Each call unread may hold as much, beside the 64 KiB of its message."""
 QUIET_SECONDS = 0.2
 """How long no call may have come before gRPC stops; several round trips of a client next door."""
 MOST_QUIET_SECONDS = 2.0
@@ -60,13 +57,16 @@ class Server:
     Args:
         settings: Checked.
         snapshot: What to judge with.
+        front: Health and addresses, where probes are answered before there is a server; None makes them.
     """
 
-    def __init__(self, settings: Settings, snapshot: Snapshot) -> None:
+    def __init__(self, settings: Settings, snapshot: Snapshot, front: "Front | None" = None) -> None:
         self.settings = settings
-        self.health = Health([SERVICE])
+        front = front or Front(settings)
+        self.health, self.listeners = front.health, front.listeners
         self.refusals = RefusalLog()
         self.metrics = Metrics(CollectorRegistry(), on_refusal=self.refusals.note)
+        self.access = Access(settings, self.metrics, self.health)
         self.audit = audit_of(settings, self.metrics.registry, self.health)
         self.gate = Gate()
         self.snapshot = snapshot
@@ -79,35 +79,55 @@ class Server:
         self.reads = ReadBudget(
             slot_bytes=settings.max_message_bytes, on_refusal=partial(self.metrics.note_refusal, "bytes")
         )
-        calls = Calls(
+        self.files = SharedFiles(
+            settings,
+            self.pipeline.admission,
+            self.metrics,
+            on_refusal=partial(self.metrics.note_refusal, "files"),
+            on_health=self._note_storage,
+        )
+        calls = self._calls = Calls(
             self.metrics,
             self.gate,
             self.candidates,
             self.refusals,
             self.audit,
+            callers=self.access.callers,
             default_deadline_seconds=settings.default_deadline_seconds,
         )
         self.service = ModerationService(
             self.pipeline,
             calls,
             self.reads,
+            self.files,
             settings,
             snapshot=lambda: self.snapshot,
             on_refused_stream=partial(self.metrics.note_refusal, "streams"),
         )
+        self.reloader = Reloader(settings, snapshot, exchange=self._exchange, metrics=self.metrics, health=self.health)
         self._watch_queue()
         self._lag: asyncio.Task[None] | None = None
-        self.address: str | None = None
-        self.unix_address: str | None = None
-        self.metrics_address: str | None = None
         self._grpc = grpc.aio.server(options=_options(settings))
-        self._http: tuple[WSGIServer, Thread] | None = None
-        self._socket_file: tuple[int, int] | None = None
+
+    @property
+    def address(self) -> str | None:
+        """`HOST:PORT` of gRPC, once it listens."""
+        return self.listeners.address
+
+    @property
+    def unix_address(self) -> str | None:
+        """The Unix socket as clients dial it, once it is there."""
+        return self.listeners.unix_address
+
+    @property
+    def metrics_address(self) -> str | None:
+        """`HOST:PORT` of the metrics, once they are served."""
+        return self.listeners.metrics_address
 
     @property
     def stuck(self) -> bool:
         """Whether some thread of ours may never come back: the end of the process leaves it where it is."""
-        return self.pipeline.stuck or self.candidates.stuck
+        return self.pipeline.stuck or self.candidates.stuck or self.files.stuck or self.reloader.stuck
 
     async def start(self) -> None:
         """Bind, serve health, warm up, and be ready.
@@ -116,30 +136,27 @@ class Server:
             ConfigError: An address cannot be bound.
             EncoderError: The encoder fails on plain images.
         """
-        settings = self.settings
+        self.files.open()
         if self.audit:
             self.audit.start(self.snapshot)
         self._add_services()
-        if settings.listen is not None:
-            self.address = bind_tcp(self._grpc, settings.listen)
-        if settings.unix_socket is not None:
-            self.unix_address = bind_unix(self._grpc, Path(settings.unix_socket))
-            self._socket_file = identity(Path(settings.unix_socket))
-        if settings.metrics_listen is not None:
-            self._http, self.metrics_address = _serve_metrics(self.metrics, settings.metrics_listen)
+        self.listeners.open(self._grpc, self.metrics.registry, self.access.credentials())
         self.metrics.describe(self.snapshot, version=metadata.version("clipwarden"))
         self.metrics.expect(METHODS)
         self.metrics.describe_plan(self.pipeline.encoder_plan)
         self.metrics.ready.set_function(lambda: self.health.serving)
         self._lag = asyncio.create_task(watch_lag(self.metrics.note_lag))
+        self.access.start()
         await self._grpc.start()
         await self.pipeline.start()
-        self.health.set_serving(self.pipeline.healthy)
+        self._tell_health()
         log_loaded(self.snapshot)
-        for warning in misfits(settings, self.snapshot.model):
+        for warning in misfits(self.settings, self.snapshot.model):
             log.warning("%s", warning)
+        self.reloader.start()
         log.info("plan", extra=asdict(self.pipeline.encoder_plan))
-        log.info("serving", extra={"address": self.address, "unix": self.unix_address, "metrics": self.metrics_address})
+        extra = {"address": self.address, "unix": self.unix_address, "metrics": self.metrics_address}
+        log.info("serving", extra={**extra, "probes": self.listeners.probe_address})
 
     async def drain(self, hurry: asyncio.Event | None = None) -> None:
         """Take leave: NOT_SERVING, a pause for load balancers, no new calls, and accepted ones finish.
@@ -150,6 +167,7 @@ class Server:
         hurry = hurry or asyncio.Event()
         log.info("draining", extra={"delay_seconds": self.settings.drain_delay_seconds})
         self.health.close()
+        self.reloader.stop()
         await _first_of(hurry.wait(), asyncio.sleep(self.settings.drain_delay_seconds))
         self.gate.close()
         await _first_of(hurry.wait(), asyncio.wait_for(self._settle(), self.settings.drain_seconds))
@@ -165,20 +183,17 @@ class Server:
         self.gate.close()
         # With no call at work this returns as soon as every response is on its way.
         await self._grpc.stop(GOODBYE_SECONDS)
+        await self.access.close()
+        await self.reloader.close()
         await self.candidates.close()
         await self.pipeline.close()
+        self.files.close()
         if self._lag is not None:
             self._lag.cancel()
         self.refusals.flush()
         if self.audit:
             await self.audit.close()
-        if self._http is not None:
-            server, thread = self._http
-            await asyncio.to_thread(server.shutdown)
-            server.server_close()
-            thread.join()
-        if self.settings.unix_socket is not None:
-            release_unix(Path(self.settings.unix_socket), self._socket_file)
+        self.listeners.close()
         if self._lag is not None:  # else it never began, and whoever started it says why
             log.info("stopped")
 
@@ -186,9 +201,7 @@ class Server:
         self.service.add_to(self._grpc)
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self._grpc)
         if self.settings.reflection:
-            ours = moderation_pb2.DESCRIPTOR.services_by_name["ModerationService"].full_name
-            health = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
-            reflection.enable_server_reflection((ours, health, reflection.SERVICE_NAME), self._grpc)
+            Reflection(self._calls).add_to(self._grpc)
 
     def _watch_queue(self) -> None:
         pipeline, reads = self.pipeline, self.reads
@@ -223,13 +236,43 @@ class Server:
 
         for stage in pipeline.thread_statistics():
             self.metrics.watch_stuck(stage, partial(stuck_threads, stage))
+        self.metrics.watch_stuck("fetch", lambda: self.files.statistics().stuck)
         self.metrics.watch_stuck("encode", lambda: pipeline.encoder_statistics().stuck_runs)
+
+    def _exchange(self, snapshot: Snapshot) -> None:
+        """Judge new requests with another snapshot of the same model."""
+        self.snapshot = snapshot
+        self.metrics.describe(snapshot, version=metadata.version("clipwarden"))
+        if self.audit:
+            self.audit.note_loaded(snapshot)
+
+    def _note_storage(self, healthy: bool) -> None:  # noqa: FBT001  a callback's one argument
+        """Say that files cannot be read; who sends bytes is answered all the same."""
+        what = None if healthy else "the file system that path_root is on does not answer"
+        log.log(logging.INFO if healthy else logging.ERROR, "path_root: %s", what or "it answers again")
+        self.health.note("path_root", what)
 
     def _note_health(self, healthy: bool) -> None:  # noqa: FBT001  a callback's one argument
         if self.gate.draining.is_set():
             return  # closing the pipeline is no news
         log.log(logging.INFO if healthy else logging.ERROR, "health changed", extra={"healthy": healthy})
-        self.health.set_serving(healthy)
+        self._tell_health()
+
+    def _tell_health(self) -> None:
+        pipeline = self.pipeline
+        self.health.set_serving(pipeline.healthy, otherwise=State.STALLED if pipeline.stuck else State.UNHEALTHY)
+
+
+class Front:
+    """What there is of a server before it has loaded anything: its health, and the addresses it is asked at.
+
+    Args:
+        settings: Checked.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.health = Health([SERVICE])
+        self.listeners = Listeners(settings, self.health)
 
 
 @asynccontextmanager
@@ -248,69 +291,17 @@ async def running_server(settings: Settings, snapshot: Snapshot | None = None) -
         ModelError: The model folder cannot be trusted.
         PolicyError: A policy cannot be used.
     """
-    server = Server(settings, snapshot or await load(settings))
+    front = Front(settings)
     try:
-        await server.start()
-        yield server
+        front.listeners.reserve()
+        server = Server(settings, snapshot or await load_beside(settings), front)
+        try:
+            await server.start()
+            yield server
+        finally:
+            await server.close()
     finally:
-        await server.close()
-
-
-async def load(settings: Settings) -> Snapshot:
-    """Load what the settings say, off the event loop; raises as `load_snapshot` and `load_candidates` do."""
-    return await asyncio.to_thread(_load, settings)
-
-
-def _load(settings: Settings) -> Snapshot:
-    candidates = [find_policy(name) for name in settings.candidates]  # first, as the snapshot's own
-    cache = VectorCache(_cache_folder(settings))
-    snapshot = load_snapshot(
-        settings.model,
-        settings.policies,
-        settings.default_policy,
-        provider=settings.provider,
-        threads=settings.encoder_threads or None,
-        cache=cache,
-    )
-    return load_candidates(snapshot, candidates, cache=cache)
-
-
-def _cache_folder(settings: Settings) -> Path | None:
-    if settings.vector_cache == AUTO:
-        return user_cache_folder()
-    return Path(settings.vector_cache) if settings.vector_cache else None
-
-
-def log_loaded(snapshot: Snapshot) -> None:
-    """Log which model, policies and candidates are loaded; warn where a policy enforces nothing."""
-    model = snapshot.model
-    log.info("model loaded", extra={"model": model.manifest.name, "fingerprint": model.fingerprint})
-    for policy_id, tables in snapshot.tables.items():
-        policy = tables.compiled.policy
-        counts = {context: mode_counts(policy, context) for context in (None, *contexts_with_modes(policy))}
-        extra = {
-            "policy": policy_id,
-            "digest": tables.compiled.digest,
-            "default": policy_id == snapshot.default_policy_id,
-            **{mode.value: count for mode, count in counts[None].items()},
-            "contexts": {name: by_mode for name, by_mode in counts.items() if name},
-            "dropped_calibrations": sorted(tables.compiled.dropped_calibrations),
-            "unbound": tables.unbound,
-        }
-        log.info("policy loaded", extra=extra)
-        idle = [context for context, by_mode in counts.items() if not by_mode[Mode.ENFORCE]]
-        if len(idle) == len(counts):
-            log.warning("policy %s enforces nothing: every verdict of it is ALLOW", policy_id, extra=extra)
-        else:
-            for context in idle:
-                where = f"in the context {context}" if context else "without a context"
-                log.warning(
-                    "policy %s enforces nothing %s: every verdict there is ALLOW", policy_id, where, extra=extra
-                )
-    for name, tables in snapshot.candidates.items():
-        modes = {mode.value: count for mode, count in mode_counts(tables.compiled.policy).items()}
-        extra = {"candidate": name, "digest": tables.compiled.digest, **modes, "unbound": tables.unbound}
-        log.info("candidate loaded", extra=extra)
+        front.listeners.close()
 
 
 def _options(settings: Settings) -> list[tuple[str, int]]:
@@ -323,6 +314,9 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
         # network. 200 unread calls of 20 MiB then held 2.6 GiB, and refusing one of 620 KB took 470 us, not 280. It
         # costs what is read a round trip or two: 5 MiB over 50 ms take 0.3 s.
         ("grpc.http2.bdp_probe", 0),
+        # Headers up to here reach our own check, which refuses them at less, with a reason and a line in the log.
+        ("grpc.max_metadata_size", GRPC_HEADER_BYTES),
+        ("grpc.absolute_max_metadata_size", GRPC_HEADER_BYTES),
         # Two servers on one port would share it in silence.
         ("grpc.so_reuseport", 0),
         ("grpc.keepalive_time_ms", ping or 2**31 - 1),
@@ -331,18 +325,6 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.http2.min_recv_ping_interval_without_data_ms", int(settings.min_ping_seconds * 1000)),
         ("grpc.keepalive_permit_without_calls", 1),
     ]
-
-
-def _serve_metrics(metrics: Metrics, where: str) -> tuple[tuple[WSGIServer, Thread], str]:
-    host, port = split_address(where)
-    try:
-        http = start_http_server(port, addr=host, registry=metrics.registry)
-    except OSError as exc:
-        raise ConfigError(
-            f"Cannot serve metrics on {where}: {(exc.strerror or str(exc)).lower()}. "
-            "Choose another address with --metrics-listen."
-        ) from exc
-    return http, f"{where.rpartition(':')[0]}:{http[0].server_port}"
 
 
 async def _first_of(*waits: object) -> None:

@@ -16,10 +16,13 @@ from clipwarden.errors import (
     FingerprintMismatchError,
     ImageError,
     OverloadedError,
+    PathNotFoundError,
+    PathUnreadableError,
     PolicyUnknownError,
     Reason,
     RequestError,
     ShuttingDownError,
+    UnauthenticatedError,
 )
 from clipwarden.policy.schema import Verdict
 from clipwarden.serving.wire import verdict
@@ -33,6 +36,9 @@ CODE_BY_ERROR: Mapping[type[BaseException], code_pb2.Code] = {
     EmbeddingError: code_pb2.INVALID_ARGUMENT,
     PolicyUnknownError: code_pb2.NOT_FOUND,
     FingerprintMismatchError: code_pb2.FAILED_PRECONDITION,
+    UnauthenticatedError: code_pb2.UNAUTHENTICATED,
+    PathNotFoundError: code_pb2.NOT_FOUND,
+    PathUnreadableError: code_pb2.FAILED_PRECONDITION,
     OverloadedError: code_pb2.RESOURCE_EXHAUSTED,
     ShuttingDownError: code_pb2.UNAVAILABLE,
     DeadlineError: code_pb2.DEADLINE_EXCEEDED,

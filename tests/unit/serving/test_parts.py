@@ -18,20 +18,26 @@ from clipwarden.errors import (
     EmbeddingError,
     EncoderError,
     FingerprintMismatchError,
+    HeadersTooLargeError,
     ImageError,
     OverloadedError,
+    PathNotFoundError,
+    PathRefusedError,
+    PathUnreadableError,
     PolicyUnknownError,
     Reason,
     RequestError,
     ShuttingDownError,
+    UnauthenticatedError,
 )
 from clipwarden.modelfolder.load import Model
 from clipwarden.policy.schema import Verdict
 from clipwarden.serving.callers import origin_of
-from clipwarden.serving.endings import ended, refusal_of
+from clipwarden.serving.endings import Unread, ended, refusal_of
+from clipwarden.serving.loading import load
 from clipwarden.serving.process import configure_logging
 from clipwarden.serving.refusals import RefusalLog
-from clipwarden.serving.server import load, running_server
+from clipwarden.serving.server import running_server
 from clipwarden.serving.status import reason_of, status_of
 from clipwarden.v1 import moderation_pb2 as pb
 from kit.serving import colours_snapshot, colours_yaml, refusal, refused, serving, settings_for_test
@@ -42,7 +48,13 @@ TABLE = [
     (PolicyUnknownError("m"), code_pb2.NOT_FOUND, "POLICY_UNKNOWN"),
     (ContextUnknownError("m"), code_pb2.INVALID_ARGUMENT, "CONTEXT_UNKNOWN"),
     (FingerprintMismatchError("m"), code_pb2.FAILED_PRECONDITION, "FINGERPRINT_MISMATCH"),
+    (PathRefusedError("m"), code_pb2.INVALID_ARGUMENT, "PATH_REFUSED"),
+    (PathNotFoundError("m"), code_pb2.NOT_FOUND, "PATH_NOT_FOUND"),
+    (PathUnreadableError("m"), code_pb2.FAILED_PRECONDITION, "PATH_UNREADABLE"),
     (EmbeddingError("m"), code_pb2.INVALID_ARGUMENT, "EMBEDDING_INVALID"),
+    (HeadersTooLargeError("m"), code_pb2.INVALID_ARGUMENT, "REQUEST_INVALID"),
+    (UnauthenticatedError("m", reason=Reason.TOKEN_MISSING), code_pb2.UNAUTHENTICATED, "TOKEN_MISSING"),
+    (UnauthenticatedError("m", reason=Reason.TOKEN_INVALID), code_pb2.UNAUTHENTICATED, "TOKEN_INVALID"),
     (OverloadedError("m", retry_after_seconds=1.5), code_pb2.RESOURCE_EXHAUSTED, "OVERLOADED"),
     (ShuttingDownError("m"), code_pb2.UNAVAILABLE, "SHUTTING_DOWN"),
     (DeadlineError("m"), code_pb2.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED"),
@@ -62,10 +74,15 @@ def test_error_becomes_its_status(error: Exception, code: int, reason: str) -> N
 
 @pytest.mark.parametrize(
     "error",
-    [OverloadedError("m", retry_after_seconds=1.5), ShuttingDownError("m")],
-    ids=["overloaded", "shutting down"],
+    [
+        OverloadedError("m", retry_after_seconds=1.5),
+        ShuttingDownError("m"),
+        UnauthenticatedError("m", reason=Reason.TOKEN_INVALID),
+        HeadersTooLargeError("m"),
+    ],
+    ids=["overloaded", "shutting down", "unauthenticated", "headers"],
 )
-def test_call_refused_unread_is_told_the_same(error: OverloadedError | ShuttingDownError) -> None:
+def test_call_refused_unread_is_told_the_same(error: Unread) -> None:
     assert refusal_of(error) == ended(status_of(error, request_id=""))
 
 
@@ -118,7 +135,7 @@ async def test_vectors_are_kept_between_starts_where_the_settings_say(
     policy.write_text(colours_yaml(toy_model))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
     for choice, folder in (("auto", tmp_path / "user/clipwarden/vectors"), (str(tmp_path / "own"), tmp_path / "own")):
-        await load(settings_for_test(model=str(toy_folder), policies=(str(policy),), vector_cache=choice))
+        load(settings_for_test(model=str(toy_folder), policies=(str(policy),), vector_cache=choice))
         assert len(list(folder.iterdir())) == 1
 
 
