@@ -182,6 +182,8 @@ async def serve_process(
     *,
     faulty: bool = False,
     faults: Sequence[str] = (),
+    stdout: int | None = None,
+    waits: bool = True,
     **settings: object,
 ) -> AsyncIterator[Process]:
     """Run a server for as long as the block lasts.
@@ -193,6 +195,8 @@ async def serve_process(
         socket_folder: For its Unix socket.
         faulty: Whether it is `faultyserve`.
         faults: Of `faultyserve`, from its start on; it is then not waited for.
+        stdout: Descriptor of its standard output; None leaves it with the test's.
+        waits: Whether it is waited for until it serves.
         settings: By their flags' names, "_" for "-".
     """
     flags: dict[str, object] = {
@@ -213,10 +217,12 @@ async def serve_process(
     command = [faultyserve.__file__, str(steering)] if faulty or faults else ["-m", "clipwarden.cli.main"]
     log = folder / "log"
     with log.open("wb") as file:
-        process = await asyncio.create_subprocess_exec(sys.executable, *command, "serve", *arguments, stderr=file)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, *command, "serve", *arguments, stdout=stdout, stderr=file
+        )
     running = Process(process, f"unix:{socket_folder}/s", log, steering)
     try:
-        if not faults:
+        if waits and not faults:
             await _until_serving(running)
         yield running
     finally:

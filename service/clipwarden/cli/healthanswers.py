@@ -240,7 +240,11 @@ def _channel(where: str, security: "Security | None") -> "grpc.Channel":
     import grpc
 
     # Health is no business of a proxy's, and each question connects anew.
-    options: list[tuple[str, int | str]] = [("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1)]
+    options: list[tuple[str, int | str]] = [
+        ("grpc.enable_http_proxy", 0),
+        ("grpc.address_http_proxy_enabled_addresses", ""),
+        ("grpc.use_local_subchannel_pool", 1),
+    ]
     if security is None or security.credentials is None:
         return grpc.insecure_channel(where, options)
     if security.server_name is not None:
