@@ -97,7 +97,7 @@ class Process:
     async def probe_becomes(self, path: str, status: int, body: str) -> None:
         """Wait until its probe listener answers so."""
         async with asyncio.timeout(60):
-            while await self.probe(path) != (status, body):
+            while await self.probe(path) != (status, body):  # noqa: ASYNC110  as above
                 await asyncio.sleep(0.01)
 
     @property
@@ -182,6 +182,7 @@ async def serve_process(
     *,
     faulty: bool = False,
     faults: Sequence[str] = (),
+    stdout: int | None = None,
     waits: bool = True,
     **settings: object,
 ) -> AsyncIterator[Process]:
@@ -194,6 +195,7 @@ async def serve_process(
         socket_folder: For its Unix socket.
         faulty: Whether it is `faultyserve`.
         faults: Of `faultyserve`, from its start on; it is then not waited for.
+        stdout: Descriptor of its standard output; None leaves it with the test's.
         waits: Whether it is waited for until it serves.
         settings: By their flags' names, "_" for "-".
     """
@@ -215,7 +217,9 @@ async def serve_process(
     command = [faultyserve.__file__, str(steering)] if faulty or faults else ["-m", "clipwarden.cli.main"]
     log = folder / "log"
     with log.open("wb") as file:
-        process = await asyncio.create_subprocess_exec(sys.executable, *command, "serve", *arguments, stderr=file)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, *command, "serve", *arguments, stdout=stdout, stderr=file
+        )
     running = Process(process, f"unix:{socket_folder}/s", log, steering)
     try:
         if waits and not faults:

@@ -19,13 +19,12 @@ def write(folder: Path, text: str | bytes) -> Path:
     [
         ("api: clipwarden/v1\n", []),
         ("prompts: [{vector: a, file: v.safetensors}, {vector: b, file: v.safetensors}]\n", ["v.safetensors"]),
-        ("a: [{file: deeper/v.safetensors}]\nb: {c: {file: h.safetensors}}\n", ["deeper/v.safetensors", "h.safetensors"]),
+        ("a: [{file: deeper/v.safetensors}]\nb: {c: {file: h.st}}\n", ["deeper/v.safetensors", "h.st"]),
         ('a: {"file": "v.safetensors"}\n', ["v.safetensors"]),
         ("a: {file : v.safetensors}\n", ["v.safetensors"]),
         ("nonsense: [{file: v.safetensors}]\nmore: 1\n", ["v.safetensors"]),
         ("a: {file: ../v.safetensors}\nb: {file: /etc/passwd}\nc: {file: ''}\nd: {file: [x]}\n", []),
         ("a: {file: v.safetensors\n", ["v.safetensors"]),  # the brace is supplied, as lint does
-        ("a: [{file: v.safetensors}\nb: }\n", []),
         (b"a: {file: v.safetensors}\xff\n", []),
         (b"\x10\0\0\0\0\0\0\0{file: v}", []),
         ("", []),
