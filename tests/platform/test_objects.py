@@ -1,8 +1,10 @@
 """The objects around the Deployment: Services, scaling, budget, network, certificate, monitoring."""
 
+import json
+
 import pytest
 from tests.platform.cases import CHART_CASES
-from tests.platform.kit import Rendered, Values, render
+from tests.platform.kit import CHART, HELM, Rendered, Values, render, run
 
 
 def selected(rendered: Rendered, selector: dict[str, str]) -> bool:
@@ -151,3 +153,28 @@ def test_extras_of_the_pod_are_there() -> None:
     assert {"name": "more", "mountPath": "/more"} in server["volumeMounts"]
     assert rendered.one("Deployment")["spec"]["template"]["metadata"]["labels"]["sidecar.istio.io/inject"] == "true"
     assert all(item["metadata"]["labels"]["team"] == "trust" for item in rendered if "labels" in item["metadata"])
+
+
+def notes(values: Values) -> str:
+    """What Helm says after an installation; Helm 3 would ask a cluster first."""
+    command = [HELM, "install", "demo", str(CHART), "--namespace", "shop", "--dry-run=client", "--values", "-"]
+    done = run(command, text=json.dumps(values))
+    assert done.returncode == 0, done.stderr
+    return done.stdout.partition("NOTES:\n")[2]
+
+
+def test_the_notes_say_how_to_call_and_what_is_open() -> None:
+    said = notes({})
+    assert "dns:///demo-clipwarden-headless.shop.svc:50051" in said
+    for warning in ("NOT ENCRYPTED", "ANYBODY whom the NetworkPolicy lets in", 'The embedded model "mini" is in use'):
+        assert warning in said
+
+
+def test_the_notes_do_not_warn_of_what_is_closed() -> None:
+    said = notes({**CHART_CASES["tls from cert-manager"], "model": CHART_CASES["a model from a claim"]["model"]})
+    assert "demo-clipwarden.shop.svc:50051" in said
+    assert not [word for word in ("NOT ENCRYPTED", "ANYBODY", "mini", "One pod") if word in said]
+    alone = notes({"replicas": 1, "networkPolicy": {"enabled": False}})
+    assert "One pod: nobody is served while its node is drained" in alone
+    assert "There is no NetworkPolicy" in alone
+    assert "ANYBODY who reaches the port" in alone
