@@ -1,11 +1,15 @@
 """Values that are wrong are refused before anything reaches a cluster, with a line that says which and why."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from tests.platform.kit import CHART, HELM3, Values, beside_application, refusal
 from tests.platform.settingsschema import FILES, with_settings
+
+OF_PROBES = ("initialDelaySeconds", "successThreshold")
 
 BY_SCHEMA: list[tuple[Values, str]] = [
     ({"replica": 3}, "at '': additional properties 'replica' not allowed"),
@@ -145,3 +149,39 @@ def test_helm_3_refuses_the_same() -> None:
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.parent.name)
 def test_the_schema_knows_the_settings_of_the_server(file: Path) -> None:
     assert file.read_text(encoding="utf-8") == with_settings(file), "run: python -m tests.platform.settingsschema"
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.parent.name)
+def test_the_schema_and_the_values_have_the_same_keys(file: Path) -> None:
+    schema = json.loads(file.read_text(encoding="utf-8"))
+    values = yaml.safe_load((file.parent / "values.yaml").read_text(encoding="utf-8"))
+    assert sorted(_unlike(schema, schema["properties"], values, "")) == sorted(NO_DEFAULT[file.parent.name])
+
+
+NO_DEFAULT = {
+    "clipwarden": [
+        ".autoscaling.keda.authenticationRef.kind",
+        ".autoscaling.keda.authenticationRef.name",
+        ".global",
+        ".resources.claims",
+        ".strategy.rollingUpdate",
+        ".strategy.type",
+        *(f".probes.{probe}.{key}" for probe in ("startup", "readiness", "liveness") for key in OF_PROBES),
+    ],
+    "clipwarden-sidecar": [
+        ".global",
+        ".resources.claims",
+        *(f".probes.{probe}.{key}" for probe in ("startup", "readiness", "liveness") for key in OF_PROBES),
+    ],
+}
+"""Keys that may be set and that the values leave to Helm, Kubernetes or KEDA."""
+
+
+def _unlike(schema: Values, properties: Values, values: Values, path: str) -> Iterator[str]:
+    """Keys that only the schema has, or only the values."""
+    yield from (f"{path}.{key}" for key in properties.keys() ^ values.keys())
+    for key in properties.keys() & values.keys():
+        within = properties[key]
+        within = schema["definitions"][within["$ref"].rpartition("/")[2]] if "$ref" in within else within
+        if "properties" in within and key != "settings":
+            yield from _unlike(schema, within["properties"], values[key], f"{path}.{key}")
