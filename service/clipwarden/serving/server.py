@@ -22,10 +22,11 @@ from clipwarden.engine.snapshot import Snapshot
 from clipwarden.engine.threads import ThreadStatistics
 from clipwarden.serving.access import Access
 from clipwarden.serving.audit import audit_of
-from clipwarden.serving.calls import Calls, Gate
+from clipwarden.serving.calls import Calls
 from clipwarden.serving.candidates import Candidates
 from clipwarden.serving.config import Settings
 from clipwarden.serving.fetching import SharedFiles
+from clipwarden.serving.gate import Gate
 from clipwarden.serving.health import Health, State
 from clipwarden.serving.listeners import Listeners
 from clipwarden.serving.loading import load_beside
