@@ -93,6 +93,14 @@ class SecretFiles(Generic[T]):
         Returns:
             Whether something else is in use now.
         """
+        try:
+            return await self._look(at_once=at_once)
+        except Exception as exc:  # noqa: BLE001  whatever it is, who looks has to go on
+            self._seen = ""  # no descriptor was free for a moment, say: the same contents are tried again
+            self._refuse(f"a fault of ours ({type(exc).__name__}).")  # its words might hold what is secret
+            return False
+
+    async def _look(self, *, at_once: bool) -> bool:
         found = await asyncio.to_thread(self._read)
         if found == self._seen:
             self._settling = None
@@ -106,12 +114,15 @@ class SecretFiles(Generic[T]):
     async def _use(self, found: Contents | str) -> bool:
         why_not = found if isinstance(found, str) else await self._made(found)
         if why_not:
-            log.error("kept the %s in use: %s", self.subject, why_not, extra={"subject": self.subject})
-            self._on_outcome(self.subject, "refused", f"New {self.subject} cannot be used; the old stays: {why_not}")
+            self._refuse(why_not)
             return False
         log.info("loaded new %s", self.subject, extra={"subject": self.subject})
         self._on_outcome(self.subject, "loaded", None)
         return True
+
+    def _refuse(self, why_not: str) -> None:
+        log.error("kept the %s in use: %s", self.subject, why_not, extra={"subject": self.subject})
+        self._on_outcome(self.subject, "refused", f"New {self.subject} cannot be used; the old stays: {why_not}")
 
     async def _made(self, found: Contents) -> str | None:
         """Put what is made of contents in use, or say why that cannot be."""
