@@ -128,7 +128,8 @@ class Server:
     @property
     def stuck(self) -> bool:
         """Whether some thread of ours may never come back: the end of the process leaves it where it is."""
-        return self.pipeline.stuck or self.candidates.stuck or self.files.stuck or self.reloader.stuck
+        parts = (self.pipeline, self.candidates, self.files, self.reloader, self.access)
+        return any(part.stuck for part in parts)
 
     async def start(self) -> None:
         """Bind, serve health, warm up, and be ready.
