@@ -390,11 +390,16 @@ async def test_a_file_that_cannot_be_written_is_one_sentence(toy_model: Model, t
         "link": "link: it is a symbolic link. Name a file itself, or choose another file with --audit-log.",
         ".": "is a directory. Name a file itself",
     }.items():
-        server = Server(settings_for_test(audit_log=str(tmp_path / name)), snapshot)
+        settings = settings_for_test(audit_log=str(tmp_path / name))
+        with pytest.raises(ConfigError, match=sentence):
+            audit.check_audit(settings)
+        server = Server(settings, snapshot)
         with pytest.raises(ConfigError, match=sentence):
             await server.start()
         await server.close()
     assert not (tmp_path / "elsewhere").exists()
+    audit.check_audit(settings_for_test(audit_log=str(tmp_path / "log")))
+    assert not (tmp_path / "log").exists()
 
 
 def test_switches_without_a_file_are_refused() -> None:

@@ -53,7 +53,9 @@ def _own_options() -> list[inspect.Parameter]:
         envvar=CONFIG_VARIABLE,
         show_envvar=False,
     )
-    check = typer.Option("--check", help="Load settings, model, policies, certificates and tokens, say what was loaded, and leave.")
+    check = typer.Option(
+        "--check", help="Load settings, model, policies, certificates and tokens, say what was loaded, and leave."
+    )
     keyword = inspect.Parameter.KEYWORD_ONLY
     # Hidden, and refused with what to write instead.
     retired = [
