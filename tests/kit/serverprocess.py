@@ -139,17 +139,23 @@ def _labels(labels: Mapping[str, str]) -> str:
 
 @asynccontextmanager
 async def serve_process(
-    model: Path, policy: Path, folder: Path, socket_folder: Path, *, faulty: bool = False, **settings: object
+    model: Path,
+    policy: Path | list[Path],
+    folder: Path,
+    socket_folder: Path,
+    *,
+    faulty: bool = False,
+    **settings: object,
 ) -> AsyncIterator[Process]:
     """Run a server for as long as the block lasts.
 
     Args:
         model: Its folder.
-        policy: Its file.
+        policy: Its file, or several.
         folder: For the log, and whatever the server keeps.
         socket_folder: For its Unix socket.
         faulty: Whether it is `faultyserve`.
-        settings: By their flags' names, "_" for "-".
+        settings: By their flags' names, "_" for "-"; lists for flags that may be repeated.
     """
     flags: dict[str, object] = {
         "model": model,
@@ -161,7 +167,7 @@ async def serve_process(
         "encoder_threads": 1,
         "vector_cache": folder / "vectors",
     } | settings
-    arguments = [part for name, value in flags.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+    arguments = [part for name, value in flags.items() for part in _flag(name, value)]
     faults = folder / "faults"
     faults.mkdir(exist_ok=True)
     command = [faultyserve.__file__, str(faults)] if faulty else ["-m", "clipwarden.cli.main"]
@@ -176,6 +182,11 @@ async def serve_process(
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+def _flag(name: str, value: object) -> list[str]:
+    values = value if isinstance(value, list) else [value]
+    return [part for each in values for part in (f"--{name.replace('_', '-')}", str(each))]
 
 
 async def _until_serving(server: Process) -> None:
