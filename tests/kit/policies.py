@@ -106,6 +106,7 @@ class FakeText:
 
     tokenizer: FakeTokenizer = field(default_factory=FakeTokenizer)
     seen: list[str] = field(default_factory=list)
+    at_once: int = 1
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         self.seen += texts

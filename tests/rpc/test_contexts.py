@@ -10,7 +10,8 @@ from clipwarden.engine.snapshot import make_snapshot
 from clipwarden.modelfolder.load import Model
 from clipwarden.policy.bundle.compile import compile_policy
 from clipwarden.policy.language.load import parse_policy
-from clipwarden.serving.server import Server, log_loaded, running_server
+from clipwarden.serving.policylog import log_loaded
+from clipwarden.serving.server import Server, running_server
 from clipwarden.v1 import moderation_pb2 as pb
 from clipwarden.v1 import moderation_pb2_grpc
 from kit.lines import chosen_text

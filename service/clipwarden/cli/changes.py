@@ -7,22 +7,13 @@ from collections.abc import Iterator, Sequence
 from rich.text import Text
 
 from clipwarden.cli.comparison import Comparison, Holding
-from clipwarden.policy.language.differences import Change, Item, Kind, Path
+from clipwarden.policy.language.differences import Change, Path
+from clipwarden.policy.language.saying import IN_CONCEPT, line_of
 from clipwarden.terminal import printable, stdout
 
 SAID_ONCE = 3
 """From how many categories on one and the same change is said once for all of them."""
-SHORT_DIGEST = len("sha256:") + 12
-"""Characters of a digest that a line shows; `--json` has all."""
-_MARKS = {
-    Kind.ADDED: "+",
-    Kind.REMOVED: "-",
-    Kind.CHANGED: "~",
-    Kind.REWORDED: "~",
-}
 _STYLES = {"+": "green", "-": "red", "~": "yellow"}
-_IN_CONCEPT = 2
-"""Parts of a path that lead to a category or attribute."""
 
 
 def show_comparison(comparison: Comparison) -> None:
@@ -34,27 +25,6 @@ def show_comparison(comparison: Comparison) -> None:
             stdout().print(Text.assemble("  ", (mark, _STYLES[mark]), " ", printable(words)), soft_wrap=True)
     for line in conclusions(comparison):
         stdout().print(Text(printable(line)), soft_wrap=True)
-
-
-def line_of(change: Change) -> str:
-    """Say a change, without the category that it is in: `~ thresholds.block: from 0.92 to 0.95`."""
-    return f"{_MARKS[change.kind]} {_words(change)}"
-
-
-def _words(change: Change) -> str:
-    path = change.path[_IN_CONCEPT:] if change.concept else change.path
-    if change.kind is Kind.REWORDED:
-        return f"{_label(path[:-1])}{_quoted(change.old)} now reads {_quoted(change.new)}"
-    if change.kind is Kind.CHANGED:
-        return f"{_label(path)}from {_shown(change.old)} to {_shown(change.new)}"
-    value = change.new if change.kind is Kind.ADDED else change.old
-    if not isinstance(change.path[-1], Item):
-        return f"{_label(path)}{change.kind} {_shown(value)}"
-    if not isinstance(value, dict) or value.keys() == {"vector", "content"}:
-        return f"{_label(path[:-1])}{change.kind} {_quoted(value)}"
-    # The name stands before it, or above it where it is a whole category.
-    rest = _shown({key: inner for key, inner in value.items() if inner != change.path[-1]})
-    return f"{_label(path[:-1])}{change.kind} {path[-1]} ({rest})" if path else f"{change.kind}: {rest}"
 
 
 def conclusions(comparison: Comparison) -> Iterator[str]:
@@ -97,7 +67,7 @@ def groups(comparison: Comparison) -> Iterator[tuple[str, Sequence[Change]]]:
         same = shared[_sameness(change)]
         if change.concept is None:
             groups["The policy"].append(change)
-        elif len(same) >= SAID_ONCE and len(change.path) > _IN_CONCEPT:
+        elif len(same) >= SAID_ONCE and len(change.path) > IN_CONCEPT:
             if change is same[0]:
                 groups[_together(same)].append(change)
         else:
@@ -108,37 +78,8 @@ def groups(comparison: Comparison) -> Iterator[tuple[str, Sequence[Change]]]:
 
 
 def _sameness(change: Change) -> str:
-    return json.dumps([change.concept is None, change.path[_IN_CONCEPT:], change.kind, change.old, change.new])
+    return json.dumps([change.concept is None, change.path[IN_CONCEPT:], change.kind, change.old, change.new])
 
 
 def _together(same: Sequence[Change]) -> str:
     return f"{', '.join(str(change.concept) for change in same)} ({len(same)} alike)"
-
-
-def _label(path: Path) -> str:
-    """Name a place: `thresholds.review: `; nothing for the category itself."""
-    parts = (f'["{part}"]' if isinstance(part, Item) else f".{part}" for part in path)
-    return f"{''.join(parts).removeprefix('.')}: " if path else ""
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, dict):
-        if value.keys() == {"vector", "content"}:
-            return f"vector {value['vector']} ({_shown(value['content'])})"
-        return ", ".join(f"{key} {_shown(inner)}" for key, inner in value.items())
-    if isinstance(value, list):  # in full: whoever approves a change reads its texts here
-        return f"[{', '.join(map(_shown_item, value))}]"
-    if not isinstance(value, str):
-        return json.dumps(value)
-    if value.startswith("sha256:"):
-        return f"{value[:SHORT_DIGEST]}..."
-    # A word of the language reads without quotes, a text of the author's own with them.
-    return value if value.isidentifier() else _quoted(value)
-
-
-def _shown_item(value: object) -> str:
-    return f"({_shown(value)})" if isinstance(value, dict) else _quoted(value)
-
-
-def _quoted(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else _shown(value)

@@ -9,7 +9,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from clipwarden.engine.snapshot import Selection, Snapshot, load_with_findings, log_findings
+from clipwarden.engine.snapshot import (
+    Selection,
+    ShowProgress,
+    Snapshot,
+    load_with_findings,
+    log_findings,
+    no_progress,
+)
 from clipwarden.errors import ConfigError, FingerprintMismatchError, Problem, Severity
 from clipwarden.policy.bundle.cache import VectorCache
 from clipwarden.policy.bundle.compiled import CompiledPolicy
@@ -24,6 +31,7 @@ def load_candidates(
     paths: Sequence[Path],
     *,
     cache: VectorCache | None = None,
+    progress: ShowProgress = no_progress,
     on_findings: Callable[[Sequence[Problem]], None] = log_findings,
 ) -> Snapshot:
     """Load candidates beside a snapshot's policies. Texts may have to be embedded: keep it off the event loop.
@@ -32,6 +40,7 @@ def load_candidates(
         snapshot: Of the live policies.
         paths: YAML files or bundles.
         cache: Vectors of texts embedded before; None embeds all.
+        progress: Makes a progress bar of a label.
         on_findings: Told once a candidate what deserves a look and stops nothing, if anything; logs it by default.
 
     Returns:
@@ -42,7 +51,10 @@ def load_candidates(
         FingerprintMismatchError: It belongs to another model.
         ConfigError: As `with_candidates`.
     """
-    loaded = [load_with_findings(path, model=snapshot.model, cache=cache) for path in paths]
+    loaded = []
+    for path in paths:
+        with progress(f"Embedding the texts of {path.name}") as advance:
+            loaded.append(load_with_findings(path, model=snapshot.model, cache=cache, progress=advance))
     watched = with_candidates(snapshot, [candidate for candidate, _ in loaded])
     for path, (candidate, found) in zip(paths, loaded, strict=True):
         live = snapshot.tables[candidate.policy.metadata.id].compiled

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from clipwarden.engine.linefindings import scale_look
+from clipwarden.engine.origin import Origin
 from clipwarden.errors import ConfigError, PolicyUnknownError, Problem, Severity
 from clipwarden.modelfolder.load import EMBEDDED_MODEL, Model, load_model, resolve_model
 from clipwarden.policy.bundle.cache import VectorCache
@@ -26,6 +27,14 @@ LINES_SAID = 10
 
 log = logging.getLogger(__name__)
 
+ShowProgress = Callable[[str], AbstractContextManager[Progress | None]]
+"""Makes a progress bar, or what stands for one, of a label; shown inside its block."""
+
+
+def no_progress(_label: str) -> AbstractContextManager[Progress | None]:
+    """Show none."""
+    return nullcontext()
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Snapshot:
@@ -36,12 +45,14 @@ class Snapshot:
         tables: Prepared policies by id, ordered by id.
         default_policy_id: For requests that name none.
         candidates: Prepared policies that only watch, by `id@version`, ordered by that; see `candidates`.
+        origin: What it was loaded from, where whoever loaded it keeps that.
     """
 
     model: Model
     tables: Mapping[str, Tables]
     default_policy_id: str
     candidates: Mapping[str, Tables] = field(default_factory=dict)
+    origin: Origin | None = None
 
     def select(self, policy_id: str | None = None, context: str | None = None) -> "Selection":
         """Choose what one request is judged with.
@@ -136,7 +147,7 @@ def load_snapshot(
     provider: str = "CPUExecutionProvider",
     threads: int | None = None,
     cache: VectorCache | None = None,
-    progress: Callable[[str], AbstractContextManager[Progress | None]] = lambda _label: nullcontext(),
+    progress: ShowProgress = no_progress,
     on_findings: Callable[[Sequence[Problem]], None] = log_findings,
 ) -> Snapshot:
     """Load a model and its policies. Takes seconds: keep it off the event loop.
@@ -163,19 +174,41 @@ def load_snapshot(
         RuntimeMissingError: Neither or both runtime packages are installed.
     """
     # First, since a misspelt name should not have to wait for a model.
-    paths = [find_policy(name) for name in policies or ("stickers" if model == EMBEDDED_MODEL else "default",)]
+    paths = find_policies(model, policies)
     folder = resolve_model(model)
     loaded = load_model(folder, provider=provider, threads=threads)
     if loaded.manifest.image.colour == "ignore":
         on_findings([_stored_colours(folder)])
+    return load_policies(loaded, paths, default_policy_id, cache=cache, progress=progress, on_findings=on_findings)
+
+
+def load_policies(
+    model: Model,
+    paths: Sequence[Path],
+    default_policy_id: str | None = None,
+    *,
+    cache: VectorCache | None = None,
+    progress: ShowProgress = no_progress,
+    on_findings: Callable[[Sequence[Problem]], None] = log_findings,
+) -> Snapshot:
+    """Load policies for a model that is loaded; raises as `load_snapshot` does.
+
+    Args:
+        model: Sees.
+        paths: YAML files or bundles; at least one.
+        default_policy_id: None takes the first policy.
+        cache: Vectors of texts embedded before; None embeds all.
+        progress: Makes a progress bar of a label.
+        on_findings: Told once a policy what lint warns of in it, if anything, in file order; logs it by default.
+    """
     compiled = []
     for path in paths:
         with progress(f"Embedding the texts of {path.name}") as advance:
-            policy, found = load_with_findings(path, model=loaded, cache=cache, progress=advance)
+            policy, found = load_with_findings(path, model=model, cache=cache, progress=advance)
         compiled.append(policy)
         if found:
             on_findings(found)
-    return make_snapshot(loaded, compiled, default_policy_id)
+    return make_snapshot(model, compiled, default_policy_id)
 
 
 def _stored_colours(folder: Path) -> Problem:
@@ -239,6 +272,11 @@ def user_cache_folder() -> Path | None:
     except RuntimeError:
         return None
     return Path(base) / "clipwarden" / "vectors"
+
+
+def find_policies(model: str, policies: Sequence[str]) -> list[Path]:
+    """Turn what a user typed into policy files: as `find_policy`, or the shipped policy that suits the model."""
+    return [find_policy(name) for name in policies or ("stickers" if model == EMBEDDED_MODEL else "default",)]
 
 
 def find_policy(name: str) -> Path:

@@ -75,12 +75,15 @@ class TextEncoder:
         tokenizer: Of the same folder.
         context_length: L.
         dim: D.
+        at_once: How many runs of the session are best under way at the same time.
 
     Raises:
         ModelError: The graph's inputs or output are not of that name, dtype and shape.
     """
 
-    def __init__(self, session: Session, tokenizer: Tokenizer, *, context_length: int, dim: int) -> None:
+    def __init__(
+        self, session: Session, tokenizer: Tokenizer, *, context_length: int, dim: int, at_once: int = 1
+    ) -> None:
         inputs = {tensor.name: tensor for tensor in session.get_inputs()}
         if set(inputs) != {"input_ids", "attention_mask"}:
             found = ", ".join(sorted(inputs)) or "none"
@@ -90,6 +93,7 @@ class TextEncoder:
         _check_output(session, "text.onnx", dim)
         self._session, self._dim = session, dim
         self.tokenizer = tokenizer
+        self.at_once = at_once
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Embed prompts.

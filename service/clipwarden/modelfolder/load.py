@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipwarden.errors import EncoderError, ModelError
+from clipwarden.machine import available_cpus
 from clipwarden.modelfolder.encoder import ImageEncoder, TextEncoder
 from clipwarden.modelfolder.files import load_background, verify_files, write_image_only_copy, write_model_folder
 from clipwarden.modelfolder.fingerprint import fingerprint
@@ -121,9 +122,10 @@ def load_model(
     Args:
         path: The model folder.
         provider: onnxruntime execution provider that must run every node.
-        threads: Of a run of the image encoder; None takes `ENCODER_THREADS`. Texts are embedded one at a time while
-            somebody waits for a start, so that they always take what the cgroup quota and affinity leave. No number of
-            threads changes a bit of either: onnxruntime splits rows and columns among threads, never a sum.
+        threads: Of a run of the image encoder; None takes `ENCODER_THREADS`. A run of the text encoder has one: as many
+            texts as there are CPUs are embedded at the same time while somebody waits for a start, and one beside a
+            server's images. No number of threads changes a bit of either: onnxruntime splits rows and columns among
+            threads, never a sum.
         check_golden: Whether golden vectors are recomputed and compared.
 
     Returns:
@@ -192,8 +194,10 @@ def _open_text_encoder(path: Path, manifest: ModelManifest, provider: str) -> Te
     if manifest.text is None or manifest.omitted:
         return None
     tokenizer = Tokenizer(path / TOKENIZER_NAME, manifest.text)
-    session = open_session(path / TEXT_NAME, provider=provider)
-    return TextEncoder(session, tokenizer, context_length=manifest.text.context_length, dim=manifest.dim)
+    session = open_session(path / TEXT_NAME, provider=provider, threads=1)
+    at_once = available_cpus() if provider == CPU_PROVIDER else 1
+    length = manifest.text.context_length
+    return TextEncoder(session, tokenizer, context_length=length, dim=manifest.dim, at_once=at_once)
 
 
 def _measure_drift(manifest: ModelManifest, image: ImageEncoder, text: TextEncoder | None) -> float:

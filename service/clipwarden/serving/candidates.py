@@ -76,7 +76,7 @@ class Candidates:
         self._tasks: set[asyncio.Task[None]] = set()
         self._answered = 0
         self._turn = asyncio.Semaphore(1)
-        self._said: set[tuple[str, object]] = set()
+        self._said: set[tuple[str, str, object]] = set()
 
     @property
     def stuck(self) -> bool:
@@ -169,8 +169,9 @@ class Candidates:
     def _not_judged(self, candidate: Selection, why: NotCompared, fault: Exception | None = None) -> Opinion:
         """Log why a candidate did not judge, the first time that it is this or this kind of fault."""
         name, kind = candidate_name(candidate.compiled), type(fault) if fault else why
-        if (name, kind) not in self._said:
-            self._said.add((name, kind))
+        digest = candidate.compiled.digest  # a version may be mended under its name, and fail anew
+        if (name, digest, kind) not in self._said:
+            self._said.add((name, digest, kind))
             log.log(
                 logging.ERROR if fault else logging.WARNING,
                 "candidate %s %s%s; said once, clipwarden_candidate_not_compared_total counts each image",

@@ -126,6 +126,13 @@ class Settings:
             "image, logged and counted, never returned. May be repeated, and is named as a policy is."
         ),
     )
+    watch_policies: bool = _setting(
+        default=True,
+        unit="BOOLEAN",
+        read=values.switch,
+        help="Whether files of policies and candidates, and of the vectors and heads that they name, are loaded again "
+        "when they change. SIGHUP has them loaded in any case.",
+    )
     default_policy: str | None = _setting(
         None,
         unit="ID",

@@ -32,6 +32,9 @@ _NO_BAND: Literal[0] = 0
 _Outcome = tuple[str, Ground, Verdict, Verdict, tuple[Verdict | Literal[0] | None, ...]]
 """A judgement as it is counted: method, ground, verdict, shadow verdict, and each category's band, `_NO_BAND` where its
 policy gives it none, None where it was not evaluated."""
+Reloaded = Literal["changed", "unchanged", "failed", "candidates_failed"]
+"""What becomes of loading policies again: exchanged, found to be the same, kept as they were, exchanged or the same but
+for candidates, which were kept as they were."""
 _MOST_TALLIED = 1000
 """Counters to raise though nobody asks: half a millisecond, on the loop."""
 
@@ -215,6 +218,24 @@ class Metrics:
             registry=registry,
         )
 
+        self._described: set[tuple[Gauge, tuple[str, ...]]] = set()
+        self._reloads = Counter(
+            "clipwarden_policy_reloads",
+            "Loads of changed policies, by outcome: changed, unchanged, failed, or candidates_failed alone.",
+            ["outcome"],
+            registry=registry,
+        )
+        self._reload_ok = Gauge(
+            "clipwarden_policy_last_reload_successful",
+            "0 while the files hold policies or candidates that cannot be used; those of before judge.",
+            registry=registry,
+        )
+        self._reload_time = Gauge(
+            "clipwarden_policy_last_reload_success_timestamp_seconds",
+            "When the policies were last loaded and could all be used, in Unix time.",
+            registry=registry,
+        )
+
     def expect(self, methods: Iterable[str]) -> None:
         """Have the counters whose labels are known beforehand at 0 from now on.
 
@@ -236,6 +257,8 @@ class Metrics:
             self._refusal(cause)
         for source in get_args(Source):
             self._lookup(source)
+        for outcome in get_args(Reloaded):
+            self._reloads.labels(outcome)
 
     def watch(self, **read: Callable[[], float]) -> None:
         """Read gauges from functions whenever Prometheus asks.
@@ -255,29 +278,45 @@ class Metrics:
         self._stuck.labels(stage).set_function(read)
 
     def describe(self, snapshot: Snapshot, *, version: str) -> None:
-        """Say what is loaded, in place of what was before."""
+        """Say what is loaded, in place of what was before; whoever asks meanwhile finds the one, the other or both."""
+        runtime, model = snapshot.model.runtime, snapshot.model
         self._build.labels(version).set(1)
-        policies = (self._policy, self._categories, self._unbound)
-        for gauge in (self._model, *policies, self._candidate, self._candidate_unbound):
-            gauge.clear()
-        runtime = snapshot.model.runtime
-        name = snapshot.model.manifest.name
-        self._model.labels(name, snapshot.model.fingerprint, runtime.provider, runtime.onnxruntime).set(1)
+        self._model.labels(model.manifest.name, model.fingerprint, runtime.provider, runtime.onnxruntime).set(1)
+        gone, self._described = self._described, set()
         for policy_id, tables in snapshot.tables.items():
-            is_default = str(policy_id == snapshot.default_policy_id).lower()
-            metadata = tables.compiled.policy.metadata
-            self._policy.labels(policy_id, metadata.version or "", tables.compiled.digest, is_default).set(1)
-            self._unbound.labels(policy_id).set(len(tables.unbound))
-            for context in (None, *contexts_with_modes(tables.compiled.policy)):
-                for mode, count in mode_counts(tables.compiled.policy, context).items():
-                    self._categories.labels(policy_id, context or "", mode).set(count)
+            is_default = _word(on=policy_id == snapshot.default_policy_id)
+            policy = tables.compiled.policy
+            version_of = policy.metadata.version or ""
+            self._describe(self._policy, 1, policy_id, version_of, tables.compiled.digest, is_default)
+            self._describe(self._unbound, len(tables.unbound), policy_id)
+            for context in (None, *contexts_with_modes(policy)):
+                for mode, count in mode_counts(policy, context).items():
+                    self._describe(self._categories, count, policy_id, context or "", mode)
         for tables in snapshot.candidates.values():
             self._describe_candidate(tables)
+        for gauge, labels in gone - self._described:
+            gauge.remove(*labels)
+
+    def _describe(self, gauge: Gauge, value: float, *labels: str) -> None:
+        """Set a series that is there for as long as what it is about is loaded."""
+        gauge.labels(*labels).set(value)
+        self._described.add((gauge, labels))
 
     def describe_plan(self, plan: EncoderPlan) -> None:
         """Say what runs at the same time."""
         self._plan.clear()
         self._plan.labels(**{name: f"{value:g}" for name, value in asdict(plan).items()}).set(1)
+
+    def note_policies_loaded(self, seconds: float) -> None:
+        """Note when policies and candidates were loaded and could all be used, in Unix time."""
+        self._reload_ok.set(1)
+        self._reload_time.set(seconds)
+
+    def note_reload(self, outcome: Reloaded) -> None:
+        """Count a load of policies beside those that judge."""
+        self._reloads.labels(outcome).inc()
+        if outcome in ("failed", "candidates_failed"):
+            self._reload_ok.set(0)
 
     def note_request(self, method: str, code: str) -> None:
         """Count a call that has ended with a gRPC status."""
@@ -347,8 +386,8 @@ class Metrics:
     def _describe_candidate(self, candidate: Tables) -> None:
         metadata = candidate.compiled.policy.metadata
         labels = (metadata.id, metadata.version or "")
-        self._candidate.labels(*labels, candidate.compiled.digest).set(1)
-        self._candidate_unbound.labels(*labels).set(len(candidate.unbound))
+        self._describe(self._candidate, 1, *labels, candidate.compiled.digest)
+        self._describe(self._candidate_unbound, len(candidate.unbound), *labels)
         # At 0 from the start: where nothing disagrees, the share that does is 0, not absent.
         for pair in product(Verdict, repeat=2):
             self.candidate_verdicts.labels(*labels, *_compared(*pair))

@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TextIO
 
@@ -15,15 +16,16 @@ from clipwarden.machine import prepare_process
 from clipwarden.policy.contexts import modes_line
 from clipwarden.scoring.tables import Tables
 from clipwarden.serving.config import Settings
+from clipwarden.serving.loading import load
 from clipwarden.serving.misfits import misfits
-from clipwarden.serving.server import load, running_server
+from clipwarden.serving.server import Server, running_server
 from clipwarden.terminal import notice
 
 log = logging.getLogger(__name__)
 
 
 def serve_until_signal(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT, then drain; a second signal ends the drain.
+    """Serve until SIGTERM or SIGINT, then drain; a second signal ends the drain. SIGHUP loads the policies again.
 
     Args:
         settings: Checked.
@@ -82,10 +84,37 @@ async def _serve(settings: Settings) -> bool:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, note_signal)
+    hangups = _heed_hangups(loop)
     async with running_server(settings) as server:
+        reloading = asyncio.create_task(_reload_at(hangups, server))
         await leave.wait()
         await server.drain(hurry)
+        reloading.cancel()
     return server.stuck
+
+
+def _heed_hangups(loop: asyncio.AbstractEventLoop) -> asyncio.Event:
+    """Have SIGHUP set an event, for as long as the process lives.
+
+    Not by the loop's own handlers, which it takes back when it closes: a signal in the last moments would kill.
+    """
+    hangups = asyncio.Event()
+
+    def note(*_: object) -> None:
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(hangups.set)
+
+    signal.signal(signal.SIGHUP, note)
+    return hangups
+
+
+async def _reload_at(hangups: asyncio.Event, server: Server) -> None:
+    """Pass on every SIGHUP, the first of which may have come while the server started."""
+    while True:
+        await hangups.wait()
+        hangups.clear()
+        log.info("SIGHUP")
+        server.reloader.request()
 
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -125,3 +154,5 @@ def configure_logging(level: str, stream: TextIO | None = None) -> None:
     logging._srcfile = None  # noqa: SLF001  as the logging HOWTO has it
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    # It says how many changes it saw, of whatever files lie beside ours.
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)

@@ -212,6 +212,7 @@ class ModerationService:
             self._reads.end(ticket)
 
     async def _batch(self, body: Body[pb.BatchModerateRequest], call: Call, ticket: Ticket) -> pb.BatchModerateResponse:
+        snapshot = self._snapshot()  # one for all of its images, whatever is loaded while they are judged
         # A window, so that one large call neither fills the queue by itself nor holds its images decoded.
         window = asyncio.Semaphore(self._settings.call_in_flight)
         images, options = body.images, body.message.options
@@ -230,7 +231,7 @@ class ModerationService:
                 size, place = len(data or b""), places.pop() if places else None
                 if place is None:
                     let_go(size)  # it arrives by itself
-                result = self._result(data, options, own, place)
+                result = self._result(data, options, own, place, snapshot=snapshot)
                 del data
                 if place is None:
                     return await result
@@ -248,11 +249,17 @@ class ModerationService:
         return await self._pipeline.run_if_long(wrap, microseconds=cost)
 
     async def _moderate(
-        self, image: bytes | None, options: pb.ModerationOptions, call: Call, ticket: Ticket | None = None
+        self,
+        image: bytes | None,
+        options: pb.ModerationOptions,
+        call: Call,
+        ticket: Ticket | None = None,
+        *,
+        snapshot: Snapshot | None = None,
     ) -> pb.Moderation:
-        """Judge one image, wherever it came from; raises our errors."""
+        """Judge one image, wherever it came from, with a snapshot or what is loaded now; raises our errors."""
         wanted = requests.read_options(options)
-        selection = call.selection = self._snapshot().select(wanted.policy_id, wanted.context)
+        selection = call.selection = (snapshot or self._snapshot()).select(wanted.policy_id, wanted.context)
         judging = self._pipeline.moderate(
             requests.read_source(image), selection, terms=_terms(call, wanted), ticket=ticket
         )
@@ -272,10 +279,16 @@ class ModerationService:
         return message
 
     async def _result(
-        self, image: bytes | None, options: pb.ModerationOptions, call: Call, ticket: Ticket | None = None
+        self,
+        image: bytes | None,
+        options: pb.ModerationOptions,
+        call: Call,
+        ticket: Ticket | None = None,
+        *,
+        snapshot: Snapshot | None = None,
     ) -> pb.ModerationResult:
         """Judge one image of several: an error is its result, not the call's."""
-        judging = self._moderate(image, options, call, ticket)
+        judging = self._moderate(image, options, call, ticket, snapshot=snapshot)
         del image
         try:
             return pb.ModerationResult(moderation=await judging)

@@ -21,23 +21,22 @@ from grpc_reflection.v1alpha import reflection
 from prometheus_client import CollectorRegistry, start_http_server
 
 from clipwarden.engine.cache import EmbeddingCache
-from clipwarden.engine.candidates import load_candidates
 from clipwarden.engine.pipeline import Pipeline
-from clipwarden.engine.snapshot import Snapshot, find_policy, load_snapshot, user_cache_folder
+from clipwarden.engine.snapshot import Snapshot
 from clipwarden.engine.threads import ThreadStatistics
 from clipwarden.errors import ConfigError
-from clipwarden.policy.bundle.cache import VectorCache
-from clipwarden.policy.contexts import contexts_with_modes, mode_counts
-from clipwarden.policy.schema import Mode
 from clipwarden.serving.calls import Calls, Gate
 from clipwarden.serving.candidates import Candidates
-from clipwarden.serving.config import AUTO, Settings
+from clipwarden.serving.config import Settings
 from clipwarden.serving.health import Health
+from clipwarden.serving.loading import load
 from clipwarden.serving.looplag import watch_lag
 from clipwarden.serving.metrics import Metrics
 from clipwarden.serving.misfits import misfits
+from clipwarden.serving.policylog import log_loaded
 from clipwarden.serving.reading import ReadBudget
 from clipwarden.serving.refusals import RefusalLog
+from clipwarden.serving.reload import Reloader
 from clipwarden.serving.rpc import METHODS, SERVICE, ModerationService
 from clipwarden.serving.sockets import bind_tcp, bind_unix, identity, release_unix
 from clipwarden.serving.values import split_address
@@ -92,6 +91,7 @@ class Server:
             snapshot=lambda: self.snapshot,
             on_refused_stream=partial(self.metrics.note_refusal, "streams"),
         )
+        self.reloader = Reloader(settings, snapshot, exchange=self._exchange, metrics=self.metrics, health=self.health)
         self._watch_queue()
         self._lag: asyncio.Task[None] | None = None
         self.address: str | None = None
@@ -133,6 +133,7 @@ class Server:
         log_loaded(self.snapshot)
         for warning in misfits(settings, self.snapshot.model):
             log.warning("%s", warning)
+        self.reloader.start()
         log.info("plan", extra=asdict(self.pipeline.encoder_plan))
         log.info("serving", extra={"address": self.address, "unix": self.unix_address, "metrics": self.metrics_address})
 
@@ -145,6 +146,7 @@ class Server:
         hurry = hurry or asyncio.Event()
         log.info("draining", extra={"delay_seconds": self.settings.drain_delay_seconds})
         self.health.close()
+        self.reloader.stop()
         await _first_of(hurry.wait(), asyncio.sleep(self.settings.drain_delay_seconds))
         self.gate.close()
         await _first_of(hurry.wait(), asyncio.wait_for(self._settle(), self.settings.drain_seconds))
@@ -160,6 +162,7 @@ class Server:
         self.gate.close()
         # With no call at work this returns as soon as every response is on its way.
         await self._grpc.stop(GOODBYE_SECONDS)
+        await self.reloader.close()
         await self.candidates.close()
         await self.pipeline.close()
         if self._lag is not None:
@@ -218,6 +221,11 @@ class Server:
             self.metrics.watch_stuck(stage, partial(stuck_threads, stage))
         self.metrics.watch_stuck("encode", lambda: pipeline.encoder_statistics().stuck_runs)
 
+    def _exchange(self, snapshot: Snapshot) -> None:
+        """Judge new requests with another snapshot of the same model."""
+        self.snapshot = snapshot
+        self.metrics.describe(snapshot, version=metadata.version("clipwarden"))
+
     def _note_health(self, healthy: bool) -> None:  # noqa: FBT001  a callback's one argument
         if self.gate.draining.is_set():
             return  # closing the pipeline is no news
@@ -247,63 +255,6 @@ async def running_server(settings: Settings, snapshot: Snapshot | None = None) -
         yield server
     finally:
         await server.close()
-
-
-async def load(settings: Settings) -> Snapshot:
-    """Load what the settings say, off the event loop; raises as `load_snapshot` and `load_candidates` do."""
-    return await asyncio.to_thread(_load, settings)
-
-
-def _load(settings: Settings) -> Snapshot:
-    candidates = [find_policy(name) for name in settings.candidates]  # first, as the snapshot's own
-    cache = VectorCache(_cache_folder(settings))
-    snapshot = load_snapshot(
-        settings.model,
-        settings.policies,
-        settings.default_policy,
-        provider=settings.provider,
-        threads=settings.encoder_threads or None,
-        cache=cache,
-    )
-    return load_candidates(snapshot, candidates, cache=cache)
-
-
-def _cache_folder(settings: Settings) -> Path | None:
-    if settings.vector_cache == AUTO:
-        return user_cache_folder()
-    return Path(settings.vector_cache) if settings.vector_cache else None
-
-
-def log_loaded(snapshot: Snapshot) -> None:
-    """Log which model, policies and candidates are loaded; warn where a policy enforces nothing."""
-    model = snapshot.model
-    log.info("model loaded", extra={"model": model.manifest.name, "fingerprint": model.fingerprint})
-    for policy_id, tables in snapshot.tables.items():
-        policy = tables.compiled.policy
-        counts = {context: mode_counts(policy, context) for context in (None, *contexts_with_modes(policy))}
-        extra = {
-            "policy": policy_id,
-            "digest": tables.compiled.digest,
-            "default": policy_id == snapshot.default_policy_id,
-            **{mode.value: count for mode, count in counts[None].items()},
-            "contexts": {name: by_mode for name, by_mode in counts.items() if name},
-            "dropped_calibrations": sorted(tables.compiled.dropped_calibrations),
-            "unbound": tables.unbound,
-        }
-        log.info("policy loaded", extra=extra)
-        idle = [context for context, by_mode in counts.items() if not by_mode[Mode.ENFORCE]]
-        if len(idle) == len(counts):
-            log.warning("policy %s enforces nothing: every verdict of it is ALLOW", policy_id, extra=extra)
-        else:
-            for context in idle:
-                where = f"in the context {context}" if context else "without a context"
-                log.warning(
-                    "policy %s enforces nothing %s: every verdict there is ALLOW", policy_id, where, extra=extra
-                )
-    for name, tables in snapshot.candidates.items():
-        modes = {mode.value: count for mode, count in mode_counts(tables.compiled.policy).items()}
-        extra = {"candidate": name, "digest": tables.compiled.digest, **modes, "unbound": tables.unbound}
-        log.info("candidate loaded", extra=extra)
 
 
 def _options(settings: Settings) -> list[tuple[str, int]]:

@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clipwarden.cli.changes import groups, line_of
+from clipwarden.cli.changes import groups
 from clipwarden.cli.comparison import compare
 from clipwarden.cli.policyfile import read_policy
 from clipwarden.modelfolder.load import load_manifest
 from clipwarden.policy.digest import fit_digest, lines_digest, policy_digest
 from clipwarden.policy.language.load import load_policy
+from clipwarden.policy.language.saying import line_of
 from clipwarden.policy.tensors import dump_tensors
 from kit.cli import Run
 

@@ -19,6 +19,8 @@ from clipwarden.engine.settings import EngineSettings
 from clipwarden.engine.warmup import WARM_RUNS, bucket_sizes, warm_up
 from clipwarden.modelfolder.batch_dependence import varied_pixels
 from clipwarden.modelfolder.load import Model, embedded_model_path, load_manifest, load_model, open_image_encoder
+from clipwarden.policy.bundle.load import load_compiled
+from clipwarden.policy.shipped import shipped_policy
 from clipwarden.vision.plan import WHOLE
 from kit.pictures import encode, natural_picture
 
@@ -131,20 +133,18 @@ def test_concurrent_runs_of_one_session_give_the_bits_of_one_after_another(
         assert all(np.array_equal(found, expected) for found in pool.map(look, range(4)))
 
 
-def test_texts_have_the_same_bits_whatever_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    texts = ["a beer mug", "x", "a photo of a very long drink " * 12]
+def test_texts_have_the_same_bits_whatever_runs_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     found = []
-    for cpus in (1, 2, 3):
-        monkeypatch.setattr("clipwarden.modelfolder.session.available_cpus", lambda cpus=cpus: cpus)
+    for cpus in (1, 3):
+        monkeypatch.setattr("clipwarden.modelfolder.load.available_cpus", lambda cpus=cpus: cpus)
         model = load_model(embedded_model_path(), check_golden=False)
         assert model.text
-        assert model.text._session.get_session_options().intra_op_num_threads == cpus  # type: ignore[attr-defined]
-        found.append(model.text.embed(texts))
-    assert all(np.array_equal(found[0], other) for other in found)
+        assert model.text.at_once == cpus
+        found.append(load_compiled(shipped_policy("stickers"), model=model).vectors)
+    assert np.array_equal(*found)
 
 
-def test_images_take_one_thread_a_run_and_texts_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("clipwarden.modelfolder.session.available_cpus", lambda: 3)
+def test_runs_of_the_text_encoder_have_one_thread_and_those_of_images_what_they_are_given() -> None:
     for asked, threads in ((None, 1), (2, 2)):
         model = load_model(embedded_model_path(), threads=asked, check_golden=False)
         assert model.text
@@ -152,7 +152,7 @@ def test_images_take_one_thread_a_run_and_texts_what_there_is(monkeypatch: pytes
             image=model.image._session.get_session_options().intra_op_num_threads,  # type: ignore[attr-defined]
             text=model.text._session.get_session_options().intra_op_num_threads,  # type: ignore[attr-defined]
         )
-        assert sessions == {"image": threads, "text": 3}
+        assert sessions == {"image": threads, "text": 1}
         assert model.runtime.encoder_threads == threads
 
 

@@ -29,9 +29,10 @@ from clipwarden.modelfolder.load import Model
 from clipwarden.policy.schema import Verdict
 from clipwarden.serving.callers import origin_of
 from clipwarden.serving.endings import ended, refusal_of
+from clipwarden.serving.loading import load
 from clipwarden.serving.process import configure_logging
 from clipwarden.serving.refusals import RefusalLog
-from clipwarden.serving.server import load, running_server
+from clipwarden.serving.server import running_server
 from clipwarden.serving.status import reason_of, status_of
 from clipwarden.v1 import moderation_pb2 as pb
 from kit.serving import colours_snapshot, colours_yaml, refusal, refused, serving, settings_for_test

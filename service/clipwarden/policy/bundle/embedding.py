@@ -29,6 +29,10 @@ class TextTower(Protocol):
     def tokenizer(self) -> Tokens:
         """The tokenizer in front of it."""
 
+    @property
+    def at_once(self) -> int:
+        """How many texts are best embedded at the same time, in a thread each."""
+
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Embed P texts; float32 [P,D], unit rows."""
 

@@ -1,13 +1,15 @@
 """Phrases in, the unit vectors `t_p` out: each expanded text embedded once, averaged over templates in float64."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clipwarden.errors import EncoderError
 from clipwarden.policy.bundle.cache import VectorCache
-from clipwarden.policy.bundle.embedding import EmbeddingModel
+from clipwarden.policy.bundle.embedding import EmbeddingModel, TextTower
 from clipwarden.policy.contexts import scored_anywhere
 from clipwarden.policy.schema import Concept, LearnedVector, Phrase, Policy
 
@@ -68,13 +70,23 @@ def embed_texts(
         return embedded
     if model.text is None:
         raise EncoderError(f'The model "{model.manifest.name}" has no text encoder.')
-    for done, text in enumerate(missing):
-        _tell(progress, done, len(missing))
-        embedded[text] = model.text.embed([text])[0]
-        cache.put(model.fingerprint, text, embedded[text])
-    _tell(progress, len(missing), len(missing))
+    _tell(progress, 0, len(missing))
+    with closing(_embed_each(missing, model.text)) as vectors:
+        for done, (text, vector) in enumerate(zip(missing, vectors, strict=True), 1):
+            embedded[text] = vector
+            cache.put(model.fingerprint, text, vector)
+            _tell(progress, done, len(missing))
     cache.save(model.fingerprint)
     return embedded
+
+
+def _embed_each(texts: Sequence[str], tower: TextTower) -> Generator[NDArray[np.float32]]:
+    """Embed texts each alone, as many at the same time as is best, and yield their vectors in order."""
+    if tower.at_once == 1:
+        yield from (tower.embed([text])[0] for text in texts)
+        return
+    with ThreadPoolExecutor(tower.at_once, "clipwarden-texts") as threads:
+        yield from threads.map(lambda text: tower.embed([text])[0], texts)
 
 
 def policy_rows(
