@@ -2,8 +2,8 @@
 
 One server for each way of running it, all of this machine, and one client that asks each in turn again and again for an
 image that was seen before: the cheapest call there is, so that the ratios are the largest there are. What is counted is
-the server's processor time alone, all its threads, by its own clock; rounds go from server to server, so that a
-busy machine disturbs them alike. Linux only.
+the server's processor time alone, all its threads, by its own clock; rounds go from server to server, each from another
+one on, so that a busy machine disturbs them alike. Linux only.
 """
 
 import argparse
@@ -113,11 +113,12 @@ async def measure(servers: Mapping[str, Asked], *, rounds: int, calls: int) -> d
         Microseconds of a call, a number a round, by size and way.
     """
     requests = {name: Photo(size).in_request().next() for name, size in SIZES.items()}
+    ways = list(servers)
     found: dict[tuple[str, str], list[float]] = {(size, way): [] for size in requests for way in servers}
     for number in range(rounds + 1):
         for size, request in requests.items():
-            for way, server in servers.items():
-                taken = await server.microseconds(request, calls)
+            for way in (*ways[number % len(ways) :], *ways[: number % len(ways)]):
+                taken = await servers[way].microseconds(request, calls)
                 if number:  # the first connects, encodes, and fills caches
                     found[size, way].append(taken)
     return found

@@ -108,7 +108,7 @@ class SteadyLoad:
     """
 
     access: Access
-    pause_seconds: float = 0.02
+    pause_seconds: float = 0.05
     other_policy: str | None = None
     answers: list[Answer] = field(default_factory=list)
 
