@@ -104,9 +104,10 @@ async def test_what_is_under_way_is_judged_by_the_version_that_it_came_under(
 ) -> None:
     old, new, policy = version(toy_model, 0), version(toy_model, 1), tmp_path / "colours.yaml"
     policy.write_text(old.text)
-    red = [pb.ImageSource(data=picture("red", number=number)) for number in range(3)]
+    red = [pb.ImageSource(data=picture("red", number=number)) for number in range(4)]
     blue = pb.ImageSource(data=picture("blue"))
-    settings = {"faulty": True, "stall_seconds": 1000}
+    # Two images of a call at work: a batch's third one begins after the exchange.
+    settings = {"faulty": True, "stall_seconds": 1000, "call_in_flight": 2}
     async with (
         serve_process(toy_folder, policy, tmp_path, socket_folder, **settings) as server,
         grpc.aio.insecure_channel(server.target) as channel,
@@ -115,10 +116,10 @@ async def test_what_is_under_way_is_judged_by_the_version_that_it_came_under(
         await stub.Moderate(pb.ModerateRequest(image=blue))  # and is kept: no run of the encoder is needed for it
         with server.fault("hold-red"):
             alone = stub.Moderate(pb.ModerateRequest(image=red[0]), timeout=60)
-            batch = stub.BatchModerate(pb.BatchModerateRequest(images=[blue, red[1], blue]), timeout=60)
+            batch = stub.BatchModerate(pb.BatchModerateRequest(images=[red[1], red[3], blue]), timeout=60)
             stream = stub.StreamModerate(timeout=60)
             await stream.write(pb.StreamModerateRequest(id="before", image=red[2]))
-            await eventually(lambda: server.decodes == 4)
+            await eventually(lambda: server.decodes == 5)
             put(policy, new.text)
             await LogTail(server.log).until(lambda line: tells_of(line, new.digest))
             await stream.write(pb.StreamModerateRequest(id="after", image=blue))
@@ -129,5 +130,5 @@ async def test_what_is_under_way_is_judged_by_the_version_that_it_came_under(
     assert [each.policy.digest for each in (after[0].result.moderation, after[1].moderation)] == [new.digest] * 2
     results += [before[0].result.moderation, before[1].moderation]
     assert {each.policy.digest for each in results} == {old.digest}
-    verdicts = [old.verdicts[colour] for colour in ("blue", "red", "blue", "red", "red")]
+    verdicts = [old.verdicts[colour] for colour in ("red", "red", "blue", "red", "red")]
     assert [each.verdict for each in results] == verdicts
