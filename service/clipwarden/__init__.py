@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from clipwarden.client import Client as Client
     from clipwarden.client import ClientError as ClientError
     from clipwarden.client import RetryPolicy as RetryPolicy
+    from clipwarden.client import ServerFile as ServerFile
     from clipwarden.client import StreamItem as StreamItem
     from clipwarden.engine.async_moderator import AsyncModerator as AsyncModerator
     from clipwarden.engine.async_moderator import ImageResult as ImageResult
@@ -37,6 +38,7 @@ _HOMES = {
     "Client": "clipwarden.client",
     "ClientError": "clipwarden.client",
     "RetryPolicy": "clipwarden.client",
+    "ServerFile": "clipwarden.client",
     "StreamItem": "clipwarden.client",
     "AsyncModerator": "clipwarden.engine.async_moderator",
     "ImageResult": "clipwarden.engine.async_moderator",

@@ -1,6 +1,6 @@
 """`python -m clipwarden` is `clipwarden`."""
 
-from clipwarden.cli.main import main
+from clipwarden.cli.start import main
 
 if __name__ == "__main__":
     main()

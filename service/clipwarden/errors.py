@@ -6,6 +6,9 @@ ClipwardenError
 │   ├── PolicyUnknownError      no policy of that id is loaded
 │   ├── ContextUnknownError     the policy declares no such context
 │   ├── FingerprintMismatchError    vectors or a bundle come from another model
+│   ├── PathRefusedError        a shared file's path leads out of the root, or to what is no plain file
+│   ├── PathNotFoundError       there is no shared file at that path
+│   ├── PathUnreadableError     there is, but it cannot be read as it is
 │   └── EmbeddingError          stored embeddings are not finite unit vectors of the right width
 ├── PolicyError             a policy file or bundle cannot be used (`problems` lists every finding)
 ├── ModelError              a model folder cannot be trusted
@@ -54,6 +57,9 @@ class Reason(StrEnum):
     CONTEXT_UNKNOWN = "CONTEXT_UNKNOWN"
     FINGERPRINT_MISMATCH = "FINGERPRINT_MISMATCH"
     EMBEDDING_INVALID = "EMBEDDING_INVALID"
+    PATH_REFUSED = "PATH_REFUSED"
+    PATH_NOT_FOUND = "PATH_NOT_FOUND"
+    PATH_UNREADABLE = "PATH_UNREADABLE"
     OVERLOADED = "OVERLOADED"
     DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
     SHUTTING_DOWN = "SHUTTING_DOWN"
@@ -102,6 +108,24 @@ class EmbeddingError(RequestError):
     """Stored embeddings are not finite unit vectors of the model's width."""
 
     reason = Reason.EMBEDDING_INVALID
+
+
+class PathRefusedError(RequestError):
+    """A shared file's path leads out of the root, or to something that is never read, or this caller may name none."""
+
+    reason = Reason.PATH_REFUSED
+
+
+class PathNotFoundError(RequestError):
+    """There is no shared file at that path."""
+
+    reason = Reason.PATH_NOT_FOUND
+
+
+class PathUnreadableError(RequestError):
+    """There is a shared file at that path, but it cannot be read as it is."""
+
+    reason = Reason.PATH_UNREADABLE
 
 
 class Severity(StrEnum):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from prometheus_client import CollectorRegistry
 from typer.testing import CliRunner
 
@@ -22,6 +23,7 @@ from clipwarden.policy.schema import Method, Pool
 from clipwarden.policy.shipped import shipped_policy
 from clipwarden.serving.config import settings_table
 from clipwarden.serving.metrics import Metrics
+from clipwarden.serving.probes import LIVEZ, READYZ
 from clipwarden.serving.sources import load_settings
 from clipwarden.v1.moderation_pb2 import Timings
 from kit.pages import PAGES, ROOT, blocks, read_page
@@ -39,11 +41,21 @@ def test_the_settings_table_is_the_one_the_settings_render() -> None:
 
 
 def test_the_file_of_settings_is_read(tmp_path: Path) -> None:
-    (block,) = blocks("docs/operate.md", "yaml")
     file = tmp_path / "settings.yaml"
-    file.write_text(block.text)
-    settings = load_settings({}, {}, [file])
+    read = []
+    for block in blocks("docs/operate.md", "yaml"):
+        if block.tested:
+            file.write_text(block.text)
+            read.append(load_settings({}, {}, [file]))
+    settings, of_sockets = read
+    assert (of_sockets.listen, of_sockets.unix_socket_mode, of_sockets.unix_socket_group) == (None, "660", "2000")
     assert (settings.policies, settings.queue_bytes) == (("policies/shop.yaml", "policies/chat.yaml"), 512 * 2**20)
+
+
+def test_kubelets_are_told_to_ask_what_is_there() -> None:
+    (block,) = [each for each in blocks("docs/operate.md", "yaml") if not each.tested]
+    asked = {name: probe["httpGet"]["path"] for name, probe in yaml.safe_load(block.text).items() if name != "ports"}
+    assert asked == {"startupProbe": READYZ, "readinessProbe": READYZ, "livenessProbe": LIVEZ}
 
 
 def test_every_command_has_a_row() -> None:

@@ -2,7 +2,8 @@
 
 A file in FOLDER named `FAULT-COLOUR` afflicts every run of the encoder that holds a picture of that colour (`any`:
 every run) for as long as the file is there: `throw` raises, `nan` answers not-a-numbers, `hold` does not return. FOLDER
-also counts the decodes that were begun, by the length of `decodes`. Everything else is the product.
+also counts the decodes that were begun, by the length of `decodes`. While `start-held` is there, nothing is loaded; while
+`loop-held` is, the event loop does not turn. Everything else is the product.
 """
 
 import sys
@@ -17,6 +18,8 @@ from clipwarden.cli.main import main
 from clipwarden.engine import pipeline
 from clipwarden.modelfolder.encoder import ImageEncoder
 from clipwarden.modelfolder.session import Session
+from clipwarden.serving import loading
+from clipwarden.serving.metrics import Metrics
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "white": (255, 255, 255)}
 
@@ -49,6 +52,11 @@ class FaultySession:
         return False
 
 
+def _wait_while(file: Path) -> None:
+    while file.exists():
+        time.sleep(0.005)
+
+
 def install(faults: Path) -> None:
     """Put the taps in."""
     make, decode = ImageEncoder.__init__, pipeline.decode_file
@@ -61,6 +69,18 @@ def install(faults: Path) -> None:
             file.write(b".")
         return decode(*arguments, **settings)
 
+    load, note_lag = loading.load, Metrics.note_lag
+
+    def load_later(settings: Any) -> Any:  # noqa: ANN401  its own
+        _wait_while(faults / "start-held")
+        return load(settings)
+
+    def hold_loop(self: Metrics, seconds: float) -> None:
+        _wait_while(faults / "loop-held")
+        note_lag(self, seconds)
+
+    loading.load = load_later
+    Metrics.note_lag = hold_loop  # type: ignore[method-assign]
     ImageEncoder.__init__ = make_faulty  # type: ignore[method-assign,assignment]
     pipeline.decode_file = decode_counted
 

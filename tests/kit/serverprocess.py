@@ -5,7 +5,7 @@ import json
 import signal
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,6 +87,24 @@ class Process:
         address = next(str(line["metrics"]) for line in self.lines() if line["message"] == "serving")
         return await asyncio.to_thread(_scrape, address)
 
+    async def probe(self, path: str) -> tuple[int, str]:
+        """Ask its probe listener once: the status of HTTP, and the body."""
+        await eventually(lambda: bool(self.probe_address))
+        answer = await talk(self.probe_address, f"GET {path} HTTP/1.1\r\n\r\n".encode())
+        head, _, body = answer.partition(b"\r\n\r\n")
+        return int(head.split()[1]), body.decode().strip()
+
+    async def probe_becomes(self, path: str, status: int, body: str) -> None:
+        """Wait until its probe listener answers so."""
+        async with asyncio.timeout(60):
+            while await self.probe(path) != (status, body):
+                await asyncio.sleep(0.01)
+
+    @property
+    def probe_address(self) -> str:
+        """Of its probe listener; empty before it tells."""
+        return next((str(line["probes"]) for line in self.lines() if line["message"] == "starting"), "")
+
     async def until(self, holds: Callable[[Metrics], bool]) -> Metrics:
         """Wait until something holds of the metrics, and return those."""
         async with asyncio.timeout(60):
@@ -120,6 +138,24 @@ class Process:
             file.unlink()
 
 
+async def talk(address: str, request: bytes, *, local: str | None = None) -> bytes:
+    """Send bytes by TCP, and read all that comes back.
+
+    Args:
+        address: `HOST:PORT`.
+        request: As it is.
+        local: Address to come from; None leaves it to the system.
+    """
+    host, _, port = address.rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port), local_addr=(local, 0) if local else None)
+    try:
+        writer.write(request)
+        await writer.drain()
+        return await asyncio.wait_for(reader.read(), 60)
+    finally:
+        writer.close()
+
+
 def _scrape(address: str) -> Metrics:
     with urlopen(f"http://{address}/metrics", timeout=60) as response:
         text = response.read().decode()
@@ -145,6 +181,7 @@ async def serve_process(
     socket_folder: Path,
     *,
     faulty: bool = False,
+    faults: Sequence[str] = (),
     **settings: object,
 ) -> AsyncIterator[Process]:
     """Run a server for as long as the block lasts.
@@ -155,6 +192,7 @@ async def serve_process(
         folder: For the log, and whatever the server keeps.
         socket_folder: For its Unix socket.
         faulty: Whether it is `faultyserve`.
+        faults: Of `faultyserve`, from its start on; it is then not waited for.
         settings: By their flags' names, "_" for "-"; lists for flags that may be repeated.
     """
     flags: dict[str, object] = {
@@ -168,15 +206,18 @@ async def serve_process(
         "vector_cache": folder / "vectors",
     } | settings
     arguments = [part for name, value in flags.items() for part in _flag(name, value)]
-    faults = folder / "faults"
-    faults.mkdir(exist_ok=True)
-    command = [faultyserve.__file__, str(faults)] if faulty else ["-m", "clipwarden.cli.main"]
+    steering = folder / "faults"
+    steering.mkdir(exist_ok=True)
+    for fault in faults:
+        (steering / fault).touch()
+    command = [faultyserve.__file__, str(steering)] if faulty or faults else ["-m", "clipwarden.cli.main"]
     log = folder / "log"
     with log.open("wb") as file:
         process = await asyncio.create_subprocess_exec(sys.executable, *command, "serve", *arguments, stderr=file)
-    running = Process(process, f"unix:{socket_folder}/s", log, faults)
+    running = Process(process, f"unix:{socket_folder}/s", log, steering)
     try:
-        await _until_serving(running)
+        if not faults:
+            await _until_serving(running)
         yield running
     finally:
         if process.returncode is None:

@@ -3,6 +3,7 @@
 from enum import IntEnum
 
 from clipwarden import commandline
+from clipwarden.cli import healthanswers
 from clipwarden.errors import (
     ClipwardenError,
     ConfigError,
@@ -29,6 +30,10 @@ class Exit(IntEnum):
     """A model folder or the onnxruntime installation cannot be used."""
     LEFT_OUT = 5
     """What was judged is allowed, and something in a folder was left out that is or may hold an image."""
+    NOT_SERVING = healthanswers.NOT_SERVING
+    """`health` asked a server that does not serve; or, with `--live`, one that a restart would help."""
+    UNREACHABLE = healthanswers.UNREACHABLE
+    """`health` had no answer."""
     REVIEW = 10
     """Some image is for review, none is blocked, none failed; or `diff` found changes."""
     BLOCK = 20
@@ -43,8 +48,9 @@ class Exit(IntEnum):
 
 EXIT_CODES_HELP = """**Exit codes**: 0 all judged and allowed · 5 something was left out of a folder that is or may hold
 an image · 10 some for review · 20 some blocked · 30 some could not be judged (the highest that applies) · 1 failure ·
-2 wrong usage, or nothing to judge · 3 unusable policy · 4 unusable model or runtime · 130 interrupted. An ALLOW under a
-policy that enforces nothing also ends with 0, and is announced."""
+2 wrong usage, or nothing to judge · 3 unusable policy · 4 unusable model or runtime · 6 a server that does not serve ·
+7 nobody answers there · 130 interrupted. An ALLOW under a policy that enforces nothing also ends with 0, and is
+announced."""
 
 _EXIT_BY_ERROR: dict[type[BaseException], int] = {
     RequestError: Exit.USAGE,

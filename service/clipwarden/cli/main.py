@@ -40,6 +40,10 @@ COMMANDS = {
         "clipwarden.cli.serve:serve",
         "Judge images over gRPC until SIGTERM or Ctrl-C; a second one stops at once.",
     ),
+    "health": (
+        "clipwarden.cli.health:health",
+        "Ask a server whether it serves: 0 yes, 6 no, 7 nobody answers there.",
+    ),
     "plan": (
         "clipwarden.cli.plan:plan",
         "Measure how a model's encoder is best run on this machine, and write that down as settings.",

@@ -2,7 +2,6 @@
 
 import inspect
 import math
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,9 +9,21 @@ import typer
 from clipwarden.cli.exits import EXIT_CODES_HELP, Exit
 from clipwarden.cli.leftovers import LEFT_OUT_HELP
 from clipwarden.cli.options import TIMEOUT_SECONDS, JudgeOptions, MaxDecodeBytes, MaxImageBytes, read_limits
+from clipwarden.cli.serveroptions import (
+    ClientCertificate,
+    ClientKey,
+    InsecureToken,
+    ProxyUrl,
+    RootCertificates,
+    ServerName,
+    ServerOptions,
+    Tls,
+    TokenFile,
+    require_address,
+    require_server,
+)
 from clipwarden.engine.settings import AT_ONCE
 from clipwarden.errors import ConfigError
-from clipwarden.serving.values import address
 
 Files = Annotated[list[str], typer.Argument(metavar="FILE|FOLDER|-...", help="What to judge.", show_default=False)]
 Server = Annotated[
@@ -32,10 +43,6 @@ ModelOption = Annotated[
 ]
 Context = Annotated[
     str | None, typer.Option(metavar="NAME", help="Context that the policy declares, which may change thresholds.")
-]
-TlsCa = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="Connect by TLS, trusting these root certificates (PEM). With --server."),
 ]
 Only = Annotated[
     str | None,
@@ -81,7 +88,14 @@ def moderate(
     bulk: Annotated[
         bool, typer.Option("--bulk", help="Let calls that somebody waits for go first. With --server.")
     ] = False,
-    tls_ca: TlsCa = None,
+    tls: Tls = False,
+    root_certificates: RootCertificates = None,
+    client_certificate: ClientCertificate = None,
+    client_key: ClientKey = None,
+    server_name: ServerName = None,
+    token_file: TokenFile = None,
+    insecure_token: InsecureToken = False,
+    proxy: ProxyUrl = None,
     max_image_bytes: MaxImageBytes = None,
     max_decode_bytes: MaxDecodeBytes = None,
 ) -> Exit:
@@ -124,7 +138,16 @@ def moderate(
         timeout_seconds=timeout,
         return_embeddings=embeddings,
         bulk=bulk,
-        root_certificates=tls_ca,
+        reach=ServerOptions(
+            tls=tls,
+            root_certificates=root_certificates,
+            client_certificate=client_certificate,
+            client_key=client_key,
+            server_name=server_name,
+            token_file=token_file,
+            insecure_token=insecure_token,
+            proxy=proxy,
+        ),
     )
     if server is not None and max_decode_bytes:
         raise ConfigError("--max-decode-bytes is a server's own setting; not with --server.")
@@ -148,21 +171,11 @@ moderate.__doc__ = f"{inspect.getdoc(moderate)}\n\n{LEFT_OUT_HELP}\n\n{EXIT_CODE
 def _check(options: JudgeOptions) -> None:
     if options.server is not None and options.model is not None:
         raise ConfigError("--model and --server exclude each other: a server has its own model.")
-    if options.server is not None and not _is_address(options.server):
-        raise ConfigError(f"--server is {options.server!r}; it must be HOST:PORT or unix:PATH.")
-    if options.server is None and options.root_certificates is not None:
-        raise ConfigError("--tls-ca makes sense with --server only.")
+    if options.server is None:
+        require_server(options.reach)
+    else:
+        require_address(options.server)
     if options.server is None and options.bulk:
         raise ConfigError("--bulk makes sense with --server only: nobody else waits for this process.")
     if options.concurrency < 1 or not 0 < options.timeout_seconds < math.inf:
         raise ConfigError("--concurrency must be at least 1, and --timeout above 0.")
-
-
-def _is_address(server: str) -> bool:
-    # Names in a scheme of gRPC's own, such as dns:///host, are left to it. To a host alone it would add port 443.
-    if server.startswith(("dns:", "ipv4:", "ipv6:", "unix:", "unix-abstract:", "vsock:", "xds:")):
-        return True
-    try:
-        return address(server) is not None
-    except ValueError:
-        return False

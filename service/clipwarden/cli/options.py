@@ -2,11 +2,11 @@
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from clipwarden.cli.serveroptions import DIRECT, ServerOptions
 from clipwarden.engine.settings import AT_ONCE
 from clipwarden.serving.config import SETTING_DOCS
 from clipwarden.serving.sources import read_flags, read_variables
@@ -52,7 +52,7 @@ class JudgeOptions:
         timeout_seconds: Longest wait for one image.
         return_embeddings: Whether to return embeddings.
         bulk: Whether nobody waits for the answers, so that a server lets others go first.
-        root_certificates: Makes the connection TLS, trusting these; None connects in plain text.
+        reach: How to reach the server.
     """
 
     server: str | None = None
@@ -64,4 +64,4 @@ class JudgeOptions:
     timeout_seconds: float = TIMEOUT_SECONDS
     return_embeddings: bool = False
     bulk: bool = False
-    root_certificates: Path | None = None
+    reach: ServerOptions = DIRECT

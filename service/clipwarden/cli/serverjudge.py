@@ -8,12 +8,17 @@ import grpc
 
 from clipwarden.cli.options import JudgeOptions
 from clipwarden.cli.outcome import NotJudgedError
-from clipwarden.client import AsyncClient, ClientError, RetryPolicy
+from clipwarden.cli.serveroptions import connect, in_flags
+from clipwarden.client import AsyncClient, ClientError, DeadlineExceededError, RetryPolicy
 from clipwarden.errors import ImageError
+from clipwarden.terminal import notice
 from clipwarden.v1 import moderation_pb2 as v1
 
 READY_SECONDS = 10.0
 """How long a server may still warm up before we give up on it; a wrong address should not take long to notice."""
+
+SILENT_SECONDS = 1.0
+"""How long we wait without a word: a person wonders after about a second."""
 
 PATIENT = RetryPolicy(max_attempts=100, budget=1e6, reserve=1e6)
 """A folder's images wait for a full server as often as it says when to come again, each until its deadline: what bounds
@@ -27,9 +32,11 @@ async def connected(options: JudgeOptions) -> "AsyncIterator[ServerJudge]":
 
     Raises:
         ClientError: The server does not answer.
+        ConfigError: The options name none, or cannot be used.
+        OSError: A certificate, key or token file cannot be read.
     """
-    async with _client(options) as client:
-        await client.wait_until_ready(READY_SECONDS)
+    async with connect(AsyncClient, options.server or "", options.reach, retry=PATIENT) as client:
+        await _wait_until_ready(client)
         yield ServerJudge(client, options)
 
 
@@ -99,7 +106,14 @@ def _fails_alone(error: ClientError) -> bool:
     )
 
 
-def _client(options: JudgeOptions) -> AsyncClient:
-    roots = options.root_certificates
-    credentials = None if roots is None else grpc.ssl_channel_credentials(roots.read_bytes())
-    return AsyncClient(options.server or "", credentials=credentials, retry=PATIENT)
+async def _wait_until_ready(client: AsyncClient) -> None:
+    """Wait for the server, and say why once the wait is felt; what no wait mends ends it at once."""
+    try:
+        try:
+            await client.wait_until_ready(SILENT_SECONDS)
+        except DeadlineExceededError as error:
+            notice(f"{in_flags(str(error))} Waiting up to {READY_SECONDS:g} s more.")
+            await client.wait_until_ready(READY_SECONDS)
+    except ClientError as error:
+        error.args = (in_flags(str(error)),)
+        raise

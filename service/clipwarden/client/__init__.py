@@ -10,7 +10,7 @@ from clipwarden.client.errors import (
     ServerOverloadedError,
     ServerUnavailableError,
 )
-from clipwarden.client.messages import Image, Priority, Result, StreamItem
+from clipwarden.client.messages import Image, Priority, Result, ServerFile, StreamItem
 from clipwarden.client.retry import RetryPolicy
 from clipwarden.client.sync import Client
 
@@ -26,6 +26,7 @@ __all__ = [
     "Result",
     "RetryPolicy",
     "ServerFaultError",
+    "ServerFile",
     "ServerOverloadedError",
     "ServerUnavailableError",
     "StreamItem",

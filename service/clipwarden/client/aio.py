@@ -1,6 +1,7 @@
 """The client for asyncio."""
 
 import asyncio
+import os
 import random
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Sequence
@@ -19,10 +20,12 @@ from clipwarden.client.channel import (
     Connection,
     require_timeout,
 )
-from clipwarden.client.errors import error_from_call, error_from_stream
+from clipwarden.client.errors import ClientError, error_from_call, error_from_stream
 from clipwarden.client.feed import AsyncFeed
 from clipwarden.client.messages import Image, Priority, Result, StreamItem
 from clipwarden.client.retry import DEFAULT_RETRY, Patience, RetryPolicy
+from clipwarden.client.security import Pem, make_security
+from clipwarden.client.token import make_token
 from clipwarden.v1 import moderation_pb2 as v1
 from clipwarden.v1.moderation_pb2_grpc import ModerationServiceStub
 
@@ -42,8 +45,19 @@ class AsyncClient:
 
     Args:
         target: Address, such as `localhost:50051` or `unix:/run/clipwarden.sock`.
-        credentials: From `grpc.ssl_channel_credentials` and its like; None connects in plain text.
-        metadata: Sent with every call, for example for a proxy that checks tokens.
+        tls: Whether to connect by TLS, trusting the roots that come with gRPC. False is plain text, unless one of the
+            next four is given.
+        root_certificates: Trust these instead: a path, or bytes of PEM. Read once, as are the next two.
+        client_certificate: Shown to a server that asks for one, with its chain; a path, or bytes of PEM.
+        client_key: Its private key; a path, or bytes of PEM.
+        server_name: The name that the server's certificate holds, where it is not the one in `target`.
+        credentials: From `grpc.ssl_channel_credentials` and its like, instead of the five above.
+        token: Sent with every call as `authorization: Bearer TOKEN`.
+        token_file: File to read the token from; a new one is taken up by the next call.
+        insecure_token: Whether a token may go to another machine in plain text, as where a service mesh encrypts.
+        proxy: `http://HOST:PORT` to call through (CONNECT), for targets on other machines. None calls directly,
+            whatever `http_proxy` and its like say.
+        metadata: Further headers, sent with every call.
         timeout: Deadline in seconds of a call that names none, above 0.
         retry: Bounds on further attempts.
         max_message_bytes: Largest message to send or receive.
@@ -53,14 +67,25 @@ class AsyncClient:
         random: Gives numbers in [0, 1).
 
     Raises:
-        ValueError: The target has no port, or is a URL; or a timeout is not above 0 and at most a day.
+        OSError: A certificate, key or token file cannot be read.
+        ValueError: The target is no address, a timeout is not above 0 and at most a day, what is given about TLS or the
+            token cannot be used or contradicts itself, or the proxy is none for this target.
     """
 
     def __init__(
         self,
         target: str,
         *,
+        tls: bool = False,
+        root_certificates: Pem | None = None,
+        client_certificate: Pem | None = None,
+        client_key: Pem | None = None,
+        server_name: str | None = None,
         credentials: grpc.ChannelCredentials | None = None,
+        token: str | None = None,
+        token_file: str | os.PathLike[str] | None = None,
+        insecure_token: bool = False,
+        proxy: str | None = None,
         metadata: Iterable[tuple[str, str | bytes]] = (),
         timeout: float = DEFAULT_TIMEOUT_SECONDS,
         retry: RetryPolicy = DEFAULT_RETRY,
@@ -72,7 +97,17 @@ class AsyncClient:
     ) -> None:
         self._connection = Connection(
             target=target,
-            credentials=credentials,
+            security=make_security(
+                credentials,
+                tls=tls,
+                root_certificates=root_certificates,
+                client_certificate=client_certificate,
+                client_key=client_key,
+                server_name=server_name,
+            ),
+            token=make_token(token, token_file),
+            insecure_token=insecure_token,
+            proxy=proxy,
             metadata=tuple(metadata),
             timeout_seconds=timeout,
             max_message_bytes=max_message_bytes,
@@ -166,13 +201,13 @@ class AsyncClient:
         """
         require_timeout(timeout)
         feed = AsyncFeed(items)
-        call = self._stub.StreamModerate(timeout=timeout, metadata=self._connection.metadata)
+        call = self._stub.StreamModerate(timeout=timeout, metadata=self._connection.call_metadata())
         writer = asyncio.create_task(feed.write_to(call))
         try:
             async for response in call:
                 yield messages.result(response.result, item_id=response.id)
         except grpc.RpcError as exc:
-            raise error_from_stream(exc, target=self._connection.target) from exc
+            raise error_from_stream(exc, peer=self._connection.peer) from exc
         finally:
             call.cancel()
             writer.cancel()
@@ -272,11 +307,13 @@ class AsyncClient:
                 return
             request = v1.ListPoliciesRequest(page_token=page.next_page_token)
 
-    async def _state(self, seconds: float) -> str:
+    async def _state(self, seconds: float) -> str | ClientError:
         try:
-            answer = await self._health.Check(health.request(), timeout=seconds, metadata=self._connection.metadata)
+            answer = await self._health.Check(
+                health.request(), timeout=seconds, metadata=self._connection.call_metadata()
+            )
         except grpc.RpcError as exc:
-            return health.state_without_answer(error_from_call(exc, target=self._connection.target))
+            return health.state_without_answer(error_from_call(exc, peer=self._connection.peer))
         return health.state_of(answer)
 
     async def _call(
@@ -289,11 +326,14 @@ class AsyncClient:
     ) -> _Response:
         attempts = self._connection.attempts(seconds)
         while True:
+            metadata = self._connection.call_metadata()
             try:
-                response = await method(request, timeout=attempts.start(), metadata=self._connection.metadata)
+                response = await method(request, timeout=attempts.start(), metadata=metadata)
             except grpc.RpcError as exc:
-                error = error_from_call(exc, target=self._connection.target, request_id=request_id)
+                error = error_from_call(exc, peer=self._connection.peer, request_id=request_id)
                 pause = attempts.pause_after(error)
+                if pause is None and self._connection.has_new_token(error, metadata):
+                    pause = 0.0
                 if pause is not None:
                     await self._sleep(pause)
                 if pause is None or not attempts.has_time():
@@ -310,9 +350,9 @@ class AsyncClient:
     @cached_property
     def _channel(self) -> grpc.aio.Channel:
         connection, options = self._connection, self._connection.grpc_options()
-        if connection.credentials is None:
+        if connection.security.credentials is None:
             return grpc.aio.insecure_channel(connection.target, options=options)
-        return grpc.aio.secure_channel(connection.target, connection.credentials, options=options)
+        return grpc.aio.secure_channel(connection.target, connection.security.credentials, options=options)
 
     @cached_property
     def _stub(self) -> "ModerationServiceAsyncStub":

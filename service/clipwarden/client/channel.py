@@ -8,9 +8,14 @@ from typing import TypeAlias
 
 import grpc
 
+from clipwarden.client.errors import ClientError
+from clipwarden.client.failures import Peer
+from clipwarden.client.proxy import NO_PROXY, Proxy, read_proxy
 from clipwarden.client.retry import Attempts, RetryPolicy, history_of
+from clipwarden.client.security import PLAIN_TEXT, Security
+from clipwarden.client.target import Target, read_target
+from clipwarden.client.token import HEADER, Metadata, Token
 
-Metadata: TypeAlias = tuple[tuple[str, str | bytes], ...]
 ChannelOptions: TypeAlias = Sequence[tuple[str, int | str]]
 
 DEFAULT_TIMEOUT_SECONDS = 30.0
@@ -31,7 +36,6 @@ LAST_RECONNECT_SECONDS = 2
 
 MAX_TIMEOUT_SECONDS = 86_400.0
 """A day, as for a server's spans: gRPC takes what is far beyond for a deadline that has passed."""
-_SCHEMES = ("http://", "https://", "grpc://")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +44,10 @@ class Connection:
 
     Attributes:
         target: Address, such as `localhost:50051` or `unix:/run/clipwarden.sock`.
-        credentials: TLS; None connects in plain text.
+        security: TLS, or plain text.
+        token: Sent with every call; None sends none.
+        insecure_token: Whether it may go to another machine in plain text.
+        proxy: URL of the proxy to call through; None calls directly, whatever the environment says.
         metadata: Sent with every call.
         timeout_seconds: Deadline of a call that names none.
         max_message_bytes: Largest message to send or receive.
@@ -48,25 +55,53 @@ class Connection:
         retry: Retry bounds.
         clock: Monotonic seconds; a seam for tests.
         random: Numbers in [0, 1); a seam for tests.
+        peer: Whom calls go to, for the sentence on one that failed.
 
     Raises:
-        ValueError: The target is no address, or the timeout no span of time.
+        ValueError: The target is no address, the timeout no span of time, the proxy none that can be used, or the token
+            would leave this machine in plain text.
     """
 
     target: str
-    credentials: grpc.ChannelCredentials | None = None
-    metadata: Metadata = ()
+    security: Security = PLAIN_TEXT
+    token: Token | None = None
+    insecure_token: bool = False
+    proxy: str | None = field(default=None, repr=False)
+    metadata: Metadata = field(default=(), repr=False)
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
     max_message_bytes: int = MAX_MESSAGE_BYTES
     channel_options: ChannelOptions = ()
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     clock: Callable[[], float] = time.monotonic
     random: Callable[[], float] = random.random
+    peer: Peer = field(init=False)
+    _reached: Target = field(init=False, repr=False)
+    _through: Proxy | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Refuse what could only fail later, in words that name no cause."""
-        _require_target(self.target)
         require_timeout(self.timeout_seconds)
+        target = _checked(self.target)
+        if self.token is not None:
+            self._require_private_token(target)
+        through = None if self.proxy is None else read_proxy(self.proxy, target)
+        peer = Peer(
+            target=self.target,
+            proxy=through and through.shown,
+            tls=self.security.credentials is not None,
+            has_certificate=self.security.has_certificate,
+        )
+        # Frozen for everybody else: these follow from what was given.
+        for name, value in (("peer", peer), ("_reached", target), ("_through", through)):
+            object.__setattr__(self, name, value)
+
+    def call_metadata(self) -> Metadata:
+        """List the headers of a call that is made now."""
+        return self.metadata if self.token is None else (*self.metadata, *self.token.metadata())
+
+    def has_new_token(self, error: ClientError, sent: Metadata) -> bool:
+        """Tell whether a call was refused for a token that has been replaced since it was sent."""
+        return error.code is grpc.StatusCode.UNAUTHENTICATED and self.call_metadata() != sent
 
     def attempts(self, timeout: float | None) -> Attempts:
         """Begin a call.
@@ -98,7 +133,22 @@ class Connection:
             # A retry policy from DNS would multiply ours.
             "grpc.service_config_disable_resolution": 1,
         }
-        return list((ours | dict(self.channel_options)).items())
+        ours.update(NO_PROXY if self._through is None else self._through.channel_options())
+        if self.security.server_name is not None:
+            ours["grpc.ssl_target_name_override"] = self.security.server_name
+        chosen = ours | dict(self.channel_options)
+        if self._reached.is_local:  # whatever anybody chose
+            chosen.update(NO_PROXY)
+        return list(chosen.items())
+
+    def _require_private_token(self, target: Target) -> None:
+        if any(name.lower() == HEADER for name, _ in self.metadata):
+            raise ValueError(f"metadata holds {HEADER!r}, which is where the token goes; keep one of them")
+        if self.security.credentials is None and not target.is_local and not self.insecure_token:
+            raise ValueError(
+                f"the token would go to {self.target} in plain text, for everybody on the way to read; connect by TLS "
+                "(tls, root_certificates), or say insecure_token where something else encrypts"
+            )
 
 
 def require_timeout(seconds: float | None) -> None:
@@ -114,8 +164,8 @@ def require_timeout(seconds: float | None) -> None:
         raise ValueError(f"timeout is {seconds!r}; it must be a number of seconds above 0, at most {most}")
 
 
-def _require_target(target: str) -> None:
-    """Insist on a port: to a host alone gRPC adds 443, and it takes a URL for a host."""
-    bare = ":" not in target and "/" not in target
-    if target.startswith(_SCHEMES) or bare:
-        raise ValueError(f"target is {target!r}; it must be HOST:PORT or unix:PATH")
+def _checked(target: str) -> Target:
+    try:
+        return read_target(target)
+    except ValueError as exc:
+        raise ValueError(f"target {exc}") from exc

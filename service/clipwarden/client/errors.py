@@ -18,6 +18,7 @@ from google.protobuf.message import DecodeError, Message
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
+from clipwarden.client.failures import Peer, explain
 from clipwarden.errors import ClipwardenError
 from clipwarden.v1.moderation_pb2 import ImageFault
 
@@ -41,6 +42,8 @@ class ClientError(ClipwardenError):
         retry_after_seconds: When the server says that another attempt is worth while; None if it did not say.
         request_id: What to search the server's log for.
         attempts: How often the call was tried.
+        lasts: Whether no wait and no other attempt would help, though no server was reached: TLS that does not fit, or
+            something else than a server of ours there. gRPC's own words are in the error's `__cause__`.
     """
 
     # Defaults, so that an instance can be pickled from one process to another.
@@ -61,6 +64,7 @@ class ClientError(ClipwardenError):
         self.retry_after_seconds = retry_after_seconds
         self.request_id = request_id
         self.attempts = 1
+        self.lasts = False
 
 
 class ImageRefusedError(ClientError):
@@ -102,12 +106,12 @@ _ERROR_BY_CODE: dict[grpc.StatusCode, type[ClientError]] = {
 }
 
 
-def error_from_call(call: grpc.RpcError, *, target: str, request_id: str | None = None) -> ClientError:
+def error_from_call(call: grpc.RpcError, *, peer: Peer, request_id: str | None = None) -> ClientError:
     """Turn the error of a whole call into one of ours.
 
     Args:
         call: What gRPC raised.
-        target: The server's address, for the sentence.
+        peer: Whom the call went to, for the sentence.
         request_id: The id this client sent.
 
     Returns:
@@ -115,28 +119,28 @@ def error_from_call(call: grpc.RpcError, *, target: str, request_id: str | None 
     """
     if call.code() is grpc.StatusCode.CANCELLED and call.details() != _CLOSED_HERE:
         # Who cancels a call itself never comes here. A server that stops ends like this what is on its way to it.
-        message = f"The server at {target} went away without an answer."
+        message = f"The server at {peer.target} went away without an answer."
         return ServerUnavailableError(message, code=grpc.StatusCode.UNAVAILABLE, request_id=request_id)
     error = _error(call.code(), call.details() or "no further details", _details_of(call), request_id)
     if error.reason is None:
-        error.args = (_sentence(error, target),)
+        _explain(error, peer)
     return error
 
 
-def error_from_stream(call: grpc.RpcError, *, target: str) -> ClientError:
+def error_from_stream(call: grpc.RpcError, *, peer: Peer) -> ClientError:
     """Turn the error of a broken stream into one of ours.
 
     Args:
         call: What gRPC raised.
-        target: The server's address, for the sentence.
+        peer: Whom the call went to, for the sentence.
 
     Returns:
         The error to raise from it.
     """
     if call.code() is grpc.StatusCode.INTERNAL and call.details() == _LOST_STATUS:
-        message = f"The server at {target} ended the stream while items were being sent."
+        message = f"The server at {peer.target} ended the stream while items were being sent."
         return ServerUnavailableError(message, code=grpc.StatusCode.UNAVAILABLE)
-    return error_from_call(call, target=target)
+    return error_from_call(call, peer=peer)
 
 
 def error_from_status(status: Status, *, request_id: str | None = None) -> ClientError:
@@ -176,6 +180,15 @@ def _class_of(code: grpc.StatusCode, fault: ImageFault | None, pause: float | No
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED and pause is not None:
         return ServerOverloadedError
     return _ERROR_BY_CODE.get(code, ServerFaultError)
+
+
+def _explain(error: ClientError, peer: Peer) -> None:
+    """Put a sentence of ours into an error that no server of ours sent: gRPC's words name no server."""
+    failure = explain(error.code, str(error), peer)
+    if failure is not None:
+        error.args, error.lasts = (failure.sentence,), failure.lasts
+    else:
+        error.args = (_sentence(error, peer.target),)
 
 
 def _sentence(error: ClientError, target: str) -> str:

@@ -27,12 +27,12 @@ def state_of(response: health_pb2.HealthCheckResponse) -> str:
     return str(health_pb2.HealthCheckResponse.ServingStatus.Name(response.status))
 
 
-def state_without_answer(error: ClientError) -> str:
-    """Describe a server that did not answer.
+def state_without_answer(error: ClientError) -> ClientError:
+    """Take the failure of a server that did not answer for its state.
 
     Raises:
-        ClientError: Waiting cannot help: credentials are refused, or no health service is there.
+        ClientError: Waiting cannot help: credentials are refused, TLS does not fit, or no health service is there.
     """
-    if error.code not in _NOT_YET:
+    if error.lasts or error.code not in _NOT_YET:
         raise error
-    return str(error).rstrip(".")
+    return error

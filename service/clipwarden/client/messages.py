@@ -20,8 +20,20 @@ _PRIORITIES: dict[str, v1.Priority.ValueType] = {
     "bulk": v1.PRIORITY_BULK,
 }
 
-Image: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str]
-"""An encoded image file: its bytes, or the path to read them from (a str is a path)."""
+
+@dataclass(frozen=True, slots=True)
+class ServerFile:
+    """An image that the server reads itself, from a volume that it shares with this program.
+
+    Attributes:
+        path: Below the server's `path_root`, such as "uploads/a.jpg"; never absolute, and without links.
+    """
+
+    path: str
+
+
+Image: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str] | ServerFile
+"""An encoded image file: its bytes, the path to read them from (a str is a path), or a file at the server."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,22 +89,24 @@ def new_request_id() -> str:
     return uuid.uuid4().hex
 
 
-def read_image(image: Image) -> bytes:
-    """Return an image's bytes.
+def read_image(image: Image) -> bytes | ServerFile:
+    """Return an image's bytes, or the file that the server is to read.
 
     Raises:
         OSError: The path cannot be read.
     """
-    if isinstance(image, bytes):
+    if isinstance(image, bytes | ServerFile):
         return image
     if isinstance(image, bytearray | memoryview):
         return bytes(image)
     return Path(image).read_bytes()
 
 
-def source(data: bytes) -> v1.ImageSource:
-    """Wrap an image's bytes."""
-    return v1.ImageSource(data=data)
+def source(image: bytes | ServerFile) -> v1.ImageSource:
+    """Wrap an image's bytes, or its path at the server."""
+    if isinstance(image, ServerFile):
+        return v1.ImageSource(shared_path=image.path)
+    return v1.ImageSource(data=image)
 
 
 def options(
@@ -113,17 +127,19 @@ def options(
     )
 
 
-def moderate_request(data: bytes, how: v1.ModerationOptions, request_id: str) -> v1.ModerateRequest:
+def moderate_request(image: bytes | ServerFile, how: v1.ModerationOptions, request_id: str) -> v1.ModerateRequest:
     """Ask about one image."""
-    return v1.ModerateRequest(image=source(data), options=how, request_id=request_id)
+    return v1.ModerateRequest(image=source(image), options=how, request_id=request_id)
 
 
-def batch_request(data: Iterable[bytes], how: v1.ModerationOptions, request_id: str) -> v1.BatchModerateRequest:
+def batch_request(
+    images: Iterable[bytes | ServerFile], how: v1.ModerationOptions, request_id: str
+) -> v1.BatchModerateRequest:
     """Ask about several images."""
-    return v1.BatchModerateRequest(images=map(source, data), options=how, request_id=request_id)
+    return v1.BatchModerateRequest(images=map(source, images), options=how, request_id=request_id)
 
 
-def stream_request(item: StreamItem, data: bytes) -> v1.StreamModerateRequest:
+def stream_request(item: StreamItem, image: bytes | ServerFile) -> v1.StreamModerateRequest:
     """Ask about one image of a stream."""
     timeout = None
     if item.timeout_seconds is not None:
@@ -131,7 +147,7 @@ def stream_request(item: StreamItem, data: bytes) -> v1.StreamModerateRequest:
         timeout.FromNanoseconds(round(item.timeout_seconds * 1e9))
     return v1.StreamModerateRequest(
         id=item.id,
-        image=source(data),
+        image=source(image),
         options=options(item.policy, item.context, return_embeddings=item.return_embeddings, priority=item.priority),
         timeout=timeout,
     )

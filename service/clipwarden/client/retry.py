@@ -1,8 +1,9 @@
 """Whether a failed call is worth another attempt, and after what pause: one pure decision for both clients.
 
 Only two failures are retried: RESOURCE_EXHAUSTED that carries a RetryInfo (the server is full and says when to come
-back), and UNAVAILABLE (the call never ran, the server drains, or it is gone). Judging changes nothing on the server, so
-a repeated call is harmless; retrying anything else would only repeat the answer.
+back), and UNAVAILABLE (the call never ran, the server drains, or it is gone) unless it lasts, as TLS that does not fit
+does. Judging changes nothing on the server, so a repeated call is harmless; retrying anything else would only repeat
+the answer. (A call whose token was replaced while it was on its way is another call, and made by the clients.)
 
 - A full server works at its limit, and an attempt more takes the place of another call. So retries are earned: a tenth
   of one by each success, and one to begin with, shared by all clients of this process that call the same target. Under
@@ -109,6 +110,8 @@ def pause_before_retry(
 
 
 def _most_attempts(error: ClientError, policy: RetryPolicy, *, known: bool) -> int:
+    if error.lasts:
+        return 1
     if error.code is grpc.StatusCode.UNAVAILABLE:
         lasting = known and policy.max_attempts > 1
         return max(policy.max_attempts, policy.restart_attempts) if lasting else policy.max_attempts
@@ -252,16 +255,18 @@ class Patience:
         self._clock = clock
         self._deadline = clock() + timeout_seconds
 
-    def pause(self, state: str) -> float:
+    def pause(self, state: str | ClientError) -> float:
         """Return the seconds to wait before looking again.
 
         Args:
-            state: What was last seen.
+            state: What was last seen, or why nothing was.
 
         Raises:
             DeadlineExceededError: The wait is over.
         """
         if self._clock() + HEALTH_POLL_SECONDS < self._deadline:
             return HEALTH_POLL_SECONDS
-        message = f"The server at {self._target} was not ready within {self._timeout_seconds:g} s: {state}."
-        raise DeadlineExceededError(message, code=grpc.StatusCode.DEADLINE_EXCEEDED)
+        seen = str(state).rstrip(".")
+        message = f"The server at {self._target} was not ready within {self._timeout_seconds:g} s: {seen}."
+        cause = state if isinstance(state, ClientError) else None
+        raise DeadlineExceededError(message, code=grpc.StatusCode.DEADLINE_EXCEEDED) from cause

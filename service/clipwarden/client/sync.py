@@ -1,5 +1,6 @@
 """The client for threads."""
 
+import os
 import random
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -17,10 +18,12 @@ from clipwarden.client.channel import (
     Connection,
     require_timeout,
 )
-from clipwarden.client.errors import error_from_call, error_from_stream
+from clipwarden.client.errors import ClientError, error_from_call, error_from_stream
 from clipwarden.client.feed import Feed
 from clipwarden.client.messages import Image, Priority, Result, StreamItem
 from clipwarden.client.retry import DEFAULT_RETRY, Patience, RetryPolicy
+from clipwarden.client.security import Pem, make_security
+from clipwarden.client.token import make_token
 from clipwarden.v1 import moderation_pb2 as v1
 from clipwarden.v1.moderation_pb2_grpc import ModerationServiceStub
 
@@ -38,8 +41,19 @@ class Client:
 
     Args:
         target: Address, such as `localhost:50051` or `unix:/run/clipwarden.sock`.
-        credentials: From `grpc.ssl_channel_credentials` and its like; None connects in plain text.
-        metadata: Sent with every call, for example for a proxy that checks tokens.
+        tls: Whether to connect by TLS, trusting the roots that come with gRPC. False is plain text, unless one of the
+            next four is given.
+        root_certificates: Trust these instead: a path, or bytes of PEM. Read once, as are the next two.
+        client_certificate: Shown to a server that asks for one, with its chain; a path, or bytes of PEM.
+        client_key: Its private key; a path, or bytes of PEM.
+        server_name: The name that the server's certificate holds, where it is not the one in `target`.
+        credentials: From `grpc.ssl_channel_credentials` and its like, instead of the five above.
+        token: Sent with every call as `authorization: Bearer TOKEN`.
+        token_file: File to read the token from; a new one is taken up by the next call.
+        insecure_token: Whether a token may go to another machine in plain text, as where a service mesh encrypts.
+        proxy: `http://HOST:PORT` to call through (CONNECT), for targets on other machines. None calls directly,
+            whatever `http_proxy` and its like say.
+        metadata: Further headers, sent with every call.
         timeout: Deadline in seconds of a call that names none, above 0.
         retry: Bounds on further attempts.
         max_message_bytes: Largest message to send or receive.
@@ -49,14 +63,25 @@ class Client:
         random: Gives numbers in [0, 1).
 
     Raises:
-        ValueError: The target has no port, or is a URL; or a timeout is not above 0 and at most a day.
+        OSError: A certificate, key or token file cannot be read.
+        ValueError: The target is no address, a timeout is not above 0 and at most a day, what is given about TLS or the
+            token cannot be used or contradicts itself, or the proxy is none for this target.
     """
 
     def __init__(
         self,
         target: str,
         *,
+        tls: bool = False,
+        root_certificates: Pem | None = None,
+        client_certificate: Pem | None = None,
+        client_key: Pem | None = None,
+        server_name: str | None = None,
         credentials: grpc.ChannelCredentials | None = None,
+        token: str | None = None,
+        token_file: str | os.PathLike[str] | None = None,
+        insecure_token: bool = False,
+        proxy: str | None = None,
         metadata: Iterable[tuple[str, str | bytes]] = (),
         timeout: float = DEFAULT_TIMEOUT_SECONDS,
         retry: RetryPolicy = DEFAULT_RETRY,
@@ -68,7 +93,17 @@ class Client:
     ) -> None:
         self._connection = Connection(
             target=target,
-            credentials=credentials,
+            security=make_security(
+                credentials,
+                tls=tls,
+                root_certificates=root_certificates,
+                client_certificate=client_certificate,
+                client_key=client_key,
+                server_name=server_name,
+            ),
+            token=make_token(token, token_file),
+            insecure_token=insecure_token,
+            proxy=proxy,
             metadata=tuple(metadata),
             timeout_seconds=timeout,
             max_message_bytes=max_message_bytes,
@@ -108,7 +143,7 @@ class Client:
         """Judge one image.
 
         Args:
-            image: The encoded file, or the path to it.
+            image: The encoded file, the path to it, or a `ServerFile` for the server to read.
             policy: Id of a loaded policy; None for the server's default.
             context: A context the policy declares; None for none.
             request_id: Your id for the server's log, at most 128 bytes; None makes one.
@@ -187,12 +222,12 @@ class Client:
         """
         require_timeout(timeout)
         feed = Feed(items)
-        call = self._stub.StreamModerate(feed, timeout=timeout, metadata=self._connection.metadata)
+        call = self._stub.StreamModerate(feed, timeout=timeout, metadata=self._connection.call_metadata())
         try:
             for response in call:
                 yield messages.result(response.result, item_id=response.id)
         except grpc.RpcError as exc:
-            raise error_from_stream(exc, target=self._connection.target) from exc
+            raise error_from_stream(exc, peer=self._connection.peer) from exc
         finally:
             call.cancel()
         if feed.failure is not None:
@@ -306,11 +341,11 @@ class Client:
                 return
             request = v1.ListPoliciesRequest(page_token=page.next_page_token)
 
-    def _state(self, timeout: float) -> str:
+    def _state(self, timeout: float) -> str | ClientError:
         try:
-            answer = self._health.Check(health.request(), timeout=timeout, metadata=self._connection.metadata)
+            answer = self._health.Check(health.request(), timeout=timeout, metadata=self._connection.call_metadata())
         except grpc.RpcError as exc:
-            return health.state_without_answer(error_from_call(exc, target=self._connection.target))
+            return health.state_without_answer(error_from_call(exc, peer=self._connection.peer))
         return health.state_of(answer)
 
     def _call(
@@ -324,11 +359,14 @@ class Client:
     ) -> _Response:
         attempts = self._connection.attempts(timeout)
         while True:
+            metadata = self._connection.call_metadata()
             try:
-                response = method(request, timeout=attempts.start(), metadata=self._connection.metadata)
+                response = method(request, timeout=attempts.start(), metadata=metadata)
             except grpc.RpcError as exc:
-                error = error_from_call(exc, target=self._connection.target, request_id=request_id)
+                error = error_from_call(exc, peer=self._connection.peer, request_id=request_id)
                 pause = attempts.pause_after(error)
+                if pause is None and self._connection.has_new_token(error, metadata):
+                    pause = 0.0
                 if pause is not None:
                     self._sleep(pause)
                 if pause is None or not attempts.has_time():
@@ -344,6 +382,6 @@ class Client:
 
 def _connect(connection: Connection) -> grpc.Channel:
     options = connection.grpc_options()
-    if connection.credentials is None:
+    if connection.security.credentials is None:
         return grpc.insecure_channel(connection.target, options=options)
-    return grpc.secure_channel(connection.target, connection.credentials, options=options)
+    return grpc.secure_channel(connection.target, connection.security.credentials, options=options)

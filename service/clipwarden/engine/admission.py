@@ -99,13 +99,14 @@ class Admission:
         """How long all that is here will take, as foreseen."""
         return self._forecast.seconds
 
-    def arrive(self, terms: Terms, *, size: int = 0, sees: bool = True) -> "Ticket":
+    def arrive(self, terms: Terms, *, size: int = 0, sees: bool = True, items: int = 1) -> "Ticket":
         """Let an image in, before anything of it has been read.
 
         Args:
             terms: Of its call.
             size: Bytes to hold from the start.
             sees: Whether it will be looked at, and so has to wait; False for embeddings that only are to be judged.
+            items: Places that it takes; 0 for what comes on top of a place that is held already.
 
         Returns:
             Its ticket, to be used as a context manager.
@@ -116,15 +117,22 @@ class Admission:
             DeadlineError: Its deadline has passed.
         """
         account = self._shares.account(terms)
-        self.require_room(account, items=1, size=size, priority=terms.priority)
+        self.require_room(account, items=items, size=size, priority=terms.priority)
         work = None
         if sees:
             cost = self._least_cost()
             self._require_time(account, terms, cost, hint=max(cost, self._usual_cost))
             work = self._forecast.add(account.name, terms, cost)
-        self._shares.take(account, items=1, size=size)
+        self._shares.take(account, items=items, size=size)
         return Ticket(
-            self, self._shares, self._forecast, account=account, priority=terms.priority, work=work, size=size
+            self,
+            self._shares,
+            self._forecast,
+            account=account,
+            priority=terms.priority,
+            work=work,
+            size=size,
+            items=items,
         )
 
     def begin(self, terms: Terms, cost: float) -> "Work":
@@ -270,6 +278,7 @@ class Ticket:
         priority: Priority,
         work: Pending | None,
         size: int,
+        items: int,
     ) -> None:
         self._admission = admission
         self._shares = shares
@@ -278,6 +287,7 @@ class Ticket:
         self._priority = priority
         self._work = work
         self._bytes = size
+        self._items = items
         self._ended = False
 
     def __enter__(self) -> Self:
@@ -321,7 +331,7 @@ class Ticket:
         if not self._ended:
             self._ended = True
             self.settle()
-            self._shares.take(self._account, items=-1, size=-self._bytes)
+            self._shares.take(self._account, items=-self._items, size=-self._bytes)
 
 
 class Work:

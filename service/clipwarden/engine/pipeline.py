@@ -213,7 +213,7 @@ class Pipeline:
         started = time.perf_counter()
         self.require_model(selection.compiled.fingerprint, what="the policy is")
         with self._arrive(terms, ticket, size=len(data)) as held:
-            async with _until(terms.deadline):
+            async with until(terms.deadline):
                 check = partial(require_rows, policy=selection.compiled.policy)
                 embedding = self._embed(data, selection.plan, terms, held, check=check)
                 del data  # let go where nobody needs it
@@ -238,7 +238,7 @@ class Pipeline:
             ClipwardenError: As `moderate`, but for what a policy refuses.
         """
         with self._arrive(terms, ticket, size=len(data)) as held:
-            async with _until(terms.deadline):
+            async with until(terms.deadline):
                 return await self._embed(data, plan, terms, held)
 
     async def judge(self, image: EmbeddedImage, selection: Selection, *, terms: Terms = UNBOUND) -> Judged:
@@ -269,7 +269,7 @@ class Pipeline:
         started = time.perf_counter()
         self.require_model(selection.compiled.fingerprint, what="the policy is")
         with self.admission.arrive(terms, size=reading.numbers * FLOAT_BYTES, sees=False):
-            async with _until(terms.deadline):
+            async with until(terms.deadline):
                 image = await self._judges.run_if_long(reading.image, microseconds=reading.microseconds)
                 self.require_model(image.fingerprint)
                 require_judgeable(image, selection.plan, width=self._model.manifest.dim)
@@ -433,8 +433,12 @@ class Pipeline:
 
 
 @asynccontextmanager
-async def _until(deadline: float | None) -> AsyncIterator[None]:
-    """Give up at a deadline. The event loop's clock is `time.monotonic`."""
+async def until(deadline: float | None) -> AsyncIterator[None]:
+    """Give up at a deadline. The event loop's clock is `time.monotonic`.
+
+    Raises:
+        DeadlineError: It passed.
+    """
     if deadline is not None and deadline <= time.monotonic():
         raise _late()  # what is known already would be answered before the loop looks at its clock
     try:

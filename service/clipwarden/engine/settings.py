@@ -16,7 +16,7 @@ no more than an even share beside them refuses a rush of calls after hundreds of
 time that it gave the interpreter's lock away, and so do health checks. Decodes are not nicer: they hold that lock now
 and then, and whoever waits for it would wait for all that goes before them."""
 
-Stage = Literal["decode_wait", "decode", "queue", "encode", "judge", "total"]
+Stage = Literal["fetch", "decode_wait", "decode", "queue", "encode", "judge", "total"]
 """Where the time of one image goes."""
 
 Cause = Literal["items", "bytes", "share", "wait", "late"]

@@ -8,12 +8,13 @@ reads what is left, which is small or refused.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
 from clipwarden.errors import RequestError
 from clipwarden.serving.config import MESSAGE_MARGIN
+from clipwarden.serving.sharedfiles import MAX_PATH_BYTES
 from clipwarden.v1 import moderation_pb2 as pb
 
 M = TypeVar("M", bound=Message)
@@ -21,8 +22,8 @@ M = TypeVar("M", bound=Message)
 _MOST_FIELDS = 64
 """Fields that a message may have beside its images; ours have four. Thousands take longer to skip than the event loop
 has to spare."""
-_AN_IMAGE_BYTES = 64
-"""The same for each image of several: its own tag and lengths, and sources to come."""
+_AN_IMAGE_BYTES = 64 + MAX_PATH_BYTES
+"""The same for each image of several: its own tag and lengths, and a path where its bytes are not in the message."""
 
 _A_LITTLE_BYTES = 1024
 """Options and ids take less. So many cannot hold fields enough to matter, and need not be counted."""
@@ -30,8 +31,13 @@ _A_LITTLE_BYTES = 1024
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # https://protobuf.dev/programming-guides/encoding/#structure
 _WIDTHS = {_FIXED64: 8, _FIXED32: 4}
 _MOST_VARINT_BYTES = 10
+_PATH = "shared_path"
 _DATA = pb.ImageSource.DESCRIPTOR.fields_by_name["data"].number
 _NO_DATA = bytes((_DATA << 3 | _BYTES, 0))
+
+
+Source: TypeAlias = bytes | str | None
+"""Where an image comes from: its bytes, the path of a shared file, or nowhere."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,12 +46,21 @@ class Body(Generic[M]):
 
     Attributes:
         message: All of it but the bytes of images, which are empty there.
-        images: Those bytes, in order; None for an image without a source. One of a message that takes one image is
-            there even if the message has none.
+        images: Their sources, in order. One of a message that takes one image is there even if the message has none.
     """
 
     message: M
-    images: list[bytes | None]
+    images: list[Source]
+
+    @property
+    def image_bytes(self) -> int:
+        """What the images took of the message."""
+        return sum(map(size_of, self.images))
+
+
+def size_of(source: Source) -> int:
+    """Count the bytes that an image came with."""
+    return len(source) if isinstance(source, bytes) else 0
 
 
 class _Field(NamedTuple):
@@ -109,8 +124,16 @@ def take_apart(raw: bytes, kind: type[M], *, most_images: int = 1) -> Body[M]:
         message = kind.FromString(bytes(rest.kept))
     except (DecodeError, _MalformedError) as exc:
         raise _malformed(kind) from exc
-    images = [raw[place[0] : place[1]] if place else None for place in places]
-    return Body(message=message, images=images if several or images else [None])
+    named = message.images if several else [message.image]  # type: ignore[attr-defined]  # M has them
+    images = [_source(raw, place, image) for place, image in zip(places or [None], named, strict=False)]
+    return Body(message=message, images=images)
+
+
+def _source(raw: bytes, place: tuple[int, int] | None, image: pb.ImageSource) -> Source:
+    """Tell an image's source: of several that were written, the last counts, as protobuf reads them."""
+    if image.WhichOneof("source") == _PATH:
+        return image.shared_path
+    return raw[place[0] : place[1]] if place else None
 
 
 def _take_apart_usual(raw: bytes, kind: type[M], number: int) -> Body[M] | None:

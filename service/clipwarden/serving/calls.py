@@ -26,6 +26,7 @@ from clipwarden.serving.endings import ended, refusal_of
 from clipwarden.serving.metrics import Metrics
 from clipwarden.serving.refusals import RefusalLog
 from clipwarden.serving.requests import read_request_id
+from clipwarden.serving.sharedfiles import MAX_PATH_BYTES
 from clipwarden.serving.status import reason_of, status_of
 
 R = TypeVar("R")
@@ -50,6 +51,8 @@ class Call:
         answered: Set once its answer is on its way, or there will be none; candidates judge from then on. The images
             of a batch share its call's.
         patience_seconds: Time to the deadline that its caller named, when it came; None where it named none.
+        local: Whether it came by the Unix socket.
+        path: Of the shared file that it names, as it was sent; None where it sent bytes.
     """
 
     method: str
@@ -58,6 +61,14 @@ class Call:
     request_id: str = ""
     selection: Selection | None = None
     answered: asyncio.Event = field(default_factory=asyncio.Event)
+    local: bool = False
+    path: str | None = None
+
+    @property
+    def logged(self) -> dict[str, object]:
+        """What each of its log lines begins with; of a path no more than a path may have."""
+        path = {} if self.path is None else {"path": self.path[:MAX_PATH_BYTES]}
+        return {"request_id": self.request_id, "method": self.method, **path}
 
     @property
     def on_error(self) -> Verdict | None:
@@ -159,7 +170,8 @@ class Calls:
         deadline = None if left is None else time.monotonic() + left
         caller = caller_of(context)
         terms = Terms(deadline=deadline, caller=caller, origin=origin_of(caller))
-        return Call(method=method, terms=terms, patience_seconds=patience)
+        local = str(context.peer()).startswith("unix:")
+        return Call(method=method, terms=terms, patience_seconds=patience, local=local)
 
     async def answer(self, method: str, context: Context, work: Callable[[Call], Awaitable[R]]) -> R | None:
         """Run one unary call.
@@ -240,7 +252,7 @@ class Calls:
         # A message that could not be read has no id of its own; this one leads from its status to its log line.
         call.request_id = call.request_id or read_request_id("")
         status = status_of(exc, request_id=call.request_id, on_error=call.on_error)
-        extra = {"request_id": call.request_id, "method": call.method, "reason": str(reason)}
+        extra = {**call.logged, "reason": str(reason)}
         if isinstance(exc, EncoderError):
             log.error("failed: %s", exc, extra=extra)  # the traceback was logged once, where it happened
         elif isinstance(exc, ClipwardenError):
@@ -273,8 +285,7 @@ class Calls:
         log.info(
             "judged",
             extra={
-                "request_id": call.request_id,
-                "method": call.method,
+                **call.logged,
                 "policy": judgement.policy_id,
                 "digest": judgement.policy_digest,
                 "fingerprint": judgement.fingerprint,

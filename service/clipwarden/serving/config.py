@@ -95,7 +95,51 @@ class Settings:
         help="TCP address to listen on. Port 0 takes a free one; empty turns TCP off.",
     )
     unix_socket: str | None = _setting(
-        None, unit="PATH", read=values.path, help="Unix socket to listen on as well, for sidecars."
+        None, unit="PATH", read=values.socket_path, help="Unix socket to listen on as well, for sidecars."
+    )
+    unix_socket_mode: str = _setting(
+        "600",
+        unit="OCTAL",
+        read=values.socket_mode,
+        help="Permissions of the Unix socket; whoever may write may call. 600: the server's own user (and root) alone; "
+        "660: the group too.",
+    )
+    unix_socket_group: str | None = _setting(
+        None,
+        unit="GROUP",
+        read=values.account,
+        help="Group of the Unix socket, a name or a number. None: that of the process, or of a setgid folder.",
+    )
+    unix_socket_owner: str | None = _setting(
+        None,
+        unit="USER",
+        read=values.account,
+        help="Owner of the Unix socket, a name or a number; another than the process's takes root. None: its own.",
+    )
+    probe_listen: str | None = _setting(
+        None,
+        unit="HOST:PORT",
+        read=values.address,
+        help="Address for probes over plain HTTP: /livez and /readyz, from before the model is loaded. Port 0 takes a "
+        "free one; none by default, since kubelets reach no loopback address and it takes no credentials.",
+    )
+    path_root: str | None = _setting(
+        None,
+        unit="PATH",
+        read=values.path,
+        help=(
+            "Folder of a volume that callers share: they may name a file below it instead of sending its bytes. None: "
+            "no file is read for anybody."
+        ),
+    )
+    path_callers: str = _setting(
+        "unix",
+        unit="WHO",
+        read=values.choice("unix", "all"),
+        help=(
+            "Whose calls may name files: those that come by the Unix socket (unix), or anybody's who reaches the "
+            "server (all)."
+        ),
     )
     metrics_listen: str | None = _setting(
         "127.0.0.1:9464",
@@ -319,8 +363,12 @@ class Settings:
         """Refuse settings that contradict one another."""
         if self.listen is None and self.unix_socket is None:
             raise ConfigError("listen and unix_socket are both off, so nobody could call the server; set one of them.")
-        if self.listen is not None and self.listen == self.metrics_listen and not self.listen.endswith(":0"):
-            raise ConfigError(f"listen and metrics_listen are both {self.listen}; give one of them another port.")
+        self._refuse_shared_addresses()
+        if self.path_root is not None and self.unix_socket is None and self.path_callers == "unix":
+            raise ConfigError(
+                "path_root is set, but nobody could name a file: those who may call by the Unix socket, and there is "
+                "none. Set unix_socket, or path_callers to all."
+            )
         if self.max_message_bytes > MOST_MESSAGE_BYTES:
             raise ConfigError(
                 f"max_message_bytes ({self.max_message_bytes}) must be below 2 GiB, which no gRPC message can reach."
@@ -338,6 +386,15 @@ class Settings:
             )
         if self.stall_seconds == 0:
             raise ConfigError("stall_seconds must be above 0, or all work would count as stuck.")
+
+    def _refuse_shared_addresses(self) -> None:
+        taken: dict[str, str] = {}
+        for name in ("listen", "metrics_listen", "probe_listen"):
+            where = getattr(self, name)
+            if where in taken:
+                raise ConfigError(f"{taken[where]} and {name} are both {where}; give one of them another port.")
+            if where is not None and not where.endswith(":0"):
+                taken[where] = name
 
 
 def _whole_mib(size: int) -> str:

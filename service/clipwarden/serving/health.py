@@ -6,12 +6,33 @@ reads slowly holds up every change.
 
 # ruff: noqa: ANN401  grpcio-health-checking ships no types
 import asyncio
+import json
 from collections.abc import AsyncIterator, Mapping, Sequence
+from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+STATE_KEY = "clipwarden-state"
+"""Metadata of Check's answer: the state, in more words than SERVING and NOT_SERVING."""
+NOTICES_KEY = "clipwarden-notices"
+"""Metadata of Check's answer: the notices as JSON in ASCII, where there are any."""
+_MOST_NOTICES_BYTES = 4096
+"""Half of what gRPC takes as metadata by default."""
+
+
+class State(StrEnum):
+    """How the server fares, for people and scripts."""
+
+    STARTING = "starting"
+    SERVING = "serving"
+    STALLED = "stalled"
+    """Threads are stuck, and none of their kind is left."""
+    UNHEALTHY = "unhealthy"
+    """The encoder fails, whatever the image."""
+    DRAINING = "draining"
 
 
 class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # untyped; answers what later versions may ask
@@ -23,7 +44,7 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # untyped; 
 
     def __init__(self, services: Sequence[str]) -> None:
         self._services = frozenset(("", *services))
-        self._serving = False
+        self._state = State.STARTING
         self._closed = False
         self._changed = asyncio.Event()
         self._notices: dict[str, str] = {}
@@ -43,17 +64,27 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # untyped; 
     @property
     def serving(self) -> bool:
         """Whether load balancers should send calls here."""
-        return self._serving
+        return self._state is State.SERVING
 
-    def set_serving(self, serving: bool) -> None:  # noqa: FBT001  the one argument of a callback
-        """Change the answer, and tell those who watch; after `close` it stays NOT_SERVING."""
+    @property
+    def state(self) -> State:
+        """The same, with why not; may be read from any thread."""
+        return self._state
+
+    def set_serving(self, serving: bool, *, otherwise: State = State.UNHEALTHY) -> None:  # noqa: FBT001  a callback's
+        """Change the answer, and tell those who watch; after `close` it stays NOT_SERVING.
+
+        Args:
+            serving: Whether load balancers should send calls here.
+            otherwise: Why not, where they should not.
+        """
         if not self._closed:
-            self._serving = serving
+            self._state = State.SERVING if serving else otherwise
             self._wake_watchers()
 
     def close(self) -> None:
         """Answer NOT_SERVING from now on, and end every watch once it has heard so."""
-        self.set_serving(False)
+        self.set_serving(False, otherwise=State.DRAINING)
         self._closed = True
         self._wake_watchers()
 
@@ -65,6 +96,7 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # untyped; 
             # Not the name itself: however long the caller made it, it would come back in a header.
             known = ", ".join(repr(name) for name in sorted(self._services))
             await context.abort(grpc.StatusCode.NOT_FOUND, f"there is no such service here; there are {known}")
+        context.set_trailing_metadata(self._details())
         return self._answer(request.service)
 
     async def Watch(  # noqa: N802
@@ -93,7 +125,16 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # untyped; 
         statuses = health_pb2.HealthCheckResponse
         if service not in self._services:
             return statuses(status=statuses.SERVICE_UNKNOWN)
-        return statuses(status=statuses.SERVING if self._serving else statuses.NOT_SERVING)
+        return statuses(status=statuses.SERVING if self.serving else statuses.NOT_SERVING)
+
+    def _details(self) -> tuple[tuple[str, str], ...]:
+        state = (STATE_KEY, str(self._state))
+        if not self._notices:
+            return (state,)
+        text = json.dumps(self._notices)  # ASCII, as metadata has to be
+        if len(text) > _MOST_NOTICES_BYTES:
+            text = json.dumps(dict.fromkeys(list(self._notices)[:16], "see the log"))
+        return state, (NOTICES_KEY, text)
 
     def _wake_watchers(self) -> None:
         """Fire the present event, and put a fresh one in its place: each change is heard by all who wait."""

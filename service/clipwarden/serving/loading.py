@@ -4,10 +4,12 @@ import asyncio
 import logging
 import time
 from collections.abc import Generator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import cast
 
 import numpy as np
@@ -59,12 +61,26 @@ class Attempt:
     problems: tuple[str, ...]
 
 
-async def load(settings: Settings) -> Snapshot:
-    """Load what the settings say, off the event loop; raises as `load_snapshot` and `load_candidates` do."""
-    return await asyncio.to_thread(_load, settings)
+async def load_beside(settings: Settings) -> Snapshot:
+    """Load in a thread that nobody waits for when the server is told to leave meanwhile; raises as `load` does."""
+    loaded: Future[Snapshot] = Future()
+
+    def work() -> None:
+        try:
+            snapshot = load(settings)
+        except BaseException as exc:  # noqa: BLE001  whoever waits for it gets it
+            outcome = partial(loaded.set_exception, exc)
+        else:
+            outcome = partial(loaded.set_result, snapshot)
+        if loaded.set_running_or_notify_cancel():
+            outcome()
+
+    Thread(target=work, name="clipwarden-load", daemon=True).start()
+    return await asyncio.wrap_future(loaded)
 
 
-def _load(settings: Settings) -> Snapshot:
+def load(settings: Settings) -> Snapshot:
+    """Load what the settings say; takes seconds. Raises as `load_snapshot` and `load_candidates` do."""
     candidates = tuple(find_policy(name) for name in settings.candidates)  # first, as the snapshot's own
     policies = tuple(find_policies(settings.model, settings.policies))
     origin = Origin(policies=policies, candidates=candidates)

@@ -26,6 +26,8 @@ _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0
 _VIEWS = (1, 2, 4, 8, 16, 32, 64)
 
 _NAMES = {verdict: verdict.name.lower() for verdict in Verdict}
+RefusalCause = Literal[Cause, "streams", "files"]
+"""Why something was refused for want of room or time: as the engine says; a stream, or a wait for a file, too many."""
 _DISABLED = Mode.DISABLED
 _NO_BAND: Literal[0] = 0
 
@@ -253,7 +255,7 @@ class Metrics:
         for reason in Reason:
             if _is_about_images(reason):
                 self.image_errors.labels(reason)
-        for cause in (*get_args(Cause), "streams"):
+        for cause in get_args(RefusalCause):
             self._refusal(cause)
         for source in get_args(Source):
             self._lookup(source)
@@ -331,7 +333,7 @@ class Metrics:
         self.batch_views.observe(views)
         self.batch_seconds.observe(seconds)
 
-    def note_refusal(self, cause: Cause | Literal["streams"]) -> None:
+    def note_refusal(self, cause: RefusalCause) -> None:
         """Count an image, or a stream, that was refused for want of room or time."""
         self._refusal(cause).inc()
         self._on_refusal(cause)

@@ -6,8 +6,9 @@ import logging
 import os
 import signal
 import sys
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
+from enum import Enum, auto
 from typing import TextIO
 
 from prometheus_client import disable_created_metrics
@@ -19,6 +20,7 @@ from clipwarden.serving.config import Settings
 from clipwarden.serving.loading import load
 from clipwarden.serving.misfits import misfits
 from clipwarden.serving.server import Server, running_server
+from clipwarden.serving.socketaccess import access_of
 from clipwarden.terminal import notice
 
 log = logging.getLogger(__name__)
@@ -39,11 +41,15 @@ def serve_until_signal(settings: Settings) -> None:
     configure_logging(settings.log_level)
     # They double the series, and tell nothing that the process's start does not.
     disable_created_metrics()  # type: ignore[no-untyped-call]
-    stuck = asyncio.run(_serve(settings))
-    if stuck:
+    end = asyncio.run(_serve(settings))
+    if end is _End.DONE:
+        return
+    if end is _End.STUCK:
         log.error("a stage was stuck at shutdown; leaving without it")
-        logging.shutdown()
-        os._exit(1)
+    else:
+        log.info("stopped before it served")
+    logging.shutdown()
+    os._exit(1 if end is _End.STUCK else 0)
 
 
 def check_loads(settings: Settings) -> str:
@@ -54,9 +60,12 @@ def check_loads(settings: Settings) -> str:
 
     Returns:
         What was loaded, a line each, for people.
+
+    Nothing is bound, so that it runs beside a server with the same settings; names for the Unix socket are looked up.
     """
     prepare_process()
-    snapshot = asyncio.run(load(settings))
+    access_of(settings)
+    snapshot = load(settings)
     model = snapshot.model
     for warning in misfits(settings, model):
         notice(f"Warning: {warning}.", style="bold yellow")
@@ -74,8 +83,18 @@ def _digest_and_modes(tables: Tables) -> str:
     return f"{tables.compiled.digest}: {modes_line(tables.compiled.policy)}{unbound}"
 
 
-async def _serve(settings: Settings) -> bool:
-    """Serve until told to stop; say whether a thread was left behind that may never come back."""
+class _End(Enum):
+    """How a server came to its end."""
+
+    DONE = auto()
+    STUCK = auto()
+    """A thread was left behind that may never come back."""
+    NOT_BEGUN = auto()
+    """It was told to leave before it served; what loads the model may still be at it."""
+
+
+async def _serve(settings: Settings) -> _End:
+    """Serve until told to stop."""
     leave, hurry = asyncio.Event(), asyncio.Event()
 
     def note_signal() -> None:
@@ -85,12 +104,21 @@ async def _serve(settings: Settings) -> bool:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, note_signal)
     hangups = _heed_hangups(loop)
-    async with running_server(settings) as server:
+    async with AsyncExitStack() as stack:
+        starting = asyncio.create_task(stack.enter_async_context(running_server(settings)))
+        leaving = asyncio.create_task(leave.wait())
+        await asyncio.wait({starting, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            starting.cancel()
+            await asyncio.wait({starting})
+            if starting.cancelled():
+                return _End.NOT_BEGUN
+        server = await starting
         reloading = asyncio.create_task(_reload_at(hangups, server))
-        await leave.wait()
+        await leaving
         await server.drain(hurry)
         reloading.cancel()
-    return server.stuck
+    return _End.STUCK if server.stuck else _End.DONE
 
 
 def _heed_hangups(loop: asyncio.AbstractEventLoop) -> asyncio.Event:

@@ -89,15 +89,15 @@ def read_policy_id(text: str) -> str | None:
     return _bounded(text, "policy_id") or None
 
 
-def read_source(data: bytes | None) -> bytes:
-    """Take the image's bytes; an empty file is the decoder's to refuse.
+def read_source(source: bytes | str | None) -> bytes | str:
+    """Take the image's bytes, or the path of a shared file; an empty file is the decoder's to refuse.
 
     Raises:
         RequestError: No source is set.
     """
-    if data is None:
+    if source is None:
         raise RequestError("the image has no source; set image.data to the bytes of the file")
-    return data
+    return source
 
 
 def read_timeout(request: pb.StreamModerateRequest) -> float | None:

@@ -8,7 +8,7 @@ alike in calls.py.
 # ruff: noqa: N802  the proto names the methods
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from operator import methodcaller
@@ -25,10 +25,11 @@ from clipwarden.engine.snapshot import Selection, Snapshot
 from clipwarden.engine.terms import Priority, Terms
 from clipwarden.errors import OverloadedError, RequestError
 from clipwarden.serving import requests, wire, wire_policy
-from clipwarden.serving.bodies import Body, parse, take_apart
+from clipwarden.serving.bodies import Body, Source, parse, size_of, take_apart
 from clipwarden.serving.calls import Call, Calls
 from clipwarden.serving.config import MESSAGE_MARGIN, Settings
 from clipwarden.serving.context import Context
+from clipwarden.serving.fetching import SharedFiles
 from clipwarden.serving.reading import ReadBudget
 from clipwarden.serving.stream import ItemStream
 from clipwarden.v1 import moderation_pb2 as pb
@@ -49,6 +50,7 @@ class ModerationService:
         pipeline: Judges.
         calls: Accounts.
         reads: Lends the room to read messages in.
+        files: Reads the files that calls name.
         settings: Limits of batches and streams.
         snapshot: Gives what is loaded now; each request keeps what it was admitted with.
         on_refused_stream: Told of each stream that is one too many.
@@ -59,6 +61,7 @@ class ModerationService:
         pipeline: Pipeline,
         calls: Calls,
         reads: ReadBudget,
+        files: SharedFiles,
         settings: Settings,
         *,
         snapshot: Callable[[], Snapshot],
@@ -67,6 +70,7 @@ class ModerationService:
         self._pipeline = pipeline
         self._calls = calls
         self._reads = reads
+        self._files = files
         self._settings = settings
         self._snapshot = snapshot
         self._on_refused_stream = on_refused_stream
@@ -201,7 +205,7 @@ class ModerationService:
         raw = await self._reads.read(ticket, context, call.terms)
         body = take_apart(raw, kind, most_images=most_images)
         call.request_id = requests.read_request_id(body.message.request_id)  # type: ignore[attr-defined]  # M has one
-        ticket.hold(sum(len(image or b"") for image in body.images))
+        ticket.hold(body.image_bytes)
         return body
 
     async def _parse(self, call: Call, context: Context, kind: type[M], *, most_bytes: int = MESSAGE_MARGIN) -> M:
@@ -217,7 +221,7 @@ class ModerationService:
         window = asyncio.Semaphore(self._settings.call_in_flight)
         images, options = body.images, body.message.options
         # The call's own place in the queue is one image's after the other: a queue of one image takes a batch as well.
-        places, held = [ticket], sum(len(image or b"") for image in images)
+        places, held = [ticket], body.image_bytes
 
         def let_go(size: int) -> None:
             nonlocal held
@@ -228,7 +232,7 @@ class ModerationService:
             own = replace(call, request_id=f"{call.request_id}/{index}")
             async with window:
                 data, images[index] = images[index], None
-                size, place = len(data or b""), places.pop() if places else None
+                size, place = size_of(data), places.pop() if places else None
                 if place is None:
                     let_go(size)  # it arrives by itself
                 result = self._result(data, options, own, place, snapshot=snapshot)
@@ -250,7 +254,7 @@ class ModerationService:
 
     async def _moderate(
         self,
-        image: bytes | None,
+        image: Source,
         options: pb.ModerationOptions,
         call: Call,
         ticket: Ticket | None = None,
@@ -260,12 +264,24 @@ class ModerationService:
         """Judge one image, wherever it came from, with a snapshot or what is loaded now; raises our errors."""
         wanted = requests.read_options(options)
         selection = call.selection = (snapshot or self._snapshot()).select(wanted.policy_id, wanted.context)
-        judging = self._pipeline.moderate(
-            requests.read_source(image), selection, terms=_terms(call, wanted), ticket=ticket
-        )
-        del image  # the pipeline's, which lets it go where it knows the content
+        source, terms = requests.read_source(image), _terms(call, wanted)
+        if isinstance(source, str):
+            judging = self._moderate_file(source, selection, terms, call, ticket)
+        else:
+            judging = self._pipeline.moderate(source, selection, terms=terms, ticket=ticket)
+        del image, source  # the pipeline's, which lets it go where it knows the content
         judged = await judging
         return await self._answer(judged, selection, wanted, call)
+
+    async def _moderate_file(
+        self, path: str, selection: Selection, terms: Terms, call: Call, ticket: Ticket | None
+    ) -> Judged:
+        """Judge an image that the server reads itself; its bytes count on top of its call's."""
+        call.path = path
+        with nullcontext(ticket) if ticket else self._pipeline.admission.arrive(terms) as place:
+            async with self._files.read(path, terms, local=call.local) as data:
+                judging = self._pipeline.moderate(data.pop(), selection, terms=terms, ticket=place)
+                return await judging
 
     async def _answer(
         self, judged: Judged, selection: Selection, wanted: requests.Options, call: Call
@@ -280,7 +296,7 @@ class ModerationService:
 
     async def _result(
         self,
-        image: bytes | None,
+        image: Source,
         options: pb.ModerationOptions,
         call: Call,
         ticket: Ticket | None = None,

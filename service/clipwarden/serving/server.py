@@ -1,6 +1,6 @@
 """Settings in, a running server out: sockets, health, metrics, the pipeline; and the way down again.
 
-The way up: load, bind, answer NOT_SERVING, warm up, answer SERVING.
+The way up: take all addresses and answer probes, load, listen and answer NOT_SERVING, warm up, answer SERVING.
 The way down: answer NOT_SERVING, wait for load balancers to notice, refuse new calls, let accepted ones finish, stop.
 """
 
@@ -11,25 +11,23 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
 from functools import partial
 from importlib import metadata
-from pathlib import Path
-from threading import Thread
-from wsgiref.simple_server import WSGIServer
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry
 
 from clipwarden.engine.cache import EmbeddingCache
 from clipwarden.engine.pipeline import Pipeline
 from clipwarden.engine.snapshot import Snapshot
 from clipwarden.engine.threads import ThreadStatistics
-from clipwarden.errors import ConfigError
 from clipwarden.serving.calls import Calls, Gate
 from clipwarden.serving.candidates import Candidates
 from clipwarden.serving.config import Settings
-from clipwarden.serving.health import Health
-from clipwarden.serving.loading import load
+from clipwarden.serving.fetching import SharedFiles
+from clipwarden.serving.health import Health, State
+from clipwarden.serving.listeners import Listeners
+from clipwarden.serving.loading import load_beside
 from clipwarden.serving.looplag import watch_lag
 from clipwarden.serving.metrics import Metrics
 from clipwarden.serving.misfits import misfits
@@ -38,8 +36,6 @@ from clipwarden.serving.reading import ReadBudget
 from clipwarden.serving.refusals import RefusalLog
 from clipwarden.serving.reload import Reloader
 from clipwarden.serving.rpc import METHODS, SERVICE, ModerationService
-from clipwarden.serving.sockets import bind_tcp, bind_unix, identity, release_unix
-from clipwarden.serving.values import split_address
 from clipwarden.v1 import moderation_pb2
 
 GOODBYE_SECONDS = 1.0
@@ -58,11 +54,13 @@ class Server:
     Args:
         settings: Checked.
         snapshot: What to judge with.
+        front: Health and addresses, where probes are answered before there is a server; None makes them.
     """
 
-    def __init__(self, settings: Settings, snapshot: Snapshot) -> None:
+    def __init__(self, settings: Settings, snapshot: Snapshot, front: "Front | None" = None) -> None:
         self.settings = settings
-        self.health = Health([SERVICE])
+        front = front or Front(settings)
+        self.health, self.listeners = front.health, front.listeners
         self.refusals = RefusalLog()
         self.metrics = Metrics(CollectorRegistry(), on_refusal=self.refusals.note)
         self.gate = Gate()
@@ -76,6 +74,13 @@ class Server:
         self.reads = ReadBudget(
             slot_bytes=settings.max_message_bytes, on_refusal=partial(self.metrics.note_refusal, "bytes")
         )
+        self.files = SharedFiles(
+            settings,
+            self.pipeline.admission,
+            self.metrics,
+            on_refusal=partial(self.metrics.note_refusal, "files"),
+            on_health=self._note_storage,
+        )
         calls = Calls(
             self.metrics,
             self.gate,
@@ -87,6 +92,7 @@ class Server:
             self.pipeline,
             calls,
             self.reads,
+            self.files,
             settings,
             snapshot=lambda: self.snapshot,
             on_refused_stream=partial(self.metrics.note_refusal, "streams"),
@@ -94,17 +100,27 @@ class Server:
         self.reloader = Reloader(settings, snapshot, exchange=self._exchange, metrics=self.metrics, health=self.health)
         self._watch_queue()
         self._lag: asyncio.Task[None] | None = None
-        self.address: str | None = None
-        self.unix_address: str | None = None
-        self.metrics_address: str | None = None
         self._grpc = grpc.aio.server(options=_options(settings))
-        self._http: tuple[WSGIServer, Thread] | None = None
-        self._socket_file: tuple[int, int] | None = None
+
+    @property
+    def address(self) -> str | None:
+        """`HOST:PORT` of gRPC, once it listens."""
+        return self.listeners.address
+
+    @property
+    def unix_address(self) -> str | None:
+        """The Unix socket as clients dial it, once it is there."""
+        return self.listeners.unix_address
+
+    @property
+    def metrics_address(self) -> str | None:
+        """`HOST:PORT` of the metrics, once they are served."""
+        return self.listeners.metrics_address
 
     @property
     def stuck(self) -> bool:
         """Whether some thread of ours may never come back: the end of the process leaves it where it is."""
-        return self.pipeline.stuck or self.candidates.stuck
+        return self.pipeline.stuck or self.candidates.stuck or self.files.stuck
 
     async def start(self) -> None:
         """Bind, serve health, warm up, and be ready.
@@ -113,15 +129,9 @@ class Server:
             ConfigError: An address cannot be bound.
             EncoderError: The encoder fails on plain images.
         """
-        settings = self.settings
+        self.files.open()
         self._add_services()
-        if settings.listen is not None:
-            self.address = bind_tcp(self._grpc, settings.listen)
-        if settings.unix_socket is not None:
-            self.unix_address = bind_unix(self._grpc, Path(settings.unix_socket))
-            self._socket_file = identity(Path(settings.unix_socket))
-        if settings.metrics_listen is not None:
-            self._http, self.metrics_address = _serve_metrics(self.metrics, settings.metrics_listen)
+        self.listeners.open(self._grpc, self.metrics.registry)
         self.metrics.describe(self.snapshot, version=metadata.version("clipwarden"))
         self.metrics.expect(METHODS)
         self.metrics.describe_plan(self.pipeline.encoder_plan)
@@ -129,13 +139,14 @@ class Server:
         self._lag = asyncio.create_task(watch_lag(self.metrics.note_lag))
         await self._grpc.start()
         await self.pipeline.start()
-        self.health.set_serving(self.pipeline.healthy)
+        self._tell_health()
         log_loaded(self.snapshot)
-        for warning in misfits(settings, self.snapshot.model):
+        for warning in misfits(self.settings, self.snapshot.model):
             log.warning("%s", warning)
         self.reloader.start()
         log.info("plan", extra=asdict(self.pipeline.encoder_plan))
-        log.info("serving", extra={"address": self.address, "unix": self.unix_address, "metrics": self.metrics_address})
+        extra = {"address": self.address, "unix": self.unix_address, "metrics": self.metrics_address}
+        log.info("serving", extra={**extra, "probes": self.listeners.probe_address})
 
     async def drain(self, hurry: asyncio.Event | None = None) -> None:
         """Take leave: NOT_SERVING, a pause for load balancers, no new calls, and accepted ones finish.
@@ -165,16 +176,11 @@ class Server:
         await self.reloader.close()
         await self.candidates.close()
         await self.pipeline.close()
+        self.files.close()
         if self._lag is not None:
             self._lag.cancel()
         self.refusals.flush()
-        if self._http is not None:
-            server, thread = self._http
-            await asyncio.to_thread(server.shutdown)
-            server.server_close()
-            thread.join()
-        if self.settings.unix_socket is not None:
-            release_unix(Path(self.settings.unix_socket), self._socket_file)
+        self.listeners.close()
         if self._lag is not None:  # else it never began, and whoever started it says why
             log.info("stopped")
 
@@ -219,6 +225,7 @@ class Server:
 
         for stage in pipeline.thread_statistics():
             self.metrics.watch_stuck(stage, partial(stuck_threads, stage))
+        self.metrics.watch_stuck("fetch", lambda: self.files.statistics().stuck)
         self.metrics.watch_stuck("encode", lambda: pipeline.encoder_statistics().stuck_runs)
 
     def _exchange(self, snapshot: Snapshot) -> None:
@@ -226,11 +233,33 @@ class Server:
         self.snapshot = snapshot
         self.metrics.describe(snapshot, version=metadata.version("clipwarden"))
 
+    def _note_storage(self, healthy: bool) -> None:  # noqa: FBT001  a callback's one argument
+        """Say that files cannot be read; who sends bytes is answered all the same."""
+        what = None if healthy else "the file system that path_root is on does not answer"
+        log.log(logging.INFO if healthy else logging.ERROR, "path_root: %s", what or "it answers again")
+        self.health.note("path_root", what)
+
     def _note_health(self, healthy: bool) -> None:  # noqa: FBT001  a callback's one argument
         if self.gate.draining.is_set():
             return  # closing the pipeline is no news
         log.log(logging.INFO if healthy else logging.ERROR, "health changed", extra={"healthy": healthy})
-        self.health.set_serving(healthy)
+        self._tell_health()
+
+    def _tell_health(self) -> None:
+        pipeline = self.pipeline
+        self.health.set_serving(pipeline.healthy, otherwise=State.STALLED if pipeline.stuck else State.UNHEALTHY)
+
+
+class Front:
+    """What there is of a server before it has loaded anything: its health, and the addresses it is asked at.
+
+    Args:
+        settings: Checked.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.health = Health([SERVICE])
+        self.listeners = Listeners(settings, self.health)
 
 
 @asynccontextmanager
@@ -249,12 +278,17 @@ async def running_server(settings: Settings, snapshot: Snapshot | None = None) -
         ModelError: The model folder cannot be trusted.
         PolicyError: A policy cannot be used.
     """
-    server = Server(settings, snapshot or await load(settings))
+    front = Front(settings)
     try:
-        await server.start()
-        yield server
+        front.listeners.reserve()
+        server = Server(settings, snapshot or await load_beside(settings), front)
+        try:
+            await server.start()
+            yield server
+        finally:
+            await server.close()
     finally:
-        await server.close()
+        front.listeners.close()
 
 
 def _options(settings: Settings) -> list[tuple[str, int]]:
@@ -275,18 +309,6 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.http2.min_recv_ping_interval_without_data_ms", int(settings.min_ping_seconds * 1000)),
         ("grpc.keepalive_permit_without_calls", 1),
     ]
-
-
-def _serve_metrics(metrics: Metrics, where: str) -> tuple[tuple[WSGIServer, Thread], str]:
-    host, port = split_address(where)
-    try:
-        http = start_http_server(port, addr=host, registry=metrics.registry)
-    except OSError as exc:
-        raise ConfigError(
-            f"Cannot serve metrics on {where}: {(exc.strerror or str(exc)).lower()}. "
-            "Choose another address with --metrics-listen."
-        ) from exc
-    return http, f"{where.rpartition(':')[0]}:{http[0].server_port}"
 
 
 async def _first_of(*waits: object) -> None:

@@ -4,15 +4,51 @@ import errno
 import os
 import socket
 import stat
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import grpc
 
 from clipwarden.errors import ConfigError
+from clipwarden.serving.socketaccess import SocketAccess, grant, nobody_may_connect
+from clipwarden.serving.values import split_address
 
 MAX_SOCKET_PATH = 107
 """Longest path of a Unix socket, in bytes. Source: sun_path holds 108 with its NUL, unix(7)."""
+
+
+def hold_tcp(where: str, *, flag: str, act: str = "listen") -> socket.socket:
+    """Bind `HOST:PORT` without listening yet: a busy port is told of at once, and nobody connects to it.
+
+    Args:
+        where: Port 0 takes a free one.
+        flag: Option that chooses another address.
+        act: What it is for, as a sentence goes on behind "Cannot".
+
+    Raises:
+        ConfigError: The address is in use, or not ours.
+    """
+    try:
+        return _bound(*split_address(where))
+    except (OSError, UnicodeError) as exc:  # UnicodeError: of a host that is no name
+        why = (getattr(exc, "strerror", None) or str(exc)).lower()
+        raise ConfigError(f"Cannot {act} on {where}: {why}. Choose another address with {flag}.") from exc
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    found = socket.socket(family, kind, protocol)
+    try:
+        # As gRPC and everybody does: connections of before that are not quite gone would keep the port busy. Whoever
+        # listens there keeps it from us all the same.
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            found.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)  # [::] is everybody, as it is to gRPC
+        found.bind(address)
+    except OSError:
+        found.close()
+        raise
+    return found
 
 
 def bind_tcp(server: grpc.aio.Server, where: str) -> str:
@@ -42,27 +78,33 @@ def bind_tcp(server: grpc.aio.Server, where: str) -> str:
     return f"{host}:{bound}"
 
 
-def bind_unix(server: grpc.aio.Server, path: Path) -> str:
+def bind_unix(server: grpc.aio.Server, path: Path, access: SocketAccess | None = None) -> str:
     """Listen on a Unix socket, replacing the file that a dead server left.
 
     Args:
         server: Not started yet.
         path: Of the socket.
+        access: Who may connect; None leaves what the umask of this process makes of it.
 
     Returns:
         The address that clients dial.
 
     Raises:
-        ConfigError: Somebody listens there, the file is no socket, or it cannot be written.
+        ConfigError: Somebody listens there, the file is no socket, it cannot be written, or not be given to whom it
+            is to belong.
     """
     path = path.absolute()
-    _clear_the_way(path)
-    try:
-        bound = server.add_insecure_port(f"unix:{path}")
-    except RuntimeError as exc:
-        raise ConfigError(f"Cannot listen on the Unix socket {path}: the system refused it.") from exc
+    clear_the_way(path, access)
+    # gRPC makes the file: closed to everybody, until it belongs to whom it should.
+    with nobody_may_connect() if access else nullcontext():
+        try:
+            bound = server.add_insecure_port(f"unix:{path}")
+        except RuntimeError as exc:
+            raise ConfigError(f"Cannot listen on the Unix socket {path}: the system refused it.") from exc
     if not bound:
         raise ConfigError(f"Cannot listen on the Unix socket {path}: the system refused it.")
+    if access:
+        grant(path, access)
     return f"unix:{path}"
 
 
@@ -89,17 +131,22 @@ def release_unix(path: Path, ours: tuple[int, int] | None) -> None:
 def _why_not(host: str, port: int) -> str:
     """Ask the system itself: gRPC only says that it failed."""
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
+        _bound(host, port).close()
     except OSError as exc:
         return (exc.strerror or str(exc)).lower()
     return "the system refused it"
 
 
-def _clear_the_way(path: Path) -> None:
-    """Check a socket's path before gRPC does, which removes the socket of a live server without a word."""
+def clear_the_way(path: Path, access: SocketAccess | None = None) -> None:
+    """Check a socket's path before gRPC does, which removes the socket of a live server without a word.
+
+    Args:
+        path: Absolute; free when this returns.
+        access: Tried on a socket that nobody listens on.
+
+    Raises:
+        ConfigError: As `bind_unix`.
+    """
     where = f"Cannot listen on the Unix socket {path}"
     if len(os.fsencode(path)) > MAX_SOCKET_PATH:
         raise ConfigError(f"{where}: its path is longer than {MAX_SOCKET_PATH} bytes; choose a shorter one.")
@@ -110,11 +157,19 @@ def _clear_the_way(path: Path) -> None:
             raise ConfigError(f"{where}: another server listens there; stop it, or choose another path.")
         # Binding would fail later with a sentence that names no cause.
         path.unlink(missing_ok=True)
-        with socket.socket(socket.AF_UNIX) as probe:
-            probe.bind(str(path))
-        path.unlink()
+        _try_out(path, access)
     except OSError as exc:
         raise ConfigError(f"{where}: {(exc.strerror or str(exc)).lower()}.") from exc
+
+
+def _try_out(path: Path, access: SocketAccess | None) -> None:
+    with socket.socket(socket.AF_UNIX) as probe, nobody_may_connect():
+        probe.bind(str(path))
+    try:
+        if access:
+            grant(path, access)
+    finally:
+        path.unlink()
 
 
 def _somebody_listens(path: Path) -> bool:

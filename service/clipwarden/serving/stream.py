@@ -15,7 +15,7 @@ import grpc
 
 from clipwarden.engine.terms import Terms
 from clipwarden.errors import RequestError
-from clipwarden.serving.bodies import Body, take_apart
+from clipwarden.serving.bodies import Body, Source, take_apart
 from clipwarden.serving.calls import Call, Calls
 from clipwarden.serving.context import Context
 from clipwarden.serving.requests import read_item_id, read_timeout
@@ -23,7 +23,7 @@ from clipwarden.v1 import moderation_pb2 as pb
 
 METHOD = "StreamModerate"
 
-JudgeItem = Callable[[bytes | None, pb.ModerationOptions, Call], Awaitable[pb.ModerationResult]]
+JudgeItem = Callable[[Source, pb.ModerationOptions, Call], Awaitable[pb.ModerationResult]]
 
 
 class ItemStream:
@@ -139,7 +139,8 @@ class ItemStream:
         return None
 
     async def _answer(self, body: Body[pb.StreamModerateRequest]) -> None:
-        call = Call(method=METHOD, request_id=self._call.request_id, terms=self._call.terms)
+        its = self._call
+        call = Call(method=METHOD, request_id=its.request_id, terms=its.terms, local=its.local)
         request = body.message
         try:
             self._admit(request, call)

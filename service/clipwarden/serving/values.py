@@ -9,6 +9,8 @@ _SHOWN = {name.upper(): name for name in ("KiB", "MiB", "GiB", "kB", "MB", "GB")
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]*)")
 _SWITCH = {"true": True, "on": True, "yes": True, "1": True, "false": False, "off": False, "no": False, "0": False}
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\s:\[\]]+):([0-9]{1,5})")
+_MODE = re.compile(r"(?:0o?)?([0-7]{3})")
+_MOST_ACCOUNTS = 2**32 - 1  # the last of 32 bits means none, chown(2)
 MAX_PORT = 65535
 MAX_SIZE = 2**50
 """Sizes are below this: far above any machine's memory, and exact as a float."""
@@ -38,6 +40,49 @@ def path(text: str) -> str | None:
         return str(Path(text.strip()).expanduser()) if text.strip() else None
     except RuntimeError as exc:
         raise ValueError(f"is {text!r}; there is no such home folder") from exc
+
+
+def socket_path(text: str) -> str | None:
+    """Take the path of a Unix socket as `path` does.
+
+    Raises:
+        ValueError: It is a gRPC address, or an abstract socket.
+    """
+    plain = text.strip()
+    if plain.startswith(("@", "\0", "unix-abstract:")):
+        raise ValueError(f"is {text!r}; abstract sockets have no permissions, so write a path, such as {_SOCKET}")
+    if plain.startswith("unix:"):
+        raise ValueError(f"is {text!r}; write the path alone, such as {_SOCKET}")
+    return path(text)
+
+
+_SOCKET = "/run/clipwarden/clipwarden.sock"
+
+
+def socket_mode(text: str) -> str:
+    """Read the permissions of a Unix socket, in octal.
+
+    Raises:
+        ValueError: They are none, or let nobody connect.
+    """
+    found = _MODE.fullmatch(text.strip())
+    if not found:
+        raise ValueError(f"is {text!r}; it must be permissions in octal, such as 600, 660 or 666")
+    if not int(found[1], 8) & 0o222:
+        raise ValueError(f"is {text!r}; nobody could connect, which takes the right to write, such as 660")
+    return found[1]
+
+
+def account(text: str) -> str | None:
+    """Take the name or number of a user or group, or None for an empty text.
+
+    Raises:
+        ValueError: It is a number that no account has.
+    """
+    plain = text.strip()
+    if plain.isascii() and plain.lstrip("-").isdigit() and not 0 <= int(plain) < _MOST_ACCOUNTS:
+        raise ValueError(f"is {text!r}; it must be a name, or a number from 0 to {_MOST_ACCOUNTS - 1}")
+    return plain or None
 
 
 def address(text: str) -> str | None:

@@ -413,20 +413,30 @@ class ImageSource(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     DATA_FIELD_NUMBER: _builtins.int
+    SHARED_PATH_FIELD_NUMBER: _builtins.int
     data: _builtins.bytes
     """The encoded file: JPEG, PNG, APNG, WebP, GIF, BMP, TIFF, AVIF, or HEIC where the server has the extra `heif`.
     1 byte up to the server's limit (64 MiB unless configured); more is IMAGE_TOO_LARGE.
+    """
+    shared_path: _builtins.str
+    """The file at this path below the server's `path_root`, which the server reads itself; off unless configured, and
+    then for callers by its Unix socket only, unless `path_callers` says otherwise (REQUEST_INVALID where it is off).
+    1 to 1024 bytes of UTF-8: names of 1 to 255 bytes with "/" between them, none of them "." or "..", no "/" at
+    either end, no NUL. Symbolic links are not followed, and only a regular file without a second name (hard link) is
+    read: anything else is PATH_REFUSED, whatever lies there. Nothing there: PATH_NOT_FOUND. A file that the server
+    may not read, or that changes while it is read: PATH_UNREADABLE. Sizes are as for data.
     """
     def __init__(
         self,
         *,
         data: _builtins.bytes = ...,
+        shared_path: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "source", b"source"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "shared_path", b"shared_path", "source", b"source"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "shared_path", b"shared_path", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["data"]  # noqa: Y015
+    _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["data", "shared_path"]  # noqa: Y015
     _WhichOneofArgType_source: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_source) -> _WhichOneofReturnType_source | None: ...
 

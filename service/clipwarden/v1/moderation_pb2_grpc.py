@@ -86,7 +86,8 @@ class ModerationServiceServicer(object):
 
         INVALID_ARGUMENT with an ImageFault for an image that cannot be judged (reasons IMAGE_EMPTY, IMAGE_TRUNCATED,
         IMAGE_CORRUPT, IMAGE_TOO_LARGE, IMAGE_TOO_MANY_PIXELS, IMAGE_FORMAT_UNSUPPORTED) and without one for a bad request
-        (REQUEST_INVALID, CONTEXT_UNKNOWN); NOT_FOUND for an unknown policy (POLICY_UNKNOWN).
+        (REQUEST_INVALID, CONTEXT_UNKNOWN, PATH_REFUSED); NOT_FOUND for an unknown policy (POLICY_UNKNOWN) and for a file
+        that is not there (PATH_NOT_FOUND); FAILED_PRECONDITION for one that cannot be read as it is (PATH_UNREADABLE).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

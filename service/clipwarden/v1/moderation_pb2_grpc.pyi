@@ -49,7 +49,8 @@ class ModerationServiceStub:
 
     INVALID_ARGUMENT with an ImageFault for an image that cannot be judged (reasons IMAGE_EMPTY, IMAGE_TRUNCATED,
     IMAGE_CORRUPT, IMAGE_TOO_LARGE, IMAGE_TOO_MANY_PIXELS, IMAGE_FORMAT_UNSUPPORTED) and without one for a bad request
-    (REQUEST_INVALID, CONTEXT_UNKNOWN); NOT_FOUND for an unknown policy (POLICY_UNKNOWN).
+    (REQUEST_INVALID, CONTEXT_UNKNOWN, PATH_REFUSED); NOT_FOUND for an unknown policy (POLICY_UNKNOWN) and for a file
+    that is not there (PATH_NOT_FOUND); FAILED_PRECONDITION for one that cannot be read as it is (PATH_UNREADABLE).
     """
     BatchModerate: _grpc.UnaryUnaryMultiCallable[_moderation_pb2.BatchModerateRequest, _moderation_pb2.BatchModerateResponse]
     """Judges several images in one call; results come in the order of the items.
@@ -91,7 +92,8 @@ class ModerationServiceAsyncStub(ModerationServiceStub):
 
     INVALID_ARGUMENT with an ImageFault for an image that cannot be judged (reasons IMAGE_EMPTY, IMAGE_TRUNCATED,
     IMAGE_CORRUPT, IMAGE_TOO_LARGE, IMAGE_TOO_MANY_PIXELS, IMAGE_FORMAT_UNSUPPORTED) and without one for a bad request
-    (REQUEST_INVALID, CONTEXT_UNKNOWN); NOT_FOUND for an unknown policy (POLICY_UNKNOWN).
+    (REQUEST_INVALID, CONTEXT_UNKNOWN, PATH_REFUSED); NOT_FOUND for an unknown policy (POLICY_UNKNOWN) and for a file
+    that is not there (PATH_NOT_FOUND); FAILED_PRECONDITION for one that cannot be read as it is (PATH_UNREADABLE).
     """
     BatchModerate: _aio.UnaryUnaryMultiCallable[_moderation_pb2.BatchModerateRequest, _moderation_pb2.BatchModerateResponse]  # type: ignore[assignment]
     """Judges several images in one call; results come in the order of the items.
@@ -136,7 +138,8 @@ class ModerationServiceServicer(metaclass=_abc_1.ABCMeta):
 
         INVALID_ARGUMENT with an ImageFault for an image that cannot be judged (reasons IMAGE_EMPTY, IMAGE_TRUNCATED,
         IMAGE_CORRUPT, IMAGE_TOO_LARGE, IMAGE_TOO_MANY_PIXELS, IMAGE_FORMAT_UNSUPPORTED) and without one for a bad request
-        (REQUEST_INVALID, CONTEXT_UNKNOWN); NOT_FOUND for an unknown policy (POLICY_UNKNOWN).
+        (REQUEST_INVALID, CONTEXT_UNKNOWN, PATH_REFUSED); NOT_FOUND for an unknown policy (POLICY_UNKNOWN) and for a file
+        that is not there (PATH_NOT_FOUND); FAILED_PRECONDITION for one that cannot be read as it is (PATH_UNREADABLE).
         """
 
     @_abc_1.abstractmethod

@@ -9,6 +9,7 @@ from typing import cast
 
 import grpc
 import pytest
+import trustme
 from PIL import Image
 from typer.testing import Result
 
@@ -357,10 +358,13 @@ def test_piped_output_has_one_line_an_image(judge: Judge, pictures: Path) -> Non
         (["nothing.png"], "There is no file or folder nothing.png."),
         (["{pictures}/more", "--policy", "nothing"], "no shipped policy of that name.\n"),
         (["{pictures}/more", "--policy", "stiker"], 'no shipped policy of that name. Did you mean "stickers"?'),
-        (["{pictures}/red.png", "--server", "localhost"], "'localhost'; it must be HOST:PORT or unix:PATH."),
-        (["{pictures}/red.png", "--server", ""], "''; it must be HOST:PORT or unix:PATH."),
+        (
+            ["{pictures}/red.png", "--server", "localhost"],
+            "--server is 'localhost'; it must be HOST:PORT or unix:PATH, such as localhost:50051.",
+        ),
+        (["{pictures}/red.png", "--server", ""], "''; it must be HOST:PORT or unix:PATH, such as"),
         (["{pictures}/red.png", "--model", "m", "--server", "s:1"], "exclude each other"),
-        (["{pictures}/red.png", "--tls-ca", "ca.pem"], "with --server only"),
+        (["{pictures}/red.png", "--root-certificates", "ca.pem"], "with --server only"),
         (["{pictures}/red.png", "--bulk"], "with --server only"),
         (["{pictures}/red.png", "--concurrency", "0"], "must be at least 1"),
         (["{pictures}/red.png", "--timeout", "0"], "above 0"),
@@ -488,15 +492,17 @@ def test_a_policy_the_server_does_not_know_is_wrong_usage(run: Run, server: Faul
     assert "no policy 'x'" in result.stderr
 
 
-def test_a_certificate_file_makes_the_connection_tls(
-    run: Run, server: FaultServer, pictures: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("clipwarden.cli.serverjudge.READY_SECONDS", 0.5)
+def test_a_certificate_file_makes_the_connection_tls(run: Run, server: FaultServer, pictures: Path) -> None:
     roots = pictures / "ca.pem"
-    roots.write_text("no certificate")
-    result = run("moderate", pictures / "red.png", "--server", server.address, "--tls-ca", roots)
-    assert result.exit_code == 1, "a server in plain text is not talked to"
-    missing = run("moderate", pictures / "red.png", "--server", server.address, "--tls-ca", pictures / "none")
+    roots.write_bytes(trustme.CA().cert_pem.bytes())
+    result = run("moderate", pictures / "red.png", "--server", server.address, "--root-certificates", roots)
+    assert result.exit_code == 1
+    assert result.stderr == (
+        f"The server at {server.address} does not speak TLS; connect in plain text, or give the server a certificate.\n"
+    ), "said at once, for no wait mends it"
+    missing = run(
+        "moderate", pictures / "red.png", "--server", server.address, "--root-certificates", pictures / "none"
+    )
     assert missing.exit_code == 1
     assert "No such file or directory" in missing.stderr
 

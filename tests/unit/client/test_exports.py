@@ -20,6 +20,7 @@ def test_names_that_callers_rely_on() -> None:
         "Result",
         "RetryPolicy",
         "ServerFaultError",
+        "ServerFile",
         "ServerOverloadedError",
         "ServerUnavailableError",
         "StreamItem",
@@ -36,6 +37,7 @@ def test_names_that_callers_rely_on() -> None:
         "Judged",
         "Moderator",
         "RetryPolicy",
+        "ServerFile",
         "StreamItem",
         "__version__",
     ]

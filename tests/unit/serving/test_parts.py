@@ -20,6 +20,9 @@ from clipwarden.errors import (
     FingerprintMismatchError,
     ImageError,
     OverloadedError,
+    PathNotFoundError,
+    PathRefusedError,
+    PathUnreadableError,
     PolicyUnknownError,
     Reason,
     RequestError,
@@ -43,6 +46,9 @@ TABLE = [
     (PolicyUnknownError("m"), code_pb2.NOT_FOUND, "POLICY_UNKNOWN"),
     (ContextUnknownError("m"), code_pb2.INVALID_ARGUMENT, "CONTEXT_UNKNOWN"),
     (FingerprintMismatchError("m"), code_pb2.FAILED_PRECONDITION, "FINGERPRINT_MISMATCH"),
+    (PathRefusedError("m"), code_pb2.INVALID_ARGUMENT, "PATH_REFUSED"),
+    (PathNotFoundError("m"), code_pb2.NOT_FOUND, "PATH_NOT_FOUND"),
+    (PathUnreadableError("m"), code_pb2.FAILED_PRECONDITION, "PATH_UNREADABLE"),
     (EmbeddingError("m"), code_pb2.INVALID_ARGUMENT, "EMBEDDING_INVALID"),
     (OverloadedError("m", retry_after_seconds=1.5), code_pb2.RESOURCE_EXHAUSTED, "OVERLOADED"),
     (ShuttingDownError("m"), code_pb2.UNAVAILABLE, "SHUTTING_DOWN"),
@@ -119,7 +125,7 @@ async def test_vectors_are_kept_between_starts_where_the_settings_say(
     policy.write_text(colours_yaml(toy_model))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
     for choice, folder in (("auto", tmp_path / "user/clipwarden/vectors"), (str(tmp_path / "own"), tmp_path / "own")):
-        await load(settings_for_test(model=str(toy_folder), policies=(str(policy),), vector_cache=choice))
+        load(settings_for_test(model=str(toy_folder), policies=(str(policy),), vector_cache=choice))
         assert len(list(folder.iterdir())) == 1
 
 
