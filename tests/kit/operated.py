@@ -1,7 +1,7 @@
 """A server process under a steady load, whose files a test changes as an operator would, waiting for what it says."""
 
 import signal
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,10 +85,12 @@ async def operated(
     socket_folder: Path,
     *,
     files: Sequence[Path] | None = None,
-    access: Access | None = None,
+    reach: Callable[[Process], Access] = lambda server: Access(target=server.target),
     **settings: object,
 ) -> AsyncIterator[Operated]:
     """Run a server with two policies, under a steady load for as long as the block lasts.
+
+    At its end the server has to hold nothing for anybody, and to stop as it should.
 
     Args:
         model: The toy model.
@@ -96,7 +98,7 @@ async def operated(
         folder: For policies, the log, and whatever the server keeps.
         socket_folder: For its Unix socket.
         files: Where the policies are; None writes the first version of each.
-        access: How callers reach it; None takes the Unix socket.
+        reach: How callers reach it; by its Unix socket by default.
         settings: Of `serve_process`.
     """
     first, other = version(model, 0), version(model, 1, policy_id=OTHER)
@@ -107,8 +109,10 @@ async def operated(
     # Every image is decoded and encoded anew, so that requests are under way while policies change.
     defaults: dict[str, object] = {"metrics_listen": "127.0.0.1:0", "cache_bytes": 0}
     async with serve_process(model_folder, list(files), folder, socket_folder, **defaults | settings) as server:
-        load = SteadyLoad(access=access or Access(target=server.target), other_policy=OTHER)
+        load = SteadyLoad(access=reach(server), other_policy=OTHER)
         timelines = {"": Timeline(first=first), OTHER: Timeline(first=other)}
         async with load.running():
             log = LogTail(server.log)
             yield Operated(server=server, load=load, log=log, policy=files[0], timelines=timelines)
+        await server.settled()
+        assert await server.end() == 0

@@ -6,7 +6,7 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import urlopen
@@ -101,6 +101,11 @@ class Process:
                 await asyncio.sleep(0.01)
 
     @property
+    def address(self) -> str:
+        """Of its TCP listener, once it serves."""
+        return next(str(line["address"]) for line in self.lines() if line["message"] == "serving")
+
+    @property
     def probe_address(self) -> str:
         """Of its probe listener; empty before it tells."""
         return next((str(line["probes"]) for line in self.lines() if line["message"] == "starting"), "")
@@ -182,6 +187,7 @@ async def serve_process(
     *,
     faulty: bool = False,
     faults: Sequence[str] = (),
+    stdout: Path | None = None,
     **settings: object,
 ) -> AsyncIterator[Process]:
     """Run a server for as long as the block lasts.
@@ -193,6 +199,7 @@ async def serve_process(
         socket_folder: For its Unix socket.
         faulty: Whether it is `faultyserve`.
         faults: Of `faultyserve`, from its start on; it is then not waited for.
+        stdout: What it writes to; None for the test's own.
         settings: By their flags' names, "_" for "-"; lists for flags that may be repeated.
     """
     flags: dict[str, object] = {
@@ -212,8 +219,10 @@ async def serve_process(
         (steering / fault).touch()
     command = [faultyserve.__file__, str(steering)] if faulty or faults else ["-m", "clipwarden.cli.main"]
     log = folder / "log"
-    with log.open("wb") as file:
-        process = await asyncio.create_subprocess_exec(sys.executable, *command, "serve", *arguments, stderr=file)
+    with log.open("wb") as file, stdout.open("wb", buffering=0) if stdout else nullcontext() as out:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, *command, "serve", *arguments, stderr=file, stdout=out
+        )
     running = Process(process, f"unix:{socket_folder}/s", log, steering)
     try:
         if not faults:

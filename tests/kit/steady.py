@@ -6,6 +6,7 @@ Callers pause between calls and name deadlines of a minute: a machine that other
 
 import asyncio
 import itertools
+import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -116,6 +117,7 @@ class SteadyLoad:
         self._leaving = False
         self._noted = asyncio.Event()
         self._latest: dict[str, float] = {}
+        self._stream_began = -math.inf
         self._numbers = itertools.count()
         self._pictures = {colour: picture(colour) for colour in COLOURS}
 
@@ -124,11 +126,20 @@ class SteadyLoad:
         """Names of all of them."""
         return set(self._kinds())
 
-    async def round(self) -> None:
-        """Wait until each caller has heard about a request that it began after this was called."""
+    async def round(self, *, new_stream: bool = False) -> None:
+        """Wait until each caller has heard about a request that it began after this was called.
+
+        Args:
+            new_stream: Whether the stream has to be one that began after this was called, too.
+        """
         since = time.monotonic()
+
+        def is_done() -> bool:
+            heard = all(self._latest.get(caller, since) > since for caller in self.callers)
+            return heard and (self._stream_began > since or not new_stream)
+
         async with asyncio.timeout(2 * DEADLINE_SECONDS):
-            while any(self._latest.get(caller, since) <= since for caller in self.callers):
+            while not is_done():
                 await self._noted.wait()
                 self._noted.clear()
 
@@ -215,6 +226,7 @@ class SteadyLoad:
                 window.release()
                 error = response.result.error.message if response.result.HasField("error") else None
                 seen = [] if error else [_seen(colour, response.result.moderation)]
+                self._stream_began = began
                 self._note(caller, response.id, start, *seen, failure=error)
         except grpc.aio.AioRpcError as exc:
             failure = _told(exc)
