@@ -18,6 +18,7 @@ ClipwardenError
 ├── ShuttingDownError       the server drains and takes no new work
 ├── DeadlineError           the caller's deadline passed, or would pass before the work could finish
 ├── EncoderError            the encoder failed: a fault of ours, never a verdict
+├── AuditLogError           a file is no audit log, or one of another schema
 └── ClientError             a call to a server failed (its own tree is in `clipwarden.client.errors`)
 """
 
@@ -229,3 +230,7 @@ class EncoderError(ClipwardenError):
     """The encoder failed on this image: a fault of ours, never a verdict."""
 
     reason = Reason.ENCODER_FAILED
+
+
+class AuditLogError(ClipwardenError):
+    """A file cannot be read as an audit log: it is none, or of a schema that this version does not know."""

@@ -35,9 +35,10 @@ class Exit(IntEnum):
     UNREACHABLE = healthanswers.UNREACHABLE
     """`health` had no answer."""
     REVIEW = 10
-    """Some image is for review, none is blocked, none failed; or `diff` found changes."""
+    """Some image is for review, none is blocked, none failed; or `diff` found changes; or an audit log says that it
+    lacks lines."""
     BLOCK = 20
-    """Some image is blocked, none failed."""
+    """Some image is blocked, none failed; or an audit log was changed."""
     UNJUDGED = 30
     """Some image, or something that may be one, could not be judged, whatever became of the others."""
     INTERRUPTED = commandline.INTERRUPTED

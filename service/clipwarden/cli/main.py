@@ -68,6 +68,10 @@ COMMANDS = {
         "clipwarden.cli.restore:restore",
         "Make a version of a policy live again, and keep the one that was.",
     ),
+    "audit verify": (
+        "clipwarden.cli.audit:verify",
+        "Check that an audit log is whole and unchanged, and say what is not.",
+    ),
     "models": (
         "clipwarden.cli.models:models",
         "Show what a model folder holds: without a name, the small model that ships with clipwarden.",

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,6 +19,7 @@ from clipwarden.engine.terms import Terms
 from clipwarden.errors import ClipwardenError, EncoderError, OverloadedError, Reason, ShuttingDownError
 from clipwarden.policy.schema import Verdict
 from clipwarden.scoring.verdict import Judgement
+from clipwarden.serving.audit import Audit
 from clipwarden.serving.callers import caller_of, origin_of
 from clipwarden.serving.candidates import Candidates, NotCompared, Opinion
 from clipwarden.serving.context import Context
@@ -69,6 +70,11 @@ class Call:
         """What each of its log lines begins with; of a path no more than a path may have."""
         path = {} if self.path is None else {"path": self.path[:MAX_PATH_BYTES]}
         return {"request_id": self.request_id, "method": self.method, **path}
+
+    @property
+    def asked(self) -> Mapping[str, str]:
+        """Who asked for what, as the audit log takes it."""
+        return {"request_id": self.request_id, "method": self.method, "caller": self.terms.caller}
 
     @property
     def on_error(self) -> Verdict | None:
@@ -143,6 +149,7 @@ class Calls:
         gate: Closed when the server drains.
         candidates: Judge what was answered once more.
         refusals: Logs what was refused for want of room or time, which the metrics hear of elsewhere.
+        audit: Records every image and what became of it; None where nobody wants that.
         default_deadline_seconds: What a unary call has that names no deadline, and a stream's item; 0 for none.
     """
 
@@ -152,6 +159,7 @@ class Calls:
         gate: Gate,
         candidates: Candidates,
         refusals: RefusalLog,
+        audit: Audit | None = None,
         *,
         default_deadline_seconds: float,
     ) -> None:
@@ -159,6 +167,7 @@ class Calls:
         self.gate = gate
         self._candidates = candidates
         self._refusals = refusals
+        self._audit = audit
         self.default_seconds = default_deadline_seconds or None
         self._at_work = Counter[str]()
 
@@ -251,6 +260,8 @@ class Calls:
         self._metrics.note_error(call.method, reason)
         # A message that could not be read has no id of its own; this one leads from its status to its log line.
         call.request_id = call.request_id or read_request_id("")
+        if self._audit:
+            self._audit.note_failed(exc, call.selection, **call.asked)
         status = status_of(exc, request_id=call.request_id, on_error=call.on_error)
         extra = {**call.logged, "reason": str(reason)}
         if isinstance(exc, EncoderError):
@@ -268,11 +279,15 @@ class Calls:
         self._metrics.note_error(call.method, exc.reason)
         if isinstance(exc, ShuttingDownError):
             self._refusals.note("draining")
+        if self._audit:
+            self._audit.note_failed(exc, call.selection, **call.asked)
         exc.__traceback__ = None
 
     def note_judged(self, judged: Judged, selection: Selection, call: Call) -> None:
         """Count a verdict; log it, with what the policy's candidates say once the call is answered, if it has any."""
         self._metrics.note_judgement(call.method, judged.judgement)
+        if self._audit:
+            self._audit.note_judged(judged, selection, **call.asked)
         self._candidates.judge(judged, selection, call.answered, partial(self._note_opinions, judged, call))
 
     def _note_opinions(self, judged: Judged, call: Call, opinions: Sequence[Opinion]) -> None:
@@ -321,6 +336,9 @@ class Calls:
         self._metrics.note_request(call.method, code)
         if late:
             self._metrics.note_error(call.method, Reason.DEADLINE_EXCEEDED)
+        if self._audit:
+            reason = Reason.DEADLINE_EXCEEDED if late else None
+            self._audit.note_cancelled(code, reason, call.selection, **call.asked)
         log.info("cancelled", extra={"request_id": call.request_id, "method": call.method, "code": code})
 
 

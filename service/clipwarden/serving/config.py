@@ -337,6 +337,31 @@ class Settings:
         help="How the encoder's threads are scheduled: as batch work that yields cores to the event loop (batch, on "
         "Linux), or as the process that started them (inherit).",
     )
+    audit_log: str | None = _setting(
+        None,
+        unit="PATH",
+        read=values.path,
+        help='File that a line for each image is added to, as JSON: the verdict and what it rests on. "-" is standard '
+        "output.",
+    )
+    audit_scores: bool = _setting(
+        default=False,
+        unit="BOOLEAN",
+        read=values.switch,
+        help="Whether those lines have the scores, limits and texts of all categories, for replays.",
+    )
+    audit_chain: bool = _setting(
+        default=False,
+        unit="BOOLEAN",
+        read=values.switch,
+        help="Whether each of those lines has a hash over itself and the line before, for `clipwarden audit verify`.",
+    )
+    audit_queue_bytes: int = _setting(
+        16 * 2**20,
+        unit="BYTES",
+        read=values.size_from(2**20),
+        help="Most memory of lines that wait to be written; further ones are dropped and counted. No image waits.",
+    )
     log_level: str = _setting(
         "info",
         unit="LEVEL",
@@ -384,6 +409,9 @@ class Settings:
                 f"message may take while it is read, so that none ever could be. Write at "
                 f"least {_whole_mib(self.max_message_bytes)}, or lower max_message_bytes."
             )
+        if self.audit_log is None and (self.audit_scores or self.audit_chain):
+            name = "audit_scores" if self.audit_scores else "audit_chain"
+            raise ConfigError(f"{name} is on, but audit_log names no file; name one, or turn {name} off.")
         if self.stall_seconds == 0:
             raise ConfigError("stall_seconds must be above 0, or all work would count as stuck.")
 

@@ -19,6 +19,7 @@ from clipwarden.policy.schema import Mode, Verdict
 from clipwarden.scoring.tables import Tables
 from clipwarden.scoring.verdict import CategoryResult, Ground, Judgement, NoBand
 from clipwarden.serving.candidates import NotCompared, Opinion
+from clipwarden.serving.scorehistograms import ScoreHistograms
 from clipwarden.serving.status import CODE_BY_ERROR
 
 # From 0.5 ms (judging one image takes less) to 30 s (the usual longest deadline), about doubling.
@@ -169,6 +170,7 @@ class Metrics:
         self._tally_lock = Lock()
         self.verdicts.settle = self.bands.settle = self._settle
         self._request, self._forecast = cache(self.requests.labels), cache(self.forecasts.labels)
+        self.scores = ScoreHistograms(registry)
         self.lag = Histogram(
             "clipwarden_loop_lag_seconds",
             "How late the event loop wakes a task, ten samples a second.",
@@ -282,6 +284,7 @@ class Metrics:
     def describe(self, snapshot: Snapshot, *, version: str) -> None:
         """Say what is loaded, in place of what was before; whoever asks meanwhile finds the one, the other or both."""
         runtime, model = snapshot.model.runtime, snapshot.model
+        self.scores.describe_policies(snapshot)
         self._build.labels(version).set(1)
         self._model.labels(model.manifest.name, model.fingerprint, runtime.provider, runtime.onnxruntime).set(1)
         gone, self._described = self._described, set()
@@ -353,6 +356,7 @@ class Metrics:
 
     def note_judgement(self, method: str, judgement: Judgement) -> None:
         """Count a verdict and the bands behind it."""
+        self.scores.note(judgement)
         # One sum for what happens alike; its dozen counters are raised when they are read.
         bands = tuple([None if result.scored is None else result.band or _NO_BAND for result in judgement.categories])
         outcome = (method, judgement.ground, judgement.verdict, judgement.shadow_verdict, bands)

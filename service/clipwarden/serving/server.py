@@ -21,6 +21,7 @@ from clipwarden.engine.cache import EmbeddingCache
 from clipwarden.engine.pipeline import Pipeline
 from clipwarden.engine.snapshot import Snapshot
 from clipwarden.engine.threads import ThreadStatistics
+from clipwarden.serving.audit import audit_of
 from clipwarden.serving.calls import Calls, Gate
 from clipwarden.serving.candidates import Candidates
 from clipwarden.serving.config import Settings
@@ -63,6 +64,7 @@ class Server:
         self.health, self.listeners = front.health, front.listeners
         self.refusals = RefusalLog()
         self.metrics = Metrics(CollectorRegistry(), on_refusal=self.refusals.note)
+        self.audit = audit_of(settings, self.metrics.registry, self.health)
         self.gate = Gate()
         self.snapshot = snapshot
         self.candidates = Candidates(max_waiting=settings.queue_items, stall_seconds=settings.stall_seconds)
@@ -86,6 +88,7 @@ class Server:
             self.gate,
             self.candidates,
             self.refusals,
+            self.audit,
             default_deadline_seconds=settings.default_deadline_seconds,
         )
         self.service = ModerationService(
@@ -130,6 +133,8 @@ class Server:
             EncoderError: The encoder fails on plain images.
         """
         self.files.open()
+        if self.audit:
+            self.audit.start(self.snapshot)
         self._add_services()
         self.listeners.open(self._grpc, self.metrics.registry)
         self.metrics.describe(self.snapshot, version=metadata.version("clipwarden"))
@@ -180,6 +185,8 @@ class Server:
         if self._lag is not None:
             self._lag.cancel()
         self.refusals.flush()
+        if self.audit:
+            await self.audit.close()
         self.listeners.close()
         if self._lag is not None:  # else it never began, and whoever started it says why
             log.info("stopped")
@@ -232,6 +239,8 @@ class Server:
         """Judge new requests with another snapshot of the same model."""
         self.snapshot = snapshot
         self.metrics.describe(snapshot, version=metadata.version("clipwarden"))
+        if self.audit:
+            self.audit.note_loaded(snapshot)
 
     def _note_storage(self, healthy: bool) -> None:  # noqa: FBT001  a callback's one argument
         """Say that files cannot be read; who sends bytes is answered all the same."""
