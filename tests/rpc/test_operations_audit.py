@@ -14,8 +14,8 @@ from kit.operated import operated
 from kit.serverprocess import SERVING
 from kit.steadypolicies import version
 
-FEW_LINES = "256KiB"
-"""Of lines that may wait: a second's worth or two."""
+FEW_LINES = "1MiB"
+"""Of lines that may wait: some two hundred."""
 
 
 @pytest.fixture
