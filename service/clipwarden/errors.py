@@ -6,6 +6,7 @@ ClipwardenError
 │   ├── PolicyUnknownError      no policy of that id is loaded
 │   ├── ContextUnknownError     the policy declares no such context
 │   ├── FingerprintMismatchError    vectors or a bundle come from another model
+│   ├── HeadersTooLargeError    a call's headers are larger than any call needs
 │   ├── PathRefusedError        a shared file's path leads out of the root, or to what is no plain file
 │   ├── PathNotFoundError       there is no shared file at that path
 │   ├── PathUnreadableError     there is, but it cannot be read as it is
@@ -14,6 +15,7 @@ ClipwardenError
 ├── ModelError              a model folder cannot be trusted
 ├── RuntimeMissingError     neither or both of onnxruntime and onnxruntime-gpu are installed
 ├── ConfigError             a flag, environment variable or settings file is wrong
+├── UnauthenticatedError    a call brings no token that is valid (`reason` says which)
 ├── OverloadedError         no room in the queue now (`retry_after_seconds`)
 ├── ShuttingDownError       the server drains and takes no new work
 ├── DeadlineError           the caller's deadline passed, or would pass before the work could finish
@@ -58,6 +60,8 @@ class Reason(StrEnum):
     CONTEXT_UNKNOWN = "CONTEXT_UNKNOWN"
     FINGERPRINT_MISMATCH = "FINGERPRINT_MISMATCH"
     EMBEDDING_INVALID = "EMBEDDING_INVALID"
+    TOKEN_MISSING = "TOKEN_MISSING"  # noqa: S105  no password
+    TOKEN_INVALID = "TOKEN_INVALID"  # noqa: S105
     PATH_REFUSED = "PATH_REFUSED"
     PATH_NOT_FOUND = "PATH_NOT_FOUND"
     PATH_UNREADABLE = "PATH_UNREADABLE"
@@ -103,6 +107,10 @@ class FingerprintMismatchError(RequestError):
     """Vectors, a bundle or a policy belong to another model."""
 
     reason = Reason.FINGERPRINT_MISMATCH
+
+
+class HeadersTooLargeError(RequestError):
+    """A call's headers are larger than any call needs."""
 
 
 class EmbeddingError(RequestError):
@@ -197,6 +205,19 @@ class RuntimeMissingError(ClipwardenError):
 
 class ConfigError(ClipwardenError):
     """A flag, environment variable or settings file is wrong."""
+
+
+class UnauthenticatedError(ClipwardenError):
+    """A call brings no token that is valid; nothing of it was read.
+
+    Args:
+        message: One sentence for people; never holds what was sent.
+        reason: TOKEN_MISSING or TOKEN_INVALID.
+    """
+
+    def __init__(self, message: str, *, reason: Reason) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class OverloadedError(ClipwardenError):

@@ -7,12 +7,21 @@ import pytest
 
 import clipwarden.cli.outcome
 import clipwarden.client
-from clipwarden.errors import ClipwardenError, ImageError, OverloadedError, PolicyError, Problem, Reason
+from clipwarden.errors import (
+    ClipwardenError,
+    ImageError,
+    OverloadedError,
+    PolicyError,
+    Problem,
+    Reason,
+    UnauthenticatedError,
+)
 
 PROBLEM = Problem(file="a.yaml", line=1, column=2, message="It is wrong.", fix="Mend it.", code="wrong")
 MADE = {
     ImageError: lambda: ImageError("m", reason=Reason.IMAGE_CORRUPT),
     OverloadedError: lambda: OverloadedError("m", retry_after_seconds=1.5),
+    UnauthenticatedError: lambda: UnauthenticatedError("m", reason=Reason.TOKEN_INVALID),
     PolicyError: lambda: PolicyError([PROBLEM]),
     clipwarden.cli.outcome.NotJudgedError: lambda: clipwarden.cli.outcome.NotJudgedError("m", code="C", reason="R"),
 }

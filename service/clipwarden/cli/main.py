@@ -40,6 +40,10 @@ COMMANDS = {
         "clipwarden.cli.serve:serve",
         "Judge images over gRPC until SIGTERM or Ctrl-C; a second one stops at once.",
     ),
+    "token": (
+        "clipwarden.cli.token:token",
+        "Make a token for somebody who calls a server, and the line that lets it in.",
+    ),
     "health": (
         "clipwarden.cli.health:health",
         "Ask a server whether it serves: 0 yes, 6 no, 7 nobody answers there.",

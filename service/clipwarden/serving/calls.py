@@ -16,14 +16,21 @@ from google.rpc import status_pb2
 from clipwarden.engine.results import Judged
 from clipwarden.engine.snapshot import Selection
 from clipwarden.engine.terms import Terms
-from clipwarden.errors import ClipwardenError, EncoderError, OverloadedError, Reason, ShuttingDownError
+from clipwarden.errors import (
+    ClipwardenError,
+    EncoderError,
+    HeadersTooLargeError,
+    Reason,
+    ShuttingDownError,
+    UnauthenticatedError,
+)
 from clipwarden.policy.schema import Verdict
 from clipwarden.scoring.verdict import Judgement
 from clipwarden.serving.audit import Audit
-from clipwarden.serving.callers import caller_of, origin_of
+from clipwarden.serving.callers import NOBODY, Callers, Identity, address_of
 from clipwarden.serving.candidates import Candidates, NotCompared, Opinion
 from clipwarden.serving.context import Context
-from clipwarden.serving.endings import ended, refusal_of
+from clipwarden.serving.endings import Unread, ended, refusal_of
 from clipwarden.serving.metrics import Metrics
 from clipwarden.serving.refusals import RefusalLog
 from clipwarden.serving.requests import read_request_id
@@ -47,6 +54,7 @@ class Call:
     Attributes:
         method: Of the RPC, without its service.
         terms: Until when, how urgently, and in whose name.
+        who: Calls, and whether it may.
         request_id: Empty until its message has been read.
         selection: What it is judged with, once that is known.
         answered: Set once its answer is on its way, or there will be none; candidates judge from then on. The images
@@ -58,6 +66,7 @@ class Call:
 
     method: str
     terms: Terms
+    who: Identity = NOBODY
     patience_seconds: float | None = None
     request_id: str = ""
     selection: Selection | None = None
@@ -69,7 +78,7 @@ class Call:
     def logged(self) -> dict[str, object]:
         """What each of its log lines begins with; of a path no more than a path may have."""
         path = {} if self.path is None else {"path": self.path[:MAX_PATH_BYTES]}
-        return {"request_id": self.request_id, "method": self.method, **path}
+        return {"request_id": self.request_id, "method": self.method, "caller": self.terms.caller, **path}
 
     @property
     def asked(self) -> Mapping[str, str]:
@@ -148,7 +157,8 @@ class Calls:
         metrics: Counts.
         gate: Closed when the server drains.
         candidates: Judge what was answered once more.
-        refusals: Logs what was refused for want of room or time, which the metrics hear of elsewhere.
+        refusals: Logs what was refused unread.
+        callers: Tell who calls; by default without tokens.
         audit: Records every image and what became of it; None where nobody wants that.
         default_deadline_seconds: What a unary call has that names no deadline, and a stream's item; 0 for none.
     """
@@ -161,26 +171,32 @@ class Calls:
         refusals: RefusalLog,
         audit: Audit | None = None,
         *,
+        callers: Callers | None = None,
         default_deadline_seconds: float,
     ) -> None:
         self._metrics = metrics
         self.gate = gate
         self._candidates = candidates
         self._refusals = refusals
+        self._callers = callers or Callers()
         self._audit = audit
         self.default_seconds = default_deadline_seconds or None
         self._at_work = Counter[str]()
 
-    @staticmethod
-    def open(method: str, context: Context, *, default_seconds: float | None = None) -> Call:
+    def open(self, method: str, context: Context, *, default_seconds: float | None = None) -> Call:
         """Describe a call as it comes in; one that names no deadline has the default, if any."""
         patience = context.time_remaining()
         left = default_seconds if patience is None else patience
         deadline = None if left is None else time.monotonic() + left
-        caller = caller_of(context)
-        terms = Terms(deadline=deadline, caller=caller, origin=origin_of(caller))
+        who = self._callers.identify(context)
+        terms = Terms(deadline=deadline, caller=who.caller, origin=who.origin)
         local = str(context.peer()).startswith("unix:")
-        return Call(method=method, terms=terms, patience_seconds=patience, local=local)
+        return Call(method=method, terms=terms, who=who, patience_seconds=patience, local=local)
+
+    def denial_now(self, call: Call, context: Context) -> ClipwardenError | None:
+        """Say why a call that was let in would not be any more; None while it would."""
+        call.who = self._callers.again(call.who, context)
+        return call.who.denial
 
     async def answer(self, method: str, context: Context, work: Callable[[Call], Awaitable[R]]) -> R | None:
         """Run one unary call.
@@ -195,7 +211,7 @@ class Calls:
         """
         call = self.open(method, context, default_seconds=self.default_seconds)
         try:
-            self.begin(method)
+            self.begin(call)
             try:
                 response = await work(call)
             finally:
@@ -213,16 +229,23 @@ class Calls:
             # Whoever waits for this runs on a later turn of the loop; gRPC gets the response on this one.
             call.answered.set()
 
-    def begin(self, method: str) -> None:
+    def begin(self, call: Call) -> None:
         """Count a call as at work, until its end.
 
         Raises:
+            UnauthenticatedError: It brings no token that is valid.
+            HeadersTooLargeError: Its headers are too large.
             ShuttingDownError: The server drains.
         """
+        if call.who.denial:
+            raise call.who.denial
         self.gate.enter()
+        method = call.method
         if method not in self._at_work:
             self._metrics.watch_in_flight(method, partial(self._at_work.__getitem__, method))
         self._at_work[method] += 1
+        if call.who.name:
+            self._metrics.note_caller(call.who.name)
 
     def end(self, method: str) -> None:
         """Count a call that began as at work no longer."""
@@ -240,8 +263,8 @@ class Calls:
         let out: its frames keep the call's state and the request's image, and some hundred MiB of refused images would
         wait for the garbage collector.
         """
-        if isinstance(exc, OverloadedError | ShuttingDownError) and not call.request_id:
-            self._note_unseen(exc, call)
+        if isinstance(exc, Unread) and not call.request_id:
+            self._note_unseen(exc, call, context)
             code, message, metadata = refusal_of(exc)
         else:
             code, message, metadata = ended(self.refuse(exc, call))
@@ -253,7 +276,7 @@ class Calls:
 
     def refuse(self, exc: Exception, call: Call) -> status_pb2.Status:
         """Count and log an error of one call or image, and render it."""
-        if isinstance(exc, OverloadedError | ShuttingDownError):
+        if isinstance(exc, Unread):
             self._note_unseen(exc, call)
             return status_of(exc, request_id=call.request_id)
         reason = reason_of(exc)
@@ -274,13 +297,15 @@ class Calls:
         exc.__traceback__ = None
         return status
 
-    def _note_unseen(self, exc: OverloadedError | ShuttingDownError, call: Call) -> None:
-        """Count what thousands of calls a second may be told; of all of them the log has one line a second."""
+    def _note_unseen(self, exc: Unread, call: Call, context: Context | None = None) -> None:
+        """Count what thousands of calls a second may be told; of all of them the log has a few lines a second."""
         self._metrics.note_error(call.method, exc.reason)
+        if context and isinstance(exc, UnauthenticatedError | HeadersTooLargeError):
+            self._refusals.note_denied(exc, method=call.method, peer=address_of(str(context.peer())))
+        elif self._audit:  # a call that is not let in is no image
+            self._audit.note_failed(exc, call.selection, **call.asked)
         if isinstance(exc, ShuttingDownError):
             self._refusals.note("draining")
-        if self._audit:
-            self._audit.note_failed(exc, call.selection, **call.asked)
         exc.__traceback__ = None
 
     def note_judged(self, judged: Judged, selection: Selection, call: Call) -> None:
@@ -339,7 +364,7 @@ class Calls:
         if self._audit:
             reason = Reason.DEADLINE_EXCEEDED if late else None
             self._audit.note_cancelled(code, reason, call.selection, **call.asked)
-        log.info("cancelled", extra={"request_id": call.request_id, "method": call.method, "code": code})
+        log.info("cancelled", extra={**call.logged, "code": code})
 
 
 def _is_deadline(left: float | None, patience: float | None) -> bool:

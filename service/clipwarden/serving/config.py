@@ -141,6 +141,27 @@ class Settings:
             "server (all)."
         ),
     )
+    tls_certificate: str | None = _setting(
+        None,
+        unit="PATH",
+        read=values.path,
+        help="PEM file of the TLS certificate and its chain, for TCP; tls_key goes with it. New files are taken up.",
+    )
+    tls_key: str | None = _setting(
+        None, unit="PATH", read=values.path, help="PEM file of the certificate's private key, not encrypted."
+    )
+    tls_client_ca: str | None = _setting(
+        None,
+        unit="PATH",
+        read=values.path,
+        help="PEM file of authorities: every TCP client has to show a certificate of one of them (mTLS).",
+    )
+    tokens: str | None = _setting(
+        None,
+        unit="PATH",
+        read=values.path,
+        help="File of bearer tokens, one of which every call has to bring, health excepted. New ones are taken up.",
+    )
     metrics_listen: str | None = _setting(
         "127.0.0.1:9464",
         unit="HOST:PORT",
@@ -389,6 +410,7 @@ class Settings:
         if self.listen is None and self.unix_socket is None:
             raise ConfigError("listen and unix_socket are both off, so nobody could call the server; set one of them.")
         self._refuse_shared_addresses()
+        self._refuse_half_of_tls()
         if self.path_root is not None and self.unix_socket is None and self.path_callers == "unix":
             raise ConfigError(
                 "path_root is set, but nobody could name a file: those who may call by the Unix socket, and there is "
@@ -414,6 +436,15 @@ class Settings:
             raise ConfigError(f"{name} is on, but audit_log names no file; name one, or turn {name} off.")
         if self.stall_seconds == 0:
             raise ConfigError("stall_seconds must be above 0, or all work would count as stuck.")
+
+    def _refuse_half_of_tls(self) -> None:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            given, missing = ("tls_certificate", "tls_key") if self.tls_certificate else ("tls_key", "tls_certificate")
+            raise ConfigError(f"{given} is set and {missing} is not; TLS takes both.")
+        if self.tls_client_ca is not None and self.tls_certificate is None:
+            raise ConfigError(
+                "tls_client_ca is set and tls_certificate is not; clients show certificates only over TLS."
+            )
 
     def _refuse_shared_addresses(self) -> None:
         taken: dict[str, str] = {}

@@ -6,14 +6,17 @@ import grpc
 from google.rpc import status_pb2
 from grpc_status import rpc_status
 
-from clipwarden.errors import OverloadedError, Reason, ShuttingDownError
+from clipwarden.errors import HeadersTooLargeError, OverloadedError, Reason, ShuttingDownError, UnauthenticatedError
 from clipwarden.serving.status import code_number, error_info, retry_info
+
+Unread = OverloadedError | ShuttingDownError | UnauthenticatedError | HeadersTooLargeError
+"""What refuses a call before anything of it was read."""
 
 Ended = tuple[grpc.StatusCode, str, tuple[tuple[str, bytes]]]
 """Code, message and trailing metadata, as `Context.abort` takes them."""
 
 
-def refusal_of(error: OverloadedError | ShuttingDownError) -> Ended:
+def refusal_of(error: Unread) -> Ended:
     """Render an error for a call that was refused unread, of which there may be thousands a second.
 
     Returns:

@@ -69,12 +69,15 @@ class Listeners:
             self._hold("probe_listen", settings.probe_listen, act="answer probes")
             self._answer_probes(settings.probe_listen)
 
-    def open(self, server: grpc.aio.Server, registry: CollectorRegistry) -> None:
+    def open(
+        self, server: grpc.aio.Server, registry: CollectorRegistry, credentials: grpc.ServerCredentials | None = None
+    ) -> None:
         """Let callers and scrapes in.
 
         Args:
             server: With its services, not started yet.
             registry: Of the metrics.
+            credentials: Of TLS, for gRPC by TCP; None for plain TCP.
 
         Raises:
             ConfigError: An address was taken meanwhile.
@@ -82,7 +85,7 @@ class Listeners:
         self.reserve()
         settings = self._settings
         if settings.listen is not None:
-            self.address = bind_tcp(server, self._address_of("listen", settings.listen))
+            self.address = bind_tcp(server, self._address_of("listen", settings.listen), credentials)
             self._held.pop("listen").close()  # only now: no one else had a chance
         if settings.unix_socket is not None:
             self._open_unix(server, Path(settings.unix_socket).absolute())

@@ -34,6 +34,7 @@ from clipwarden.modelfolder.load import Model
 from clipwarden.policy.bundle.cache import VectorCache
 from clipwarden.policy.bundle.embedding import Tokens
 from clipwarden.policy.bundle.vectors import Progress, embedded_texts
+from clipwarden.serving.access import check_access
 from clipwarden.serving.config import AUTO, Settings
 
 SAY_PROGRESS_SECONDS = 3.0
@@ -81,6 +82,7 @@ async def load_beside(settings: Settings) -> Snapshot:
 
 def load(settings: Settings) -> Snapshot:
     """Load what the settings say; takes seconds. Raises as `load_snapshot` and `load_candidates` do."""
+    check_access(settings)  # what fails is told before a model is loaded
     candidates = tuple(find_policy(name) for name in settings.candidates)  # first, as the snapshot's own
     policies = tuple(find_policies(settings.model, settings.policies))
     origin = Origin(policies=policies, candidates=candidates)

@@ -19,6 +19,7 @@ from clipwarden.policy.schema import Mode, Verdict
 from clipwarden.scoring.tables import Tables
 from clipwarden.scoring.verdict import CategoryResult, Ground, Judgement, NoBand
 from clipwarden.serving.candidates import NotCompared, Opinion
+from clipwarden.serving.nativelog import CAUSES
 from clipwarden.serving.scorehistograms import ScoreHistograms
 from clipwarden.serving.status import CODE_BY_ERROR
 
@@ -162,9 +163,26 @@ class Metrics:
             ["source"],
             registry=registry,
         )
+        self.callers = Counter(
+            "clipwarden_caller_requests", "Calls let in, by the name of their token.", ["caller"], registry=registry
+        )
+        self.secrets = Counter(
+            "clipwarden_secret_reloads",
+            "Changes of certificate and token files: loaded, or refused, and what was in use kept.",
+            ["subject", "outcome"],
+            registry=registry,
+        )
+        self.handshake_failures = Counter(
+            "clipwarden_tls_handshake_failures",
+            "Connections that gRPC turned away in TLS's handshake, and said so, by cause.",
+            ["cause"],
+            registry=registry,
+        )
+        self._certificate: Gauge | None = None
         # Finding a child takes four times as long as counting with it; there are as many as Prometheus is told of.
         self._stage, self._lookup = cache(self.stages.labels), cache(self.lookups.labels)
         self._verdict, self._band = cache(self.verdicts.labels), cache(self.bands.labels)
+        self._caller = cache(self.callers.labels)
         self._refusal, self._error = cache(self.refusals.labels), cache(self.errors.labels)
         self._tally: dict[_Outcome, int] = {}
         self._tally_lock = Lock()
@@ -326,6 +344,36 @@ class Metrics:
     def note_request(self, method: str, code: str) -> None:
         """Count a call that has ended with a gRPC status."""
         self._request(method, code).inc()
+
+    def note_caller(self, name: str) -> None:
+        """Count a call that was let in by its token; the file bounds how many names there are."""
+        self._caller(name).inc()
+
+    def expect_secrets(self, subjects: Iterable[str], *, tls: bool) -> None:
+        """Have the counters of secret files at 0 from now on, and the gauge that only a server with TLS has."""
+        for subject, outcome in product(subjects, ("loaded", "refused")):
+            self.secrets.labels(subject, outcome)
+        if tls:
+            self._certificate = Gauge(
+                "clipwarden_tls_certificate_expiry_seconds",
+                "When the certificate in use expires, as Unix time.",
+                registry=self.registry,
+            )
+            for cause in CAUSES:
+                self.handshake_failures.labels(cause)
+
+    def note_handshake_failure(self, cause: str) -> None:
+        """Count a connection that was turned away in the handshake."""
+        self.handshake_failures.labels(cause).inc()
+
+    def note_secret(self, subject: str, outcome: str) -> None:
+        """Count a change of a secret file."""
+        self.secrets.labels(subject, outcome).inc()
+
+    def note_certificate(self, expires: float) -> None:
+        """Say when the certificate in use expires, as Unix time."""
+        if self._certificate:
+            self._certificate.set(expires)
 
     def note_stage(self, stage: Stage, seconds: float) -> None:
         """Record one image's time in one stage."""

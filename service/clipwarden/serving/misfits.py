@@ -1,10 +1,11 @@
-"""Settings and a model in, warnings out where this machine has less than they would use."""
+"""Settings and a model in, warnings out: where this machine has less than they would use, or anybody may call."""
 
 from collections.abc import Sequence
 
 from clipwarden.engine.encoderplan import EncoderPlan, plan_for
 from clipwarden.modelfolder.load import Model
 from clipwarden.modelfolder.runtime import CPU_PROVIDER
+from clipwarden.serving.access import exposure
 from clipwarden.serving.config import Settings
 from clipwarden.serving.memory import memory_warning
 
@@ -16,7 +17,7 @@ def misfits(settings: Settings, model: Model) -> Sequence[str]:
     """Say what a server would better not be given here; sentences without their full stop."""
     plan = plan_for(settings.engine, model)
     threads = _threads_warning(plan) if model.runtime.provider == CPU_PROVIDER else None
-    return [warning for warning in (memory_warning(settings, model), threads) if warning]
+    return [warning for warning in (memory_warning(settings, model), threads, *exposure(settings)) if warning]
 
 
 def _threads_warning(plan: EncoderPlan) -> str | None:

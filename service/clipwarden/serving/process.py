@@ -16,9 +16,11 @@ from prometheus_client import disable_created_metrics
 from clipwarden.machine import prepare_process
 from clipwarden.policy.contexts import modes_line
 from clipwarden.scoring.tables import Tables
+from clipwarden.serving.access import check_access
 from clipwarden.serving.config import Settings
 from clipwarden.serving.loading import load
 from clipwarden.serving.misfits import misfits
+from clipwarden.serving.nativelog import NativeLog, native_lines_logged
 from clipwarden.serving.server import Server, running_server
 from clipwarden.serving.socketaccess import access_of
 from clipwarden.terminal import notice
@@ -38,18 +40,18 @@ def serve_until_signal(settings: Settings) -> None:
         PolicyError: A policy cannot be used.
     """
     prepare_process()
-    configure_logging(settings.log_level)
     # They double the series, and tell nothing that the process's start does not.
     disable_created_metrics()  # type: ignore[no-untyped-call]
-    end = asyncio.run(_serve(settings))
-    if end is _End.DONE:
-        return
-    if end is _End.STUCK:
-        log.error("a stage was stuck at shutdown; leaving without it")
-    else:
-        log.info("stopped before it served")
-    logging.shutdown()
-    os._exit(1 if end is _End.STUCK else 0)
+    with native_lines_logged() as (native, stderr):
+        configure_logging(settings.log_level, stderr)
+        end = asyncio.run(_serve(settings, native))
+        if end is _End.STUCK:
+            log.error("a stage was stuck at shutdown; leaving without it")
+        if end is _End.NOT_BEGUN:
+            log.info("stopped before it served")
+    if end is not _End.DONE:
+        logging.shutdown()
+        os._exit(1 if end is _End.STUCK else 0)
 
 
 def check_loads(settings: Settings) -> str:
@@ -75,7 +77,7 @@ def check_loads(settings: Settings) -> str:
         lines.append(f"policy {policy_id}{default} {_digest_and_modes(tables)}")
     for name, tables in snapshot.candidates.items():
         lines.append(f"candidate {name} {_digest_and_modes(tables)}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *check_access(settings)])
 
 
 def _digest_and_modes(tables: Tables) -> str:
@@ -93,7 +95,7 @@ class _End(Enum):
     """It was told to leave before it served; what loads the model may still be at it."""
 
 
-async def _serve(settings: Settings) -> _End:
+async def _serve(settings: Settings, native: NativeLog) -> _End:
     """Serve until told to stop."""
     leave, hurry = asyncio.Event(), asyncio.Event()
 
@@ -114,6 +116,7 @@ async def _serve(settings: Settings) -> _End:
             if starting.cancelled():
                 return _End.NOT_BEGUN
         server = await starting
+        native.count_failures(server.metrics.note_handshake_failure)
         reloading = asyncio.create_task(_reload_at(hangups, server))
         await leaving
         await server.drain(hurry)
@@ -143,6 +146,7 @@ async def _reload_at(hangups: asyncio.Event, server: Server) -> None:
         hangups.clear()
         log.info("SIGHUP")
         server.reloader.request()
+        await server.access.look(at_once=True)
 
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}

@@ -13,14 +13,14 @@ from functools import partial
 from importlib import metadata
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_health.v1 import health_pb2_grpc
 from prometheus_client import CollectorRegistry
 
 from clipwarden.engine.cache import EmbeddingCache
 from clipwarden.engine.pipeline import Pipeline
 from clipwarden.engine.snapshot import Snapshot
 from clipwarden.engine.threads import ThreadStatistics
+from clipwarden.serving.access import Access
 from clipwarden.serving.audit import audit_of
 from clipwarden.serving.calls import Calls, Gate
 from clipwarden.serving.candidates import Candidates
@@ -34,13 +34,15 @@ from clipwarden.serving.metrics import Metrics
 from clipwarden.serving.misfits import misfits
 from clipwarden.serving.policylog import log_loaded
 from clipwarden.serving.reading import ReadBudget
+from clipwarden.serving.reflection import Reflection
 from clipwarden.serving.refusals import RefusalLog
 from clipwarden.serving.reload import Reloader
 from clipwarden.serving.rpc import METHODS, SERVICE, ModerationService
-from clipwarden.v1 import moderation_pb2
 
 GOODBYE_SECONDS = 1.0
 """What connections get to close once no call is at work; health watchers need it to hear NOT_SERVING."""
+GRPC_HEADER_BYTES = 128 * 1024
+"""Headers above this gRPC refuses by itself. Each call unread may hold as much, beside the 64 KiB of its message."""
 QUIET_SECONDS = 0.2
 """How long no call may have come before gRPC stops; several round trips of a client next door."""
 MOST_QUIET_SECONDS = 2.0
@@ -64,6 +66,7 @@ class Server:
         self.health, self.listeners = front.health, front.listeners
         self.refusals = RefusalLog()
         self.metrics = Metrics(CollectorRegistry(), on_refusal=self.refusals.note)
+        self.access = Access(settings, self.metrics, self.health)
         self.audit = audit_of(settings, self.metrics.registry, self.health)
         self.gate = Gate()
         self.snapshot = snapshot
@@ -83,12 +86,13 @@ class Server:
             on_refusal=partial(self.metrics.note_refusal, "files"),
             on_health=self._note_storage,
         )
-        calls = Calls(
+        calls = self._calls = Calls(
             self.metrics,
             self.gate,
             self.candidates,
             self.refusals,
             self.audit,
+            callers=self.access.callers,
             default_deadline_seconds=settings.default_deadline_seconds,
         )
         self.service = ModerationService(
@@ -136,12 +140,13 @@ class Server:
         if self.audit:
             self.audit.start(self.snapshot)
         self._add_services()
-        self.listeners.open(self._grpc, self.metrics.registry)
+        self.listeners.open(self._grpc, self.metrics.registry, self.access.credentials())
         self.metrics.describe(self.snapshot, version=metadata.version("clipwarden"))
         self.metrics.expect(METHODS)
         self.metrics.describe_plan(self.pipeline.encoder_plan)
         self.metrics.ready.set_function(lambda: self.health.serving)
         self._lag = asyncio.create_task(watch_lag(self.metrics.note_lag))
+        self.access.start()
         await self._grpc.start()
         await self.pipeline.start()
         self._tell_health()
@@ -178,6 +183,7 @@ class Server:
         self.gate.close()
         # With no call at work this returns as soon as every response is on its way.
         await self._grpc.stop(GOODBYE_SECONDS)
+        await self.access.close()
         await self.reloader.close()
         await self.candidates.close()
         await self.pipeline.close()
@@ -195,9 +201,7 @@ class Server:
         self.service.add_to(self._grpc)
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self._grpc)
         if self.settings.reflection:
-            ours = moderation_pb2.DESCRIPTOR.services_by_name["ModerationService"].full_name
-            health = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
-            reflection.enable_server_reflection((ours, health, reflection.SERVICE_NAME), self._grpc)
+            Reflection(self._calls).add_to(self._grpc)
 
     def _watch_queue(self) -> None:
         pipeline, reads = self.pipeline, self.reads
@@ -310,6 +314,9 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
         # network. 200 unread calls of 20 MiB then held 2.6 GiB, and refusing one of 620 KB took 470 us, not 280. It
         # costs what is read a round trip or two: 5 MiB over 50 ms take 0.3 s.
         ("grpc.http2.bdp_probe", 0),
+        # Headers up to here reach our own check, which refuses them at less, with a reason and a line in the log.
+        ("grpc.max_metadata_size", GRPC_HEADER_BYTES),
+        ("grpc.absolute_max_metadata_size", GRPC_HEADER_BYTES),
         # Two servers on one port would share it in silence.
         ("grpc.so_reuseport", 0),
         ("grpc.keepalive_time_ms", ping or 2**31 - 1),

@@ -51,12 +51,13 @@ def _bound(host: str, port: int) -> socket.socket:
     return found
 
 
-def bind_tcp(server: grpc.aio.Server, where: str) -> str:
+def bind_tcp(server: grpc.aio.Server, where: str, credentials: grpc.ServerCredentials | None = None) -> str:
     """Listen on `HOST:PORT`.
 
     Args:
         server: Not started yet.
         where: Port 0 takes a free one.
+        credentials: Of TLS; None listens for plain connections.
 
     Returns:
         `HOST:PORT` with the port that was taken.
@@ -66,7 +67,7 @@ def bind_tcp(server: grpc.aio.Server, where: str) -> str:
     """
     host, _, port = where.rpartition(":")
     try:
-        bound = server.add_insecure_port(where)
+        bound = server.add_secure_port(where, credentials) if credentials else server.add_insecure_port(where)
     except RuntimeError as exc:
         bound, reason = 0, exc
     else:

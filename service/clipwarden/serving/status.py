@@ -22,6 +22,7 @@ from clipwarden.errors import (
     Reason,
     RequestError,
     ShuttingDownError,
+    UnauthenticatedError,
 )
 from clipwarden.policy.schema import Verdict
 from clipwarden.serving.wire import verdict
@@ -35,6 +36,7 @@ CODE_BY_ERROR: Mapping[type[BaseException], code_pb2.Code] = {
     EmbeddingError: code_pb2.INVALID_ARGUMENT,
     PolicyUnknownError: code_pb2.NOT_FOUND,
     FingerprintMismatchError: code_pb2.FAILED_PRECONDITION,
+    UnauthenticatedError: code_pb2.UNAUTHENTICATED,
     PathNotFoundError: code_pb2.NOT_FOUND,
     PathUnreadableError: code_pb2.FAILED_PRECONDITION,
     OverloadedError: code_pb2.RESOURCE_EXHAUSTED,

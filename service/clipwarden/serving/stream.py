@@ -14,7 +14,7 @@ from dataclasses import replace
 import grpc
 
 from clipwarden.engine.terms import Terms
-from clipwarden.errors import RequestError
+from clipwarden.errors import ClipwardenError, RequestError
 from clipwarden.serving.bodies import Body, Source, take_apart
 from clipwarden.serving.calls import Call, Calls
 from clipwarden.serving.context import Context
@@ -55,7 +55,7 @@ class ItemStream:
         self._ready: asyncio.Queue[tuple[pb.StreamModerateResponse, Call] | None] = asyncio.Queue()
         # Grows by an id an item for as long as the stream lives: the price of refusing repeated ids.
         self._ids: set[str] = set()
-        self._fault: RequestError | None = None
+        self._fault: ClipwardenError | None = None
         self._cut_short = False
 
     async def responses(self) -> AsyncGenerator[pb.StreamModerateResponse, None]:
@@ -64,7 +64,7 @@ class ItemStream:
         When the server drains, reading stops; results of items read before still come, then UNAVAILABLE.
         """
         try:
-            self._calls.begin(METHOD)
+            self._calls.begin(self._call)
             try:
                 with self._place(self._call.terms):
                     async for response in self._results():
@@ -131,7 +131,8 @@ class ItemStream:
     async def _receive(self) -> Body[pb.StreamModerateRequest] | None:
         try:
             raw = await self._context.read()
-            return None if raw is grpc.aio.EOF else take_apart(raw, pb.StreamModerateRequest)
+            self._fault = None if raw is grpc.aio.EOF else self._calls.denial_now(self._call, self._context)
+            return None if raw is grpc.aio.EOF or self._fault else take_apart(raw, pb.StreamModerateRequest)
         except grpc.aio.BaseError as ended:  # the call, by an error of another item or of its caller
             ended.__traceback__ = None
         except RequestError as exc:  # no id to answer it by: it ends the stream
@@ -140,7 +141,7 @@ class ItemStream:
 
     async def _answer(self, body: Body[pb.StreamModerateRequest]) -> None:
         its = self._call
-        call = Call(method=METHOD, request_id=its.request_id, terms=its.terms, local=its.local)
+        call = Call(method=METHOD, request_id=its.request_id, terms=its.terms, who=its.who, local=its.local)
         request = body.message
         try:
             self._admit(request, call)

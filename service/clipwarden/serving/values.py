@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from ipaddress import ip_address
 from pathlib import Path
 
 _UNITS = {"": 1, "B": 1, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "KB": 10**3, "MB": 10**6, "GB": 10**9}
@@ -103,6 +104,14 @@ def split_address(where: str) -> tuple[str, int]:
     """Split a checked `HOST:PORT` into its host, without brackets, and its port."""
     host, _, port = where.rpartition(":")
     return host.strip("[]"), int(port)
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is this machine alone, by its name or address; without asking anybody."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.casefold().rstrip(".") == "localhost"
 
 
 def switch(text: str) -> bool:

@@ -18,6 +18,7 @@ from clipwarden.errors import (
     EmbeddingError,
     EncoderError,
     FingerprintMismatchError,
+    HeadersTooLargeError,
     ImageError,
     OverloadedError,
     PathNotFoundError,
@@ -27,11 +28,12 @@ from clipwarden.errors import (
     Reason,
     RequestError,
     ShuttingDownError,
+    UnauthenticatedError,
 )
 from clipwarden.modelfolder.load import Model
 from clipwarden.policy.schema import Verdict
 from clipwarden.serving.callers import origin_of
-from clipwarden.serving.endings import ended, refusal_of
+from clipwarden.serving.endings import Unread, ended, refusal_of
 from clipwarden.serving.loading import load
 from clipwarden.serving.process import configure_logging
 from clipwarden.serving.refusals import RefusalLog
@@ -50,6 +52,9 @@ TABLE = [
     (PathNotFoundError("m"), code_pb2.NOT_FOUND, "PATH_NOT_FOUND"),
     (PathUnreadableError("m"), code_pb2.FAILED_PRECONDITION, "PATH_UNREADABLE"),
     (EmbeddingError("m"), code_pb2.INVALID_ARGUMENT, "EMBEDDING_INVALID"),
+    (HeadersTooLargeError("m"), code_pb2.INVALID_ARGUMENT, "REQUEST_INVALID"),
+    (UnauthenticatedError("m", reason=Reason.TOKEN_MISSING), code_pb2.UNAUTHENTICATED, "TOKEN_MISSING"),
+    (UnauthenticatedError("m", reason=Reason.TOKEN_INVALID), code_pb2.UNAUTHENTICATED, "TOKEN_INVALID"),
     (OverloadedError("m", retry_after_seconds=1.5), code_pb2.RESOURCE_EXHAUSTED, "OVERLOADED"),
     (ShuttingDownError("m"), code_pb2.UNAVAILABLE, "SHUTTING_DOWN"),
     (DeadlineError("m"), code_pb2.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED"),
@@ -69,10 +74,15 @@ def test_error_becomes_its_status(error: Exception, code: int, reason: str) -> N
 
 @pytest.mark.parametrize(
     "error",
-    [OverloadedError("m", retry_after_seconds=1.5), ShuttingDownError("m")],
-    ids=["overloaded", "shutting down"],
+    [
+        OverloadedError("m", retry_after_seconds=1.5),
+        ShuttingDownError("m"),
+        UnauthenticatedError("m", reason=Reason.TOKEN_INVALID),
+        HeadersTooLargeError("m"),
+    ],
+    ids=["overloaded", "shutting down", "unauthenticated", "headers"],
 )
-def test_call_refused_unread_is_told_the_same(error: OverloadedError | ShuttingDownError) -> None:
+def test_call_refused_unread_is_told_the_same(error: Unread) -> None:
     assert refusal_of(error) == ended(status_of(error, request_id=""))
 
 
