@@ -9,7 +9,7 @@ from clipwarden.modelfolder.load import Model
 from clipwarden.serving.tokens import line_of, make_token
 from clipwarden.v1 import moderation_pb2 as pb
 from clipwarden.v1 import moderation_pb2_grpc
-from kit.certificates import Authority, authority, client_credentials
+from kit.authorities import Authority, authority, client_credentials
 from kit.configmap import ConfigMap
 from kit.leaks import traces
 from kit.operated import Operated, operated
