@@ -14,6 +14,7 @@ from bench.measure import Ratio, time_together
 from bench.photos import Photo
 from bench.scoring import make_compiled
 from bench.vit import VIT_B_32, Geometry, int8_vit
+from clipwarden.client.proxy import NO_PROXY
 from clipwarden.engine.snapshot import Snapshot, make_snapshot
 from clipwarden.modelfolder.encoder import ImageEncoder
 from clipwarden.modelfolder.load import Model, Runtime
@@ -113,7 +114,9 @@ class ServerLoop:
             listen="127.0.0.1:0", metrics_listen=None, max_batch=BATCH, decode_threads=1, drain_delay_seconds=0
         )
         self._server = await self._stack.enter_async_context(running_server(settings, self._snapshot))
-        channel = await self._stack.enter_async_context(grpc.aio.insecure_channel(str(self._server.address)))
+        channel = await self._stack.enter_async_context(
+            grpc.aio.insecure_channel(str(self._server.address), list(NO_PROXY.items()))
+        )
         self._stub = moderation_pb2_grpc.ModerationServiceStub(channel)
 
     def moderate(self, photo: Photo, *, at_once: int = 1) -> None:

@@ -7,6 +7,7 @@ from typing import Self
 import grpc
 
 from bench.pressure.loads import Answer, Load
+from clipwarden.client.proxy import NO_PROXY
 from clipwarden.v1 import moderation_pb2 as pb
 
 SAMPLE = 50
@@ -29,7 +30,7 @@ class GrpcCaller:
     """
 
     def __init__(self, load: Load, next_request: Callable[[], bytes]) -> None:
-        options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", -1)]
+        options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", -1), *NO_PROXY.items()]
         count = max(load.connections, len(load.rates) if len(load.rates) > 1 else 0)
         self._channels = [grpc.aio.insecure_channel(load.target, options=options) for _ in range(count)]
         self._calls: list[grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]] = [

@@ -10,6 +10,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from bench.pressure.processes import Server, resident_bytes
+from clipwarden.client.proxy import NO_PROXY
 
 CHECK_SECONDS = 1.0
 """A health check that takes longer counts as none: probes of orchestrators wait as long."""
@@ -65,7 +66,7 @@ class Watch:
 
     def _watch(self) -> None:
         pids, start = self._server.pids, time.monotonic()
-        with grpc.insecure_channel(self._server.address) as channel:
+        with grpc.insecure_channel(self._server.address, list(NO_PROXY.items())) as channel:
             # A probe's connection is there before it asks; what it takes to make one is no answer's time.
             grpc.channel_ready_future(channel).result(CONNECT_SECONDS)
             health = health_pb2_grpc.HealthStub(channel)

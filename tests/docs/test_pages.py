@@ -53,7 +53,7 @@ def test_the_file_of_settings_is_read(tmp_path: Path) -> None:
 
 
 def test_kubelets_are_told_to_ask_what_is_there() -> None:
-    (block,) = [each for each in blocks("docs/operate.md", "yaml") if "httpGet" in each.text]
+    (block,) = [each for each in blocks("docs/operate.md", "yaml") if "startupProbe" in each.text]
     asked = {name: probe["httpGet"]["path"] for name, probe in yaml.safe_load(block.text).items() if name != "ports"}
     assert asked == {"startupProbe": READYZ, "readinessProbe": READYZ, "livenessProbe": LIVEZ}
 

@@ -2,8 +2,8 @@
 
 A file in FOLDER named `FAULT-COLOUR` afflicts every run of the encoder that holds a picture of that colour (`any`:
 every run) for as long as the file is there: `throw` raises, `nan` answers not-a-numbers, `hold` does not return. FOLDER
-also counts the decodes that were begun, by the length of `decodes`. While `start-held` is there, nothing is loaded; while
-`loop-held` is, the event loop does not turn. Everything else is the product.
+also counts the decodes that were begun, by the length of `decodes`. While `start-held` is there, nothing is loaded;
+while `loop-held` is, the event loop does not turn. Everything else is the product.
 """
 
 import sys

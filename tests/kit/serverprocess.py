@@ -6,7 +6,7 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, nullcontext
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import urlopen
@@ -97,7 +97,7 @@ class Process:
     async def probe_becomes(self, path: str, status: int, body: str) -> None:
         """Wait until its probe listener answers so."""
         async with asyncio.timeout(60):
-            while await self.probe(path) != (status, body):
+            while await self.probe(path) != (status, body):  # noqa: ASYNC110  as above
                 await asyncio.sleep(0.01)
 
     @property
@@ -187,7 +187,8 @@ async def serve_process(
     *,
     faulty: bool = False,
     faults: Sequence[str] = (),
-    stdout: Path | None = None,
+    stdout: int | None = None,
+    waits: bool = True,
     **settings: object,
 ) -> AsyncIterator[Process]:
     """Run a server for as long as the block lasts.
@@ -199,7 +200,8 @@ async def serve_process(
         socket_folder: For its Unix socket.
         faulty: Whether it is `faultyserve`.
         faults: Of `faultyserve`, from its start on; it is then not waited for.
-        stdout: What it writes to; None for the test's own.
+        stdout: Descriptor of its standard output; None leaves it with the test's.
+        waits: Whether it is waited for until it serves.
         settings: By their flags' names, "_" for "-"; lists for flags that may be repeated.
     """
     flags: dict[str, object] = {
@@ -219,13 +221,13 @@ async def serve_process(
         (steering / fault).touch()
     command = [faultyserve.__file__, str(steering)] if faulty or faults else ["-m", "clipwarden.cli.main"]
     log = folder / "log"
-    with log.open("wb") as file, stdout.open("wb", buffering=0) if stdout else nullcontext() as out:
+    with log.open("wb") as file:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, *command, "serve", *arguments, stderr=file, stdout=out
+            sys.executable, *command, "serve", *arguments, stdout=stdout, stderr=file
         )
     running = Process(process, f"unix:{socket_folder}/s", log, steering)
     try:
-        if not faults:
+        if waits and not faults:
             await _until_serving(running)
         yield running
     finally:

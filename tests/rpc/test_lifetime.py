@@ -94,7 +94,7 @@ def test_check_tells_which_candidates_would_watch(watched: Settings) -> None:
 
 @pytest.mark.usefixtures("signalled")
 def test_start_tells_which_candidates_watch(watched: Settings, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, logger="clipwarden.serving.server")
+    caplog.set_level(logging.INFO, logger="clipwarden.serving")
     process.serve_until_signal(watched)
     (line,) = [vars(record) for record in caplog.records if record.message == "candidate loaded"]
     assert (line["candidate"], line["enforce"], line["shadow"]) == ("colours@2", 2, 1)

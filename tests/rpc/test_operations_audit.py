@@ -72,12 +72,19 @@ async def test_a_disk_that_fills_and_is_freed_loses_no_request_and_accounts_for_
     assert 0 < lacking <= dropped <= lacking + 1
 
 
+@pytest.fixture
+def full_output() -> Iterator[int]:
+    """A descriptor that takes no byte."""
+    with Path("/dev/full").open("wb") as full:
+        yield full.fileno()
+
+
 async def test_output_that_takes_nothing_at_all_loses_no_request(
-    toy_model: Model, toy_folder: Path, tmp_path: Path, socket_folder: Path
+    toy_model: Model, toy_folder: Path, tmp_path: Path, socket_folder: Path, full_output: int
 ) -> None:
     settings = {"audit_log": "-", "audit_chain": "true", "audit_queue_bytes": FEW_LINES}
-    full = Path("/dev/full")
-    async with operated(toy_model, toy_folder, tmp_path, socket_folder, stdout=full, **settings) as here:
+    places = (toy_model, toy_folder, tmp_path, socket_folder)
+    async with operated(*places, stdout=full_output, **settings) as here:
         await here.server.until(lambda found: bool(found["audit_failing"] and found["audit_dropped_total"]))
         await here.swap(version(toy_model, 1))
         assert await here.server.health() == SERVING

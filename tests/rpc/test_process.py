@@ -197,6 +197,16 @@ def test_check_loads_everything_and_leaves(toy_folder: Path, policy: Path) -> No
     assert "1 shadow, 2 enforce, 1 disabled" in done.stdout
 
 
+@pytest.mark.parametrize("check", [["--check"], []])
+def test_a_root_of_files_that_is_not_there_ends_the_start(toy_folder: Path, policy: Path, check: list[str]) -> None:
+    done = run(
+        *check, "--model", str(toy_folder), "--policy", str(policy), "--path-root", "/none", "--path-callers=all"
+    )
+    assert done.returncode == 2
+    assert "path_root: cannot open the folder /none: no such file or directory." in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_bad_policy_ends_the_start_with_its_place_in_the_file(toy_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "broken.yaml").write_text("api: clipwarden/v2\n")
     done = run("--model", str(toy_folder), "--policy", str(tmp_path / "broken.yaml"))

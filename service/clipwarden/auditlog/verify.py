@@ -156,9 +156,16 @@ def _note_what_it_says(line: Line, sealed: Sealed, found: _Found) -> None:
     if data.get("record") == "dropped" and isinstance(count, int):
         when = f"from {data.get('since')} to {data.get('until')}"
         found.note(Kind.DROPPED, line.where, f"{count} lines were dropped {when}: {data.get('why')}", count)
-    if sealed.place.seq == 0 and isinstance(before := data.get("follows"), dict):
-        place = Place(process=str(before.get("process")), seq=int(before.get("seq", -1)), hash=before.get("hash"))
-        found.follows.append((line.where, place))
+    if sealed.place.seq == 0 and (before := _followed(sealed)):
+        found.follows.append((line.where, before))
+
+
+def _followed(sealed: Sealed) -> Place | None:
+    """Read which line a process found before its first one; None where there was none, or it makes no sense."""
+    match sealed.data.get("follows"):
+        case {"process": str(process), "seq": int(seq), "hash": str() | None as digits}:
+            return Place(process=process, seq=seq, hash=digits)
+    return None
 
 
 def _first_seq(run: _Run) -> int:
@@ -193,9 +200,8 @@ def _check_begin(process: str, run: _Run, found: _Found) -> None:
         note = f"process {process} begins with number {first.place.seq}: what was before is in none of the files"
         found.note(Kind.NOTE, run.where, note)
         return
-    before = first.data.get("follows")
-    digits = before.get("hash") if isinstance(before, dict) else None
-    if first.place.hash is not None and not first.follows(str(digits or NO_HASH)):
+    before = _followed(first)
+    if first.place.hash is not None and not first.follows((before and before.hash) or NO_HASH):
         found.note(Kind.BROKEN, run.where, "is not as it was written")
 
 

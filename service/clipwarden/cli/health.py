@@ -3,12 +3,12 @@
 As `clipwarden` it runs by a shorter way: see `start`.
 """
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from clipwarden.cli.healthanswers import TIMEOUT_SECONDS, ask_until, asking
+from clipwarden.cli.serveroptions import ClientCertificate, ClientKey, RootCertificates, ServerName, ServerOptions, Tls
 
 
 def health(
@@ -32,12 +32,11 @@ def health(
     timeout: Annotated[
         float, typer.Option("--timeout", metavar="SECONDS", help="Longest wait for one answer.")
     ] = TIMEOUT_SECONDS,
-    root_certificates: Annotated[
-        Path | None,
-        typer.Option(
-            "--root-certificates", metavar="FILE", help="Ask over TLS, trusting these (PEM).", show_default=False
-        ),
-    ] = None,
+    tls: Tls = False,
+    root_certificates: RootCertificates = None,
+    client_certificate: ClientCertificate = None,
+    client_key: ClientKey = None,
+    server_name: ServerName = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> int:
     """Ask a server whether it serves: 0 yes, 6 no, 7 nobody answers there.
@@ -52,7 +51,14 @@ def health(
 
     - `clipwarden health unix:/run/clipwarden/clipwarden.sock --json`
     """
-    ask = asking(address, live=live, root_certificates=root_certificates)
+    secured = ServerOptions(
+        tls=tls,
+        root_certificates=root_certificates,
+        client_certificate=client_certificate,
+        client_key=client_key,
+        server_name=server_name,
+    )
+    ask = asking(address, live=live, tls=secured.given())
     answer = ask_until(ask, wait_seconds=wait, timeout_seconds=timeout)
     typer.echo(answer.as_json() if as_json else answer.as_text())
     return answer.code

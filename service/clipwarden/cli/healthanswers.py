@@ -12,13 +12,15 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from clipwarden.errors import RequestError
+from clipwarden.errors import ConfigError, RequestError
 from clipwarden.serving import values
 
 if TYPE_CHECKING:
     import grpc
+
+    from clipwarden.client.security import Security
 
 OK = 0
 NOT_SERVING = 6
@@ -102,28 +104,37 @@ def _require_seconds(option: str, seconds: float, *, zero: bool) -> None:
         raise RequestError(f"{option} is {seconds:g}; it must be a number of seconds, at most {MAX_SECONDS:.0f}.")
 
 
-def asking(address: str | None, *, live: bool, root_certificates: Path | None) -> Ask:
+def asking(address: str | None, *, live: bool, tls: Mapping[str, Any] = MappingProxyType({})) -> Ask:
     """Find out whom to ask, and how.
 
     Args:
         address: As the command has it; None takes that of the environment's settings.
         live: Whether to ask for life alone.
-        root_certificates: For TLS; None asks in plain text.
+        tls: Arguments of the client that make the connection TLS; none asks in plain text.
 
     Raises:
-        RequestError: It is no address, or the certificates do not go with it.
-        ConfigError: The settings cannot be read.
+        RequestError: It is no address, or TLS does not go with it.
+        ConfigError: The settings or certificates cannot be read.
     """
     where = address or _of_environment()
     if where.startswith("http://"):
-        if root_certificates is not None:
-            raise RequestError("--root-certificates is for gRPC; probes are answered in plain text.")
+        if tls:
+            raise RequestError("TLS is for gRPC; probes are answered in plain text.")
         host, port = _host_and_port(where.removeprefix("http://").removesuffix("/"), where)
         return partial(_ask_http, where, host, port, "/livez" if live else "/readyz")
     if not where.startswith("unix:"):
         _host_and_port(where, where)
-    roots = None if root_certificates is None else root_certificates.read_bytes()
-    return partial(_ask_grpc, where, roots, live)
+    return partial(_ask_grpc, where, _security(tls) if tls else None, live)
+
+
+def _security(tls: Mapping[str, Any]) -> "Security":
+    from clipwarden.cli.serveroptions import in_flags
+    from clipwarden.client.security import make_security
+
+    try:
+        return make_security(**tls)
+    except ValueError as exc:
+        raise ConfigError(f"{in_flags(str(exc))}.") from exc
 
 
 def _host_and_port(text: str, whole: str) -> tuple[str, int]:
@@ -209,10 +220,11 @@ def _exchange(host: str, port: int, request: bytes, seconds: float) -> bytes:
     return bytes(answer)
 
 
-def _ask_grpc(where: str, roots: bytes | None, live: bool, seconds: float) -> Answer:  # noqa: FBT001  bound by place
+def _ask_grpc(where: str, security: "Security | None", live: bool, seconds: float) -> Answer:  # noqa: FBT001  bound
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its own lines off stderr, where sentences of ours stand
     import grpc
 
-    with _channel(where, roots) as channel:
+    with _channel(where, security) as channel:
         try:
             answer, call = channel.unary_unary(CHECK, bytes, bytes).with_call(b"", timeout=seconds)
         except grpc.RpcError as exc:
@@ -224,14 +236,20 @@ def _ask_grpc(where: str, roots: bytes | None, live: bool, seconds: float) -> An
     return Answer(address=where, heard=True, good=serving or live, state=state, notices=notices)
 
 
-def _channel(where: str, roots: bytes | None) -> "grpc.Channel":
+def _channel(where: str, security: "Security | None") -> "grpc.Channel":
     import grpc
 
     # Health is no business of a proxy's, and each question connects anew.
-    options = [("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1)]
-    if roots is None:
+    options: list[tuple[str, int | str]] = [
+        ("grpc.enable_http_proxy", 0),
+        ("grpc.address_http_proxy_enabled_addresses", ""),
+        ("grpc.use_local_subchannel_pool", 1),
+    ]
+    if security is None or security.credentials is None:
         return grpc.insecure_channel(where, options)
-    return grpc.secure_channel(where, grpc.ssl_channel_credentials(roots), options)
+    if security.server_name is not None:
+        options.append(("grpc.ssl_target_name_override", security.server_name))
+    return grpc.secure_channel(where, security.credentials, options)
 
 
 def _why(code: "grpc.StatusCode", seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -20,6 +21,8 @@ def serve(*, config: Sequence[Path] | None, check: bool, **flags: str | Sequence
     Each option can also be set by its environment variable, or in a YAML file of settings under the same name with
     underscores. Options win over variables, variables over files, and a later file over an earlier one.
     """
+    if not check:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the server is there to heed it
     settings = load_settings(flags, os.environ, config or ())
     from clipwarden.serving.process import check_loads, serve_until_signal
 

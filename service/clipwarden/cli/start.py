@@ -2,13 +2,12 @@
 
 A probe may run `clipwarden health` every few seconds beside a server that needs the processor. What reads the options
 of all commands takes several times as long to import as the question takes to ask. So the plain forms of this one
-command are read here; its help, and whatever is not understood, are `main`'s like all else.
+command are read here; its help, TLS, and whatever is not understood, are `main`'s like all else.
 """
 
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from clipwarden.cli.healthanswers import TIMEOUT_SECONDS, ask_until, asking
@@ -36,11 +35,10 @@ class _Options(NamedTuple):
     as_json: bool = False
     wait: float = 0.0
     timeout: float = TIMEOUT_SECONDS
-    root_certificates: Path | None = None
 
 
 _SWITCHES = {"--live": "live", "--json": "as_json"}
-_VALUES = {"--wait": float, "--timeout": float, "--root-certificates": Path}
+_SECONDS = {"--wait": "wait", "--timeout": "timeout"}
 
 
 def _quick_health(arguments: Sequence[str]) -> int | None:
@@ -49,7 +47,7 @@ def _quick_health(arguments: Sequence[str]) -> int | None:
         return None
     try:
         options = _read(arguments[1:])
-        ask = asking(options.address, live=options.live, root_certificates=options.root_certificates)
+        ask = asking(options.address, live=options.live)
         answer = ask_until(ask, wait_seconds=options.wait, timeout_seconds=options.timeout)
         text = answer.as_json() if options.as_json else answer.as_text()
         os.write(sys.stdout.fileno(), f"{text}\n".encode())
@@ -70,8 +68,8 @@ def _read(arguments: Sequence[str]) -> _Options:
         word, equals, value = rest.pop(0).partition("=")
         if word in _SWITCHES and not equals:
             given[_SWITCHES[word]] = True
-        elif word in _VALUES:
-            given[word.lstrip("-").replace("-", "_")] = _VALUES[word](value if equals else rest.pop(0))
+        elif word in _SECONDS:
+            given[_SECONDS[word]] = float(value if equals else rest.pop(0))
         elif word.startswith("-") or "address" in given:
             raise ValueError(word)
         else:

@@ -87,7 +87,7 @@ class Connection:
         through = None if self.proxy is None else read_proxy(self.proxy, target)
         peer = Peer(
             target=self.target,
-            proxy=through and through.shown,
+            proxy=None if through is None else through.shown,
             tls=self.security.credentials is not None,
             has_certificate=self.security.has_certificate,
         )

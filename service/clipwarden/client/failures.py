@@ -175,7 +175,7 @@ _BY_PLAIN_TEXT = (
 # Of connections that stood.
 _LOST = (
     _Row(
-        r"too_many_pings",
+        r"too_many_pings|Too many pings",
         "The server at {peer.target} sent this client away for pinging too often (too_many_pings); raise "
         "grpc.keepalive_time_ms in channel_options.",
     ),
@@ -209,6 +209,7 @@ def explain(code: grpc.StatusCode, details: str, peer: Peer) -> Failure | None:
     answered = _first(_BY_HTTP_STATUS, details, peer)
     if answered is not None or code is not grpc.StatusCode.UNAVAILABLE:
         return answered
+    secured: tuple[_Row, ...]
     if peer.tls:
         secured = (*_BY_TLS, *(_WITH_CERTIFICATE if peer.has_certificate else _WITHOUT_CERTIFICATE))
     else:

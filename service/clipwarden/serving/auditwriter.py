@@ -11,7 +11,6 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from threading import Event, Thread
 from typing import NamedTuple
 
@@ -118,6 +117,14 @@ class Writer:
         return len(self._entries) + self._sink.waiting
 
     def _run(self) -> None:
+        try:
+            self._write_until_closed()
+        except Exception:  # a fault of ours: nothing is written any more, and whoever drops lines says so
+            log.exception("the audit log ended by a fault")
+            self.trouble = "a fault that the server's log has"
+            self._on_trouble(self.trouble)
+
+    def _write_until_closed(self) -> None:
         while not self._closing.is_set():
             self._wake.wait()
             self._closing.wait(COMPANY_SECONDS)
@@ -197,7 +204,7 @@ class Writer:
             return
         if at_once or time.monotonic() - self._said_head >= SAID_SECONDS:
             self._said_head, self._head = time.monotonic(), head
-            log.info("audit head", extra=asdict(head))
+            log.info("audit head", extra={"writer": head.process, "seq": head.seq, "hash": head.hash})
 
 
 def _why(exc: OSError) -> str:

@@ -91,8 +91,6 @@ class SharedFiles:
     def close(self) -> None:
         """Stop; calls that wait for files fail with ShuttingDownError."""
         self._threads.close()
-        if self._root is not None and not self.stuck:  # else its number may be another file's when they come back
-            self._root.close()
         self._root = None
 
     @asynccontextmanager

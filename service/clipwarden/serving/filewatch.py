@@ -25,8 +25,8 @@ from watchfiles import watch
 
 from clipwarden.engine.origin import Files, identity_of
 
-LOOK_SECONDS = 5.0
-"""How often files are looked at whatever the system says: a `stat` each."""
+LOOK_SECONDS = 1.0
+"""How often files are looked at whatever the system says: for a dozen of them some 0.3 ms."""
 REPLACED_REST_SECONDS = 0.25
 WRITTEN_REST_SECONDS = 1.0
 """How long files have to stay as they are until somebody is told."""

@@ -9,6 +9,7 @@ import sys
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from enum import Enum, auto
+from pathlib import Path
 from typing import TextIO
 
 from prometheus_client import disable_created_metrics
@@ -22,6 +23,7 @@ from clipwarden.serving.loading import load
 from clipwarden.serving.misfits import misfits
 from clipwarden.serving.nativelog import NativeLog, native_lines_logged
 from clipwarden.serving.server import Server, running_server
+from clipwarden.serving.sharedfiles import SharedRoot
 from clipwarden.serving.socketaccess import access_of
 from clipwarden.terminal import notice
 
@@ -45,6 +47,7 @@ def serve_until_signal(settings: Settings) -> None:
     with native_lines_logged() as (native, stderr):
         configure_logging(settings.log_level, stderr)
         end = asyncio.run(_serve(settings, native))
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the interpreter's end takes our own handler back
         if end is _End.STUCK:
             log.error("a stage was stuck at shutdown; leaving without it")
         if end is _End.NOT_BEGUN:
@@ -67,6 +70,8 @@ def check_loads(settings: Settings) -> str:
     """
     prepare_process()
     access_of(settings)
+    if settings.path_root is not None:
+        SharedRoot(Path(settings.path_root))
     snapshot = load(settings)
     model = snapshot.model
     for warning in misfits(settings, model):

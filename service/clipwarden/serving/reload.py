@@ -44,6 +44,9 @@ from clipwarden.serving.policylog import is_same, log_exchanged, log_refused
 SUBJECT = "policies"
 """What health's notice is about."""
 
+MOST_END_SECONDS = 5.0
+"""How long a load may take to end: as long as the largest file takes to be parsed, which nothing breaks off."""
+
 log = logging.getLogger(__name__)
 
 
@@ -52,6 +55,7 @@ class Reloader:
 
     Attributes:
         attempts: How many loads have ended, well or badly.
+        stuck: Whether a load did not end when it was told to, once this is closed.
 
     Args:
         settings: Which files, and whether they are watched.
@@ -71,6 +75,7 @@ class Reloader:
         health: Health,
     ) -> None:
         self.attempts = 0
+        self.stuck = False
         self._settings = settings
         self._snapshot = snapshot
         self._origin = origin_of(settings, snapshot)
@@ -117,11 +122,13 @@ class Reloader:
             self._watch.close()
 
     async def close(self) -> None:
-        """Stop, and wait for what is under way."""
+        """Stop, and wait for what is under way, but not for long."""
         self.stop()
         self._asked.set()
         if self._task:
-            await self._task
+            await asyncio.wait({self._task}, timeout=MOST_END_SECONDS)
+            self.stuck = not self._task.done()
+            self._task.cancel()
         self._threads.close()
 
     async def _run(self) -> None:

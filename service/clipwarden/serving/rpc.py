@@ -278,7 +278,7 @@ class ModerationService:
     ) -> Judged:
         """Judge an image that the server reads itself; its bytes count on top of its call's."""
         call.path = path
-        with nullcontext(ticket) if ticket else self._pipeline.admission.arrive(terms) as place:
+        with nullcontext(ticket) if ticket is not None else self._pipeline.admission.arrive(terms) as place:
             async with self._files.read(path, terms, local=call.local) as data:
                 judging = self._pipeline.moderate(data.pop(), selection, terms=terms, ticket=place)
                 return await judging

@@ -19,10 +19,11 @@ from clipwarden.policy.schema import Policy, Unit
 from clipwarden.scoring.verdict import Judgement
 
 SCORES = (0.0003, 0.001, 0.003, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 0.9, 0.97, 0.99, 0.999)
-"""Upper ends for scores in [0, 1]. Calibrated at a usual prevalence nearly all are small, and limits lie at hundredths:
-the shipped sticker policy's from 0.02 to 0.9. Even in logits at both ends, denser where limits are."""
+"""Upper ends for scores in [0, 1]: calibrated at a usual prevalence nearly all are small, and limits lie between 0.008
+and 0.105 in the shipped sticker policy. Even in logits at both ends, and denser there."""
 COSINES = (-0.1, 0.0, 0.05, 0.1, 0.125, 0.15, 0.175, 0.2, 0.225, 0.25, 0.275, 0.3, 0.325, 0.35, 0.4, 0.5, 0.7, 0.9)
-"""Upper ends for cosines. Of CLIP models, images and texts that fit have 0.2 to 0.35."""
+"""Upper ends for cosines: of CLIP models, images and texts that fit have 0.2 to 0.35. Some are negative, so that their
+sum could fall, and Prometheus' client leaves it out."""
 _UPPER_ENDS = {Unit.SCORE: SCORES, Unit.COSINE: COSINES}
 _NAMES = {
     Unit.SCORE: ("clipwarden_category_score", "Scores in [0, 1] of images judged, by category."),

@@ -127,7 +127,7 @@ class Server:
     @property
     def stuck(self) -> bool:
         """Whether some thread of ours may never come back: the end of the process leaves it where it is."""
-        return self.pipeline.stuck or self.candidates.stuck or self.files.stuck
+        return self.pipeline.stuck or self.candidates.stuck or self.files.stuck or self.reloader.stuck
 
     async def start(self) -> None:
         """Bind, serve health, warm up, and be ready.

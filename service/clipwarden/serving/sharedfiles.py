@@ -24,6 +24,7 @@ import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from weakref import finalize
 
 from clipwarden.errors import ConfigError, PathNotFoundError, PathRefusedError, PathUnreadableError
 
@@ -75,6 +76,9 @@ def names_of(path: str) -> list[bytes]:
 class SharedRoot:
     """A folder whose files are read for callers. Safe to use from several threads at once.
 
+    It stays open for as long as anybody holds on to it, such as a thread that has not come back: the number of a closed
+    folder may soon be that of another.
+
     Args:
         folder: Links on the way to it are followed, once; whatever has its name later is another folder.
 
@@ -87,16 +91,11 @@ class SharedRoot:
             self._root = os.open(folder, _FOLDER & ~os.O_NOFOLLOW)
         except OSError as exc:
             raise ConfigError(f"path_root: cannot open the folder {folder}: {_what(exc)}.") from exc
+        finalize(self, os.close, self._root)
         if os.path.samestat(os.fstat(self._root), Path("/").stat()):
-            self.close()
             raise ConfigError("path_root is /, which holds every file there is; name the folder that is shared.")
         if not os.access(".", os.X_OK, dir_fd=self._root, effective_ids=True):
-            self.close()
             raise ConfigError(f"path_root: this user may not search the folder {folder}; give it the right (x).")
-
-    def close(self) -> None:
-        """Let go of it; nothing is read afterwards."""
-        os.close(self._root)
 
     def size_of(self, names: Sequence[bytes]) -> int:
         """Tell how many bytes a file has, without opening it.

@@ -17,6 +17,8 @@ FULL = pb.ModerateRequest(
 # Pieces of messages of these types, whole or not, known fields or not, in any order.
 PIECES = st.one_of(
     st.sampled_from([FULL.SerializeToString(), b"\x0a\x02\x0a\x00", b"\x0a\x00", b"\x12\x00", b"\x0a\x06\x0a\x04data"]),
+    # Paths of shared files; bytes and a path of one image, of which the later counts.
+    st.sampled_from([b"\x0a\x03\x1a\x01p", b"\x0a\x07\x0a\x02ab\x1a\x01p", b"\x0a\x07\x1a\x01p\x0a\x02ab"]),
     st.binary(max_size=6),
     st.sampled_from([b"\x08\x96\x01", b"\x0d\x01\x02\x03\x04", b"\x09" + bytes(8), b"\x0b\x0c", b"\xff" * 11]),
 )
@@ -30,7 +32,7 @@ def test_a_message_of_one_image_means_what_protobuf_reads(raw: bytes) -> None:
         assert not readable(raw, pb.ModerateRequest) or b"\x0b" in raw  # a group, which protobuf skips
         return
     whole = pb.ModerateRequest.FromString(raw)
-    assert body.images == [whole.image.data if whole.image.WhichOneof("source") else None]
+    assert body.images == [source(whole.image)]
     assert (body.message.options, body.message.request_id) == (whole.options, whole.request_id)
 
 
@@ -42,8 +44,13 @@ def test_a_message_of_several_images_means_what_protobuf_reads(raw: bytes) -> No
         assert not readable(raw, pb.BatchModerateRequest) or b"\x0b" in raw
         return
     whole = pb.BatchModerateRequest.FromString(raw)
-    assert body.images == [each.data if each.WhichOneof("source") else None for each in whole.images]
+    assert body.images == [source(each) for each in whole.images]
+    assert body.image_bytes == sum(len(each.data) for each in whole.images)
     assert (body.message.options, body.message.request_id) == (whole.options, whole.request_id)
+
+
+def source(image: pb.ImageSource) -> bytes | str | None:
+    return {"data": image.data, "shared_path": image.shared_path}.get(image.WhichOneof("source") or "")
 
 
 def readable(raw: bytes, kind: type[pb.ModerateRequest | pb.BatchModerateRequest]) -> bool:

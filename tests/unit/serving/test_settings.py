@@ -170,6 +170,11 @@ def test_server_command_and_moderator_refuse_the_same_by_default() -> None:
     assert (served.max_image_bytes, served.max_decode_bytes) == (200_000_000, 3 * 2**30)
 
 
+@pytest.mark.parametrize("more", [{"unix_socket": "/run/s"}, {"path_callers": "all"}])
+def test_files_may_be_named_where_somebody_can(more: dict[str, str]) -> None:
+    assert load({"path_root": "/srv", **more}).path_root == "/srv"
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -178,6 +183,7 @@ def test_server_command_and_moderator_refuse_the_same_by_default() -> None:
         ({"max_message_bytes": "2GiB"}, "below 2 GiB"),
         ({"queue_bytes": "1MiB"}, "none ever could be. Write at least 80MiB, or lower max_message_bytes"),
         ({"listen": "127.0.0.1:1", "metrics_listen": "127.0.0.1:1"}, "are both 127.0.0.1:1; give one"),
+        ({"path_root": "/srv"}, "Set unix_socket, or path_callers to all"),
         ({"stall_seconds": "0"}, "stall_seconds must be above 0"),
     ],
 )

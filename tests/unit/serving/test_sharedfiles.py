@@ -30,10 +30,8 @@ def volume(tmp_path: Path) -> Volume:
 
 
 @pytest.fixture
-def root(volume: Volume) -> Iterator[SharedRoot]:
-    root = SharedRoot(volume.root)
-    yield root
-    root.close()
+def root(volume: Volume) -> SharedRoot:
+    return SharedRoot(volume.root)
 
 
 def fetch(root: SharedRoot, path: str) -> bytes:
@@ -202,9 +200,7 @@ def test_a_root_that_is_replaced_is_still_the_one_of_the_start(volume: Volume, r
 def test_a_root_that_is_a_link_is_followed_once(volume: Volume) -> None:
     link = volume.root.with_name("link")
     link.symlink_to(volume.root)
-    root = SharedRoot(link)
-    assert fetch(root, "uploads/a.png") == b"shared"
-    root.close()
+    assert fetch(SharedRoot(link), "uploads/a.png") == b"shared"
 
 
 @pytest.mark.parametrize(
@@ -275,4 +271,12 @@ def test_no_file_stays_open(root: SharedRoot) -> None:
                 act(names_of(path))
             except RequestError:
                 continue
+    assert open_files() == before
+
+
+def test_a_root_that_nobody_holds_is_closed(volume: Volume) -> None:
+    before = open_files()
+    root = SharedRoot(volume.root)
+    assert open_files() == before + 1
+    del root
     assert open_files() == before

@@ -1,5 +1,6 @@
 """Addresses: what can be bound, what is left behind by the dead, and what stands in the way."""
 
+import os
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from clipwarden.errors import ConfigError
 from clipwarden.modelfolder.load import Model
 from clipwarden.serving.server import running_server
+from clipwarden.serving.socketaccess import SocketAccess, closed_folder, grant
 from clipwarden.serving.sockets import MAX_SOCKET_PATH, bind_tcp, bind_unix, identity, release_unix
 from kit.serving import colours_snapshot, settings_for_test
 
@@ -114,3 +116,53 @@ async def test_refusal_by_grpc_alone_is_still_told_in_a_sentence(socket_folder: 
             bind_tcp(cast("grpc.aio.Server", server), "127.0.0.1:0")
         with pytest.raises(ConfigError, match="the system refused it"):
             bind_unix(cast("grpc.aio.Server", server), socket_folder / "s")
+
+
+async def test_folder_that_keeps_out_whom_the_socket_lets_in_is_named(
+    server: grpc.aio.Server, socket_folder: Path
+) -> None:
+    folder = socket_folder / "inner"
+    folder.mkdir(0o755)
+    for outer, mode, closed in (
+        (0o755, "600", ""),
+        (0o755, "666", ""),
+        (0o700, "600", ""),
+        (0o700, "660", "its group"),
+    ):
+        os.chmod(socket_folder, outer)  # noqa: PTH101
+        access = SocketAccess(mode=int(mode, 8))
+        bind_unix(server, folder / "s", access)
+        warning = closed_folder(folder / "s", access)
+        assert bool(warning) == bool(closed)
+        assert not warning or f"is open to {closed}, but the folder {socket_folder} is not (mode 700)" in warning
+        (folder / "s").unlink()
+
+
+def test_socket_is_at_no_moment_open_wider_than_it_is_meant_to_be(socket_folder: Path) -> None:
+    path, seen = socket_folder / "s", list[int]()
+
+    class Watching:
+        def add_insecure_port(self, _: str) -> int:
+            with socket.socket(socket.AF_UNIX) as bound:
+                bound.bind(str(path))
+            seen.append(path.stat().st_mode & 0o777)
+            return 1
+
+    before = os.umask(0)
+    try:
+        bind_unix(cast("grpc.aio.Server", Watching()), path, SocketAccess(mode=0o660))
+        assert os.umask(0) == 0
+    finally:
+        os.umask(before)
+    assert (seen, path.stat().st_mode & 0o777) == ([0], 0o660)
+
+
+def test_file_that_took_the_sockets_place_keeps_its_permissions(socket_folder: Path) -> None:
+    (socket_folder / "precious").touch(0o600)
+    (socket_folder / "link").symlink_to(socket_folder / "precious")
+    for name in ("precious", "link"):
+        with pytest.raises(ConfigError, match="another file took its place"):
+            grant(socket_folder / name, SocketAccess(mode=0o666))
+    with pytest.raises(ConfigError, match="no such file"):
+        grant(socket_folder / "none", SocketAccess(mode=0o666))
+    assert (socket_folder / "precious").stat().st_mode & 0o777 == 0o600
