@@ -1,9 +1,10 @@
-"""Print what TLS, tokens and the audit log cost a call: `python -m bench.operations [--rounds 15] [--calls 400]`.
+"""Print what TLS, tokens and the audit log cost a call: `python -m bench.operations [--starts 3] [--rounds 4]`.
 
 One server for each way of running it, all of this machine, and one client that asks each in turn again and again for an
 image that was seen before: the cheapest call there is, so that the ratios are the largest there are. What is counted is
 the server's processor time alone, all its threads, by its own clock; rounds go from server to server, each from another
-one on, so that a busy machine disturbs them alike. Linux only.
+one on, so that a busy machine disturbs them alike. Two servers that are run alike differ by some percent all the same,
+each for as long as it lives: so all start several times, and a second plain one says how much that is. Linux only.
 """
 
 import argparse
@@ -21,13 +22,13 @@ import trustme
 
 from bench.measure import describe_machine
 from bench.photos import Photo
-from bench.pressure.material import SIZES, Material, default_folder, make_material
+from bench.pressure.material import SIZES, TINY, Material, default_folder, make_material
 from bench.pressure.processes import Clipwarden
 
 CALLERS = 4
 """That ask at once; one alone would mostly wait for the way there and back."""
 METHOD = "/clipwarden.v1.ModerationService/Moderate"
-PLAIN = "plain"
+PLAIN, AGAIN = "plain", "plain, another process"
 TOKEN = "bench-" + "0123456789abcdef" * 2
 
 
@@ -51,12 +52,15 @@ def variants(folder: Path) -> Mapping[str, Variant]:
     certificate, key, tokens = _secrets(folder)
     tls = ["--tls-certificate", str(certificate), "--tls-key", str(key)]
     named = ["--tokens", str(tokens)]
+    scores, chained = (["--audit-log", str(folder / f"{name}.jsonl")] for name in ("scores", "chained"))
     return {
         PLAIN: Variant(),
+        AGAIN: Variant(),
         "TLS": Variant(flags=tls, tls=True),
         "TLS and tokens": Variant(flags=[*tls, *named], tls=True, token=True),
         "audit log": Variant(flags=["--audit-log", str(folder / "audit.jsonl")]),
-        "audit log with scores": Variant(flags=["--audit-log", str(folder / "scores.jsonl"), "--audit-scores", "on"]),
+        "audit log with scores": Variant(flags=[*scores, "--audit-scores", "true"]),
+        "audit log with scores, chained": Variant(flags=[*chained, "--audit-scores", "true", "--audit-chain", "true"]),
     }
 
 
@@ -129,8 +133,8 @@ async def run(material: Material, *, rounds: int, calls: int) -> dict[tuple[str,
     with tempfile.TemporaryDirectory() as name, ExitStack() as programs:
         folder, servers = Path(name), dict[str, Asked]()
         async with AsyncExitStack() as channels:
-            for way, variant in variants(folder).items():
-                home = replace(material, folder=folder / way.replace(" ", "-"))
+            for number, (way, variant) in enumerate(variants(folder).items()):
+                home = replace(material, folder=folder / str(number))
                 server = programs.enter_context(Clipwarden(home, options=variant.flags))
                 servers[way] = Asked(server, variant, folder)
                 channels.push_async_callback(servers[way].channel.close)
@@ -151,12 +155,17 @@ def table(found: Mapping[tuple[str, str], Sequence[float]]) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the machine and the table."""
     parser = argparse.ArgumentParser(prog="python -m bench.operations", description=__doc__.partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--calls", type=int, default=400, help="of one server in one round")
+    parser.add_argument("--starts", type=int, default=3, help="of every server")
+    parser.add_argument("--rounds", type=int, default=4, help="after one start")
+    parser.add_argument("--calls", type=int, default=300, help="of one server in one round")
     options = parser.parse_args(arguments)
     for name, value in describe_machine().items():
         print(f"{name}: {value}")
-    found = asyncio.run(run(make_material(default_folder()), rounds=options.rounds, calls=options.calls))
+    # The encoder is asked once for each size, so a small one does.
+    material, found = make_material(default_folder(), geometry=TINY), dict[tuple[str, str], list[float]]()
+    for _ in range(options.starts):
+        for key, taken in asyncio.run(run(material, rounds=options.rounds, calls=options.calls)).items():
+            found.setdefault(key, []).extend(taken)
     print(table(found))
 
 
