@@ -18,7 +18,7 @@ from typing import Any
 import grpc
 import pytest
 
-from clipwarden.auditlog.lines import Place
+from clipwarden.auditlog.lines import Place, Sealer
 from clipwarden.auditlog.reading import read_policies, read_records
 from clipwarden.auditlog.records import CategoryScores, FailedImage, JudgedImage, PolicyText, Scores
 from clipwarden.auditlog.verify import Kind
@@ -30,7 +30,7 @@ from clipwarden.serving import audit, auditwriter
 from clipwarden.serving.server import Server
 from clipwarden.v1 import moderation_pb2 as pb
 from clipwarden.v1 import moderation_pb2_grpc
-from kit.auditlogs import checked, flaws, said
+from kit.auditlogs import checked, flaws, said, written
 from kit.serverprocess import Process, serve_process
 from kit.serving import (
     Rig,
@@ -50,6 +50,12 @@ from kit.serving import (
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "audit.jsonl"
+
+
+@pytest.fixture(autouse=True)
+def _time_to_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave a crowded machine all the time it wants; servers in processes of their own write few lines at the end."""
+    monkeypatch.setattr(audit, "CLOSE_SECONDS", 60)
 
 
 def image(data: bytes) -> pb.ImageSource:
@@ -399,7 +405,7 @@ async def load(rig: Rig, answered: list[str], callers: int = 4) -> AsyncIterator
 async def test_rotation_by_rename_under_load_loses_and_tears_no_line(toy_model: Model, path: Path) -> None:
     answered: list[str] = []
     async with (
-        serving(toy_model, audit_log=str(path), audit_chain=True, audit_scores=True) as rig,
+        serving(toy_model, audit_log=str(path), audit_chain=True, audit_scores=True, audit_queue_bytes=2**30) as rig,
         load(rig, answered),
     ):
         for number in range(8):
@@ -416,9 +422,12 @@ async def test_rotation_by_rename_under_load_loses_and_tears_no_line(toy_model: 
         assert {each["digest"] for each in said(file, record="judged")} <= set(read_policies([file]))
 
 
-async def test_rotation_by_copy_and_cut_tears_no_line_and_what_it_loses_is_named(toy_model: Model, path: Path) -> None:
+async def test_rotation_by_copy_and_cut_doubles_no_line_and_what_it_loses_is_named(
+    toy_model: Model, path: Path
+) -> None:
     answered: list[str] = []
-    async with serving(toy_model, audit_log=str(path), audit_chain=True) as rig, load(rig, answered):
+    settings = {"audit_log": str(path), "audit_chain": True, "audit_queue_bytes": 2**30}
+    async with serving(toy_model, **settings) as rig, load(rig, answered):
         for number in range(8):
             before = len(answered)
             await eventually(lambda: path.stat().st_size > 0 and len(answered) > before)  # noqa: B023
@@ -426,7 +435,8 @@ async def test_rotation_by_copy_and_cut_tears_no_line_and_what_it_loses_is_named
             os.truncate(path, 0)
     files = [path, *path.parent.glob("audit.[0-9]")]
     found = checked(*files)
-    assert set(flaws(found)) <= {"missing"}
+    # Torn: copied while it was being written.
+    assert set(flaws(found)) <= {"missing", "torn"}
     lost = sum(each.count for each in found.of(Kind.MISSING))
     lines = said(*files)
     assert len(lines) + lost == found.heads[0].seq + 1
@@ -465,6 +475,9 @@ async def test_a_full_disk_loses_no_request_and_every_line_it_costs_is_counted(
     toy_folder: Path, policy: Path, path: Path, socket_folder: Path
 ) -> None:
     answered: list[str] = []
+    # The server's own log is on the same disk and has to find room, so the audit log is the larger one by far.
+    sealer = Sealer("a" * 16, chain=True)
+    written(path, [sealer.seal({"record": "judged", "request_id": f"{n}", "x": "x" * 200_000}) for n in range(50)])
     settings = {
         "audit_log": path,
         "audit_chain": "true",
@@ -473,9 +486,8 @@ async def test_a_full_disk_loses_no_request_and_every_line_it_costs_is_counted(
     }
     async with serve_process(toy_folder, policy, path.parent, socket_folder, **settings) as server:
         await ask(server, 20, answered)
-        await eventually(lambda: len(said(path, record="judged")) == 20)
-        # The server's own log is on the same disk, and has to find room: the audit log is made to be the larger one.
-        size = max(path.stat().st_size, server.log.stat().st_size) + 1_000  # noqa: ASYNC240
+        await eventually(lambda: len(said(path, record="judged")) == 70)
+        size = path.stat().st_size + 1_000  # noqa: ASYNC240
         with disk_full_at(server.process.pid, size):
             while (await server.metrics())["audit_dropped_total"] < 100:
                 await ask(server, 50, answered)
@@ -487,7 +499,7 @@ async def test_a_full_disk_loses_no_request_and_every_line_it_costs_is_counted(
     found = checked(path)
     assert flaws(found) == ["dropped"]
     (gap,) = found.of(Kind.DROPPED)
-    judged = Counter(each["request_id"] for each in said(path, record="judged"))
+    judged = Counter(each["request_id"] for each in said(path, record="judged")[50:])
     assert gap.count == dropped
     assert set(judged.values()) == {1}
     assert set(judged) <= set(answered)

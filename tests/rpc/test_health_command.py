@@ -8,10 +8,14 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import grpc
 import pytest
+import trustme
+from grpc_health.v1 import health_pb2_grpc
 
 from clipwarden.modelfolder.load import Model
-from clipwarden.serving.health import State
+from clipwarden.serving.health import Health, State
+from kit.certificates import issue, server_credentials
 from kit.serving import Rig, serving
 
 PROGRAM = [sys.executable, "-m", "clipwarden", "health"]
@@ -131,6 +135,30 @@ async def test_what_cannot_be_asked_is_told_in_words(
     assert (code in {1, 2}, out) == (True, "")
     assert sentence in " ".join(err.replace("│", " ").split())
     assert "Traceback" not in err
+
+
+async def test_tls_servers_are_asked_with_the_roots_that_are_named(tmp_path: Path) -> None:
+    authority, stranger = trustme.CA(), trustme.CA()
+    for name, each in (("ours", authority), ("theirs", stranger)):
+        each.cert_pem.write_to_path(str(tmp_path / name))
+    health = Health([])
+    health.set_serving(True)
+    server = grpc.aio.server()
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    certificate = server_credentials(issue(authority, "moderation.example"))
+    address = f"127.0.0.1:{server.add_secure_port('127.0.0.1:0', certificate)}"
+    await server.start()
+    trusting = (address, "--root-certificates", str(tmp_path / "ours"))
+    assert (await ask(*trusting, "--server-name", "moderation.example"))[:2] == (0, "serving")
+    by_tls = "nobody answers there by TLS with these certificates"
+    for arguments, sentence in (
+        (trusting, by_tls),  # of another name
+        ((address, "--root-certificates", str(tmp_path / "theirs")), by_tls),
+        ((address,), "nobody answers there; a server with TLS is asked with --root-certificates or --tls"),
+    ):
+        code, out, _ = await ask(*arguments, "--timeout", "100")
+        assert (code, out) == (7, f"{address}: {sentence}")
+    await server.stop(None)
 
 
 QUICK = """

@@ -228,7 +228,7 @@ def _ask_grpc(where: str, security: "Security | None", live: bool, seconds: floa
         try:
             answer, call = channel.unary_unary(CHECK, bytes, bytes).with_call(b"", timeout=seconds)
         except grpc.RpcError as exc:
-            return _silence(where, _why(exc.code(), seconds))
+            return _silence(where, _why(exc.code(), seconds, tls=security is not None))
     metadata = {key: value for key, value in call.trailing_metadata() or () if isinstance(value, str)}
     serving = answer == _SERVING
     state = metadata.get(STATE_KEY) or ("serving" if serving else "not serving")
@@ -252,11 +252,13 @@ def _channel(where: str, security: "Security | None") -> "grpc.Channel":
     return grpc.secure_channel(where, security.credentials, options)
 
 
-def _why(code: "grpc.StatusCode", seconds: float) -> str:
+def _why(code: "grpc.StatusCode", seconds: float, *, tls: bool) -> str:
     if code.name == "DEADLINE_EXCEEDED":
         return f"no answer within {seconds:g} s"
+    if code.name == "UNAVAILABLE" and tls:
+        return "nobody answers there by TLS with these certificates"
     if code.name == "UNAVAILABLE":
-        return "nobody answers there in plain gRPC, or over TLS that was asked for"
+        return "nobody answers there; a server with TLS is asked with --root-certificates or --tls"
     return f"what answers there tells no health ({code.name})"
 
 

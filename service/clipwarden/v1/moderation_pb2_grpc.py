@@ -30,8 +30,9 @@ class ModerationServiceStub(object):
 
     Every method answers DEADLINE_EXCEEDED when the caller's deadline passes first, RESOURCE_EXHAUSTED (reason OVERLOADED,
     with google.rpc.RetryInfo) when there is no room or it would be answered too late, UNAVAILABLE (reason SHUTTING_DOWN)
-    while the server drains, and INTERNAL (reason ENCODER_FAILED or INTERNAL) for a fault of the server's own, which
-    carries no verdict.
+    while the server drains, UNAUTHENTICATED (reason TOKEN_MISSING or TOKEN_INVALID) before anything is read where the
+    server asks for tokens and the metadata `authorization: Bearer TOKEN` is missing or holds none that is valid, and
+    INTERNAL (reason ENCODER_FAILED or INTERNAL) for a fault of the server's own, which carries no verdict.
     """
 
     def __init__(self, channel):
@@ -77,8 +78,9 @@ class ModerationServiceServicer(object):
 
     Every method answers DEADLINE_EXCEEDED when the caller's deadline passes first, RESOURCE_EXHAUSTED (reason OVERLOADED,
     with google.rpc.RetryInfo) when there is no room or it would be answered too late, UNAVAILABLE (reason SHUTTING_DOWN)
-    while the server drains, and INTERNAL (reason ENCODER_FAILED or INTERNAL) for a fault of the server's own, which
-    carries no verdict.
+    while the server drains, UNAUTHENTICATED (reason TOKEN_MISSING or TOKEN_INVALID) before anything is read where the
+    server asks for tokens and the metadata `authorization: Bearer TOKEN` is missing or holds none that is valid, and
+    INTERNAL (reason ENCODER_FAILED or INTERNAL) for a fault of the server's own, which carries no verdict.
     """
 
     def Moderate(self, request, context):
@@ -184,8 +186,9 @@ class ModerationService(object):
 
     Every method answers DEADLINE_EXCEEDED when the caller's deadline passes first, RESOURCE_EXHAUSTED (reason OVERLOADED,
     with google.rpc.RetryInfo) when there is no room or it would be answered too late, UNAVAILABLE (reason SHUTTING_DOWN)
-    while the server drains, and INTERNAL (reason ENCODER_FAILED or INTERNAL) for a fault of the server's own, which
-    carries no verdict.
+    while the server drains, UNAUTHENTICATED (reason TOKEN_MISSING or TOKEN_INVALID) before anything is read where the
+    server asks for tokens and the metadata `authorization: Bearer TOKEN` is missing or holds none that is valid, and
+    INTERNAL (reason ENCODER_FAILED or INTERNAL) for a fault of the server's own, which carries no verdict.
     """
 
     @staticmethod

@@ -36,8 +36,9 @@ class ModerationServiceStub:
 
     Every method answers DEADLINE_EXCEEDED when the caller's deadline passes first, RESOURCE_EXHAUSTED (reason OVERLOADED,
     with google.rpc.RetryInfo) when there is no room or it would be answered too late, UNAVAILABLE (reason SHUTTING_DOWN)
-    while the server drains, and INTERNAL (reason ENCODER_FAILED or INTERNAL) for a fault of the server's own, which
-    carries no verdict.
+    while the server drains, UNAUTHENTICATED (reason TOKEN_MISSING or TOKEN_INVALID) before anything is read where the
+    server asks for tokens and the metadata `authorization: Bearer TOKEN` is missing or holds none that is valid, and
+    INTERNAL (reason ENCODER_FAILED or INTERNAL) for a fault of the server's own, which carries no verdict.
     """
 
     @_typing.overload
@@ -82,8 +83,9 @@ class ModerationServiceAsyncStub(ModerationServiceStub):
 
     Every method answers DEADLINE_EXCEEDED when the caller's deadline passes first, RESOURCE_EXHAUSTED (reason OVERLOADED,
     with google.rpc.RetryInfo) when there is no room or it would be answered too late, UNAVAILABLE (reason SHUTTING_DOWN)
-    while the server drains, and INTERNAL (reason ENCODER_FAILED or INTERNAL) for a fault of the server's own, which
-    carries no verdict.
+    while the server drains, UNAUTHENTICATED (reason TOKEN_MISSING or TOKEN_INVALID) before anything is read where the
+    server asks for tokens and the metadata `authorization: Bearer TOKEN` is missing or holds none that is valid, and
+    INTERNAL (reason ENCODER_FAILED or INTERNAL) for a fault of the server's own, which carries no verdict.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -124,8 +126,9 @@ class ModerationServiceServicer(metaclass=_abc_1.ABCMeta):
 
     Every method answers DEADLINE_EXCEEDED when the caller's deadline passes first, RESOURCE_EXHAUSTED (reason OVERLOADED,
     with google.rpc.RetryInfo) when there is no room or it would be answered too late, UNAVAILABLE (reason SHUTTING_DOWN)
-    while the server drains, and INTERNAL (reason ENCODER_FAILED or INTERNAL) for a fault of the server's own, which
-    carries no verdict.
+    while the server drains, UNAUTHENTICATED (reason TOKEN_MISSING or TOKEN_INVALID) before anything is read where the
+    server asks for tokens and the metadata `authorization: Bearer TOKEN` is missing or holds none that is valid, and
+    INTERNAL (reason ENCODER_FAILED or INTERNAL) for a fault of the server's own, which carries no verdict.
     """
 
     @_abc_1.abstractmethod

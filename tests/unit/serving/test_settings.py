@@ -184,6 +184,8 @@ def test_files_may_be_named_where_somebody_can(more: dict[str, str]) -> None:
         ({"queue_bytes": "1MiB"}, "none ever could be. Write at least 80MiB, or lower max_message_bytes"),
         ({"listen": "127.0.0.1:1", "metrics_listen": "127.0.0.1:1"}, "are both 127.0.0.1:1; give one"),
         ({"path_root": "/srv"}, "Set unix_socket, or path_callers to all"),
+        ({"listen": "h:1", "probe_listen": "h:1"}, "listen and probe_listen are both h:1; give one"),
+        ({"metrics_listen": "h:1", "probe_listen": "h:1"}, "metrics_listen and probe_listen are both h:1; give one"),
         ({"stall_seconds": "0"}, "stall_seconds must be above 0"),
     ],
 )
