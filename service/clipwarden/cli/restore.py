@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from clipwarden.cli.comparison import Comparison
     from clipwarden.policy.versions import Restoration
 
+_TAKEN = "Servers that watch it take it by themselves; send the others SIGHUP."
+
 
 def restore(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The live policy file, with or without .yaml.")],
@@ -90,7 +92,7 @@ def _said(plan: "Restoration", version: str, *, written: bool) -> str:
     if not written:
         kept = f", and what is live would be kept in {plan.keep}" if plan.keep else ""
         return f"Nothing was written. {live} would become version {version}{kept}."
-    return f"Version {version} is live: {live} is as {plan.files.of(version)}.{kept} Restart the servers that load it."
+    return f"Version {version} is live: {live} is as {plan.files.of(version)}.{kept} {_TAKEN}"
 
 
 def _facts(plan: "Restoration", comparison: "Comparison | None", version: str, *, written: bool) -> dict[str, object]:

@@ -1,5 +1,6 @@
 """Policy files in, what a snapshot rests on out: the files that loading reads, and by what a changed one is told."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -15,6 +16,8 @@ from clipwarden.textfiles.tree import ListNode, MapNode, Node, TextNode, parse_t
 Identity = tuple[int, int, int, int, int] | None
 """Device, inode, time of the last write and of the last change of name or mode, size; None where there is no file."""
 Files = Mapping[Path, Identity]
+
+_NAMES_FILES = re.compile(r"""\bfile["']?\s*:""")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -67,7 +70,8 @@ def _named_by(policy: Path) -> Iterator[Path]:
         return
     findings = Findings(str(policy))
     text = read_file(policy, findings)
-    root = None if text is None else parse_tree(text, findings)
+    # Most policies name none, and parsing takes a tenth of a second.
+    root = parse_tree(text, findings) if text and _NAMES_FILES.search(text) else None
     for name in dict.fromkeys(_values_of("file", root)):
         written = PurePosixPath(name)
         # What leads elsewhere is refused when it is read; it need not be looked at either.

@@ -86,7 +86,7 @@ class Listeners:
         settings = self._settings
         if settings.listen is not None:
             self.address = bind_tcp(server, self._address_of("listen", settings.listen), credentials)
-            self._held.pop("listen").close()  # only now: no one else had a chance
+            self._held.pop("listen").close()  # only now: until gRPC listened, nobody who takes a free port got this one
         if settings.unix_socket is not None:
             self._open_unix(server, Path(settings.unix_socket).absolute())
         if settings.metrics_listen is not None:
