@@ -25,7 +25,8 @@ from clipwarden.policy.tensors import dump_tensors
 from clipwarden.serving import loading, reload
 from clipwarden.serving.server import running_server
 from clipwarden.v1 import moderation_pb2 as pb
-from kit.reloading import ConfigMap, digest, load_again, loaded_again, replace_file, serving_files, versions
+from kit.configmap import ConfigMap
+from kit.reloading import digest, load_again, loaded_again, replace_file, serving_files, versions
 from kit.serverprocess import SERVING, Process, serve_process
 from kit.serving import Rig, colours_yaml, eventually, next_version, picture, refused, serving, settings_for_test
 
@@ -119,13 +120,13 @@ def version_of(rig: Rig, policy_id: str = "colours") -> str | None:
 
 async def test_config_map_is_exchanged_with_all_of_its_files(toy_model: Model, tmp_path: Path) -> None:
     def at(version: str) -> dict[str, str]:
-        return {name: next_version(toy_model, policy_id=name, version=version) for name in ("a", "b")}
+        return {f"{name}.yaml": next_version(toy_model, policy_id=name, version=version) for name in ("a", "b")}
 
-    mounted = ConfigMap(tmp_path / "mounted", **at("1"))
-    paths = [mounted.folder / f"{name}.yaml" for name in ("a", "b")]
+    mounted = ConfigMap(tmp_path / "mounted", at("1"))
+    paths = [mounted[name] for name in at("1")]
     async with serving_files(toy_model, *paths, ids=("a", "b")) as rig:
         for version in ("2", "3"):
-            mounted.exchange(**at(version))
+            mounted.swap(at(version))
             await eventually(lambda version=version: version_of(rig, "a") == version)  # type: ignore[misc]
             assert version_of(rig, "b") == version
 
