@@ -4,9 +4,10 @@ One load at a time, in a thread of its own, beside what judges; its last act is 
 Requests keep the snapshot that they were admitted with, and the cache of embeddings does not know of policies.
 
 **All or nothing, twice.** The live policies are exchanged together or not at all: what runs is always one set that
-somebody checked as a whole, and what a new start would run. Candidates are a set of their own: one that cannot be used
-keeps those of before watching, and holds back no mend of a live policy. Live policies that cannot be used keep
-candidates back as well, since those are there to be compared with them.
+somebody checked as a whole, and what a new start would run; files that change while they are loaded are loaded once
+more (`origin.settled`). Candidates are a set of their own: one that cannot be used keeps those of before watching, and
+holds back no mend of a live policy. Live policies that cannot be used keep candidates back as well, since those are
+there to be compared with them.
 
 Rejected: every policy by itself, by which a set is half of one release and half of another for as long as nobody reads
 the log; and a load that the next change breaks off, by which a folder that changes all the time is never loaded.
