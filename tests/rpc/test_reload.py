@@ -25,7 +25,7 @@ from clipwarden.policy.bundle.compile import compile_policy
 from clipwarden.policy.bundle.file import write_bundle
 from clipwarden.policy.language.load import load_policy, parse_policy
 from clipwarden.policy.tensors import dump_tensors
-from clipwarden.serving import loading, reload
+from clipwarden.serving import loading, policylog, reload
 from clipwarden.serving.server import Server, running_server
 from clipwarden.v1 import moderation_pb2 as pb
 from kit.reloading import ConfigMap, digest, load_again, loaded_again, replace_file, serving_files, versions
@@ -629,6 +629,68 @@ async def test_fault_of_ours_keeps_the_old_and_the_next_change_is_loaded(
         await load_again(rig.server)
         assert digest(rig.server) != old
         assert is_well(rig)
+
+
+async def test_fault_of_ours_at_the_exchange_keeps_the_old_and_the_next_change_is_loaded(
+    toy_model: Model, policy: Path, lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    async with serving_files(toy_model, policy) as rig:
+        old, first = digest(rig.server), policy.read_text()
+        with monkeypatch.context() as patch:
+            patch.setattr(rig.server.metrics, "describe", fail)
+            async with loaded_again(rig.server):
+                replace_file(policy, next(versions(toy_model)))
+        assert digest(rig.server) == old
+        assert not is_well(rig)
+        assert lines("policies not reloaded, those of before stay: a fault of ours")[0]["exc_info"]
+        async with loaded_again(rig.server):
+            replace_file(policy, first)
+        assert (digest(rig.server), is_well(rig)) == (old, True)
+        async with loaded_again(rig.server):
+            replace_file(policy, next(versions(toy_model)))
+        assert digest(rig.server) != old
+        assert is_well(rig)
+
+
+async def test_fault_of_ours_is_over_when_the_very_files_of_before_are_back(
+    toy_model: Model, policy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    before, link = policy.with_name("before.yaml"), policy.with_name("link")
+    policy.rename(before)
+    policy.symlink_to(before)
+    async with serving_files(toy_model, policy) as rig:
+        with monkeypatch.context() as patch:
+            patch.setattr(loading, "load_policies", fail)
+            async with loaded_again(rig.server):
+                replace_file(policy, next(versions(toy_model)))
+        assert not is_well(rig)
+        link.symlink_to(before)
+        link.replace(policy)
+        await eventually(lambda: is_well(rig))
+
+
+async def test_what_changed_is_put_into_words_off_the_event_loop(
+    toy_model: Model, policy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where: list[threading.Thread] = []
+    differences = policylog.differences
+
+    def note(*args: Any) -> Any:  # noqa: ANN401
+        where.append(threading.current_thread())
+        return differences(*args)
+
+    monkeypatch.setattr(policylog, "differences", note)
+    async with serving_files(toy_model, policy, watch_policies=False) as rig:
+        replace_file(policy, next(versions(toy_model)))
+        await load_again(rig.server)
+    assert where
+    assert threading.current_thread() not in where
 
 
 async def test_server_without_files_says_so(toy_model: Model, lines: Lines) -> None:

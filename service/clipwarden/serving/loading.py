@@ -36,6 +36,7 @@ from clipwarden.policy.bundle.embedding import Tokens
 from clipwarden.policy.bundle.vectors import Progress, embedded_texts
 from clipwarden.serving.access import check_access
 from clipwarden.serving.config import AUTO, Settings
+from clipwarden.serving.policylog import Line, lines_of_exchange, log_fault
 
 SAY_PROGRESS_SECONDS = 3.0
 """How often the log says how far the embedding of texts is: a start that takes longer than this looks like a hang."""
@@ -59,11 +60,13 @@ class Attempt:
         origin: What was loaded, or was to be.
         snapshot: To judge with from now on; None where a live policy cannot be used, and all stays as it is.
         problems: Why that is so, or why the candidates are those of before; a sentence each.
+        news: Lines of the log for when the snapshot is taken; none where it judges as the one of before.
     """
 
     origin: Origin
     snapshot: Snapshot | None
     problems: tuple[str, ...]
+    news: tuple[Line, ...] = ()
 
 
 async def load_beside(settings: Settings) -> Snapshot:
@@ -171,16 +174,24 @@ class _Again:
     findings: list[Sequence[Problem]] = field(default_factory=list)
 
     def attempt(self) -> Attempt:
-        """Load all once."""
+        """Load all once; a fault of ours is an outcome as well, so that what the files hold by then is known."""
         try:
-            live = self.live()
+            return self._loaded()
+        except ReloadStoppedError:
+            raise
         except ClipwardenError as exc:
-            return Attempt(origin=self.origin, snapshot=None, problems=_sentences(exc))
-        new, problems = self.watched(live)
+            problems = _sentences(exc)
+        except Exception as exc:  # noqa: BLE001  logged, with where it came from
+            problems = (log_fault(exc),)
+        return Attempt(origin=self.origin, snapshot=None, problems=problems)
+
+    def _loaded(self) -> Attempt:
+        new, problems = self.watched(self.live())
         for found in self.findings:
             log_findings(found)
         origin = replace(self.origin, vectors=_vectors_in_use(new, self.cache))
-        return Attempt(origin=origin, snapshot=replace(new, model=self.old.model), problems=problems)
+        snapshot, news = replace(new, model=self.old.model), lines_of_exchange(self.old, new)
+        return Attempt(origin=origin, snapshot=snapshot, problems=problems, news=news)
 
     def live(self) -> Snapshot:
         """Load the live policies, all or none.

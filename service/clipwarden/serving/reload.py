@@ -40,7 +40,7 @@ from clipwarden.serving.loading import (
     origin_of,
 )
 from clipwarden.serving.metrics import Metrics
-from clipwarden.serving.policylog import is_same, log_exchanged, log_refused
+from clipwarden.serving.policylog import log_fault, log_refused, write_lines
 
 SUBJECT = "policies"
 """What health's notice is about."""
@@ -61,7 +61,7 @@ class Reloader:
     Args:
         settings: Which files, and whether they are watched.
         snapshot: What judges at the start.
-        exchange: Has new requests judged by another snapshot.
+        exchange: Has new requests judged by another snapshot; where it raises, by the one of before.
         metrics: Hear of every load.
         health: Is told while what the files hold is not what judges.
     """
@@ -149,14 +149,12 @@ class Reloader:
         )
         try:
             attempt = (await self._threads.run(work)).value
-        except ReloadStoppedError:
-            return
-        except Exception as exc:
-            log.exception("policies not reloaded, those of before stay: a fault of ours")
-            self._note_refused([f"A fault of ours: {type(exc).__name__}."], candidates_only=False)
-        else:
             if not self._stopped.is_set():
                 self._take(attempt)
+        except ReloadStoppedError:
+            return
+        except Exception as exc:  # noqa: BLE001  logged, with where it came from
+            self._note_refused([log_fault(exc)], candidates_only=False)
         self.attempts += 1
 
     def _take(self, attempt: Attempt) -> None:
@@ -168,18 +166,16 @@ class Reloader:
             self._note_refused(attempt.problems, candidates_only=False)
             return
         self._cache = None  # what is in use is kept by its origin; what was in the file is on disk
-        old, new = self._snapshot, attempt.snapshot
-        changed = _differ(old, new)
-        if changed:
-            self._snapshot = new
-            self._exchange(new)
-            log_exchanged(old, new)
+        if attempt.news:
+            self._exchange(attempt.snapshot)
+            self._snapshot = attempt.snapshot
+            write_lines(attempt.news)
         if attempt.problems:
             self._note_refused(attempt.problems, candidates_only=True)
             return
-        if not changed:
+        if not attempt.news:
             log.info("policies unchanged")
-        self._metrics.note_reload("changed" if changed else "unchanged")
+        self._metrics.note_reload("changed" if attempt.news else "unchanged")
         self._metrics.note_policies_loaded(time.time())
         self._health.note(SUBJECT, None)
         self._refused_since = None
@@ -204,14 +200,6 @@ class Reloader:
                 tell(done, total)
 
             yield tell_or_stop
-
-
-def _differ(old: Snapshot, new: Snapshot) -> bool:
-    pairs = ((old.tables, new.tables), (old.candidates, new.candidates))
-    return any(
-        before.keys() != after.keys() or any(not is_same(before[name], after[name]) for name in after)
-        for before, after in pairs
-    )
 
 
 def _all_shipped(paths: tuple[Path, ...]) -> bool:
