@@ -729,7 +729,8 @@ async def test_sighup_loads_and_says_so_where_nothing_changed_and_kills_at_no_ti
         await eventually(lambda: _heeds_hangups(process.pid))
         while process.returncode is None:
             with suppress(ProcessLookupError):
-                process.send_signal(signal.SIGHUP)
+                # Not `send_signal`, which may reap the process, so that asyncio loses its exit code.
+                os.kill(process.pid, signal.SIGHUP)
             hung_up.set()
             with suppress(TimeoutError):
                 await asyncio.wait_for(ended.wait(), 0.005)
