@@ -1,6 +1,7 @@
 """Settings in, who may call out: TLS, tokens and names, kept to what their files say while the server runs."""
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
@@ -16,6 +17,8 @@ from clipwarden.serving.secretfiles import LOOK_SECONDS, Contents, OnOutcome, Ou
 from clipwarden.serving.tls import SUBJECT, ExpiryWatch, credentials_of, tls_files
 from clipwarden.serving.tokens import Tokens, parse_tokens
 from clipwarden.serving.values import is_loopback, split_address
+
+log = logging.getLogger(__name__)
 
 
 class Access:
@@ -81,7 +84,10 @@ class Access:
     async def _keep_looking(self) -> None:
         while self._files:
             await asyncio.sleep(LOOK_SECONDS)
-            await self.look()
+            try:
+                await self.look()
+            except Exception:  # whatever it is, tokens that are withdrawn have to be seen next time
+                log.exception("a look at certificates and tokens failed")
 
     def _note_certificate(self) -> None:
         if self._tls:

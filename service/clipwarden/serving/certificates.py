@@ -122,11 +122,11 @@ def _serving(chain: bytes, key: bytes, certificate_file: str, key_file: str) -> 
         encrypted = True
         return b""
 
-    with _in_file(chain) as chain_path, _in_file(key) as key_path:
-        try:
+    try:
+        with _in_file(chain) as chain_path, _in_file(key) as key_path:
             context.load_cert_chain(chain_path, key_path, password)
-        except (ssl.SSLError, ValueError, OSError) as exc:
-            raise ConfigError(_why_not(exc, certificate_file, key_file, encrypted=encrypted)) from None
+    except (ssl.SSLError, ValueError, OSError) as exc:
+        raise ConfigError(_why_not(exc, certificate_file, key_file, encrypted=encrypted)) from None
     return context
 
 
@@ -135,6 +135,8 @@ def _why_not(exc: Exception, certificate_file: str, key_file: str, *, encrypted:
         return (
             f"{key_file} is encrypted; a server that starts by itself needs it plain (openssl pkey -in OLD -out NEW)."
         )
+    if isinstance(exc, OSError) and not isinstance(exc, ssl.SSLError):  # the machine's: no descriptor, no memory
+        return f"{certificate_file} and {key_file} cannot be tried: {(exc.strerror or str(exc)).lower()}."
     reason = getattr(exc, "reason", None) or ""
     if "MISMATCH" in reason:
         return f"{key_file} is not the key of the certificate in {certificate_file.partition(': ')[2]}."
