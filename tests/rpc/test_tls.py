@@ -4,6 +4,7 @@ import datetime as dt
 import errno
 import logging
 import os
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from clipwarden.serving import access
 from clipwarden.serving.tokens import line_of, make_token
 from clipwarden.v1 import moderation_pb2 as pb
 from clipwarden.v1 import moderation_pb2_grpc
-from kit.authorities import Authority, PairFiles, authority, client_credentials, put
+from kit.authorities import Authority, PairFiles, authority, client_credentials, odd_pair, put
 from kit.configmap import ConfigMap
 from kit.serving import Rig, eventually, picture, serving
 
@@ -178,6 +179,10 @@ BAD = {
     "half rotated": lambda ca, _: (b"", ca.pair("localhost")[1]),
     "expired": lambda ca, _: ca.pair("localhost", expired=True),
     "garbage": lambda _, __: (b"key", b"certificate"),
+    "for no client": lambda _, files: odd_pair(files.folder, "ed25519"),
+    "for OpenSSL alone": lambda _, files: odd_pair(
+        files.folder, "rsa:2048", "-pkeyopt", f"rsa_keygen_pubexp:{2**40 + 15}"
+    ),
 }
 
 
@@ -193,7 +198,7 @@ async def test_pair_that_cannot_be_used_leaves_the_former_in_use(
         await loads(rig, 1, "refused")
         async with dialled(rig, ca) as stub:
             assert await judged(stub) == pb.VERDICT_BLOCK
-        assert "tls_" in rig.server.health.notices["tls"]
+        assert {"tls_", "gRPC"} & set(re.findall(r"tls_|gRPC", rig.server.health.notices["tls"]))
         assert any("kept the tls" in record.message for record in caplog.records if record.levelname == "ERROR")
         files.write(ca.pair("localhost"))
         await loads(rig, 1)

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import grpc
 
-from clipwarden.serving.certificates import Pair, check_authorities, check_pair
+from clipwarden.serving.certificates import Pair, check_authorities, check_pair, try_with_grpc
 from clipwarden.serving.config import Settings
 from clipwarden.serving.secretfiles import Contents, OnOutcome, SecretFiles
 
@@ -41,10 +41,11 @@ def tls_files(settings: Settings, on_outcome: OnOutcome = lambda *_: None) -> Se
     def make(contents: Contents) -> Pair:
         files = (paths["tls_certificate"], paths["tls_key"])
         pair = check_pair(contents["tls_certificate"], contents["tls_key"], files=files)
-        if "tls_client_ca" not in contents:
-            return pair
-        check_authorities(contents["tls_client_ca"], file=paths["tls_client_ca"])
-        return replace(pair, client_ca=contents["tls_client_ca"])
+        if "tls_client_ca" in contents:
+            check_authorities(contents["tls_client_ca"], file=paths["tls_client_ca"])
+            pair = replace(pair, client_ca=contents["tls_client_ca"])
+        try_with_grpc(pair, files=paths.values())
+        return pair
 
     return SecretFiles(SUBJECT, paths, make, on_outcome=on_outcome)
 
