@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import grpc
@@ -174,6 +175,7 @@ def test_half_of_tls_is_refused(settings: dict[str, str], words: str) -> None:
         ("0.0.0.0:1", {}, "asks nobody who calls: set tls_certificate"),
         ("example.com:1", {}, "is plain TCP"),
         ("[::]:1", {"tokens": "t"}, "in plain text"),
+        ("[::]:1", {"path_root": "/", "path_callers": "all"}, "under path_root"),
         ("0.0.0.0:1", {"tls_certificate": "c", "tls_key": "k"}, "set tokens or tls_client_ca"),
         ("0.0.0.0:1", {"tls_certificate": "c", "tls_key": "k", "tokens": "t"}, None),
         ("0.0.0.0:1", {"tls_certificate": "c", "tls_key": "k", "tls_client_ca": "a"}, None),
@@ -191,11 +193,16 @@ def test_end_of_a_certificate_is_told_once_a_day_and_when_it_has_come(
     ca: Authority, caplog: pytest.LogCaptureFixture
 ) -> None:
     key, chain = ca.pair("localhost")
-    pair, told = check_pair(chain, key, files=("c", "k")), list[str]()
+    pair, told = check_pair(chain, key, files=("c", "k")), list[str | None]()
     left = [15 * 86400.0, 14 * 86400.0 - 1, 14 * 86400.0 - 2, 13 * 86400.0 - 1, 0.0, -1.0, -2.0]
     looks = iter(left)
     watch = ExpiryWatch(told.append, clock=lambda: pair.expires - next(looks))
     for _ in left:
         watch.look(pair)
     assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING", "ERROR", "ERROR"]
-    assert told[0].startswith("The TLS certificate has expired at ")
+    assert len(told) == 2  # it is a day later by then
+    assert str(told[0]).startswith("The TLS certificate has expired at ")
+    looks = iter([1e9, 1e9])
+    for _ in range(2):
+        watch.look(replace(pair))  # another object, as another pair is
+    assert told[2:] == [None]
