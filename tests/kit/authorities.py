@@ -1,11 +1,13 @@
 """Certificates of every kind, good and bad, as the files that a server reads and the credentials that clients have."""
 
 import datetime as dt
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
+import pytest
 import trustme
 
 PAST = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
@@ -55,6 +57,8 @@ def odd_pair(folder: Path, *options: str) -> tuple[bytes, bytes]:
         folder: Where they may lie for a while.
         options: Of `openssl req -newkey`.
     """
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed, which makes the certificates")
     key, certificate = folder / "odd.key", folder / "odd.crt"
     made = ["openssl", "req", "-x509", "-nodes", "-days", "30", "-subj", "/CN=localhost"]
     made += ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)]
