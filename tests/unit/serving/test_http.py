@@ -154,6 +154,13 @@ async def test_listener_that_closes_ends_its_connections() -> None:
     writer.close()
 
 
+def test_listener_may_be_closed_before_its_thread_has_come_so_far() -> None:
+    for _ in range(50):  # some of them while the thread begins
+        bound = socket.create_server(("127.0.0.1", 0))
+        HttpListener(bound, {"/page": page}, name="test").close()
+        assert bound.fileno() == -1
+
+
 @pytest.mark.parametrize(
     ("peer", "address"),
     [
