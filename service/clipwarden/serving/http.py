@@ -154,7 +154,7 @@ class HttpListener:
 
     async def _serve(self) -> None:
         server = await self._loop.create_server(lambda: _Exchange(self, self._loop), sock=self._socket)
-        self._again()
+        self._loop.call_soon(self._again)
         await self._closing.wait()
         server.close()
         for exchange in list(self._exchanges):
@@ -164,8 +164,8 @@ class HttpListener:
     def _again(self) -> None:
         if self._every is not None:
             seconds, do = self._every
-            do()
             self._loop.call_later(seconds, self._again)
+            do()  # where it fails, asyncio logs that, and the next time comes all the same
 
 
 class _Exchange(asyncio.Protocol):
