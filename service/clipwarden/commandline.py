@@ -53,6 +53,8 @@ class CommandGroup(TyperGroup):
         """Find the command that `args` begin with, and import it; a name of two words goes first."""
         if (pair := " ".join(args[:2])) in self.table:
             args = [pair, *args[2:]]
+        elif args[0] not in self.table and (whole := [name for name in self.table if name.startswith(f"{args[0]} ")]):
+            ctx.fail(f"{args[0]!r} is half of a command; there is {', '.join(whole)}.")
         name, command, rest = super().resolve_command(ctx, args)
         if name is not None and name in self.table:
             return name, _load(name, self.table[name][0]), rest

@@ -1,7 +1,6 @@
 """Certificates of every kind, good and bad, as the files that a server reads and the credentials that clients have."""
 
 import datetime as dt
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,28 +86,6 @@ def put(path: Path, content: bytes | str) -> None:
     beside = path.with_name(path.name + ".new")
     beside.write_bytes(content if isinstance(content, bytes) else content.encode())
     beside.replace(path)
-
-
-def swap(folder: Path, generation: str, **contents: bytes | str) -> None:
-    """Change a folder as Kubernetes changes a mounted Secret: by one swap of the symlink `..data`.
-
-    Args:
-        folder: The mount; `..data` in it names the generation, and each file is a symlink through that.
-        generation: Its name.
-        contents: By file name, "_" for ".".
-    """
-    inner = folder / f"..{generation}"
-    inner.mkdir(parents=True)
-    for name, content in contents.items():
-        file = name.replace("_", ".")
-        (inner / file).write_bytes(content if isinstance(content, bytes) else content.encode())
-        if not (folder / file).is_symlink():
-            (folder / file).symlink_to(Path("..data") / file)
-    (folder / "..data_tmp").symlink_to(inner.name)
-    former = (folder / "..data").resolve() if (folder / "..data").exists() else None
-    (folder / "..data_tmp").replace(folder / "..data")
-    if former is not None:
-        shutil.rmtree(former)
 
 
 def client_credentials(roots: bytes, pair: tuple[bytes, bytes] | None = None) -> grpc.ChannelCredentials:

@@ -9,7 +9,11 @@ VARIABLES = ("http_proxy", "https_proxy", "grpc_proxy", "all_proxy", "HTTP_PROXY
 
 
 class RecordingProxy:
-    """What came: connections, the CONNECT requests they began with, and all bytes from clients."""
+    """What came: connections, the CONNECT requests they began with, and all bytes from clients.
+
+    Attributes:
+        ways: Where it finds hosts that only it knows: HOST:PORT as it is asked for, to HOST:PORT here.
+    """
 
     def __init__(self, listener: socket.socket, refusal: bytes | None) -> None:
         self._listener = listener
@@ -17,6 +21,7 @@ class RecordingProxy:
         self._lock = threading.Lock()
         self.address = f"127.0.0.1:{listener.getsockname()[1]}"
         self.url = f"http://{self.address}"
+        self.ways: dict[str, str] = {}
         self.connections = 0
         self.requests: list[bytes] = []
         self.received = bytearray()
@@ -44,7 +49,8 @@ class RecordingProxy:
             if self._refusal is not None:
                 client.sendall(self._refusal)
                 return
-            host, _, port = head.split()[1].decode().rpartition(":")
+            asked = head.split()[1].decode()
+            host, _, port = self.ways.get(asked, asked).rpartition(":")
             try:
                 server = socket.create_connection((host.strip("[]"), int(port)))
             except OSError:

@@ -19,42 +19,6 @@ def replace_file(path: Path, content: str | bytes) -> None:
     beside.replace(path)
 
 
-class ConfigMap:
-    """A folder as the kubelet mounts a ConfigMap: `NAME -> ..data/NAME`, `..data -> ..2026_1`, exchanged by `..data`.
-
-    Source: Kubernetes, pkg/volume/util/atomic_writer.go.
-
-    Args:
-        folder: Where; must not exist.
-        files: Content by name.
-    """
-
-    def __init__(self, folder: Path, **files: str) -> None:
-        self.folder = folder
-        folder.mkdir()
-        self.exchange(**files)
-        for name in self._named(files):
-            (folder / name).symlink_to(Path("..data") / name)
-
-    def exchange(self, **files: str) -> None:
-        """Put other content in the place of all of it."""
-        version = self.folder / f"..2026_{next(_numbers)}"
-        version.mkdir()
-        for name, text in self._named(files).items():
-            (version / name).write_text(text)
-        before = (self.folder / "..data").resolve() if (self.folder / "..data").is_symlink() else None
-        (self.folder / "..data_tmp").symlink_to(version.name)
-        (self.folder / "..data_tmp").rename(self.folder / "..data")
-        if before:
-            for file in before.iterdir():
-                file.unlink()
-            before.rmdir()
-
-    @staticmethod
-    def _named(files: dict[str, str]) -> dict[str, str]:
-        return {f"{name}.yaml": text for name, text in files.items()}
-
-
 @asynccontextmanager
 async def loaded_again(server: Server, times: int = 1) -> AsyncIterator[None]:
     """Wait, at the end of the block, until policies were loaded again so many times since its beginning."""

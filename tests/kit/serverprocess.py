@@ -101,6 +101,11 @@ class Process:
                 await asyncio.sleep(0.01)
 
     @property
+    def address(self) -> str:
+        """Of its TCP listener, once it serves."""
+        return next(str(line["address"]) for line in self.lines() if line["message"] == "serving")
+
+    @property
     def probe_address(self) -> str:
         """Of its probe listener; empty before it tells."""
         return next((str(line["probes"]) for line in self.lines() if line["message"] == "starting"), "")
@@ -176,7 +181,7 @@ def _labels(labels: Mapping[str, str]) -> str:
 @asynccontextmanager
 async def serve_process(
     model: Path,
-    policy: Path,
+    policy: Path | list[Path],
     folder: Path,
     socket_folder: Path,
     *,
@@ -190,14 +195,14 @@ async def serve_process(
 
     Args:
         model: Its folder.
-        policy: Its file.
+        policy: Its file, or several.
         folder: For the log, and whatever the server keeps.
         socket_folder: For its Unix socket.
         faulty: Whether it is `faultyserve`.
         faults: Of `faultyserve`, from its start on; it is then not waited for.
         stdout: Descriptor of its standard output; None leaves it with the test's.
         waits: Whether it is waited for until it serves.
-        settings: By their flags' names, "_" for "-".
+        settings: By their flags' names, "_" for "-"; lists for flags that may be repeated.
     """
     flags: dict[str, object] = {
         "model": model,
@@ -209,7 +214,7 @@ async def serve_process(
         "encoder_threads": 1,
         "vector_cache": folder / "vectors",
     } | settings
-    arguments = [part for name, value in flags.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+    arguments = [part for name, value in flags.items() for part in _flag(name, value)]
     steering = folder / "faults"
     steering.mkdir(exist_ok=True)
     for fault in faults:
@@ -229,6 +234,11 @@ async def serve_process(
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+def _flag(name: str, value: object) -> list[str]:
+    values = value if isinstance(value, list) else [value]
+    return [part for each in values for part in (f"--{name.replace('_', '-')}", str(each))]
 
 
 async def _until_serving(server: Process) -> None:

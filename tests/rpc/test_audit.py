@@ -134,6 +134,22 @@ def numbers_in(scores: Scores) -> dict[str, object]:
     return found
 
 
+def band_again(scores: CategoryScores) -> str | None:
+    """Compare what a line has of a category with the limits in it; None where there is nothing to compare."""
+    value = None if scores.unit is None else getattr(scores, scores.unit)
+    if value is None or scores.exempted_by:
+        return scores.band
+    limits = {"BLOCK": scores.block, "REVIEW": scores.review}
+    return next((band for band, limit in limits.items() if limit is not None and value >= limit), "ALLOW")
+
+
+def verdict_again(record: JudgedImage) -> str:
+    """Judge anew by a line alone."""
+    assert record.categories is not None
+    bands = {band_again(scores) for scores in record.categories if scores.mode == "enforce"}
+    return next((band for band in ("BLOCK", "REVIEW") if band in bands), "ALLOW")
+
+
 async def test_scores_read_back_to_the_last_bit_with_the_limits_of_their_context(toy_model: Model, path: Path) -> None:
     answers: dict[str, pb.Moderation] = {}
     async with serving(toy_model, audit_log=str(path), audit_scores=True) as rig:
@@ -148,6 +164,7 @@ async def test_scores_read_back_to_the_last_bit_with_the_limits_of_their_context
         assert record.categories is not None
         assert record.attributes is not None
         assert record.context == (answer.context or None)
+        assert verdict_again(record) == record.verdict
         for scores, message in zip(record.categories, answer.categories, strict=True):
             assert isinstance(scores, CategoryScores)
             assert scores.id == message.id
@@ -159,6 +176,7 @@ async def test_scores_read_back_to_the_last_bit_with_the_limits_of_their_context
             assert [scores.review, scores.block] == limits
             assert scores.mode == pb.Mode.Name(message.mode).removeprefix("MODE_").lower()
             assert (scores.band or "UNSPECIFIED") == pb.Verdict.Name(message.band).removeprefix("VERDICT_")
+            assert band_again(scores) == scores.band
         for attribute, message_ in zip(record.attributes, answer.attributes, strict=True):
             assert numbers_in(attribute) == numbers_of(message_)
     red = next(record for record in records.values() if record.context is None).categories
@@ -372,11 +390,16 @@ async def test_a_file_that_cannot_be_written_is_one_sentence(toy_model: Model, t
         "link": "link: it is a symbolic link. Name a file itself, or choose another file with --audit-log.",
         ".": "is a directory. Name a file itself",
     }.items():
-        server = Server(settings_for_test(audit_log=str(tmp_path / name)), snapshot)
+        settings = settings_for_test(audit_log=str(tmp_path / name))
+        with pytest.raises(ConfigError, match=sentence):
+            audit.check_audit(settings)
+        server = Server(settings, snapshot)
         with pytest.raises(ConfigError, match=sentence):
             await server.start()
         await server.close()
     assert not (tmp_path / "elsewhere").exists()
+    audit.check_audit(settings_for_test(audit_log=str(tmp_path / "log")))
+    assert not (tmp_path / "log").exists()
 
 
 def test_switches_without_a_file_are_refused() -> None:

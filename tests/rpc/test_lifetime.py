@@ -28,7 +28,7 @@ def settings(toy_folder: Path, toy_model: Model, tmp_path: Path) -> Settings:
 def _own_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Keep what a process does to itself, its logging and its signals, away from the test run."""
     monkeypatch.setattr(process, "prepare_process", lambda: None)
-    monkeypatch.setattr(process, "configure_logging", lambda _: None)
+    monkeypatch.setattr(process, "configure_logging", lambda *_: None)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     yield
     for number, handler in handlers.items():

@@ -207,6 +207,12 @@ def test_a_root_of_files_that_is_not_there_ends_the_start(toy_folder: Path, poli
     assert "Traceback" not in done.stderr
 
 
+def test_an_audit_log_that_cannot_be_written_is_found_by_the_check(toy_folder: Path, policy: Path) -> None:
+    done = run("--check", "--model", str(toy_folder), "--policy", str(policy), "--audit-log", "/none/log")
+    assert done.returncode == 2
+    assert "Cannot write the audit log /none/log: its folder does not exist." in done.stderr
+
+
 def test_bad_policy_ends_the_start_with_its_place_in_the_file(toy_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "broken.yaml").write_text("api: clipwarden/v2\n")
     done = run("--model", str(toy_folder), "--policy", str(tmp_path / "broken.yaml"))

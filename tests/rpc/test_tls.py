@@ -14,7 +14,8 @@ from clipwarden.serving import access
 from clipwarden.serving.tokens import line_of, make_token
 from clipwarden.v1 import moderation_pb2 as pb
 from clipwarden.v1 import moderation_pb2_grpc
-from kit.authorities import Authority, PairFiles, authority, client_credentials, put, swap
+from kit.authorities import Authority, PairFiles, authority, client_credentials, put
+from kit.configmap import ConfigMap
 from kit.serving import Rig, eventually, picture, serving
 
 IMAGE = pb.ModerateRequest(image=pb.ImageSource(data=picture("red")))
@@ -154,17 +155,16 @@ async def test_new_connections_see_a_new_certificate_and_open_ones_go_on(
 async def test_mounted_secret_is_taken_up_by_its_swap_with_its_authority(
     toy_model: Model, ca: Authority, tmp_path: Path
 ) -> None:
-    mount, other = tmp_path / "mount", authority(tmp_path)
-    mount.mkdir()
+    other = authority(tmp_path)
 
-    def rotate(generation: str, by: Authority) -> None:
+    def secret(by: Authority) -> dict[str, bytes]:
         key, chain = by.pair("localhost")
-        swap(mount, generation, tls_crt=chain, tls_key=key, ca_crt=by.pem)
+        return {"tls.crt": chain, "tls.key": key, "ca.crt": by.pem}
 
-    rotate("one", ca)
+    mounted = ConfigMap(tmp_path / "mounted", secret(ca))
     settings = {"tls_certificate": "tls.crt", "tls_key": "tls.key", "tls_client_ca": "ca.crt"}
-    async with serving(toy_model, **{name: str(mount / file) for name, file in settings.items()}) as rig:
-        rotate("two", other)
+    async with serving(toy_model, **{name: str(mounted[file]) for name, file in settings.items()}) as rig:
+        mounted.swap(secret(other))
         await loads(rig, 1)
         async with dialled(rig, other, other.pair("shop.example")) as stub:
             assert await judged(stub) == pb.VERDICT_BLOCK

@@ -18,7 +18,8 @@ from clipwarden.serving.process import JsonFormatter
 from clipwarden.serving.rpc import METHODS
 from clipwarden.serving.tokens import line_of, make_token
 from clipwarden.v1 import moderation_pb2 as pb
-from kit.authorities import put, swap
+from kit.authorities import put
+from kit.configmap import ConfigMap
 from kit.serving import Rig, connected, eventually, picture, refused, serving
 
 GOOD, NEW, UNKNOWN = make_token(), make_token(), make_token()
@@ -147,11 +148,9 @@ async def loads(rig: Rig, count: int, outcome: str = "loaded") -> None:
 
 
 async def test_mounted_secret_is_taken_up_by_its_swap(toy_model: Model, tmp_path: Path) -> None:
-    mount = tmp_path / "mount"
-    mount.mkdir()
-    swap(mount, "one", tokens=lines(("uploads", GOOD)))
-    async with serving(toy_model, tokens=str(mount / "tokens")) as rig:
-        swap(mount, "two", tokens=lines(("uploads", NEW)))
+    mounted = ConfigMap(tmp_path / "mounted", {"tokens": lines(("uploads", GOOD))})
+    async with serving(toy_model, tokens=str(mounted["tokens"])) as rig:
+        mounted.swap({"tokens": lines(("uploads", NEW))})
         await loads(rig, 1)
         assert await verdict(rig, NEW) == pb.VERDICT_BLOCK
 

@@ -15,7 +15,7 @@ def health(
     address: Annotated[
         str | None,
         typer.Argument(
-            metavar="[ADDRESS]",
+            metavar="ADDRESS",
             help="HOST:PORT or unix:PATH of gRPC, or http://HOST:PORT of probes. Default: what the settings of this "
             "environment say a server listens on: CLIPWARDEN_PROBE_LISTEN, else CLIPWARDEN_UNIX_SOCKET, else "
             "CLIPWARDEN_LISTEN.",

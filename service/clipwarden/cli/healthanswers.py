@@ -228,7 +228,7 @@ def _ask_grpc(where: str, security: "Security | None", live: bool, seconds: floa
         try:
             answer, call = channel.unary_unary(CHECK, bytes, bytes).with_call(b"", timeout=seconds)
         except grpc.RpcError as exc:
-            return _silence(where, _why(exc.code(), seconds, tls=security is not None))
+            return _unanswered(where, exc, security, seconds)
     metadata = {key: value for key, value in call.trailing_metadata() or () if isinstance(value, str)}
     serving = answer == _SERVING
     state = metadata.get(STATE_KEY) or ("serving" if serving else "not serving")
@@ -252,14 +252,22 @@ def _channel(where: str, security: "Security | None") -> "grpc.Channel":
     return grpc.secure_channel(where, security.credentials, options)
 
 
-def _why(code: "grpc.StatusCode", seconds: float, *, tls: bool) -> str:
-    if code.name == "DEADLINE_EXCEEDED":
-        return f"no answer within {seconds:g} s"
-    if code.name == "UNAVAILABLE" and tls:
-        return "nobody answers there by TLS with these certificates"
-    if code.name == "UNAVAILABLE":
-        return "nobody answers there; a server with TLS is asked with --root-certificates or --tls"
-    return f"what answers there tells no health ({code.name})"
+def _unanswered(where: str, exc: "grpc.RpcError", security: "Security | None", seconds: float) -> Answer:
+    """Say why nobody answered, as clients and other commands say it."""
+    import grpc
+
+    code, details = exc.code(), exc.details() or ""
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return _silence(where, f"no answer within {seconds:g} s")
+    # Here, since it takes as long to import as gRPC itself, and who is answered does without.
+    from clipwarden.cli.serveroptions import in_flags
+    from clipwarden.client.failures import Peer, explain
+
+    certificate = security is not None and security.has_certificate
+    failure = explain(code, details, Peer(target=where, tls=security is not None, has_certificate=certificate))
+    if failure is None:
+        return _silence(where, f"what answers there tells no health ({code.name})")
+    return Answer(address=where, heard=False, good=False, state=in_flags(failure.sentence))
 
 
 def _silence(where: str, why: str) -> Answer:

@@ -18,6 +18,8 @@ CONFIG_VARIABLE = f"{ENV_PREFIX}CONFIG"
 def serve(*, config: Sequence[Path] | None, check: bool, **flags: str | Sequence[str] | None) -> None:
     """Judge images over gRPC until SIGTERM or Ctrl-C; a second one stops at once.
 
+    Policies, certificates and tokens are loaded again when their files change, and at SIGHUP; a model by a new start.
+
     Each option can also be set by its environment variable, or in a YAML file of settings under the same name with
     underscores. Options win over variables, variables over files, and a later file over an earlier one.
     """
@@ -51,7 +53,9 @@ def _own_options() -> list[inspect.Parameter]:
         envvar=CONFIG_VARIABLE,
         show_envvar=False,
     )
-    check = typer.Option("--check", help="Load settings, model and policies, say what was loaded, and leave.")
+    check = typer.Option(
+        "--check", help="Load settings, model, policies, certificates and tokens, say what was loaded, and leave."
+    )
     keyword = inspect.Parameter.KEYWORD_ONLY
     # Hidden, and refused with what to write instead.
     retired = [

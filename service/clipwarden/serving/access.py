@@ -7,6 +7,7 @@ from functools import partial
 
 import grpc
 
+from clipwarden.engine.threads import WorkThreads
 from clipwarden.serving.callers import Callers
 from clipwarden.serving.config import Settings
 from clipwarden.serving.health import Health
@@ -36,10 +37,16 @@ class Access:
         self._tokens = token_files(settings, self._note)
         self._expiry = ExpiryWatch(partial(health.note, SUBJECT))
         self._watch: asyncio.Task[None] | None = None
+        self._threads = WorkThreads("read secrets", threads=1, stall_seconds=settings.stall_seconds)
         tokens = self._tokens
         self.callers = Callers((lambda: tokens.current) if tokens else None)
         metrics.expect_secrets([files.subject for files in self._files], tls=self._tls is not None)
         self._note_certificate()
+
+    @property
+    def stuck(self) -> bool:
+        """Whether a thread may never come back."""
+        return self._threads.stuck
 
     def credentials(self) -> grpc.ServerCredentials | None:
         """Make what a TCP port listens with; None for plain TCP."""
@@ -56,7 +63,7 @@ class Access:
             at_once: Whether somebody says that they are whole now, as SIGHUP does.
         """
         for files in self._files:
-            await files.look(at_once=at_once)
+            await files.look(self._threads, at_once=at_once)
         self._note_certificate()
 
     async def close(self) -> None:
@@ -65,6 +72,7 @@ class Access:
             self._watch.cancel()
             with suppress(asyncio.CancelledError):
                 await self._watch
+        self._threads.close()
 
     @property
     def _files(self) -> Sequence[SecretFiles[object]]:

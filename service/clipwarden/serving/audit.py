@@ -32,7 +32,7 @@ from clipwarden.engine.results import Judged
 from clipwarden.engine.snapshot import Selection, Snapshot
 from clipwarden.errors import ClipwardenError, ConfigError, ImageError
 from clipwarden.policy.bundle.compiled import CompiledPolicy
-from clipwarden.serving.auditfile import open_sink
+from clipwarden.serving.auditfile import open_sink, try_sink
 from clipwarden.serving.auditwriter import SAID_SECONDS, Entry, Writer
 from clipwarden.serving.config import Settings
 from clipwarden.serving.health import Health
@@ -240,6 +240,20 @@ class Audit:
                 self._fill_gap(self._writer)
         else:
             self._health.note(SUBJECT, f"The audit log lacks lines, or will: {why}. Images are judged all the same.")
+
+
+def check_audit(settings: Settings) -> None:
+    """Tell whether the audit log could be opened, and make and write nothing.
+
+    Raises:
+        ConfigError: It could not.
+    """
+    if settings.audit_log is None:
+        return
+    try:
+        try_sink(settings.audit_log)
+    except OSError as exc:
+        raise ConfigError(_unusable(settings.audit_log, exc)) from exc
 
 
 def audit_of(settings: Settings, registry: CollectorRegistry, health: Health) -> Audit | None:

@@ -179,9 +179,26 @@ def open_sink(where: str) -> Sink:
     return _Stream(os.dup(1)) if where == STANDARD_OUTPUT else AuditFile(Path(where))
 
 
-def _opened(path: Path) -> int:
+def try_sink(where: str) -> None:
+    """See whether what a setting names could be opened, without making it; as far as can be told.
+
+    Raises:
+        OSError: It could not.
+    """
+    if where == STANDARD_OUTPUT:
+        return
+    try:
+        os.close(_opened(Path(where), create=0))
+    except FileNotFoundError:
+        folder = Path(where).absolute().parent
+        folder.stat()
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES)) from None
+
+
+def _opened(path: Path, *, create: int = os.O_CREAT) -> int:
     # A link is refused, since whoever may place one would choose which file of ours grows; and nothing is waited for.
-    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    flags = os.O_RDWR | os.O_APPEND | create | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     try:
         descriptor = os.open(path, flags, MODE)
     except OSError as exc:

@@ -5,7 +5,6 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
@@ -25,12 +24,13 @@ from clipwarden.errors import (
     UnauthenticatedError,
 )
 from clipwarden.policy.schema import Verdict
-from clipwarden.scoring.verdict import Judgement
+from clipwarden.serving.accesslog import judged_fields
 from clipwarden.serving.audit import Audit
 from clipwarden.serving.callers import NOBODY, Callers, Identity, address_of
-from clipwarden.serving.candidates import Candidates, NotCompared, Opinion
+from clipwarden.serving.candidates import Candidates, Opinion
 from clipwarden.serving.context import Context
 from clipwarden.serving.endings import Unread, ended, refusal_of
+from clipwarden.serving.gate import Gate
 from clipwarden.serving.metrics import Metrics
 from clipwarden.serving.refusals import RefusalLog
 from clipwarden.serving.requests import read_request_id
@@ -89,65 +89,6 @@ class Call:
     def on_error(self) -> Verdict | None:
         """The policy's verdict for an image that cannot be judged; None while no policy is selected."""
         return None if self.selection is None else self.selection.compiled.policy.on_error
-
-
-class Gate:
-    """Counts calls at work, and refuses new ones once the server drains. Lives on one event loop."""
-
-    def __init__(self) -> None:
-        self._active = 0
-        self._came = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
-        self.draining = asyncio.Event()
-
-    def enter(self) -> None:
-        """Count one call as at work, until it leaves.
-
-        Raises:
-            ShuttingDownError: The server drains; such a call is never at work, however often it comes.
-        """
-        self._came += 1
-        self.require_open()
-        self._active += 1
-        self._idle.clear()
-
-    def leave(self) -> None:
-        """Count a call that entered as at work no longer."""
-        self._active -= 1
-        if not self._active:
-            self._idle.set()
-
-    def require_open(self) -> None:
-        """Refuse new work while draining.
-
-        Raises:
-            ShuttingDownError: The server drains.
-        """
-        if self.draining.is_set():
-            raise ShuttingDownError("the server shuts down; another one, or this one later, may take the call")
-
-    def close(self) -> None:
-        """Refuse new work from now on; what is at work goes on."""
-        self.draining.set()
-
-    async def wait_quiet(self, seconds: float, *, at_most: float) -> None:
-        """Wait until no call is at work, and then until none has come for a while.
-
-        A call that is on its way when gRPC stops ends as CANCELLED, which few clients but ours try again; one that
-        comes here in time is told UNAVAILABLE, and goes elsewhere.
-
-        Args:
-            seconds: Without a call.
-            at_most: How long to wait for that. Callers that know no other server may come again without end.
-        """
-        await self._idle.wait()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(at_most):
-                came = None
-                while came != self._came:
-                    came = self._came
-                    await asyncio.sleep(seconds)
 
 
 class Calls:
@@ -320,39 +261,7 @@ class Calls:
             self._metrics.note_opinion(judged.judgement, opinion)
         if not log.isEnabledFor(logging.INFO):
             return
-        judgement, facts, timings = judged.judgement, judged.image.facts, judged.image.timings
-        file, unseen = facts.file, facts.unseen
-        log.info(
-            "judged",
-            extra={
-                **call.logged,
-                "policy": judgement.policy_id,
-                "digest": judgement.policy_digest,
-                "fingerprint": judgement.fingerprint,
-                "context": judgement.context,
-                "verdict": judgement.verdict.name,
-                "shadow_verdict": judgement.shadow_verdict.name,
-                "shadow_incomplete": judgement.shadow_incomplete,
-                "enforced_categories": judgement.enforced_categories,
-                "decided_by": judgement.decided_by,
-                "raised_by": judgement.raised_by,
-                "exempted": [result.category.id for result in judgement.categories if result.exempted_by],
-                "partial": bool(unseen),
-                "unseen": unseen,
-                "share_shown": facts.share_shown,
-                "degraded": facts.degraded,
-                "sha256": file.sha256 if file else None,
-                "bytes": file.bytes if file else None,
-                "format": file.format if file else None,
-                "decode_ms": _milliseconds(timings.decode if timings else None),
-                "queue_ms": _milliseconds(timings.queue if timings else None),
-                "encode_ms": _milliseconds(timings.encode if timings else None),
-                "total_ms": _milliseconds(judged.total_seconds),
-                "batch_size": timings.batch_size if timings else 0,
-                "source": judged.image.source,
-                "candidates": [_logged(opinion, judgement) for opinion in opinions],
-            },
-        )
+        log.info("judged", extra={**call.logged, **judged_fields(judged, opinions)})
 
     def note_cancelled(self, call: Call, context: Context) -> None:
         """Count and log a call that its caller gave up, or whose deadline passed, which callers take for one."""
@@ -370,23 +279,3 @@ class Calls:
 def _is_deadline(left: float | None, patience: float | None) -> bool:
     """Tell whether a call that was cancelled with so many seconds left, of those it came with, was cut by them."""
     return left is not None and left <= EARLY_SECONDS + EARLY_SHARE * (patience or 0.0)
-
-
-def _logged(opinion: Opinion, live: Judgement) -> dict[str, object]:
-    candidate, outcome = opinion.candidate, opinion.outcome
-    named: dict[str, object] = {"version": candidate.policy.metadata.version, "digest": candidate.digest}
-    if isinstance(outcome, NotCompared):
-        return {**named, "not_compared": outcome}
-    return {
-        **named,
-        "verdict": outcome.verdict.name,
-        "shadow_verdict": outcome.shadow_verdict.name,
-        "shadow_incomplete": outcome.shadow_incomplete,
-        "decided_by": outcome.decided_by,
-        "agrees": outcome.verdict is live.verdict,
-        "shadow_agrees": outcome.shadow_verdict is live.shadow_verdict,
-    }
-
-
-def _milliseconds(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds * 1000, 3)

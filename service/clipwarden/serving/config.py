@@ -422,8 +422,8 @@ class Settings:
         self._refuse_half_of_tls()
         if self.path_root is not None and self.unix_socket is None and self.path_callers == "unix":
             raise ConfigError(
-                "path_root is set, but nobody could name a file: those who may call by the Unix socket, and there is "
-                "none. Set unix_socket, or path_callers to all."
+                "path_root is set, but only who calls by the Unix socket may name a file, and there is no such socket. "
+                "Set unix_socket, or path_callers to all."
             )
         if self.max_message_bytes > MOST_MESSAGE_BYTES:
             raise ConfigError(

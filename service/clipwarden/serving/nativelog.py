@@ -201,6 +201,10 @@ def native_lines_logged() -> Iterator[tuple[NativeLog, TextIO]]:
         os.dup2(real.fileno(), 2)  # the pipe's only end to write to is closed by that, so the thread comes to an end
         thread.join(END_SECONDS)
         faulthandler.enable(file=2) if was_enabled else faulthandler.disable()
+        for handler in logging.getLogger().handlers:
+            if isinstance(handler, logging.StreamHandler) and handler.stream is real:
+                handler.setStream(former)
+        real.close()
 
 
 def _pipe_in_place_of(descriptor: int) -> int:

@@ -18,6 +18,7 @@ from clipwarden.machine import prepare_process
 from clipwarden.policy.contexts import modes_line
 from clipwarden.scoring.tables import Tables
 from clipwarden.serving.access import check_access
+from clipwarden.serving.audit import check_audit
 from clipwarden.serving.config import Settings
 from clipwarden.serving.connections import raise_limit
 from clipwarden.serving.loading import load
@@ -72,6 +73,7 @@ def check_loads(settings: Settings) -> str:
     """
     prepare_process()
     access_of(settings)
+    check_audit(settings)
     if settings.path_root is not None:
         SharedRoot(Path(settings.path_root))
     snapshot = load(settings)

@@ -3,18 +3,20 @@
 Looked at once a second and by content: so a file that is written in place, one that is renamed over another, and
 the swapped symlink of a Kubernetes Secret are all seen, on file systems that tell of nothing as well. What has changed
 is used once two looks in a row have found the same, so that what is being written is left alone. What cannot be used
-changes nothing: what was in use stays in use, and the log, the metrics and health say why.
+changes nothing: what was in use stays in use, and the log, the metrics and health say why. A file system that does not
+answer is such a case.
 """
 
-import asyncio
 import logging
 import os
 import stat
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Generic, Literal, TypeVar
 
-from clipwarden.errors import ConfigError
+from clipwarden.engine.threads import WorkThreads
+from clipwarden.errors import ConfigError, EncoderError
 
 T = TypeVar("T")
 
@@ -56,7 +58,7 @@ def read_together(paths: Mapping[str, str]) -> Contents:
 
 
 class SecretFiles(Generic[T]):
-    """Files, and what was made of them last. Lives on one event loop; reads in a thread.
+    """Files, and what was made of them last. Lives on one event loop; reads in a thread that is lent.
 
     Args:
         subject: What they are, in one word, for log, metrics and health.
@@ -84,16 +86,25 @@ class SecretFiles(Generic[T]):
         self._settling: Contents | str | None = None
         self.current: T = make(self._seen)
 
-    async def look(self, *, at_once: bool = False) -> bool:
+    async def look(self, threads: WorkThreads, *, at_once: bool = False) -> bool:
         """Look whether the files have changed, and use them if so.
 
         Args:
+            threads: Where they are read.
             at_once: Whether what has changed is used without a second look: somebody says that it is whole.
 
         Returns:
             Whether something else is in use now.
         """
-        found = await asyncio.to_thread(self._read)
+        try:
+            return await self._look(threads, at_once=at_once)
+        except Exception as exc:  # noqa: BLE001  whatever it is, who looks has to go on
+            self._seen = ""  # no descriptor was free for a moment, say: the same contents are tried again
+            self._refuse(f"a fault of ours ({type(exc).__name__}).")  # its words might hold what is secret
+            return False
+
+    async def _look(self, threads: WorkThreads, *, at_once: bool) -> bool:
+        found = await self._found(threads)
         if found == self._seen:
             self._settling = None
             return False
@@ -101,22 +112,31 @@ class SecretFiles(Generic[T]):
             self._settling = found
             return False
         self._seen, self._settling = found, None
-        return await self._use(found)
+        return await self._use(found, threads)
 
-    async def _use(self, found: Contents | str) -> bool:
-        why_not = found if isinstance(found, str) else await self._made(found)
+    async def _found(self, threads: WorkThreads) -> Contents | str:
+        try:
+            return (await threads.run(self._read)).value
+        except EncoderError:  # as threads say that they are stuck
+            return "the file system that they are on does not answer."
+
+    async def _use(self, found: Contents | str, threads: WorkThreads) -> bool:
+        why_not = found if isinstance(found, str) else await self._made(found, threads)
         if why_not:
-            log.error("kept the %s in use: %s", self.subject, why_not, extra={"subject": self.subject})
-            self._on_outcome(self.subject, "refused", f"New {self.subject} cannot be used; the old stays: {why_not}")
+            self._refuse(why_not)
             return False
         log.info("loaded new %s", self.subject, extra={"subject": self.subject})
         self._on_outcome(self.subject, "loaded", None)
         return True
 
-    async def _made(self, found: Contents) -> str | None:
+    def _refuse(self, why_not: str) -> None:
+        log.error("kept the %s in use: %s", self.subject, why_not, extra={"subject": self.subject})
+        self._on_outcome(self.subject, "refused", f"New {self.subject} cannot be used; the old stays: {why_not}")
+
+    async def _made(self, found: Contents, threads: WorkThreads) -> str | None:
         """Put what is made of contents in use, or say why that cannot be."""
         try:
-            self.current = await asyncio.to_thread(self._make, found)
+            self.current = (await threads.run(partial(self._make, found))).value
         except ConfigError as exc:
             return str(exc)
         return None

@@ -19,14 +19,15 @@ from prometheus_client import CollectorRegistry
 from clipwarden.engine.cache import EmbeddingCache
 from clipwarden.engine.pipeline import Pipeline
 from clipwarden.engine.snapshot import Snapshot
-from clipwarden.engine.threads import ThreadStatistics
 from clipwarden.serving.access import Access
 from clipwarden.serving.audit import audit_of
-from clipwarden.serving.calls import Calls, Gate
+from clipwarden.serving.calls import Calls
 from clipwarden.serving.candidates import Candidates
 from clipwarden.serving.config import Settings
 from clipwarden.serving.connections import most_connections, watch_connections
 from clipwarden.serving.fetching import SharedFiles
+from clipwarden.serving.gate import Gate
+from clipwarden.serving.gauges import watch_threads, watch_work
 from clipwarden.serving.health import Health, State
 from clipwarden.serving.listeners import Listeners
 from clipwarden.serving.loading import load_beside
@@ -106,8 +107,9 @@ class Server:
             on_refused_stream=partial(self.metrics.note_refusal, "streams"),
         )
         self.reloader = Reloader(settings, snapshot, exchange=self._exchange, metrics=self.metrics, health=self.health)
-        self._watch_queue()
         self._watches: list[asyncio.Task[None]] = []
+        watch_work(self.metrics, self.pipeline, self.cache, self.reads, streams=lambda: self.service.streams)
+        watch_threads(self.metrics, self.pipeline, self.files)
         self._grpc = grpc.aio.server(options=_options(settings))
 
     @property
@@ -128,7 +130,8 @@ class Server:
     @property
     def stuck(self) -> bool:
         """Whether some thread of ours may never come back: the end of the process leaves it where it is."""
-        return self.pipeline.stuck or self.candidates.stuck or self.files.stuck or self.reloader.stuck
+        parts = (self.pipeline, self.candidates, self.files, self.reloader, self.access)
+        return any(part.stuck for part in parts)
 
     async def start(self) -> None:
         """Bind, serve health, warm up, and be ready.
@@ -206,48 +209,12 @@ class Server:
         if self.settings.reflection:
             Reflection(self._calls).add_to(self._grpc)
 
-    def _watch_queue(self) -> None:
-        pipeline, reads = self.pipeline, self.reads
-
-        def oldest_seconds() -> float:
-            return max(decoding().oldest_seconds, pipeline.encoder_statistics().oldest_seconds)
-
-        def decoding() -> ThreadStatistics:
-            return pipeline.thread_statistics()["decode"]
-
-        self.metrics.watch(
-            admitted_images=lambda: pipeline.admission.items,
-            admitted_bytes=lambda: pipeline.admission.bytes - reads.reserved_bytes,
-            reserved_bytes=lambda: reads.reserved_bytes,
-            reading_messages=lambda: reads.reading,
-            unread_calls=lambda: reads.waiting,
-            open_streams=lambda: self.service.streams,
-            backlog_seconds=lambda: pipeline.admission.backlog_seconds,
-            oldest_seconds=oldest_seconds,
-            line_images=lambda: decoding().waiting,
-            decode_threads_busy=lambda: decoding().busy,
-            decode_bytes=lambda: pipeline.decode_bytes,
-            queue_images=lambda: pipeline.encoder_statistics().waiting_items,
-            encoder_runs_busy=lambda: pipeline.encoder_statistics().busy_runs,
-            batch_fill=lambda: pipeline.encoder_statistics().batch_fill,
-            cache_entries=lambda: self.cache.statistics().images,
-            cache_bytes=lambda: self.cache.statistics().bytes,
-        )
-
-        def stuck_threads(stage: str) -> int:
-            return pipeline.thread_statistics()[stage].stuck
-
-        for stage in pipeline.thread_statistics():
-            self.metrics.watch_stuck(stage, partial(stuck_threads, stage))
-        self.metrics.watch_stuck("fetch", lambda: self.files.statistics().stuck)
-        self.metrics.watch_stuck("encode", lambda: pipeline.encoder_statistics().stuck_runs)
-
     def _exchange(self, snapshot: Snapshot) -> None:
-        """Judge new requests with another snapshot of the same model."""
-        self.snapshot = snapshot
+        """Judge new requests with another snapshot of the same model; done last, so that a fault leaves the old."""
         self.metrics.describe(snapshot, version=metadata.version("clipwarden"))
         if self.audit:
             self.audit.note_loaded(snapshot)
+        self.snapshot = snapshot
 
     def _note_storage(self, healthy: bool) -> None:  # noqa: FBT001  a callback's one argument
         """Say that files cannot be read; who sends bytes is answered all the same."""

@@ -227,3 +227,10 @@ def test_help_and_mistakes_of_a_command_import_nothing_heavy() -> None:
 def test_completion_imports_nothing_heavy() -> None:
     for typed, _ in COMPLETIONS:
         assert imported_after("", env=completing(typed)) & HEAVY == set()
+
+
+@pytest.mark.parametrize("rest", [[], ["--help"], ["verfy"]])
+def test_half_of_a_command_is_told_the_whole(run: Run, rest: list[str]) -> None:
+    done = run("audit", *rest)
+    assert done.exit_code == 2
+    assert "'audit' is half of a command; there is audit verify." in done.stderr

@@ -9,9 +9,10 @@ from prometheus_client import CollectorRegistry
 
 from clipwarden.engine.terms import Terms
 from clipwarden.errors import DeadlineError
-from clipwarden.serving.calls import Call, Calls, Gate
+from clipwarden.serving.calls import Call, Calls
 from clipwarden.serving.candidates import Candidates
 from clipwarden.serving.context import Context
+from clipwarden.serving.gate import Gate
 from clipwarden.serving.metrics import Metrics
 from clipwarden.serving.refusals import RefusalLog
 

@@ -12,7 +12,8 @@ import pytest
 from clipwarden.engine.origin import identity_of
 from clipwarden.serving import filewatch
 from clipwarden.serving.filewatch import FileWatch, folders_of
-from kit.reloading import ConfigMap, replace_file
+from kit.configmap import ConfigMap
+from kit.reloading import replace_file
 
 FIRST, SECOND = "first", "second"
 
@@ -141,11 +142,11 @@ def test_change_is_told_where_the_system_tells_nothing(
 
 
 def test_config_map_is_told_of_as_often_as_it_is_exchanged(tmp_path: Path) -> None:
-    mounted = ConfigMap(tmp_path / "mounted", policy=FIRST, other="a")
-    path = mounted.folder / "policy.yaml"
+    mounted = ConfigMap(tmp_path / "mounted", {"policy.yaml": FIRST, "other.yaml": "a"})
+    path = mounted["policy.yaml"]
     with watching(path) as (watch, told):
         for number in range(5):
-            mounted.exchange(policy=f"{SECOND} {number}", other="b")
+            mounted.swap({"policy.yaml": f"{SECOND} {number}", "other.yaml": "b"})
             told.until(f"{SECOND} {number}")
             watch.expect({path: identity_of(path)})
 
@@ -162,6 +163,24 @@ def test_release_folder_behind_a_link_is_followed_and_back(tmp_path: Path) -> No
             (tmp_path / "next").symlink_to(Path("releases") / name)
             (tmp_path / "next").replace(current)
             told.until(content)
+            watch.expect({path: identity_of(path)})
+
+
+def test_release_that_was_taken_back_before_anybody_read_it_is_told_of_when_it_comes_again(tmp_path: Path) -> None:
+    path = tmp_path / "policy.yaml"
+    (tmp_path / "1").write_text(FIRST)
+    (tmp_path / "2").write_text(SECOND)
+
+    def point_at(release: str) -> None:
+        (tmp_path / "next").symlink_to(release)
+        (tmp_path / "next").replace(path)
+
+    point_at("1")
+    with watching(path) as (watch, told):
+        for _ in range(2):
+            point_at("2")
+            told.until(SECOND)
+            point_at("1")
             watch.expect({path: identity_of(path)})
 
 
@@ -273,13 +292,14 @@ def test_file_that_is_written_without_end_hides_no_change(tmp_path: Path, monkey
 
 
 def test_folders_are_those_of_every_link_on_the_way(tmp_path: Path) -> None:
-    mounted = ConfigMap(tmp_path / "mounted", policy=FIRST)
+    mounted = ConfigMap(tmp_path / "mounted", {"policy.yaml": FIRST})
     (tmp_path / "etc").mkdir()
-    (tmp_path / "etc" / "shop.yaml").symlink_to(mounted.folder / "policy.yaml")
+    (tmp_path / "etc" / "shop.yaml").symlink_to(mounted["policy.yaml"])
     (tmp_path / "conf").symlink_to("etc")
     found = set(folders_of([tmp_path / "conf" / "shop.yaml"]))
-    version = next(each for each in mounted.folder.glob("..2026_*"))
-    assert found == {tmp_path, tmp_path / "etc", mounted.folder, version}
+    folder = tmp_path / "mounted"
+    version = next(each for each in folder.glob("..2026_*"))
+    assert found == {tmp_path, tmp_path / "etc", folder, version}
 
 
 def test_links_in_a_circle_end(tmp_path: Path) -> None:
