@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-browser check format proto proto-check bench bench-peers wheel clean
+.PHONY: help demo test test-fast test-browser test-platform check check-manifests format proto proto-check bench bench-peers wheel clean
 
 help:  ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -32,6 +32,12 @@ $(VENV)/test-export: $(VENV)/test
 
 $(VENV)/test-browser: $(VENV)/test
 	$(PIP) --editable '.[cpu,test,test-browser]'
+	touch $@
+
+# And beside the packages, the binaries of Helm and Prometheus.
+$(VENV)/test-platform: $(VENV)/test tests/platform/tools.py
+	$(PIP) --editable '.[cpu,test,test-platform]'
+	$(BIN)/python tests/platform/tools.py $(VENV)/platform
 	touch $@
 
 # With what the exporter's tests need: mypy reads the types of torch.
@@ -66,6 +72,19 @@ test-browser: $(VENV)/test-browser  ## Hold what is judged against what Chromium
 	    { $(APT_INSTALL) 'chromium=$(CHROMIUM_TAKEN)*' 'chromium-common=$(CHROMIUM_TAKEN)*' || $(APT_INSTALL) chromium; }; } \
 	  || { echo 'No Chromium, and apt-get installs none here: install chromium, or name one in CHROMIUM' >&2; exit 1; }
 	$(BIN)/python -m pytest tests/browser
+
+test-platform: $(VENV)/test-platform  ## Hold the charts against Helm, Kubernetes and Prometheus
+	$(PYTEST) tests/platform
+
+# In a folder of its own, since it pins what others of the environment need newer.
+CHECKOV := .work/checkov-3.3.30
+
+$(CHECKOV):
+	$(PIP) --target $@ 'checkov==$(patsubst .work/checkov-%,%,$@)'
+
+check-manifests: $(VENV)/test-platform $(CHECKOV)  ## Hold what the charts render against checkov's rules
+	rm -rf .work/manifests && $(BIN)/python -m tests.platform.manifests .work/manifests
+	PYTHONPATH=$(CHECKOV) $(BIN)/python -m checkov.main --config-file helm/checkov.yaml --directory .work/manifests
 
 check: $(VENV)/lint proto-check  ## Format, lint, types, import contracts, proto lint, generated code
 	$(BIN)/ruff format --check .

@@ -17,8 +17,9 @@ from kit.toymodel import build_toy_model, load_toy_model
 TESTS = Path(__file__).parent
 # Folders whose tests need torch and its kin (the extra `test-export`) or an installed wheel. `--fast` leaves them out.
 HEAVY_FOLDERS = frozenset({"export", "parity", "wheel"})
-# Needs Chromium and the extra `test-browser`: left out unless named on the command line, as `make test-browser` does.
-BROWSER_FOLDER = "browser"
+# Each needs tools and an extra of its own (`make test-browser`, `make test-platform`): left out unless it is named on
+# the command line.
+NAMED_FOLDERS = frozenset({"browser", "platform"})
 HEAVY_PACKAGES = frozenset(
     {"diffusers", "onnxscript", "open_clip", "resvg_py", "scipy", "sklearn", "torch", "torchvision", "transformers"}
 )
@@ -45,7 +46,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     if collection_path.parent != TESTS:
         return None
     heavy = collection_path.name in HEAVY_FOLDERS and config.getoption("--fast")
-    return True if heavy or collection_path.name == BROWSER_FOLDER else None
+    return True if heavy or collection_path.name in NAMED_FOLDERS else None
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,215 @@
+"""Each alert fires on what it is about and is quiet on what is usual, by Prometheus' own unit tests of rules."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.platform.kit import ROOT, Manifest, Values, render, run
+
+EVERYTHING: Values = {
+    "metrics": {"prometheusRule": {"enabled": True}},
+    "tls": {"existingSecret": "certificate"},
+    "tokens": {"existingSecret": "tokens"},
+    "auditLog": {"enabled": True},
+}
+"""All alerts: some are there only where what they are about is."""
+
+OF = 'namespace="shop",job="demo-clipwarden-metrics",pod="demo-1"'
+WEEK = 7 * 24 * 6
+"""In steps of ten minutes, by which the alert is told that looks back so far; all others are told by the minute."""
+
+
+def series(name: str, values: str, **labels: str) -> dict[str, str]:
+    more = "".join(f',{label}="{value}"' for label, value in labels.items())
+    return {"series": f"{name}{{{OF}{more}}}", "values": values}
+
+
+def verdicts(values: str, verdict: str = "allow") -> dict[str, str]:
+    return series("clipwarden_verdicts_total", values, policy="shop", verdict=verdict)
+
+
+ALLOWED = verdicts("0+600x20")
+SHOP = {"policy": "shop", "version": "1"}
+
+FIRES: dict[str, tuple[list[dict[str, str]], int]] = {
+    "ClipwardenAbsent": ([], 6),
+    "ClipwardenPodDown": ([series("up", "0x20")], 6),
+    "ClipwardenNotReady": ([series("clipwarden_ready", "0x20")], 6),
+    "ClipwardenStuckThreads": ([series("clipwarden_stuck_threads", "1x20", stage="decode")], 3),
+    "ClipwardenFaults": ([series("clipwarden_errors_total", "0x3 1x20", method="Moderate", reason="INTERNAL")], 8),
+    "ClipwardenQueueOld": ([series("clipwarden_oldest_seconds", "3x20")], 6),
+    "ClipwardenRefuses": ([ALLOWED, series("clipwarden_refusals_total", "0+12x20", cause="wait")], 16),
+    "ClipwardenLate": ([ALLOWED, series("clipwarden_errors_total", "0+12x20", reason="DEADLINE_EXCEEDED")], 16),
+    "ClipwardenLoopLag": (
+        [
+            series("clipwarden_loop_lag_seconds_bucket", "0+300x20", le="0.1"),
+            series("clipwarden_loop_lag_seconds_bucket", "0+600x20", le="0.5"),
+            series("clipwarden_loop_lag_seconds_bucket", "0+600x20", le="+Inf"),
+        ],
+        16,
+    ),
+    "ClipwardenReloadFailed": ([series("clipwarden_policy_last_reload_successful", "1x2 0x20")], 6),
+    "ClipwardenPoliciesDiffer": (
+        [
+            series("clipwarden_policy_info", "1x30", **SHOP, digest="sha256:a"),
+            series("clipwarden_policy_info", "1x30", **SHOP, digest="sha256:b"),
+        ],
+        16,
+    ),
+    "ClipwardenModelsDiffer": (
+        [
+            series("clipwarden_model_info", "1x90", fingerprint="a"),
+            series("clipwarden_model_info", "1x90", fingerprint="b"),
+        ],
+        61,
+    ),
+    "ClipwardenEnforcesNothing": (
+        [series("clipwarden_policy_categories", "0x30", policy="shop", context="", mode="enforce")],
+        16,
+    ),
+    "ClipwardenUnboundCategories": ([series("clipwarden_policy_unbound_categories", "2x30", policy="shop")], 16),
+    "ClipwardenCertificateExpires": ([series("clipwarden_tls_certificate_expiry_seconds", "864000x90")], 61),
+    "ClipwardenSecretRefused": (
+        [series("clipwarden_secret_reloads_total", "0x3 1x20", subject="tokens", outcome="refused")],
+        6,
+    ),
+    "ClipwardenAuditFailing": ([series("clipwarden_audit_failing", "1x20")], 3),
+    "ClipwardenAuditDropped": ([series("clipwarden_audit_dropped_total", "0x3 40x20")], 6),
+}
+"""By alert: series that are a case of it, a value a minute, and the minute at which it fires."""
+
+LOOKS_BACK = "ClipwardenBlockShareMoved"
+
+USUAL = [
+    series("up", "1x120"),
+    series("clipwarden_ready", "1x120"),
+    series("clipwarden_stuck_threads", "0x120", stage="decode"),
+    series("clipwarden_errors_total", "0+1x120", method="Moderate", reason="IMAGE_CORRUPT"),
+    series("clipwarden_errors_total", "0x120", method="Moderate", reason="INTERNAL"),
+    series("clipwarden_errors_total", "0+1x120", method="Moderate", reason="DEADLINE_EXCEEDED"),
+    series("clipwarden_oldest_seconds", "0.4x120"),
+    series("clipwarden_refusals_total", "0+1x120", cause="wait"),
+    verdicts("0+600x120"),
+    verdicts("0+6x120", "block"),
+    series("clipwarden_loop_lag_seconds_bucket", "0+600x120", le="0.01"),
+    series("clipwarden_loop_lag_seconds_bucket", "0+600x120", le="+Inf"),
+    series("clipwarden_policy_last_reload_successful", "1x120"),
+    series("clipwarden_policy_info", "1x120", **SHOP, digest="sha256:a"),
+    series("clipwarden_model_info", "1x120", fingerprint="a"),
+    series("clipwarden_policy_categories", "4x120", policy="shop", context="", mode="enforce"),
+    series("clipwarden_policy_categories", "0x120", policy="shop", context="art", mode="enforce"),
+    series("clipwarden_policy_unbound_categories", "0x120", policy="shop"),
+    series("clipwarden_tls_certificate_expiry_seconds", f"{30 * 86400}x120"),
+    series("clipwarden_secret_reloads_total", "0+1x120", subject="tokens", outcome="loaded"),
+    series("clipwarden_secret_reloads_total", "0x120", subject="tokens", outcome="refused"),
+    series("clipwarden_audit_failing", "0x120"),
+    series("clipwarden_audit_dropped_total", "3x120"),
+]
+"""Two hours of a server that has some damaged images, a few refusals and one line that was lost long ago."""
+
+
+@pytest.fixture(scope="module")
+def rules() -> Manifest:
+    found: Manifest = render(EVERYTHING).one("PrometheusRule")["spec"]
+    return found
+
+
+@pytest.fixture(scope="module")
+def rules_file(rules: Manifest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("rules") / "rules.yaml"
+    file.write_text(yaml.safe_dump(rules))
+    return file
+
+
+def alerts(rules: Manifest) -> list[dict[str, Any]]:
+    return [rule for group in rules["groups"] for rule in group["rules"]]
+
+
+def test_promtool_takes_the_rules(rules_file: Path, promtool: str) -> None:
+    checked = run([promtool, "check", "rules", "--lint=all", "--lint-fatal", str(rules_file)])
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_every_alert_is_tested(rules: Manifest) -> None:
+    assert {rule["alert"] for rule in alerts(rules)} == {*FIRES, LOOKS_BACK}
+
+
+@pytest.mark.parametrize("alert", FIRES)
+def test_it_fires_on_what_it_is_about(alert: str, rules: Manifest, rules_file: Path, promtool: str) -> None:
+    found, minute = FIRES[alert]
+    unit = {"interval": "1m", "input_series": found, "promql_expr_test": [_is(alert, minute, fires=True)]}
+    _holds(unit, rules_file, promtool)
+    (rule,) = [rule for rule in alerts(rules) if rule["alert"] == alert]
+    assert rule["labels"]["severity"] in ("critical", "warning")
+
+
+def test_all_are_quiet_on_a_usual_day(rules_file: Path, promtool: str) -> None:
+    quiet = [_is(alert, 110, fires=False) for alert in [*FIRES, LOOKS_BACK]]
+    _holds({"interval": "1m", "input_series": USUAL, "promql_expr_test": quiet}, rules_file, promtool)
+
+
+@pytest.mark.parametrize(
+    ("blocked", "fires"),
+    [
+        pytest.param(f"0+10x{WEEK} {10 * WEEK}+100x30", True, id="ten times as many"),
+        pytest.param(f"0+100x{WEEK} {100 * WEEK}+10x30", True, id="a tenth"),
+        pytest.param(f"0+10x{WEEK} {10 * WEEK}+20x30", False, id="twice as many"),
+        pytest.param(f"0+0.1x{WEEK} {0.1 * WEEK}+1x30", False, id="ten times as many of next to none"),
+        pytest.param(f"0+0.1x{WEEK} {0.1 * WEEK}+100x30", True, id="many of next to none"),
+    ],
+)
+def test_a_share_of_blocks_that_moves_fires(blocked: str, rules_file: Path, promtool: str, *, fires: bool) -> None:
+    found = [verdicts(f"0+1000x{WEEK + 30}"), verdicts(blocked, "block")]
+    tested = [_is(LOOKS_BACK, 10 * (WEEK + 20), fires=fires)]
+    _holds({"interval": "10m", "input_series": found, "promql_expr_test": tested}, rules_file, promtool)
+
+
+def _is(alert: str, minute: int, *, fires: bool) -> dict[str, Any]:
+    expr = f'count(ALERTS{{alertname="{alert}",alertstate="firing"}}) > 0'
+    samples = [{"labels": "{}", "value": 1}] if fires else []
+    return {"expr": expr, "eval_time": f"{minute}m", "exp_samples": samples}
+
+
+def _holds(unit: dict[str, Any], rules_file: Path, promtool: str) -> None:
+    file = rules_file.parent / "test.yaml"
+    file.write_text(
+        json.dumps({"rule_files": [rules_file.name], "evaluation_interval": unit["interval"], "tests": [unit]})
+    )
+    done = run([promtool, "test", "rules", str(file)])
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_alerts_about_what_is_not_there_are_left_out() -> None:
+    plain = render({"metrics": {"prometheusRule": {"enabled": True}}}).one("PrometheusRule")["spec"]
+    left_out = {
+        "ClipwardenCertificateExpires",
+        "ClipwardenSecretRefused",
+        "ClipwardenAuditFailing",
+        "ClipwardenAuditDropped",
+    }
+    assert {*FIRES, LOOKS_BACK} - {rule["alert"] for rule in alerts(plain)} == left_out
+
+
+def test_labels_limits_and_omissions_are_the_operators_own() -> None:
+    values = {
+        "enabled": True,
+        "alertLabels": {"team": "trust"},
+        "disabled": ["ClipwardenLate"],
+        "thresholds": {"queueAgeSeconds": 7.5},
+    }
+    spec = render({"metrics": {"prometheusRule": values}}).one("PrometheusRule")["spec"]
+    named = {rule["alert"]: rule for rule in alerts(spec)}
+    assert "ClipwardenLate" not in named
+    assert named["ClipwardenQueueOld"]["expr"].endswith("> 7.5")
+    assert all(rule["labels"]["team"] == "trust" for rule in named.values())
+
+
+def test_each_alert_has_a_place_that_says_what_to_do(rules: Manifest) -> None:
+    page = (ROOT / "docs" / "operate.md").read_text(encoding="utf-8")
+    headings = {heading.lower() for heading in re.findall(r"^#+ (Clipwarden\w+)$", page, re.MULTILINE)}
+    for rule in alerts(rules):
+        assert rule["annotations"]["runbook_url"].partition("#")[2] in headings
+        assert rule["annotations"]["summary"].endswith(".")

@@ -1,0 +1,106 @@
+"""Every case of the matrix is linted and rendered, and each object is one that Kubernetes and its operators take."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+from cloudcoil.models.cert_manager.v1 import Certificate
+from cloudcoil.models.keda.v1alpha1 import ScaledObject
+from cloudcoil.models.prometheus_operator.v1 import PrometheusRule, ServiceMonitor
+from tests.platform.cases import CHART_CASES, POLICY, SIDECAR_CASES
+from tests.platform.kit import CHART, HELM, HELM3, SIDECAR, Manifest, Values, beside_application, render, run, template
+
+from kit.pages import blocks
+
+KUBERNETES = ("1.29", "1.37")
+"""The first with native sidecars, which both charts ask for, and the newest whose schemas we have."""
+
+CUSTOM: dict[str, Any] = {
+    "cert-manager.io/v1/Certificate": Certificate,
+    "keda.sh/v1alpha1/ScaledObject": ScaledObject,
+    "monitoring.coreos.com/v1/PrometheusRule": PrometheusRule,
+    "monitoring.coreos.com/v1/ServiceMonitor": ServiceMonitor,
+}
+"""Classes made of the operators' own definitions: cert-manager 1.17, KEDA 2.16, Prometheus operator 0.80."""
+
+
+@pytest.fixture(
+    scope="module",
+    params=[("chart", name) for name in CHART_CASES] + [("app", name) for name in SIDECAR_CASES],
+    ids=" ".join,
+)
+def case(request: pytest.FixtureRequest, example: Path) -> tuple[Path, Values]:
+    chart, name = request.param
+    return (CHART, CHART_CASES[name]) if chart == "chart" else (example, beside_application(SIDECAR_CASES[name]))
+
+
+def test_it_is_valid_to_the_letter(case: tuple[Path, Values]) -> None:
+    chart, values = case
+    for item in render(values, chart):
+        assert not unknown(item), item
+
+
+def unknown(item: Manifest) -> object:
+    """What of an object its definition does not know; raises where a value is wrong."""
+    custom = CUSTOM.get(f"{item['apiVersion']}/{item['kind']}")
+    if custom is None:
+        return [
+            version for version in KUBERNETES if kubernetes_validate.validate(item, version, strict=True) != version
+        ]
+    # These classes pass over what they do not know, which is then missing from what they give back.
+    known = custom.model_validate(item).model_dump(by_alias=True, exclude_unset=True, mode="json")
+    return None if known == item else (known, item)
+
+
+def test_helm_3_renders_the_same(case: tuple[Path, Values]) -> None:
+    chart, values = case
+    assert render(values, chart, helm=HELM3).objects == render(values, chart).objects
+
+
+def test_helm_lints_it(case: tuple[Path, Values], tmp_path: Path) -> None:
+    chart, values = case
+    file = tmp_path / "values.yaml"
+    file.write_text(json.dumps(values))
+    linted = run([HELM, "lint", "--strict", "--quiet", str(chart), "--values", str(file)])
+    assert linted.returncode == 0, linted.stdout + linted.stderr
+
+
+def test_the_sidecar_alone_lints() -> None:
+    assert run([HELM, "lint", str(SIDECAR)]).returncode == 0
+
+
+def test_a_field_that_kubernetes_does_not_know_is_found() -> None:
+    deployment = render().one("Deployment")
+    deployment["spec"]["replica"] = 3
+    with pytest.raises(kubernetes_validate.ValidationError, match="replica"):
+        unknown(deployment)
+
+
+def test_a_field_that_an_operator_does_not_know_is_found() -> None:
+    scaled = render({"autoscaling": {"type": "keda"}}).one("ScaledObject")
+    scaled["spec"]["maxReplica"] = 3
+    assert unknown(scaled)
+
+
+def test_kubernetes_1_28_is_refused() -> None:
+    done = template(CHART, {}, "--kube-version", "1.28.0")
+    assert done.returncode != 0
+    assert "1.29" in done.stderr
+
+
+def test_the_values_of_the_documents_are_taken() -> None:
+    (block,) = [block for block in blocks("docs/operate.md", "yaml") if block.text.startswith("# values.yaml")]
+    assert (
+        "ServiceMonitor" in render({**yaml.safe_load(block.text), "policies": {"files": {"shop.yaml": POLICY}}}).kinds
+    )
+
+
+def test_every_kind_of_the_charts_is_in_the_matrix() -> None:
+    kinds = {item["kind"] for values in CHART_CASES.values() for item in render(values)}
+    assert kinds == {
+        *("Certificate", "ConfigMap", "Deployment", "HorizontalPodAutoscaler", "NetworkPolicy", "PodDisruptionBudget"),
+        *("PrometheusRule", "ScaledObject", "Secret", "Service", "ServiceAccount", "ServiceMonitor"),
+    }
