@@ -154,8 +154,11 @@ async def _reload_at(hangups: asyncio.Event, server: Server) -> None:
         await hangups.wait()
         hangups.clear()
         log.info("SIGHUP")
-        server.reloader.request()
-        await server.access.look(at_once=True)
+        try:
+            server.reloader.request()
+            await server.access.look(at_once=True)
+        except Exception:  # whatever it is, the next signal is heeded
+            log.exception("SIGHUP was not heeded in full")
 
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}

@@ -7,7 +7,7 @@ The way down: answer NOT_SERVING, wait for load balancers to notice, refuse new 
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import asdict
 from functools import partial
 from importlib import metadata
@@ -184,24 +184,23 @@ class Server:
         await self.candidates.wait_idle()
 
     async def close(self) -> None:
-        """Stop at once; after `drain` nothing is lost by it."""
-        self.health.close()
-        self.gate.close()
-        # With no call at work this returns as soon as every response is on its way.
-        await self._grpc.stop(GOODBYE_SECONDS)
-        await self.access.close()
-        await self.reloader.close()
-        await self.candidates.close()
-        await self.pipeline.close()
-        self.files.close()
-        for watch in self._watches:
-            watch.cancel()
-        self.refusals.flush()
-        if self.audit:
-            await self.audit.close()
-        self.listeners.close()
-        if self._watches:  # else it never began, and whoever started it says why
-            log.info("stopped")
+        """Stop at once; after `drain` nothing is lost by it. Whatever one part raises, all others are ended."""
+        async with AsyncExitStack() as last_first:
+            if self._watches:  # else it never began, and whoever started it says why
+                last_first.callback(log.info, "stopped")
+            for watch in self._watches:
+                last_first.callback(watch.cancel)
+            last_first.callback(self.listeners.close)
+            if self.audit:
+                last_first.push_async_callback(self.audit.close)
+            last_first.callback(self.refusals.flush)
+            last_first.callback(self.files.close)
+            for part in (self.pipeline, self.candidates, self.reloader, self.access):
+                last_first.push_async_callback(part.close)
+            # With no call at work this returns as soon as every response is on its way.
+            last_first.push_async_callback(self._grpc.stop, GOODBYE_SECONDS)
+            last_first.callback(self.gate.close)
+            last_first.callback(self.health.close)
 
     def _add_services(self) -> None:
         self.service.add_to(self._grpc)
