@@ -1,10 +1,13 @@
 """Certificates of every kind, good and bad, as the files that a server reads and the credentials that clients have."""
 
 import datetime as dt
+import shutil
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
+import pytest
 import trustme
 
 PAST = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
@@ -45,6 +48,22 @@ class Authority:
         dates = {"not_before": LONG_PAST, "not_after": PAST} if expired else {}
         made = self.ca.issue_cert(*names, common_name=common_name, **dates)
         return made.private_key_pem.bytes(), b"".join(each.bytes() for each in made.cert_chain_pems)
+
+
+def odd_pair(folder: Path, *options: str) -> tuple[bytes, bytes]:
+    """Make a key of some other kind and its own certificate for localhost, as PEM.
+
+    Args:
+        folder: Where they may lie for a while.
+        options: Of `openssl req -newkey`.
+    """
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed, which makes the certificates")
+    key, certificate = folder / "odd.key", folder / "odd.crt"
+    made = ["openssl", "req", "-x509", "-nodes", "-days", "30", "-subj", "/CN=localhost"]
+    made += ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run([*made, "-newkey", *options], check=True, capture_output=True)
+    return key.read_bytes(), certificate.read_bytes()
 
 
 def authority(folder: Path) -> Authority:

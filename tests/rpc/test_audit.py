@@ -435,6 +435,7 @@ async def test_rotation_by_rename_under_load_loses_and_tears_no_line(toy_model: 
             before = len(answered)
             await eventually(lambda: path.exists() and path.stat().st_size > 0 and len(answered) > before)  # noqa: B023
             path.rename(path.with_suffix(f".{number}"))  # noqa: ASYNC240
+        await eventually(path.exists)  # else the last lines may be in the file that was renamed last
     files = [path, *path.parent.glob("audit.[0-9]")]
     assert len(files) == 9
     assert Counter(each["request_id"] for each in said(*files, record="judged")) == Counter(answered)

@@ -1,9 +1,11 @@
 """A whole life of the serving process, inside this one so that its every line can be watched."""
 
+import asyncio
 import logging
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +16,8 @@ from clipwarden.errors import ConfigError
 from clipwarden.modelfolder.load import Model
 from clipwarden.serving import process
 from clipwarden.serving.config import Settings
-from kit.serving import colours_yaml, next_version, settings_for_test
+from kit.auditlogs import said
+from kit.serving import colours_yaml, eventually, next_version, serving, settings_for_test
 
 
 @pytest.fixture
@@ -115,3 +118,50 @@ def test_start_tells_which_candidates_watch(watched: Settings, caplog: pytest.Lo
 def test_a_misspelt_candidate_ends_the_start_before_the_model_is_loaded(settings: Settings) -> None:
     with pytest.raises(ConfigError, match="no policy file typo"):
         process.check_loads(replace(settings, model="no-model-either", candidates=("typo",)))
+
+
+async def test_whatever_a_part_raises_at_the_end_all_others_are_ended(
+    toy_model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    audit = tmp_path / "audit.jsonl"
+
+    async with AsyncExitStack() as stack:
+        rig = await stack.enter_async_context(serving(toy_model, audit_log=str(audit), metrics_listen="127.0.0.1:0"))
+        close_access, close_files = rig.server.access.close, rig.server.files.close
+
+        async def fails() -> None:
+            await close_access()
+            raise OSError("no room")
+
+        def fails_too() -> None:
+            close_files()
+            raise OSError("no room either")
+
+        monkeypatch.setattr(rig.server.access, "close", fails)
+        monkeypatch.setattr(rig.server.files, "close", fails_too)
+        with pytest.raises(OSError, match="no room"):
+            await stack.aclose()
+    assert said(audit)[-1]["record"] == "stopped"
+    assert caplog.records[-1].message == "stopped"
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection(*str(rig.server.metrics_address).rsplit(":", 1))
+
+
+async def test_fault_in_one_sighup_is_said_and_ends_no_later_one(
+    toy_model: Model, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(toy_model) as rig:
+        hangups, requested = asyncio.Event(), asyncio.Event()
+
+        def fails() -> None:
+            raise RuntimeError("no thread")
+
+        monkeypatch.setattr(rig.server.reloader, "request", fails)
+        heeding = asyncio.create_task(process._reload_at(hangups, rig.server))
+        hangups.set()
+        await eventually(lambda: "SIGHUP was not heeded in full" in caplog.text)
+        monkeypatch.setattr(rig.server.reloader, "request", requested.set)
+        hangups.set()
+        await requested.wait()
+        heeding.cancel()

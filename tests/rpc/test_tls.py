@@ -1,7 +1,9 @@
 """TLS and mTLS: who gets in, who does not, and new certificates while connections are open."""
 
 import datetime as dt
+import errno
 import logging
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,7 +16,7 @@ from clipwarden.serving import access
 from clipwarden.serving.tokens import line_of, make_token
 from clipwarden.v1 import moderation_pb2 as pb
 from clipwarden.v1 import moderation_pb2_grpc
-from kit.authorities import Authority, PairFiles, authority, client_credentials, put
+from kit.authorities import Authority, PairFiles, authority, client_credentials, odd_pair, put
 from kit.configmap import ConfigMap
 from kit.serving import Rig, eventually, picture, serving
 
@@ -176,6 +178,10 @@ BAD = {
     "half rotated": lambda ca, _: (b"", ca.pair("localhost")[1]),
     "expired": lambda ca, _: ca.pair("localhost", expired=True),
     "garbage": lambda _, __: (b"key", b"certificate"),
+    "for no client": lambda _, files: odd_pair(files.folder, "ed25519"),
+    "for OpenSSL alone": lambda _, files: odd_pair(
+        files.folder, "rsa:2048", "-pkeyopt", f"rsa_keygen_pubexp:{2**40 + 15}"
+    ),
 }
 
 
@@ -191,13 +197,48 @@ async def test_pair_that_cannot_be_used_leaves_the_former_in_use(
         await loads(rig, 1, "refused")
         async with dialled(rig, ca) as stub:
             assert await judged(stub) == pb.VERDICT_BLOCK
-        assert "tls_" in rig.server.health.notices["tls"]
+        assert rig.server.health.notices["tls"] == "New tls cannot be used; the old stays. The log says why."
         assert any("kept the tls" in record.message for record in caplog.records if record.levelname == "ERROR")
         files.write(ca.pair("localhost"))
         await loads(rig, 1)
         assert not rig.server.health.notices
         async with dialled(rig, ca) as stub:
             assert await judged(stub) == pb.VERDICT_BLOCK
+
+
+async def test_descriptor_that_is_lacking_for_a_moment_delays_a_new_pair_and_no_more(
+    toy_model: Model, ca: Authority, files: PairFiles, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def lacking(*_: object) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    async with serving(toy_model, **files.settings) as rig:
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "memfd_create", lacking)
+            files.write(ca.pair("localhost"))
+            await loads(rig, 1, "refused")
+        assert rig.server.health.notices.keys() == {"tls"}
+        assert " cannot be tried: too many open files." in caplog.text
+        await loads(rig, 1)
+        assert not rig.server.health.notices
+
+
+async def test_fault_in_a_look_is_said_and_ends_no_later_one(
+    toy_model: Model,
+    ca: Authority,
+    files: PairFiles,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fails(_: float) -> None:
+        raise ValueError("no such number")
+
+    async with serving(toy_model, **files.settings) as rig:
+        with monkeypatch.context() as patched:
+            patched.setattr(rig.server.metrics, "note_certificate", fails)
+            await eventually(lambda: "a look at certificates and tokens failed" in caplog.text)
+        files.write(ca.pair("localhost"))
+        await loads(rig, 1)
 
 
 async def test_end_of_the_certificate_is_told_by_metric_and_line(

@@ -163,7 +163,7 @@ async def test_file_that_cannot_be_used_leaves_the_former_in_use(
         put(file, content.encode("latin-1"))
         await loads(rig, 1, "refused")
         assert await verdict(rig, GOOD) == pb.VERDICT_BLOCK
-        assert str(file) in rig.server.health.notices["tokens"]
+        assert rig.server.health.notices["tokens"] == "New tokens cannot be used; the old stays. The log says why."
         assert any(str(file) in record.message for record in caplog.records if record.levelname == "ERROR")
         put(file, lines(("uploads", GOOD)))
         await loads(rig, 1)
@@ -175,7 +175,21 @@ async def test_file_that_goes_leaves_the_former_in_use(toy_model: Model, file: P
         file.unlink()  # noqa: ASYNC240  a test's
         await loads(rig, 1, "refused")
         assert await verdict(rig, GOOD) == pb.VERDICT_BLOCK
-        assert "no such file" in rig.server.health.notices["tokens"]
+        assert "The log says why." in rig.server.health.notices["tokens"]
+
+
+async def test_open_reflection_ends_at_the_next_question_after_its_token_is_withdrawn(
+    toy_model: Model, file: Path
+) -> None:
+    question = reflection_pb2.ServerReflectionRequest(list_services="")
+    async with serving(toy_model, tokens=str(file)) as rig:
+        described = reflection_pb2_grpc.ServerReflectionStub(rig.channel).ServerReflectionInfo(metadata=bearer(GOOD))
+        await described.write(question)
+        assert (await described.read()).list_services_response.service
+        put(file, lines(("uploads", NEW)))
+        await loads(rig, 1)
+        await described.write(question)
+        assert (await refused(described.read())).reason == "TOKEN_INVALID"
 
 
 async def test_open_stream_ends_at_the_next_item_after_its_token_is_withdrawn(toy_model: Model, file: Path) -> None:

@@ -1,6 +1,7 @@
 """Settings in, who may call out: TLS, tokens and names, kept to what their files say while the server runs."""
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
@@ -13,9 +14,11 @@ from clipwarden.serving.config import Settings
 from clipwarden.serving.health import Health
 from clipwarden.serving.metrics import Metrics
 from clipwarden.serving.secretfiles import LOOK_SECONDS, Contents, OnOutcome, Outcome, SecretFiles
-from clipwarden.serving.tls import SUBJECT, ExpiryWatch, credentials_of, tls_files
+from clipwarden.serving.tls import EXPIRY_SUBJECT, ExpiryWatch, credentials_of, tls_files
 from clipwarden.serving.tokens import Tokens, parse_tokens
 from clipwarden.serving.values import is_loopback, split_address
+
+log = logging.getLogger(__name__)
 
 
 class Access:
@@ -35,7 +38,7 @@ class Access:
         self._health = health
         self._tls = tls_files(settings, self._note)
         self._tokens = token_files(settings, self._note)
-        self._expiry = ExpiryWatch(partial(health.note, SUBJECT))
+        self._expiry = ExpiryWatch(partial(health.note, EXPIRY_SUBJECT))
         self._watch: asyncio.Task[None] | None = None
         self._threads = WorkThreads("read secrets", threads=1, stall_seconds=settings.stall_seconds)
         tokens = self._tokens
@@ -81,7 +84,10 @@ class Access:
     async def _keep_looking(self) -> None:
         while self._files:
             await asyncio.sleep(LOOK_SECONDS)
-            await self.look()
+            try:
+                await self.look()
+            except Exception:  # whatever it is, tokens that are withdrawn have to be seen next time
+                log.exception("a look at certificates and tokens failed")
 
     def _note_certificate(self) -> None:
         if self._tls:
@@ -90,7 +96,8 @@ class Access:
 
     def _note(self, subject: str, outcome: Outcome, sentence: str | None) -> None:
         self._metrics.note_secret(subject, outcome)
-        self._health.note(subject, sentence)
+        # Strangers read notices, and the sentence names files and lines.
+        self._health.note(subject, sentence and f"New {subject} cannot be used; the old stays. The log says why.")
 
 
 def check_access(settings: Settings) -> Sequence[str]:
@@ -139,5 +146,7 @@ def exposure(settings: Settings) -> Sequence[str]:
         return [f"{settings.listen} asks nobody who calls: set tokens or tls_client_ca, unless all that reach it may"]
     if known:
         return [f"tokens and images travel to {settings.listen} in plain text: set tls_certificate and tls_key"]
+    if settings.path_root is not None and settings.path_callers == "all":
+        return [f"whoever reaches {settings.listen} has files under path_root judged: set tls_certificate and tokens"]
     nothing = f"{settings.listen} is plain TCP and asks nobody who calls"
     return [f"{nothing}: set tls_certificate, tls_key and tokens, or put a proxy in front that has them"]

@@ -116,7 +116,8 @@ def caller_of(context: Context) -> str:
 
 @lru_cache(maxsize=1024)
 def _certified(names: tuple[bytes, ...]) -> str:
-    text = ",".join(sorted(name.decode(errors="replace") for name in names))
+    # A name with a comma must not read like two others.
+    text = ",".join(sorted(name.decode(errors="replace").replace(",", "%2C") for name in names))
     if len(text) > MOST_CERTIFICATE_NAME:
         text = f"{text[:MOST_CERTIFICATE_NAME]}~{hashlib.sha256(text.encode()).hexdigest()[:16]}"
     return f"certificate:{text}"

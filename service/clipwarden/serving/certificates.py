@@ -1,8 +1,9 @@
 """A certificate, its key and those who vouch for clients in, as PEM; whether they can be used, and until when, out.
 
 The pair is tried the way it will be used: it serves one TLS handshake in memory, with a client that trusts that very
-certificate and asks for nothing but its dates and its purpose. That is Python's own `ssl`; gRPC, which brings another
-library, tries the pair once more where it is told to listen.
+certificate and asks for nothing but its dates and its purpose. That is Python's own `ssl`. gRPC brings another library,
+BoringSSL, which takes less: so a server of gRPC listens with the pair for a moment, and keys are of those kinds alone
+that gRPC's clients take as well.
 """
 
 import os
@@ -10,17 +11,26 @@ import re
 import ssl
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import grpc
+
 from clipwarden.errors import ConfigError
 
 STEPS = 8
 """Turns of a handshake until it counts as failed; TLS 1.3 takes two."""
+KEY_KINDS = (
+    bytes.fromhex("300d06092a864886f70d0101010500"),  # RSA
+    bytes.fromhex("06072a8648ce3d020106082a8648ce3d030107"),  # P-256
+    bytes.fromhex("06072a8648ce3d020106052b81040022"),  # P-384
+)
+"""How certificates name the kinds of key that BoringSSL's clients take. Source: RFC 3279, 2.3, and RFC 5480, 2.1.1."""
 _BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 
@@ -70,6 +80,8 @@ def check_pair(chain: bytes, key: bytes, *, files: tuple[str, str]) -> Pair:
     client = _trusting(leaf[0], certificate_file)
     server = _serving(chain, key, certificate_file, key_file)
     facts = _shaken_hands(server, client, certificate_file)
+    if not any(kind in ssl.PEM_cert_to_DER_cert(leaf[0].decode()) for kind in KEY_KINDS):
+        raise ConfigError(f"{certificate_file}: gRPC clients do not take its kind of key; use RSA, P-256 or P-384.")
     names = [str(value) for _, value in facts.get("subjectAltName", ())]
     begins, expires = (float(ssl.cert_time_to_seconds(facts[name])) for name in ("notBefore", "notAfter"))
     return Pair(chain=chain, key=key, begins=begins, expires=expires, names=names)
@@ -97,6 +109,31 @@ def check_authorities(pem: bytes, *, file: str) -> None:
         raise ConfigError(f"{where}: every certificate in it has expired, the last one at {_date(max(ends))}.")
 
 
+def try_with_grpc(pair: Pair, *, files: Iterable[str]) -> None:
+    """Have a server of gRPC listen with a pair for a moment, on loopback.
+
+    Args:
+        pair: Checked otherwise.
+        files: Their paths, for messages.
+
+    Raises:
+        ConfigError: It cannot.
+    """
+    server = grpc.server(ThreadPoolExecutor(max_workers=1))  # which begins a thread with the first call, so never
+    shown = [(pair.key, pair.chain)]
+    try:
+        server.add_secure_port(
+            "127.0.0.1:0", grpc.ssl_server_credentials(shown, pair.client_ca, pair.client_ca is not None)
+        )
+    except RuntimeError:
+        raise ConfigError(
+            f"gRPC cannot listen with {', '.join(files)}; use a plain key, RSA of 2048 bits or P-256."
+        ) from None
+    finally:
+        server.start()  # without, its port would stay open
+        server.stop(None).wait()
+
+
 def _trusting(leaf: bytes, where: str) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
@@ -122,11 +159,11 @@ def _serving(chain: bytes, key: bytes, certificate_file: str, key_file: str) -> 
         encrypted = True
         return b""
 
-    with _in_file(chain) as chain_path, _in_file(key) as key_path:
-        try:
+    try:
+        with _in_file(chain) as chain_path, _in_file(key) as key_path:
             context.load_cert_chain(chain_path, key_path, password)
-        except (ssl.SSLError, ValueError, OSError) as exc:
-            raise ConfigError(_why_not(exc, certificate_file, key_file, encrypted=encrypted)) from None
+    except (ssl.SSLError, ValueError, OSError) as exc:
+        raise ConfigError(_why_not(exc, certificate_file, key_file, encrypted=encrypted)) from None
     return context
 
 
@@ -135,6 +172,8 @@ def _why_not(exc: Exception, certificate_file: str, key_file: str, *, encrypted:
         return (
             f"{key_file} is encrypted; a server that starts by itself needs it plain (openssl pkey -in OLD -out NEW)."
         )
+    if isinstance(exc, OSError) and not isinstance(exc, ssl.SSLError):  # the machine's: no descriptor, no memory
+        return f"{certificate_file} and {key_file} cannot be tried: {(exc.strerror or str(exc)).lower()}."
     reason = getattr(exc, "reason", None) or ""
     if "MISMATCH" in reason:
         return f"{key_file} is not the key of the certificate in {certificate_file.partition(': ')[2]}."

@@ -318,6 +318,15 @@ class Settings:
             "images at work."
         ),
     )
+    max_connections: int = _setting(
+        4096,
+        unit="CONNECTIONS",
+        read=values.integer(low=1, high=1_000_000),
+        help=(
+            "Most connections of the TCP port, and as many of the Unix socket; further ones are closed at once. The "
+            "limit of open files is raised for them as far as it may be, and they are fewer where it is too low."
+        ),
+    )
     stall_seconds: float = _setting(
         _ENGINE.stall_seconds,
         unit="SECONDS",

@@ -84,7 +84,7 @@ class HttpListener:
     """Serves pages from a thread of its own, whatever the rest of the process does.
 
     Args:
-        where: Bound, and closed with this.
+        where: Listening, so that nothing is left to fail in the thread; closed with this.
         pages: By path; called in that thread, and short.
         name: Of the thread.
         every: Seconds, and what to do in that thread so often; None for nothing.
@@ -102,13 +102,14 @@ class HttpListener:
         self._pages = pages
         self._every = every
         self._loop = asyncio.new_event_loop()
+        self._closing = asyncio.Event()
         self._exchanges: dict[_Exchange, None] = {}  # in the order of coming
         self._thread = Thread(target=self._run, name=f"clipwarden-{name}", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
         """Stop listening, and cut off whoever is connected; returns once the thread has ended."""
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._loop.call_soon_threadsafe(self._closing.set)
         self._thread.join()
 
     def answer(self, head: bytes) -> bytes:
@@ -148,22 +149,23 @@ class HttpListener:
             return say(HTTPStatus.INTERNAL_SERVER_ERROR)
 
     def _run(self) -> None:
-        loop = self._loop
-        server = loop.run_until_complete(loop.create_server(lambda: _Exchange(self, loop), sock=self._socket))
-        if self._every is not None:
-            loop.call_soon(self._again)
-        loop.run_forever()
+        self._loop.run_until_complete(self._serve())
+        self._loop.close()
+
+    async def _serve(self) -> None:
+        server = await self._loop.create_server(lambda: _Exchange(self, self._loop), sock=self._socket)
+        self._loop.call_soon(self._again)
+        await self._closing.wait()
         server.close()
         for exchange in list(self._exchanges):
             exchange.cut_off()
-        loop.run_until_complete(asyncio.sleep(0))  # those cut off hear of it
-        loop.close()
+        await asyncio.sleep(0)  # those cut off hear of it
 
     def _again(self) -> None:
         if self._every is not None:
             seconds, do = self._every
-            do()
             self._loop.call_later(seconds, self._again)
+            do()  # where it fails, asyncio logs that, and the next time comes all the same
 
 
 class _Exchange(asyncio.Protocol):

@@ -1,8 +1,8 @@
 """Settings in, everything that a server listens on out: gRPC by TCP and a Unix socket, probes and metrics over HTTP.
 
 In two steps. `reserve` takes every address, and refuses the ones that cannot be had, before anything that takes long;
-from then on probes are answered, and nobody can connect to the others. `open` lets callers in, once gRPC can tell them
-how the server fares.
+from then on probes are answered, scrapes wait, and nobody can connect to gRPC. `open` lets callers in, once gRPC can
+tell them how the server fares.
 """
 
 import logging
@@ -59,14 +59,16 @@ class Listeners:
             return
         self._reserved = True
         settings = self._settings
+        # Those that listen at once come first: one that is only bound would not tell that they overlap with it.
+        if settings.metrics_listen is not None:
+            self._hold("metrics_listen", settings.metrics_listen, act="serve metrics", listening=True)
+        if settings.probe_listen is not None:
+            self._hold("probe_listen", settings.probe_listen, act="answer probes", listening=True)
         if settings.listen is not None:
             self._hold("listen", settings.listen)
-        if settings.metrics_listen is not None:
-            self._hold("metrics_listen", settings.metrics_listen, act="serve metrics")
         if settings.unix_socket is not None:
             clear_the_way(Path(settings.unix_socket).absolute(), access_of(settings))
         if settings.probe_listen is not None:
-            self._hold("probe_listen", settings.probe_listen, act="answer probes")
             self._answer_probes(settings.probe_listen)
 
     def open(
@@ -101,8 +103,8 @@ class Listeners:
             held.close()
         self._held.clear()
 
-    def _hold(self, name: str, where: str, **words: str) -> None:
-        self._held[name] = hold_tcp(where, flag=f"--{name.replace('_', '-')}", **words)
+    def _hold(self, name: str, where: str, *, act: str = "listen", listening: bool = False) -> None:
+        self._held[name] = hold_tcp(where, flag=f"--{name.replace('_', '-')}", act=act, listening=listening)
 
     def _address_of(self, name: str, where: str) -> str:
         """Name an address by the port that was taken."""

@@ -8,7 +8,7 @@ from threading import Lock
 from typing import Literal, get_args
 
 from google.rpc import code_pb2
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, ProcessCollector
 
 from clipwarden.engine.encoderplan import EncoderPlan
 from clipwarden.engine.settings import Cause, Source, Stage
@@ -84,6 +84,7 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry, *, on_refusal: Callable[[str], None] = lambda _: None) -> None:
         self.registry = registry
+        ProcessCollector(registry=registry)  # open descriptors and their limit, memory, processor time
         self._on_refusal = on_refusal
         self.requests = Counter(
             "clipwarden_requests", "Calls answered, by gRPC status.", ["method", "code"], registry=registry

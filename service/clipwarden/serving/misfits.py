@@ -7,6 +7,7 @@ from clipwarden.modelfolder.load import Model
 from clipwarden.modelfolder.runtime import CPU_PROVIDER
 from clipwarden.serving.access import exposure
 from clipwarden.serving.config import Settings
+from clipwarden.serving.connections import connections_warning
 from clipwarden.serving.memory import memory_warning
 
 MOST_THREADS_A_CPU = 4
@@ -17,7 +18,8 @@ def misfits(settings: Settings, model: Model) -> Sequence[str]:
     """Say what a server would better not be given here; sentences without their full stop."""
     plan = plan_for(settings.engine, model)
     threads = _threads_warning(plan) if model.runtime.provider == CPU_PROVIDER else None
-    return [warning for warning in (memory_warning(settings, model), threads, *exposure(settings)) if warning]
+    warnings = (memory_warning(settings, model), threads, connections_warning(settings), *exposure(settings))
+    return [warning for warning in warnings if warning]
 
 
 def _threads_warning(plan: EncoderPlan) -> str | None:

@@ -52,7 +52,7 @@ _ONNXRUNTIME = re.compile(
 )
 _HANDSHAKE = re.compile(r"Handshake failed with error (?P<error>.*)")
 _TOKEN = re.compile(r"(?i)(bearer\s+)\S+")
-_OURS = ("add_port.cc", "chttp2_server.cc", "ssl_security_connector.cc")
+_OURS = ("add_port.cc", "chttp2_server.cc", "ssl_security_connector.cc", "ssl_transport_security.cc")
 """Where gRPC says that it cannot listen, or not with some pair: a sentence of ours says the same, and why."""
 
 # Source of the names: BoringSSL, crypto/err/ssl.errordata and x509/x509_txt.c, as gRPC's line has them.

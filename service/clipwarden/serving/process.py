@@ -20,6 +20,7 @@ from clipwarden.scoring.tables import Tables
 from clipwarden.serving.access import check_access
 from clipwarden.serving.audit import check_audit
 from clipwarden.serving.config import Settings
+from clipwarden.serving.connections import raise_limit
 from clipwarden.serving.loading import load
 from clipwarden.serving.misfits import misfits
 from clipwarden.serving.nativelog import NativeLog, native_lines_logged
@@ -44,6 +45,7 @@ def serve_until_signal(settings: Settings) -> None:
         PolicyError: A policy cannot be used.
     """
     prepare_process()
+    raise_limit(settings)
     # They double the series, and tell nothing that the process's start does not.
     disable_created_metrics()  # type: ignore[no-untyped-call]
     with native_lines_logged() as (native, stderr):
@@ -155,8 +157,11 @@ async def _reload_at(hangups: asyncio.Event, server: Server) -> None:
         await hangups.wait()
         hangups.clear()
         log.info("SIGHUP")
-        server.reloader.request()
-        await server.access.look(at_once=True)
+        try:
+            server.reloader.request()
+            await server.access.look(at_once=True)
+        except Exception:  # whatever it is, the next signal is heeded
+            log.exception("SIGHUP was not heeded in full")
 
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}

@@ -7,7 +7,7 @@ import grpc
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
-from clipwarden.serving.calls import Calls
+from clipwarden.serving.calls import Call, Calls
 from clipwarden.serving.context import Context
 from clipwarden.v1 import moderation_pb2
 
@@ -39,5 +39,14 @@ class Reflection(reflection.aio.ReflectionServicer):  # type: ignore[misc]  # gr
         if call.who.denial:
             await self._calls.abort(call.who.denial, call, context)
             return
-        async for response in super().ServerReflectionInfo(requests, context):
+        async for response in super().ServerReflectionInfo(self._while_let_in(requests, call, context), context):
             yield response
+
+    async def _while_let_in(self, requests: AsyncIterator[Any], call: Call, context: Context) -> AsyncIterator[Any]:
+        """Pass questions on until the caller's token is withdrawn."""
+        async for request in requests:
+            denial = self._calls.denial_now(call, context)
+            if denial:
+                await self._calls.abort(denial, call, context)
+                return
+            yield request

@@ -4,9 +4,10 @@ Looked at once a second and by content: so a file that is written in place, one 
 the swapped symlink of a Kubernetes Secret are all seen, on file systems that tell of nothing as well. What has changed
 is used once two looks in a row have found the same, so that what is being written is left alone. What cannot be used
 changes nothing: what was in use stays in use, and the log, the metrics and health say why. A file system that does not
-answer is such a case.
+answer is such a case. It is tried again at every look, since time alone may mend it: a certificate becomes valid.
 """
 
+import asyncio
 import logging
 import os
 import stat
@@ -82,9 +83,11 @@ class SecretFiles(Generic[T]):
         self._paths = paths
         self._make = make
         self._on_outcome = on_outcome
-        self._seen: Contents | str = read_together(paths)
+        self._looking = asyncio.Lock()  # else what was read first could be the last to be put in use
+        self._used = read_together(paths)
         self._settling: Contents | str | None = None
-        self.current: T = make(self._seen)
+        self._refused: tuple[Contents | str, str] | None = None
+        self.current: T = make(self._used)
 
     async def look(self, threads: WorkThreads, *, at_once: bool = False) -> bool:
         """Look whether the files have changed, and use them if so.
@@ -96,23 +99,27 @@ class SecretFiles(Generic[T]):
         Returns:
             Whether something else is in use now.
         """
-        try:
-            return await self._look(threads, at_once=at_once)
-        except Exception as exc:  # noqa: BLE001  whatever it is, who looks has to go on
-            self._seen = ""  # no descriptor was free for a moment, say: the same contents are tried again
-            self._refuse(f"a fault of ours ({type(exc).__name__}).")  # its words might hold what is secret
-            return False
+        async with self._looking:
+            try:
+                return await self._look(threads, at_once=at_once)
+            except Exception as exc:  # noqa: BLE001  whatever it is, who looks has to go on
+                # No descriptor was free for a moment, say. Its words might hold what is secret.
+                self._refuse("", f"a fault of ours ({type(exc).__name__}).", again=at_once)
+                return False
 
     async def _look(self, threads: WorkThreads, *, at_once: bool) -> bool:
         found = await self._found(threads)
-        if found == self._seen:
+        if found == self._used and self._refused is None:
             self._settling = None
             return False
         if found != self._settling and not at_once:
             self._settling = found
             return False
-        self._seen, self._settling = found, None
-        return await self._use(found, threads)
+        self._settling = found
+        why_not = found if isinstance(found, str) else await self._use(found, threads)
+        if why_not:
+            self._refuse(found, why_not, again=at_once)
+        return why_not is None
 
     async def _found(self, threads: WorkThreads) -> Contents | str:
         try:
@@ -120,26 +127,24 @@ class SecretFiles(Generic[T]):
         except EncoderError:  # as threads say that they are stuck
             return "the file system that they are on does not answer."
 
-    async def _use(self, found: Contents | str, threads: WorkThreads) -> bool:
-        why_not = found if isinstance(found, str) else await self._made(found, threads)
-        if why_not:
-            self._refuse(why_not)
-            return False
-        log.info("loaded new %s", self.subject, extra={"subject": self.subject})
-        self._on_outcome(self.subject, "loaded", None)
-        return True
-
-    def _refuse(self, why_not: str) -> None:
-        log.error("kept the %s in use: %s", self.subject, why_not, extra={"subject": self.subject})
-        self._on_outcome(self.subject, "refused", f"New {self.subject} cannot be used; the old stays: {why_not}")
-
-    async def _made(self, found: Contents, threads: WorkThreads) -> str | None:
+    async def _use(self, found: Contents, threads: WorkThreads) -> str | None:
         """Put what is made of contents in use, or say why that cannot be."""
         try:
             self.current = (await threads.run(partial(self._make, found))).value
         except ConfigError as exc:
             return str(exc)
+        self._used, self._settling, self._refused = found, None, None
+        log.info("loaded new %s", self.subject, extra={"subject": self.subject})
+        self._on_outcome(self.subject, "loaded", None)
         return None
+
+    def _refuse(self, found: Contents | str, why_not: str, *, again: bool) -> None:
+        """Say why the old stays: once for the same contents, unless it is asked for again."""
+        if self._refused == (found, why_not) and not again:
+            return
+        self._refused = found, why_not
+        log.error("kept the %s in use: %s", self.subject, why_not, extra={"subject": self.subject})
+        self._on_outcome(self.subject, "refused", f"New {self.subject} cannot be used; the old stays: {why_not}")
 
     def _read(self) -> Contents | str:
         """Read the files, or say why not: that is a state as well, to be told of once."""

@@ -7,7 +7,7 @@ The way down: answer NOT_SERVING, wait for load balancers to notice, refuse new 
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import asdict
 from functools import partial
 from importlib import metadata
@@ -24,6 +24,7 @@ from clipwarden.serving.audit import audit_of
 from clipwarden.serving.calls import Calls
 from clipwarden.serving.candidates import Candidates
 from clipwarden.serving.config import Settings
+from clipwarden.serving.connections import most_connections, watch_connections
 from clipwarden.serving.fetching import SharedFiles
 from clipwarden.serving.gate import Gate
 from clipwarden.serving.gauges import watch_threads, watch_work
@@ -106,9 +107,9 @@ class Server:
             on_refused_stream=partial(self.metrics.note_refusal, "streams"),
         )
         self.reloader = Reloader(settings, snapshot, exchange=self._exchange, metrics=self.metrics, health=self.health)
+        self._watches: list[asyncio.Task[None]] = []
         watch_work(self.metrics, self.pipeline, self.cache, self.reads, streams=lambda: self.service.streams)
         watch_threads(self.metrics, self.pipeline, self.files)
-        self._lag: asyncio.Task[None] | None = None
         self._grpc = grpc.aio.server(options=_options(settings))
 
     @property
@@ -148,7 +149,9 @@ class Server:
         self.metrics.expect(METHODS)
         self.metrics.describe_plan(self.pipeline.encoder_plan)
         self.metrics.ready.set_function(lambda: self.health.serving)
-        self._lag = asyncio.create_task(watch_lag(self.metrics.note_lag))
+        self._watches.append(asyncio.create_task(watch_lag(self.metrics.note_lag)))
+        connections = watch_connections(most_connections(self.settings), self._note_connections)
+        self._watches.append(asyncio.create_task(connections))
         self.access.start()
         await self._grpc.start()
         await self.pipeline.start()
@@ -181,24 +184,23 @@ class Server:
         await self.candidates.wait_idle()
 
     async def close(self) -> None:
-        """Stop at once; after `drain` nothing is lost by it."""
-        self.health.close()
-        self.gate.close()
-        # With no call at work this returns as soon as every response is on its way.
-        await self._grpc.stop(GOODBYE_SECONDS)
-        await self.access.close()
-        await self.reloader.close()
-        await self.candidates.close()
-        await self.pipeline.close()
-        self.files.close()
-        if self._lag is not None:
-            self._lag.cancel()
-        self.refusals.flush()
-        if self.audit:
-            await self.audit.close()
-        self.listeners.close()
-        if self._lag is not None:  # else it never began, and whoever started it says why
-            log.info("stopped")
+        """Stop at once; after `drain` nothing is lost by it. Whatever one part raises, all others are ended."""
+        async with AsyncExitStack() as last_first:
+            if self._watches:  # else it never began, and whoever started it says why
+                last_first.callback(log.info, "stopped")
+            for watch in self._watches:
+                last_first.callback(watch.cancel)
+            last_first.callback(self.listeners.close)
+            if self.audit:
+                last_first.push_async_callback(self.audit.close)
+            last_first.callback(self.refusals.flush)
+            last_first.callback(self.files.close)
+            for part in (self.pipeline, self.candidates, self.reloader, self.access):
+                last_first.push_async_callback(part.close)
+            # With no call at work this returns as soon as every response is on its way.
+            last_first.push_async_callback(self._grpc.stop, GOODBYE_SECONDS)
+            last_first.callback(self.gate.close)
+            last_first.callback(self.health.close)
 
     def _add_services(self) -> None:
         self.service.add_to(self._grpc)
@@ -218,6 +220,10 @@ class Server:
         what = None if healthy else "the file system that path_root is on does not answer"
         log.log(logging.INFO if healthy else logging.ERROR, "path_root: %s", what or "it answers again")
         self.health.note("path_root", what)
+
+    def _note_connections(self, near: str | None) -> None:
+        log.log(logging.WARNING if near else logging.INFO, "connections: %s", near or "there is room again")
+        self.health.note("connections", near)
 
     def _note_health(self, healthy: bool) -> None:  # noqa: FBT001  a callback's one argument
         if self.gate.draining.is_set():
@@ -286,6 +292,7 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.absolute_max_metadata_size", GRPC_HEADER_BYTES),
         # Two servers on one port would share it in silence.
         ("grpc.so_reuseport", 0),
+        ("grpc.max_allowed_incoming_connections", most_connections(settings)),
         ("grpc.keepalive_time_ms", ping or 2**31 - 1),
         # Clients that ping more often than this are sent away (too_many_pings); see the client's own setting.
         ("grpc.http2.min_ping_interval_without_data_ms", int(settings.min_ping_seconds * 1000)),

@@ -8,9 +8,9 @@ What is shared is written by others, who may change it at any moment, and be hos
   is swapped for a link between two looks is refused like a link that always was one. openat2 with RESOLVE_BENEATH and
   RESOLVE_NO_SYMLINKS does the same in one call, but older kernels, and containers whose seccomp profile does not know
   it, lack it; the walk would then be needed as well, and whatever only one of two ways is tested for is not safe.
-- What lies at the end is opened only if it is a regular file, and looked at again once it is open: a FIFO, a socket or
-  a device is neither waited for nor woken. O_NONBLOCK also has a file that another program holds back by a lease fail,
-  not wait.
+- What lies at the end is opened only if it is a regular file: looked at by a handle that opens nothing (O_PATH), and
+  then opened by that handle, whatever has its name meanwhile. So a FIFO, a socket or a device is neither waited for nor
+  woken. O_NONBLOCK also has a file that another program holds back by a lease fail, not wait.
 - A file with a second name (a hard link) is refused: the other name may lie outside, where whoever shares the root
   could link what they may not read.
 - As many bytes are read as were foreseen, and a file that has others by then is refused.
@@ -21,6 +21,7 @@ File systems mounted below the root belong to it: nobody but who runs the machin
 import errno
 import os
 import stat
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,7 +36,7 @@ MAX_NAME_BYTES = 255
 
 # O_PATH needs no right to list the folder, only to pass through; elsewhere than on Linux there is none.
 _FOLDER = os.O_DIRECTORY | os.O_NOFOLLOW | getattr(os, "O_PATH", os.O_RDONLY)
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+_FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
 _NO_FILE = {errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.EISDIR}
 """What opening says of something that is no file or folder: a link, a file where a folder should be, a socket."""
 
@@ -123,7 +124,7 @@ class SharedRoot:
             PathNotFoundError: There is nothing.
             PathUnreadableError: It cannot be read, or has another size, or changed meanwhile.
         """
-        with self._opened_folder(names) as folder, _our_errors(), _opened(names[-1], _FILE, folder) as file:
+        with self._opened_folder(names) as folder, _our_errors(), _opened_file(names[-1], folder) as file:
             before = _regular(os.fstat(file))
             if before.st_size != size:
                 raise _changed()
@@ -150,12 +151,25 @@ class SharedRoot:
 
 
 @contextmanager
-def _opened(name: bytes, flags: int, folder: int) -> Iterator[int]:
+def _opened(name: bytes, flags: int, folder: int | None) -> Iterator[int]:
     opened = os.open(name, flags, dir_fd=folder)
     try:
         yield opened
     finally:
         os.close(opened)
+
+
+@contextmanager
+def _opened_file(name: bytes, folder: int) -> Iterator[int]:
+    """Open a regular file, and nothing that takes its name meanwhile."""
+    if sys.platform != "linux":
+        with _opened(name, _FILE | os.O_NOFOLLOW, folder) as file:
+            yield file
+        return
+    with _opened(name, os.O_PATH | os.O_NOFOLLOW, folder) as handle:
+        _regular(os.fstat(handle))
+        with _opened(b"/proc/self/fd/%d" % handle, _FILE, None) as file:
+            yield file
 
 
 def _regular(found: os.stat_result) -> os.stat_result:

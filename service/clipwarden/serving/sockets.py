@@ -17,25 +17,27 @@ MAX_SOCKET_PATH = 107
 """Longest path of a Unix socket, in bytes. Source: sun_path holds 108 with its NUL, unix(7)."""
 
 
-def hold_tcp(where: str, *, flag: str, act: str = "listen") -> socket.socket:
-    """Bind `HOST:PORT` without listening yet: a busy port is told of at once, and nobody connects to it.
+def hold_tcp(where: str, *, flag: str, act: str = "listen", listening: bool = False) -> socket.socket:
+    """Bind `HOST:PORT`: a busy port is told of at once.
 
     Args:
         where: Port 0 takes a free one.
         flag: Option that chooses another address.
         act: What it is for, as a sentence goes on behind "Cannot".
+        listening: Whether it listens at once, and whoever connects waits to be served; another process that starts
+            meanwhile cannot take it then. Otherwise nobody connects, and gRPC can still listen there.
 
     Raises:
         ConfigError: The address is in use, or not ours.
     """
     try:
-        return _bound(*split_address(where))
+        return _bound(*split_address(where), listening=listening)
     except (OSError, UnicodeError) as exc:  # UnicodeError: of a host that is no name
         why = (getattr(exc, "strerror", None) or str(exc)).lower()
         raise ConfigError(f"Cannot {act} on {where}: {why}. Choose another address with {flag}.") from exc
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def _bound(host: str, port: int, *, listening: bool = False) -> socket.socket:
     family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     found = socket.socket(family, kind, protocol)
     try:
@@ -45,6 +47,8 @@ def _bound(host: str, port: int) -> socket.socket:
         if family == socket.AF_INET6:
             found.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)  # [::] is everybody, as it is to gRPC
         found.bind(address)
+        if listening:
+            found.listen()
     except OSError:
         found.close()
         raise

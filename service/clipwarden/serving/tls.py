@@ -12,11 +12,13 @@ from dataclasses import replace
 
 import grpc
 
-from clipwarden.serving.certificates import Pair, check_authorities, check_pair
+from clipwarden.serving.certificates import Pair, check_authorities, check_pair, try_with_grpc
 from clipwarden.serving.config import Settings
 from clipwarden.serving.secretfiles import Contents, OnOutcome, SecretFiles
 
 SUBJECT = "tls"
+EXPIRY_SUBJECT = "tls_expiry"
+"""Of health's notice: beside that of a new pair that cannot be used, which comes and goes by itself."""
 NEAR_SHARE = 0.2
 """Of a certificate's life, what is left when it is near its end: it is renewed at a third (cert-manager, certbot)."""
 MOST_NEAR_SECONDS = 14 * 86_400.0
@@ -41,10 +43,11 @@ def tls_files(settings: Settings, on_outcome: OnOutcome = lambda *_: None) -> Se
     def make(contents: Contents) -> Pair:
         files = (paths["tls_certificate"], paths["tls_key"])
         pair = check_pair(contents["tls_certificate"], contents["tls_key"], files=files)
-        if "tls_client_ca" not in contents:
-            return pair
-        check_authorities(contents["tls_client_ca"], file=paths["tls_client_ca"])
-        return replace(pair, client_ca=contents["tls_client_ca"])
+        if "tls_client_ca" in contents:
+            check_authorities(contents["tls_client_ca"], file=paths["tls_client_ca"])
+            pair = replace(pair, client_ca=contents["tls_client_ca"])
+        try_with_grpc(pair, files=paths.values())
+        return pair
 
     return SecretFiles(SUBJECT, paths, make, on_outcome=on_outcome)
 
@@ -76,17 +79,20 @@ class ExpiryWatch:
     """Says when the certificate in use comes near its end. Lives on one event loop.
 
     Args:
-        on_expired: Told once it is over, with a sentence.
+        tell: Told once it is over, with a sentence; None once another pair is in use.
         clock: Unix time.
     """
 
-    def __init__(self, on_expired: Callable[[str], None], clock: Callable[[], float] = time.time) -> None:
-        self._on_expired = on_expired
+    def __init__(self, tell: Callable[[str | None], None], clock: Callable[[], float] = time.time) -> None:
+        self._tell = tell
         self._clock = clock
         self._said: tuple[Pair, str, int] | None = None
 
     def look(self, pair: Pair) -> None:
         """Write a line when the pair comes near its end, one each day from then on, and one when it is over."""
+        if self._said and self._said[0] is not pair:
+            self._said = None
+            self._tell(None)
         left = pair.expires - self._clock()
         if left > min(MOST_NEAR_SECONDS, NEAR_SHARE * (pair.expires - pair.begins)):
             return
@@ -98,4 +104,4 @@ class ExpiryWatch:
         level = logging.WARNING if left > 0 else logging.ERROR
         log.log(level, "the TLS certificate %s at %s", what, pair.expires_text, extra={"expires": pair.expires_text})
         if left <= 0:
-            self._on_expired(f"The TLS certificate has expired at {pair.expires_text}; clients refuse it.")
+            self._tell(f"The TLS certificate has expired at {pair.expires_text}; clients refuse it.")

@@ -1,8 +1,11 @@
 """Certificates and keys that cannot be used, each in one sentence that names the file."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
+import grpc
 import pytest
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -15,7 +18,7 @@ from clipwarden.errors import ConfigError
 from clipwarden.serving.access import check_access, exposure
 from clipwarden.serving.certificates import check_authorities, check_pair
 from clipwarden.serving.tls import ExpiryWatch
-from kit.authorities import Authority, PairFiles, authority
+from kit.authorities import Authority, PairFiles, authority, odd_pair
 from kit.serving import settings_for_test
 
 
@@ -67,6 +70,63 @@ def test_pair_that_cannot_be_used_is_one_sentence(ca: Authority, bad: str) -> No
     assert "\n" not in str(caught.value)
 
 
+CURVE = "ec_paramgen_curve:{}".format
+KINDS = {
+    "rsa": ("rsa:2048",),
+    "p256": ("ec", "-pkeyopt", CURVE("P-256")),
+    "p384": ("ec", "-pkeyopt", CURVE("P-384")),
+    "p521": ("ec", "-pkeyopt", CURVE("P-521")),
+    "ed25519": ("ed25519",),
+    "ed448": ("ed448",),
+    "rsa-pss": ("rsa-pss", "-pkeyopt", "rsa_keygen_bits:2048"),
+    "rsa of a large exponent": ("rsa:2048", "-pkeyopt", f"rsa_keygen_pubexp:{2**40 + 15}"),
+}
+TAKEN = {"rsa", "p256", "p384"}
+
+
+def client_connects(pair: tuple[bytes, bytes]) -> bool:
+    """Tell whether gRPC's client connects to gRPC's server by a pair."""
+    server = grpc.server(ThreadPoolExecutor(1))
+    try:
+        port = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([pair]))
+    except RuntimeError:
+        return False
+    server.start()
+    credentials = grpc.ssl_channel_credentials(pair[1])
+    with grpc.secure_channel(f"localhost:{port}", credentials) as channel, pytest.raises(grpc.RpcError) as caught:
+        channel.unary_unary("/no/method", _registered_method=False)(b"", timeout=60)
+    server.stop(None).wait()
+    return caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pair_is_taken_where_servers_and_clients_of_grpc_take_it(tmp_path: Path, kind: str) -> None:
+    pair, files = odd_pair(tmp_path, *KINDS[kind]), PairFiles(tmp_path)
+    assert client_connects(pair) == (kind in TAKEN)
+    files.write(pair)
+    if kind in TAKEN:
+        assert check_access(settings_for_test(**files.settings))
+        return
+    with pytest.raises(ConfigError, match=r"RSA, P-256 or P-384\.$|^gRPC cannot listen with") as caught:
+        check_access(settings_for_test(**files.settings))
+    assert str(files.certificate) in str(caught.value)
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_trial_with_grpc_leaves_no_descriptor_open(ca: Authority, tmp_path: Path) -> None:
+    files = PairFiles(tmp_path)
+    files.write(ca.pair("localhost"))
+    settings = settings_for_test(**files.settings)
+    check_access(settings)
+    before = open_files()
+    for _ in range(20):
+        check_access(settings)
+    assert open_files() < before + 20
+
+
 def test_authorities_are_certificates(ca: Authority) -> None:
     check_authorities(ca.pem, file="ca")
     for bad in (b"", b"nothing", damaged(ca.pem), ca.pair("a")[0]):
@@ -115,6 +175,7 @@ def test_half_of_tls_is_refused(settings: dict[str, str], words: str) -> None:
         ("0.0.0.0:1", {}, "asks nobody who calls: set tls_certificate"),
         ("example.com:1", {}, "is plain TCP"),
         ("[::]:1", {"tokens": "t"}, "in plain text"),
+        ("[::]:1", {"path_root": "/", "path_callers": "all"}, "under path_root"),
         ("0.0.0.0:1", {"tls_certificate": "c", "tls_key": "k"}, "set tokens or tls_client_ca"),
         ("0.0.0.0:1", {"tls_certificate": "c", "tls_key": "k", "tokens": "t"}, None),
         ("0.0.0.0:1", {"tls_certificate": "c", "tls_key": "k", "tls_client_ca": "a"}, None),
@@ -132,11 +193,16 @@ def test_end_of_a_certificate_is_told_once_a_day_and_when_it_has_come(
     ca: Authority, caplog: pytest.LogCaptureFixture
 ) -> None:
     key, chain = ca.pair("localhost")
-    pair, told = check_pair(chain, key, files=("c", "k")), list[str]()
+    pair, told = check_pair(chain, key, files=("c", "k")), list[str | None]()
     left = [15 * 86400.0, 14 * 86400.0 - 1, 14 * 86400.0 - 2, 13 * 86400.0 - 1, 0.0, -1.0, -2.0]
     looks = iter(left)
     watch = ExpiryWatch(told.append, clock=lambda: pair.expires - next(looks))
     for _ in left:
         watch.look(pair)
     assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING", "ERROR", "ERROR"]
-    assert told[0].startswith("The TLS certificate has expired at ")
+    assert len(told) == 2  # it is a day later by then
+    assert str(told[0]).startswith("The TLS certificate has expired at ")
+    looks = iter([1e9, 1e9])
+    for _ in range(2):
+        watch.look(replace(pair))  # another object, as another pair is
+    assert told[2:] == [None]

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import suppress
 from http import HTTPStatus
+from threading import Event
 
 import pytest
 
@@ -152,6 +153,27 @@ async def test_listener_that_closes_ends_its_connections() -> None:
     with pytest.raises(ConnectionError):
         await talk(address, b"")
     writer.close()
+
+
+def test_what_is_done_again_and_again_goes_on_after_a_fault() -> None:
+    done, thrice = list[int](), Event()
+
+    def fail() -> None:
+        done.append(1)
+        if len(done) == 3:
+            thrice.set()
+        raise RuntimeError("broken by the test")
+
+    listener = HttpListener(socket.create_server(("127.0.0.1", 0)), {}, name="test", every=(0.001, fail))
+    assert thrice.wait(60)
+    listener.close()
+
+
+def test_listener_may_be_closed_before_its_thread_has_come_so_far() -> None:
+    for _ in range(50):  # some of them while the thread begins
+        bound = socket.create_server(("127.0.0.1", 0))
+        HttpListener(bound, {"/page": page}, name="test").close()
+        assert bound.fileno() == -1
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ import io
 import json
 import logging
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from google.rpc import code_pb2
@@ -32,7 +34,8 @@ from clipwarden.errors import (
 )
 from clipwarden.modelfolder.load import Model
 from clipwarden.policy.schema import Verdict
-from clipwarden.serving.callers import origin_of
+from clipwarden.serving.callers import caller_of, origin_of
+from clipwarden.serving.context import Context
 from clipwarden.serving.endings import Unread, ended, refusal_of
 from clipwarden.serving.loading import load
 from clipwarden.serving.process import configure_logging
@@ -196,3 +199,11 @@ async def test_refused_calls_are_summed_up_in_the_log(toy_model: Model, caplog: 
 )
 def test_callers_of_one_address_have_one_origin_and_others_their_own(caller: str, origin: str) -> None:
     assert origin_of(caller) == origin
+
+
+def test_certificate_of_one_name_with_a_comma_is_another_caller_than_one_of_two_names() -> None:
+    def called_by(*names: bytes) -> str:
+        return caller_of(cast("Context", SimpleNamespace(peer_identities=lambda: names)))
+
+    assert called_by(b"shop", b"chat") == called_by(b"chat", b"shop") == "certificate:chat,shop"
+    assert called_by(b"chat,shop") == "certificate:chat%2Cshop"

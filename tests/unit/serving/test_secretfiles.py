@@ -8,18 +8,22 @@ from pathlib import Path
 import pytest
 
 from clipwarden.engine.threads import WorkThreads
+from clipwarden.errors import ConfigError
 from clipwarden.serving import secretfiles
 from clipwarden.serving.secretfiles import Contents, SecretFiles
+from kit.serving import eventually
 
 
 class Watched:
     """A file, what was made of it, and what was told."""
 
-    def __init__(self, file: Path, stall_seconds: float) -> None:
+    def __init__(self, file: Path, stall_seconds: float, threads: int = 1) -> None:
         self.file = file
         self.faults: list[Exception] = []
         self.told: list[str | None] = []
-        self.threads = WorkThreads("read secrets", threads=1, stall_seconds=stall_seconds)
+        self.answers = threading.Event()
+        self.made = list[bytes]()
+        self.threads = WorkThreads("read secrets", threads=threads, stall_seconds=stall_seconds)
         file.write_text("one")
         self.files = SecretFiles("tokens", {"tokens": str(file)}, self._make, on_outcome=self._note)
 
@@ -29,6 +33,9 @@ class Watched:
     def _make(self, contents: Contents) -> bytes:
         if self.faults:
             raise self.faults.pop()
+        self.made.append(contents["tokens"])
+        if contents["tokens"] == b"slow":
+            self.answers.wait(60)
         return contents["tokens"]
 
     def _note(self, _subject: str, _outcome: str, sentence: str | None) -> None:
@@ -45,10 +52,54 @@ async def test_a_fault_keeps_what_is_in_use_says_none_of_its_words_and_is_tried_
     assert watched.files.current == b"one"
     assert "OSError" in caplog.text
     assert "a word of the file" not in caplog.text
-    assert not await watched.look()  # without another change
-    assert await watched.look()
+    assert await watched.look()  # without another change
     assert watched.files.current == b"two"
     assert watched.told == ["New tokens cannot be used; the old stays: a fault of ours (OSError).", None]
+    watched.threads.close()
+
+
+async def test_what_is_refused_is_tried_at_every_look_and_told_of_once_or_when_asked(tmp_path: Path) -> None:
+    watched = Watched(tmp_path / "tokens", stall_seconds=60)
+    watched.file.write_text("two")
+    watched.faults += [ConfigError(f"tokens: {why}.") for why in ("late", "late", "late", "early", "early", "early")]
+    for _ in range(4):  # the first finds it, and the others try it
+        assert not await watched.look()
+    assert not await watched.look(at_once=True)
+    assert not await watched.look()
+    sentence = "New tokens cannot be used; the old stays: tokens: {}.".format
+    assert watched.told == [sentence("early"), sentence("late")]
+    assert not await watched.look(at_once=True)
+    assert watched.told[2:] == [sentence("late")]
+    assert await watched.look()
+    assert watched.told[3:] == [None]
+    assert watched.files.current == b"two"
+    watched.threads.close()
+
+
+async def test_back_to_what_is_in_use_mends_a_refusal(tmp_path: Path) -> None:
+    watched = Watched(tmp_path / "tokens", stall_seconds=60)
+    watched.file.write_text("two")
+    watched.faults.append(ConfigError("tokens: bad."))
+    await watched.look(at_once=True)
+    watched.file.write_text("one")
+    assert [await watched.look() for _ in range(3)] == [False, True, False]
+    assert watched.told[1:] == [None]
+    watched.threads.close()
+
+
+async def test_what_was_read_last_is_in_use_last_however_long_the_former_takes(tmp_path: Path) -> None:
+    watched = Watched(tmp_path / "tokens", stall_seconds=60, threads=2)
+    watched.file.write_text("slow")
+    await watched.look()
+    periodic = asyncio.create_task(watched.look())
+    await eventually(lambda: watched.made[-1] == b"slow")
+    watched.file.write_text("revoked")
+    hangup = asyncio.create_task(watched.look(at_once=True))
+    await asyncio.wait({hangup}, timeout=0.3)  # in which it would overtake
+    watched.answers.set()
+    assert await periodic
+    assert await hangup
+    assert watched.files.current == b"revoked"
     watched.threads.close()
 
 

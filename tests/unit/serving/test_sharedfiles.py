@@ -92,6 +92,8 @@ def test_a_fifo_is_neither_waited_for_nor_opened(volume: Volume, root: SharedRoo
     with opened_in(volume.root) as opened:
         with pytest.raises(PathRefusedError, match="a FIFO"):
             fetch(root, "fifo")
+        with pytest.raises(PathRefusedError, match="a FIFO"):
+            root.read([b"fifo"], 6)  # as after one that took the place of a file that was looked at
         assert opened() == 0
 
 

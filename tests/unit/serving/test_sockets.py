@@ -11,7 +11,7 @@ import pytest
 
 from clipwarden.errors import ConfigError
 from clipwarden.modelfolder.load import Model
-from clipwarden.serving.server import running_server
+from clipwarden.serving.server import Front, running_server
 from clipwarden.serving.socketaccess import SocketAccess, closed_folder, grant
 from clipwarden.serving.sockets import MAX_SOCKET_PATH, bind_tcp, bind_unix, identity, release_unix
 from kit.serving import colours_snapshot, settings_for_test
@@ -33,6 +33,30 @@ async def test_port_zero_takes_a_free_port(server: grpc.aio.Server) -> None:
 async def test_address_of_another_machine_is_refused_with_the_systems_reason(server: grpc.aio.Server) -> None:
     with pytest.raises(ConfigError, match="cannot assign requested address"):
         bind_tcp(server, "192.0.2.1:0")
+
+
+@pytest.mark.parametrize("name", ["metrics_listen", "probe_listen"])
+async def test_port_of_a_server_that_is_still_loading_is_refused(name: str) -> None:
+    first = Front(settings_for_test(**{name: "127.0.0.1:0"})).listeners
+    first.reserve()
+    try:
+        address = first.probe_address or first._address_of(name, "127.0.0.1:0")
+        second = Front(settings_for_test(**{name: address})).listeners
+        with pytest.raises(ConfigError, match=f"on {address}: address already in use. .* with --{name[:5]}"):
+            second.reserve()
+        second.close()
+    finally:
+        first.close()
+
+
+async def test_port_of_everybody_that_overlaps_with_one_of_loopback_is_refused_before_the_load() -> None:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    listeners = Front(settings_for_test(listen=f"0.0.0.0:{port}", probe_listen=f"127.0.0.1:{port}")).listeners
+    with pytest.raises(ConfigError, match=f"Cannot listen on 0.0.0.0:{port}: address already in use"):
+        listeners.reserve()
+    listeners.close()
 
 
 async def test_socket_of_a_dead_server_is_replaced(server: grpc.aio.Server, socket_folder: Path) -> None:
