@@ -3,12 +3,15 @@
 import json
 import math
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
+from cryptography import x509
 from prometheus_client import CollectorRegistry
 from typer.testing import CliRunner
 
@@ -50,6 +53,19 @@ def test_the_file_of_settings_is_read(tmp_path: Path) -> None:
     settings, of_sockets = read
     assert (of_sockets.listen, of_sockets.unix_socket_mode, of_sockets.unix_socket_group) == (None, "660", "2000")
     assert (settings.policies, settings.queue_bytes) == (("policies/shop.yaml", "policies/chat.yaml"), 512 * 2**20)
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed, which makes the certificates")
+def test_certificates_by_the_recipe_sign_no_others_and_the_token_is_nobody_elses_to_read(tmp_path: Path) -> None:
+    (recipe,) = [block.text for block in blocks("docs/operate.md", "sh") if "openssl req" in block.text]
+    lines = [line for line in recipe.splitlines() if "serve --check" not in line]
+    subprocess.run(["sh", "-ec", "umask 022\n" + "\n".join(lines)], cwd=tmp_path, check=True, capture_output=True)
+    authority = {}
+    for name in ("ca", "tls", "uploads"):
+        certificate = x509.load_pem_x509_certificate((tmp_path / f"{name}.crt").read_bytes())
+        authority[name] = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    assert authority == {"ca": True, "tls": False, "uploads": False}
+    assert (tmp_path / "uploads.token").stat().st_mode & 0o077 == 0
 
 
 def test_kubelets_are_told_to_ask_what_is_there() -> None:

@@ -80,6 +80,17 @@ def test_check_tells_what_would_be_served(settings: Settings, toy_model: Model) 
     assert lines[1].endswith(": 1 shadow, 2 enforce, 1 disabled")
 
 
+def test_check_finds_what_keeps_a_unix_socket_from_being_made(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no socket")
+    for path, why in (
+        (tmp_path / "none" / "socket", "its folder is not there"),
+        (tmp_path / "file", "there is a file that is no socket"),
+        (tmp_path / ("x" * 108), "its path is longer than 107 bytes"),
+    ):
+        with pytest.raises(ConfigError, match=why):
+            process.check_loads(replace(settings, unix_socket=str(path)))
+
+
 @pytest.fixture
 def watched(settings: Settings, toy_model: Model, tmp_path: Path) -> Settings:
     candidate = tmp_path / "colours-2.yaml"

@@ -66,7 +66,7 @@ def series(rig: Rig, name: str) -> Mapping[tuple[str, ...], float]:
 def is_well(rig: Rig) -> bool:
     """Tell whether metrics and health say that the files hold what judges."""
     well = bool(series(rig, "policy_last_reload_successful"))
-    assert well == ("policies" not in rig.server.health.notices)
+    assert well == ("cannot be used" not in rig.server.health.notices.get("policies", ""))
     return well
 
 
@@ -302,6 +302,71 @@ async def test_bad_policies_of_every_kind_leave_the_old_one_and_are_mended_by_a_
         replace_file(policy, text)
         await load_again(rig.server)
         assert (digest(rig.server), is_well(rig)) == (digest_of(text, toy_model), True)
+
+
+WEAKENED: Mapping[str, tuple[Callable[[str], bytes], str]] = {
+    "cut short": (lambda text: text[: text.index("- id: yellow")].encode(), "yellow"),
+    "all in shadow": (edit("defaults: {mode: enforce", "defaults: {mode: shadow"), "red, yellow"),
+    "off in a context": (edit("{poppies: {", "{poppies: {mode: shadow, "), 'red in the context "poppies"'),
+}
+
+
+@pytest.mark.parametrize("kind", WEAKENED)
+async def test_what_enforces_less_is_refused_under_its_old_version_and_taken_under_another(
+    toy_model: Model, policy: Path, lines: Lines, kind: str
+) -> None:
+    make, named = WEAKENED[kind]
+    weak = make(policy.read_text()).decode()
+    async with serving_files(toy_model, policy) as rig:
+        old = rig.server.snapshot
+        async with loaded_again(rig.server):
+            policy.write_text(weak)
+        assert rig.server.snapshot is old
+        assert not is_well(rig)
+        assert series(rig, "policy_reloads") == {("failed",): 1}
+        (said,) = lines("policies not reloaded")[0]["problems"]
+        assert said == (
+            f'Policy colours still says version "1.0" but no longer enforces {named}: a file cut short looks like '
+            "this. Give it another metadata.version if that is meant."
+        )
+        async with loaded_again(rig.server):
+            replace_file(policy, weak.replace('version: "1.0"', 'version: "1.1"'))
+        assert version_of(rig) == "1.1"
+        assert bool(series(rig, "policy_last_reload_successful"))
+
+
+async def test_policy_without_a_version_is_told_to_take_one(toy_model: Model, policy: Path, lines: Lines) -> None:
+    text = policy.read_text().replace('version: "1.0", ', "")
+    async with serving_files(toy_model, policy, watch_policies=False) as rig:
+        for written in (text, text.replace("mode: enforce", "mode: shadow")):
+            replace_file(policy, written)
+            await load_again(rig.server)
+        assert (await rig.moderate(picture("red"))).verdict == pb.VERDICT_BLOCK
+    (said,) = lines("policies not reloaded")[0]["problems"]
+    assert said.startswith("Policy colours still says no version but no longer enforces red, yellow: ")
+    assert said.endswith("Give it a metadata.version if that is meant.")
+
+
+async def test_health_says_that_nothing_is_enforced_any_more_until_it_is_again(toy_model: Model, policy: Path) -> None:
+    shadow = ("defaults: {mode: enforce", "defaults: {mode: shadow")
+    async with serving_files(toy_model, policy, watch_policies=False) as rig:
+
+        async def said_of(text: str) -> str:
+            replace_file(policy, text)
+            await load_again(rig.server)
+            assert rig.server.health.serving
+            return rig.server.health.notices.get("policies", "")
+
+        idle = "1 policy enforces nothing any more: every verdict there is ALLOW. The log says where."
+        assert (await said_of(next_version(toy_model, shadow))).endswith(idle)
+        assert (await rig.moderate(picture("red"))).verdict == pb.VERDICT_ALLOW
+        assert series(rig, "policy_last_reload_successful")
+        assert (await said_of(next_version(toy_model, shadow, version="3"))).endswith(idle)
+        both = await said_of("api: clipwarden/v1\n")
+        assert "the files hold policies that cannot be used" in both
+        assert both.endswith(idle)
+        assert (await said_of(next_version(toy_model, shadow, version="3"))).startswith("Since ")
+        assert not await said_of(next_version(toy_model, version="4"))
 
 
 async def test_file_that_is_gone_is_said_to_be_and_its_policy_judges_on(

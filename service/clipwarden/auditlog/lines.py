@@ -15,6 +15,7 @@ NO_HASH = "0" * 64
 Json = dict[str, object]
 
 _ENCODER = json.JSONEncoder(allow_nan=False, check_circular=False, separators=(",", ":"))
+_BEGIN = f'{{"schema":"{SCHEMA}"'.encode()
 _HASH = re.compile(rb',"hash":"([0-9a-f]{64})"\}\Z')
 _PLACE = re.compile(rb',"process":"([0-9a-f]{16})","seq":(\d{1,18})(?:,"hash":"([0-9a-f]{64})")?\}\Z')
 
@@ -107,6 +108,11 @@ def place_of(raw: bytes) -> Place | None:
         return None
     process, seq, digits = found.groups()
     return Place(process=process.decode(), seq=int(seq), hash=digits.decode() if digits else None)
+
+
+def begins_as_ours(raw: bytes) -> bool:
+    """Tell whether a line, or what was written of it before the process was killed, begins as all of ours do."""
+    return raw.startswith(_BEGIN) or _BEGIN.startswith(raw)
 
 
 def unseal(raw: bytes, *, where: str = "") -> Sealed | None:

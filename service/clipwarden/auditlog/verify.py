@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from clipwarden.auditlog.lines import NO_HASH, Place, Sealed
+from clipwarden.auditlog.lines import NO_HASH, Place, Sealed, begins_as_ours
 from clipwarden.auditlog.reading import Line, read_lines
+from clipwarden.errors import AuditLogError
 
 
 class Kind(StrEnum):
@@ -102,7 +103,7 @@ def verify(paths: Sequence[Path], *, head: str | None = None) -> Verification:
         What was found.
 
     Raises:
-        AuditLogError: A file cannot be read, or is of another schema.
+        AuditLogError: A file cannot be read, is of another schema, or holds nothing of an audit log.
     """
     found = _Found()
     for path in paths:
@@ -117,8 +118,10 @@ def verify(paths: Sequence[Path], *, head: str | None = None) -> Verification:
 
 def _read(path: Path, found: _Found, head: str | None) -> None:
     current: dict[str, _Run] = {}
+    empty, ours = True, False
     for line in read_lines(path):
         sealed = line.sealed
+        empty, ours = False, ours or begins_as_ours(line.raw)
         if sealed is None:
             found.note(
                 Kind.TORN, line.where, "is no whole line, as a process leaves one that is killed while it writes"
@@ -128,6 +131,8 @@ def _read(path: Path, found: _Found, head: str | None) -> None:
         found.seen_head = found.seen_head or (head is not None and sealed.place.hash == head)
         _add(line, sealed, current, found)
         _note_what_it_says(line, sealed, found)
+    if not empty and not ours:
+        raise AuditLogError(f"{path} is no audit log: no line of it is one that clipwarden writes, or half of one")
 
 
 def _add(line: Line, sealed: Sealed, current: dict[str, _Run], found: _Found) -> None:
@@ -180,8 +185,8 @@ def _join(process: str, runs: Sequence[_Run], found: _Found) -> Place:
     for run in runs[1:]:
         ahead = run.first.place.seq - last.last.seq - 1
         if ahead > 0:
-            between = f"{last.last.seq + 1} to {run.first.place.seq - 1}"
-            found.note(Kind.MISSING, run.where, f"lines {between} of process {process} are missing before it", ahead)
+            missing = _missing(last.last.seq + 1, run.first.place.seq - 1, process)
+            found.note(Kind.MISSING, run.where, missing, ahead)
         elif ahead < 0:
             found.note(Kind.BROKEN, run.where, f"number {run.first.place.seq} of process {process} is there twice")
         else:
@@ -193,6 +198,12 @@ def _join(process: str, runs: Sequence[_Run], found: _Found) -> Place:
         why = "it still runs, was killed, or could not write any more"
         found.note(Kind.NOTE, "", f"process {process} has no end after number {last.last.seq}: {why}")
     return last.last
+
+
+def _missing(first: int, last: int, process: str) -> str:
+    if first == last:
+        return f"line {first} of process {process} is missing before it"
+    return f"lines {first} to {last} of process {process} are missing before it"
 
 
 def _check_begin(process: str, run: _Run, found: _Found) -> None:
@@ -214,7 +225,7 @@ def _check_link(where: str, place: Place, found: _Found) -> None:
         return
     last = max((run.last for run in runs), key=lambda each: each.seq)
     if place.seq > last.seq:
-        missing = f"lines {last.seq + 1} to {place.seq} of process {place.process} are missing before it"
+        missing = _missing(last.seq + 1, place.seq, place.process)
         found.note(Kind.MISSING, where, missing, place.seq - last.seq)
     elif place.seq == last.seq and place.hash != last.hash:
         found.note(Kind.BROKEN, where, f"follows another line {place.seq} of process {place.process} than is there")

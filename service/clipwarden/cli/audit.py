@@ -2,11 +2,13 @@
 
 import json
 from pathlib import Path
+from string import hexdigits
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from clipwarden.cli.exits import Exit
+from clipwarden.errors import ConfigError
 from clipwarden.terminal import notice, printable
 
 if TYPE_CHECKING:
@@ -37,16 +39,16 @@ def verify(
 
     - `clipwarden audit verify /var/log/clipwarden/audit.jsonl*`
 
-    - `clipwarden audit verify audit.jsonl --head 5f0c... --json`
+    - `clipwarden audit verify audit.jsonl --head "$HASH" --json`
 
     **Exit codes**: 0 all there and unchanged · 10 nothing was changed as far as can be told, but lines were dropped by
-    the server, are torn, or have no hashes · 20 lines were changed, moved or are missing · 1 a file cannot be read · 2
-    wrong usage
+    the server, are torn, or have no hashes · 20 lines were changed, moved or are missing · 1 a file cannot be read, or
+    is no audit log · 2 wrong usage
     """
     from clipwarden.auditlog.verify import verify as check
     from clipwarden.auditlog.verify import worst
 
-    found = check(files, head=head)
+    found = check(files, head=_whole(head))
     if as_json:
         print(json.dumps(_facts(found)))  # noqa: T201  results go to stdout
     else:
@@ -61,7 +63,19 @@ _EXITS = {
     "torn": Exit.REVIEW,
     "dropped": Exit.REVIEW,
 }
+_HASH_DIGITS = 64
+"""SHA-256 in hexadecimal."""
 _STYLES = {"broken": "bold red", "missing": "bold red", "note": ""}
+
+
+def _whole(head: str | None) -> str | None:
+    """Refuse half a hash, which is in no log: it would look as if lines had been cut off."""
+    if head is None or (len(head) == _HASH_DIGITS and set(head.lower()) <= set(hexdigits)):
+        return head and head.lower()
+    raise ConfigError(
+        f"--head takes all {_HASH_DIGITS} hexadecimal digits of a hash, as the server's own log says them "
+        f"(`audit head`); this is {head[:_HASH_DIGITS]!r}."
+    )
 
 
 def _show(found: "Verification") -> None:

@@ -1,5 +1,7 @@
 """A category and a context in, what holds there out: its mode, its bounds, and whether it counts anywhere."""
 
+from collections.abc import Iterable
+
 from clipwarden.policy.schema import Bounds, Category, Mode, Override, Policy
 
 
@@ -49,6 +51,31 @@ def enforced_where(category: Category) -> str:
 def enforced_anywhere(category: Category) -> bool:
     """Tell whether some verdict rests on a category: without a context, or in any."""
     return bool(enforced_in(category))
+
+
+def no_longer_enforced(old: Policy, new: Policy) -> tuple[str, ...]:
+    """Name the categories that one policy enforces and the next one does not.
+
+    Args:
+        old: One version.
+        new: Another. A context that only one of them declares is left out: calls that name it are refused by the other.
+
+    Returns:
+        Ids in the order of the old policy, with the context where it is only in contexts.
+    """
+    categories = {category.id: category for category in new.categories}
+    declared = {context.name for context in new.contexts}
+    contexts = (None, *(context.name for context in old.contexts if context.name in declared))
+    lost = (_lost_in(category, categories.get(category.id), contexts) for category in old.categories)
+    return tuple(said for said in lost if said)
+
+
+def _lost_in(category: Category, now: Category | None, contexts: Iterable[str | None]) -> str:
+    """Name a category that is enforced no longer, and where; nothing if it still is."""
+    for context in contexts:
+        if mode_in(category, context) is Mode.ENFORCE and (now is None or mode_in(now, context) is not Mode.ENFORCE):
+            return category.id if context is None else f'{category.id} in the context "{context}"'
+    return ""
 
 
 def scored_anywhere(category: Category) -> bool:

@@ -36,6 +36,7 @@ from clipwarden.policy.bundle.embedding import Tokens
 from clipwarden.policy.bundle.vectors import Progress, embedded_texts
 from clipwarden.serving.access import check_access
 from clipwarden.serving.config import AUTO, Settings
+from clipwarden.serving.enforcement import require_enforced
 from clipwarden.serving.policylog import Line, lines_of_exchange, log_fault
 
 SAY_PROGRESS_SECONDS = 3.0
@@ -197,7 +198,7 @@ class _Again:
         """Load the live policies, all or none.
 
         Raises:
-            ClipwardenError: One cannot be used, or their ids are not those of before.
+            ClipwardenError: One cannot be used or enforces less under its old version, or their ids are others.
         """
         paths, old = self.origin.policies, self.old
         _require_files(paths)
@@ -210,6 +211,7 @@ class _Again:
                 f"No file holds the policy {', '.join(gone)} any more, which callers may name; there is "
                 f"{', '.join(come) or 'none'} in its place. Put metadata.id back; other ids are for a new start."
             )
+        require_enforced(old, live)
         return replace(live, default_policy_id=old.default_policy_id)
 
     def watched(self, live: Snapshot) -> tuple[Snapshot, tuple[str, ...]]:

@@ -164,7 +164,7 @@ class NativeLog:
         for failure, count in self._failures.items():
             cause, words = failure
             extra = {"count": count, "cause": cause, "grpc": self._samples[failure]}
-            log.warning("refused %d connections: %s", count, words, extra=extra)
+            log.warning("refused %d connection%s: %s", count, "" if count == 1 else "s", words, extra=extra)
         if self._left_out:
             log.warning("left out %d lines of native code", self._left_out, extra={"count": self._left_out})
         self._failures.clear()

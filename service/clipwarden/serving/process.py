@@ -27,6 +27,7 @@ from clipwarden.serving.nativelog import NativeLog, native_lines_logged
 from clipwarden.serving.server import Server, running_server
 from clipwarden.serving.sharedfiles import SharedRoot
 from clipwarden.serving.socketaccess import access_of
+from clipwarden.serving.sockets import check_unix
 from clipwarden.terminal import notice
 
 log = logging.getLogger(__name__)
@@ -73,6 +74,8 @@ def check_loads(settings: Settings) -> str:
     """
     prepare_process()
     access_of(settings)
+    if settings.unix_socket is not None:
+        check_unix(Path(settings.unix_socket))
     check_audit(settings)
     if settings.path_root is not None:
         SharedRoot(Path(settings.path_root))

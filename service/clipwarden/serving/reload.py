@@ -29,6 +29,7 @@ from clipwarden.policy.bundle.cache import VectorCache
 from clipwarden.policy.bundle.vectors import Progress
 from clipwarden.policy.shipped import shipped_policies
 from clipwarden.serving.config import Settings
+from clipwarden.serving.enforcement import IdlePolicies
 from clipwarden.serving.filewatch import FileWatch
 from clipwarden.serving.health import Health
 from clipwarden.serving.loading import (
@@ -63,7 +64,7 @@ class Reloader:
         snapshot: What judges at the start.
         exchange: Has new requests judged by another snapshot; where it raises, by the one of before.
         metrics: Hear of every load.
-        health: Is told while what the files hold is not what judges.
+        health: Is told while what the files hold is not what judges, or enforces nothing any more.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class Reloader:
         self._origin = origin_of(settings, snapshot)
         self._cache: VectorCache | None = None
         self._refused_since: str | None = None
+        self._idle = IdlePolicies()
         self._exchange = exchange
         self._metrics = metrics
         self._health = health
@@ -168,6 +170,7 @@ class Reloader:
         self._cache = None  # what is in use is kept by its origin; what was in the file is on disk
         if attempt.news:
             self._exchange(attempt.snapshot)
+            self._idle.note_exchange(self._snapshot, attempt.snapshot)
             self._snapshot = attempt.snapshot
             write_lines(attempt.news)
         if attempt.problems:
@@ -177,8 +180,8 @@ class Reloader:
             log.info("policies unchanged")
         self._metrics.note_reload("changed" if attempt.news else "unchanged")
         self._metrics.note_policies_loaded(time.time())
-        self._health.note(SUBJECT, None)
         self._refused_since = None
+        self._note_health(None)
 
     def _note_refused(self, problems: "list[str] | tuple[str, ...]", *, candidates_only: bool) -> None:
         log_refused(problems, candidates_only=candidates_only)
@@ -188,7 +191,11 @@ class Reloader:
         # Anybody may read it, so it says how many problems there are and not what the policies hold.
         many = f"{len(problems)} problems" if len(problems) > 1 else "1 problem"
         sentence = f"Since {self._refused_since} UTC the files hold {what} that cannot be used, with {many}"
-        self._health.note(SUBJECT, f"{sentence}; those of before are in use. The log says more.")
+        self._note_health(f"{sentence}; those of before are in use. The log says more.")
+
+    def _note_health(self, refused: str | None) -> None:
+        said = [sentence for sentence in (refused, self._idle.sentence) if sentence]
+        self._health.note(SUBJECT, " ".join(said) or None)
 
     @contextmanager
     def _progress(self, label: str) -> Generator[Progress]:

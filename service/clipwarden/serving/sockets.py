@@ -152,12 +152,9 @@ def clear_the_way(path: Path, access: SocketAccess | None = None) -> None:
     Raises:
         ConfigError: As `bind_unix`.
     """
-    where = f"Cannot listen on the Unix socket {path}"
-    if len(os.fsencode(path)) > MAX_SOCKET_PATH:
-        raise ConfigError(f"{where}: its path is longer than {MAX_SOCKET_PATH} bytes; choose a shorter one.")
+    where = _refusal(path)
+    check_unix(path)
     try:
-        if path.exists() and not stat.S_ISSOCK(path.stat().st_mode):
-            raise ConfigError(f"{where}: there is a file that is no socket; remove it, or choose another path.")
         if path.exists() and _somebody_listens(path):
             raise ConfigError(f"{where}: another server listens there; stop it, or choose another path.")
         # Binding would fail later with a sentence that names no cause.
@@ -165,6 +162,33 @@ def clear_the_way(path: Path, access: SocketAccess | None = None) -> None:
         _try_out(path, access)
     except OSError as exc:
         raise ConfigError(f"{where}: {(exc.strerror or str(exc)).lower()}.") from exc
+
+
+def check_unix(path: Path) -> None:
+    """Tell whether a Unix socket could be there, whoever listens on it now; makes and removes nothing.
+
+    Args:
+        path: Of the socket.
+
+    Raises:
+        ConfigError: Its path is too long, its folder is not there, or it is no socket. Whether the folder may be
+            written to is left open: who checks may be another user than who serves.
+    """
+    path = path.absolute()
+    where = _refusal(path)
+    if len(os.fsencode(path)) > MAX_SOCKET_PATH:
+        raise ConfigError(f"{where}: its path is longer than {MAX_SOCKET_PATH} bytes; choose a shorter one.")
+    try:
+        if path.exists() and not stat.S_ISSOCK(path.stat().st_mode):
+            raise ConfigError(f"{where}: there is a file that is no socket; remove it, or choose another path.")
+    except OSError as exc:
+        raise ConfigError(f"{where}: {(exc.strerror or str(exc)).lower()}.") from exc
+    if not path.parent.is_dir():
+        raise ConfigError(f"{where}: its folder is not there; make it, or choose another path.")
+
+
+def _refusal(path: Path) -> str:
+    return f"Cannot listen on the Unix socket {path}"
 
 
 def _try_out(path: Path, access: SocketAccess | None) -> None:

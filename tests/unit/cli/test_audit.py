@@ -12,7 +12,7 @@ from clipwarden.serving.audit import Audit
 from clipwarden.serving.health import Health
 from kit.auditlogs import hand_made, written
 from kit.pages import read_page
-from kit.serving import settings_for_test
+from kit.serving import picture, settings_for_test
 
 
 def verify(*arguments: object) -> Result:
@@ -56,6 +56,33 @@ def test_a_hash_that_is_not_there_and_a_file_that_is_not_there(tmp_path: Path) -
     result = verify(tmp_path / "none")
     assert (result.exit_code, "none cannot be read: No such file" in result.stderr) == (1, True)
     assert verify().exit_code == 2
+
+
+@pytest.mark.parametrize("head", ["5f0c...", "5f0c", "", "g" * 64, "f" * 65])
+def test_half_a_hash_is_wrong_usage_and_no_sign_that_lines_are_missing(tmp_path: Path, head: str) -> None:
+    result = verify(written(tmp_path / "log", hand_made(4)), "--head", head)
+    assert (result.exit_code, "--head takes all 64 hexadecimal digits" in " ".join(result.output.split())) == (2, True)
+
+
+def test_a_hash_may_be_in_capitals(tmp_path: Path) -> None:
+    lines = hand_made(4)
+    assert verify(written(tmp_path / "log", lines), "--head", json.loads(lines[1])["hash"].upper()).exit_code == 0
+
+
+def test_a_file_of_something_else_is_no_audit_log(tmp_path: Path) -> None:
+    log = written(tmp_path / "log", hand_made(4))
+    for content in (picture("red"), b"level=info\n", b'{"level": "info"}\n'):
+        other = written(tmp_path / "other", [content])
+        result = verify(log, other)
+        assert (result.exit_code, f"{other} is no audit log" in result.output) == (1, True)
+    for torn in (b"", b"{", hand_made(1)[0][:40]):
+        assert verify(log, written(tmp_path / "other", [torn])).exit_code == (10 if torn else 0)
+
+
+def test_one_line_that_is_missing_is_one(tmp_path: Path) -> None:
+    result = verify(written(tmp_path / "log", [*hand_made(9)[:3], *hand_made(9)[4:6], *hand_made(9)[8:]]))
+    assert f"line 3 of process {'a' * 16} is missing before it" in result.stderr
+    assert f"lines 6 to 7 of process {'a' * 16} are missing before it" in result.stderr
 
 
 def test_what_a_log_says_cannot_steer_the_terminal(tmp_path: Path) -> None:

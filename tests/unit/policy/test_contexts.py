@@ -19,11 +19,12 @@ from clipwarden.policy.contexts import (
     mode_counts,
     mode_in,
     modes_line,
+    no_longer_enforced,
     scored_anywhere,
 )
 from clipwarden.policy.digest import canonical, policy_digest
 from clipwarden.policy.language.load import load_policy, parse_policy
-from clipwarden.policy.schema import Bounds, Mode, Override
+from clipwarden.policy.schema import Bounds, Mode, Override, Policy
 from kit.builders import make_category, make_policy
 from kit.lines import chosen_text
 from kit.policies import FULL_POLICY, FakeModel
@@ -244,3 +245,25 @@ def test_a_bundle_keeps_modes_and_the_vectors_of_what_a_context_alone_scores(tmp
     again = read_bundle(tmp_path / "policy.bundle")
     assert again.policy == compiled.policy
     assert again.digest == compiled.digest
+
+
+# From one version to the next.
+
+
+def colours(**modes: tuple[Mode, dict[str, Override]]) -> Policy:
+    """Make a policy of categories, their modes and overrides, that declares the contexts `shop` and `kids`."""
+    categories = tuple(make_category(name, mode=mode, contexts=overrides) for name, (mode, overrides) in modes.items())
+    return make_policy(categories, contexts=("shop", "kids"))
+
+
+def test_what_is_enforced_no_longer_is_named_with_where() -> None:
+    off, on = Override(mode=Mode.SHADOW), Override(mode=Mode.ENFORCE)
+    old = colours(red=(Mode.ENFORCE, {}), blue=(Mode.SHADOW, {"kids": on}), green=(Mode.SHADOW, {}))
+    assert no_longer_enforced(old, old) == ()
+    assert no_longer_enforced(old, colours(red=(Mode.ENFORCE, {"shop": off}), blue=(Mode.ENFORCE, {}))) == (
+        'red in the context "shop"',
+    )
+    assert no_longer_enforced(old, colours(red=(Mode.DISABLED, {"shop": on}))) == ("red", 'blue in the context "kids"')
+    fewer = dataclasses.replace(colours(red=(Mode.ENFORCE, {})), contexts=())
+    assert no_longer_enforced(old, fewer) == ()  # calls in the contexts that are gone are refused
+    assert no_longer_enforced(fewer, old) == ()

@@ -74,6 +74,8 @@ def test_flood_of_handshakes_is_a_line_a_second_and_cause(caplog: pytest.LogCapt
         ("missing", 1),
         ("expired", 1000),
     ]
+    one, many = (record.message.partition(":")[0] for record in caplog.records)
+    assert (one, many) == ("refused 1 connection", "refused 1000 connections")
     assert "EXPIRED" not in caplog.records[0].message
     assert "PEER_DID_NOT" in vars(caplog.records[0])["grpc"]
     assert (counted.count("expired"), counted.count("missing")) == (1000, 1)
