@@ -2,7 +2,6 @@
 
 import json
 import re
-import socket
 import tempfile
 import threading
 import time
@@ -25,6 +24,7 @@ from tests.platform.livepod import PATIENCE_SECONDS, Pod, Started
 
 from clipwarden.client import Client, ImageRefusedError
 from clipwarden.policy.shipped import shipped_policy
+from kit.addresses import free_address
 from kit.certificates import pem
 
 IMAGES = sorted((ROOT / "service" / "clipwarden" / "demo" / "images").glob("*.png"))
@@ -202,8 +202,7 @@ def _load(live: Live) -> Iterator[None]:
 @contextmanager
 def _scraping(program: str, live: Live, rendered: Rendered, folder: Path) -> Iterator[Ask]:
     """Run Prometheus with the chart's rules, as if the operator had configured it."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = free_address()
     (folder / "rules.yaml").write_text(yaml.safe_dump(rendered.one("PrometheusRule")["spec"]))
     targets = [{"targets": [live.metrics_address], "labels": {**TARGET}}]
     config = {

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from pathlib import Path
 
 import grpc
 import pytest
@@ -9,6 +10,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from clipwarden.modelfolder.load import Model
 from clipwarden.serving import server as server_module
+from clipwarden.serving.health import MOST_LOCAL_WATCHES, MOST_WATCHES
 from clipwarden.serving.server import Server
 from clipwarden.v1 import moderation_pb2 as pb
 from clipwarden.v1 import moderation_pb2_grpc
@@ -80,6 +82,48 @@ async def test_one_watcher_that_leaves_does_not_silence_the_others(toy_model: Mo
         rig.server.health.set_serving(True)
         for watch in watches[1:]:
             assert (await watch.read()).status == Status.SERVING
+
+
+async def test_watches_of_one_connection_are_bounded_and_counted(toy_model: Model) -> None:
+    async with serving(toy_model) as rig:
+        stub = health_pb2_grpc.HealthStub(rig.channel)
+        watches = await _watch(stub, MOST_WATCHES)
+        assert _open_watches(rig) == MOST_WATCHES
+        with pytest.raises(grpc.aio.AioRpcError, match="this connection has 16 watches of health open") as caught:
+            await _watch(stub, 1)
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        async with grpc.aio.insecure_channel(rig.server.address, [("grpc.use_local_subchannel_pool", 1)]) as other:
+            await _watch(health_pb2_grpc.HealthStub(other), MOST_WATCHES)
+            assert _open_watches(rig) == 2 * MOST_WATCHES
+        await eventually(lambda: _open_watches(rig) == MOST_WATCHES)
+        watches.pop().cancel()
+        await eventually(lambda: _open_watches(rig) == MOST_WATCHES - 1)
+        watches += await _watch(stub, 1)
+        rig.server.health.set_serving(False)
+        for watch in watches:
+            assert (await watch.read()).status == Status.NOT_SERVING
+
+
+async def test_watches_by_the_socket_share_a_larger_bound(toy_model: Model, socket_folder: Path) -> None:
+    async with serving(toy_model, listen=None, unix_socket=f"{socket_folder}/s") as rig:
+        stub = health_pb2_grpc.HealthStub(rig.channel)
+        watches = await _watch(stub, MOST_LOCAL_WATCHES)
+        with pytest.raises(grpc.aio.AioRpcError, match="the Unix socket has 256 watches of health open"):
+            await _watch(stub, 1)
+        for watch in watches:
+            watch.cancel()
+        await eventually(lambda: _open_watches(rig) == 0)
+
+
+async def _watch(stub: health_pb2_grpc.HealthStub, number: int) -> list[grpc.aio.UnaryStreamCall]:
+    watches = [stub.Watch(health_pb2.HealthCheckRequest()) for _ in range(number)]
+    for watch in watches:
+        assert (await watch.read()).status == Status.SERVING
+    return watches
+
+
+def _open_watches(rig: Rig) -> float | None:
+    return rig.server.metrics.registry.get_sample_value("clipwarden_open_watches")
 
 
 async def test_while_draining_new_calls_are_unavailable_and_accepted_ones_finish(toy_model: Model) -> None:

@@ -15,6 +15,7 @@ from grpc_health.v1 import health_pb2_grpc
 
 from clipwarden.modelfolder.load import Model
 from clipwarden.serving.health import Health, State
+from kit.addresses import own_host
 from kit.certificates import issue, server_credentials
 from kit.serving import Rig, serving
 
@@ -94,8 +95,8 @@ async def test_server_of_the_environment_is_asked_without_an_address(
 async def test_nobody_and_others_that_answer_are_told_apart_from_a_server_that_does_not_serve(
     toy_model: Model,
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        nobody = f"127.0.0.1:{silent.getsockname()[1]}"
+    with socket.create_server((own_host(), 0)) as silent:
+        nobody = "{}:{}".format(*silent.getsockname())
         for address in (nobody, f"http://{nobody}"):  # takes connections, and says nothing
             code, out, _ = await ask(address, "--timeout", "0.3")
             assert code == 7

@@ -19,6 +19,7 @@ from clipwarden.machine import affinity_cpus
 from clipwarden.modelfolder.load import Model
 from clipwarden.v1 import moderation_pb2 as pb
 from clipwarden.v1 import moderation_pb2_grpc
+from kit.addresses import free_address
 from kit.serverprocess import Process, serve_process, talk
 from kit.serving import colours_yaml, connected, eventually, picture, serving
 
@@ -41,8 +42,7 @@ async def moderate(server: Process, data: bytes) -> pb.Verdict.ValueType:
 async def test_server_that_loads_lives_is_not_ready_and_takes_no_connection(
     toy_folder: Path, policy: Path, tmp_path: Path, socket_folder: Path
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        listen = f"127.0.0.1:{free.getsockname()[1]}"
+    listen = free_address()
     settings = {**PROBES, "listen": listen, "drain_delay_seconds": 1000}
     starting = serve_process(toy_folder, policy, tmp_path, socket_folder, faults=["start-held"], **settings)
     async with starting as server:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -156,13 +157,13 @@ class Releases:
     def __init__(self, model: Model, folder: Path) -> None:
         self._model = model
         self._mounted = ConfigMap(folder, self._at("1"))
-        self.paths = [self._mounted[f"{name}.yaml"] for name in ("a", "b")]
+        self.paths = [self._mounted[name] for name in self._at("1")]
 
     def _at(self, version: str) -> dict[str, str]:
         return {f"{name}.yaml": next_version(self._model, policy_id=name, version=version) for name in ("a", "b")}
 
-    def put(self, version: str, **others: str) -> None:
-        self._mounted.swap(self._at(version) | {f"{name}.yaml": text for name, text in others.items()})
+    def put(self, version: str, files: Mapping[str, str] = MappingProxyType({})) -> None:
+        self._mounted.swap(self._at(version) | files)
 
 
 def versions_of(server: Server) -> dict[str, str | None]:
@@ -216,7 +217,7 @@ async def test_start_takes_no_policy_of_one_release_beside_one_of_the_next(
     with changes_between_files(partial(releases.put, "2")):
         async with running_server(settings) as server:
             assert versions_of(server) == {"a": "2", "b": "2"}
-    releases.put("3", a="api: clipwarden/v1\n")  # which is no reason to end where it is mended meanwhile
+    releases.put("3", {"a.yaml": "api: clipwarden/v1\n"})  # which is no reason to end where it is mended meanwhile
     with changes_between_files(partial(releases.put, "4")):
         async with running_server(settings) as server:
             assert versions_of(server) == {"a": "4", "b": "4"}

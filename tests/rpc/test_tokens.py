@@ -99,6 +99,26 @@ async def test_any_other_header_is_refused_with_a_reason_and_a_line_that_says_no
         assert not any(GOOD[:8] in str(value) or UNKNOWN[:8] in str(value) for value in vars(record).values())
 
 
+@pytest.mark.parametrize(
+    ("headers", "counted"),
+    [
+        ((("x-much", "x" * 140_000), *bearer(GOOD)), {"code": "UNAUTHENTICATED"}),
+        ((*bearer(GOOD), ("x-much", "x" * 140_000)), {"code": "CANCELLED"}),
+        ((*bearer(GOOD), *((f"x-{n}", "x" * 7000) for n in range(20))), {"code": "INVALID_ARGUMENT"}),
+    ],
+)
+async def test_headers_that_grpc_refuses_count_as_what_was_read_of_them(
+    toy_model: Model, file: Path, headers: Sequence[tuple[str, str]], counted: dict[str, str]
+) -> None:
+    async with serving(toy_model, tokens=str(file)) as rig:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await rig.stub.Moderate(IMAGE, metadata=headers)
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        count = rig.server.metrics.registry.get_sample_value
+        labels = {"method": "Moderate", **counted}
+        await eventually(lambda: count("clipwarden_requests_total", labels) == 1)
+
+
 async def test_every_method_and_reflection_ask_and_health_does_not(toy_model: Model, file: Path) -> None:
     async with serving(toy_model, tokens=str(file)) as rig:
         for method in METHODS:

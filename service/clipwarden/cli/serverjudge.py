@@ -36,8 +36,12 @@ async def connected(options: JudgeOptions) -> "AsyncIterator[ServerJudge]":
         OSError: A certificate, key or token file cannot be read.
     """
     async with connect(AsyncClient, options.server or "", options.reach, retry=PATIENT) as client:
-        await _wait_until_ready(client)
-        yield ServerJudge(client, options)
+        try:
+            await _wait_until_ready(client)
+            yield ServerJudge(client, options)
+        except ClientError as error:
+            error.args = (in_flags(str(error)),)
+            raise
 
 
 class ServerJudge:
@@ -109,11 +113,7 @@ def _fails_alone(error: ClientError) -> bool:
 async def _wait_until_ready(client: AsyncClient) -> None:
     """Wait for the server, and say why once the wait is felt; what no wait mends ends it at once."""
     try:
-        try:
-            await client.wait_until_ready(SILENT_SECONDS)
-        except DeadlineExceededError as error:
-            notice(f"{in_flags(str(error))} Waiting up to {READY_SECONDS:g} s more.")
-            await client.wait_until_ready(READY_SECONDS)
-    except ClientError as error:
-        error.args = (in_flags(str(error)),)
-        raise
+        await client.wait_until_ready(SILENT_SECONDS)
+    except DeadlineExceededError as error:
+        notice(f"{in_flags(str(error))} Waiting up to {READY_SECONDS:g} s more.")
+        await client.wait_until_ready(READY_SECONDS)

@@ -136,4 +136,6 @@ def _flag(name: str) -> str:
 
 def in_flags(sentence: str) -> str:
     """Name the client's arguments in a sentence of the client's as commands call them."""
+    # There is no option for the token itself.
+    sentence = sentence.replace("(token, token_file)", "(token_file)")
     return _ARGUMENT.sub(lambda found: _flag(found[0]), sentence)

@@ -27,6 +27,12 @@ _LOST_STATUS = "Internal error from Core"
 # What grpc's own close says of calls in flight.
 _CLOSED_HERE = "Channel closed!"
 _DETAILS_KEY = "grpc-status-details-bin"
+# The server's own words are about the header, which no user of a client writes.
+_BY_TOKEN = {
+    "TOKEN_MISSING": "The server at {target} asks for a token; give one (token, token_file).",
+    "TOKEN_INVALID": "The server at {target} does not take the token that it is sent, or no longer does; give "
+    "another (token, token_file).",
+}
 _M = TypeVar("_M", bound=Message)
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -124,6 +130,8 @@ def error_from_call(call: grpc.RpcError, *, peer: Peer, request_id: str | None =
     error = _error(call.code(), call.details() or "no further details", _details_of(call), request_id)
     if error.reason is None:
         _explain(error, peer)
+    elif error.reason in _BY_TOKEN:
+        error.args = (_BY_TOKEN[error.reason].format(target=peer.target),)
     return error
 
 

@@ -5,27 +5,12 @@ handshake, and tests hold each row below against the failure itself. What no row
 """
 
 import re
-from dataclasses import dataclass
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import grpc
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Peer:
-    """Whom a call went to, as far as its failures tell.
-
-    Attributes:
-        target: The address.
-        proxy: Where the proxy is that calls pass; None for none.
-        tls: Whether we connect by TLS.
-        has_certificate: Whether we show a certificate of our own.
-    """
-
-    target: str
-    proxy: str | None = None
-    tls: bool = False
-    has_certificate: bool = False
 
 
 class Failure(NamedTuple):
@@ -40,11 +25,71 @@ class Failure(NamedTuple):
     lasts: bool = False
 
 
+class Told:
+    """What the addresses of one host's name said. Safe to share between threads.
+
+    Of a name with several addresses, such as `localhost`, gRPC reports one alone, and after a while mostly the last:
+    that nothing listens at [::1] then hides what 127.0.0.1 has said.
+
+    Args:
+        clock: Monotonic seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._last: tuple[str, Failure, float] | None = None
+
+    def most(self, details: str, failure: Failure) -> Failure:
+        """Take what another address has said lately, where the one that is reported says nothing at all.
+
+        Args:
+            details: The words of gRPC.
+            failure: What they mean.
+        """
+        reported = _ADDRESS.search(details)
+        if reported is None:
+            return failure
+        address, silent = reported[1], _SILENT.search(reported[2])
+        last = self._last
+        if not silent:
+            self._last = address, failure, self._clock()
+        elif last and last[0] == address:
+            self._last = None
+        elif last and self._clock() - last[2] < _TOLD_SECONDS:
+            return last[1]
+        return failure
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Peer:
+    """Whom a call went to, as far as its failures tell.
+
+    Attributes:
+        target: The address.
+        proxy: Where the proxy is that calls pass; None for none.
+        tls: Whether we connect by TLS.
+        has_certificate: Whether we show a certificate of our own.
+        told: What its addresses said of late.
+    """
+
+    target: str
+    proxy: str | None = None
+    tls: bool = False
+    has_certificate: bool = False
+    told: Told = field(default_factory=Told, repr=False, compare=False)
+
+
 class _Row(NamedTuple):
     pattern: str
     text: str
     lasts: bool = False
 
+
+_TOLD_SECONDS = 120.0
+"""Twice the usual wait for a server; somebody may have mended by then what an address said."""
+_ADDRESS = re.compile(r"last error: \w+: (ipv[46]:\S+): (.*)", re.DOTALL)
+_SILENT = re.compile(r"Connection refused|No route to host|unreachable|connection attempt timed out")
+"""Nobody is at that address, or it cannot be reached from here."""
 
 _NOBODY = "No clipwarden server answers at {peer.target}: "
 _NO_PROXY = "No proxy answers at {peer.proxy}, through which {peer.target} is called: "
@@ -214,9 +259,10 @@ def explain(code: grpc.StatusCode, details: str, peer: Peer) -> Failure | None:
         secured = (*_BY_TLS, *(_WITH_CERTIFICATE if peer.has_certificate else _WITHOUT_CERTIFICATE))
     else:
         secured = _BY_PLAIN_TEXT
-    return _first((*_BY_PROXY, *_LOST, *secured), details, peer) or _first(
+    found = _first((*_BY_PROXY, *_LOST, *secured), details, peer) or _first(
         _UNREACHED, details, peer, _NO_PROXY if peer.proxy else _NOBODY
     )
+    return found and peer.told.most(details, found)
 
 
 def _first(rows: tuple[_Row, ...], details: str, peer: Peer, subject: str = "") -> Failure | None:

@@ -253,7 +253,7 @@ class Settings:
     max_decode_bytes: int = _setting(
         _ENGINE.limits.max_decode_bytes,
         unit="BYTES",
-        read=values.size_from(LEAST_DECODE_BYTES),
+        read=values.size_from(LEAST_DECODE_BYTES, "which a small picture takes"),
         help=(
             "Most memory that decoding one image may hold; more is IMAGE_TOO_MANY_PIXELS. Also the most that all "
             "decodes at work hold together: others wait, but for those below 1/32 of it."
@@ -389,7 +389,7 @@ class Settings:
     audit_queue_bytes: int = _setting(
         16 * 2**20,
         unit="BYTES",
-        read=values.size_from(2**20),
+        read=values.size_from(2**20, "since a burst of images would lose lines"),
         help="Most memory of lines that wait to be written; further ones are dropped and counted. No image waits.",
     )
     log_level: str = _setting(

@@ -7,7 +7,9 @@ reads slowly holds up every change.
 # ruff: noqa: ANN401  grpcio-health-checking ships no types
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
@@ -21,6 +23,11 @@ NOTICES_KEY = "clipwarden-notices"
 """Metadata of Check's answer: the notices as JSON in ASCII, where there are any."""
 _MOST_NOTICES_BYTES = 4096
 """Half of what gRPC takes as metadata by default."""
+MOST_WATCHES = 16
+"""Watches that one connection may have open, each of which is a task and some 40 KiB: nobody is asked for a token here,
+and a client's own health checks take one for each service."""
+MOST_LOCAL_WATCHES = 256
+"""The same of the Unix socket, whose connections cannot be told apart."""
 
 
 class State(StrEnum):
@@ -48,6 +55,12 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # untyped; 
         self._closed = False
         self._changed = asyncio.Event()
         self._notices: dict[str, str] = {}
+        self._watches = Counter[str]()
+
+    @property
+    def watches(self) -> int:
+        """How many watches are open; may be read from any thread."""
+        return self._watches.total()
 
     @property
     def notices(self) -> Mapping[str, str]:
@@ -100,15 +113,39 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # untyped; 
         return self._answer(request.service)
 
     async def Watch(  # noqa: N802
-        self, request: Any, _context: grpc.aio.ServicerContext[Any, Any]
-    ) -> AsyncIterator[Any]:
-        """Tell a service's health now and at every change; a change that is undone before it is read may be skipped."""
+        self, request: Any, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> None:
+        """Tell a service's health now and at every change; a change that is undone before it is read may be skipped.
+
+        RESOURCE_EXHAUSTED where the connection has too many watches already.
+        """
+        peer = str(context.peer())
+        most = MOST_LOCAL_WATCHES if peer.startswith("unix:") else MOST_WATCHES
+        if self._watches[peer] >= most:
+            whose = "the Unix socket" if most == MOST_LOCAL_WATCHES else "this connection"
+            sentence = f"{whose} has {most} watches of health open, which is the most; end one, or use Check"
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, sentence)
+        with self._counted(peer):
+            await self._tell(request.service, context)
+
+    @contextmanager
+    def _counted(self, peer: str) -> Iterator[None]:
+        self._watches[peer] += 1
+        try:
+            yield
+        finally:
+            self._watches[peer] -= 1
+            if not self._watches[peer]:
+                del self._watches[peer]
+
+    async def _tell(self, service: str, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+        # By `write`, and not by a generator: one whose caller leaves ends when it is collected, and counts until then.
         last = None
         while True:
             changed = self._changed
-            answer = self._answer(request.service)
+            answer = self._answer(service)
             if answer != last:
-                yield answer
+                await context.write(answer)
                 last = answer
             elif self._closed:
                 return

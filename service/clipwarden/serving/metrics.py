@@ -49,6 +49,7 @@ _WATCHED: Mapping[str, str] = {
     "reading_messages": "Messages that are being read.",
     "unread_calls": "Calls that wait for room to be read in.",
     "open_streams": "StreamModerate calls that are open.",
+    "open_watches": "Watches of health that are open.",
     "decode_bytes": "Memory lent to decodes at work, in bytes, by estimate.",
     "queue_images": "Decoded images waiting for the encoder.",
     "backlog_seconds": "How long all that is here will take, as foreseen.",

@@ -110,6 +110,7 @@ class Server:
         self._watches: list[asyncio.Task[None]] = []
         watch_work(self.metrics, self.pipeline, self.cache, self.reads, streams=lambda: self.service.streams)
         watch_threads(self.metrics, self.pipeline, self.files)
+        self.metrics.watch(open_watches=lambda: self.health.watches)
         self._grpc = grpc.aio.server(options=_options(settings))
 
     @property

@@ -157,13 +157,18 @@ def size_or_none(text: str) -> int:
     return 0 if text.strip() == "0" else size(text)
 
 
-def size_from(low: int) -> Callable[[str], int]:
-    """Make a reader of sizes of so many bytes at least."""
+def size_from(low: int, reason: str) -> Callable[[str], int]:
+    """Make a reader of sizes of so many bytes at least.
+
+    Args:
+        low: The least, in whole MiB.
+        reason: Why, as what it is: `which a small picture takes`.
+    """
 
     def read(text: str) -> int:
         value = size(text)
         if value < low:
-            raise ValueError(f"is {text!r}; it must be at least {low >> 20}MiB, which a small picture takes")
+            raise ValueError(f"is {text!r}; it must be at least {low >> 20}MiB, {reason}")
         return value
 
     return read

@@ -11,10 +11,11 @@ import pytest
 import trustme
 
 from clipwarden.cli.serveroptions import in_flags
+from clipwarden.errors import Reason
 from clipwarden.v1 import moderation_pb2 as v1
 from kit.certificates import issue, pem, server_credentials
 from kit.cli import Run, make_pictures
-from kit.faultserver import FaultServer, allowed, running_fault_server
+from kit.faultserver import FaultServer, allowed, info, running_fault_server, status
 from kit.proxies import VARIABLES, recording_proxy
 
 OK = v1.ModerateResponse(moderation=allowed())
@@ -141,6 +142,26 @@ def test_a_server_that_wants_a_certificate_is_told_with_flags(
     result = run("moderate", pictures / "red.png", "--server", secure_server.address, *flags)
     assert result.exit_code == 1
     assert "give one (--client-certificate, --client-key)" in result.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("reason", "sentence"),
+    [
+        (Reason.TOKEN_MISSING, "asks for a token; give one (--token-file)."),
+        (
+            Reason.TOKEN_INVALID,
+            "does not take the token that it is sent, or no longer does; give another (--token-file).",
+        ),
+    ],
+)
+def test_a_server_that_wants_a_token_is_told_with_flags(
+    run: Run, pictures: Path, reason: Reason, sentence: str
+) -> None:
+    with running_fault_server() as server:
+        server.set_serving(serving=True)
+        server.service.answers.append(status(grpc.StatusCode.UNAUTHENTICATED, "send the header", info(reason)))
+        result = run("moderate", pictures / "red.png", "--server", server.address)
+        assert (result.exit_code, result.stderr) == (2, f"The server at {server.address} {sentence}\n")
 
 
 def test_no_line_of_grpcs_own_reaches_the_terminal(pictures: Path, files: dict[str, Path]) -> None:

@@ -9,6 +9,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -19,13 +20,14 @@ import trustme
 
 from clipwarden import AsyncClient, Client, RetryPolicy
 from clipwarden.client import ClientError, DeadlineExceededError, ServerUnavailableError
-from clipwarden.client.failures import Peer, explain
+from clipwarden.client.failures import Failure, Peer, Told, explain
 from kit.certificates import issue, pem, server_credentials
 from kit.faultserver import FaultServer, running_fault_server
 
 ONCE = RetryPolicy(max_attempts=1)
 NO_PORT = 1
 """tcpmux: nothing listens there on any machine that builds this."""
+_REFUSED = "ipv6:%5B::1%5D:1: Failed to connect to remote host: Connection refused"
 
 
 @pytest.fixture(scope="module")
@@ -420,3 +422,47 @@ def test_a_wait_in_vain_keeps_what_was_last_seen() -> None:
     with Client(f"localhost:{NO_PORT}") as client, pytest.raises(DeadlineExceededError) as caught:
         client.wait_until_ready(0.01)
     assert isinstance(caught.value.__cause__, ServerUnavailableError | DeadlineExceededError)
+
+
+def test_what_one_address_said_is_not_hidden_by_another_where_nothing_listens() -> None:
+    now = [0.0]
+    peer = Peer(target="localhost:1", told=Told(lambda: now[0]))
+
+    def said(last_error: str) -> Failure | None:
+        details = f"failed to connect to all addresses; last error: UNKNOWN: {last_error}"
+        return explain(grpc.StatusCode.UNAVAILABLE, details, peer)
+
+    nothing, refused = said(_REFUSED), "nothing listens there"
+    assert nothing
+    assert refused in nothing.sentence
+    wants_tls = said("ipv4:127.0.0.1:1: Socket closed")
+    assert wants_tls
+    assert "servers do that want TLS" in wants_tls.sentence
+    assert said(_REFUSED) == wants_tls
+    now[0] = 119.0
+    assert said(_REFUSED) == wants_tls
+    now[0] = 121.0
+    assert said(_REFUSED) == nothing, "somebody may have stopped that server by now"
+    assert said("ipv4:127.0.0.1:1: Socket closed") == wants_tls
+    assert said("ipv4:127.0.0.1:1: Connection refused") == nothing, "it has gone"
+    assert said(_REFUSED) == nothing
+
+
+def test_a_client_at_localhost_keeps_to_what_the_server_said(authority: trustme.CA) -> None:
+    with running_fault_server(server_credentials(issue(authority, "localhost"))) as server:
+        target = f"localhost:{server.address.rpartition(':')[2]}"
+        reported = set()
+        with Client(target, retry=ONCE) as client:
+            said = [_refusal(client, reported) for _ in range(30)]
+        first = next(number for number, sentence in enumerate(said) if "servers do that want TLS" in sentence)
+        # Where there is a [::1], gRPC sooner or later reports that nothing listens there.
+        assert len(set(said[first:])) == 1, reported
+
+
+def _refusal(client: Client, reported: set[str | None]) -> str:
+    with pytest.raises(ServerUnavailableError) as caught:
+        client.moderate(b"image", timeout=60)
+    assert isinstance(caught.value.__cause__, grpc.RpcError)
+    reported.add(caught.value.__cause__.details())
+    time.sleep(0.05)  # gRPC's own pause between attempts to connect
+    return str(caught.value)

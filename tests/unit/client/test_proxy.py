@@ -13,6 +13,7 @@ from clipwarden.client import ServerUnavailableError
 from clipwarden.client.proxy import read_proxy
 from clipwarden.client.target import read_target
 from clipwarden.v1 import moderation_pb2 as v1
+from kit.addresses import free_address
 from kit.certificates import issue, server_credentials
 from kit.faultserver import FaultServer, allowed, running_fault_server
 from kit.proxies import VARIABLES, RecordingProxy, recording_proxy
@@ -202,8 +203,7 @@ def test_a_proxy_that_does_not_let_us_pass_is_named(
 
 def test_a_proxy_that_is_not_there_is_named_and_not_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("no_proxy", raising=False)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        gone = f"127.0.0.1:{listener.getsockname()[1]}"
+    gone = free_address()
     for place, cause in ((gone, "nothing listens there"), ("proxy.invalid:1", "there is no host of that name")):
         with (
             Client("images:1", proxy=f"http://{place}", retry=ONCE) as client,

@@ -96,6 +96,8 @@ def test_empty_file_says_nothing(file: Path, text: str) -> None:
         ("api: clipwarden/v1", "api is no setting: this is a policy. Name it with --policy."),
         ("cache_bytes: 32Mi", "it must be a size, such as 32MiB."),
         ("cache_bytes: 10M", "it must be a size, such as 10MB."),
+        ("max_decode_bytes: 1MiB", "it must be at least 8MiB, which a small picture takes"),
+        ("audit_queue_bytes: 256KiB", "it must be at least 1MiB, since a burst of images would lose lines"),
     ],
 )
 def test_faults_of_a_file_are_told_with_their_place(file: Path, text: str, words: str) -> None:
