@@ -8,8 +8,10 @@ import os
 import resource
 import shutil
 import signal
+import subprocess
+import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from threading import Event
@@ -27,6 +29,7 @@ from clipwarden.modelfolder.load import Model
 from clipwarden.policy.digest import policy_digest
 from clipwarden.policy.language.load import parse_policy
 from clipwarden.serving import audit, auditwriter
+from clipwarden.serving.misfits import misfits
 from clipwarden.serving.server import Server
 from clipwarden.v1 import moderation_pb2 as pb
 from clipwarden.v1 import moderation_pb2_grpc
@@ -262,6 +265,7 @@ class Sink:
 
     def __init__(self) -> None:
         self.last: Place | None = None
+        self.astray: str | None = None
         self.lines: list[bytes] = []
         self.open = Event()
         self.open.set()
@@ -292,10 +296,14 @@ class Sink:
 
 
 @pytest.fixture
-def sink(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sink]:
+def _tries_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auditwriter, "RETRY_SECONDS", 0.01)
+
+
+@pytest.fixture
+def sink(monkeypatch: pytest.MonkeyPatch, _tries_again_at_once: None) -> Iterator[Sink]:
     made = Sink()
     monkeypatch.setattr(audit, "open_sink", lambda _: made)
-    monkeypatch.setattr(auditwriter, "RETRY_SECONDS", 0.01)
     yield made
     made.open.set()
 
@@ -380,6 +388,117 @@ async def test_a_fault_of_the_writer_itself_is_said_and_holds_no_image_up(
         await rig.moderate(picture("red"))
     assert "the audit log ended by a fault" in caplog.text
     assert "lines of the audit log could not be written, and are lost" in caplog.text
+
+
+def lay_link(path: Path) -> None:
+    path.symlink_to(path.with_suffix(".elsewhere"))
+
+
+def block(path: Path, lay: Callable[[Path], None]) -> Path:
+    """Rotate a log, and lay something in the way of the next one; returns where the log is now."""
+    moved = path.rename(path.with_suffix(".1"))
+    lay(path)
+    return moved
+
+
+def clear(path: Path) -> None:
+    path.rename(path.with_suffix(".away"))
+
+
+@pytest.mark.usefixtures("_tries_again_at_once")
+@pytest.mark.parametrize(
+    ("lay", "why"),
+    [(lay_link, "it is a symbolic link"), (os.mkfifo, "it is no regular file"), (Path.mkdir, "is a directory")],
+)
+async def test_lines_that_go_into_a_file_that_was_moved_away_are_said_until_the_path_can_be_opened(
+    toy_model: Model,
+    path: Path,
+    lay: Callable[[Path], None],
+    why: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "clipwarden.audit")
+    async with serving(toy_model, audit_log=str(path), audit_chain=True) as rig:
+        await rig.moderate(picture("red"))
+        await eventually(lambda: len(said(path, record="judged")) == 1)
+        moved = block(path, lay)
+        for count in (2, 3):
+            await rig.moderate(picture("red"))
+            await eventually(lambda: len(said(moved, record="judged")) == count)  # noqa: B023  waited for in this turn
+        await eventually(lambda: "audit" in rig.server.health.notices)
+        assert f"cannot be opened anew ({why}), and lines go on into the file" in rig.server.health.notices["audit"]
+        assert rig.server.health.serving
+        assert rig.server.metrics.registry.get_sample_value("clipwarden_audit_failing") == 1
+        clear(path)
+        await eventually(lambda: "audit" not in rig.server.health.notices)  # without a line to write
+        assert rig.server.metrics.registry.get_sample_value("clipwarden_audit_failing") == 0
+        await rig.moderate(picture("red"))
+    messages = [each.getMessage() for each in caplog.records if each.name == "clipwarden.audit"]
+    assert len([each for each in messages if "goes astray" in each]) == 1, "once a minute"
+    assert messages.count("the audit log's path could be opened again") == 1
+    assert [each["record"] for each in said(path)] == ["policy", "judged", "stopped"]
+    assert flaws(checked(path, moved)) == []
+
+
+@pytest.mark.usefixtures("_tries_again_at_once")
+async def test_lines_are_dropped_and_counted_once_the_file_that_was_moved_away_is_gone(
+    toy_model: Model, path: Path
+) -> None:
+    async with serving(toy_model, audit_log=str(path), audit_queue_bytes=2**20) as rig:
+        await eventually(lambda: path.exists() and len(said(path, record="loaded")) == 1)
+        moved = block(path, Path.mkdir)
+        await rig.moderate(picture("red"))
+        await eventually(lambda: "lines go on into the file" in rig.server.health.notices.get("audit", ""))
+        moved.unlink()
+        # Found though there is nothing to write.
+        await eventually(lambda: "or will: is a directory." in rig.server.health.notices["audit"])
+        count = 0
+        while dropped_of(rig.server) < 5:
+            count += 1
+            await rig.moderate(picture("red"))
+        clear(path)
+        await eventually(lambda: "audit" not in rig.server.health.notices)
+        await eventually(lambda: len(said(path, record="dropped")) == 1)
+    assert len(said(path, record="judged")) == count - 5
+    assert [(each["count"], each["why"]) for each in said(path, record="dropped")] == [(5, "is a directory")]
+
+
+UNFOLLOWED = """
+import os, sys
+from clipwarden.serving.audit import check_audit, rotation_warning
+from clipwarden.serving.config import Settings
+os.setgroups([]); os.setgid(12345); os.setuid(12345)
+for where in sys.argv[1:]:
+    settings = Settings(audit_log=where)
+    check_audit(settings)
+    print(rotation_warning(settings))
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become other users")
+def test_a_folder_in_which_a_rotated_log_could_not_be_begun_anew_is_warned_about(socket_folder: Path) -> None:
+    folder = socket_folder / "logs"
+    folder.mkdir(mode=0o755)
+    log = written(folder / "log", [])
+    os.chown(log, 12345, 12345)
+    for each in (folder, socket_folder):
+        each.chmod(0o755)
+    ran = subprocess.run([sys.executable, "-c", UNFOLLOWED, log, "-"], capture_output=True, text=True, check=True)
+    warning, none = ran.stdout.splitlines()
+    assert warning.startswith(f"this user may not make files in {folder}: where the audit log is rotated by a new name")
+    assert none == "None"
+    folder.chmod(0o777)
+    ran = subprocess.run([sys.executable, "-c", UNFOLLOWED, log], capture_output=True, text=True, check=True)
+    assert ran.stdout == "None\n"
+
+
+def test_that_warning_is_among_those_of_the_start_and_of_the_check(
+    toy_model: Model, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_for_test(audit_log=str(path))
+    assert not [each for each in misfits(settings, toy_model) if "audit log" in each]
+    monkeypatch.setattr(os, "access", lambda *_, **__: False)
+    assert [each for each in misfits(settings, toy_model) if f"may not make files in {path.parent}" in each]
 
 
 async def test_a_file_that_cannot_be_written_is_one_sentence(toy_model: Model, tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ critical: uploads go unjudged, or are judged wrongly. warning: they will, or nob
   expr: 'clipwarden_audit_failing{ {{- $of -}} } == 1'
   for: 2m
   severity: warning
-  summary: The audit log cannot keep up.
+  summary: The audit log cannot keep up, or cannot be opened after a rotation.
   description: 'What {{`{{ $labels.pod }}`}} decides waits to be written, and is dropped once audit_queue_bytes of it wait.'
 - alert: ClipwardenAuditDropped
   expr: 'sum by (namespace, pod) (increase(clipwarden_audit_dropped_total{ {{- $of -}} }[10m])) > 0'

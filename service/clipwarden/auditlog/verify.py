@@ -30,6 +30,8 @@ class Kind(StrEnum):
     """Lines have no hashes, so that only their numbers tell."""
     TORN = "torn"
     """Half a line."""
+    EMPTY = "empty"
+    """There is not one line."""
     DROPPED = "dropped"
     """The log itself says that it lacks lines."""
     NOTE = "note"
@@ -113,6 +115,8 @@ def verify(paths: Sequence[Path], *, head: str | None = None) -> Verification:
         _check_link(where, place, found)
     if head is not None and not found.seen_head:
         found.note(Kind.MISSING, "", f"no line has the hash {head}: lines were cut off, or the log was written anew")
+    if not found.lines:
+        found.note(Kind.EMPTY, "", "there is not one line to check: the log was emptied, or these are not its files")
     return Verification(lines=found.lines, findings=tuple(found.findings), heads=tuple(heads))
 
 

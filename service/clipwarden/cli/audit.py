@@ -42,8 +42,8 @@ def verify(
     - `clipwarden audit verify audit.jsonl --head "$HASH" --json`
 
     **Exit codes**: 0 all there and unchanged · 10 nothing was changed as far as can be told, but lines were dropped by
-    the server, are torn, or have no hashes · 20 lines were changed, moved or are missing · 1 a file cannot be read, or
-    is no audit log · 2 wrong usage
+    the server, are torn, or have no hashes, or there is not one · 20 lines were changed, moved or are missing · 1 a
+    file cannot be read, or is no audit log · 2 wrong usage
     """
     from clipwarden.auditlog.verify import verify as check
     from clipwarden.auditlog.verify import worst
@@ -61,6 +61,7 @@ _EXITS = {
     "missing": Exit.BLOCK,
     "unchained": Exit.REVIEW,
     "torn": Exit.REVIEW,
+    "empty": Exit.REVIEW,
     "dropped": Exit.REVIEW,
 }
 _HASH_DIGITS = 64
@@ -108,6 +109,8 @@ def _verdict(found: "Verification") -> str:
         f"{len(found.of(Kind.TORN))} torn",
     ]
     said = [part for part in parts if not part.startswith("0 ")]
+    if not said and found.of(Kind.EMPTY):
+        return "nothing was checked"
     chained = "in number and hash" if not found.of(Kind.UNCHAINED) else "in number"
     return ", ".join(said) if said else f"all there, {chained}"
 

@@ -32,7 +32,7 @@ from clipwarden.engine.results import Judged
 from clipwarden.engine.snapshot import Selection, Snapshot
 from clipwarden.errors import ClipwardenError, ConfigError, ImageError
 from clipwarden.policy.bundle.compiled import CompiledPolicy
-from clipwarden.serving.auditfile import open_sink, try_sink
+from clipwarden.serving.auditfile import open_sink, try_sink, unfollowed_folder, why_of
 from clipwarden.serving.auditwriter import SAID_SECONDS, Entry, Writer
 from clipwarden.serving.config import Settings
 from clipwarden.serving.health import Health
@@ -70,7 +70,7 @@ class Audit:
     Args:
         settings: Name the log.
         registry: Of the server's metrics.
-        health: Hears while lines cannot be written.
+        health: Hears while lines cannot be written, or go into a file that was moved away.
     """
 
     def __init__(self, settings: Settings, registry: CollectorRegistry, health: Health) -> None:
@@ -88,7 +88,11 @@ class Audit:
         self._lost = Total("clipwarden_audit_dropped", "Lines that the audit log lacks.", registry=registry)
         waiting = Gauge("clipwarden_audit_queue_bytes", "What waits to be written, as estimated.", registry=registry)
         waiting.set_function(self._waiting_bytes)
-        failing = Gauge("clipwarden_audit_failing", "1 while the audit log cannot keep up.", registry=registry)
+        failing = Gauge(
+            "clipwarden_audit_failing",
+            "1 while the audit log cannot keep up, or its path cannot be opened.",
+            registry=registry,
+        )
         failing.set_function(lambda: SUBJECT in health.notices)
 
     def start(self, snapshot: Snapshot) -> None:
@@ -234,12 +238,11 @@ class Audit:
             loop.call_soon_threadsafe(self._note_trouble, why)
 
     def _note_trouble(self, why: str | None) -> None:
-        if why is None:
-            self._health.note(SUBJECT, None)
-            if self._writer is not None:
-                self._fill_gap(self._writer)
-        else:
-            self._health.note(SUBJECT, f"The audit log lacks lines, or will: {why}. Images are judged all the same.")
+        said = why and f"The audit log lacks lines, or will: {why}. Images are judged all the same."
+        self._health.note(SUBJECT, said)
+        writer = self._writer
+        if writer is not None and (why is None or not writer.waiting):
+            self._fill_gap(writer)
 
 
 def check_audit(settings: Settings) -> None:
@@ -254,6 +257,17 @@ def check_audit(settings: Settings) -> None:
         try_sink(settings.audit_log)
     except OSError as exc:
         raise ConfigError(_unusable(settings.audit_log, exc)) from exc
+
+
+def rotation_warning(settings: Settings) -> str | None:
+    """Say so where a log that is rotated by renaming it could not be begun anew; a sentence without its full stop."""
+    folder = unfollowed_folder(settings.audit_log) if settings.audit_log is not None else None
+    if folder is None:
+        return None
+    return (
+        f"this user may not make files in {folder}: where the audit log is rotated by a new name and nobody makes the "
+        "next file, lines go on into the old one; let this user write there, or have the rotation make the file"
+    )
 
 
 def audit_of(settings: Settings, registry: CollectorRegistry, health: Health) -> Audit | None:
@@ -278,7 +292,7 @@ def _started(settings: Settings, follows: Place | None) -> Json:
 
 def _unusable(where: str, exc: OSError) -> str:
     missing = exc.errno == errno.ENOENT
-    why = "its folder does not exist" if missing else (exc.strerror or str(exc)).lower()
+    why = "its folder does not exist" if missing else why_of(exc)
     mend = "Make the folder" if missing else "Let this user write there"
     if exc.errno in (errno.ELOOP, errno.EINVAL, errno.EISDIR):
         mend = "Name a file itself"

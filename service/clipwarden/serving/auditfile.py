@@ -3,7 +3,8 @@
 Rotation. Before lines are written the path is looked at: where it names another file than the open one (logrotate
 renamed it), or none, it is opened anew; where the file has become shorter than we left it (copytruncate), what follows
 begins a new one. Nobody has to be told, and no signal is needed. Until the path can be opened, lines go on into the
-file that was renamed; not into one that was removed.
+file that was renamed, which is better than none, and `astray` says why: whoever rotates will pack or remove that file.
+Into one that was removed nothing is written.
 
 Half a line. A write may end within a line, on a full disk say. The rest of it is written first when there is room; if
 by then another file lies at the path, the line is written there from its beginning, and the old one ends in half of it.
@@ -42,6 +43,10 @@ class Sink(Protocol):
         """Where the last line stands that was there before us."""
 
     @property
+    def astray(self) -> str | None:
+        """Why the path could not be opened when `renew` looked, and lines go on into the file that was there before."""
+
+    @property
     def waiting(self) -> int:
         """Lines that were given and are not yet written whole."""
 
@@ -64,6 +69,7 @@ class _Stream:
         self._begun = 0
         """How many bytes of the first line are written."""
         self.last: Place | None = None
+        self.astray: str | None = None
 
     @property
     def waiting(self) -> int:
@@ -115,13 +121,15 @@ class AuditFile(_Stream):
         """See `Sink`."""
         held = os.fstat(self._descriptor)
         there = self._there()
+        self.astray = None
         if there is not None and (there.st_dev, there.st_ino) == (held.st_dev, held.st_ino):
             return self._was_cut(held.st_size)
         try:
             found = _opened(self._path)
-        except OSError:
+        except OSError as exc:
             if not held.st_nlink:
                 raise
+            self.astray = why_of(exc)
             return False
         old, self._descriptor = self._descriptor, found
         with suppress(OSError):  # what is on a disk that fails is lost anyway
@@ -192,8 +200,23 @@ def try_sink(where: str) -> None:
     except FileNotFoundError:
         folder = Path(where).absolute().parent
         folder.stat()
-        if not os.access(folder, os.W_OK | os.X_OK):
+        if not _may_make_files(folder):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES)) from None
+
+
+def unfollowed_folder(where: str) -> Path | None:
+    """Find the folder of what a setting names, if this process may not make the next file in it; None otherwise."""
+    folder = Path(where).absolute().parent
+    return None if where == STANDARD_OUTPUT or _may_make_files(folder) else folder
+
+
+def why_of(exc: OSError) -> str:
+    """Say why, in the system's words, as part of a sentence."""
+    return (exc.strerror or str(exc)).lower()
+
+
+def _may_make_files(folder: Path) -> bool:
+    return os.access(folder, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
 def _opened(path: Path, *, create: int = os.O_CREAT) -> int:

@@ -5,6 +5,8 @@ writing. Between two lines the thread lets go of the interpreter, so that the lo
 Entries are taken up a tenth of a second after the first of them came: one wake-up and one write for many.
 
 While lines cannot be written nothing is taken up, so that the queue fills, and then `audit.Audit` counts what it drops.
+While they go into a file that was moved away (`Sink.astray`) they are written, and it is said as trouble all the same:
+the path is tried once a second until it can be opened, whether or not there is anything to write.
 """
 
 import logging
@@ -17,13 +19,14 @@ from typing import NamedTuple
 from clipwarden.auditlog.lines import Json, Sealer
 from clipwarden.auditlog.rendering import dropped, policy_text, time_text
 from clipwarden.policy.bundle.compiled import CompiledPolicy
-from clipwarden.serving.auditfile import LINES_A_WRITE, Sink
+from clipwarden.serving.auditfile import LINES_A_WRITE, Sink, why_of
 
 COMPANY_SECONDS = 0.1
 RETRY_SECONDS = 1.0
 """After a write failed."""
 SAID_SECONDS = 60.0
-"""At most so often the log says the last hash, and that lines cannot be written."""
+"""At most so often the log says the last hash, that lines cannot be written, and that they go astray."""
+ASTRAY = "its path cannot be opened anew ({}), and lines go on into the file that was moved away"
 
 log = logging.getLogger("clipwarden.audit")
 
@@ -53,7 +56,8 @@ class Writer:
         sink: Takes the lines.
         sealer: Numbers and chains them.
         on_written: Told how many lines and bytes were written, on the thread.
-        on_trouble: Told what is wrong when lines cannot be written, and None once all are, on the thread.
+        on_trouble: Told what is wrong when lines cannot be written, or go astray, and None once all are where they
+            belong, on the thread.
     """
 
     def __init__(
@@ -75,8 +79,9 @@ class Writer:
         self.trouble: str | None = None
         """Why lines cannot be written."""
         self.behind = False
-        """Set by whoever finds so; `on_trouble` hears None once all is written."""
-        self._said_trouble = self._said_head = -SAID_SECONDS
+        """Set by whoever finds so; `on_trouble` hears None once all is written, and to the file at the path."""
+        self._said_head = -SAID_SECONDS
+        self._said: dict[str, float] = {}
         self._head = sealer.head
         # Not waited for at the end of the process: a disk that hangs must not keep it.
         self._thread = Thread(target=self._run, name="audit log", daemon=True)
@@ -126,8 +131,8 @@ class Writer:
 
     def _write_until_closed(self) -> None:
         while not self._closing.is_set():
-            self._wake.wait()
-            self._closing.wait(COMPANY_SECONDS)
+            if self._wake.wait(RETRY_SECONDS if self.behind else None):
+                self._closing.wait(COMPANY_SECONDS)
             self._wake.clear()
             self._write_all()
         self._write_all()  # what came between
@@ -135,25 +140,45 @@ class Writer:
         try:
             self._sink.close()
         except OSError as exc:
-            log.error("the audit log may lack its last lines on the disk: %s", _why(exc))  # noqa: TRY400  no fault of ours
+            log.error("the audit log may lack its last lines on the disk: %s", why_of(exc))  # noqa: TRY400  no fault of ours
 
     def _write_all(self) -> None:
-        while self._entries or self._sink.waiting:
+        again = bool(self._entries or self._sink.waiting or self.behind)
+        while again:
             try:
-                if self._sink.renew():
-                    self._policies.clear()
-                    self._say_head(at_once=True)
-                if self._sink.waiting:
-                    self._write([])
-                self._write(self._some_lines())
+                self._write_some()
+                again = bool(self._entries or self._sink.waiting)
             except OSError as exc:
                 self._note_trouble(exc)
                 if self._closing.wait(RETRY_SECONDS):
                     return
-        if self.behind:
+        if self.behind and self._sink.astray is None:
             self.behind = False
             self._on_trouble(None)
         self._say_head()
+
+    def _write_some(self) -> None:
+        self._look_at_the_path()
+        if self._sink.waiting:
+            self._write([])
+        if self._entries:
+            self._write(self._some_lines())
+        if self.trouble is not None:
+            self.trouble = None
+            log.info("the audit log is written again")
+
+    def _look_at_the_path(self) -> None:
+        before = self._sink.astray
+        if self._sink.renew():
+            self._policies.clear()
+            self._say_head(at_once=True)
+        astray = self._sink.astray
+        if astray is not None:
+            self.behind = True
+            self._on_trouble(ASTRAY.format(astray))
+            self._say_error("the audit log goes astray: %s; trying again every second", ASTRAY.format(astray))
+        elif before is not None:
+            log.info("the audit log's path could be opened again")
 
     def _write(self, lines: list[bytes]) -> None:
         before = self._sink.waiting + len(lines)
@@ -162,9 +187,6 @@ class Writer:
             size = self._sink.write(lines)
         finally:
             self._on_written(before - self._sink.waiting, size)
-        if self.trouble is not None:
-            self.trouble = None
-            log.info("the audit log is written again")
 
     def _some_lines(self) -> list[bytes]:
         lines: list[bytes] = []
@@ -191,11 +213,16 @@ class Writer:
         return [*lines, self._sealer.seal(record)]
 
     def _note_trouble(self, exc: OSError) -> None:
-        self.trouble, self.behind = _why(exc), True
+        self.trouble, self.behind = why_of(exc), True
         self._on_trouble(self.trouble)
-        if time.monotonic() - self._said_trouble >= SAID_SECONDS:
-            self._said_trouble = time.monotonic()
-            log.error("the audit log cannot be written: %s; trying again every second", self.trouble)
+        self._say_error("the audit log cannot be written: %s; trying again every second", self.trouble)
+
+    def _say_error(self, message: str, why: str) -> None:
+        """Log an error, unless the same was said in this minute."""
+        now = time.monotonic()
+        if now - self._said.get(message, -SAID_SECONDS) >= SAID_SECONDS:
+            self._said[message] = now
+            log.error(message, why)
 
     def _say_head(self, *, at_once: bool = False) -> None:
         """Log the last hash, so that who keeps that log can tell a log that was cut or written anew."""
@@ -205,7 +232,3 @@ class Writer:
         if at_once or time.monotonic() - self._said_head >= SAID_SECONDS:
             self._said_head, self._head = time.monotonic(), head
             log.info("audit head", extra={"writer": head.process, "seq": head.seq, "hash": head.hash})
-
-
-def _why(exc: OSError) -> str:
-    return (exc.strerror or str(exc)).lower()

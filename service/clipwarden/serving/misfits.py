@@ -1,4 +1,4 @@
-"""Settings and a model in, warnings out: where this machine has less than they would use, or anybody may call."""
+"""Settings and a model in, warnings out: where this machine gives less than they would use, or anybody may call."""
 
 from collections.abc import Sequence
 
@@ -6,6 +6,7 @@ from clipwarden.engine.encoderplan import EncoderPlan, plan_for
 from clipwarden.modelfolder.load import Model
 from clipwarden.modelfolder.runtime import CPU_PROVIDER
 from clipwarden.serving.access import exposure
+from clipwarden.serving.audit import rotation_warning
 from clipwarden.serving.config import Settings
 from clipwarden.serving.connections import connections_warning
 from clipwarden.serving.memory import memory_warning
@@ -18,7 +19,8 @@ def misfits(settings: Settings, model: Model) -> Sequence[str]:
     """Say what a server would better not be given here; sentences without their full stop."""
     plan = plan_for(settings.engine, model)
     threads = _threads_warning(plan) if model.runtime.provider == CPU_PROVIDER else None
-    warnings = (memory_warning(settings, model), threads, connections_warning(settings), *exposure(settings))
+    shortages = (memory_warning(settings, model), threads, connections_warning(settings), rotation_warning(settings))
+    warnings = (*shortages, *exposure(settings))
     return [warning for warning in warnings if warning]
 
 

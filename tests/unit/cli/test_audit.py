@@ -58,6 +58,18 @@ def test_a_hash_that_is_not_there_and_a_file_that_is_not_there(tmp_path: Path) -
     assert verify().exit_code == 2
 
 
+def test_no_line_at_all_is_not_all_there(tmp_path: Path) -> None:
+    emptied = written(tmp_path / "log", [])
+    for files in ([emptied], [emptied, "/dev/null"]):
+        result = verify(*files)
+        assert (result.exit_code, "empty: there is not one line to check" in result.stderr) == (10, True)
+        assert result.stdout == "0 lines of 0 processes: nothing was checked.\n"
+    assert json.loads(verify(emptied, "--json").stdout)["findings"][0]["kind"] == "empty"
+    assert verify(emptied, "--head", "f" * 64).exit_code == 20
+    # A log that has just been rotated.
+    assert verify(emptied, written(tmp_path / "log.1", hand_made(4))).exit_code == 0
+
+
 @pytest.mark.parametrize("head", ["5f0c...", "5f0c", "", "g" * 64, "f" * 65])
 def test_half_a_hash_is_wrong_usage_and_no_sign_that_lines_are_missing(tmp_path: Path, head: str) -> None:
     result = verify(written(tmp_path / "log", hand_made(4)), "--head", head)

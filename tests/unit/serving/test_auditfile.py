@@ -127,6 +127,7 @@ def test_while_the_path_cannot_be_opened_lines_go_on_into_the_file_that_was_rena
     file = AuditFile(folder / "log")
     folder.rename(moved)
     assert not file.renew()
+    assert file.astray == "no such file or directory"
     file.write(LINES[:1])
     assert (moved / "log").read_bytes() == LINES[0]
     (moved / "log").unlink()
@@ -134,9 +135,21 @@ def test_while_the_path_cannot_be_opened_lines_go_on_into_the_file_that_was_rena
         file.renew()  # into a file that is nowhere nothing is written
     folder.mkdir()
     assert file.renew()
+    assert file.astray is None
     file.write(LINES[1:2])
     file.close()
     assert (folder / "log").read_bytes() == LINES[1]
+
+
+def test_a_file_that_is_put_back_at_its_path_is_astray_no_more(path: Path) -> None:
+    file = AuditFile(path)
+    path.rename(path.with_suffix(".1"))
+    path.mkdir()
+    assert (file.renew(), file.astray) == (False, "is a directory")
+    path.rmdir()
+    path.with_suffix(".1").rename(path)
+    assert (file.renew(), file.astray) == (False, None)
+    file.close()
 
 
 def test_a_link_a_pipe_and_a_folder_are_refused_without_waiting(tmp_path: Path) -> None:
