@@ -10,20 +10,23 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from clipwarden.engine import snapshot
+from clipwarden.errors import ConfigError
 from clipwarden.modelfolder.encoder import TextEncoder
 from clipwarden.modelfolder.load import Model
 from clipwarden.policy.bundle.compile import compile_policy
 from clipwarden.policy.bundle.file import write_bundle
 from clipwarden.policy.language.load import load_policy, parse_policy
 from clipwarden.policy.tensors import dump_tensors
-from clipwarden.serving import loading, reload
-from clipwarden.serving.server import running_server
+from clipwarden.serving import loading, policylog, reload
+from clipwarden.serving.server import Server, running_server
 from clipwarden.v1 import moderation_pb2 as pb
 from kit.configmap import ConfigMap
 from kit.reloading import digest, load_again, loaded_again, replace_file, serving_files, versions
@@ -129,6 +132,99 @@ async def test_config_map_is_exchanged_with_all_of_its_files(toy_model: Model, t
             mounted.swap(at(version))
             await eventually(lambda version=version: version_of(rig, "a") == version)  # type: ignore[misc]
             assert version_of(rig, "b") == version
+
+
+@contextmanager
+def changes_between_files(*changes: Callable[[], None]) -> Iterator[None]:
+    """Make changes while policies are loaded: one behind each file that is read, until there are no more."""
+    read, left = snapshot.load_with_findings, iter(changes)
+
+    def read_and_change(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        try:
+            return read(*args, **kwargs)
+        finally:
+            next(left, lambda: None)()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(snapshot, "load_with_findings", read_and_change)
+        yield
+
+
+class Releases:
+    """Two policies in a ConfigMap, of one version."""
+
+    def __init__(self, model: Model, folder: Path) -> None:
+        self._model = model
+        self._mounted = ConfigMap(folder, **self._at("1"))
+        self.paths = [self._mounted.folder / f"{name}.yaml" for name in ("a", "b")]
+
+    def _at(self, version: str) -> dict[str, str]:
+        return {name: next_version(self._model, policy_id=name, version=version) for name in ("a", "b")}
+
+    def put(self, version: str, **others: str) -> None:
+        self._mounted.exchange(**(self._at(version) | others))
+
+
+def versions_of(server: Server) -> dict[str, str | None]:
+    return {name: tables.compiled.policy.metadata.version for name, tables in server.snapshot.tables.items()}
+
+
+async def test_no_policy_of_one_release_is_taken_beside_one_of_the_next(
+    toy_model: Model, tmp_path: Path, lines: Lines
+) -> None:
+    releases = Releases(toy_model, tmp_path / "mounted")
+    async with serving_files(toy_model, *releases.paths, ids=("a", "b"), watch_policies=False) as rig:
+        releases.put("2")
+        with changes_between_files(partial(releases.put, "3")):
+            await load_again(rig.server)
+        assert versions_of(rig.server) == {"a": "3", "b": "3"}
+        assert is_well(rig)
+        assert series(rig, "policy_reloads") == {("changed",): 1}
+    assert [line["version"] for line in lines("policy reloaded")] == ["3", "3"]
+
+
+async def test_files_that_change_for_as_long_as_they_are_loaded_are_refused_until_they_rest(
+    toy_model: Model, tmp_path: Path, lines: Lines
+) -> None:
+    releases = Releases(toy_model, tmp_path / "mounted")
+    async with serving_files(toy_model, *releases.paths, ids=("a", "b"), watch_policies=False) as rig:
+        with changes_between_files(*(partial(releases.put, str(number)) for number in range(2, 100))):
+            await load_again(rig.server)
+        assert versions_of(rig.server) == {"a": "1.0", "b": "1.0"}
+        assert not is_well(rig)
+        assert "Policy files changed each time while they were read" in lines("policies not reloaded")[0]["message"]
+        releases.put("100")
+        await load_again(rig.server)
+        assert versions_of(rig.server) == {"a": "100", "b": "100"}
+        assert is_well(rig)
+
+
+async def test_change_during_the_last_load_is_seen_by_the_watch(toy_model: Model, tmp_path: Path) -> None:
+    releases = Releases(toy_model, tmp_path / "mounted")
+    with changes_between_files(*(partial(releases.put, str(number)) for number in range(2, 8))):
+        async with serving_files(toy_model, *releases.paths, ids=("a", "b")) as rig:
+            releases.put("1")
+            await eventually(lambda: versions_of(rig.server) == {"a": "7", "b": "7"})
+            await eventually(lambda: is_well(rig))
+
+
+async def test_start_takes_no_policy_of_one_release_beside_one_of_the_next(
+    toy_folder: Path, toy_model: Model, tmp_path: Path
+) -> None:
+    releases = Releases(toy_model, tmp_path / "mounted")
+    settings = settings_for_test(model=str(toy_folder), policies=tuple(map(str, releases.paths)), vector_cache=None)
+    with changes_between_files(partial(releases.put, "2")):
+        async with running_server(settings) as server:
+            assert versions_of(server) == {"a": "2", "b": "2"}
+    releases.put("3", a="api: clipwarden/v1\n")  # which is no reason to end where it is mended meanwhile
+    with changes_between_files(partial(releases.put, "4")):
+        async with running_server(settings) as server:
+            assert versions_of(server) == {"a": "4", "b": "4"}
+    with (
+        changes_between_files(*(partial(releases.put, str(number)) for number in range(5, 100))),
+        pytest.raises(ConfigError, match="changed each time while they were read, 3 times in a row"),
+    ):
+        loading.load(settings)
 
 
 async def test_half_of_a_file_is_refused_and_the_whole_one_loaded(toy_model: Model, policy: Path, lines: Lines) -> None:
@@ -536,6 +632,68 @@ async def test_fault_of_ours_keeps_the_old_and_the_next_change_is_loaded(
         assert is_well(rig)
 
 
+async def test_fault_of_ours_at_the_exchange_keeps_the_old_and_the_next_change_is_loaded(
+    toy_model: Model, policy: Path, lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    async with serving_files(toy_model, policy) as rig:
+        old, first = digest(rig.server), policy.read_text()
+        with monkeypatch.context() as patch:
+            patch.setattr(rig.server.metrics, "describe", fail)
+            async with loaded_again(rig.server):
+                replace_file(policy, next(versions(toy_model)))
+        assert digest(rig.server) == old
+        assert not is_well(rig)
+        assert lines("policies not reloaded, those of before stay: a fault of ours")[0]["exc_info"]
+        async with loaded_again(rig.server):
+            replace_file(policy, first)
+        assert (digest(rig.server), is_well(rig)) == (old, True)
+        async with loaded_again(rig.server):
+            replace_file(policy, next(versions(toy_model)))
+        assert digest(rig.server) != old
+        assert is_well(rig)
+
+
+async def test_fault_of_ours_is_over_when_the_very_files_of_before_are_back(
+    toy_model: Model, policy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    before, link = policy.with_name("before.yaml"), policy.with_name("link")
+    policy.rename(before)
+    policy.symlink_to(before)
+    async with serving_files(toy_model, policy) as rig:
+        with monkeypatch.context() as patch:
+            patch.setattr(loading, "load_policies", fail)
+            async with loaded_again(rig.server):
+                replace_file(policy, next(versions(toy_model)))
+        assert not is_well(rig)
+        link.symlink_to(before)
+        link.replace(policy)
+        await eventually(lambda: is_well(rig))
+
+
+async def test_what_changed_is_put_into_words_off_the_event_loop(
+    toy_model: Model, policy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where: list[threading.Thread] = []
+    differences = policylog.differences
+
+    def note(*args: Any) -> Any:  # noqa: ANN401
+        where.append(threading.current_thread())
+        return differences(*args)
+
+    monkeypatch.setattr(policylog, "differences", note)
+    async with serving_files(toy_model, policy, watch_policies=False) as rig:
+        replace_file(policy, next(versions(toy_model)))
+        await load_again(rig.server)
+    assert where
+    assert threading.current_thread() not in where
+
+
 async def test_server_without_files_says_so(toy_model: Model, lines: Lines) -> None:
     async with serving(toy_model) as rig:
         rig.server.reloader.request()
@@ -572,7 +730,8 @@ async def test_sighup_loads_and_says_so_where_nothing_changed_and_kills_at_no_ti
         await eventually(lambda: _heeds_hangups(process.pid))
         while process.returncode is None:
             with suppress(ProcessLookupError):
-                process.send_signal(signal.SIGHUP)
+                # Not `send_signal`, which may reap the process, so that asyncio loses its exit code.
+                os.kill(process.pid, signal.SIGHUP)
             hung_up.set()
             with suppress(TimeoutError):
                 await asyncio.wait_for(ended.wait(), 0.005)

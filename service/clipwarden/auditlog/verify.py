@@ -3,9 +3,10 @@
 Order of the files does not matter. Each file is read once, line by line; the lines of one process make runs of
 consecutive numbers, and afterwards its runs are put in order and joined, across files.
 
-What a chain proves: that every line between two known ones is there as it was written. Who can rewrite the whole log
-can compute all hashes anew, and who can cut its end off leaves a chain without a fault. Against both helps a hash that
-is kept elsewhere (the server logs one a minute): it has to be in the chain still.
+What a chain proves: that every line between two known ones is there as it was written. There is no key in it. Who can
+rewrite the whole log can compute all hashes anew; who can append can write a process that never was; and who can cut
+off the end, or take out a process that no other follows, leaves chains without a fault. Against these helps what is
+kept elsewhere: the server logs a hash and its process once a minute, and both have to be here still.
 """
 
 from collections.abc import Iterable, Sequence

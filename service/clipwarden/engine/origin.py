@@ -1,13 +1,22 @@
-"""Policy files in, what a snapshot rests on out: the files that loading reads, and by what a changed one is told."""
+"""Policy files in, what a snapshot rests on out: the files that loading reads, and by what a changed one is told.
 
+Files are read one after another, with texts embedded in between, which can take half a minute. So that no policy of one
+release is taken beside one of the next, whatever was loaded while a file changed is dropped, and all is loaded again
+(`settled`); vectors of texts are kept meanwhile, so the second time is short. Files that change for as long as they
+are loaded are refused. Not seen: a link that is led elsewhere and back to the very same files within one load.
+"""
+
+import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clipwarden.errors import ClipwardenError
 from clipwarden.policy.bundle.load import is_bundle
 from clipwarden.textfiles.findings import Findings
 from clipwarden.textfiles.reading import read_file
@@ -16,6 +25,11 @@ from clipwarden.textfiles.tree import ListNode, MapNode, Node, TextNode, parse_t
 Identity = tuple[int, int, int, int, int] | None
 """Device, inode, time of the last write and of the last change of name or mode, size; None where there is no file."""
 Files = Mapping[Path, Identity]
+MOST_LOADS = 3
+"""How often policies are loaded in a row because their files change meanwhile; all but the first embed what is new."""
+
+Loaded = TypeVar("Loaded")
+log = logging.getLogger(__name__)
 
 _NAMES_FILES = re.compile(r"""\bfile["']?\s*:""")
 
@@ -62,6 +76,33 @@ def identity_of(path: Path) -> Identity:
     except (OSError, ValueError):
         return None
     return facts.st_dev, facts.st_ino, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_size
+
+
+def settled(paths: Sequence[Path], load: Callable[[], Loaded]) -> tuple[Loaded | None, Files]:
+    """Load until all files have stayed as they were meanwhile; what an earlier try raised is dropped as well.
+
+    Args:
+        paths: Of policies.
+        load: Loads all of them.
+
+    Returns:
+        What was loaded, or None where files changed every time; and the files as they were before the last time.
+
+    Raises:
+        ClipwardenError: As `load` does, of files that stayed as they were.
+    """
+    for _ in range(MOST_LOADS):
+        before = look_at(paths)
+        try:
+            loaded = load()
+        except ClipwardenError:
+            if look_at(paths) == before:
+                raise
+        else:
+            if look_at(paths) == before:
+                return loaded, before
+        log.info("policy files changed while they were loaded, which is dropped")
+    return None, before
 
 
 def _named_by(policy: Path) -> Iterator[Path]:

@@ -175,11 +175,23 @@ def load_snapshot(
     """
     # First, since a misspelt name should not have to wait for a model.
     paths = find_policies(model, policies)
+    loaded = load_seeing_model(model, provider=provider, threads=threads, on_findings=on_findings)
+    return load_policies(loaded, paths, default_policy_id, cache=cache, progress=progress, on_findings=on_findings)
+
+
+def load_seeing_model(
+    model: str,
+    *,
+    provider: str,
+    threads: int | None,
+    on_findings: Callable[[Sequence[Problem]], None] = log_findings,
+) -> Model:
+    """Load the model that a user names, and tell of one that sees stored colours; as `load_snapshot` does."""
     folder = resolve_model(model)
     loaded = load_model(folder, provider=provider, threads=threads)
     if loaded.manifest.image.colour == "ignore":
         on_findings([_stored_colours(folder)])
-    return load_policies(loaded, paths, default_policy_id, cache=cache, progress=progress, on_findings=on_findings)
+    return loaded
 
 
 def load_policies(

@@ -64,6 +64,7 @@ class FileWatch:
     def expect(self, files: Files) -> None:
         """Look at these from now on, and tell of what differs from this; from any thread."""
         self._files = files
+        self._told = None  # what was told of before may come back later, and is then news once more
         self._wake.set()
 
     def close(self) -> None:

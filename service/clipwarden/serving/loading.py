@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -16,14 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipwarden.engine.candidates import load_candidates, with_candidates
-from clipwarden.engine.origin import Files, Origin, look_at
+from clipwarden.engine.origin import MOST_LOADS, Origin, look_at, settled
 from clipwarden.engine.snapshot import (
     ShowProgress,
     Snapshot,
     find_policies,
     find_policy,
     load_policies,
-    load_snapshot,
+    load_seeing_model,
     log_findings,
     user_cache_folder,
 )
@@ -36,9 +36,14 @@ from clipwarden.policy.bundle.embedding import Tokens
 from clipwarden.policy.bundle.vectors import Progress, embedded_texts
 from clipwarden.serving.access import check_access
 from clipwarden.serving.config import AUTO, Settings
+from clipwarden.serving.policylog import Line, lines_of_exchange, log_fault
 
 SAY_PROGRESS_SECONDS = 3.0
 """How often the log says how far the embedding of texts is: a start that takes longer than this looks like a hang."""
+UNSETTLED = (
+    f"Policy files changed each time while they were read, {MOST_LOADS} times in a row, so that they may hold parts of "
+    "two releases. Write beside them and rename, and only when a release is complete."
+)
 
 log = logging.getLogger(__name__)
 
@@ -55,11 +60,13 @@ class Attempt:
         origin: What was loaded, or was to be.
         snapshot: To judge with from now on; None where a live policy cannot be used, and all stays as it is.
         problems: Why that is so, or why the candidates are those of before; a sentence each.
+        news: Lines of the log for when the snapshot is taken; none where it judges as the one of before.
     """
 
     origin: Origin
     snapshot: Snapshot | None
     problems: tuple[str, ...]
+    news: tuple[Line, ...] = ()
 
 
 async def load_beside(settings: Settings) -> Snapshot:
@@ -85,19 +92,17 @@ def load(settings: Settings) -> Snapshot:
     check_access(settings)  # what fails is told before a model is loaded
     candidates = tuple(find_policy(name) for name in settings.candidates)  # first, as the snapshot's own
     policies = tuple(find_policies(settings.model, settings.policies))
-    origin = Origin(policies=policies, candidates=candidates)
-    before, cache = look_at(origin.paths), VectorCache(cache_folder(settings))
-    snapshot = load_snapshot(
-        settings.model,
-        [str(path) for path in policies],
-        settings.default_policy,
-        provider=settings.provider,
-        threads=settings.encoder_threads or None,
-        cache=cache,
-        progress=logged_progress,
-    )
-    snapshot = load_candidates(snapshot, candidates, cache=cache, progress=logged_progress)
-    return replace(snapshot, origin=_after(origin, before, snapshot, cache))
+    origin, cache = Origin(policies=policies, candidates=candidates), VectorCache(cache_folder(settings))
+    model = load_seeing_model(settings.model, provider=settings.provider, threads=settings.encoder_threads or None)
+
+    def load_all() -> Snapshot:
+        live = load_policies(model, policies, settings.default_policy, cache=cache, progress=logged_progress)
+        return load_candidates(live, candidates, cache=cache, progress=logged_progress)
+
+    snapshot, files = settled(origin.paths, load_all)
+    if snapshot is None:
+        raise ConfigError(UNSETTLED)
+    return replace(snapshot, origin=replace(origin, files=files, vectors=_vectors_in_use(snapshot, cache)))
 
 
 def cache_folder(settings: Settings) -> Path | None:
@@ -134,22 +139,18 @@ def load_again(old: Snapshot, origin: Origin, cache: VectorCache, *, niceness: i
     Returns:
         What became of it; policies that cannot be used are no error here.
     """
-    before = look_at(origin.paths)
     for text, vector in origin.vectors.items():
         cache.put(old.model.fingerprint, text, vector)
-    with ThreadPoolExecutor(1, "clipwarden-texts", yield_cores, (niceness,)) as runs:
-        model = _with_text_runs_in(runs, old.model)
-        again = _Again(model=model, old=old, origin=origin, cache=cache, progress=progress)
-        try:
-            live = again.live()
-        except ClipwardenError as exc:
-            origin = replace(origin, files=_files_after(origin, before))
-            return Attempt(origin=origin, snapshot=None, problems=_sentences(exc))
-        new, problems = again.watched(live)
-    for found in again.findings:
-        log_findings(found)
-    origin = _after(origin, before, new, cache)
-    return Attempt(origin=origin, snapshot=replace(new, model=old.model, origin=origin), problems=problems)
+
+    def load_all() -> Attempt:
+        with ThreadPoolExecutor(1, "clipwarden-texts", yield_cores, (niceness,)) as runs:
+            model = _with_text_runs_in(runs, old.model)
+            return _Again(model=model, old=old, origin=origin, cache=cache, progress=progress).attempt()
+
+    attempt, files = settled(origin.paths, load_all)
+    attempt = attempt or Attempt(origin=origin, snapshot=None, problems=(UNSETTLED,))
+    origin = replace(attempt.origin, files=files)
+    return replace(attempt, origin=origin, snapshot=attempt.snapshot and replace(attempt.snapshot, origin=origin))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -171,6 +172,26 @@ class _Again:
     cache: VectorCache
     progress: ShowProgress
     findings: list[Sequence[Problem]] = field(default_factory=list)
+
+    def attempt(self) -> Attempt:
+        """Load all once; a fault of ours is an outcome as well, so that what the files hold by then is known."""
+        try:
+            return self._loaded()
+        except ReloadStoppedError:
+            raise
+        except ClipwardenError as exc:
+            problems = _sentences(exc)
+        except Exception as exc:  # noqa: BLE001  logged, with where it came from
+            problems = (log_fault(exc),)
+        return Attempt(origin=self.origin, snapshot=None, problems=problems)
+
+    def _loaded(self) -> Attempt:
+        new, problems = self.watched(self.live())
+        for found in self.findings:
+            log_findings(found)
+        origin = replace(self.origin, vectors=_vectors_in_use(new, self.cache))
+        snapshot, news = replace(new, model=self.old.model), lines_of_exchange(self.old, new)
+        return Attempt(origin=origin, snapshot=snapshot, problems=problems, news=news)
 
     def live(self) -> Snapshot:
         """Load the live policies, all or none.
@@ -218,18 +239,12 @@ def _sentences(error: ClipwardenError) -> tuple[str, ...]:
     return tuple(str(problem) for problem in error.problems if problem.severity is Severity.ERROR)
 
 
-def _after(origin: Origin, before: Files, snapshot: Snapshot, cache: VectorCache) -> Origin:
-    """Note what was read, and the vectors of the texts that are in use now."""
+def _vectors_in_use(snapshot: Snapshot, cache: VectorCache) -> Mapping[str, NDArray[np.float32]]:
+    """Look up the vectors of the texts that policies and candidates have now."""
     policies = [tables.compiled.policy for tables in (*snapshot.tables.values(), *snapshot.candidates.values())]
     texts = dict.fromkeys(text for policy in policies for text in embedded_texts(policy))
     found = {text: cache.get(snapshot.model.fingerprint, text) for text in texts}
-    vectors = {text: vector for text, vector in found.items() if vector is not None}
-    return replace(origin, files=_files_after(origin, before), vectors=vectors)
-
-
-def _files_after(origin: Origin, before: Files) -> Files:
-    """List the files that the policies name now, each as it was before it was read."""
-    return {path: before.get(path, now) for path, now in look_at(origin.paths).items()}
+    return {text: vector for text, vector in found.items() if vector is not None}
 
 
 class _TextRuns:

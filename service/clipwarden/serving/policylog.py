@@ -1,7 +1,12 @@
-"""Policies that were loaded, exchanged or refused in, lines of the log out."""
+"""Policies that were loaded, exchanged or refused in, lines of the log out.
+
+Telling in words what has changed takes tens of milliseconds where hundreds of prompts have. So lines are made in the
+thread that loads (`lines_of_exchange`), and written by the loop once they are true (`write_lines`).
+"""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -20,36 +25,67 @@ MOST_CHARACTERS = 400
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of the log that is yet to be written."""
+
+    message: str
+    extra: Mapping[str, object] = field(default_factory=dict)
+    level: int = logging.INFO
+
+
+def write_lines(lines: Iterable[Line]) -> None:
+    """Write what was made earlier."""
+    for line in lines:
+        log.log(line.level, "%s", line.message, extra=line.extra)
+
+
 def log_loaded(snapshot: Snapshot) -> None:
     """Log which model, policies and candidates are loaded; warn where a policy enforces nothing."""
     model = snapshot.model
     log.info("model loaded", extra={"model": model.manifest.name, "fingerprint": model.fingerprint})
     for policy_id in snapshot.tables:
-        _log_policy("policy loaded", snapshot, policy_id, {})
+        write_lines(_of_policy("policy loaded", snapshot, policy_id, {}))
     for name, tables in snapshot.candidates.items():
         log.info("candidate loaded", extra=_candidate(name, tables))
 
 
-def log_exchanged(old: Snapshot, new: Snapshot) -> None:
-    """Log which policies and candidates have taken the place of others, and what changed in words.
+def lines_of_exchange(old: Snapshot, new: Snapshot) -> tuple[Line, ...]:
+    """Say which policies and candidates take the place of others, and what changes in words.
 
     Args:
-        old: What judged until now.
-        new: What judges from now on, under the same ids.
+        old: What judges.
+        new: What is to judge, under the same ids.
+
+    Returns:
+        Nothing where nobody could tell the two apart.
     """
+    return (*_of_exchanged_policies(old, new), *_of_exchanged_candidates(old, new))
+
+
+def _of_exchanged_policies(old: Snapshot, new: Snapshot) -> Iterator[Line]:
     for policy_id, tables in new.tables.items():
         before = old.tables[policy_id]
         if not is_same(before, tables):
-            _log_policy("policy reloaded", new, policy_id, _changes(before, tables))
-            _warn_of_contexts(policy_id, before, tables)
+            yield from _of_policy("policy reloaded", new, policy_id, _changes(before, tables))
+            yield from _of_contexts(policy_id, before, tables)
+
+
+def _of_exchanged_candidates(old: Snapshot, new: Snapshot) -> Iterator[Line]:
     for name, tables in new.candidates.items():
         watching = old.candidates.get(name)
         if watching is None:
-            log.info("candidate loaded", extra=_candidate(name, tables))
+            yield Line("candidate loaded", _candidate(name, tables))
         elif not is_same(watching, tables):
-            log.info("candidate reloaded", extra=_candidate(name, tables) | _changes(watching, tables))
+            yield Line("candidate reloaded", _candidate(name, tables) | _changes(watching, tables))
     for name in old.candidates.keys() - new.candidates.keys():
-        log.info("candidate withdrawn", extra={"candidate": name})
+        yield Line("candidate withdrawn", {"candidate": name})
+
+
+def log_fault(fault: Exception) -> str:
+    """Log a fault of ours that ended a load, and return what is said of it elsewhere."""
+    log.error("policies not reloaded, those of before stay: a fault of ours", exc_info=fault)
+    return f"A fault of ours: {type(fault).__name__}."
 
 
 def log_refused(problems: Sequence[str], *, candidates_only: bool) -> None:
@@ -92,19 +128,16 @@ def _short(text: str) -> str:
     return text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]}..."
 
 
-def _warn_of_contexts(policy_id: str, before: Tables, after: Tables) -> None:
+def _of_contexts(policy_id: str, before: Tables, after: Tables) -> Iterator[Line]:
     declared = {context.name for context in after.compiled.policy.contexts}
     for context in before.compiled.policy.contexts:
         if context.name not in declared:
-            log.warning(
-                "policy %s declares the context %s no longer: calls that name it are refused, CONTEXT_UNKNOWN",
-                policy_id,
-                context.name,
-                extra={"policy": policy_id, "context": context.name},
-            )
+            gone = f"policy {policy_id} declares the context {context.name} no longer"
+            refused = "calls that name it are refused, CONTEXT_UNKNOWN"
+            yield Line(f"{gone}: {refused}", {"policy": policy_id, "context": context.name}, logging.WARNING)
 
 
-def _log_policy(message: str, snapshot: Snapshot, policy_id: str, more: Mapping[str, object]) -> None:
+def _of_policy(message: str, snapshot: Snapshot, policy_id: str, more: Mapping[str, object]) -> Iterator[Line]:
     tables = snapshot.tables[policy_id]
     policy = tables.compiled.policy
     counts = {context: mode_counts(policy, context) for context in (None, *contexts_with_modes(policy))}
@@ -118,14 +151,16 @@ def _log_policy(message: str, snapshot: Snapshot, policy_id: str, more: Mapping[
         "dropped_calibrations": sorted(tables.compiled.dropped_calibrations),
         "unbound": tables.unbound,
     }
-    log.info(message, extra={**extra, **more})
+    yield Line(message, {**extra, **more})
     idle = [context for context, by_mode in counts.items() if not by_mode[Mode.ENFORCE]]
     if len(idle) == len(counts):
-        log.warning("policy %s enforces nothing: every verdict of it is ALLOW", policy_id, extra=extra)
+        everywhere = f"policy {policy_id} enforces nothing: every verdict of it is ALLOW"
+        yield Line(everywhere, extra, logging.WARNING)
         return
     for context in idle:
         where = f"in the context {context}" if context else "without a context"
-        log.warning("policy %s enforces nothing %s: every verdict there is ALLOW", policy_id, where, extra=extra)
+        there = f"policy {policy_id} enforces nothing {where}: every verdict there is ALLOW"
+        yield Line(there, extra, logging.WARNING)
 
 
 def _candidate(name: str, tables: Tables) -> dict[str, object]:

@@ -4,9 +4,10 @@ One load at a time, in a thread of its own, beside what judges; its last act is 
 Requests keep the snapshot that they were admitted with, and the cache of embeddings does not know of policies.
 
 **All or nothing, twice.** The live policies are exchanged together or not at all: what runs is always one set that
-somebody checked as a whole, and what a new start would run. Candidates are a set of their own: one that cannot be used
-keeps those of before watching, and holds back no mend of a live policy. Live policies that cannot be used keep
-candidates back as well, since those are there to be compared with them.
+somebody checked as a whole, and what a new start would run; files that change while they are loaded are loaded once
+more (`origin.settled`). Candidates are a set of their own: one that cannot be used keeps those of before watching, and
+holds back no mend of a live policy. Live policies that cannot be used keep candidates back as well, since those are
+there to be compared with them.
 
 Rejected: every policy by itself, by which a set is half of one release and half of another for as long as nobody reads
 the log; and a load that the next change breaks off, by which a folder that changes all the time is never loaded.
@@ -39,7 +40,7 @@ from clipwarden.serving.loading import (
     origin_of,
 )
 from clipwarden.serving.metrics import Metrics
-from clipwarden.serving.policylog import is_same, log_exchanged, log_refused
+from clipwarden.serving.policylog import log_fault, log_refused, write_lines
 
 SUBJECT = "policies"
 """What health's notice is about."""
@@ -60,7 +61,7 @@ class Reloader:
     Args:
         settings: Which files, and whether they are watched.
         snapshot: What judges at the start.
-        exchange: Has new requests judged by another snapshot.
+        exchange: Has new requests judged by another snapshot; where it raises, by the one of before.
         metrics: Hear of every load.
         health: Is told while what the files hold is not what judges.
     """
@@ -148,14 +149,12 @@ class Reloader:
         )
         try:
             attempt = (await self._threads.run(work)).value
-        except ReloadStoppedError:
-            return
-        except Exception as exc:
-            log.exception("policies not reloaded, those of before stay: a fault of ours")
-            self._note_refused([f"A fault of ours: {type(exc).__name__}."], candidates_only=False)
-        else:
             if not self._stopped.is_set():
                 self._take(attempt)
+        except ReloadStoppedError:
+            return
+        except Exception as exc:  # noqa: BLE001  logged, with where it came from
+            self._note_refused([log_fault(exc)], candidates_only=False)
         self.attempts += 1
 
     def _take(self, attempt: Attempt) -> None:
@@ -167,18 +166,16 @@ class Reloader:
             self._note_refused(attempt.problems, candidates_only=False)
             return
         self._cache = None  # what is in use is kept by its origin; what was in the file is on disk
-        old, new = self._snapshot, attempt.snapshot
-        changed = _differ(old, new)
-        if changed:
-            self._snapshot = new
-            self._exchange(new)
-            log_exchanged(old, new)
+        if attempt.news:
+            self._exchange(attempt.snapshot)
+            self._snapshot = attempt.snapshot
+            write_lines(attempt.news)
         if attempt.problems:
             self._note_refused(attempt.problems, candidates_only=True)
             return
-        if not changed:
+        if not attempt.news:
             log.info("policies unchanged")
-        self._metrics.note_reload("changed" if changed else "unchanged")
+        self._metrics.note_reload("changed" if attempt.news else "unchanged")
         self._metrics.note_policies_loaded(time.time())
         self._health.note(SUBJECT, None)
         self._refused_since = None
@@ -203,14 +200,6 @@ class Reloader:
                 tell(done, total)
 
             yield tell_or_stop
-
-
-def _differ(old: Snapshot, new: Snapshot) -> bool:
-    pairs = ((old.tables, new.tables), (old.candidates, new.candidates))
-    return any(
-        before.keys() != after.keys() or any(not is_same(before[name], after[name]) for name in after)
-        for before, after in pairs
-    )
 
 
 def _all_shipped(paths: tuple[Path, ...]) -> bool:

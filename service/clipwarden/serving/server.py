@@ -207,11 +207,11 @@ class Server:
             Reflection(self._calls).add_to(self._grpc)
 
     def _exchange(self, snapshot: Snapshot) -> None:
-        """Judge new requests with another snapshot of the same model."""
-        self.snapshot = snapshot
+        """Judge new requests with another snapshot of the same model; done last, so that a fault leaves the old."""
         self.metrics.describe(snapshot, version=metadata.version("clipwarden"))
         if self.audit:
             self.audit.note_loaded(snapshot)
+        self.snapshot = snapshot
 
     def _note_storage(self, healthy: bool) -> None:  # noqa: FBT001  a callback's one argument
         """Say that files cannot be read; who sends bytes is answered all the same."""

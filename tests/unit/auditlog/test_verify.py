@@ -51,6 +51,7 @@ def without_its_hash(lines: Lines) -> Lines:
         (lambda lines: lines[:-2], [], None),
         (lambda lines: lines[2:], [], None),
         (lambda _: hand_made(4, process=A), [], None),
+        (lambda lines: [*lines[:3], *hand_made(4, process=B), *lines[3:]], [], None),
     ],
 )
 def test_what_was_done_shows_or_cannot(
@@ -60,6 +61,11 @@ def test_what_was_done_shows_or_cannot(
     found = checked(file)
     assert flaws(found) == kinds
     assert [each.where for each in found.findings if each.kind is not Kind.NOTE][:1] == [f"{file}:{line}"] * bool(kinds)
+
+
+def test_a_process_that_never_was_is_listed(tmp_path: Path) -> None:
+    found = checked(written(tmp_path / "log", [*hand_made(8), *hand_made(4, process=B)]))
+    assert {head.process for head in found.heads} == {A, B}
 
 
 @pytest.mark.parametrize("tamper", [lambda lines: lines[:-2], lambda _: hand_made(8, process=B)])

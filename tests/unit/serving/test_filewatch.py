@@ -166,6 +166,24 @@ def test_release_folder_behind_a_link_is_followed_and_back(tmp_path: Path) -> No
             watch.expect({path: identity_of(path)})
 
 
+def test_release_that_was_taken_back_before_anybody_read_it_is_told_of_when_it_comes_again(tmp_path: Path) -> None:
+    path = tmp_path / "policy.yaml"
+    (tmp_path / "1").write_text(FIRST)
+    (tmp_path / "2").write_text(SECOND)
+
+    def point_at(release: str) -> None:
+        (tmp_path / "next").symlink_to(release)
+        (tmp_path / "next").replace(path)
+
+    point_at("1")
+    with watching(path) as (watch, told):
+        for _ in range(2):
+            point_at("2")
+            told.until(SECOND)
+            point_at("1")
+            watch.expect({path: identity_of(path)})
+
+
 def test_file_that_goes_and_comes_back_is_told_both_times(tmp_path: Path) -> None:
     path = tmp_path / "policy.yaml"
     path.write_text(FIRST)
