@@ -9,6 +9,10 @@ $pip install --quiet --no-compile --require-hashes --only-binary :all: --require
 $pip install --quiet --no-compile --no-index --no-deps /wheel/*.whl
 $pip check
 
+# Commands of other packages, some of which talk to the world, and tests that packages bring along.
+find $home/bin -type f ! -name clipwarden -delete
+find $home/lib -type d -name tests -prune -exec rm -r {} +
+
 # A root that is read-only can keep no byte code, so it is made here. It is checked against nothing: the usual one names
 # the time of its source, which every build would change.
 PYTHONHASHSEED=0 $home/bin/python -m compileall -q --invalidation-mode unchecked-hash $home/lib
