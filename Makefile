@@ -5,7 +5,8 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-browser test-platform check check-manifests format proto proto-check bench bench-peers wheel clean
+.PHONY: help demo test test-fast test-browser test-image test-platform check check-manifests format image-requirements \
+  proto proto-check bench bench-peers wheel clean
 
 help:  ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -76,6 +77,14 @@ test-browser: $(VENV)/test-browser  ## Hold what is judged against what Chromium
 test-platform: $(VENV)/test-platform  ## Hold the charts against Helm, Kubernetes and Prometheus
 	$(PYTEST) tests/platform
 
+# All of it is Debian's own: a base that stands in for the one of the Dockerfile, what builds on it, and what runs it.
+IMAGE_TOOLS := buildah debootstrap podman runc
+
+test-image: $(VENV)/test  ## Build the container image on a stand-in base, and run it; takes root, and some minutes
+	@which $(IMAGE_TOOLS) conmon >/dev/null || { $(SUDO) apt-get -qq update && $(APT_INSTALL) $(IMAGE_TOOLS) conmon; }
+	$(SUDO) $(BIN)/python tests/image/tools.py .work/image
+	$(SUDO) $(BIN)/python -m pytest -p no:cacheprovider -s tests/image
+
 # In a folder of its own, since it pins what others of the environment need newer.
 CHECKOV := .work/checkov-3.3.30
 
@@ -92,6 +101,7 @@ check: $(VENV)/lint proto-check  ## Format, lint, types, import contracts, proto
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/buf lint
+	$(BIN)/hadolint Dockerfile
 
 format: $(VENV)/lint  ## Format the code and mend what the linter can
 	$(BIN)/ruff format .
@@ -112,6 +122,19 @@ proto-check: $(VENV)/lint
 	@$(call generate,.work/proto)
 	@diff -r -x __pycache__ -x __init__.py .work/proto/clipwarden/v1 service/clipwarden/v1 \
 	  || { echo 'service/clipwarden/v1 differs from the proto: run make proto' >&2; exit 1; }
+
+# What images hold, by version and hash, for any Python and machine; uv because pip writes no such file.
+UV   := .work/uv-0.13.9
+LOCK  = PYTHONPATH=$(UV) $(UV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+  --generate-hashes --no-annotate --custom-compile-command 'make image-requirements'
+
+$(UV):
+	$(PIP) --target $@ 'uv==$(patsubst .work/uv-%,%,$@)'
+
+image-requirements: $(VENV)/made $(UV)  ## Choose the packages of the container image anew
+	$(LOCK) --extra cpu pyproject.toml --output-file container/requirements-cpu.txt
+	$(LOCK) --extra gpu pyproject.toml --output-file container/requirements-gpu.txt
+	sed -n 's/^requires = \["\(.*\)"\]/\1/p' pyproject.toml | $(LOCK) - --output-file container/requirements-build.txt
 
 bench: $(VENV)/test  ## Print ratios measured on this machine: a quarter of an hour
 	$(BIN)/python -m bench
