@@ -32,7 +32,7 @@ COPY --from=wheel /wheel /wheel
 COPY container ./container
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf sh container/install.sh cpu
 
-# Unproven: rendered and linted, but neither built nor run by us.
+# Unproven: linted, and built on a stand-in without CUDA, where it refuses to start; never run on a GPU by us.
 FROM ${CUDA_IMAGE}${CUDA_DIGEST} AS gpu-base
 # hadolint ignore=DL3008
 RUN apt-get update \
