@@ -2,9 +2,11 @@
 
 import json
 import math
+import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,7 +61,8 @@ def test_the_file_of_settings_is_read(tmp_path: Path) -> None:
 def test_certificates_by_the_recipe_sign_no_others_and_the_token_is_nobody_elses_to_read(tmp_path: Path) -> None:
     (recipe,) = [block.text for block in blocks("docs/operate.md", "sh") if "openssl req" in block.text]
     lines = [line for line in recipe.splitlines() if "serve --check" not in line]
-    subprocess.run(["sh", "-ec", "umask 022\n" + "\n".join(lines)], cwd=tmp_path, check=True, capture_output=True)
+    script, ours = "umask 022\n" + "\n".join(lines), {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    subprocess.run(["sh", "-ec", script], cwd=tmp_path, env=ours, check=True, capture_output=True)
     authority = {}
     for name in ("ca", "tls", "uploads"):
         certificate = x509.load_pem_x509_certificate((tmp_path / f"{name}.crt").read_bytes())

@@ -141,7 +141,7 @@ async def guarded(model: Model, model_folder: Path, folder: Path, socket_folder:
     """Run a server with TLS, client certificates, tokens, files by path, an audit log and probes."""
     ours, policy, tokens, audit = authority(folder), folder / "colours.yaml", folder / "tokens", folder / "audit.jsonl"
     policy.write_text(colours_yaml(model))
-    key, chain = ours.pair("localhost")
+    key, chain = ours.pair("127.0.0.1")
     for name, content in {"tls.key": key, "tls.crt": chain, "ca.crt": ours.pem}.items():
         put(folder / name, content)
     put(tokens, f"{line_of('uploads', GOOD)}\nuploads {FORMER}\n")
@@ -241,7 +241,7 @@ async def test_clients_that_are_turned_away_in_the_handshake_are_counted_and_log
     (tmp_path / "root").mkdir()
     image = pb.ImageSource(data=picture("red"))
     async with guarded(toy_model, toy_folder, tmp_path, socket_folder) as here:
-        target, log = f"localhost:{here.server.address.rpartition(':')[2]}", LogTail(here.server.log)
+        target, log = here.server.address, LogTail(here.server.log)
         for cause, credentials in strangers(here.ours, tmp_path):
             access = Access(target=target, credentials=credentials, token=GOOD)
             async with access.channel() as channel:
