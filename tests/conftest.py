@@ -1,6 +1,7 @@
 """What several parts of the suite share: which folders need more than the extra `test`, and fixtures."""
 
 import logging
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,6 +59,13 @@ def _no_log_outlives_its_test() -> Iterator[None]:
     root.setLevel(level)
     for handler in [each for each in root.handlers if isinstance(each.formatter, JsonFormatter)]:
         root.removeHandler(handler)
+
+
+@pytest.fixture(autouse=True)
+def _no_silence_of_grpc_outlives_its_test() -> Iterator[None]:
+    """Take back what commands of clients do to gRPC's own lines: servers that later tests start would inherit it."""
+    yield
+    os.environ.pop("GRPC_VERBOSITY", None)
 
 
 @pytest.fixture
