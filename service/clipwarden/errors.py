@@ -255,3 +255,8 @@ class EncoderError(ClipwardenError):
 
 class AuditLogError(ClipwardenError):
     """A file cannot be read as an audit log: it is none, or of a schema that this version does not know."""
+
+
+def why_of(exc: OSError) -> str:
+    """Say why something failed, in the system's words, as part of a sentence of ours."""
+    return (exc.strerror or str(exc)).lower()

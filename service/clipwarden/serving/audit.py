@@ -30,9 +30,9 @@ from clipwarden.auditlog import rendering
 from clipwarden.auditlog.lines import NO_HASH, Json, Place, Sealer
 from clipwarden.engine.results import Judged
 from clipwarden.engine.snapshot import Selection, Snapshot
-from clipwarden.errors import ClipwardenError, ConfigError, ImageError
+from clipwarden.errors import ClipwardenError, ConfigError, ImageError, why_of
 from clipwarden.policy.bundle.compiled import CompiledPolicy
-from clipwarden.serving.auditfile import open_sink, try_sink, unfollowed_folder, why_of
+from clipwarden.serving.auditfile import open_sink, try_sink, unfollowed_folder
 from clipwarden.serving.auditwriter import SAID_SECONDS, Entry, Writer
 from clipwarden.serving.config import Settings
 from clipwarden.serving.health import Health

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Protocol
 
 from clipwarden.auditlog.lines import Place, place_of
+from clipwarden.errors import why_of
 
 MODE = 0o640
 """Of a file that we make, less the umask: its owner writes, whoever ships logs may be of its group."""
@@ -208,11 +209,6 @@ def unfollowed_folder(where: str) -> Path | None:
     """Find the folder of what a setting names, if this process may not make the next file in it; None otherwise."""
     folder = Path(where).absolute().parent
     return None if where == STANDARD_OUTPUT or _may_make_files(folder) else folder
-
-
-def why_of(exc: OSError) -> str:
-    """Say why, in the system's words, as part of a sentence."""
-    return (exc.strerror or str(exc)).lower()
 
 
 def _may_make_files(folder: Path) -> bool:

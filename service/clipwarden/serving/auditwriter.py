@@ -18,8 +18,9 @@ from typing import NamedTuple
 
 from clipwarden.auditlog.lines import Json, Sealer
 from clipwarden.auditlog.rendering import dropped, policy_text, time_text
+from clipwarden.errors import why_of
 from clipwarden.policy.bundle.compiled import CompiledPolicy
-from clipwarden.serving.auditfile import LINES_A_WRITE, Sink, why_of
+from clipwarden.serving.auditfile import LINES_A_WRITE, Sink
 
 COMPANY_SECONDS = 0.1
 RETRY_SECONDS = 1.0

@@ -21,7 +21,7 @@ from typing import Any
 
 import grpc
 
-from clipwarden.errors import ConfigError
+from clipwarden.errors import ConfigError, why_of
 
 STEPS = 8
 """Turns of a handshake until it counts as failed; TLS 1.3 takes two."""
@@ -173,7 +173,7 @@ def _why_not(exc: Exception, certificate_file: str, key_file: str, *, encrypted:
             f"{key_file} is encrypted; a server that starts by itself needs it plain (openssl pkey -in OLD -out NEW)."
         )
     if isinstance(exc, OSError) and not isinstance(exc, ssl.SSLError):  # the machine's: no descriptor, no memory
-        return f"{certificate_file} and {key_file} cannot be tried: {(exc.strerror or str(exc)).lower()}."
+        return f"{certificate_file} and {key_file} cannot be tried: {why_of(exc)}."
     reason = getattr(exc, "reason", None) or ""
     if "MISMATCH" in reason:
         return f"{key_file} is not the key of the certificate in {certificate_file.partition(': ')[2]}."

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Generic, Literal, TypeVar
 
 from clipwarden.engine.threads import WorkThreads
-from clipwarden.errors import ConfigError, EncoderError
+from clipwarden.errors import ConfigError, EncoderError, why_of
 
 T = TypeVar("T")
 
@@ -167,7 +167,7 @@ def _read_one(name: str, path: Path) -> bytes:
         finally:
             os.close(handle)
     except OSError as exc:
-        raise ConfigError(f"{name}: {path}: {(exc.strerror or str(exc)).lower()}.") from exc
+        raise ConfigError(f"{name}: {path}: {why_of(exc)}.") from exc
 
 
 def _read_regular(name: str, path: Path, handle: int) -> bytes:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from clipwarden.errors import ConfigError
+from clipwarden.errors import ConfigError, why_of
 from clipwarden.serving.config import Settings
 
 _NOBODY_UMASK = 0o777
@@ -65,7 +65,7 @@ def grant(path: Path, access: SocketAccess) -> None:
         finally:
             os.close(handle)
     except OSError as exc:
-        raise ConfigError(f"Cannot listen on the Unix socket {path}: {(exc.strerror or str(exc)).lower()}.") from exc
+        raise ConfigError(f"Cannot listen on the Unix socket {path}: {why_of(exc)}.") from exc
 
 
 def closed_folder(path: Path, access: SocketAccess) -> str | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import grpc
 
-from clipwarden.errors import ConfigError
+from clipwarden.errors import ConfigError, why_of
 from clipwarden.serving.socketaccess import SocketAccess, grant, nobody_may_connect
 from clipwarden.serving.values import split_address
 
@@ -138,7 +138,7 @@ def _why_not(host: str, port: int) -> str:
     try:
         _bound(host, port).close()
     except OSError as exc:
-        return (exc.strerror or str(exc)).lower()
+        return why_of(exc)
     return "the system refused it"
 
 
@@ -161,7 +161,7 @@ def clear_the_way(path: Path, access: SocketAccess | None = None) -> None:
         path.unlink(missing_ok=True)
         _try_out(path, access)
     except OSError as exc:
-        raise ConfigError(f"{where}: {(exc.strerror or str(exc)).lower()}.") from exc
+        raise ConfigError(f"{where}: {why_of(exc)}.") from exc
 
 
 def check_unix(path: Path) -> None:
@@ -182,7 +182,7 @@ def check_unix(path: Path) -> None:
         if path.exists() and not stat.S_ISSOCK(path.stat().st_mode):
             raise ConfigError(f"{where}: there is a file that is no socket; remove it, or choose another path.")
     except OSError as exc:
-        raise ConfigError(f"{where}: {(exc.strerror or str(exc)).lower()}.") from exc
+        raise ConfigError(f"{where}: {why_of(exc)}.") from exc
     if not path.parent.is_dir():
         raise ConfigError(f"{where}: its folder is not there; make it, or choose another path.")
 

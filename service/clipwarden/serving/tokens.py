@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from hmac import compare_digest
 from pathlib import Path
 
-from clipwarden.errors import ConfigError
+from clipwarden.errors import ConfigError, why_of
 
 LEAST_LENGTH = 32
 """Characters of a token: 128 bits in hexadecimal, 190 in base64. Source: RFC 6750, 5.2, refers to NIST's 128 bits."""
@@ -129,7 +129,7 @@ def append_line(file: Path, line: str) -> None:
         finally:
             os.close(handle)
     except OSError as exc:
-        raise ConfigError(f"Cannot write {file}: {(exc.strerror or str(exc)).lower()}.") from exc
+        raise ConfigError(f"Cannot write {file}: {why_of(exc)}.") from exc
 
 
 def _decoded(text: bytes, file: str) -> str:
