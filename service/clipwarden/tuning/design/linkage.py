@@ -130,7 +130,7 @@ def _thinned(unit: Vectors, threshold: float, most: int) -> Places:
         degree += np.bincount(rows, minlength=len(unit)) + np.bincount(columns, minlength=len(unit))
     leader = np.arange(len(unit))
     for radius in _RADII:
-        tried = np.zeros(len(unit), np.bool_)
+        tried = leader != np.arange(len(unit))
         while degree.sum() > most and not tried.all():  # each edge counts twice: half of what is allowed is aimed at
             middle = int(np.argmax(np.where(tried, -1, degree)))
             tried[middle] = True
