@@ -6,7 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.tuning import reference
-from bench.tuning.worlds import WORLDS, Heed, Observed, Store, World, observe
+from bench.tuning.reruns import PROMPTS, RERUNS, choose
+from bench.tuning.worlds import GRID, WORLDS, Heed, Observed, Store, World, observe
+
+BARS = "coverage >= 0.93, misses <= 0.06"
+_SEED = 14
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,8 +25,9 @@ class Covered:
         coverage: Share of runs whose interval held the truth.
         misses: Share of runs whose one-sided lower limit lay above it.
         width: Mean width of the interval, in points of a hundred.
-        against_formula: Mean width by that of the formula, written down by another hand.
-        against_plain: Mean width by that of Korn and Graubard without caps, which covers too little.
+        formula_coverage: Of the interval of the formula, written down by another hand.
+        formula_misses: Likewise.
+        ratio: Mean width by that of the formula.
     """
 
     world: str
@@ -32,11 +37,17 @@ class Covered:
     coverage: float
     misses: float
     width: float
-    against_formula: float
-    against_plain: float
+    formula_coverage: float
+    formula_misses: float
+    ratio: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether the bars are met."""
+        return self.coverage >= 0.93 and self.misses <= 0.06
 
 
-def measure(world: World, runs: int, *, heed: Heed | None = None, seed: int = 14) -> dict[str, Covered]:
+def measure(world: World, runs: int, *, heed: Heed | None = None, seed: int = _SEED) -> dict[str, Covered]:
     """Run a world.
 
     Args:
@@ -50,28 +61,19 @@ def measure(world: World, runs: int, *, heed: Heed | None = None, seed: int = 14
     """
     store = Store.of(world, np.random.default_rng(seed))
     seen = observe(store, runs, heed or Heed(), seed + 1)
-    return {rate: _line(world.name, rate, each) for rate, each in seen.items()}
+    return {rate: summarised(world.name, rate, each) for rate, each in seen.items() if each}
 
 
-def _line(world: str, rate: str, seen: Sequence[Observed]) -> Covered:
+def summarised(world: str, rate: str, seen: Sequence[Observed]) -> Covered:
+    """Count what a world's runs said."""
     truth = np.array([each.truth for each in seen])
     low, high, alone, value = (
         np.array([getattr(each.estimate, name) for each in seen]) for name in ("low", "high", "one_sided_low", "value")
     )
-    sizes = (
-        {
-            capped: np.array(
-                [reference.effective_size(each.outcome, each.weight, each.group, capped=capped) for each in seen]
-            )
-            for capped in (True, False)
-        }
-        if rate == "recall"
-        else {}
-    )
-    formula, plain = (
-        float((high - low).mean() / reference.widths(value, sizes[capped]).mean()) if sizes else float("nan")
-        for capped in (True, False)
-    )
+    capped = rate != "prevalence"
+    size = np.array([reference.effective_size(each.outcome, each.weight, each.group, capped=capped) for each in seen])
+    error = 1.0 - seen[0].estimate.confidence
+    below, above = reference.limits(value, size, error / 2)
     return Covered(
         world=world,
         rate=rate,
@@ -80,20 +82,40 @@ def _line(world: str, rate: str, seen: Sequence[Observed]) -> Covered:
         coverage=float(((low <= truth) & (truth <= high)).mean()),
         misses=float((alone > truth).mean()),
         width=float((high - low).mean() * 100),
-        against_formula=formula,
-        against_plain=plain,
+        formula_coverage=float(((below <= truth) & (truth <= above)).mean()),
+        formula_misses=float((reference.limits(value, size, error)[0] > truth).mean()),
+        ratio=float((high - low).mean() / (above - below).mean()),
     )
-
-
-HEAD = f"{'world':25}{'rate':17}{'runs':>6}{'positives':>11}{'coverage':>10}{'misses':>8}{'width':>8}{'/formula':>10}{'/plain':>8}"
 
 
 def table(runs: int, worlds: Sequence[World] = WORLDS) -> Iterator[str]:
     """Print the table line by line."""
-    yield HEAD
+    yield _HEAD
     for world in worlds:
-        for line in measure(world, runs).values():
-            yield (
-                f"{line.world:25}{line.rate:17}{line.runs:6}{line.positives:11.1f}{line.coverage:10.3f}"
-                f"{line.misses:8.3f}{line.width:8.2f}{line.against_formula:10.3f}{line.against_plain:8.3f}"
-            )
+        yield from map(_printed, measure(world, runs).values())
+    for rule in (*PROMPTS, *RERUNS):
+        yield _printed(summarised(rule.name, "recall", choose(rule, runs, _SEED)))
+
+
+def wide(runs: int) -> Iterator[str]:
+    """Run the grid for recall: print where a bar is missed, by ours or by the formula alone, and the counts."""
+    yield _HEAD
+    lines = [each for each in (measure(world, runs).get("recall") for world in GRID) if each and each.runs * 50 > runs]
+    alone = [each for each in lines if each.formula_coverage < 0.93 or each.formula_misses > 0.06]
+    yield from (_printed(each) for each in lines if each in alone or not each.holds)
+    ours = sum(not each.holds for each in lines)
+    yield f"{BARS}: missed in {ours} of {len(lines)} worlds; by the formula alone in {len(alone)}."
+    yield f"Greatest mean width by the formula's: {max(each.ratio for each in lines):.3f}."
+
+
+_HEAD = (
+    f"{'world':25}{'rate':17}{'runs':>6}{'positives':>10}{'coverage':>9}{'misses':>8}{'width':>7}"
+    f"{'  formula: coverage':>19}{'misses':>8}{'width by it':>13}"
+)
+
+
+def _printed(line: Covered) -> str:
+    return (
+        f"{line.world:25}{line.rate:17}{line.runs:6}{line.positives:10.1f}{line.coverage:9.3f}{line.misses:8.3f}"
+        f"{line.width:7.2f}{line.formula_coverage:19.3f}{line.formula_misses:8.3f}{line.ratio:13.3f}"
+    )

@@ -38,11 +38,10 @@ def effective_size(outcome: NDArray[np.bool_], weight: Floats, group: NDArray[np
     return float(size * (1.96 / stats.t.ppf(0.975, k - 1)) ** 2)
 
 
-def widths(share: Floats, size: Floats) -> Floats:
-    """Measure two-sided 95 % intervals of Clopper and Pearson: shares and sizes [n] -> widths [n]."""
+def limits(share: Floats, size: Floats, tail: float = 0.025) -> tuple[Floats, Floats]:
+    """Bound shares as Clopper and Pearson do: shares and sizes [n], and the error on each side -> low and high [n]."""
     hits = share * size
     with np.errstate(invalid="ignore"):
-        low = np.where(hits > 0, stats.beta.ppf(0.025, hits, size - hits + 1), 0.0)
-        high = np.where(hits < size, stats.beta.ppf(0.975, hits + 1, size - hits), 1.0)
-    width: Floats = np.where(size > 0, high - low, 1.0)
-    return width
+        low = np.where(hits > 0, stats.beta.ppf(tail, hits, size - hits + 1), 0.0)
+        high = np.where((hits < size) & (size > 0), stats.beta.ppf(1 - tail, hits + 1, size - hits), 1.0)
+    return low, high

@@ -7,6 +7,7 @@ real `inclusion`. So recall's truth is that of traffic to come, not of one store
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Final
 
 import numpy as np
@@ -70,24 +71,32 @@ class World:
 
 
 WORLDS: Final = (
-    World(name="rare, hard", prevalence=0.001, auroc=0.85, labels=2000, recall=0.5),
-    World(name="rare, easy", prevalence=0.001, auroc=0.96, labels=1000, recall=0.8),
-    World(name="rare, few labels", prevalence=0.001, auroc=0.9, labels=500, recall=0.8),
-    World(name="rare, strict", prevalence=0.001, auroc=0.93, labels=1000, recall=0.3),
-    World(name="0.3 %, middling", prevalence=0.003, auroc=0.9, labels=1000, recall=0.7),
-    World(name="0.3 %, finds nearly all", prevalence=0.003, auroc=0.96, labels=1000, recall=0.95),
-    World(name="0.5 %, hard", prevalence=0.005, auroc=0.85, labels=1000, recall=0.6),
-    World(name="0.5 %, few labels", prevalence=0.005, auroc=0.93, labels=300, recall=0.9),
+    World(name="0.1 %, hard", prevalence=0.001, auroc=0.85, labels=5000, recall=0.5),
+    World(name="0.1 %, middling", prevalence=0.001, auroc=0.9, labels=5000, recall=0.7),
+    World(name="0.1 %, easy", prevalence=0.001, auroc=0.96, labels=5000, recall=0.9),
+    World(name="0.3 %, hard", prevalence=0.003, auroc=0.85, labels=3000, recall=0.8),
+    World(name="0.3 %, middling", prevalence=0.003, auroc=0.9, labels=2000, recall=0.7),
+    World(name="0.3 %, easy", prevalence=0.003, auroc=0.96, labels=2000, recall=0.95),
+    World(name="0.5 %, strict", prevalence=0.005, auroc=0.93, labels=2000, recall=0.3),
+    World(name="0.5 %, middling", prevalence=0.005, auroc=0.93, labels=1000, recall=0.8),
+    World(name="1 %, hard", prevalence=0.01, auroc=0.85, labels=3000, recall=0.9),
     World(name="1 %, middling", prevalence=0.01, auroc=0.9, labels=1000, recall=0.8),
-    World(name="1 %, easy", prevalence=0.01, auroc=0.96, labels=500, recall=0.9),
-    World(name="2 %, hard", prevalence=0.02, auroc=0.85, labels=1000, recall=0.7),
-    World(name="2 %, few labels", prevalence=0.02, auroc=0.9, labels=200, recall=0.8),
-    World(name="2 %, finds nearly all", prevalence=0.02, auroc=0.96, labels=1000, recall=0.97),
+    World(name="1 %, easy", prevalence=0.01, auroc=0.96, labels=1000, recall=0.9),
+    World(name="2 %, hard", prevalence=0.02, auroc=0.85, labels=1000, recall=0.9),
+    World(name="2 %, middling", prevalence=0.02, auroc=0.9, labels=300, recall=0.7),
+    World(name="2 %, easy", prevalence=0.02, auroc=0.96, labels=1000, recall=0.95),
     World(name="1 %, ties", prevalence=0.01, auroc=0.9, labels=1000, recall=0.8, step=0.5),
-    World(name="0.3 %, 10 % copies", prevalence=0.003, auroc=0.9, labels=3000, recall=0.7, copies=0.1),
-    World(name="0.3 %, 20 % copies", prevalence=0.003, auroc=0.9, labels=3000, recall=0.7, copies=0.2),
-    World(name="1 %, 30 % copies", prevalence=0.01, auroc=0.9, labels=3000, recall=0.8, copies=0.3),
+    World(name="0.3 %, 10 % copies", prevalence=0.003, auroc=0.9, labels=4000, recall=0.7, copies=0.1),
+    World(name="0.3 %, 20 % copies", prevalence=0.003, auroc=0.9, labels=4000, recall=0.7, copies=0.2),
+    World(name="0.3 %, 30 % copies", prevalence=0.003, auroc=0.9, labels=4000, recall=0.7, copies=0.3),
 )
+GRID: Final = tuple(
+    World(name=f"{share:g} {auroc} {labels} {recall}", prevalence=share, auroc=auroc, labels=labels, recall=recall)
+    for share, auroc, labels, recall in product(
+        (0.001, 0.003, 0.01, 0.02), (0.85, 0.9, 0.96), (300, 1000, 3000), (0.3, 0.5, 0.7, 0.8, 0.9, 0.95)
+    )
+)
+"""Worlds of every kind, most of them with too few labels to say much."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +160,7 @@ class Store:
     def harmful(self, chance: np.random.Generator) -> tuple[Floats, Places]:
         """Draw a day's harmful uploads: scores and groups [M]."""
         count = max(1, int(chance.binomial(UPLOADS, self.world.prevalence)))
-        copies = int(round(count * self.world.copies))
+        copies = round(count * self.world.copies)
         pictures = count - copies
         group = np.r_[np.arange(pictures), np.arange(copies) // _CAMPAIGN % pictures]
         scores = chance.normal(self.world.distance, 1.0, pictures)[group]

@@ -15,8 +15,10 @@ false-positive rate, which rest on few labels:
 - **Where every member had one outcome, n_eff is at most sum(w) / w0**, w0 being the least weight of any label with the
   other outcome. Misses are drawn more seldom than finds, so that each would have weighed more than a find: none of
   them among 23 finds is no surprise at a recall of 0.8. Of 195 worlds the two caps alone cover less than 0.93 or
-  promise too much in 20 (0.79 at worst), with this one in none, at up to 1.16 times the width
-  (`python -m bench.tuning coverage --wide`). The caps are ours.
+  promise too much in 20 (0.79 covered at worst), with this one in none (`python -m bench.tuning coverage --wide`). It
+  costs width where all are found, and nothing elsewhere.
+
+The caps are ours.
 
 Prevalence rests on all labels, and a sample that looks where the harmful ones are knows it better than as many uniform
 labels would: there n_eff is not capped, and where no positive was drawn it is the number of groups.
@@ -146,7 +148,7 @@ def share(
     labels = everyone.only(chosen)
     ratio = _ratio(had[chosen], labels)
     most = _unseen(ratio, had, everyone.weight, float(labels.weight.sum()))
-    return _estimate(labels, ratio, min(most, _effective(ratio)) * _known(ratio, confidence), confidence)
+    return _estimate(labels, ratio, min(most, _effective(ratio) * _known(ratio, confidence)), confidence)
 
 
 def recall(
