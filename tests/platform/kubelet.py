@@ -6,6 +6,7 @@ They come to another address than 127.0.0.1, as a kubelet's do, and so does whoe
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -144,12 +145,21 @@ class Kubelet:
         hook = self.rendered.container(container)["lifecycle"]["preStop"]
         assert self.execute(container, hook["exec"]["command"]) == (0, "")
 
+    def connect(self, port: int) -> socket.socket:
+        """Connect to a port of the pod."""
+        made = self._inside.socket()
+        made.settimeout(PATIENCE_SECONDS)
+        try:
+            made.connect((POD_ADDRESS, port))
+        except OSError:
+            made.close()
+            raise
+        return made
+
     def ask(self, port: int, method: str, path: str, body: bytes | None = None) -> tuple[int, str]:
         """Ask a port of the pod by HTTP; the status and the body."""
         with closing(HTTPConnection(POD_ADDRESS, port)) as connection:
-            connection.sock = self._inside.socket()
-            connection.sock.settimeout(PATIENCE_SECONDS)
-            connection.sock.connect((POD_ADDRESS, port))
+            connection.sock = self.connect(port)
             connection.request(method, path, body=body)
             answer = connection.getresponse()
             return answer.status, answer.read().decode().strip()

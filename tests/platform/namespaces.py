@@ -128,11 +128,17 @@ def why_not() -> str | None:
 
 
 def spawn(
-    inside: Network, room: Room, program: Sequence[str], environment: Mapping[str, str], **files: IO[bytes] | int
+    inside: Network,
+    room: Room,
+    program: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    stdout: IO[bytes] | int,
+    stderr: IO[bytes] | int,
 ) -> subprocess.Popen[bytes]:
     """Start a program in a room."""
-    command = room.command(program)
-    return inside.run(lambda: subprocess.Popen(command, env=dict(environment), cwd="/", **files))
+    start = partial(subprocess.Popen[bytes], room.command(program), env=dict(environment), cwd="/")
+    return inside.run(lambda: start(stdout=stdout, stderr=stderr))
 
 
 def _programs() -> list[Mount]:

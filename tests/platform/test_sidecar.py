@@ -143,6 +143,7 @@ def test_the_example_keeps_what_is_allowed_and_nothing_else(pod: Pod, running: t
 
 def test_the_application_ends_first_and_the_sidecar_after_it(running: tuple[Started, Started]) -> None:
     sidecar, application = running
+    application.printed("listening on port ")
     assert application.end() == 0
     assert sidecar.process.poll() is None
     assert sidecar.end() == 0

@@ -4,6 +4,7 @@ Faults are those of `kit.faultyserve`: a start that is held, and runs of the enc
 lets them. Everything else is the product, the chart and the kernel.
 """
 
+import socket
 import sys
 import tempfile
 from collections import Counter
@@ -18,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.platform.kit import render
 from tests.platform.kubelet import Kubelet, kubelet, outsider, until
 from tests.platform.livepod import PATIENCE_SECONDS, Started
-from tests.platform.namespaces import Mount, why_not
+from tests.platform.namespaces import Mount, Room, why_not
 from tests.platform.uploaders import BLOCKED, COME_AGAIN, FINE, KEPT, LOST, NOT_TAKEN, Upload, Uploaders, another
 
 from kit import faultyserve
@@ -29,6 +30,8 @@ pytestmark = pytest.mark.skipif(bool(why_not()), reason=str(why_not()))
 SIDECAR, APPLICATION = "clipwarden", "uploads"
 FOLDER, SOCKET = "/run/clipwarden", "/run/clipwarden/clipwarden.sock"
 STRANGER = 20002
+WAITING = ("requests_in_flight", "admitted_images", "line_images", "queue_images", "unread_calls", "reading_messages")
+"""Metrics of what callers hold who are there: neither a call nor anything that waits."""
 PATIENT = {"VERDICT_SECONDS": str(PATIENCE_SECONDS)}
 """Of an application that waits for as long as a busy machine may take."""
 
@@ -60,17 +63,21 @@ class Acted:
         """Upload a picture."""
         return self.pod.ask(8000, "POST", "/", picture)
 
+    def serve_some(self, name: str) -> list[Upload]:
+        """Have the uploaders be answered some times each."""
+        return Uploaders(self.post, name, each=5).wait()
+
     @contextmanager
-    def held(self, uploaders: Uploaders) -> Iterator[None]:
-        """Have each of the uploaders wait for the encoder, and begin nothing else, for as long as the block lasts."""
+    def held(self) -> Iterator[Uploaders]:
+        """Have an upload of each of the uploaders wait for the encoder for as long as the block lasts."""
         hold = self.faults / "hold-any"
         hold.touch()
         try:
+            uploaders = Uploaders(self.post, "held", each=1)
             until(lambda: self.numbers()["requests_in_flight"] == uploaders.several)
-            uploaders.leave()
-            assert len(self.files("incoming")) == uploaders.several
             until(lambda: self.numbers()["encoder_runs_busy"])
-            yield
+            assert len(self.files("incoming")) == uploaders.several
+            yield uploaders
         finally:
             hold.unlink(missing_ok=True)
 
@@ -82,9 +89,10 @@ class Acted:
                 found[sample.name.removeprefix("clipwarden_")] += sample.value  # type: ignore[assignment]
         return found
 
-    def settle(self) -> None:
-        """Wait until the sidecar holds nothing for anybody."""
-        until(lambda: not any(self.numbers()[name] for name in HELD))
+    def holds(self, names: Sequence[str]) -> bool:
+        """Whether any of these metrics says that something is held."""
+        found = self.numbers()
+        return any(found[name] for name in names)
 
     def files(self, folder: str) -> list[Path]:
         """The pictures below a folder of the shared volume."""
@@ -150,20 +158,33 @@ def test_only_the_pods_group_calls_and_nobody_takes_the_sockets_place(acted: Act
     assert acted.post(FINE.read_bytes()) == (KEPT, "kept")
 
 
+def test_half_an_upload_is_not_judged(acted: Acted) -> None:
+    acted.begin()
+    picture = FINE.read_bytes()
+    with acted.pod.connect(8000) as caller:
+        caller.sendall(f"POST / HTTP/1.0\r\nContent-Length: {len(picture)}\r\n\r\n".encode() + picture[:-1])
+        caller.shutdown(socket.SHUT_WR)
+        assert caller.recv(1) == b""
+    until(lambda: not acted.files("incoming"))
+    assert (acted.numbers()["requests_total"], acted.kept()) == (0, Counter())
+    assert acted.post(picture) == (KEPT, "kept")
+
+
 def test_no_upload_is_lost_when_the_pod_ends(acted: Acted) -> None:
     pod = acted.pod
     sidecar, application = acted.begin(**PATIENT)
-    uploaders = Uploaders(acted.post)
+    steady = Uploaders(acted.post, "steady")
     ending = pod.end_of_pod()
     pod.hook(APPLICATION)  # meanwhile the uploads go on
-    with acted.held(uploaders):
+    answers = steady.join()
+    assert len(answers) > 2 * steady.several
+    with acted.held() as uploaders:
         application.process.terminate()
         until(lambda: pod.probe(APPLICATION, "readinessProbe") is None)  # it takes no more, and
         assert application.process.poll() is None  # waits for what it has
         assert pod.probe(SIDECAR, "readinessProbe") == 200
-    answers = uploaders.join()
+    answers += uploaders.wait()
     assert application.process.wait(ending()) == 0
-    assert len(answers) > 2 * uploaders.several
     _assert_all_judged(acted, answers)
     assert sidecar.process.poll() is None
     sidecar.process.terminate()
@@ -175,50 +196,55 @@ def test_no_upload_is_lost_when_the_pod_ends(acted: Acted) -> None:
 def test_a_killed_application_leaves_nothing_behind(acted: Acted) -> None:
     pod = acted.pod
     sidecar, application = acted.begin(**PATIENT)
-    uploaders = Uploaders(acted.post)
-    until(lambda: len(uploaders.answers) > uploaders.several)
-    with acted.held(uploaders):
-        before = acted.numbers()
+    told = acted.serve_some("before")
+    with acted.held() as uploaders:
         application.process.kill()  # as the kernel does for want of memory
         application.process.wait(PATIENCE_SECONDS)
-        answers = uploaders.join()
+        assert {upload.status for upload in uploaders.wait()} == {LOST}
         until(lambda: len(acted.logged("cancelled")) == uploaders.several)
-        meanwhile = acted.numbers()
-        waiting = ("requests_in_flight", "line_images", "queue_images", "unread_calls", "reading_messages")
-        assert not any(meanwhile[name] for name in waiting)  # while the encoder is still at it
-    acted.settle()
+        until(lambda: not acted.holds(WAITING))  # while the encoder is still at it
+        before = acted.numbers()
+        assert before["encoder_runs_busy"] > 0
+    until(lambda: not acted.holds([*HELD, "encoder_runs_busy"]))
     ran = acted.numbers()["batch_seconds_count"] - before["batch_seconds_count"]
-    assert ran <= before["encoder_runs_busy"]  # what was in the encoder ends there, and begins nothing
-    lost, told = _parted(answers)
-    assert len(lost) == uploaders.several
+    assert ran == before["encoder_runs_busy"]  # what was in the encoder ends there, and nothing begins
     _assert_all_judged(acted, told)
     assert len(acted.files("incoming")) == uploaders.several
     assert pod.probe(SIDECAR, "readinessProbe") == pod.probe(SIDECAR, "livenessProbe") == 200
-    again = pod.start_with_probe(APPLICATION)
+    again = pod.start_with_probe(APPLICATION, **PATIENT)
     assert not acted.files("incoming")
-    assert acted.post(another(FINE.read_bytes(), "anew")) == (KEPT, "kept")
+    told += acted.serve_some("after")
     assert again.end() == 0
-    judged = acted.judged()
     assert sidecar.end() == 0
-    assert acted.judged() == judged
-    assert judged.total() == len(told) + 1
+    _assert_all_judged(acted, told)
 
 
 def test_uploads_outlast_a_killed_sidecar(acted: Acted) -> None:
     pod = acted.pod
     sidecar, application = acted.begin(**PATIENT)
-    uploaders = Uploaders(acted.post)
-    until(lambda: len(uploaders.answers) > uploaders.several)
-    with acted.held(uploaders):
+    answers = acted.serve_some("before")
+    with acted.held() as uploaders:
         sidecar.process.kill()
         sidecar.process.wait(PATIENCE_SECONDS)
         assert pod.probe(SIDECAR, "readinessProbe") is None  # which takes the pod out of its Services
         assert pod.probe(APPLICATION, "livenessProbe") == 200
         assert len(acted.files("incoming")) == uploaders.several
     pod.start_with_probe(SIDECAR)
-    answers = uploaders.join()
+    answers += uploaders.wait()
     assert len(acted.files("incoming")) == 0
     _assert_all_judged(acted, answers)
+    assert application.end() == 0
+
+
+def test_uploads_outlast_a_sidecar_that_is_told_to_start_anew(acted: Acted) -> None:
+    sidecar, application = acted.begin(**PATIENT)
+    uploaders = Uploaders(acted.post, "steady")
+    until(lambda: len(uploaders.answers) > uploaders.several)
+    assert sidecar.end() == 0  # as after its liveness probe failed: in the midst of uploads, which wait for the next
+    acted.pod.start_with_probe(SIDECAR)
+    before = len(uploaders.answers)
+    until(lambda: len(uploaders.answers) > before + uploaders.several)
+    _assert_all_judged(acted, uploaders.join())
     assert application.end() == 0
 
 
@@ -237,16 +263,10 @@ def test_without_a_sidecar_nothing_passes(acted: Acted) -> None:
     assert application.end() == 0
 
 
-def _does(pod: Kubelet, program: str, room: object = None) -> str:
+def _does(pod: Kubelet, program: str, room: Room | None = None) -> str:
     """Have the application's container, or another room, run a program: the last line of what it says."""
     _, said = pod.execute(APPLICATION, [sys.executable, "-c", program], room)
     return said.strip().rpartition("\n")[2]
-
-
-def _parted(answers: Sequence[Upload]) -> tuple[list[Upload], list[Upload]]:
-    """Those that got no answer, and those that did."""
-    lost = [upload for upload in answers if upload.status == LOST]
-    return lost, [upload for upload in answers if upload.status != LOST]
 
 
 def _assert_all_judged(acted: Acted, answers: Sequence[Upload]) -> None:

@@ -39,40 +39,47 @@ class Uploaders:
 
     Args:
         post: Uploads.
-        several: How many.
+        name: In their pictures, which are nobody else's.
+        each: How many pictures each has; None goes on until told to leave.
     """
 
-    def __init__(self, post: Post, several: int = 4) -> None:
-        self.several = several
+    several = 4
+
+    def __init__(self, post: Post, name: str, *, each: int | None = None) -> None:
         self.answers: list[Upload] = []
         self._post = post
+        self._name = name
         self._numbers = count()
         self._leaving = threading.Event()
-        self._threads = [threading.Thread(target=self._upload, daemon=True) for _ in range(several)]
+        self._threads = [threading.Thread(target=self._upload, args=(each,), daemon=True) for _ in range(self.several)]
         for thread in self._threads:
             thread.start()
 
-    def leave(self) -> None:
-        """Have nobody begin another upload."""
-        self._leaving.set()
-
     def join(self) -> list[Upload]:
-        """Wait for the last answers; all of them."""
-        self.leave()
+        """Have nobody begin another upload, and wait for the last answers; all of them."""
+        self._leaving.set()
+        return self.wait()
+
+    def wait(self) -> list[Upload]:
+        """Wait until each has uploaded all it has; all answers."""
         for thread in self._threads:
             thread.join()
         return self.answers
 
-    def _upload(self) -> None:
-        while not self._leaving.is_set():
-            number = next(self._numbers)
-            file, expected = ((FINE, KEPT), (BLOCKED, NOT_TAKEN))[number % 2]
-            picture = another(file.read_bytes(), str(number))
-            try:
-                status, _ = self._post(picture)
-            except (OSError, HTTPException):
-                status = LOST
-            self.answers.append(Upload(sha256(picture).hexdigest(), status, expected))
+    def _upload(self, each: int | None) -> None:
+        for _ in count() if each is None else range(each):
+            if self._leaving.is_set():
+                return
+            self._upload_one(next(self._numbers))
+
+    def _upload_one(self, number: int) -> None:
+        file, expected = ((FINE, KEPT), (BLOCKED, NOT_TAKEN))[number % 2]
+        picture = another(file.read_bytes(), f"{self._name} {number}")
+        try:
+            status, _ = self._post(picture)
+        except (OSError, HTTPException):
+            status = LOST
+        self.answers.append(Upload(sha256(picture).hexdigest(), status, expected))
 
 
 def another(picture: bytes, note: str) -> bytes:
