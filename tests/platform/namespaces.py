@@ -85,7 +85,8 @@ class Room:
         groups = f"--groups={','.join(map(str, self.groups))}" if self.groups else "--clear-groups"
         user = [f"--reuid={self.user}", f"--regid={self.group}", groups]
         rights = ["--no-new-privs", "--bounding-set=-all", "--inh-caps=-all"]  # allowPrivilegeEscalation, capabilities
-        enter = ["chroot", str(self.root), "setpriv", *user, *rights, *program]
+        with_us = ["--pdeathsig", "KILL"]  # nothing outlives a test run that is killed
+        enter = ["chroot", str(self.root), "setpriv", *user, *rights, *with_us, *program]
         script = "\n".join([*self._furnish(), f"umask 022; exec {' '.join(map(quote, enter))}"])
         return ["unshare", "--mount", "--propagation", "private", "sh", "-ec", script]
 
