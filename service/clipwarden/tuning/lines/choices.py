@@ -162,7 +162,9 @@ def choices(
     if len(scores) != len(labelled.positive):
         raise LineError(f"{len(labelled.positive)} labels for {len(scores)} scores")
     clean = scores[~labelled.positive]
-    rows = [(Option.AS_NOW, None, around(now, scores))] if now is not None else []
+    rows: list[tuple[Option, int | None, Edge]] = []
+    if now is not None:
+        rows.append((Option.AS_NOW, None, around(now, scores)))
     for wrong in sorted({*most_wrong, 0}, reverse=True):
         if 0 <= wrong < len(clean):
             option = Option.AT_MOST if wrong else Option.NONE_WRONG
