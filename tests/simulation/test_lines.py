@@ -12,9 +12,13 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import binom, norm
 
+from clipwarden.tuning.design.sampling import inclusion
 from clipwarden.tuning.lines.binomial import most_allowed
+from clipwarden.tuning.lines.capacity import CapacityLines, capacity_lines
 from clipwarden.tuning.lines.confidence import Confidence, shared
+from clipwarden.tuning.lines.path import fix_path, fixes_path
 from clipwarden.tuning.lines.promises import Line, NotMet
+from clipwarden.tuning.lines.recall import line_for_recall
 from clipwarden.tuning.lines.strictness import line_for_flag_rate, line_for_fpr
 from clipwarden.tuning.lines.walk import Walk, from_the_top, standing
 
@@ -195,3 +199,86 @@ def test_traffic_without_labels_bounds_what_is_stopped_and_costs_what_would_be_f
     recall = {name: float(np.mean(shares)) for name, shares in found.items()}
     print(f"recall {recall}")  # noqa: T201
     assert recall["unlabelled"] < 0.6 * recall["labelled"]
+
+
+def test_a_target_of_recall_is_broken_as_seldom_as_promised_from_a_sample_with_weights() -> None:
+    world = np.random.default_rng(5)
+    harmful = np.arange(20_000) < 300
+    scores = world.normal(size=20_000) + 1.5 * harmful
+    pi = inclusion(scores, 1500)[harmful]
+    sought = scores[harmful]
+
+    def broken(chance: np.random.Generator, *, weighted: bool) -> bool:
+        drawn = chance.random(len(pi)) < pi
+        found = line_for_recall(sought[drawn], target=0.7, pi=pi[drawn] if weighted else None)
+        return isinstance(found, Line) and (sought >= found.at).mean() < 0.7
+
+    assert runs("recall, weighted", 300, lambda chance: broken(chance, weighted=True)).keeps()
+    assert not runs("recall, weights dropped", 300, lambda chance: broken(chance, weighted=False)).keeps()
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_target_of_recall_is_kept_among_copies_while_groups_count_once(*, weighted: bool) -> None:
+    def broken(chance: np.random.Generator, *, grouped: bool) -> bool:
+        scores, group, u = _copied(chance, 0.5, pictures=150)
+        pi = np.ones(len(scores)) if weighted else None
+        more = {"group": group, "u": u} if grouped else {}
+        return norm.sf(line(line_for_recall(scores, target=0.6, pi=pi, **more)).at) < 0.6
+
+    name = "recall among copies" + (", by upload" if weighted else "")
+    assert runs(f"{name}, grouped", 300, lambda chance: broken(chance, grouped=True)).keeps()
+    assert not runs(f"{name}, ungrouped", 300, lambda chance: broken(chance, grouped=False)).keeps()
+
+
+def _three(chance: np.random.Generator, count: int) -> Floats:
+    """Scores of pictures in three categories, which agree a little."""
+    return np.sqrt(0.3) * chance.normal(size=(count, 1)) + np.sqrt(0.7) * chance.normal(size=(count, 3))
+
+
+_REFERENCE = _three(np.random.default_rng(99), 200_000)
+
+
+def _capacity(scores: Floats, group: NDArray[np.intp], u: Floats, **more: object) -> CapacityLines:
+    laying = fixes_path(group, u)
+    nobody = np.zeros(int((~laying).sum()), dtype=bool)
+    columns = {name: np.asarray(column)[~laying] for name, column in more.items()}
+    found = capacity_lines(
+        fix_path(scores[laying]),
+        scores[~laying],
+        always=nobody,
+        never=nobody,
+        capacity=500,
+        daily_volume=10_000,
+        **columns,
+    )
+    assert isinstance(found, CapacityLines)
+    return found
+
+
+def test_people_get_no_more_on_average_than_promised_while_waves_of_copies_count_as_one_piece_of_evidence() -> None:
+    def broken(chance: np.random.Generator, *, grouped: bool) -> bool:
+        size = np.r_[np.full(60, 20), np.ones(1800, dtype=int)]
+        group = np.repeat(np.arange(len(size)), size)
+        found = _capacity(
+            _three(chance, len(size))[group], group, chance.random(len(group)), **({"group": group} if grouped else {})
+        )
+        return (_REFERENCE >= [at.at for at in found.lines]).any(axis=1).mean() > 0.05
+
+    assert runs("capacity on average, grouped", 200, lambda chance: broken(chance, grouped=True)).keeps()
+    assert not runs("capacity on average, ungrouped", 200, lambda chance: broken(chance, grouped=False)).keeps()
+
+
+def test_people_get_no_more_on_95_of_100_days_than_promised_where_days_differ() -> None:
+    shifts = norm.ppf((np.arange(40) + 0.5) / 40) * 0.1  # forty days, evenly among all that may come
+
+    def broken(chance: np.random.Generator, *, days: bool) -> bool:
+        day = np.repeat(np.arange(20), 300)
+        scores = _three(chance, len(day)) + 0.1 * chance.normal(size=20)[day][:, None]
+        alone = np.arange(len(day))
+        found = _capacity(scores, alone, chance.random(len(day)), **({"day": day} if days else {}))
+        lines = np.array([at.at for at in found.lines])
+        over = [(_REFERENCE[:20_000] + shift >= lines).any(axis=1).mean() > 0.05 for shift in shifts]
+        return float(np.mean(over)) > 0.05
+
+    assert runs("capacity on 95 of 100 days", 150, lambda chance: broken(chance, days=True)).keeps()
+    assert not runs("capacity on 95 of 100 days, days left out", 150, lambda chance: broken(chance, days=False)).keeps()
