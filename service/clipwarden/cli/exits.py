@@ -8,6 +8,7 @@ from clipwarden.errors import (
     ClipwardenError,
     ConfigError,
     FingerprintMismatchError,
+    LabelError,
     ModelError,
     PolicyError,
     RequestError,
@@ -56,6 +57,7 @@ announced."""
 _EXIT_BY_ERROR: dict[type[BaseException], int] = {
     RequestError: Exit.USAGE,
     ConfigError: Exit.USAGE,
+    LabelError: Exit.USAGE,
     PolicyError: Exit.POLICY,
     FingerprintMismatchError: Exit.POLICY,
     ModelError: Exit.MODEL,
