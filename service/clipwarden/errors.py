@@ -21,6 +21,8 @@ ClipwardenError
 ├── DeadlineError           the caller's deadline passed, or would pass before the work could finish
 ├── EncoderError            the encoder failed: a fault of ours, never a verdict
 ├── AuditLogError           a file is no audit log, or one of another schema
+├── StoreError              a folder is no store of pictures, or one that cannot be used here
+├── ExtraMissingError       an extra of the package is not installed
 └── ClientError             a call to a server failed (its own tree is in `clipwarden.client.errors`)
 """
 
@@ -255,6 +257,14 @@ class EncoderError(ClipwardenError):
 
 class AuditLogError(ClipwardenError):
     """A file cannot be read as an audit log: it is none, or of a schema that this version does not know."""
+
+
+class StoreError(ClipwardenError):
+    """A store of pictures cannot be used: it is none, is damaged, or does not go with what it is used for."""
+
+
+class ExtraMissingError(ClipwardenError):
+    """What was asked for needs packages that are installed with an extra of ours only."""
 
 
 def why_of(exc: OSError) -> str:
