@@ -22,6 +22,8 @@ ClipwardenError
 ├── EncoderError            the encoder failed: a fault of ours, never a verdict
 ├── AuditLogError           a file is no audit log, or one of another schema
 ├── LabelError              labels cannot be used: a file is none, or contradicts itself, the policy or the store
+├── StoreError              a folder is no store of pictures, or one that cannot be used here
+├── ExtraMissingError       an extra of the package is not installed
 └── ClientError             a call to a server failed (its own tree is in `clipwarden.client.errors`)
 """
 
@@ -260,6 +262,12 @@ class AuditLogError(ClipwardenError):
 
 class LabelError(ClipwardenError):
     """Labels cannot be used; the message is one sentence that names file and line."""
+class StoreError(ClipwardenError):
+    """A store of pictures cannot be used: it is none, is damaged, or does not go with what it is used for."""
+
+
+class ExtraMissingError(ClipwardenError):
+    """What was asked for needs packages that are installed with an extra of ours only."""
 
 
 def why_of(exc: OSError) -> str:
