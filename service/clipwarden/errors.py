@@ -24,6 +24,7 @@ ClipwardenError
 ├── LabelError              labels cannot be used: a file is none, or contradicts itself, the policy or the store
 ├── StoreError              a folder is no store of pictures, or one that cannot be used here
 ├── ExtraMissingError       an extra of the package is not installed
+├── DesignError             labels or a sample contradict how they say they were drawn
 └── ClientError             a call to a server failed (its own tree is in `clipwarden.client.errors`)
 """
 
@@ -268,6 +269,8 @@ class StoreError(ClipwardenError):
 
 class ExtraMissingError(ClipwardenError):
     """What was asked for needs packages that are installed with an extra of ours only."""
+class DesignError(ClipwardenError):
+    """Labels, or a sample of pictures, contradict how they say they were drawn; one sentence says how."""
 
 
 def why_of(exc: OSError) -> str:
