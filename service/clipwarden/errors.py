@@ -25,6 +25,7 @@ ClipwardenError
 ├── StoreError              a folder is no store of pictures, or one that cannot be used here
 ├── ExtraMissingError       an extra of the package is not installed
 ├── DesignError             labels or a sample contradict how they say they were drawn
+├── LineError               scores or targets that no line can be chosen on
 └── ClientError             a call to a server failed (its own tree is in `clipwarden.client.errors`)
 """
 
@@ -271,6 +272,10 @@ class ExtraMissingError(ClipwardenError):
     """What was asked for needs packages that are installed with an extra of ours only."""
 class DesignError(ClipwardenError):
     """Labels, or a sample of pictures, contradict how they say they were drawn; one sentence says how."""
+
+
+class LineError(ClipwardenError):
+    """No line can be chosen on such scores or targets: not finite, out of range, or one number after calibration."""
 
 
 def why_of(exc: OSError) -> str:

@@ -1,0 +1,52 @@
+"""How many lines a policy has and how often its labels were looked at, in; how sure one may be of all of it, out.
+
+Every line breaks its promise with a chance of at most delta. Chances add up, over the lines of a policy and over looks:
+whoever chooses texts anew after seeing what these labels say, and tests again on the same labels, has had another try.
+The sums hold whatever the lines have in common (Bonferroni).
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Confidence:
+    """How sure one may be.
+
+    Attributes:
+        delta: The chance of breaking its promise that each test of a line allowed.
+        lines: How many lines of the policy make a promise.
+        looks: How often these labels were looked at, this time included.
+    """
+
+    delta: float
+    lines: int = 1
+    looks: int = 1
+
+    @property
+    def per_line(self) -> float:
+        """That one line keeps its promise, 0..1."""
+        raise NotImplementedError
+
+    @property
+    def policy_wide(self) -> float:
+        """That all lines keep their promises, 0..1."""
+        raise NotImplementedError
+
+    @property
+    def one_breaks_if_independent(self) -> float:
+        """The chance that some line breaks its promise, if none had anything to do with another: 0.74 for 26 at 5 %."""
+        raise NotImplementedError
+
+
+def shared(delta: float, lines: int, looks: int = 1) -> float:
+    """Share a chance of breaking a promise out among the lines of a policy, and looks at the labels.
+
+    Args:
+        delta: That any of them breaks its promise, 0..1.
+        lines: How many lines.
+        looks: How many looks.
+
+    Returns:
+        The delta to test each line with.
+    """
+    raise NotImplementedError
