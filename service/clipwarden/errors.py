@@ -264,12 +264,16 @@ class AuditLogError(ClipwardenError):
 
 class LabelError(ClipwardenError):
     """Labels cannot be used; the message is one sentence that names file and line."""
+
+
 class StoreError(ClipwardenError):
     """A store of pictures cannot be used: it is none, is damaged, or does not go with what it is used for."""
 
 
 class ExtraMissingError(ClipwardenError):
     """What was asked for needs packages that are installed with an extra of ours only."""
+
+
 class DesignError(ClipwardenError):
     """Labels, or a sample of pictures, contradict how they say they were drawn; one sentence says how."""
 
