@@ -76,15 +76,16 @@ def canonical(value: Mapping[str, Any]) -> str:
     try:
         return rfc8785.dumps(value).decode()
     except (UnicodeEncodeError, rfc8785.CanonicalizationError):
-        return rfc8785.dumps(_whole_text(value)).decode()
+        return rfc8785.dumps(whole_text(value)).decode()
 
 
-def _whole_text(value: Any) -> Any:  # noqa: ANN401  JSON
+def whole_text(value: Any) -> Any:  # noqa: ANN401  JSON
+    """Make halves of surrogate pairs in any text of a JSON value U+FFFD."""
     if isinstance(value, str):
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, Mapping):
-        return {_whole_text(name): _whole_text(each) for name, each in value.items()}
-    return [_whole_text(each) for each in value] if isinstance(value, list | tuple) else value
+        return {whole_text(name): whole_text(each) for name, each in value.items()}
+    return [whole_text(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def _marks(labels: Labels, row: int) -> dict[str, bool | str]:
