@@ -72,6 +72,10 @@ COMMANDS = {
         "clipwarden.cli.restore:restore",
         "Make a version of a policy live again, and keep the one that was.",
     ),
+    "sample": (
+        "clipwarden.cli.sample:sample",
+        "Draw pictures of a store for people to label, and write the page that they label them on.",
+    ),
     "audit verify": (
         "clipwarden.cli.audit:verify",
         "Check that an audit log is whole and unchanged, and say what is not.",

@@ -13,12 +13,12 @@ from clipwarden.tuning.labels.folders import read_folder
 from clipwarden.tuning.labels.jsonlines import read_json_lines
 from clipwarden.tuning.labels.merging import Merger, Picture, disagreements_of, merged
 from clipwarden.tuning.labels.model import Design, Labels, Mark, no_marks
-from clipwarden.tuning.labels.places import Places, places_of
+from clipwarden.tuning.labels.places import Places
 from clipwarden.tuning.labels.rows import Header, Row
 from clipwarden.tuning.labels.tables import read_csv
 
 if TYPE_CHECKING:
-    from clipwarden.tuning.store import Store
+    from clipwarden.tuning.store.store import Store
 
 _Reader = Callable[[Path, Sequence[str]], tuple[Header, Iterator[Row]]]
 _READERS: Final[dict[str, _Reader]] = {
@@ -70,7 +70,7 @@ def read_labels(
     listed = [paths] if isinstance(paths, Path) else list(paths)
     files = [_open(path, categories) for path in listed]
     header = _one_header(files, design)
-    places = None if store is None else places_of(store)
+    places = None if store is None else Places(store)
     merger = Merger(categories, needs_pi=header.design is Design.SAMPLE, places=places)
     for file in files:
         merger.take(str(file.path), file.rows, nobody=str(file.path) if len(files) > 1 else "")

@@ -34,8 +34,17 @@ class CellError(Exception):
         Args:
             place: `FILE:LINE`.
         """
-        text = f"{place}: {self}"
-        return LabelError(text if text.endswith("?") else f"{text}.")
+        return LabelError(f"{place}: {self._ended}")
+
+    @property
+    def sentence(self) -> str:
+        """What is wrong, where there is neither file nor line."""
+        return self._ended[:1].upper() + self._ended[1:]
+
+    @property
+    def _ended(self) -> str:
+        text = str(self)
+        return text if text.endswith("?") else f"{text}."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -24,7 +24,7 @@ class Marks {
     this.storage = storage;
     this.categories = data.categories.map((category) => category.id);
     this.labels = data.pictures.map(() => null);
-    this.escalated = data.pictures.map(() => false);
+    this.escalated = data.pictures.map((picture) => picture.escalated === true);
     this.history = [];
     this.keeps = true;
     this.restore();

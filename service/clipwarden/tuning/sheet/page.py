@@ -55,7 +55,8 @@ def sheet_html(labels: Labels, text: SheetText, renditions: Mapping[str, Renditi
     """Write the page on which somebody labels a sample.
 
     Args:
-        labels: The sample, in the order in which it is labelled; what was said of it so far is not shown.
+        labels: The sample, in the order in which it is labelled. What was said of it so far is not shown, but for
+            pictures that were escalated: those never come with their pixels.
         text: What the page says.
         renditions: By sha256; pictures that it lacks are left out, and so are all where it is empty.
 
@@ -95,6 +96,8 @@ def _data(labels: Labels, text: SheetText, renditions: Mapping[str, Rendition]) 
 
 def _picture(row: Mapping[str, Any], rendition: Rendition | None) -> dict[str, Any]:
     unsaid = {name: value for name, value in row.items() if name not in ("labels", "labeller", "escalated")}
+    if row.get("escalated"):
+        return {"row": unsaid, "escalated": True}
     shown = {} if rendition is None else {"blurred": _data_uri(rendition.blurred)}
     clear = {} if rendition is None or rendition.clear is None else {"clear": _data_uri(rendition.clear)}
     return {"row": unsaid, **shown, **clear}

@@ -18,8 +18,10 @@ from clipwarden.vision.decode import decode_image
 from clipwarden.vision.limits import DEFAULT_LIMITS
 
 CLEAR_SIDE: Final = 320
-BLURRED_SIDE: Final = 20
+BLURRED_SIDE: Final = 8
 """Pixels a side that are left of a blurred picture: colours and composition, no faces, bodies or words."""
+_SMOOTH_SIDE: Final = 32
+"""What these are drawn out to, since browsers show single pixels as steps when they enlarge them."""
 _AS_SHOWN: Final = Preprocessing(side=CLEAR_SIDE, fit="pad", colour="srgb", pad_rgb=(128, 128, 128))
 _CLEAR_QUALITY, _BLURRED_QUALITY = 75, 85
 

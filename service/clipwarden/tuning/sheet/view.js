@@ -146,6 +146,7 @@ class View {
       this.first = first;
     }
     byId("page").textContent = `${first + 1} to ${last} of ${this.marks.size}`;
+    byId("pages").hidden = this.marks.size <= TILES;
     byId("earlier").disabled = first === 0;
     byId("later").disabled = last === this.marks.size;
     byId("tiles").querySelectorAll("button").forEach((tile, at) => this.showTile(tile, first + at, first + at === index));
