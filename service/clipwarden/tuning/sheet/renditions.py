@@ -18,7 +18,7 @@ from clipwarden.vision.decode import decode_image
 from clipwarden.vision.limits import DEFAULT_LIMITS
 
 CLEAR_SIDE: Final = 320
-BLURRED_SIDE: Final = 8
+BLURRED_SIDE: Final = 6
 """Pixels a side that are left of a blurred picture: colours and composition, no faces, bodies or words."""
 _SMOOTH_SIDE: Final = 32
 """What these are drawn out to, since browsers show single pixels as steps when they enlarge them."""
