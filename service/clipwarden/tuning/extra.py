@@ -1,6 +1,6 @@
 """Whether what commands on stores and labels stand on is installed; a sentence that says how to get it, where not."""
 
-from importlib import import_module
+from importlib.util import find_spec
 
 from clipwarden.errors import ExtraMissingError
 
@@ -14,11 +14,8 @@ def require_tune() -> None:
     """Insist on the extra `tune`; a command calls it before it imports what needs it.
 
     Raises:
-        ExtraMissingError: Some of it is not installed, or cannot be imported.
+        ExtraMissingError: Some of it is not installed.
     """
-    for name in _MODULES:
-        try:
-            import_module(name)
-        except ImportError as exc:
-            found = "is not installed" if isinstance(exc, ModuleNotFoundError) else f"cannot be imported ({exc})"
-            raise ExtraMissingError(f"{name} {found}; this command needs it: run `{INSTALL}`.") from exc
+    # Looked for and not imported: scipy takes longer than most of what a command does, and not all need it.
+    if lacking := next((name for name in _MODULES if find_spec(name) is None), None):
+        raise ExtraMissingError(f"This command needs {lacking}, which is not installed: run `{INSTALL}`.")

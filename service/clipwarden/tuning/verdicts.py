@@ -1,11 +1,16 @@
 """A store and a compiled policy in, the verdict that the server gives each picture out."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clipwarden.scoring.decide import judge, require_context
+from clipwarden.scoring.score import cosines
 from clipwarden.scoring.tables import Tables
+from clipwarden.scoring.verdict import Judgement
+from clipwarden.tuning.scores import blocks_for, refused_pictures, require_policy
 from clipwarden.tuning.store.store import Store
 
 NO_BAND = -1
@@ -44,4 +49,37 @@ def judge_store(store: Store, tables: Tables, *, context: str | None = None) -> 
         StoreError: As `score_store`.
         ContextUnknownError: The policy declares no such context.
     """
-    raise NotImplementedError
+    require_policy(store, tables.compiled)
+    require_context(tables, context)
+    pictures = store.pictures
+    categories = tuple(category.id for category in tables.compiled.policy.categories)
+    verdict, shadow = (np.full(len(pictures), NO_BAND, dtype=np.int8) for _ in range(2))
+    band = np.full((len(pictures), len(categories)), NO_BAND, dtype=np.int8)
+    for picture, judgement in _judgements(store, tables, context):
+        verdict[picture], shadow[picture] = judgement.verdict, judgement.shadow_verdict
+        band[picture] = [NO_BAND if each.band is None else int(each.band) for each in judgement.categories]
+    return StoreVerdicts(categories=categories, verdict=verdict, shadow_verdict=shadow, band=band)
+
+
+def _judgements(store: Store, tables: Tables, context: str | None) -> Iterator[tuple[int, Judgement]]:
+    """Judge all pictures that the policy does not refuse."""
+    pictures = store.pictures
+    refused = refused_pictures(pictures, tables.compiled.policy)
+    for block in blocks_for(store, tables.compiled):
+        rows = cosines(block.embeddings, tables.compiled)
+        ends = np.append(block.starts[1:], len(rows))
+        for picture, begin, end in zip(block.pictures.tolist(), block.starts.tolist(), ends.tolist(), strict=True):
+            if refused[picture]:
+                continue
+            first = int(pictures.starts[picture])
+            yield (
+                picture,
+                judge(
+                    rows[begin:end],
+                    pictures.views[first : first + end - begin],
+                    tables,
+                    context=context,
+                    partial=bool(pictures.partial[picture]),
+                    degraded=bool(pictures.degraded[picture]),
+                ),
+            )
