@@ -3,11 +3,18 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from clipwarden.errors import LineError
+from clipwarden.tuning.design.groups import one_of_each
+from clipwarden.tuning.design.sampling import checked
+
 Flags = NDArray[np.bool_]
 
 
 def one_each(group: ArrayLike, u: ArrayLike, uploads: ArrayLike | None = None) -> Flags:
     """Choose one random upload of each group of near-duplicates.
+
+    The least of c uniform numbers is below u with a chance of `1 - (1 - u)^c`, so a picture that was uploaded c times
+    competes with the c-th root: as if each upload had a number of its own.
 
     Args:
         group: `[N]`.
@@ -17,7 +24,37 @@ def one_each(group: ArrayLike, u: ArrayLike, uploads: ArrayLike | None = None) -
     Returns:
         bool `[N]`, true once a group; the same whatever the order of pictures.
     """
-    raise NotImplementedError
+    numbers = np.asarray(u, dtype=np.float64)
+    if uploads is not None:
+        numbers = -np.expm1(np.log1p(-numbers) / np.asarray(uploads, dtype=np.float64))
+    return one_of_each(group, numbers)
+
+
+def independent(
+    count: int, group: ArrayLike | None, u: ArrayLike | None, uploads: ArrayLike | None
+) -> NDArray[np.intp]:
+    """Find the rows that exact tests count: all, or one a group.
+
+    Args:
+        count: N.
+        group: `[N]` or None.
+        u: `[N]`, needed with `group`.
+        uploads: `[N]` or None.
+
+    Returns:
+        intp, rising.
+
+    Raises:
+        LineError: Groups without numbers to choose by, or another count of them.
+    """
+    if group is None:
+        return np.arange(count)
+    if u is None:
+        raise LineError("which one of near-duplicates counts is chosen by u; give it with the groups")
+    for name, values in (("group", group), ("u", u)) if uploads is None else (("group", group), ("uploads", uploads)):
+        if len(np.asarray(values)) != count:
+            raise LineError(f"{name} has {len(np.asarray(values))} entries for {count} scores")
+    return np.flatnonzero(one_each(group, u, uploads))
 
 
 def evenly(pi: ArrayLike, u: ArrayLike) -> Flags:
@@ -29,5 +66,9 @@ def evenly(pi: ArrayLike, u: ArrayLike) -> Flags:
 
     Returns:
         bool `[N]`.
+
+    Raises:
+        DesignError: A chance is outside (0,1].
     """
-    raise NotImplementedError
+    chances = checked(pi)
+    return np.asarray(u, dtype=np.float64) * chances < (chances.min() if len(chances) else 1.0)

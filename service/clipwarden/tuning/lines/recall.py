@@ -4,9 +4,22 @@ A fixed sequence again, from the lenient end: raise the line as long as the lowe
 least the target.
 """
 
-from numpy.typing import ArrayLike
+from collections.abc import Callable, Iterator
+from itertools import takewhile
+from typing import Final
 
-from clipwarden.tuning.lines.promises import Line, NotMet
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.stats import t
+
+from clipwarden.tuning.design.rates import Estimate
+from clipwarden.tuning.design.rates import recall as recall_of
+from clipwarden.tuning.lines.binomial import most_allowed, needed_clean, require_share
+from clipwarden.tuning.lines.draws import independent
+from clipwarden.tuning.lines.edges import Floats, finite, reaching
+from clipwarden.tuning.lines.promises import Aim, Kind, Lacking, Line, NotMet
+
+_Z_95: Final = 1.959963984540054  # two-sided 95 % quantile of the normal distribution
 
 
 def line_for_recall(
@@ -39,4 +52,61 @@ def line_for_recall(
     Raises:
         LineError: Scores that are not finite; a target or delta outside (0,1).
     """
-    raise NotImplementedError
+    require_share(target, "target")
+    require_share(delta, "chance of breaking a promise")
+    scores = finite(harmful)
+    seen = np.concatenate([scores, finite(others)])
+    if pi is None:
+        aim = Aim(kind=Kind.RECALL, limit=target, delta=delta, distinct=group is not None)
+        return _exact(aim, scores[independent(len(scores), group, u, uploads)], seen)
+    aim = Aim(kind=Kind.RECALL, limit=target, delta=delta)
+    everyone = np.ones(len(scores), dtype=np.bool_)
+
+    def found(at: float) -> Estimate:
+        return recall_of(scores >= at, everyone, pi, group=group, uploads=uploads, confidence=1.0 - delta)
+
+    return _weighted(aim, found, scores, seen)
+
+
+def _exact(aim: Aim, tested: Floats, seen: Floats) -> Line | NotMet:
+    allowed = most_allowed(len(tested), 1.0 - aim.limit, aim.delta)
+    if allowed is None:
+        return aim.missed(Lacking.HARMFUL, have=len(tested), need=needed_clean(1.0 - aim.limit, aim.delta))
+    edge = reaching(float(np.partition(tested, allowed)[allowed]), seen)
+    return aim.kept(edge, tested=len(tested), allowed=allowed, seen=int((tested < edge.at).sum()))
+
+
+def _weighted(aim: Aim, found: Callable[[float], Estimate], tested: Floats, seen: Floats) -> Line | NotMet:
+    steps = np.unique(tested).tolist()
+    kept = list(takewhile(lambda at: found(at).one_sided_low >= aim.limit, steps))
+    if not kept:
+        need = _about_needed(aim, found(-np.inf))
+        return aim.missed(Lacking.HARMFUL, have=len(tested), need=need)
+    edge = reaching(kept[-1], seen)
+    missed = int((tested < edge.at).sum())
+    return aim.kept(edge, tested=len(tested), allowed=missed, seen=missed)
+
+
+def _about_needed(aim: Aim, now: Estimate) -> int:
+    """Count the harmful pictures with which recall's lower limit reaches the target when all of them are found.
+
+    They are taken to say as much each as those there are now; that limit is `delta^(1/n_eff)`.
+    """
+    worth = now.n_eff / (now.groups * _factor(now.groups)) if now.groups > 1 else 1.0
+    per_group = now.members / now.groups if now.groups else 1.0
+    enough = np.log(aim.delta) / np.log(aim.limit)
+    groups = next(k for k in _upwards(max(2, now.groups)) if k * worth * _factor(k) >= enough)
+    return max(int(np.ceil(groups * per_group)), now.members + 1)
+
+
+def _factor(groups: int) -> float:
+    """What a spread that is estimated from k groups costs: `(1.96 / t_{0.975, k-1})^2`."""
+    return float((_Z_95 / t.ppf(0.975, groups - 1)) ** 2)
+
+
+def _upwards(start: int) -> Iterator[int]:
+    """Count on, in steps of about one in a hundred."""
+    number = start
+    while True:
+        yield number
+        number += max(1, number // 100)

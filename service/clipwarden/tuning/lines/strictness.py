@@ -7,9 +7,13 @@ Since the p-value only grows on the way down, that is the order statistic of the
 alarm, as lines are inclusive; midway to the next distinct score, so that rounding has room.
 """
 
+import numpy as np
 from numpy.typing import ArrayLike
 
-from clipwarden.tuning.lines.promises import Line, NotMet
+from clipwarden.tuning.lines.binomial import most_allowed, needed_clean
+from clipwarden.tuning.lines.draws import independent
+from clipwarden.tuning.lines.edges import Floats, finite, highest_after, over
+from clipwarden.tuning.lines.promises import Aim, Kind, Lacking, Line, NotMet
 
 
 def line_for_fpr(
@@ -42,7 +46,12 @@ def line_for_fpr(
     Raises:
         LineError: Scores that are not finite; a limit or delta outside (0,1).
     """
-    raise NotImplementedError
+    scores, rest = finite(clean), finite(others)
+    tested = scores[independent(len(scores), group, u, uploads)]
+    # What was not chosen of a group was seen all the same.
+    seen = np.concatenate([scores, rest])
+    aim = Aim(kind=Kind.FALSE_POSITIVES, limit=limit, delta=delta, distinct=group is not None)
+    return _lowest(aim, Lacking.CLEAN, tested, seen)
 
 
 def line_for_flag_rate(
@@ -73,4 +82,15 @@ def line_for_flag_rate(
     Raises:
         LineError: As above.
     """
-    raise NotImplementedError
+    seen = finite(scores)
+    tested = seen[independent(len(seen), group, u, uploads)]
+    aim = Aim(kind=Kind.FLAGS, limit=limit, delta=delta, distinct=group is not None)
+    return _lowest(aim, Lacking.UPLOADS, tested, seen)
+
+
+def _lowest(aim: Aim, lacking: Lacking, tested: Floats, seen: Floats) -> Line | NotMet:
+    allowed = most_allowed(len(tested), aim.limit, aim.delta)
+    if allowed is None:
+        return aim.missed(lacking, have=len(tested), need=needed_clean(aim.limit, aim.delta))
+    edge = over(highest_after(tested, allowed), seen)
+    return aim.kept(edge, tested=len(tested), allowed=allowed, seen=int((tested >= edge.at).sum()))

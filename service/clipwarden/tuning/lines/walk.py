@@ -9,13 +9,21 @@ what it promises holds as well. Whoever is unsure counts as a false alarm.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from clipwarden.tuning.lines.promises import Line, NotMet
+from clipwarden.tuning.lines.binomial import most_allowed, needed_clean
+from clipwarden.tuning.lines.draws import independent
+from clipwarden.tuning.lines.edges import Edge, finite, over, reaching
+from clipwarden.tuning.lines.promises import Aim, Kind, Lacking, Line, NotMet
 
 Rows = NDArray[np.intp]
+Flags = NDArray[np.bool_]
+
+HARMFUL: Final = 1
+NO_LABEL: Final = -2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -25,18 +33,14 @@ class Walk:
     Attributes:
         rows: intp `[n]`, their places in the arrays given, by falling score.
         scores: float64 `[n]`, falling.
-        limit: The greatest share of uploads stopped wrongly.
-        delta: The greatest chance of breaking that.
+        aim: What it is to promise.
         allowed: k: the walk ends at false alarm k+1, so it costs at least k+1 labels.
-        distinct: Whether near-duplicates count once.
     """
 
     rows: Rows
     scores: NDArray[np.float64]
-    limit: float
-    delta: float
+    aim: Aim
     allowed: int
-    distinct: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -88,7 +92,16 @@ def from_the_top(
     Raises:
         LineError: Scores that are not finite; a limit or delta outside (0,1).
     """
-    raise NotImplementedError
+    values = finite(scores)
+    rows = independent(len(values), group, u, uploads)
+    aim = Aim(kind=Kind.WRONG_STOPS, limit=limit, delta=delta, distinct=group is not None)
+    allowed = most_allowed(len(rows), limit, delta)
+    if allowed is None:
+        return aim.missed(Lacking.UPLOADS, have=len(rows), need=needed_clean(limit, delta))
+    # Ties stand in an order that has nothing to do with that of the uploads, where u says one.
+    ties = np.zeros(len(values)) if u is None else np.asarray(u, dtype=np.float64)
+    rows = rows[np.lexsort((ties[rows], -values[rows]))]
+    return Walk(rows=rows, scores=values[rows], aim=aim, allowed=allowed)
 
 
 def standing(walk: Walk, labels: ArrayLike) -> Standing:
@@ -101,4 +114,37 @@ def standing(walk: Walk, labels: ArrayLike) -> Standing:
     Returns:
         What to label next, and the line that holds now.
     """
-    raise NotImplementedError
+    given = np.asarray(labels)[walk.rows]
+    unknown = given == NO_LABEL
+    alarm = ~unknown & (given != HARMFUL)
+    labelled = _walked(walk, unknown, alarm)
+    counts = alarm[:labelled]
+    # If all that has no label yet were false alarms, the walk would end here, so every one of them is needed.
+    soonest = int(np.searchsorted(np.cumsum(alarm | unknown), walk.allowed + 1)) + 1
+    return Standing(
+        labelled=labelled,
+        found=int((~counts).sum()),
+        false_alarms=int(counts.sum()),
+        next=walk.rows[:soonest][unknown[:soonest]],
+        line=_line(walk, labelled, alarm),
+    )
+
+
+def _walked(walk: Walk, unknown: Flags, alarm: Flags) -> int:
+    """Count the labels from the top to the first gap, or to false alarm k+1."""
+    gap = int(np.argmax(unknown)) if unknown.any() else len(unknown)
+    return min(gap, int(np.searchsorted(np.cumsum(alarm), walk.allowed + 1)) + 1)
+
+
+def _line(walk: Walk, labelled: int, alarm: Flags) -> Line:
+    edge = _edge(walk, labelled, alarm)
+    seen = int(alarm[walk.scores >= edge.at].sum())
+    return walk.aim.kept(edge, tested=len(walk.rows), allowed=walk.allowed, seen=seen)
+
+
+def _edge(walk: Walk, labelled: int, alarm: Flags) -> Edge:
+    if alarm[:labelled].sum() > walk.allowed:
+        return over(float(walk.scores[labelled - 1]), walk.scores)
+    if labelled < len(walk.scores):
+        return over(float(walk.scores[labelled]), walk.scores)
+    return reaching(float(walk.scores[-1]), walk.scores)
