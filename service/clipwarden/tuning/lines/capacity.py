@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.stats import nct, norm
 
 from clipwarden.errors import LineError
 from clipwarden.tuning.design.rates import share
 from clipwarden.tuning.lines.binomial import at_most, needed_clean, require_share
 from clipwarden.tuning.lines.edges import around
-from clipwarden.tuning.lines.path import Flags, Floats, Path, table
+from clipwarden.tuning.lines.path import Flags, Floats, Path, Steps, table
 from clipwarden.tuning.lines.promises import Aim, Kind, Lacking, Line, NotMet
 
 FEWEST_DAYS: Final = 14
@@ -58,17 +58,29 @@ class CapacityLines:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Uploads:
+    """The first step that sends each upload to people `[N]`, how many go whatever the lines, and what they share."""
+
+    first: Steps
+    anyway: int
+    group: ArrayLike | None
+    day: ArrayLike | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _Counted:
     """What each step would send to people, in shares of uploads; S steps.
 
     Attributes:
         reviewed: intp `[S]`, of the uploads tested.
+        anyway: How many of them whatever the lines.
         tested: How many those are.
         mean: The upper limit of the long-term share at a step.
         days: float64 `[S]`, the limit that 95 of 100 days keep; None with too few days.
     """
 
-    reviewed: NDArray[np.intp]
+    reviewed: Steps
+    anyway: int
     tested: int
     mean: Callable[[int], float]
     days: Floats | None
@@ -116,8 +128,14 @@ def capacity_lines(
     values = table(scores)
     if values.shape[1] != path.lines.shape[1]:
         raise LineError(f"the path has {path.lines.shape[1]} categories, the scores have {values.shape[1]}")
-    first = _first_review(path, values, np.asarray(always, np.bool_), np.asarray(never, np.bool_))
-    counted = _count(first, len(path.tails), delta, group, day)
+    kept, blocked = np.asarray(always, np.bool_), np.asarray(never, np.bool_)
+    uploads = _Uploads(
+        first=_first_review(path, values, kept, blocked),
+        anyway=int((kept & ~blocked).sum()),
+        group=group,
+        day=day,
+    )
+    counted = _count(uploads, len(path.tails), delta)
     aim = Aim(kind=Kind.REVIEWS, limit=min(1.0, capacity / daily_volume), delta=delta)
     step = _last_within(counted, aim.limit)
     if step is None:
@@ -157,7 +175,7 @@ def days_at_most(shares: Floats, delta: float) -> Floats:
     return limit
 
 
-def _first_review(path: Path, scores: Floats, always: Flags, never: Flags) -> NDArray[np.intp]:
+def _first_review(path: Path, scores: Floats, always: Flags, never: Flags) -> Steps:
     """Find the first step that sends each upload to people; S for what none does."""
     if not len(always) == len(never) == len(scores):
         raise LineError(f"{len(always)} and {len(never)} verdicts that no line changes, for {len(scores)} uploads")
@@ -165,22 +183,22 @@ def _first_review(path: Path, scores: Floats, always: Flags, never: Flags) -> ND
     return np.where(never, len(path.tails), first)
 
 
-def _count(
-    first: NDArray[np.intp], steps: int, delta: float, group: ArrayLike | None, day: ArrayLike | None
-) -> _Counted:
+def _count(uploads: _Uploads, steps: int, delta: float) -> _Counted:
+    first = uploads.first
     reviewed = np.cumsum(np.bincount(first, minlength=steps + 1))[:steps]
 
     def mean(step: int) -> float:
-        if group is None:
+        if uploads.group is None:
             return at_most(int(reviewed[step]), len(first), delta)
         everyone = np.ones(len(first), dtype=np.bool_)
         sent = first <= step
-        return share(sent, everyone, sent, everyone, group=group, confidence=1.0 - delta).one_sided_high
+        return share(sent, everyone, sent, everyone, group=uploads.group, confidence=1.0 - delta).one_sided_high
 
-    return _Counted(reviewed=reviewed, tested=len(first), mean=mean, days=_days(first, steps, delta, day))
+    days = _days(first, steps, delta, uploads.day)
+    return _Counted(reviewed=reviewed, anyway=uploads.anyway, tested=len(first), mean=mean, days=days)
 
 
-def _days(first: NDArray[np.intp], steps: int, delta: float, day: ArrayLike | None) -> Floats | None:
+def _days(first: Steps, steps: int, delta: float, day: ArrayLike | None) -> Floats | None:
     if day is None:
         return None
     days, number = np.unique(np.asarray(day), return_inverse=True)
@@ -201,10 +219,12 @@ def _last_within(counted: _Counted, limit: float) -> int | None:
 
 def _missing(aim: Aim, counted: _Counted, capacity: float, daily_volume: float) -> NotMet:
     """Say whether what goes to people anyway is too much, or whether too few uploads were looked at to know."""
-    rate = float(counted.reviewed[0]) / counted.tested
-    least = rate if counted.days is None else max(rate, float(counted.days[0]))
-    if least > aim.limit:
-        need = int(np.ceil(least * daily_volume))
+    rate = counted.anyway / counted.tested
+    if rate > aim.limit:
+        need = int(np.ceil(rate * daily_volume))
+        return aim.missed(Lacking.CAPACITY, have=int(capacity), need=need)
+    if counted.days is not None and counted.days[0] > aim.limit >= counted.mean(0):
+        need = int(np.ceil(counted.days[0] * daily_volume))
         return aim.missed(Lacking.CAPACITY, have=int(capacity), need=need)
     return aim.missed(Lacking.UPLOADS, have=counted.tested, need=_uploads_needed(aim, rate, counted.tested))
 

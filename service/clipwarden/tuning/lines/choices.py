@@ -121,16 +121,20 @@ class Labelled:
         """
         stopped = self.scores >= at
         if self.pi is None:
-            found, wrongly = [
-                exact_share(stopped, member, self.positive, group=self.group, u=self.u, confidence=confidence)
-                for member in (self.positive, ~self.positive)
-            ]
-            return found, wrongly
-        drawn = {"group": self.group, "uploads": self.uploads}
-        return (
-            recall(stopped, self.positive, self.pi, **drawn, confidence=confidence),
-            false_positive_rate(stopped, self.positive, self.pi, **drawn, confidence=confidence),
-        )
+            return self._counted(stopped, self.positive, confidence), self._counted(stopped, ~self.positive, confidence)
+        group, uploads = self.group, self.uploads
+        rates = [
+            rate(stopped, self.positive, self.pi, group=group, uploads=uploads, confidence=confidence)
+            for rate in (recall, false_positive_rate)
+        ]
+        return rates[0], rates[1]
+
+    def _counted(self, stopped: Flags, member: Flags, confidence: float) -> Estimate:
+        alone = np.arange(len(member))
+        if self.group is not None and self.u is None:
+            raise LineError("which one of near-duplicates counts is chosen by u; give it with the groups")
+        group, u = (alone, alone) if self.group is None or self.u is None else (self.group, self.u)
+        return exact_share(stopped, member, self.positive, group=group, u=u, confidence=confidence)
 
 
 def choices(
@@ -162,7 +166,9 @@ def choices(
     if len(scores) != len(labelled.positive):
         raise LineError(f"{len(labelled.positive)} labels for {len(scores)} scores")
     clean = scores[~labelled.positive]
-    rows = [(Option.AS_NOW, None, around(now, scores))] if now is not None else []
+    rows: list[tuple[Option, int | None, Edge]] = []
+    if now is not None:
+        rows.append((Option.AS_NOW, None, around(now, scores)))
     for wrong in sorted({*most_wrong, 0}, reverse=True):
         if 0 <= wrong < len(clean):
             option = Option.AT_MOST if wrong else Option.NONE_WRONG

@@ -6,11 +6,10 @@ least the target.
 
 from collections.abc import Callable, Iterator
 from itertools import takewhile
-from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import t
+from scipy.stats import norm, t
 
 from clipwarden.tuning.design.rates import Estimate
 from clipwarden.tuning.design.rates import recall as recall_of
@@ -18,8 +17,6 @@ from clipwarden.tuning.lines.binomial import most_allowed, needed_clean, require
 from clipwarden.tuning.lines.draws import independent
 from clipwarden.tuning.lines.edges import Floats, finite, reaching
 from clipwarden.tuning.lines.promises import Aim, Kind, Lacking, Line, NotMet
-
-_Z_95: Final = 1.959963984540054  # two-sided 95 % quantile of the normal distribution
 
 
 def line_for_recall(
@@ -92,16 +89,17 @@ def _about_needed(aim: Aim, now: Estimate) -> int:
 
     They are taken to say as much each as those there are now; that limit is `delta^(1/n_eff)`.
     """
-    worth = now.n_eff / (now.groups * _factor(now.groups)) if now.groups > 1 else 1.0
     per_group = now.members / now.groups if now.groups else 1.0
+    worth = now.n_eff / (now.groups * _factor(now.groups, aim.delta)) if now.groups > 1 else 1.0
     enough = np.log(aim.delta) / np.log(aim.limit)
-    groups = next(k for k in _upwards(max(2, now.groups)) if k * worth * _factor(k) >= enough)
+    groups = next(k for k in _upwards(max(2, now.groups)) if k * worth * _factor(k, aim.delta) >= enough)
     return max(int(np.ceil(groups * per_group)), now.members + 1)
 
 
-def _factor(groups: int) -> float:
-    """What a spread that is estimated from k groups costs: `(1.96 / t_{0.975, k-1})^2`."""
-    return float((_Z_95 / t.ppf(0.975, groups - 1)) ** 2)
+def _factor(groups: int, delta: float) -> float:
+    """What a spread that is known from few groups costs, as in `design.rates`: `(z / t)^2`."""
+    upper = 1.0 - delta / 2.0
+    return float((norm.ppf(upper) / t.ppf(upper, groups - 1)) ** 2)
 
 
 def _upwards(start: int) -> Iterator[int]:
