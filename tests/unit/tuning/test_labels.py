@@ -399,7 +399,7 @@ def test_parquet_is_read_with_marks_of_any_type(tmp_path: Path) -> None:
         (header(colour="red"), f':1: there is no key "colour"; there is {", ".join(HEADER_KEYS)}.'),
         (header().replace("labels/1", "labels/2"), OTHER_FORMAT),
         (header() + row(A, label={}), ':2: there is no key "label"; did you mean "labels"?'),
-        (header() + row(A, labels={"weapon": True}), ':2: the policy has no category "weapon"; did you mean "weapons"?'),
+        (header() + row(A, labels={"drug": True}), ':2: the policy has no category "drug"; did you mean "drugs"?'),
         (header() + row(A, labels={"weapons": 2}), f':2: "2" {NO_MARK}'),
         (header() + row(A, labels=[1]), ":2: labels is no JSON object."),
         (header() + row(A, escalated=1), ":2: escalated is neither true nor false."),
