@@ -22,7 +22,7 @@ HEAVY_FOLDERS = frozenset({"export", "parity", "wheel"})
 # named on the command line.
 NAMED_FOLDERS = frozenset({"browser", "image", "platform"})
 HEAVY_PACKAGES = frozenset(
-    {"diffusers", "onnxscript", "open_clip", "resvg_py", "scipy", "sklearn", "torch", "torchvision", "transformers"}
+    {"diffusers", "onnxscript", "open_clip", "resvg_py", "sklearn", "torch", "torchvision", "transformers"}
 )
 
 # Some tests import onnxruntime themselves.
