@@ -1,4 +1,4 @@
-"""clipwarden embed: images in, a store of what a model sees in them out, for every policy that is to be tried on them."""
+"""clipwarden embed: images in, a store of what a model sees in them out, for every policy to be tried on them."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +9,6 @@ from clipwarden.cli.exits import Exit
 from clipwarden.cli.options import MaxDecodeBytes, MaxImageBytes, read_limits
 from clipwarden.engine.settings import AT_ONCE
 from clipwarden.errors import ConfigError
-from clipwarden.modelfolder.load import EMBEDDED_MODEL
 from clipwarden.modelfolder.runtime import CPU_PROVIDER
 from clipwarden.tuning.extra import require_tune
 from clipwarden.vision.plan import VIEW_PLANS, WHOLE
@@ -28,14 +27,14 @@ def embed(
     chosen: Annotated[bool, typer.Option("--set", help="Somebody chose these. The default.")] = False,
     queue: Annotated[bool, typer.Option("--queue", help="These came to reviewers, or back from appeals.")] = False,
     since: Annotated[
-        str | None, typer.Option("--from", metavar="DAY", help="With --traffic: its first day, UTC.")
+        str | None, typer.Option("--from", metavar="DAY", help="Of --traffic: its first day (UTC), as 2026-10-01.")
     ] = None,
-    until: Annotated[str | None, typer.Option("--to", metavar="DAY", help="With --traffic: its last day.")] = None,
+    until: Annotated[str | None, typer.Option("--to", metavar="DAY", help="Of --traffic: its last day.")] = None,
     model: Annotated[
-        str, typer.Option(metavar="MODEL", help='Model folder, or "mini" for the embedded model.')
-    ] = EMBEDDED_MODEL,
+        str | None, typer.Option(metavar="MODEL", help='Model folder. Default: "mini", the embedded model.')
+    ] = None,
     views: Annotated[
-        str, typer.Option(metavar="PLAN", help=f"Views to look at: {', '.join(VIEW_PLANS)}.")
+        str, typer.Option(metavar="PLAN", help=f"Which views of a picture are kept: {', '.join(VIEW_PLANS)}.")
     ] = WHOLE.name,
     slice_: Annotated[
         list[str] | None,

@@ -21,6 +21,7 @@ from clipwarden.cli.storefacts import store_record
 from clipwarden.engine.snapshot import load_seeing_model
 from clipwarden.errors import ConfigError
 from clipwarden.machine import prepare_process
+from clipwarden.modelfolder.load import EMBEDDED_MODEL, Model
 from clipwarden.terminal import notice, printable, stdout
 from clipwarden.tuning.store.info import Sight, Source
 from clipwarden.tuning.store.store import Store, open_store
@@ -71,14 +72,14 @@ class EmbedOptions:
     """How the user wants images embedded.
 
     Attributes:
-        model: Model folder or name.
+        model: Model folder; None takes the embedded model.
         provider: onnxruntime execution provider.
         plan: Which views are looked at.
         limits: Files that are refused.
         at_once: Uploads at work at the same time.
     """
 
-    model: str
+    model: str | None
     provider: str
     plan: ViewPlan
     limits: DecodeLimits
@@ -99,15 +100,9 @@ def run(sources: Sources, output: Path, purpose: Purpose, options: EmbedOptions,
     for manifest, columns in sources.ignored():
         notice(printable(f"{manifest}: nothing reads the columns {', '.join(columns)}."))
     prepare_process()
-    model = load_seeing_model(options.model, provider=options.provider, threads=None, on_findings=notice_findings)
-    sight = Sight(
-        model=model.manifest.name,
-        fingerprint=model.fingerprint,
-        provider=model.runtime.provider,
-        precision=model.manifest.precision,
-        plan=options.plan,
-        width=model.manifest.dim,
-    )
+    name = options.model or EMBEDDED_MODEL
+    model = load_seeing_model(name, provider=options.provider, threads=None, on_findings=notice_findings)
+    sight = _sight(model, options.plan)
     charter = Charter(source=purpose.source, since=purpose.since, until=purpose.until, sight=sight)
     embedding = Embedding(model=model, plan=options.plan, limits=options.limits, at_once=options.at_once)
     try:
@@ -120,6 +115,17 @@ def run(sources: Sources, output: Path, purpose: Purpose, options: EmbedOptions,
         return _nothing(sources, tally)
     _tell(open_store(output), tally, time.monotonic() - started, as_json=as_json)
     return tally.exit
+
+
+def _sight(model: Model, plan: ViewPlan) -> Sight:
+    return Sight(
+        model=model.manifest.name,
+        fingerprint=model.fingerprint,
+        provider=model.runtime.provider,
+        precision=model.manifest.precision,
+        plan=plan,
+        width=model.manifest.dim,
+    )
 
 
 def _days(since: str, until: str) -> dict[str, date]:
