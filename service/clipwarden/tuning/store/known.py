@@ -71,14 +71,21 @@ class KnownPictures:
         place = int(np.searchsorted(self._before, np.bytes_(raw)))
         return raw in self._since or (place < len(self._before) and self._before[place] == raw.rstrip(b"\0"))
 
+    def reason(self, sha256: str) -> str | None:
+        """Say why a picture cannot be judged; None where it can, or was never tried."""
+        return self._failed.get(sha256)
+
     def add(self, sha256: str) -> None:
-        """Remember a picture that this writer has tried."""
+        """Remember a picture that this writer tries."""
         self._since.add(bytes.fromhex(sha256))
 
-    def note_failure(self, sha256: str, reason: str) -> bool:
-        """Remember that a picture cannot be judged; tells whether that is news."""
-        news = sha256 not in self._failed
-        self._failed.setdefault(sha256, reason)
+    def note(self, sha256: str, reason: str | None) -> bool:
+        """Remember what became of a picture: None where it can be judged; tells whether that is news."""
+        news = reason is None or sha256 not in self._failed
+        if reason is None:
+            self._failed.pop(sha256, None)
+        else:
+            self._failed.setdefault(sha256, reason)
         return news
 
 

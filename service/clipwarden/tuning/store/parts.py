@@ -60,11 +60,31 @@ class Part:
 
 
 def list_parts(store: Path, kind: Kind) -> list[Part]:
-    """List the parts of a folder by name, without those that another one replaces; blocks.
+    """List the parts of a folder by name, without those that another one replaces.
 
     Raises:
         StoreError: One cannot be read, or something else lies there.
     """
+    parts = _all_parts(store, kind)
+    replaced = {name for part in parts for name in part.replaces}
+    return [part for part in parts if part.path.name not in replaced]
+
+
+def remove_replaced(store: Path, kind: Kind) -> None:
+    """Delete the parts that another one replaces: who wrote that was ended before it could.
+
+    Raises:
+        StoreError: A part cannot be read.
+        OSError: One cannot be deleted.
+    """
+    parts = _all_parts(store, kind)
+    replaced = {name for part in parts for name in part.replaces}
+    for part in parts:
+        if part.path.name in replaced:
+            part.path.unlink()
+
+
+def _all_parts(store: Path, kind: Kind) -> list[Part]:
     folder = store / kind
     try:
         if stat.S_ISLNK(os.lstat(folder).st_mode):
@@ -76,9 +96,7 @@ def list_parts(store: Path, kind: Kind) -> list[Part]:
         raise unreadable(folder, exc) from exc
     if strange := next((name for name in names if not name.endswith(SUFFIX)), None):
         raise StoreError(f"{folder / strange} is no part of a store; move it out of there.")
-    parts = [_open_part(folder / name, kind) for name in names]
-    replaced = {name for part in parts for name in part.replaces}
-    return [part for part in parts if part.path.name not in replaced]
+    return [_open_part(folder / name, kind) for name in names]
 
 
 def read_columns(part: Part, names: Sequence[str]) -> Any:  # noqa: ANN401  a pyarrow table
@@ -98,6 +116,16 @@ def read_columns(part: Part, names: Sequence[str]) -> Any:  # noqa: ANN401  a py
         if empty := next((name for name in names if table[name].null_count and not fields[name].nullable), None):
             raise StoreError(f"{part.path} has rows without {empty}.")
         return table
+
+
+def read_whole(part: Part) -> Any:  # noqa: ANN401  a pyarrow table
+    """Read a part as it is, with all that others may have added to it.
+
+    Raises:
+        StoreError: It is damaged.
+    """
+    with _opened(part.path) as file:
+        return file.read(use_threads=False)
 
 
 def read_vectors(part: Part, *, most_rows: int) -> Iterator[Any]:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import Enum
 from pathlib import Path
 
 from clipwarden.errors import StoreError
@@ -27,6 +28,16 @@ MOST_BYTES = 2**24
 """Bytes of vectors of a part, where pictures have many views."""
 MOST_SECONDS = 60.0
 """Longest that anything waits to be written."""
+
+
+class Added(Enum):
+    """What became of an upload that was to be added."""
+
+    NEW = "new"
+    KNOWN = "known"
+    """It is there already: the source was read before."""
+    OTHER_SLICES = "other slices"
+    """So it is, with other slices than now, which stay as they were."""
 
 
 class StoreWriter:
@@ -54,14 +65,20 @@ class StoreWriter:
         self._bytes = 0
         self._since = clock()
 
-    def add_upload(self, upload: UploadRecord) -> None:
-        """Take an upload, whose picture has been added, or is there."""
-        self._new_uploads.append(upload)
-
     def add_picture(self, picture: PictureRecord) -> None:
-        """Take a picture."""
-        self._new_pictures.append(picture)
-        self._bytes += 0 if picture.vectors is None else picture.vectors.nbytes
+        """Take a picture; one that could not be judged before and cannot be now is there already."""
+        if self.pictures.note(picture.sha256, picture.reason):
+            self._new_pictures.append(picture)
+            self._bytes += 0 if picture.vectors is None else picture.vectors.nbytes
+
+    def add_upload(self, upload: UploadRecord) -> Added:
+        """Take an upload, unless it is there; its picture has been added, or is there."""
+        if self.uploads.has_other_slices(upload):
+            return Added.OTHER_SLICES
+        if self.uploads.find(upload):
+            return Added.KNOWN
+        self._new_uploads.append(upload)
+        return Added.NEW
 
     @property
     def is_due(self) -> bool:
