@@ -27,7 +27,7 @@ from numpy.typing import ArrayLike, NDArray
 from clipwarden.errors import DesignError
 from clipwarden.policy.language.concept_keys import MAX_BIAS, MAX_SLOPE
 from clipwarden.tuning.fitting import Labelled, bias_at, fit_one
-from clipwarden.tuning.metrics import Floats
+from clipwarden.tuning.metrics import Floats, Interval
 
 Flags = NDArray[np.bool_]
 FEWEST_FOR_PREVALENCE: Final = 3.0
@@ -248,3 +248,58 @@ class _Cases:
             weight=self.weight[chosen],
             group=self.group[chosen],
         )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Quality:
+    """How well scores can be read as probabilities, on pictures that the fit of each did not see.
+
+    Attributes:
+        skill: 1 - log-loss / that of always answering the prevalence: 1 is perfect, 0 no better than the constant.
+        slope: Of a logistic recalibration; 1 is right, below 1 is too sure of itself. None where no limit is crossed:
+            the labels are parted completely, and steepness cannot be said.
+        intercept: Of one whose slope is 1, in logits; 0 is right, above 0 says too little.
+        prevalence: At which all of this holds.
+        folds: How often a part was left out; 1 says that these are the images it was fitted on.
+        labels: How many.
+        positives: How many of them are harmful.
+        groups: Near-duplicates counting once.
+    """
+
+    skill: Interval
+    slope: Interval | None
+    intercept: Interval
+    prevalence: float
+    folds: int
+    labels: int
+    positives: int
+    groups: int
+
+
+def quality(
+    logits: ArrayLike,
+    positive: ArrayLike,
+    *,
+    pi: ArrayLike | None = None,
+    groups: ArrayLike | None = None,
+    prevalence: float,
+    folds: int = 5,
+    seed: int = 7,
+    confidence: float = 0.95,
+) -> Quality | Unfit:
+    """Judge what `calibrate` does on labels that it does not see, by folds of whole groups.
+
+    Args:
+        logits: As for `fit`.
+        positive: As for `fit`.
+        pi: As for `fit`.
+        groups: As for `fit`.
+        prevalence: What the policy will say.
+        folds: At most so many; fewer where there are fewer groups of a class.
+        seed: Of the dealing.
+        confidence: Of the intervals.
+
+    Returns:
+        The figures, or why there is no fit.
+    """
+    raise NotImplementedError
