@@ -6,6 +6,7 @@ import numpy as np
 
 from clipwarden.errors import LineError
 from clipwarden.scoring.score import sigmoid
+from clipwarden.tuning.lines.edges import Edge
 from clipwarden.tuning.lines.promises import Line
 from clipwarden.tuning.lines.rounding import rounded_up
 
@@ -14,7 +15,7 @@ DECIMALS: Final = 3
 _HIGHEST: Final = float(np.nextafter(1.0, 0.0))  # a threshold of 1 is never reached
 
 
-def mapped(line: Line, slope: float | None, bias: float = 0.0, *, decimals: int = DECIMALS) -> float:
+def mapped(line: Line | Edge, slope: float | None, bias: float = 0.0, *, decimals: int = DECIMALS) -> float:
     """Map a line through a calibration and round it up, without letting a score over the line that lay below it.
 
     Args:

@@ -1,7 +1,7 @@
 """A store, labels and a policy's scores in; of each category the labelled pictures as columns, and what is left out."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -96,7 +96,41 @@ class Cases:
     @property
     def labelled(self) -> Labelled:
         """The same, as tables of choices take it."""
-        raise NotImplementedError
+        return Labelled(
+            scores=self.scores,
+            positive=self.positive,
+            pi=self.pi,
+            group=self.group,
+            u=self.u,
+            uploads=self.uploads,
+        )
+
+    def only(self, chosen: Flags) -> "Cases":
+        """Return some of the pictures, bool `[N]`."""
+        kept = np.flatnonzero(chosen)
+        return replace(
+            self,
+            sha256=tuple(self.sha256[row] for row in kept.tolist()),
+            picture=self.picture[kept],
+            scores=self.scores[kept],
+            positive=self.positive[kept],
+            pi=None if self.pi is None else self.pi[kept],
+            group=self.group[kept],
+            u=self.u[kept],
+            uploads=self.uploads[kept],
+            slices={name: tuple(values[row] for row in kept.tolist()) for name, values in self.slices.items()},
+        )
+
+    @property
+    def drawn_alike(self) -> Flags:
+        """Find harmless pictures that had one and the same chance of being drawn: what exact tests may count."""
+        harmless = ~self.positive
+        if self.pi is None or not harmless.any():
+            return harmless
+        kept = np.zeros(len(self), dtype=np.bool_)
+        lots = chances([self.sha256[row] for row in np.flatnonzero(harmless).tolist()], f"{SEED} evenly")
+        kept[harmless] = evenly(self.pi[harmless], lots)
+        return kept
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -131,4 +165,93 @@ def join(store: Store, scores: StoreScores, labels: Labels, categories: Sequence
     Raises:
         LabelError: The labels say nothing of one of them.
     """
-    raise NotImplementedError
+    for name in categories:
+        if name not in labels.categories:
+            raise LabelError(f"{', '.join(labels.sources)} says nothing of {name}; label it, or leave it out of --only.")
+    said = np.flatnonzero((labels.marks != Mark.UNKNOWN).any(axis=1) | (labels.design is Design.TOP))
+    picture = store.pictures.sha256.find([labels.sha256[row] for row in said.tolist()])
+    lost, rows, picture = int((picture < 0).sum()), said[picture >= 0], picture[picture >= 0]
+    base = _Base(store=store, scores=scores, labels=labels, rows=rows, picture=picture, lost=lost)
+    group, u = base.group(), chances(base.sha256, f"{SEED} group")
+    shown = store.uploads.picture
+    uploads = np.bincount(shown[shown >= 0], minlength=len(store.pictures))[picture]
+    return {name: _cases(base, name, group, u, uploads) for name in categories}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Base:
+    """What all categories share: rows of the labels whose pictures the store has."""
+
+    store: Store
+    scores: StoreScores
+    labels: Labels
+    rows: Places
+    picture: Places
+    lost: int
+
+    @property
+    def sha256(self) -> list[str]:
+        return [self.labels.sha256[row] for row in self.rows.tolist()]
+
+    def group(self) -> Places:
+        if not len(self.rows):
+            return self.rows
+        block = self.store.vectors(self.picture)
+        return group_pictures(
+            block.embeddings[block.starts], [self.labels.group[row] for row in self.rows.tolist()]
+        ).number
+
+
+def _cases(base: _Base, category: str, group: Places, u: Floats, uploads: NDArray[np.int64]) -> Cases:
+    labels, marks = base.labels, base.labels.column(category)[base.rows]
+    logit = base.scores.logit[base.picture, base.scores.concepts.index(category)]
+    scored = np.isfinite(logit) & ~base.scores.refused[base.picture]
+    sha256, all_marks = base.sha256, base.labels.column(category)
+    everyone = Cases(
+        category=category,
+        design=labels.design,
+        sha256=tuple(sha256),
+        picture=base.picture,
+        scores=logit,
+        positive=marks == Mark.POSITIVE,
+        pi=labels.pi[base.rows] if labels.design is Design.SAMPLE else None,
+        group=group,
+        u=u,
+        uploads=uploads,
+        slices=_slices(base),
+        left_out=LeftOut(
+            unknown=int((all_marks == Mark.UNKNOWN).sum()),
+            unsure=int((all_marks == Mark.UNSURE).sum()),
+            escalated=len(labels.escalated),
+            unscored=int((~scored & (marks >= 0)).sum()),
+            absent=len(labels.absent) + base.lost,
+            unjudged=len(labels.unjudged),
+        ),
+    )
+    unsure = scored & (marks == Mark.UNSURE)
+    return replace(
+        everyone.only(scored & (marks >= 0)),
+        doubtful=everyone.only(unsure) if unsure.any() else None,
+        walked=_walked(everyone, marks, scored) if labels.design is Design.TOP else None,
+    )
+
+
+def _walked(everyone: Cases, marks: NDArray[np.int8], scored: Flags) -> Walked:
+    """Take all that was drawn; what has no score stands below all that has one, since no line stops it."""
+    lowest = float(everyone.scores[scored].min()) - 1.0 if scored.any() else 0.0
+    return Walked(
+        scores=np.where(scored, everyone.scores, lowest), marks=marks, u=everyone.u, sha256=everyone.sha256
+    )
+
+
+def _slices(base: _Base) -> dict[str, tuple[str, ...]]:
+    """Take the slices that label files name, and of the store's uploads those of each picture's first."""
+    labels, rows = base.labels, base.rows.tolist()
+    found = {name: tuple(values[row] or "" for row in rows) for name, values in labels.slices.items()}
+    shown = base.store.uploads.picture
+    first = np.full(len(base.store.pictures), -1, dtype=np.intp)
+    places = np.flatnonzero(shown >= 0)[::-1]
+    first[shown[places]] = places
+    for name, values in base.store.uploads.slices.items():
+        found.setdefault(name, tuple(str(text) for text in values[first[base.picture]]))
+    return found
