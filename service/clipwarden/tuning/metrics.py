@@ -146,9 +146,7 @@ def recall_at(ranks: npt.NDArray[np.int64], k: int) -> float:
     return float((ranks < k).mean())
 
 
-def balanced_weights(
-    labels: npt.NDArray[np.bool_], within: Floats | None = None, *, prevalence: float = 0.5
-) -> Floats:
+def balanced_weights(labels: npt.NDArray[np.bool_], within: Floats | None = None, *, prevalence: float = 0.5) -> Floats:
     """Weigh cases so that both classes weigh one half, or the positives as much as a prevalence says.
 
     Args:

@@ -37,7 +37,12 @@ MAX_SENTENCES = 16
 _COUNTED = Whole(example="412", low=0, high=MAX_COUNTED)
 EVIDENCE = Keys(
     keys=(
-        Key(name="store", kind=DIGEST_TEXT, help="digest of the pictures, which `clipwarden store` prints", required=True),
+        Key(
+            name="store",
+            kind=DIGEST_TEXT,
+            help="digest of the pictures, which `clipwarden store` prints",
+            required=True,
+        ),
         Key(
             name="labels",
             kind=DIGEST_TEXT,
@@ -60,7 +65,9 @@ EVIDENCE = Keys(
             required=True,
         ),
         Key(name="labelled", kind=_COUNTED, help="how many have a label for this category", required=True),
-        Key(name="positives", kind=replace(_COUNTED, example="31"), help="how many of those are harmful", required=True),
+        Key(
+            name="positives", kind=replace(_COUNTED, example="31"), help="how many of those are harmful", required=True
+        ),
         Key(
             name="groups",
             kind=replace(_COUNTED, example="390"),
