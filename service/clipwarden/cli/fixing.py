@@ -14,10 +14,15 @@ from clipwarden.errors import ConfigError, FingerprintMismatchError, PolicyError
 from clipwarden.modelfolder.fingerprint import fingerprint
 from clipwarden.modelfolder.load import load_manifest, resolve_model
 from clipwarden.modelfolder.upgrade import fingerprint_before
-from clipwarden.policy.newversion import VersionNotes, plan_new_version, require_approval, told_metadata
+from clipwarden.policy.newversion import (
+    VersionNotes,
+    plan_new_version,
+    require_approval,
+    require_editable,
+    told_metadata,
+)
 from clipwarden.policy.rebinding import Rebinding, rebindings, taken_over
 from clipwarden.policy.schema import By, ChosenOn, Metadata, Policy
-from clipwarden.policy.shipped import shipped_policies
 from clipwarden.policy.versions import files_around, plan_restoration
 from clipwarden.terminal import notice, printable
 from clipwarden.textfiles.editing import Entry
@@ -105,14 +110,11 @@ def _one_file(files: Sequence[str]) -> str:
     if len(files) != 1:
         raise ConfigError("--fix mends one policy file at a time.")
     path = find_policy(files[0])
-    if path in shipped_policies():
-        raise ConfigError(f"{path} ships with clipwarden. Mend a copy: clipwarden policies {path.stem} > mine.yaml")
+    require_editable(path, "mend")
     return str(path)
 
 
 def _models(old: PolicyFile, model: str | None) -> _Models:
-    if old.bundle:
-        raise ConfigError(f"{old.path} is a bundle; mend the policy file that it was made from, and compile it again.")
     if model is None:
         if old.fingerprint is None:
             raise ConfigError("The policy names no model to check its calibrations against. Name one with --model.")

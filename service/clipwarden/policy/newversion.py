@@ -1,8 +1,8 @@
 """A policy file and what is to stand in it in; a new version of it beside it, with nothing else changed, out.
 
 What writes policies for people goes through here: `lint --fix` and `tune --write`. The file itself is never touched
-(`versions` says how versions and what is live belong together), and the text that is written reads as exactly the policy
-that was meant, or is not written.
+(`versions` says how versions and what is live belong together), and the text that is written reads as exactly the
+policy that was meant, or is not written.
 """
 
 import getpass
@@ -11,10 +11,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from clipwarden.errors import ConfigError, PolicyError
+from clipwarden.policy.bundle.load import is_bundle
 from clipwarden.policy.contexts import enforced_anywhere
 from clipwarden.policy.language.learned import PolicyFolder
 from clipwarden.policy.language.load import parse_policy
 from clipwarden.policy.schema import Metadata, Policy
+from clipwarden.policy.shipped import shipped_policies
 from clipwarden.policy.versions import VersionFiles, files_around, require_restorable
 from clipwarden.textfiles.atomic import write_new
 from clipwarden.textfiles.editing import Entry, edit_maps
@@ -79,6 +81,24 @@ class NewVersion:
         except FileExistsError as exc:
             raise ConfigError(f"{self.target} was written meanwhile. Run it again.") from exc
         return self.target
+
+
+def require_editable(path: Path, verb: str) -> None:
+    """Make sure that a version can be written beside a file.
+
+    Args:
+        path: That somebody named.
+        verb: What is to be done to it: "mend".
+
+    Raises:
+        ConfigError: It ships with clipwarden, or is a bundle.
+    """
+    if path in shipped_policies():
+        raise ConfigError(
+            f"{path} ships with clipwarden. {verb.capitalize()} a copy: clipwarden policies {path.stem} > mine.yaml"
+        )
+    if is_bundle(path):
+        raise ConfigError(f"{path} is a bundle; {verb} the policy file that it was made from, and compile it again.")
 
 
 def told_metadata(source: Path, old: Policy, notes: VersionNotes, *, reason: str) -> Metadata:

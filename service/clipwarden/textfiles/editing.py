@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 import yaml
 
@@ -72,28 +73,38 @@ def edit_maps(text: str, entries: Sequence[Entry]) -> str:
     return "".join([*pieces, text[done:]])
 
 
-def holds_comments(text: str, path: Path) -> bool:
-    """Tell whether a comment stands inside a value, which would be lost if it were written anew.
+class Layout(StrEnum):
+    """How a map stands in a text."""
+
+    BLOCK = "block"
+    """On lines of its own."""
+    FLOW = "flow"
+    """In braces."""
+    FLOW_WITH_COMMENTS = "flow_with_comments"
+    """In braces over several lines that hold comments, which would be lost if it were written anew."""
+
+
+def layout_of(text: str, path: Path) -> Layout | None:
+    """Tell how a map stands in a text.
 
     Args:
         text: As for `edit_maps`.
-        path: That leads to a map.
+        path: That leads to it.
 
-    Raises:
-        KeyError: It leads to none.
+    Returns:
+        None where there is no map.
     """
-    node = _find(yaml.compose(text, Loader=yaml.SafeLoader), path)
-    inside = [*text[_start(node) : _end(node, text)]]
+    try:
+        node = _find(yaml.compose(text, Loader=yaml.SafeLoader), path)
+    except (KeyError, IndexError):
+        return None
+    if not node.flow_style:
+        return Layout.BLOCK
+    between = [*text[_start(node) : node.end_mark.index]]
     for scalar in _scalars(node):
-        for index in range(_start(scalar) - _start(node), scalar.end_mark.index - _start(node)):
-            if index < len(inside):
-                inside[index] = "."
-    return "#" in inside
-
-
-def is_flow(text: str, path: Path) -> bool:
-    """Tell whether a map stands in braces; likewise."""
-    return bool(_find(yaml.compose(text, Loader=yaml.SafeLoader), path).flow_style)
+        inside = slice(_start(scalar) - _start(node), scalar.end_mark.index - _start(node))
+        between[inside] = " " * len(between[inside])
+    return Layout.FLOW_WITH_COMMENTS if "#" in between else Layout.FLOW
 
 
 def _scalars(node: yaml.Node) -> Iterator[yaml.ScalarNode]:

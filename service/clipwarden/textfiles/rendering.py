@@ -4,10 +4,11 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
-from typing import Union
+from typing import Any
 
-Value = Union[str, int, float, date, Sequence[str], Mapping[str, "Value"]]
-"""What a key may be set to. Texts are written in double quotes, which YAML reads as JSON does, words (`Word`) bare."""
+Value = str | int | float | date | Sequence[str] | Mapping[str, Any]
+"""What a key may be set to; a map holds values again. Texts are written in double quotes, which YAML reads as JSON
+does, words (`Word`) bare."""
 _LONGEST_LIST = 60
 """Characters up to which a list stands in the line of its key."""
 
@@ -50,7 +51,11 @@ def in_one_line(value: Value, key: Callable[[str], str] = str) -> str:
         return f"[{', '.join(in_one_line(item, key) for item in value)}]"
     if isinstance(value, date):
         return value.isoformat()
-    # Never 1e-05, which YAML reads as a text.
+    return plain_number(value)
+
+
+def plain_number(value: float) -> str:
+    """Write a number without an exponent: people misread 1e-05, and YAML takes it for a text."""
     return format(Decimal(repr(value)), "f")
 
 
@@ -63,11 +68,11 @@ def in_lines(value: Mapping[str, Value], indent: int) -> Iterator[str]:
     """
     space = " " * indent
     for name, inner in value.items():
-        if isinstance(inner, Mapping) and is_deep(inner):
+        if is_deep(inner):
             yield f"{space}{name}:"
             yield from in_lines(inner, indent + 2)
         elif _is_long(inner):
             yield f"{space}{name}:"
-            yield from (f"{space}- {in_one_line(item)}" for item in inner)  # type: ignore[union-attr]  # a list
+            yield from (f"{space}- {in_one_line(item)}" for item in inner)
         else:
             yield f"{space}{name}: {in_one_line(inner)}"
