@@ -27,7 +27,7 @@ from numpy.typing import ArrayLike, NDArray
 from clipwarden.errors import DesignError
 from clipwarden.policy.language.concept_keys import MAX_BIAS, MAX_SLOPE
 from clipwarden.tuning.fitting import Labelled, bias_at, fit_one
-from clipwarden.tuning.metrics import Floats, Interval
+from clipwarden.tuning.metrics import Floats
 
 Flags = NDArray[np.bool_]
 FEWEST_FOR_PREVALENCE: Final = 3.0
@@ -122,7 +122,7 @@ def fit(
     Raises:
         DesignError: Columns differ in length, or a chance is outside (0, 1].
     """
-    return _fit(_Cases.of(logits, positive, pi, groups))
+    return fit_cases(Cases.of(logits, positive, pi, groups))
 
 
 def calibrate(
@@ -148,15 +148,16 @@ def calibrate(
     Raises:
         DesignError: As for `fit`, or a prevalence outside (0, 1).
     """
-    cases = _Cases.of(logits, positive, pi, groups)
-    fitted = _fit(cases)
+    cases = Cases.of(logits, positive, pi, groups)
+    fitted = fit_cases(cases)
     if isinstance(fitted, Unfit):
         return fitted
     share = _prevalence(cases, None if pi is None else fitted.worth[0], prevalence)
     return share if isinstance(share, Unfit) else _within_reach(fitted.at(share))
 
 
-def _fit(cases: "_Cases") -> Platt | Unfit:
+def fit_cases(cases: "Cases") -> Platt | Unfit:
+    """Fit one category on columns that were checked; see `fit`."""
     if missing := _missing(cases):
         return missing
     worth = (cases.worth(of=cases.positive), cases.worth(of=~cases.positive))
@@ -171,7 +172,7 @@ def _fit(cases: "_Cases") -> Platt | Unfit:
     return Platt(slope=slope, bias=bias, worth=worth)
 
 
-def _missing(cases: "_Cases") -> Unfit | None:
+def _missing(cases: "Cases") -> Unfit | None:
     if not cases.positive.any():
         return Unfit(
             why=Why.NO_POSITIVES,
@@ -187,7 +188,7 @@ def _missing(cases: "_Cases") -> Unfit | None:
     return None
 
 
-def _prevalence(cases: "_Cases", worth: float | None, stated: float | None) -> float | Unfit:
+def _prevalence(cases: "Cases", worth: float | None, stated: float | None) -> float | Unfit:
     if stated is not None:
         if not 0.0 < stated < 1.0:
             raise DesignError(f"A prevalence of {stated:g} is none: give a share above 0 and below 1, such as 0.002.")
@@ -212,8 +213,15 @@ def _within_reach(fitted: Fitted) -> Fitted | Unfit:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Cases:
-    """Columns of one category [k], finite scores only."""
+class Cases:
+    """Columns of one category, a row a picture with a finite score.
+
+    Attributes:
+        logits: `[k]`.
+        positive: bool `[k]`.
+        weight: `[k]`, how many uploads each stands for.
+        group: `[k]`, numbers from 0.
+    """
 
     logits: Floats
     positive: Flags
@@ -221,7 +229,12 @@ class _Cases:
     group: NDArray[np.intp]
 
     @classmethod
-    def of(cls, logits: ArrayLike, positive: ArrayLike, pi: ArrayLike | None, groups: ArrayLike | None) -> "_Cases":
+    def of(cls, logits: ArrayLike, positive: ArrayLike, pi: ArrayLike | None, groups: ArrayLike | None) -> "Cases":
+        """Check columns, as for `fit`, and leave out pictures without a score.
+
+        Raises:
+            DesignError: They differ in length, or a chance is outside (0, 1].
+        """
         scores = np.asarray(logits, np.float64)
         count = len(scores)
         chances = np.ones(count) if pi is None else np.asarray(pi, np.float64)
@@ -241,65 +254,11 @@ class _Cases:
         totals = np.bincount(self.group[of], self.weight[of])
         return float(totals.sum() ** 2 / (totals**2).sum())
 
-    def only(self, chosen: Flags) -> "_Cases":
-        return _Cases(
+    def only(self, chosen: Flags) -> "Cases":
+        """Take some of the pictures."""
+        return Cases(
             logits=self.logits[chosen],
             positive=self.positive[chosen],
             weight=self.weight[chosen],
             group=self.group[chosen],
         )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Quality:
-    """How well scores can be read as probabilities, on pictures that the fit of each did not see.
-
-    Attributes:
-        skill: 1 - log-loss / that of always answering the prevalence: 1 is perfect, 0 no better than the constant.
-        slope: Of a logistic recalibration; 1 is right, below 1 is too sure of itself. None where no limit is crossed:
-            the labels are parted completely, and steepness cannot be said.
-        intercept: Of one whose slope is 1, in logits; 0 is right, above 0 says too little.
-        prevalence: At which all of this holds.
-        folds: How often a part was left out; 1 says that these are the images it was fitted on.
-        labels: How many.
-        positives: How many of them are harmful.
-        groups: Near-duplicates counting once.
-    """
-
-    skill: Interval
-    slope: Interval | None
-    intercept: Interval
-    prevalence: float
-    folds: int
-    labels: int
-    positives: int
-    groups: int
-
-
-def quality(
-    logits: ArrayLike,
-    positive: ArrayLike,
-    *,
-    pi: ArrayLike | None = None,
-    groups: ArrayLike | None = None,
-    prevalence: float,
-    folds: int = 5,
-    seed: int = 7,
-    confidence: float = 0.95,
-) -> Quality | Unfit:
-    """Judge what `calibrate` does on labels that it does not see, by folds of whole groups.
-
-    Args:
-        logits: As for `fit`.
-        positive: As for `fit`.
-        pi: As for `fit`.
-        groups: As for `fit`.
-        prevalence: What the policy will say.
-        folds: At most so many; fewer where there are fewer groups of a class.
-        seed: Of the dealing.
-        confidence: Of the intervals.
-
-    Returns:
-        The figures, or why there is no fit.
-    """
-    raise NotImplementedError

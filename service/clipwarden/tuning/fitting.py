@@ -1,6 +1,6 @@
 """Labelled margins and scores in; calibrations, and thresholds that keep to a rate of false positives, out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,6 +15,7 @@ _L2: Final = 1e-4
 _STEPS: Final = 100
 _SMALL: Final = 1e-12  # of a gradient whose weights sum to one
 _HALVINGS: Final = 40
+_RIDGE: Final = 1e-12  # of a Hessian, which may be flat where a class is far from any doubt
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -76,14 +77,37 @@ def fit_platt(categories: Sequence[Labelled]) -> Fit:
     scale = float(np.mean([each.margins.std() for each in categories]))
     centres = [float(each.margins.mean()) for each in categories]
     terms = [_Term.of(each, centre, scale) for each, centre in zip(categories, centres, strict=True)]
-    theta = np.zeros(len(terms) + 1)
-    for _ in range(_STEPS):
-        gradient, hessian = _slope_of_loss(theta, terms)
-        if np.abs(gradient).max() < _SMALL:
-            break
-        theta = _stepped(theta, np.linalg.solve(hessian, gradient), terms)
+    theta = minimised(np.zeros(len(terms) + 1), lambda at: _loss(at, terms), lambda at: _derivatives(at, terms))
     slope = float(theta[0] / scale)
     return Fit(slope=slope, biases=tuple(float(b - slope * c) for b, c in zip(theta[1:], centres, strict=True)))
+
+
+def minimised(
+    start: Floats, loss: Callable[[Floats], float], derivatives: Callable[[Floats], tuple[Floats, Floats]]
+) -> Floats:
+    """Find where a convex loss is least, by Newton's method, steps halved until the loss falls.
+
+    Args:
+        start: `[n]`.
+        loss: Of parameters `[n]`, its cases weighing about one in all.
+        derivatives: Its gradient `[n]` and Hessian `[n,n]` there.
+
+    Returns:
+        `[n]`.
+    """
+    theta = start
+    for _ in range(_STEPS):
+        gradient, hessian = derivatives(theta)
+        if np.abs(gradient).max(initial=0.0) < _SMALL:
+            break
+        step = np.linalg.solve(hessian + _RIDGE * np.eye(len(theta)), gradient)
+        before = loss(theta)
+        shares = 0.5 ** np.arange(_HALVINGS)
+        taken = next((theta - share * step for share in shares if loss(theta - share * step) < before), None)
+        if taken is None:  # rounding alone decides from here on
+            break
+        theta = taken
+    return theta
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -109,7 +133,7 @@ class _Term:
         return float((self.weight * (np.logaddexp(0.0, logit) - self.target * logit)).sum())
 
 
-def _slope_of_loss(theta: Floats, terms: Sequence[_Term]) -> tuple[Floats, Floats]:
+def _derivatives(theta: Floats, terms: Sequence[_Term]) -> tuple[Floats, Floats]:
     """Compute gradient and Hessian."""
     gradient, hessian = np.zeros(len(theta)), np.zeros((len(theta), len(theta)))
     gradient[0], hessian[0, 0] = _L2 * theta[0], _L2
@@ -118,18 +142,7 @@ def _slope_of_loss(theta: Floats, terms: Sequence[_Term]) -> tuple[Floats, Float
         guess = 0.5 * (1.0 + np.tanh(0.5 * (x @ theta[[0, index]])))  # a sigmoid that overflows nowhere
         gradient[[0, index]] += x.T @ (term.weight * (guess - term.target))
         hessian[np.ix_([0, index], [0, index])] += (x * (term.weight * guess * (1.0 - guess))[:, None]).T @ x
-    hessian[np.diag_indices(len(theta))] += 1e-9
     return gradient, hessian
-
-
-def _stepped(theta: Floats, step: Floats, terms: Sequence[_Term]) -> Floats:
-    """Take a step, or as much of it as lowers the loss."""
-    before = _loss(theta, terms)
-    for _ in range(_HALVINGS):
-        if _loss(theta - step, terms) <= before:
-            return theta - step
-        step = step / 2.0
-    return theta
 
 
 def _loss(theta: Floats, terms: Sequence[_Term]) -> float:
