@@ -5,14 +5,20 @@ Every function takes one entry a labelled picture, of one category; leave out be
 `uploads` how often each picture was uploaded (once by default): rates count uploads.
 
 An interval is Clopper and Pearson's, on as many trials as the labels are worth (Korn & Graubard 1998): n_eff =
-R (1 - R) / V, with V the linearised variance of a weighted share. Two things are added for recall, precision and the
+R (1 - R) / V, with V the linearised variance of a weighted share. Three things are added for recall, precision and the
 false-positive rate, which rest on few labels:
 
 - **The factor (1.96 / t)^2**, t being Student's 97.5 % quantile at groups - 1: V itself is known from few groups only.
   As R's `survey::svyciprop(method="beta")`, which has the t of all labels where we have 1.96.
 - **n_eff is at most the number of groups, and at most Kish's sum(w)^2 / sum(w^2)**: when no miss was drawn, V says that
-  there are none. Without these caps the interval covers 0.88 where 11 to 30 positives were drawn, with them 0.94 to
-  1.00 (`python -m bench.tuning coverage`). They are ours.
+  there are none. Without these caps the interval covers 0.88 where 11 to 30 positives were drawn.
+- **Where every member had one outcome, n_eff is at most sum(w) / w0**, w0 being the least weight of any label with the
+  other outcome. Misses are drawn more seldom than finds, so that each would have weighed more than a find: none of
+  them among 23 finds is no surprise at a recall of 0.8. Of 195 worlds the two caps alone cover less than 0.93 or
+  promise too much in 20 (0.79 covered at worst), with this one in none (`python -m bench.tuning coverage --wide`). It
+  costs width where all are found, and nothing elsewhere.
+
+The caps are ours.
 
 Prevalence rests on all labels, and a sample that looks where the harmful ones are knows it better than as many uniform
 labels would: there n_eff is not capped, and where no positive was drawn it is the number of groups.
@@ -22,7 +28,7 @@ replacement, which is right for traffic to come and wider than needed for the st
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -138,10 +144,11 @@ def share(
         R = sum(w c) / sum(w); V = k / (k - 1) x sum(w^2 (c - R)^2) / sum(w)^2; n_eff as said at the top.
     """
     everyone = _Labels.of(positive, pi, group, uploads)
-    chosen = _column(member, everyone.labels, np.bool_)
+    chosen, had = (_column(each, everyone.labels, np.bool_) for each in (member, outcome))
     labels = everyone.only(chosen)
-    ratio = _ratio(_column(outcome, everyone.labels, np.bool_)[chosen], labels)
-    return _estimate(labels, ratio, _effective(ratio, confidence), confidence)
+    ratio = _ratio(had[chosen], labels)
+    most = _unseen(ratio, had, everyone.weight, float(labels.weight.sum()))
+    return _estimate(labels, ratio, min(most, _effective(ratio) * _known(ratio, confidence)), confidence)
 
 
 def recall(
@@ -336,16 +343,24 @@ def _ratio(outcome: Flags, labels: _Labels) -> _Ratio:
     return _Ratio(value=value, worth=worth, kish=float(kish), groups=groups, members=members)
 
 
-def _effective(ratio: _Ratio, confidence: float) -> float:
-    """Take the least of what the members may be worth, less what a variance from few groups costs."""
-    if ratio.groups < _FEWEST:
-        return 0.0
+def _effective(ratio: _Ratio) -> float:
+    """Take the least of what the members may be worth."""
     worth = ratio.kish if ratio.worth is None else min(ratio.kish, ratio.worth)
-    return min(worth, ratio.groups) * _known(ratio, confidence)
+    return min(worth, float(ratio.groups)) if ratio.groups >= _FEWEST else 0.0
+
+
+def _unseen(ratio: _Ratio, outcome: Flags, weight: Floats, total: float) -> float:
+    """Bound what members are worth that all had one outcome, by what one with the other outcome would have weighed."""
+    if ratio.value not in {0.0, 1.0}:
+        return np.inf
+    others = weight[outcome != bool(ratio.value)]
+    return total / float(others.min()) if len(others) else np.inf
 
 
 def _known(ratio: _Ratio, confidence: float) -> float:
     """Say how well a variance is known that was taken from these groups, 0..1."""
+    if ratio.groups < _FEWEST:
+        return 0.0
     upper = (1.0 + confidence) / 2.0
     return float((ndtri(upper) / stdtrit(ratio.groups - 1, upper)) ** 2)
 
@@ -369,8 +384,8 @@ def _estimate(labels: _Labels, ratio: _Ratio, n_eff: float, confidence: float) -
     )
 
 
-def _column(values: ArrayLike, count: int, kind: type[np.generic]) -> NDArray[np.generic]:
-    column = np.asarray(values).astype(kind)
+def _column(values: ArrayLike, count: int, kind: type[np.generic]) -> NDArray[Any]:
+    column: NDArray[Any] = np.asarray(values).astype(kind)
     if column.shape != (count,):
         raise DesignError(f"A column has {len(column)} entries for {count} labels: give one a label.")
     return column
