@@ -93,7 +93,7 @@ def draw(policy_name: str, folder: Path | None, model: str | None, wish: Wish) -
         )
     else:
         labels = draw_sample(scored, names, wish.n or 0, seed=seed, former=former)
-    drawn_from = _drawn_from(labels, scored, seed, former)
+    drawn_from = _drawn_from(labels, scored, wish, former)
     return Drawn(labels=labels, to_label=without_labels(labels), policy=former_policy, rows=drawn_from)
 
 
@@ -159,6 +159,12 @@ def _names(policy: Policy, wish: Wish, former: Labels | None) -> tuple[str, ...]
     return tuple(name for name in declared if name in named)
 
 
+def _how(labels: Labels, wish: Wish) -> str:
+    if labels.walk:
+        return "evenly, one of each group of near-duplicates"
+    return f"each by a chance of its own, which makes {wish.n or 0:,} in the mean"
+
+
 def _score(policy_name: str, folder: Path, model: str | None) -> Scored:
     store = open_store(folder)
     snapshot = load_model_and_policies(model, [policy_name])
@@ -166,15 +172,15 @@ def _score(policy_name: str, folder: Path, model: str | None) -> Scored:
     return Scored(store=store, scores=score_store(store, tables), policy=tables.compiled.digest)
 
 
-def _drawn_from(labels: Labels, scored: Scored, seed: str, former: Labels | None) -> dict[str, str]:
+def _drawn_from(labels: Labels, scored: Scored, wish: Wish, former: Labels | None) -> dict[str, str]:
     store = scored.store
     days = f", {store.info.since} to {store.info.until}" if store.info.since else ""
     rows = {
         "Store": f"{store.path}, {store.info.source}{days}: {len(store.uploads):,} uploads of "
         f"{len(store.pictures):,} pictures",
-        "Drawn": f"{len(labels):,} pictures" + (" of as many groups of near-duplicates" if labels.walk else ""),
+        "Drawn": f"{len(labels):,} pictures, {_how(labels, wish)}",
         "For": ", ".join(labels.categories),
-        "Seed": seed,
+        "Seed": labels.seed or "",
     }
     if former is not None:
         rows["Drawn"] += f", {len(labels) - len(without_labels(labels)):,} of them labelled before"

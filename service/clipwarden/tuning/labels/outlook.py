@@ -12,6 +12,8 @@ from clipwarden.tuning.metrics import clopper_pearson
 
 _DELTA: Final = 0.05
 _LIMITS: Final = (0.01, 0.001)
+_ROUNDING: Final = 1e-6
+"""Sums of quotients fall short of whole numbers by less."""
 _FOUND: Final = (10, 30, 100)
 """Harmful pictures that a sample may turn out to hold."""
 
@@ -47,7 +49,7 @@ def _of_walk(labels: Labels) -> Iterator[str]:
 def _of_sample(labels: Labels) -> Iterator[str]:
     yield "Rates of traffic follow from it: how many of 1,000 uploads, found, and wrongly stopped."
     yield _intervals()
-    even = int(np.sum(labels.pi.min() / labels.pi)) if len(labels) else 0
+    even = int(np.sum(labels.pi.min() / labels.pi) + _ROUNDING) if len(labels) else 0
     least = needed_clean(_LIMITS[0], _DELTA)
     if even < 1:
         return
