@@ -167,7 +167,9 @@ def join(store: Store, scores: StoreScores, labels: Labels, categories: Sequence
     """
     for name in categories:
         if name not in labels.categories:
-            raise LabelError(f"{', '.join(labels.sources)} says nothing of {name}; label it, or leave it out of --only.")
+            raise LabelError(
+                f"{', '.join(labels.sources)} says nothing of {name}; label it, or leave it out of --only."
+            )
     said = np.flatnonzero((labels.marks != Mark.UNKNOWN).any(axis=1) | (labels.design is Design.TOP))
     picture = store.pictures.sha256.find([labels.sha256[row] for row in said.tolist()])
     lost, rows, picture = int((picture < 0).sum()), said[picture >= 0], picture[picture >= 0]
@@ -239,9 +241,7 @@ def _cases(base: _Base, category: str, group: Places, u: Floats, uploads: NDArra
 def _walked(everyone: Cases, marks: NDArray[np.int8], scored: Flags) -> Walked:
     """Take all that was drawn; what has no score stands below all that has one, since no line stops it."""
     lowest = float(everyone.scores[scored].min()) - 1.0 if scored.any() else 0.0
-    return Walked(
-        scores=np.where(scored, everyone.scores, lowest), marks=marks, u=everyone.u, sha256=everyone.sha256
-    )
+    return Walked(scores=np.where(scored, everyone.scores, lowest), marks=marks, u=everyone.u, sha256=everyone.sha256)
 
 
 def _slices(base: _Base) -> dict[str, tuple[str, ...]]:

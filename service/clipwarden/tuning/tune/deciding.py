@@ -1,4 +1,4 @@
-"""Labelled pictures of a category in; whether they can decide it, in counts, and how many labels more would help, out."""
+"""Labelled pictures of a category in; whether they can decide it, in counts, and how many more would help, out."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -55,7 +55,7 @@ def decide(cases: Cases, at: float | None, confidence: float) -> Deciding:
         The answer.
     """
     positives, harmless = cases.groups(cases.positive), cases.groups(~cases.positive)
-    enough, first = _judged(cases, positives, harmless)
+    enough, first = _judged(cases, positives)
     reference = None
     if at is not None and enough and cases.design is not Design.TOP:
         reference = cases.labelled.rates(at, confidence)[0]
@@ -110,7 +110,7 @@ def one_class(cases: Cases) -> str | None:
     return f"All {counted(len(cases))} labelled pictures are {kind}: label some that {other} {cases.category}."
 
 
-def _judged(cases: Cases, positives: int, harmless: int) -> tuple[bool, list[str]]:
+def _judged(cases: Cases, positives: int) -> tuple[bool, list[str]]:
     if cases.design is Design.QUEUE:
         return False, [
             "They came from reviews or appeals, which today's limits picked: they show examples, and choose no limit."
@@ -123,7 +123,6 @@ def _judged(cases: Cases, positives: int, harmless: int) -> tuple[bool, list[str
         return True, [
             f"Fewer than {FEWEST_POSITIVES} distinct harmful pictures decide little: label more of them first."
         ]
-    del harmless
     return True, []
 
 
@@ -135,9 +134,7 @@ def _have(cases: Cases, positives: int, harmless: int) -> str:
         Design.TOP: "drawn evenly from traffic and labelled from the top",
     }[cases.design]
     wrong = len(cases) - cases.positives
-    return (
-        f"{_distinct(cases.positives, 'harmful', positives)}, {_distinct(wrong, 'harmless', harmless)}; {how}."
-    )
+    return f"{_distinct(cases.positives, 'harmful', positives)}, {_distinct(wrong, 'harmless', harmless)}; {how}."
 
 
 def _distinct(pictures: int, kind: str, distinct: int) -> str:
@@ -150,9 +147,7 @@ def _distinct(pictures: int, kind: str, distinct: int) -> str:
 def _means(cases: Cases, found: Estimate, at: float, halving: int | None) -> str:
     hits = int((cases.scores[cases.positive] >= at).sum())
     more = f" About {counted(halving)} labels more halve that." if halving else ""
-    return (
-        f"{hits} of {cases.positives} found means {percent_between(found)} of those there are ({found.basis}).{more}"
-    )
+    return f"{hits} of {cases.positives} found means {percent_between(found)} of those there are ({found.basis}).{more}"
 
 
 def percent_between(estimate: Estimate) -> str:
@@ -183,7 +178,8 @@ def _extremes(cases: Cases, at: float | None) -> list[str]:
         return []
     hits, wrong = cases.scores[cases.positive] >= at, cases.scores[~cases.positive] >= at
     stopped = int((doubtful.scores >= at).sum())
-    return [
+    told = (
         f"Were the unsure ones all harmful, it would find {int(hits.sum()) + stopped} of {len(hits) + len(doubtful)}; "
         f"were they all harmless, it would stop {int(wrong.sum()) + stopped} of {len(wrong) + len(doubtful)} wrongly."
-    ]
+    )
+    return [told]

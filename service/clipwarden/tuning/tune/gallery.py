@@ -13,7 +13,6 @@ from clipwarden.tuning.store.store import Store
 from clipwarden.tuning.tune.cases import Cases
 
 
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shown:
     """A picture that was judged wrongly, with what spoke for and against it.

@@ -1,4 +1,4 @@
-"""Labelled pictures and a policy in; what leaving out each of a category's texts would do, on pictures not chosen by, out.
+"""Labelled pictures and a policy in; what leaving out each of a category's texts would do, out.
 
 A limit is chosen on some groups and measured on the others, fold by fold, with all texts and with one less: nothing is
 measured on the pictures that it was chosen on. No text is embedded for that, since vectors of all of them are there.
@@ -121,7 +121,8 @@ def left_out_texts(
     for number, (text, is_negative, place, changed) in enumerate(variants):
         scores = scorer.scores(changed, place)
         after = _stopped(scores[0], cases, part, wrong)
-        found.append(_compared(cases, text, is_negative, before, after, np.abs(scores[1] - whole[1])))
+        moves = np.abs(scores[1] - whole[1])
+        found.append(_compared(cases, text, is_negative, before=before, after=after, moves=moves))
         if told:
             told(number + 1, len(variants))
     return tuple(sorted(found, key=lambda each: (-each.gain, each.moved > 0, each.text)))
@@ -207,6 +208,7 @@ def _compared(
     cases: Cases,
     text: str,
     is_negative: bool,  # noqa: FBT001  one caller
+    *,
     before: NDArray[np.bool_],
     after: NDArray[np.bool_],
     moves: Floats,

@@ -202,4 +202,3 @@ def edge_of(choice: Choice) -> Edge:
 def counts(choice: Choice) -> str:
     """What a row of the table found and stopped wrongly, in counts."""
     return f"finds {choice.found} of {choice.harmful} harmful, stops {choice.wrong} of {choice.harmless} harmless"
-

@@ -1,4 +1,4 @@
-"""A compiled policy and scores of a store in; where each category's limits lie now, on scores before calibration, out."""
+"""A compiled policy and scores of a store in; where limits lie now, on scores before calibration, out."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

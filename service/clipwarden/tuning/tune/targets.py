@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from clipwarden.errors import LineError
 
@@ -79,14 +79,14 @@ class Targets:
             LineError: It is something else.
         """
         kinds = {_option(field.name): (field.name, str(field.type)) for field in fields(cls)}
-        found: dict[str, float | bool] = {}
+        found: dict[str, Any] = {}
         for option in options:
             name, _, text = option.partition(" ")
             if name not in kinds:
                 raise LineError(f'The evidence asks for "{option}", which is no target; give the targets as options.')
             field, kind = kinds[name]
             found[field] = _value(option, text, kind)
-        return cls(**found)  # type: ignore[arg-type]  the fields' own types
+        return cls(**found)
 
     def _any(self, names: Iterable[str]) -> bool:
         return any(getattr(self, name) is not None for name in names)

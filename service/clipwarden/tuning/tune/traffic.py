@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipwarden.errors import LabelError
+from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.schema import Bounds, Verdict
 from clipwarden.scoring.tables import prepare
 from clipwarden.tuning.calibration import Fitted
@@ -22,7 +23,6 @@ from clipwarden.tuning.store.info import Source
 from clipwarden.tuning.store.store import Store
 from clipwarden.tuning.tune.standing import with_numbers
 from clipwarden.tuning.verdicts import judge_store
-from clipwarden.policy.bundle.compiled import CompiledPolicy
 
 SEED: Final = "clipwarden tune traffic"
 
