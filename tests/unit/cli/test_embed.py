@@ -24,7 +24,7 @@ from clipwarden.tuning import extra
 from clipwarden.tuning.store import writing as writing_module
 from clipwarden.tuning.store.columns import Kind
 from clipwarden.tuning.store.store import Store, open_store
-from clipwarden.tuning.store.writing import writing
+from clipwarden.tuning.store.writing import StoreWriter, writing
 from kit.cli import Run
 from kit.pictures import encode, natural_picture
 
@@ -76,6 +76,28 @@ def test_duplicates_are_encoded_once_and_counted_each(embed: Embed, pictures: Pa
     found = summary(result)
     assert (found["encoded"], found["uploads"]) == (4, {"found": 6, "added": 6, "other_slices": 0})
     assert (len(store().uploads), len(store().pictures)) == (6, 4)
+
+
+def test_copies_that_come_at_once_wait_for_one_another(
+    embed: Embed, tmp_path: Path, store: Callable[[], Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever is read first, no upload is written before its picture."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    data = encode(natural_picture(1, (64, 64)), "PNG")
+    for number in range(64):
+        (folder / f"{number:02}.png").write_bytes(data)
+    monkeypatch.setattr(writing_module, "MOST_UPLOADS", 1)
+    monkeypatch.setattr(writing_module, "MOST_PICTURES", 1)
+    write = StoreWriter.write
+
+    def look(self: StoreWriter) -> None:
+        write(self)
+        assert store().pictures.sha256
+
+    monkeypatch.setattr(StoreWriter, "write", look)
+    result = embed(folder, "--json")
+    assert (summary(result)["encoded"], len(store().uploads)) == (1, 64)
 
 
 def test_vectors_and_facts_are_those_of_the_engine(
@@ -282,10 +304,7 @@ def test_a_manifest_that_makes_no_sense_is_refused_by_line_before_anything_is_wr
 def test_json_lines_that_make_no_sense_are_refused_by_line(embed: Embed, tmp_path: Path, name: str) -> None:
     line, said = WRONG_JSON[name]
     result = embed(manifest(tmp_path, '{"path": "a.png"}', "", line, name="uploads.jsonl"))
-    assert (result.exit_code, f"uploads.jsonl:3: {said}" in result.stderr.replace("\n", " ")) == (
-        Exit.USAGE,
-        True,
-    ), result.stderr
+    assert (result.exit_code, "uploads.jsonl:3: " in result.stderr, said in result.stderr) == (Exit.USAGE, True, True)
 
 
 def test_a_manifest_in_another_encoding_is_refused(embed: Embed, tmp_path: Path) -> None:
@@ -524,11 +543,12 @@ def test_times_are_said_in_the_unit_that_fits(seconds: float, said: str) -> None
 
 
 def test_forget_takes_uploads_and_their_pictures(
-    embed: Embed, run: Run, pictures: Path, tmp_path: Path, store: Callable[[], Store], monkeypatch: pytest.MonkeyPatch
+    embed: Embed, run: Run, pictures: Path, store: Callable[[], Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writing_module, "MOST_PICTURES", 2)
     embed(pictures, "-r", "--hidden")
-    path, before = tmp_path / "store", store()
+    before = store()
+    path = before.path
     red = before.uploads.sha256[[*before.uploads.uri].index(str(pictures / "red.png"))]
     secret = before.vectors(before.pictures.sha256.find([red])).embeddings.tobytes()
     assert any(secret in each.read_bytes() for each in path.rglob("*.parquet"))
@@ -556,10 +576,10 @@ def test_forgetting_everything_leaves_an_empty_store(embed: Embed, run: Run, pic
 
 
 def test_a_forgetting_that_was_ended_early_is_gone_on_with(
-    embed: Embed, run: Run, pictures: Path, tmp_path: Path, store: Callable[[], Store], monkeypatch: pytest.MonkeyPatch
+    embed: Embed, run: Run, pictures: Path, store: Callable[[], Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     embed(pictures)
-    path = tmp_path / "store"
+    path = store().path
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt

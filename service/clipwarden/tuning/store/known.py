@@ -76,7 +76,7 @@ class KnownPictures:
         return self._failed.get(sha256)
 
     def add(self, sha256: str, reason: str | None) -> bool:
-        """Take a picture that this writer tried, and why it cannot be judged, if it cannot; tells whether that is news."""
+        """Take a picture that was tried, and why it cannot be judged, if it cannot; tells whether that is news."""
         if sha256 in self:
             return False
         self._since.add(bytes.fromhex(sha256))

@@ -66,7 +66,7 @@ class StoreWriter:
         self._since = clock()
 
     def add_picture(self, picture: PictureRecord) -> bool:
-        """Take a picture, and tell whether it is news: one that could not be judged before and cannot be now is none."""
+        """Take a picture, and tell whether it is news: one that cannot be judged now as before is none."""
         if not self.pictures.add(picture.sha256, picture.reason):
             return False
         self._new_pictures.append(picture)
