@@ -71,9 +71,7 @@ def test_pictures_that_the_store_lacks_or_cannot_judge_are_counted_and_named(
         read(table, "uri,red\ngone.png,1\nlost.png,0\n", store)
 
 
-def test_complete_labels_of_a_set_say_no_of_what_they_do_not_mention(
-    store: Store, pictures: Path, tmp_path: Path
-) -> None:
+def test_complete_labels_of_a_set_say_no_of_what_they_do_not_mention(store: Store, tmp_path: Path) -> None:
     table = tmp_path / "labels.csv"
     labels = read(table, "uri,label\n0/1.png,red\n", store, complete=True)
     assert len(labels) == len(store.pictures)

@@ -1,4 +1,4 @@
-"""The page's text, and the pictures in it: blurred in their pixels, without metadata, and only of the file that was stored."""
+"""The page's text, and its pictures: blurred in their pixels, without metadata, and of the stored file only."""
 
 import base64
 import hashlib

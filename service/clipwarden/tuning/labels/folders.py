@@ -25,10 +25,9 @@ def read_folder(path: Path, categories: Sequence[str]) -> tuple[Header, Iterator
     Raises:
         LabelError: A folder is named after no category, a picture lies in none, or something cannot be read.
     """
-    folders, loose = [], []
-    for entry in _listed(path):
-        (folders if entry.is_dir() else loose).append(entry)
-    if loose:
+    entries = _listed(path)
+    folders = [entry for entry in entries if entry.is_dir()]
+    if loose := [entry for entry in entries if not entry.is_dir()]:
         raise LabelError(f"{loose[0]} lies in no folder that says what it shows; move it into one, such as harmless/.")
     if not folders:
         raise LabelError(f"{path} has no folders that are named after categories, such as harmless/.")

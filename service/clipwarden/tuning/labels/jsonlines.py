@@ -91,13 +91,14 @@ def _header(given: Mapping[str, Any], categories: Sequence[str]) -> Header:
     complete = given.get("complete", False)
     if not isinstance(complete, bool):
         raise CellError("complete is neither true nor false")
-    facts = {name: text_of(given.get(name), name) for name in ("seed", "store", "policy")}
     return Header(
         design=_design(given.get("design")),
         categories=tuple(category_named(name, categories) for name in named),
         complete=complete,
         walk=_walk(given.get("walk"), categories),
-        **facts,
+        seed=text_of(given.get("seed"), "seed"),
+        store=text_of(given.get("store"), "store"),
+        policy=text_of(given.get("policy"), "policy"),
     )
 
 

@@ -89,20 +89,22 @@ class Merger:
         self._say(known, row, where, labeller)
 
     def _locate(self, row: Row) -> str | None:
-        sha256, places = row.sha256, self._places
-        if sha256 is None and row.uri is None:
-            raise CellError("there is neither a sha256 nor a uri, so nothing says which picture this is")
-        if sha256 is None and places is None:
-            raise CellError("the picture has no sha256, and there is no store to look its uri up in")
-        if sha256 is None:
-            sha256 = places.find(row.uri)
-        if places is None or sha256 in places.judged:
+        sha256, places = row.sha256 or self._looked_up(row.uri), self._places
+        if sha256 is not None and (places is None or sha256 in places.judged):
             return sha256
-        if sha256 in places.failed:
+        if places is not None and sha256 in places.failed:
             self.unjudged[sha256] = None
         else:
-            self.absent[row.uri or sha256] = None
+            self.absent[row.uri or sha256 or ""] = None
         return None
+
+    def _looked_up(self, uri: str | None) -> str | None:
+        """Find out which picture an address is of; None where the store has none."""
+        if uri is None:
+            raise CellError("there is neither a sha256 nor a uri, so nothing says which picture this is")
+        if self._places is None:
+            raise CellError("the picture has no sha256, and there is no store to look its uri up in")
+        return self._places.find(uri)
 
     def _join(self, known: Picture, row: Row) -> None:
         """Take over what another row says of the picture beside its marks.

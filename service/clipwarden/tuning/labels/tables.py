@@ -107,7 +107,7 @@ def columns_of(names: Sequence[str], categories: Sequence[str], *, decimal_comma
     for name in at:
         if name not in known and name not in marks and not name.startswith(SLICE):
             raise CellError(_unknown_column(name, (*known, *categories)))
-    facts = {name: at[name] for name in FACTS if name in at}
+    facts: dict[str, int] = {name: at[name] for name in FACTS if name in at}
     columns = Columns(
         width=len(names), decimal_comma=decimal_comma, facts=facts, label=at.get(LABEL), marks=marks, slices=slices
     )

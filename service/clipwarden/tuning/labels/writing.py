@@ -15,7 +15,7 @@ from clipwarden.errors import LabelError, why_of
 from clipwarden.textfiles.atomic import write_new
 from clipwarden.tuning.labels.model import FORMAT, Design, Labels, Mark
 
-_VALUES = {Mark.POSITIVE: True, Mark.NEGATIVE: False, Mark.UNSURE: "unsure"}
+_VALUES: dict[Mark, bool | str] = {Mark.POSITIVE: True, Mark.NEGATIVE: False, Mark.UNSURE: "unsure"}
 
 
 def write_labels(labels: Labels, path: Path) -> None:
