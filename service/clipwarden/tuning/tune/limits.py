@@ -15,7 +15,7 @@ from clipwarden.tuning.tune.cases import Cases, Walked
 from clipwarden.tuning.tune.targets import Targets
 from clipwarden.tuning.tune.traffic import Traffic
 
-_ON_THESE: Final = "chosen on hand-picked pictures, which promise nothing of traffic"
+_ON_THESE: Final = "of pictures like these, picked by hand: {}; of traffic nothing is promised"
 _COUNTED: Final = "counted on the pictures that it was chosen on, and no promise"
 
 
@@ -179,7 +179,7 @@ def _told(cases: Cases, asked: str, line: Line | NotMet) -> Placed:
     promised = cases.design is Design.SAMPLE
     sentence = line.promise.sentence
     return Placed(
-        asked=asked, line=line, sentence=sentence if promised else f"{sentence}; {_ON_THESE}", promised=promised
+        asked=asked, line=line, sentence=sentence if promised else _ON_THESE.format(sentence), promised=promised
     )
 
 

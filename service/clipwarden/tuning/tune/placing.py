@@ -69,7 +69,7 @@ def begin(question: Question, scores: StoreScores, name: str, names: Sequence[st
     return Work(
         category=name,
         targets=targets,
-        confidence=Confidence(delta=delta, lines=lines, looks=looks),
+        confidence=Confidence(delta=round(delta, 12), lines=lines, looks=looks),
         now=standing_of(question.compiled, scores, name),
     )
 
