@@ -88,6 +88,10 @@ COMMANDS = {
         "clipwarden.cli.sample:sample",
         "Draw pictures of a store for people to label, and write the page that they label them on.",
     ),
+    "tune": (
+        "clipwarden.cli.tune:tune",
+        "Say by labels what limits find and at what price, and write a version of the policy with new ones.",
+    ),
     "audit verify": (
         "clipwarden.cli.audit:verify",
         "Check that an audit log is whole and unchanged, and say what is not.",

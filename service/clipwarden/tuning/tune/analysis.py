@@ -25,7 +25,6 @@ from clipwarden.tuning.tune.placing import (
     Work,
     begin,
     bounds_of,
-    categories_of,
     place,
     place_reviews,
     placed_of,
@@ -60,9 +59,9 @@ def analyse(question: Question, told: Told | None = None) -> Analysis:
     tables = prepare(question.compiled)
     tell("scoring", 0, 1)
     scores = score_store(question.store, tables)
-    names, notes = categories_of(question)
+    names, notes = question.names, []
     uploads = Uploads(question.store, scores)
-    work = [begin(question, scores, name, names) for name in names]
+    work = [begin(question, scores, name) for name in names]
     if question.labels is None:
         require_traffic(question.store, "Limits without labels")
         for each in work:

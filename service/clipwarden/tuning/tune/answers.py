@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from clipwarden.errors import LabelError
 from clipwarden.policy.bundle.compiled import CompiledPolicy
+from clipwarden.policy.contexts import scored_anywhere
 from clipwarden.policy.schema import Bounds
 from clipwarden.tuning.calibration import Fitted, Unfit
 from clipwarden.tuning.design.rates import Estimate
@@ -47,6 +49,24 @@ class Question:
     def targets_of(self, category: str) -> Targets:
         """What is asked of one category."""
         return self.by_category.get(category, self.targets)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Categories that are answered about, in the policy's order; those that are disabled have no score.
+
+        Raises:
+            LabelError: There is none, or one that was named is disabled.
+        """
+        policy = self.compiled.policy
+        declared = [each.id for each in policy.categories]
+        scored = [each.id for each in policy.categories if scored_anywhere(each)]
+        wanted = self.only or (self.labels.categories if self.labels else scored)
+        disabled = [name for name in wanted if name not in scored]
+        if disabled and (self.only or len(disabled) == len(wanted)):
+            raise LabelError(f"The policy has {disabled[0]} disabled, so that no picture has a score for it.")
+        if not wanted:
+            raise LabelError("There is no category to answer about: the labels name none that the policy scores.")
+        return tuple(name for name in declared if name in wanted and name in scored)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

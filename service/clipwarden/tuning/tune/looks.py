@@ -7,8 +7,8 @@ and is no other try, and figures without a target are one with the first target 
 and writing is one look.
 
 Questions are kept in `LABELS.looks` beside the label file, a line each, and in the user's state folder, under what the
-sample was drawn with (a label file that grows, moves or is copied is known again by its seed and store). Whatever one of
-the two places says counts. Neither is needed: in a folder that cannot be written the other one serves.
+sample was drawn with: a label file that grows, moves or is copied is known again by its seed and store. What any of
+the places says counts. Neither is needed: in a folder that cannot be written the other one serves.
 """
 
 import hashlib

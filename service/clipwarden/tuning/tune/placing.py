@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from clipwarden.errors import LabelError
 from clipwarden.policy.bundle.compiled import CompiledPolicy
-from clipwarden.policy.contexts import scored_anywhere
 from clipwarden.policy.methods import METHODS
 from clipwarden.policy.schema import Bounds
 from clipwarden.tuning.calibration import Fitted, Unfit, calibrate
@@ -39,31 +37,15 @@ class Work:
     notes: list[str] = field(default_factory=list)
 
 
-def categories_of(question: Question) -> tuple[list[str], list[str]]:
-    """Choose what to answer about, and say what is left out."""
-    policy, labels = question.compiled.policy, question.labels
-    scored = [each.id for each in policy.categories if scored_anywhere(each)]
-    declared = [each.id for each in policy.categories]
-    wanted = question.only or (labels.categories if labels else scored)
-    disabled = [name for name in wanted if name in declared and name not in scored]
-    if disabled and (question.only or len(disabled) == len(wanted)):
-        raise LabelError(f"The policy has {disabled[0]} disabled, so that no picture has a score for it.")
-    names = [name for name in declared if name in wanted and name in scored]
-    if not names:
-        raise LabelError("There is no category to answer about: the policy scores none that the labels name.")
-    notes = [f"Left out: {', '.join(disabled)}, since the policy has them disabled."] if disabled else []
-    return names, notes
-
-
-def promising_lines(question: Question, names: Sequence[str]) -> int:
+def promising_lines(question: Question) -> int:
     """Count the lines that make a promise in one run, at least 1."""
-    return max(1, sum(question.targets_of(name).promises for name in names))
+    return max(1, sum(question.targets_of(name).promises for name in question.names))
 
 
-def begin(question: Question, scores: StoreScores, name: str, names: Sequence[str]) -> Work:
+def begin(question: Question, scores: StoreScores, name: str) -> Work:
     """Take up one category of those that are answered about."""
     targets, looks = question.targets_of(name), question.looks.get(name, 1)
-    lines, delta = promising_lines(question, names), 1.0 - targets.confidence
+    lines, delta = promising_lines(question), 1.0 - targets.confidence
     if targets.whole_policy:
         delta = shared(delta, lines, looks)
     return Work(
