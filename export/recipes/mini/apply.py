@@ -14,7 +14,7 @@ from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.digest import fit_digest, lines_digest
 from clipwarden.policy.language.load import load_policy, parse_policy
 from clipwarden.scoring.score import sigmoid
-from clipwarden.tuning.fitting import bias_at, fit_platt
+from clipwarden.tuning.fitting import Labelled, bias_at, fit_platt
 from recipes.mini.gather import gather_evidence
 from recipes.mini.heldout import HeldOut
 from recipes.mini.labels import read_labels
@@ -83,7 +83,10 @@ def _calibrate(held: HeldOut, compiled: CompiledPolicy) -> tuple[float, list[flo
     scores = score_cases(held.vectors(cases.rows, "clean"), compiled)
     truths = [cases.truth[c.id] for c in scores.categories]
     fit = fit_platt(
-        [(scores.margin[t != "ambiguous", i], t[t != "ambiguous"] == "positive") for i, t in enumerate(truths)]
+        [
+            Labelled(margins=scores.margin[t != "ambiguous", i], positive=t[t != "ambiguous"] == "positive")
+            for i, t in enumerate(truths)
+        ]
     )
     return float(f"{fit.slope:.4g}"), [round(bias_at(bias, PREVALENCE), 3) for bias in fit.biases]
 

@@ -7,11 +7,15 @@ from clipwarden.cli import healthanswers
 from clipwarden.errors import (
     ClipwardenError,
     ConfigError,
+    DesignError,
     FingerprintMismatchError,
+    LabelError,
+    LineError,
     ModelError,
     PolicyError,
     RequestError,
     RuntimeMissingError,
+    StoreError,
 )
 
 
@@ -34,9 +38,11 @@ class Exit(IntEnum):
     """`health` asked a server that does not serve; or, with `--live`, one that a restart would help."""
     UNREACHABLE = healthanswers.UNREACHABLE
     """`health` had no answer."""
+    DATA = 8
+    """A store of pictures cannot be used, or not for this."""
     REVIEW = 10
     """Some image is for review, none is blocked, none failed; or `diff` found changes; or an audit log says that it
-    lacks lines."""
+    lacks lines; or a limit that `tune` was asked for cannot be had."""
     BLOCK = 20
     """Some image is blocked, none failed; or an audit log was changed."""
     UNJUDGED = 30
@@ -50,16 +56,20 @@ class Exit(IntEnum):
 EXIT_CODES_HELP = """**Exit codes**: 0 all judged and allowed · 5 something was left out of a folder that is or may hold
 an image · 10 some for review · 20 some blocked · 30 some could not be judged (the highest that applies) · 1 failure ·
 2 wrong usage, or nothing to judge · 3 unusable policy · 4 unusable model or runtime · 6 a server that does not serve ·
-7 nobody answers there · 130 interrupted. An ALLOW under a policy that enforces nothing also ends with 0, and is
-announced."""
+7 nobody answers there · 8 unusable store · 130 interrupted. An ALLOW under a policy that enforces nothing also ends
+with 0, and is announced."""
 
 _EXIT_BY_ERROR: dict[type[BaseException], int] = {
     RequestError: Exit.USAGE,
     ConfigError: Exit.USAGE,
+    LabelError: Exit.USAGE,
+    DesignError: Exit.USAGE,
+    LineError: Exit.USAGE,
     PolicyError: Exit.POLICY,
     FingerprintMismatchError: Exit.POLICY,
     ModelError: Exit.MODEL,
     RuntimeMissingError: Exit.MODEL,
+    StoreError: Exit.DATA,
     ClipwardenError: Exit.FAILED,
 }
 

@@ -103,7 +103,8 @@ def lint(
     if not fix and any(notes.values()):
         raise ConfigError("--version, --author, --reason and --approved-by are about the version that --fix writes.")
     if fix and files and not explain:
-        from clipwarden.cli.fixing import VersionNotes, fix_policy
+        from clipwarden.cli.fixing import fix_policy
+        from clipwarden.policy.newversion import VersionNotes
 
         files = [fix_policy(files, VersionNotes(**notes), model=model, as_json=as_json)]
     if files and not explain:

@@ -3,6 +3,7 @@
 import json
 
 from clipwarden.policy.language.differences import Change, Item, Kind, Path
+from clipwarden.textfiles.rendering import plain_number
 
 SHORT_DIGEST = len("sha256:") + 12
 """Characters of a digest that a line shows; `--json` has all."""
@@ -50,6 +51,8 @@ def _shown(value: object) -> str:
         return ", ".join(f"{key} {_shown(inner)}" for key, inner in value.items())
     if isinstance(value, list):  # in full: whoever approves a change reads its texts here
         return f"[{', '.join(map(_shown_item, value))}]"
+    if isinstance(value, float):
+        return plain_number(value)
     if not isinstance(value, str):
         return json.dumps(value)
     if value.startswith("sha256:"):
