@@ -49,6 +49,9 @@ class Scores(ClassifierMixin, BaseEstimator):
     def fit(self, *_: np.ndarray) -> "Scores":
         return self
 
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
     def predict(self, x: np.ndarray) -> np.ndarray:
         return (x[:, 0] > 20.0).astype(int)
 

@@ -147,7 +147,7 @@ def test_pictures_without_a_score_are_left_out() -> None:
 
 @pytest.mark.parametrize("prevalence", [0.0, 1.0, -0.1, 2.0, float("nan")])
 def test_a_prevalence_is_a_share(prevalence: float) -> None:
-    with pytest.raises(DesignError, match="such as 0[.]002"):
+    with pytest.raises(DesignError, match=r"such as 0\.002"):
         calibrate(*world(3, 5, 5), prevalence=prevalence)
 
 
