@@ -1,5 +1,6 @@
 """What a store holds in, whether an upload or a picture that comes is among it out; about 60 bytes an upload."""
 
+import itertools
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
@@ -31,7 +32,8 @@ class KnownUploads:
     """
 
     def __init__(self, table: Any) -> None:  # noqa: ANN401  a pyarrow table
-        keys = np.fromiter(_keys_of_all(table), dtype=np.dtype((np.uint64, 3)), count=len(table))
+        each = itertools.chain.from_iterable(_keys_of_all(table))
+        keys = np.fromiter(each, dtype=np.uint64, count=3 * len(table)).reshape(-1, 3)
         self._whole, self._left = np.unique(keys[:, 0], return_counts=True)
         self._files, self._unmatched = np.unique(keys[:, 1], return_counts=True)
         self._names = np.unique(keys[:, 2])
@@ -46,7 +48,7 @@ class KnownUploads:
         if not self._left[place]:
             return False
         self._left[place] -= 1
-        self._unmatched[_place(self._files, file)] -= 1
+        self._unmatched[np.searchsorted(self._files, np.uint64(file))] -= 1
         return True
 
     def may_have_other_slices(self, upload: UploadRecord) -> bool:
