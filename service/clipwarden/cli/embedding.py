@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from functools import partial
 from hashlib import sha256
 
 from clipwarden.cli.embedprogress import Advance
@@ -59,11 +58,12 @@ async def embed_all(
     # Nothing is kept beside the store: each picture comes here once.
     settings = EngineSettings(limits=embedding.limits, cache_bytes=0).without_queue_limits()
     async with Pipeline(embedding.model, settings) as pipeline:
-        one = partial(_Worker(pipeline, embedding, writer).take)
-        async with aclosing(in_order(found, one, width=embedding.at_once)) as results:
+        worker = _Worker(pipeline, embedding, writer)
+        async with aclosing(in_order(found, worker.take, width=embedding.at_once)) as results:
             done = 0
             async for taken in results:
                 _note(taken, writer, tally)
+                worker.forget(taken)
                 if writer.is_due:
                     await asyncio.to_thread(writer.write)
                 done += 1
@@ -75,8 +75,8 @@ def _note(taken: Taken | LeftOut, writer: StoreWriter, tally: EmbedTally) -> Non
     if isinstance(taken, LeftOut):
         tally.leave_out(taken)
         return
-    if taken.picture is not None:
-        writer.add_picture(taken.picture)
+    if taken.picture is not None and writer.add_picture(taken.picture):
+        tally.encoded += taken.picture.reason is None
     added = writer.add_upload(taken.upload)
     tally.added += added is Added.NEW
     tally.other_slices += added is Added.OTHER_SLICES
@@ -92,6 +92,8 @@ class _Worker:
         self._embedding = embedding
         self._writer = writer
         self._reading = Reading(limit=embedding.limits.max_image_bytes)
+        # Pictures at work, by digest. Whoever shows one waits for it, so that it is written before whatever shows it.
+        self._trying: dict[str, asyncio.Future[PictureRecord]] = {}
 
     async def take(self, item: Found | LeftOut) -> Taken | LeftOut:
         """Read an upload's file, and embed it unless its picture is known."""
@@ -111,8 +113,14 @@ class _Worker:
         upload = replace(item.upload, sha256=digest)
         if digest in self._writer.pictures:
             return Taken(name=item.file.name, upload=upload)
-        self._writer.pictures.add(digest)
-        return Taken(name=item.file.name, upload=upload, picture=await self._picture(digest, data))
+        if digest not in self._trying:
+            self._trying[digest] = asyncio.ensure_future(self._picture(digest, data))
+        return Taken(name=item.file.name, upload=upload, picture=await self._trying[digest])
+
+    def forget(self, taken: Taken | LeftOut) -> None:
+        """Let go of a picture that the writer has."""
+        if isinstance(taken, Taken) and taken.picture is not None:
+            self._trying.pop(taken.picture.sha256, None)
 
     async def _picture(self, digest: str, data: bytes) -> PictureRecord:
         try:

@@ -61,7 +61,6 @@ class EmbedTally:
         """Count an upload, and why its file cannot be judged, if it cannot."""
         self.uploads += 1
         if reason is None:
-            self.encoded += taken.picture is not None
             return
         self.bad[reason] += 1
         self.exit = max(self.exit, Exit.UNJUDGED)

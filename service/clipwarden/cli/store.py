@@ -18,7 +18,7 @@ StoreFolder = Annotated[
 def store(
     folder: StoreFolder,
     *,
-    check: Annotated[bool, typer.Option("--check", help="Read every vector as well, and its checksums.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Read every byte as well, and compare checksums.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Say what a store holds, and with --check whether all of it is sound.
@@ -45,16 +45,14 @@ def store(
     opened = open_store(folder)
     if check:
         with progress_bar("Reading vectors") as advance:
-            done = 0
-            for block in opened.blocks():
-                done += len(block.pictures)
+            for done in opened.check():
                 advance(done, len(opened.pictures))
     if as_json:
         print(json.dumps(store_record(opened)))  # noqa: T201  results go to stdout
         return
     print_facts(store_lines(opened))
     if check:
-        notice("Every vector is sound.", style="green")
+        notice("Every byte is sound.", style="green")
 
 
 def forget(

@@ -5,19 +5,15 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from hashlib import sha256
 from pathlib import Path
 
 from clipwarden.errors import StoreError
 from clipwarden.textfiles.atomic import write_atomically
 from clipwarden.tuning.store.columns import Kind
-from clipwarden.tuning.store.parts import SUFFIX
+from clipwarden.tuning.store.names import PREFIX, part_name
 from clipwarden.tuning.store.storefile import STORE_NAME, unreadable
 
 LOCK_NAME = ".lock"
-_PREFIX = "part-"
-_NAME_DIGITS = 32
-"""Of a part's content hash, in its name: 128 bits, so that no two parts share one by chance."""
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 """What file systems without locks answer. Two writers there may embed a picture twice, which does no harm, and note an
 upload twice, which does; nothing else can go wrong, since each writes parts of its own."""
@@ -39,7 +35,7 @@ def writing_to(store: Path) -> Iterator[None]:
             _lock(store, lock.fileno())
             for kind in Kind:
                 (store / kind).mkdir(exist_ok=True)
-                for unfinished in (store / kind).glob(f".{_PREFIX}*"):
+                for unfinished in (store / kind).glob(f".{PREFIX}*"):
                     unfinished.unlink()
             try:
                 yield
@@ -59,7 +55,7 @@ def write_part(store: Path, kind: Kind, data: bytes) -> str:
     Raises:
         OSError: It cannot be written; nothing is left of it.
     """
-    name = f"{_PREFIX}{sha256(data).hexdigest()[:_NAME_DIGITS]}{SUFFIX}"
+    name = part_name(data)
     write_atomically(store / kind / name, data)
     sync_folder(store / kind)
     return name

@@ -75,17 +75,16 @@ class KnownPictures:
         """Say why a picture cannot be judged; None where it can, or was never tried."""
         return self._failed.get(sha256)
 
-    def add(self, sha256: str) -> None:
-        """Remember a picture that this writer tries."""
+    def add(self, sha256: str, reason: str | None) -> bool:
+        """Take a picture that was tried, and why it cannot be judged, if it cannot; tells whether that is news."""
+        if sha256 in self:
+            return False
         self._since.add(bytes.fromhex(sha256))
-
-    def note(self, sha256: str, reason: str | None) -> bool:
-        """Remember what became of a picture: None where it can be judged; tells whether that is news."""
-        news = reason is None or sha256 not in self._failed
         if reason is None:
             self._failed.pop(sha256, None)
-        else:
-            self._failed.setdefault(sha256, reason)
+            return True
+        news = sha256 not in self._failed
+        self._failed.setdefault(sha256, reason)
         return news
 
 

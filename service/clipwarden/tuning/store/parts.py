@@ -1,8 +1,8 @@
 """Parquet parts of a store: a file that nobody vouches for in, columns of known kinds or a StoreError out.
 
-A part is a regular file of `images/` or `embeddings/` whose name ends in `.parquet` and begins with neither dot nor
-underscore, which is how unfinished and foreign files are told. Pages carry checksums, which are looked at: a flipped
-bit is an error, not another vector.
+A part is a regular file of `images/` or `embeddings/` under the name that `names` gives it. Names that begin with a dot
+or an underscore are of unfinished files, and of what other tools leave. Pages carry checksums, which are looked at: a
+flipped bit is an error, not another vector.
 """
 
 import os
@@ -30,9 +30,9 @@ from clipwarden.tuning.store.columns import (
     slice_field,
 )
 from clipwarden.tuning.store.info import Sight
+from clipwarden.tuning.store.names import is_part_name, require_end, require_whole
 from clipwarden.tuning.store.storefile import read_sight, unreadable
 
-SUFFIX = ".parquet"
 _IGNORED = (".", "_")
 """How names begin that other tools leave beside parts, such as `.part-....` and `_SUCCESS`."""
 _VECTORS = "vectors"
@@ -94,7 +94,7 @@ def _all_parts(store: Path, kind: Kind) -> list[Part]:
         return []
     except OSError as exc:
         raise unreadable(folder, exc) from exc
-    if strange := next((name for name in names if not name.endswith(SUFFIX)), None):
+    if strange := next((name for name in names if not is_part_name(name)), None):
         raise StoreError(f"{folder / strange} is no part of a store; move it out of there.")
     return [_open_part(folder / name, kind) for name in names]
 
@@ -108,13 +108,15 @@ def read_columns(part: Part, names: Sequence[str]) -> Any:  # noqa: ANN401  a py
     fields = _fields(part)
     texts = [path for name in names for path in _text_paths(fields[name])]
     with _opened(part.path, dictionaries=texts) as file:
-        table = file.read(columns=list(names), use_threads=False).select(list(names))
+        # Group by group: pyarrow reads no dictionaries inside lists across several.
+        groups = [file.read_row_group(each, list(names), use_threads=False) for each in range(file.num_row_groups)]
+        table = pa.concat_tables([file.schema_arrow.empty_table().select(list(names)), *groups]).select(list(names))
         for column in table.itercolumns():
             _require_short(part.path, column)
-        table = table.cast(pa.schema([fields[name] for name in names]))
-        table.validate(full=True)
         if empty := next((name for name in names if table[name].null_count and not fields[name].nullable), None):
             raise StoreError(f"{part.path} has rows without {empty}.")
+        table = table.cast(pa.schema([fields[name] for name in names]))
+        table.validate(full=True)
         return table
 
 
@@ -128,6 +130,16 @@ def read_whole(part: Part) -> Any:  # noqa: ANN401  a pyarrow table
         return file.read(use_threads=False)
 
 
+def check_whole(part: Part) -> None:
+    """Read all bytes of a part, and compare them with its name.
+
+    Raises:
+        StoreError: They are others, or it is gone.
+    """
+    with _opened(part.path):
+        require_whole(part.path)
+
+
 def read_vectors(part: Part, *, most_rows: int) -> Iterator[Any]:
     """Read the vectors of a part, some rows at a time, as pyarrow lists of float32; none that is empty.
 
@@ -138,8 +150,8 @@ def read_vectors(part: Part, *, most_rows: int) -> Iterator[Any]:
         for batch in file.iter_batches(batch_size=most_rows, columns=[_VECTORS], use_threads=False):
             column = batch.column(0)
             column.validate(full=True)
-            if column.type.value_type != pa.float32():
-                raise StoreError(f"{part.path}: its vectors are of {column.type.value_type}, not of float.")
+            if column.type != pa.list_(pa.float32()):
+                raise StoreError(f"{part.path}: its vectors are {column.type}, not lists of float.")
             yield column
 
 
@@ -230,6 +242,7 @@ def _opened(path: Path, *, dictionaries: Sequence[str] = ()) -> Iterator[Any]:
     """
     try:
         _require_regular(path)
+        require_end(path)
         # Never mapped into memory: a file that is cut while it is mapped ends the process.
         with pq.ParquetFile(
             path, read_dictionary=list(dictionaries), page_checksum_verification=True, memory_map=False

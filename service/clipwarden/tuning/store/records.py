@@ -1,6 +1,7 @@
 """Uploads and pictures as they come in, rows of Parquet parts out."""
 
 import json
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -119,6 +120,8 @@ def part_bytes(  # a pyarrow table
     said: dict[str, object] = {"part": kind.schema_name}
     said |= {} if sight is None else sight_record(sight)
     said |= {"replaces": list(replaces)} if replaces else {}
+    # Two parts may hold the same uploads, of one file that came as often, and are two parts all the same.
+    said |= {"id": secrets.token_hex(8)} if kind is Kind.IMAGES else {}
     sink = pa.BufferOutputStream()
     pq.write_table(
         table.replace_schema_metadata({METADATA_KEY: json.dumps(said, sort_keys=True).encode()}),

@@ -17,7 +17,7 @@ from clipwarden.tuning.store.contents import Block, Pictures, Uploads
 from clipwarden.tuning.store.digests import Digests
 from clipwarden.tuning.store.info import StoreInfo
 from clipwarden.tuning.store.merging import without_copies
-from clipwarden.tuning.store.parts import Part, list_parts
+from clipwarden.tuning.store.parts import Part, check_whole, list_parts
 from clipwarden.tuning.store.pictures import PictureRows, Views, raw_digests, read_pictures
 from clipwarden.tuning.store.storefile import Charter, read_charter, require_same_sight, sight_record
 from clipwarden.tuning.store.uploads import Names, read_uploads, slices_of, times_of
@@ -48,6 +48,7 @@ class Store:
     failed: Mapping[str, str]
     unread: int
     unused: int
+    _images: Sequence[Part]
     _parts: Sequence[Part]
     _rows: PictureRows
 
@@ -61,6 +62,22 @@ class Store:
             StoreError: A part was changed, or holds what is no unit vector.
         """
         return read_blocks(self._parts, self._rows, width=self.info.sight.width, most_views=most_views)
+
+    def check(self) -> Iterator[int]:
+        """Read every byte of the store, and compare it with its checksums; every vector has to be one.
+
+        Yields:
+            How many pictures were read so far.
+
+        Raises:
+            StoreError: Something is not what it was.
+        """
+        for part in (*self._images, *self._parts):
+            check_whole(part)
+        done = 0
+        for block in self.blocks():
+            done += len(block.pictures)
+            yield done
 
     def vectors(self, pictures: NDArray[np.intp]) -> Block:
         """Read the vectors of some pictures, for which every part that holds one is read.
@@ -87,7 +104,8 @@ def open_store(path: Path) -> Store:
     """
     charter = read_charter(path)
     # Uploads first: whoever writes meanwhile writes their pictures before them.
-    table = read_uploads(list_parts(path, Kind.IMAGES))
+    images = list_parts(path, Kind.IMAGES)
+    table = read_uploads(images)
     parts = _seen_alike(path, charter, list_parts(path, Kind.EMBEDDINGS))
     vectors = partial(read_all, parts, width=charter.sight.width, most_views=MOST_VIEWS)
     found = without_copies(read_pictures(parts), vectors)
@@ -115,6 +133,7 @@ def open_store(path: Path) -> Store:
         failed=failed,
         unread=int((~known).sum()),
         unused=int((~shows).sum()),
+        _images=images,
         _parts=parts,
         _rows=rows,
     )

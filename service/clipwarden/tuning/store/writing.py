@@ -65,11 +65,13 @@ class StoreWriter:
         self._bytes = 0
         self._since = clock()
 
-    def add_picture(self, picture: PictureRecord) -> None:
-        """Take a picture; one that could not be judged before and cannot be now is there already."""
-        if self.pictures.note(picture.sha256, picture.reason):
-            self._new_pictures.append(picture)
-            self._bytes += 0 if picture.vectors is None else picture.vectors.nbytes
+    def add_picture(self, picture: PictureRecord) -> bool:
+        """Take a picture, and tell whether it is news: one that cannot be judged now as before is none."""
+        if not self.pictures.add(picture.sha256, picture.reason):
+            return False
+        self._new_pictures.append(picture)
+        self._bytes += 0 if picture.vectors is None else picture.vectors.nbytes
+        return True
 
     def add_upload(self, upload: UploadRecord) -> Added:
         """Take an upload, unless it is there; its picture has been added, or is there."""
