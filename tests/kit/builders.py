@@ -64,9 +64,9 @@ def make_head(*layers: tuple[Sequence[Sequence[float]], Sequence[float]]) -> Hea
     )
 
 
-def make_calibration(bias: float) -> Calibration:
-    """Make a calibration with this bias, in logits; `compile_with_random_vectors` fits it."""
-    return Calibration(bias=bias, prevalence=0.01, fitted_on="sha256:" + "2" * 64)
+def make_calibration(bias: float, slope: float | None = None) -> Calibration:
+    """Make a calibration with this bias, in logits, and slope; `compile_with_random_vectors` fits it."""
+    return Calibration(slope=slope, bias=bias, prevalence=0.01, fitted_on="sha256:" + "2" * 64)
 
 
 def make_category(
@@ -81,6 +81,7 @@ def make_category(
     review: float | None = None,
     block: float | None = None,
     bias: float | None = None,
+    slope: float | None = None,
     exemptions: Iterable[Exemption] = (),
     contexts: Mapping[str, Override] | None = None,
     adjustments: Iterable[Adjustment] = (),
@@ -99,7 +100,7 @@ def make_category(
         templates=() if head else ("{}",),
         method=Method.HEAD if head else method,
         pool=pool,
-        calibration=None if bias is None else make_calibration(bias),
+        calibration=None if bias is None else make_calibration(bias, slope),
         severity=severity,
         definition=f"What {id} means.",
         mode=mode,

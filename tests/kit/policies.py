@@ -201,6 +201,7 @@ def _concept_parts(draw: st.DrawFn, name: str) -> dict[str, object]:
     weights = st.just(1.0) if pool is Pool.MAX else st.floats(0.001, 999)
     calibration = st.builds(
         Calibration,
+        slope=st.none() | st.floats(0, 1000, exclude_min=True, exclude_max=True),
         bias=st.floats(-1000, 1000).map(lambda value: value + 0.0),
         prevalence=st.floats(0, 1, exclude_min=True, exclude_max=True),
         fitted_on=DIGESTS,

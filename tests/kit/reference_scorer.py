@@ -72,8 +72,10 @@ def slow_view(
     if concept.method is Method.MARGIN:
         penalty = max(0.0, max(negatives) - pooled) if negatives else 0.0
         margin = scale * ((pooled - background) - 0.5 * penalty)
-        bias = concept.calibration.bias if concept.calibration else 0.0
-        score = slow_sigmoid(slope * margin + bias)
+        fitted = concept.calibration
+        bias = fitted.bias if fitted else 0.0
+        own = fitted.slope if fitted else None
+        score = slow_sigmoid((slope if own is None else own) * margin + bias)
     return SlowScore(
         cosine=pooled,
         margin=margin,

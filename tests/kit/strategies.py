@@ -74,6 +74,7 @@ def categories(draw: st.DrawFn, number: int, attributes: list[Attribute]) -> Cat
         review=own.review,
         block=own.block,
         bias=draw(st.sampled_from([None, -2.5, 0.75])),
+        slope=draw(st.sampled_from([None, 0.3, 1.5])),
         exemptions=exemptions,
         adjustments=[
             Adjustment(attribute=item.id, gte=draw(cosine), add=draw(st.sampled_from([0.01, 0.1, 0.5])))

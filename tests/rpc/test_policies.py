@@ -66,6 +66,7 @@ async def test_policy_is_told_in_full(toy_model: Model) -> None:
     assert list(green.scoring.negatives) == ["blue"]
     assert green.scoring.score_kind == pb.SCORE_KIND_UNCALIBRATED
     assert not green.scoring.HasField("calibration_bias")
+    assert (green.scoring.slope, red.scoring.HasField("slope")) == (1.0, False)
     assert (black.mode, black.threshold_unit) == (pb.MODE_DISABLED, pb.THRESHOLD_UNIT_UNSPECIFIED)
     assert [attribute.id for attribute in policy.attributes] == ["white"]
 

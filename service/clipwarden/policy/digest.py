@@ -66,12 +66,13 @@ def fit_digest(concept: Concept, *, fingerprint: str, calibration_scale: float) 
     """Name everything that a calibration of this concept depends on; written as `fitted_on`.
 
     Thresholds, modes and the like are left out: moving a threshold must not undo a calibration. So is what cannot move
-    a score: names of learned vectors, templates where no phrase is a text, and the scale under `Method.HEAD`.
+    a score: names of learned vectors, templates where no phrase is a text, and the scale under `Method.HEAD` and where
+    the calibration has a slope of its own.
 
     Args:
         concept: A category or attribute.
         fingerprint: Of the model whose margins were fitted.
-        calibration_scale: `a` of `p = sigmoid(a*m + b)`: `b` was fitted beside it.
+        calibration_scale: `a` of `p = sigmoid(a*m + b)`: a calibration without a slope was fitted beside it.
 
     Returns:
         `sha256:` and 64 hexadecimal digits.
@@ -80,7 +81,8 @@ def fit_digest(concept: Concept, *, fingerprint: str, calibration_scale: float) 
     if not any(isinstance(phrase, str) for phrase in concept.phrases):
         skipped |= {"templates"}
     fields = [field for field in dataclasses.fields(Concept) if field.name not in skipped]
-    scale = {} if METHODS[concept.method].has_head else {"calibration_scale": float(calibration_scale)}
+    own = METHODS[concept.method].has_head or (concept.calibration and concept.calibration.slope is not None)
+    scale = {} if own else {"calibration_scale": float(calibration_scale)}
     return _hash(
         {
             "schema": SCHEMA_VERSION,

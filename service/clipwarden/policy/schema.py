@@ -118,7 +118,8 @@ class ModelBinding:
 
     Attributes:
         fingerprint: `sha256:` and 64 hex digits, or None where no category is enforced.
-        calibration_scale: `a` of `p = sigmoid(a*m + b)`; dimensionless, above 0.
+        calibration_scale: `a` of `p = sigmoid(a*m + b)` for margins whose calibration has no slope of its own, and for
+            those without a calibration; dimensionless, above 0.
     """
 
     fingerprint: str | None = None
@@ -214,12 +215,15 @@ class Calibration:
     """Platt calibration of one category.
 
     Attributes:
-        bias: `b` of `p = sigmoid(a*m + b)`, in logits.
+        slope: `a` of `p = sigmoid(a*m + b)`, above 0. None takes the model's `calibration_scale`, and 1 for a head: so
+            it was for all before categories had slopes of their own.
+        bias: `b` of it, in logits.
         prevalence: Share of positives in the data it was fitted on, in (0, 1); scores hold at that share.
         fitted_on: Digest of everything the fit depended on (`policy.digest.fit_digest`); on a mismatch the
             calibration is dropped.
     """
 
+    slope: float | None = field(default=None, metadata=ADDED_LATER)
     bias: float
     prevalence: float
     fitted_on: str

@@ -118,7 +118,7 @@ def score_rows(rows: NDArray[np.float32], tables: Tables) -> ConceptScores:
 
     Source:
         margin `m = s * ((P - B) - lambda * max(0, N - P))`, score `p = sigmoid(a*m + b)`; `b = 0` when uncalibrated;
-        of a head, `p = sigmoid(logit + b)`: the scale `a` is that of margins.
+        of a head, `m` is its logit. `a` is the calibration's slope (`MethodTable.slopes`).
         adjustments: the "special care" concepts of the Stable Diffusion safety checker add 0.01 to the others, once.
     """
     sound = _sound(rows, tables)
@@ -131,13 +131,11 @@ def score_rows(rows: NDArray[np.float32], tables: Tables) -> ConceptScores:
     pooled = _pool(texts, tops, tables)
     excess = np.maximum(0.0, tops.take(tables.rows.negative_segment, axis=1) - pooled)
     margin = tables.compiled.logit_scale * ((pooled - others[:, :1]) - tables.methods.penalties * excess)
-    slope = tables.compiled.policy.model.calibration_scale
-    score = sigmoid(slope * margin + tables.methods.biases)
-    if tables.methods.any_cosine:
-        score = np.where(tables.methods.is_margin, score, pooled)
     if tables.methods.any_head:
         margin = np.where(tables.methods.is_head, others[:, 1:][:, tables.methods.head_column], margin)
-        score = np.where(tables.methods.is_head, sigmoid(margin + tables.methods.biases), score)
+    score = sigmoid(tables.methods.slopes * margin + tables.methods.biases)
+    if tables.methods.any_cosine:
+        score = np.where(tables.methods.by_logit, score, pooled)
     finite = np.isfinite(score) if sound is None else sound & np.isfinite(score)
     adjustments = _adjust(score, finite, tables.adjustments) if tables.adjustments else None
     return ConceptScores(

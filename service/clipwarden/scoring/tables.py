@@ -97,6 +97,7 @@ class MethodTable:
         is_lse: `[C]` bool; where neither this nor `is_mean`, the pool is `max`.
         any_mean: So that a policy without that pool does not pay for it.
         any_lse: Likewise.
+        slopes: `[C]` float64, `a`: the calibration's own; without one the model's for margins, 1 for heads.
         biases: `[C]` float64, `b` in logits; 0 where uncalibrated.
     """
 
@@ -111,6 +112,7 @@ class MethodTable:
     is_lse: NDArray[np.bool_]
     any_mean: bool
     any_lse: bool
+    slopes: NDArray[np.float64]
     biases: NDArray[np.float64]
 
 
@@ -258,8 +260,19 @@ def _method_table(concepts: Sequence[Concept], compiled: CompiledPolicy) -> Meth
         is_lse=np.array([pool is Pool.LSE for pool in pools], dtype=np.bool_),
         any_mean=Pool.MEAN in pools,
         any_lse=Pool.LSE in pools,
+        slopes=np.array([slope_of(concept, compiled) or 1.0 for concept in concepts], dtype=np.float64),
         biases=np.array([fitted.bias if fitted else 0.0 for fitted in calibrations], dtype=np.float64),
     )
+
+
+def slope_of(concept: Concept, compiled: CompiledPolicy) -> float | None:
+    """Return `a` of `p = sigmoid(a*m + b)` for one of a policy's concepts; None under Method.COSINE."""
+    if METHODS[concept.method].unit is Unit.COSINE:
+        return None
+    fitted = compiled.calibration(concept)
+    if fitted and fitted.slope is not None:
+        return fitted.slope
+    return compiled.policy.model.calibration_scale if METHODS[concept.method].scale_is_open else 1.0
 
 
 def _reported(index: int, concept: Concept, rows: RowTable, compiled: CompiledPolicy) -> Reported:

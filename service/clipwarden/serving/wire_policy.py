@@ -8,7 +8,7 @@ from clipwarden.policy.contexts import bounds_in, contexts_with_modes
 from clipwarden.policy.language.learned import head_content
 from clipwarden.policy.schema import Attribute, Bounds, ChosenOn, Concept, Prompt
 from clipwarden.scoring.rules import CategoryRule
-from clipwarden.scoring.tables import score_kind
+from clipwarden.scoring.tables import score_kind, slope_of
 from clipwarden.serving.wire import model_ref, no_band_reason, vector_digest, verdict
 from clipwarden.v1 import moderation_pb2 as pb
 
@@ -153,6 +153,8 @@ def _scoring(concept: Concept, compiled: CompiledPolicy) -> pb.Scoring:
             for item in concept.waive
         ],
     )
+    if (slope := slope_of(concept, compiled)) is not None:
+        message.slope = slope
     if calibration is not None:
         message.calibration_bias = calibration.bias
         message.calibration_prevalence = calibration.prevalence

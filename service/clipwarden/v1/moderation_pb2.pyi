@@ -1678,7 +1678,9 @@ class Policy(_message.Message):
     on_partial: Global___Verdict.ValueType
     """Verdict at least this when something of the image was not looked at (see ImageFacts.unseen)."""
     calibration_scale: _builtins.float
-    """a of score = sigmoid(a x margin + bias), dimensionless, above 0."""
+    """a of score = sigmoid(a x margin + b) where a category's calibration has no slope of its own, dimensionless, above 0;
+    Scoring.slope is what each category has.
+    """
     on_truncated: Global___OnTruncated.ValueType
     """Whether a file that ends too early is judged by the rows that are there. Without it in the policy: REFUSE."""
     @_builtins.property
@@ -1963,6 +1965,7 @@ class Scoring(_message.Message):
     HEAD_DIGEST_FIELD_NUMBER: _builtins.int
     NEGATIVE_VECTOR_DIGESTS_FIELD_NUMBER: _builtins.int
     WAIVERS_FIELD_NUMBER: _builtins.int
+    SLOPE_FIELD_NUMBER: _builtins.int
     method: _builtins.str
     """"cosine", "margin" or "head"."""
     pool: _builtins.str
@@ -1970,13 +1973,15 @@ class Scoring(_message.Message):
     score_kind: Global___ScoreKind.ValueType
     """What its scores may be read as."""
     calibration_bias: _builtins.float
-    """b of score = sigmoid(a x margin + b), or sigmoid(logit + b), in logits. Absent when not calibrated."""
+    """b of score = sigmoid(a x margin + b), of a head sigmoid(a x logit + b), in logits. Absent when not calibrated."""
     calibration_prevalence: _builtins.float
     """Share of positives at which calibrated scores hold, in (0, 1). Absent when not calibrated."""
     calibration_dropped: _builtins.bool
     """Whether the policy's calibration was dropped because it was fitted on something else."""
     head_digest: _builtins.str
     """What the head holds: "sha256:" and 64 hex digits over its layers. Empty without head scoring."""
+    slope: _builtins.float
+    """a of score, as in calibration_bias: dimensionless, above 0. Absent under "cosine"."""
     @_builtins.property
     def prompts(self) -> _containers.RepeatedCompositeFieldContainer[Global___WeightedText]:
         """Texts that describe it; none under head scoring."""
@@ -2012,19 +2017,24 @@ class Scoring(_message.Message):
         head_digest: _builtins.str = ...,
         negative_vector_digests: _abc.Iterable[_builtins.str] | None = ...,
         waivers: _abc.Iterable[Global___Waiver] | None = ...,
+        slope: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_calibration_bias", b"_calibration_bias", "_calibration_prevalence", b"_calibration_prevalence", "calibration_bias", b"calibration_bias", "calibration_prevalence", b"calibration_prevalence"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_calibration_bias", b"_calibration_bias", "_calibration_prevalence", b"_calibration_prevalence", "_slope", b"_slope", "calibration_bias", b"calibration_bias", "calibration_prevalence", b"calibration_prevalence", "slope", b"slope"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_calibration_bias", b"_calibration_bias", "_calibration_prevalence", b"_calibration_prevalence", "calibration_bias", b"calibration_bias", "calibration_dropped", b"calibration_dropped", "calibration_prevalence", b"calibration_prevalence", "head_digest", b"head_digest", "method", b"method", "negative_vector_digests", b"negative_vector_digests", "negatives", b"negatives", "pool", b"pool", "prompts", b"prompts", "score_kind", b"score_kind", "templates", b"templates", "waivers", b"waivers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_calibration_bias", b"_calibration_bias", "_calibration_prevalence", b"_calibration_prevalence", "_slope", b"_slope", "calibration_bias", b"calibration_bias", "calibration_dropped", b"calibration_dropped", "calibration_prevalence", b"calibration_prevalence", "head_digest", b"head_digest", "method", b"method", "negative_vector_digests", b"negative_vector_digests", "negatives", b"negatives", "pool", b"pool", "prompts", b"prompts", "score_kind", b"score_kind", "slope", b"slope", "templates", b"templates", "waivers", b"waivers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__calibration_bias: _TypeAlias = _typing.Literal["calibration_bias"]  # noqa: Y015
     _WhichOneofArgType__calibration_bias: _TypeAlias = _typing.Literal["_calibration_bias", b"_calibration_bias"]  # noqa: Y015
     _WhichOneofReturnType__calibration_prevalence: _TypeAlias = _typing.Literal["calibration_prevalence"]  # noqa: Y015
     _WhichOneofArgType__calibration_prevalence: _TypeAlias = _typing.Literal["_calibration_prevalence", b"_calibration_prevalence"]  # noqa: Y015
+    _WhichOneofReturnType__slope: _TypeAlias = _typing.Literal["slope"]  # noqa: Y015
+    _WhichOneofArgType__slope: _TypeAlias = _typing.Literal["_slope", b"_slope"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__calibration_bias) -> _WhichOneofReturnType__calibration_bias | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__calibration_prevalence) -> _WhichOneofReturnType__calibration_prevalence | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__slope) -> _WhichOneofReturnType__slope | None: ...
 
 Global___Scoring: _TypeAlias = Scoring  # noqa: Y015
 

@@ -441,6 +441,29 @@ def test_fit_digest_ignores_thresholds_names_and_the_calibration_itself() -> Non
     assert fit_digest(other, fingerprint=FINGERPRINT, calibration_scale=1.0) == base
 
 
+def test_a_slope_of_its_own_frees_a_fit_from_the_scale_and_binds_the_lines() -> None:
+    category = dataclasses.replace(
+        parse_policy(FULL_POLICY).policy.categories[0], method=schema.Method.MARGIN, exemptions=()
+    )
+    shared = schema.Calibration(bias=-2.0, prevalence=0.01, fitted_on=OLD_FIT)
+    fits, lines = [], []
+    for calibration in (None, shared, dataclasses.replace(shared, slope=0.5), dataclasses.replace(shared, slope=0.7)):
+        concept = dataclasses.replace(category, calibration=calibration)
+        fits.append([fit(concept, scale=scale) for scale in (0.5, 2.0)])
+        lines.append([chosen(concept, scale=scale) for scale in (0.5, 2.0)])
+    assert fits[0] == fits[1]
+    assert fits[2] == fits[3]
+    assert len({*fits[1], *fits[2]}) == 3
+    # Whoever writes a slope beside a fit that had none, or another slope, has to choose the lines again.
+    assert len({each for pair in lines for each in pair}) == 6
+
+
+def chosen(category: schema.Category, *, scale: float) -> str:
+    policy = dataclasses.replace(rich_policy(), categories=(category,))
+    policy = dataclasses.replace(policy, model=dataclasses.replace(policy.model, calibration_scale=scale))
+    return lines_digest(category, policy, fingerprint=FINGERPRINT)
+
+
 def test_fit_digest_decides_on_every_field_that_concepts_share() -> None:
     # A field added to Concept is part of every fit until somebody decides otherwise.
     names = {field.name for field in dataclasses.fields(Concept)}

@@ -58,7 +58,7 @@ def test_the_page_names_the_fields_that_came_after_digests() -> None:
     paragraph = PAGE.partition("Fields that came after digests were in use (")[2].partition(")")[0]
     later = {
         field.name
-        for kind in (schema.Category, schema.Attribute, schema.Policy, schema.Thresholds, schema.Override)
+        for kind in (schema.Category, schema.Calibration, schema.Policy, schema.Thresholds, schema.Override)
         for field in dataclasses.fields(kind)
         if field.metadata.get("added_later")
     }

@@ -87,6 +87,12 @@ def test_score_is_the_sigmoid_of_the_logit_whatever_the_scale_of_margins(bias: f
     assert scored.score == pytest.approx(1 / (1 + math.exp(-(1.0 + (bias or 0.0)))), rel=1e-15)
 
 
+def test_a_head_has_the_slope_of_its_own_calibration() -> None:
+    scored = judged(headed(ONE_LAYER, bias=1.5, slope=0.25), seen([0.75, 0.0])).categories[0].scored
+    assert scored is not None
+    assert (scored.logit, scored.score) == (1.0, pytest.approx(1 / (1 + math.exp(-1.75)), rel=1e-15))
+
+
 def test_worst_view_is_the_one_of_the_highest_logit() -> None:
     policy = headed(make_head(([[1000, 0]], [0])), review=0.5, block=0.99)
     result = judged(policy, seen([0.5, 0.0], [0.9, 0.0], [-1.0, 0.0])).categories[0]  # sigmoid: 1.0, 1.0, 0.0

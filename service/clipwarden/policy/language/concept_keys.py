@@ -23,6 +23,8 @@ MAX_WAIVERS = 16
 """Most approvals of a category; each may name many texts."""
 MAX_BIAS = 1000.0
 """Logits; a sigmoid is 0 or 1 in double precision beyond 750."""
+MAX_SLOPE = 1000.0
+"""Likewise: a hundredth of a logit is then all or nothing."""
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -157,9 +159,15 @@ SCORING = Keys(
 CALIBRATION = Keys(
     keys=(
         Key(
+            name="slope",
+            kind=Number(example="0.4", low=0.0, high=MAX_SLOPE, open_low=True, open_high=True),
+            help="`a` in `score = sigmoid(a * margin + b)`, for a head of `sigmoid(a * logit + b)`; no unit",
+            absent="the model's `calibration_scale`; for a head 1",
+        ),
+        Key(
             name="bias",
             kind=Number(example="-2.1", low=-MAX_BIAS, high=MAX_BIAS),
-            help="`b` in `score = sigmoid(a * margin + b)`, for a head `sigmoid(logit + b)`, in logits",
+            help="`b` in the same, in logits",
             required=True,
         ),
         Key(
@@ -171,9 +179,9 @@ CALIBRATION = Keys(
         Key(
             name="fitted_on",
             kind=DIGEST_TEXT,
-            help="digest of what the fit depended on: model, calibration scale (but for a head), views, prompts, "
-            "negatives, templates (where there are texts), method, pool, head; of learned vectors their numbers, not "
-            "their names",
+            help="digest of what the fit depended on: model, calibration scale (of a margin without a slope), views, "
+            "prompts, negatives, templates (where there are texts), method, pool, head; of learned vectors their "
+            "numbers, not their names",
             required=True,
         ),
     )
@@ -263,7 +271,11 @@ SHARED = (
     ),
     Key(
         name="calibration",
-        kind=Map(example='{bias: -2.1, prevalence: 0.01, fitted_on: "sha256:..."}', keys=CALIBRATION, make=Calibration),
+        kind=Map(
+            example='{slope: 0.4, bias: -2.1, prevalence: 0.01, fitted_on: "sha256:..."}',
+            keys=CALIBRATION,
+            make=Calibration,
+        ),
         help="what makes scores probabilities; fitted on labelled images",
         misuse=Misuse(
             code="calibration-under-{method}",

@@ -79,7 +79,7 @@ MODEL = Keys(
         Key(
             name="calibration_scale",
             kind=Number(example="1.0", low=0.0, high=MAX_CALIBRATION_SCALE, open_low=True, open_high=True),
-            help="`a` in `score = sigmoid(a * margin + b)`; no unit",
+            help="`a` in `score = sigmoid(a * margin + b)`, where a category's calibration has no slope; no unit",
             default=1,
         ),
     )
