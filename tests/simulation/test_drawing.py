@@ -20,7 +20,7 @@ def test_pictures_are_drawn_as_often_as_they_say_and_independently() -> None:
 
 
 def test_later_rounds_and_other_samples_add_up_to_the_chances_they_say() -> None:
-    first, second = inclusion(SCORES, 20), inclusion(-SCORES, 60)
+    first, second = inclusion(SCORES, 20), inclusion(-SCORES, 30)
     rounds, samples = np.zeros(200), np.zeros(200)
     for number in range(SEEDS):
         one = draw(PICTURES, first, f"seed {number}")
