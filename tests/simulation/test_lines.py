@@ -16,6 +16,7 @@ from clipwarden.tuning.design.sampling import inclusion
 from clipwarden.tuning.lines.binomial import most_allowed
 from clipwarden.tuning.lines.capacity import CapacityLines, capacity_lines
 from clipwarden.tuning.lines.confidence import Confidence, shared
+from clipwarden.tuning.lines.draws import evenly
 from clipwarden.tuning.lines.path import fix_path, fixes_path
 from clipwarden.tuning.lines.promises import Line, NotMet
 from clipwarden.tuning.lines.recall import line_for_recall
@@ -199,6 +200,29 @@ def test_traffic_without_labels_bounds_what_is_stopped_and_costs_what_would_be_f
     recall = {name: float(np.mean(shares)) for name, shares in found.items()}
     print(f"recall {recall}")  # noqa: T201
     assert recall["unlabelled"] < 0.6 * recall["labelled"]
+
+
+@pytest.mark.parametrize("limit", [0.01, 0.003])
+@pytest.mark.parametrize("drawn_for", ["this category", "this and another", "the opposite"])
+def test_a_limit_is_kept_from_samples_with_weights_and_from_thinned_ones(drawn_for: str, limit: float) -> None:
+    world = np.random.default_rng(6)
+    scores, another = world.normal(size=(2, 30_000))
+    drawn_by = {"this category": scores, "this and another": np.stack([scores, another], 1), "the opposite": -scores}
+    pi = inclusion(drawn_by[drawn_for], 3000)
+
+    def broken(chance: np.random.Generator, how: str) -> bool:
+        drawn = np.flatnonzero(chance.random(len(pi)) < pi)
+        if how == "thinned":
+            drawn = drawn[evenly(pi[drawn], chance.random(len(drawn)))]
+        found = line_for_fpr(scores[drawn], limit=limit, pi=pi[drawn] if how == "weighted" else None)
+        return isinstance(found, Line) and (scores >= found.at).mean() > limit
+
+    name = f"sample for {drawn_for}, limit {limit:.1%}"
+    assert runs(f"{name}, thinned", 200, lambda chance: broken(chance, "thinned")).keeps()
+    if drawn_for == "the opposite":
+        assert not runs(f"{name}, weights dropped", 200, lambda chance: broken(chance, "unweighted")).keeps()
+    else:
+        assert runs(f"{name}, weighted", 200, lambda chance: broken(chance, "weighted")).keeps()
 
 
 def test_a_target_of_recall_is_broken_as_seldom_as_promised_from_a_sample_with_weights() -> None:
