@@ -1,6 +1,7 @@
 """Contact sheets in Chromium: made of drawn pictures, opened from a file, watched for what they ask or complain of."""
 
 import hashlib
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,7 +12,6 @@ from playwright.sync_api import Browser, Page
 from clipwarden.tuning.labels.model import Design, Labels, Walk, no_marks
 from clipwarden.tuning.sheet.page import Rendition, SheetText, sheet_html
 from clipwarden.tuning.sheet.renditions import render
-from kit.pictures import encode
 
 CATEGORIES = ("weapons", "drugs", "gambling")
 ESCALATE_TO = "Robin, safety@example.com"
@@ -48,7 +48,9 @@ def make_renditions(labels: Labels, *, clear: bool = True) -> dict[str, Renditio
     for number, sha256 in enumerate(labels.sha256):
         picture = Image.new("RGB", (40, 40), ((number * 37) % 256, (number * 91) % 256, 90))
         picture.paste((255, 255, 255), (10, 5, 30, 25))
-        made[sha256] = render(encode(picture, "PNG"), clear=clear)
+        file = io.BytesIO()
+        picture.save(file, "PNG")
+        made[sha256] = render(file.getvalue(), clear=clear)
     return made
 
 

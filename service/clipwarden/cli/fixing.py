@@ -40,7 +40,7 @@ _UPGRADE_ON_TRUST = (
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Models:
+class Models:
     """Whose fingerprints count.
 
     Attributes:
@@ -75,13 +75,13 @@ def fix_policy(files: Sequence[str], notes: VersionNotes, *, model: str | None, 
         FingerprintMismatchError: The model is another than the policy's.
         OSError: The new file cannot be written.
     """
-    path = _one_file(files)
+    path = one_file(files)
     try:
         old = read_policy(path)
     except PolicyError:
         notice("--fix mends nothing in a file that breaks rules: mend what stands here first, and run it again.")
         return path
-    models = _models(old, model)
+    models = models_of(old, model)
     base = models.take_over(old.policy)
     mends = [*_taken(old.policy, base), *rebindings(base, models.fingerprint)]
     done = [mend for mend in mends if mend.digest]
@@ -106,7 +106,12 @@ def _taken(old: Policy, base: Policy) -> Iterator[Rebinding]:
             yield Rebinding(index=index, category=category.id, digest=now.digest, taken_over=True)
 
 
-def _one_file(files: Sequence[str]) -> str:
+def one_file(files: Sequence[str]) -> str:
+    """Return the path of the one policy file that --fix is to mend.
+
+    Raises:
+        ConfigError: There are several, or it is none that a version can be written beside.
+    """
     if len(files) != 1:
         raise ConfigError("--fix mends one policy file at a time.")
     path = find_policy(files[0])
@@ -114,16 +119,22 @@ def _one_file(files: Sequence[str]) -> str:
     return str(path)
 
 
-def _models(old: PolicyFile, model: str | None) -> _Models:
+def models_of(old: PolicyFile, model: str | None) -> Models:
+    """Say whose fingerprints count.
+
+    Raises:
+        ConfigError: Neither the policy nor anybody names a model.
+        FingerprintMismatchError: They name different ones.
+    """
     if model is None:
         if old.fingerprint is None:
             raise ConfigError("The policy names no model to check its calibrations against. Name one with --model.")
-        return _Models(fingerprint=old.fingerprint)
+        return Models(fingerprint=old.fingerprint)
     manifest = load_manifest(resolve_model(model))
     given, before = fingerprint(manifest), fingerprint_before(manifest, old.fingerprint)
     if old.fingerprint not in (None, given, before):
         raise FingerprintMismatchError(f"The policy is bound to model {old.fingerprint}; {model} is {given}.")
-    return _Models(fingerprint=given, before=None if old.fingerprint == given else before)
+    return Models(fingerprint=given, before=None if old.fingerprint == given else before)
 
 
 def _write(old: PolicyFile, base: Policy, done: Sequence[Rebinding], notes: VersionNotes) -> Path:
@@ -164,7 +175,7 @@ def _chosen_on(mend: Rebinding, told: Metadata) -> ChosenOn:
     return ChosenOn(digest=mend.digest or "", by=By.HAND, reason=reason, approved_by=told.approved_by)
 
 
-def _show(old: PolicyFile, target: Path, done: Sequence[Rebinding], models: _Models) -> None:
+def _show(old: PolicyFile, target: Path, done: Sequence[Rebinding], models: Models) -> None:
     new = read_policy(str(target))
     show_comparison(compare(old, new))
     metadata = new.policy.metadata
@@ -177,21 +188,27 @@ def _show(old: PolicyFile, target: Path, done: Sequence[Rebinding], models: _Mod
         ),
         style="green",
     )
-    files = files_around(old.path, old.policy.metadata.version)
     _show_command("moderate", "FOLDER", "--policy", str(target), "--explain")
+    show_next(old, target)
+
+
+def show_next(old: PolicyFile, target: Path) -> None:
+    """Print the commands that make a new version live."""
+    files = files_around(old.path, old.policy.metadata.version)
+    version = str(read_policy(str(target)).policy.metadata.version)
     _show_command("diff", str(old.path), str(target))
     try:
-        plan_restoration(files, str(metadata.version))
+        plan_restoration(files, version)
     except ConfigError as error:
         notice(printable(f"Before it can be made live: {error}"), style="yellow")
-    _show_command("restore", str(files.live), str(metadata.version))
+    _show_command("restore", str(files.live), version)
 
 
 def _show_command(*words: str) -> None:
     notice(printable(f"  clipwarden {shlex.join(words)}"), style="bold")
 
 
-def _facts(old: PolicyFile, target: Path | None, mends: Sequence[Rebinding], models: _Models) -> dict[str, object]:
+def _facts(old: PolicyFile, target: Path | None, mends: Sequence[Rebinding], models: Models) -> dict[str, object]:
     return {
         "file": str(old.path),
         "upgraded_from": models.before,

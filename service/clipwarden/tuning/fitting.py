@@ -15,6 +15,7 @@ _L2: Final = 1e-4
 _STEPS: Final = 100
 _SMALL: Final = 1e-12  # of a gradient whose weights sum to one
 _HALVINGS: Final = 40
+_LEAST: Final = 1e-12  # of a chance that is divided by
 _RIDGE: Final = 1e-12  # of a Hessian, which may be flat where a class is far from any doubt
 
 
@@ -162,6 +163,22 @@ def bias_at(bias: float, prevalence: float) -> float:
         The bias that belongs in the policy.
     """
     return bias + float(np.log(prevalence / (1.0 - prevalence)))
+
+
+def probability_at(probability: Floats, prevalence: float, other: float = 0.5) -> Floats:
+    """Move calibrated scores from the prevalence that they hold at to another.
+
+    Args:
+        probability: `[K]`.
+        prevalence: That they hold at, in (0, 1).
+        other: In (0, 1); at one half both classes weigh the same.
+
+    Returns:
+        `[K]`.
+    """
+    ratio = other / (1.0 - other) * (1.0 - prevalence) / prevalence
+    odds = probability / np.maximum(1.0 - probability, _LEAST) * ratio
+    return odds / (1.0 + odds)
 
 
 def threshold_for(negatives: Floats, rate: float, *, decimals: int = 3) -> float:

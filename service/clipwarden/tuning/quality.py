@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit, stdtrit
 
 from clipwarden.tuning.calibration import Cases, Platt, Unfit, fit_cases
+from clipwarden.tuning.design.groups import folds
 from clipwarden.tuning.fitting import bias_at, minimised
 from clipwarden.tuning.metrics import Floats, Interval, balanced_weights
 
@@ -56,7 +57,7 @@ def quality(
     pi: ArrayLike | None = None,
     groups: ArrayLike | None = None,
     prevalence: float,
-    folds: int = _FOLDS,
+    most_folds: int = _FOLDS,
     seed: int = 7,
     confidence: float = 0.95,
 ) -> Quality | Unfit:
@@ -68,7 +69,7 @@ def quality(
         pi: Likewise.
         groups: Likewise.
         prevalence: What the policy will say, in (0, 1).
-        folds: At most so many; fewer where there are fewer groups of a class.
+        most_folds: Fewer where there are fewer groups of a class.
         seed: Of the dealing, which the order of the pictures does not move.
         confidence: Of the intervals.
 
@@ -82,7 +83,7 @@ def quality(
     fitted = fit_cases(cases)
     if isinstance(fitted, Unfit):
         return fitted
-    parts = deal(cases, folds, seed)
+    parts = deal(cases, most_folds, seed)
     seen = _held_out(cases, parts, prevalence) if parts.max() else _through(fitted, cases.logits, prevalence)
     held = _Held(cases=cases, logits=seen, prevalence=prevalence, confidence=confidence)
     return Quality(
@@ -97,32 +98,26 @@ def quality(
     )
 
 
-def deal(cases: Cases, folds: int, seed: int) -> NDArray[np.intp]:
+def deal(cases: Cases, most: int, seed: int) -> NDArray[np.intp]:
     """Deal whole groups into parts, each with groups of both classes.
 
     Args:
         cases: The pictures, in any order: what is dealt where depends on their scores and labels alone.
-        folds: At most so many parts.
+        most: At most so many parts.
         seed: Of the dealing.
 
     Returns:
         `[k]` the part of each picture; all 0 where there are too few groups to leave any out.
     """
+    count = len(cases.logits)
     _, group = np.unique(cases.group, return_inverse=True)
     harmful = np.bincount(group, cases.positive) > 0
-    parts = min(folds, int(harmful.sum()), int((~harmful).sum()))
+    parts = min(most, int(harmful.sum()), int((~harmful).sum()))
     if parts < _FEWEST:
-        return np.zeros(len(group), np.intp)
-    highest = np.full(len(harmful), -np.inf)
-    np.maximum.at(highest, group, cases.logits)
-    shuffled = np.random.default_rng(seed).permutation(len(harmful))
-    order = np.lexsort((np.bincount(group, cases.weight), highest))[shuffled]
-    order = order[
-        np.argsort(~harmful[order], kind="stable")
-    ]  # the harmful are dealt first, so that each part gets some
-    part = np.empty(len(order), np.intp)
-    part[order] = np.arange(len(order)) % parts
-    return part[group]
+        return np.zeros(count, np.intp)
+    lots = np.empty(count)
+    lots[np.lexsort((cases.positive, cases.weight, cases.logits))] = np.random.default_rng(seed).random(count)
+    return folds(cases.group, lots, parts, positive=cases.positive)
 
 
 def _held_out(cases: Cases, parts: NDArray[np.intp], prevalence: float) -> Floats:

@@ -51,10 +51,8 @@ def _shown(value: object) -> str:
         return ", ".join(f"{key} {_shown(inner)}" for key, inner in value.items())
     if isinstance(value, list):  # in full: whoever approves a change reads its texts here
         return f"[{', '.join(map(_shown_item, value))}]"
-    if isinstance(value, float):
-        return plain_number(value)
     if not isinstance(value, str):
-        return json.dumps(value)
+        return plain_number(value) if isinstance(value, float) else json.dumps(value)
     if value.startswith("sha256:"):
         return f"{value[:SHORT_DIGEST]}..."
     # A word of the language reads without quotes, a text of the author's own with them.

@@ -36,10 +36,12 @@ def _of_walk(labels: Labels) -> Iterator[str]:
     walk = labels.walk
     assert walk is not None  # noqa: S101  of this design it never is
     enough = walk.allowed + 1
-    yield (
-        f"Label from the top until {enough} are not {walk.category}, or unsure: {enough} labels, and one for each that "
-        f"is. The other {walk.uploads - enough:,} need none."
+    until = (
+        f"{enough} are not {walk.category}, or unsure: {enough} labels"
+        if walk.allowed
+        else f"one is not {walk.category}, or unsure: one label"
     )
+    yield f"Label from the top until {until}, and one for each that is. The other {walk.uploads - enough:,} need none."
     yield (
         f"Then a line above the last of them stops at most {percent(walk.at_most)} of distinct uploads wrongly, with "
         f"{percent(walk.confidence)} confidence. A walk that ends earlier promises as much, of a higher line."

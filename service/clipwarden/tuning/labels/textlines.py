@@ -13,7 +13,7 @@ MOST_BYTES: Final = 256 * 2**20
 MOST_CHARACTERS: Final = 2**16
 """Of a line; one takes about 300."""
 MOST_ROWS: Final = 1_000_000
-"""Of all files; a row takes about 600 bytes of memory while files are merged."""
+"""Of all files; a row takes about a kilobyte while files are merged."""
 _BOMS: Final = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with

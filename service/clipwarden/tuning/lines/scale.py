@@ -1,13 +1,11 @@
 """A line before calibration in; the threshold that stands in the policy, out."""
 
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 
 from clipwarden.errors import LineError
 from clipwarden.scoring.score import sigmoid
-from clipwarden.tuning.lines.edges import Edge
-from clipwarden.tuning.lines.promises import Line
 from clipwarden.tuning.lines.rounding import rounded_up
 
 DECIMALS: Final = 3
@@ -15,7 +13,26 @@ DECIMALS: Final = 3
 _HIGHEST: Final = float(np.nextafter(1.0, 0.0))  # a threshold of 1 is never reached
 
 
-def mapped(line: Line | Edge, slope: float | None, bias: float = 0.0, *, decimals: int = DECIMALS) -> float:
+class Placed(Protocol):
+    """A line between two scores, as `Line`, `Choice` and `Edge` are."""
+
+    @property
+    def at(self) -> float:
+        """The line."""
+        ...
+
+    @property
+    def below(self) -> float | None:
+        """The greatest score seen that stays below it; None when none does."""
+        ...
+
+    @property
+    def above(self) -> float | None:
+        """The least score seen that reaches it; None when none does."""
+        ...
+
+
+def mapped(line: Placed, slope: float | None, bias: float = 0.0, *, decimals: int = DECIMALS) -> float:
     """Map a line through a calibration and round it up, without letting a score over the line that lay below it.
 
     Args:
@@ -31,7 +48,8 @@ def mapped(line: Line | Edge, slope: float | None, bias: float = 0.0, *, decimal
         LineError: The calibration maps the scores on both sides to one number, or turns their order round.
     """
     if slope is not None and not (slope > 0.0 and np.isfinite(slope) and np.isfinite(bias)):
-        raise LineError(f"a calibration with slope {slope:g} and bias {bias:g} keeps no order of scores; fit it again")
+        raise LineError(f"a calibration with slope {slope:g} and bias {bias:g} keeps no order of scores; fit it again"
+            " (`clipwarden tune --refit`)")
     lowest = -1.0 if slope is None else 0.0
     low = lowest if line.below is None else max(lowest, _through(line.below, slope, bias))
     high = _HIGHEST if line.above is None else min(_HIGHEST, _through(line.above, slope, bias))
@@ -39,7 +57,7 @@ def mapped(line: Line | Edge, slope: float | None, bias: float = 0.0, *, decimal
     if threshold is None:
         raise LineError(
             f"the calibration maps the scores {line.below} and {line.above} on both sides of the line to {low:g}, so no"
-            " threshold comes between them; fit it again, on labels of this category"
+            " threshold comes between them; fit it again on labels of this category (`clipwarden tune --refit`)"
         )
     return threshold
 

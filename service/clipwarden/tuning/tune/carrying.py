@@ -17,6 +17,7 @@ from clipwarden.policy.schema import Bounds, Category, Override, Policy
 from clipwarden.scoring.score import sigmoid
 from clipwarden.tuning.tune.proposals import Proposal
 
+_DIGITS = 6
 _Scale = tuple[float, float]
 """Slope and bias from a margin or logit to what the sigmoid takes."""
 
@@ -116,12 +117,14 @@ def _mapped(bounds: Bounds, before: _Scale | None, after: _Scale | None) -> Iter
 
 
 def _moved(score: float, before: _Scale, after: _Scale) -> float:
-    """Move a score from one calibration to another, to six digits; 0 and 1, which all or none reach, stay."""
+    """Move a score from one calibration to another, to few digits; 0 and 1, which all or none reach, stay."""
     if not 0.0 < score < 1.0:
         return score
     logit = float(np.log(score) - np.log1p(-score))
     margin = (logit - before[1]) / before[0]
-    return float(f"{float(sigmoid(np.array([after[0] * margin + after[1]]))[0]):.6g}")
+    moved = float(sigmoid(np.array([after[0] * margin + after[1]]))[0])
+    rounded = float(f"{moved:.{_DIGITS}g}")
+    return rounded if 0.0 < rounded < 1.0 else moved
 
 
 def _in_order(category: Category, name: str, bounds: Bounds) -> bool:

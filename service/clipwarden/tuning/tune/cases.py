@@ -22,6 +22,7 @@ Places = NDArray[np.intp]
 
 SEED: Final = "clipwarden tune"
 """Of lots that decide what stands for a group; a sample's own seed decided what is in it, and is not used again."""
+_SAME: Final = 1e-9  # what rounding of chances in a file may change
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,6 +132,19 @@ class Cases:
         lots = chances([self.sha256[row] for row in np.flatnonzero(harmless).tolist()], f"{SEED} evenly")
         kept[harmless] = evenly(self.pi[harmless], lots)
         return kept
+
+    @property
+    def drawn_for_it(self) -> bool:
+        """Whether a higher score never meant a lower chance of being drawn, as where the sample was drawn for this.
+
+        Then a picture above a limit weighs no more than one below, and weights show what a limit stops. What was drawn
+        for certain hides nothing.
+        """
+        if self.pi is None or len(self) == 0:
+            return False
+        doubtful = self.pi < 1.0
+        weight = (self.uploads / self.pi)[doubtful][np.argsort(self.scores[doubtful], kind="stable")]
+        return bool((np.diff(weight) <= _SAME * weight[:-1]).all())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

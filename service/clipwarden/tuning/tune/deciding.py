@@ -146,7 +146,8 @@ def _distinct(pictures: int, kind: str, distinct: int) -> str:
 
 def _means(cases: Cases, found: Estimate, at: float, halving: int | None) -> str:
     hits = int((cases.scores[cases.positive] >= at).sum())
-    more = f" About {counted(halving)} labels more halve that." if halving else ""
+    harmful = 0 if not halving else int(np.ceil(halving * cases.positives / len(cases)))
+    more = f" About {counted(halving)} labels more, {counted(harmful)} of them harmful, halve that." if halving else ""
     return f"{hits} of {cases.positives} found means {percent_between(found)} of those there are ({found.basis}).{more}"
 
 

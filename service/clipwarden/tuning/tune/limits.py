@@ -59,22 +59,29 @@ def block_limit(cases: Cases, targets: Targets, delta: float) -> Placed | None:
     """
     if targets.block_fpr is not None:
         _require_rates(cases, "--block-fpr", "`--wrong-stops` is what they promise")
-        tested = cases.drawn_alike
-        line = line_for_fpr(
-            cases.scores[tested],
-            limit=targets.block_fpr,
-            delta=delta,
-            group=cases.group[tested],
-            u=cases.u[tested],
-            uploads=cases.uploads[tested],
-            others=cases.scores[~tested],
-        )
+        line = _fpr_line(cases, targets.block_fpr, delta)
         return _told(cases, f"block-fpr {targets.block_fpr!r}", line)
     if targets.wrong_stops is not None:
         return _from_the_top(cases, targets.wrong_stops, delta)
     if targets.block_wrong is not None:
         return _counted(cases, "block-wrong", targets.block_wrong)
     return None
+
+
+def _fpr_line(cases: Cases, limit: float, delta: float) -> Line | NotMet:
+    """Weigh a sample that was drawn for the category; thin any other until all had one chance."""
+    by_weights = cases.drawn_for_it
+    tested = ~cases.positive if by_weights else cases.drawn_alike
+    return line_for_fpr(
+        cases.scores[tested],
+        limit=limit,
+        delta=delta,
+        pi=cases.pi[tested] if by_weights and cases.pi is not None else None,
+        group=cases.group[tested],
+        u=cases.u[tested],
+        uploads=cases.uploads[tested],
+        others=cases.scores[~tested],
+    )
 
 
 def review_limit(cases: Cases, targets: Targets, delta: float) -> Placed | None:

@@ -76,7 +76,8 @@ def _question(compiled: CompiledPolicy, category: str, targets: Targets) -> str:
     scale = compiled.policy.model.calibration_scale
     concept = replace(category_of(compiled, category), calibration=None)  # it reorders nothing
     made = fit_digest(concept, fingerprint=compiled.fingerprint, calibration_scale=scale)
-    return "\t".join((category, made, ", ".join(targets.options) if targets.asks else ""))
+    options = replace(targets, prevalence=None).options  # it moves no line
+    return "\t".join((category, made, ", ".join(options) if targets.asks else ""))
 
 
 def _count(lines: Iterable[str], category: str) -> int:

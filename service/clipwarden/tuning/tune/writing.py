@@ -14,6 +14,7 @@ from clipwarden.policy.bundle.bindings import lint_without_model
 from clipwarden.policy.calibrations import is_stale, stale_calibrations
 from clipwarden.policy.contexts import enforced_anywhere
 from clipwarden.policy.digest import fit_digest, lines_digests
+from clipwarden.policy.entries import entries_of
 from clipwarden.policy.language.learned import PolicyFolder
 from clipwarden.policy.language.load import LoadedPolicy, load_policy, parse_policy
 from clipwarden.policy.lines import Unbound, unbound_lines
@@ -29,7 +30,6 @@ from clipwarden.policy.newversion import (
 from clipwarden.policy.schema import Bounds, Calibration, Category, ChosenOn, Metadata, Policy, Thresholds
 from clipwarden.textfiles.wording import closest
 from clipwarden.tuning.tune.carrying import ContextNote, carry_contexts
-from clipwarden.tuning.tune.entries import entries_of
 from clipwarden.tuning.tune.proposals import Proposal
 
 _NAMED_IN_REASON = 8
@@ -182,7 +182,7 @@ def _tuned(policy: Policy, category: Category, proposal: Proposal, fingerprint: 
     if not (proposal.calibration or proposal.removes_calibration) and is_stale(category, policy, fingerprint):
         raise ConfigError(
             f"The calibration of {category.id} was fitted on something else, so that no threshold can stand on it: fit "
-            "it again, or remove it."
+            "it again (`clipwarden tune --refit`), or remove it."
         )
     if enforced_anywhere(category) and proposal.bounds == Bounds():
         raise ConfigError(

@@ -1,16 +1,17 @@
-"""A category as it is and as it is to be in; the edits of its text out."""
+"""A policy as it is and as it is to be in; the edits of its text out."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from enum import Enum
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from clipwarden.policy.language.category_keys import CATEGORY
-from clipwarden.policy.schema import Bounds, Calibration, Category, ChosenOn, Override, Policy, Thresholds
+from clipwarden.policy.schema import Bounds, Calibration, Category, ChosenOn, Concept, Override, Policy, Thresholds
 from clipwarden.textfiles.editing import Entry, Layout, layout_of
 from clipwarden.textfiles.findings import Path
 from clipwarden.textfiles.rendering import Value, Word
 
+AnyConcept = TypeVar("AnyConcept", bound=Concept)
 _BOUNDS: Final = tuple(field.name for field in fields(Bounds))
 _LATE: Final = ("thresholds", "exemptions", "contexts", "adjustments")
 _BEFORE_THRESHOLDS: Final = tuple(name for name in CATEGORY.names if name not in _LATE)
@@ -26,9 +27,10 @@ def entries_of(text: str, old: Policy, new: Policy) -> list[Entry]:
         new: The same but for these, and for metadata.
     """
     found = [*_model(text, old, new)]
-    for index, (was, now) in enumerate(zip(old.categories, new.categories, strict=True)):
-        if was != now:
-            found += _Edits(text, ("categories", index), was, now).all()
+    for index, (category, now) in enumerate(zip(old.categories, new.categories, strict=True)):
+        found += _Edits(text, ("categories", index), category, now).all()
+    for index, (attribute, after) in enumerate(zip(old.attributes, new.attributes, strict=True)):
+        found += _Edits(text, ("attributes", index), attribute, after).calibration()
     return found
 
 
@@ -42,22 +44,40 @@ def _model(text: str, old: Policy, new: Policy) -> Iterator[Entry]:
         yield Entry(path=(), key="model", value=value, after=("api", "metadata"))
 
 
-class _Edits:
-    """Of one category."""
+class _Edits(Generic[AnyConcept]):
+    """Of one category, or attribute."""
 
-    def __init__(self, text: str, path: Path, was: Category, now: Category) -> None:
+    def __init__(self, text: str, path: Path, was: AnyConcept, now: AnyConcept) -> None:
         self._text, self._path, self._was, self._now = text, path, was, now
 
-    def all(self) -> Iterator[Entry]:
-        """Yield them, in the order in which new keys are to stand."""
+    def all(self: "_Edits[Category]") -> Iterator[Entry]:
+        """Yield what a category needs, in the order in which new keys are to stand."""
+        yield from self.calibration()
+        yield from self._thresholds()
+        if self._was.contexts != self._now.contexts:
+            yield from self._contexts()
+
+    def calibration(self) -> Iterator[Entry]:
+        """Yield what any concept needs."""
         if self._was.calibration != self._now.calibration:
             wanted = None if self._now.calibration is None else _calibration(self._now.calibration)
             yield from self._map("calibration", wanted, _BEFORE_CALIBRATION)
-        if self._was.thresholds != self._now.thresholds:
-            wanted = None if self._now.thresholds is None else _thresholds(self._now.thresholds)
-            yield from self._map("thresholds", wanted, _BEFORE_THRESHOLDS)
-        if self._was.contexts != self._now.contexts:
-            yield from self._contexts()
+
+    def _thresholds(self: "_Edits[Category]") -> Iterator[Entry]:
+        was, now = self._was.thresholds, self._now.thresholds
+        if was == now:
+            return
+        if was and now and was.chosen_on and now.chosen_on and was == replace(now, chosen_on=was.chosen_on):
+            yield self._rechosen(was.chosen_on, now.chosen_on)
+        else:
+            yield from self._map("thresholds", None if now is None else _thresholds(now), _BEFORE_THRESHOLDS)
+
+    def _rechosen(self, was: ChosenOn, now: ChosenOn) -> Entry:
+        """Write another digest where nothing else is another."""
+        there = (*self._path, "thresholds")
+        if was == replace(now, digest=was.digest) and layout_of(self._text, (*there, "chosen_on")):
+            return Entry(path=(*there, "chosen_on"), key="digest", value=now.digest)
+        return Entry(path=there, key="chosen_on", value=_chosen_on(now))
 
     def _map(self, name: str, wanted: Mapping[str, Value] | None, after: Sequence[str]) -> Iterator[Entry]:
         """Write a map anew, or key by key where it holds comments, or may."""
@@ -69,7 +89,7 @@ class _Edits:
         for place, key in enumerate(keys):
             yield Entry(path=(*self._path, name), key=key, value=wanted.get(key), after=tuple(keys)[:place])
 
-    def _contexts(self) -> Iterator[Entry]:
+    def _contexts(self: "_Edits[Category]") -> Iterator[Entry]:
         overrides = {name: _override(each) for name, each in self._now.contexts.items()}
         there = (*self._path, "contexts")
         if not overrides or not self._was.contexts:
@@ -99,7 +119,9 @@ def _thresholds(thresholds: Thresholds) -> dict[str, Value]:
     return {"unit": Word(thresholds.unit.value), **bounds, **chosen}
 
 
-def _chosen_on(chosen: ChosenOn) -> dict[str, Value]:
+def _chosen_on(chosen: ChosenOn) -> Value:
+    if chosen == ChosenOn(digest=chosen.digest):
+        return chosen.digest
     written = _written(chosen, ("digest", "by", "reason", "approved_by"))
     if chosen.evidence is None:
         return written
