@@ -158,8 +158,8 @@ def calibrate(
 
 def fit_cases(cases: "Cases") -> Platt | Unfit:
     """Fit one category on columns that were checked; see `fit`."""
-    if missing := _missing(cases):
-        return missing
+    if lacking := missing(cases):
+        return lacking
     worth = (cases.worth(of=cases.positive), cases.worth(of=~cases.positive))
     one = Labelled(margins=cases.logits, positive=cases.positive, weights=cases.weight, worth=worth)
     slope, bias = fit_one(one)
@@ -172,7 +172,8 @@ def fit_cases(cases: "Cases") -> Platt | Unfit:
     return Platt(slope=slope, bias=bias, worth=worth)
 
 
-def _missing(cases: "Cases") -> Unfit | None:
+def missing(cases: "Cases") -> Unfit | None:
+    """Say why columns can be neither fitted nor judged by; None where they can."""
     if not cases.positive.any():
         return Unfit(
             why=Why.NO_POSITIVES,
