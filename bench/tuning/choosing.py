@@ -1,10 +1,9 @@
 """Labels of one half in; the lines and the calibration that tuning chooses on them, out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
-
-import numpy as np
 
 from bench.tuning.materials import PREVALENCE, Materials
 from clipwarden.policy.bundle.compiled import CompiledPolicy
@@ -13,7 +12,7 @@ from clipwarden.tuning.calibration import Fitted, Unfit, calibrate
 from clipwarden.tuning.labels.model import Design, Labels
 from clipwarden.tuning.lines.promises import Line, NotMet
 from clipwarden.tuning.lines.strictness import line_for_fpr
-from clipwarden.tuning.scores import score_store
+from clipwarden.tuning.scores import StoreScores, score_store
 from clipwarden.tuning.store.store import Store
 from clipwarden.tuning.tune.cases import Cases, join
 from clipwarden.tuning.tune.limits import walk_standing
@@ -31,20 +30,28 @@ class Chosen:
         lines: By limit; or what is missing.
         fitted: The calibration; or why there is none. None keeps the one in force.
         labels: How many labels it took, by limit.
-        positives: How many of them harmful.
     """
 
     lines: Mapping[float, Line | NotMet]
     fitted: Fitted | Unfit | None
     labels: Mapping[float, int]
-    positives: int
 
 
-def cases_of(
-    store: Store, compiled: CompiledPolicy, labels: Labels, names: Sequence[str] | None = None
-) -> Mapping[str, Cases]:
-    """Join labels with a policy's scores, by category."""
-    return join(store, score_store(store, prepare(compiled)), labels, names or labels.categories)
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """A store with a policy's scores."""
+
+    store: Store
+    compiled: CompiledPolicy
+
+    @cached_property
+    def scores(self) -> StoreScores:
+        """By the policy."""
+        return score_store(self.store, prepare(self.compiled))
+
+    def cases(self, labels: Labels) -> Mapping[str, Cases]:
+        """Join labels with the scores, by category."""
+        return join(self.store, self.scores, labels, labels.categories)
 
 
 def by_labels(cases: Cases) -> Chosen:
@@ -68,19 +75,16 @@ def by_labels(cases: Cases) -> Chosen:
     }
     stated = PREVALENCE if cases.design is Design.SET else None
     fitted = calibrate(cases.scores, cases.positive, pi=cases.pi, groups=cases.group, prevalence=stated)
-    return Chosen(
-        lines=lines, fitted=fitted, labels=dict.fromkeys(LIMITS, len(cases)), positives=int(cases.positive.sum())
-    )
+    return Chosen(lines=lines, fitted=fitted, labels=dict.fromkeys(LIMITS, len(cases)))
 
 
-def from_the_top(materials: Materials, compiled: CompiledPolicy, half: int, category: str) -> Chosen:
-    """Choose by walks from the top, one a limit: wrong stops per upload, and no calibration."""
+def from_the_top(materials: Materials, traffic: Judged, half: int, category: str) -> Chosen:
+    """Choose by walks from the top of one half's traffic, one a limit: wrong stops per upload, and no calibration."""
     lines: dict[float, Line | NotMet] = {}
-    labels, positives = {}, 0
+    labels = {}
     for limit in LIMITS:
         said, labels[limit] = materials.top(half, category, limit)
-        walked = cases_of(materials.traffic(half), compiled, said)[category].walked
+        walked = traffic.cases(said)[category].walked
         assert walked is not None  # noqa: S101  of labels from the top
         lines[limit] = walk_standing(walked, limit, DELTA)[0]
-        positives = max(positives, int((np.asarray(walked.marks) == 1).sum()))
-    return Chosen(lines=lines, fitted=None, labels=labels, positives=positives)
+    return Chosen(lines=lines, fitted=None, labels=labels)

@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.tuning.choosing import LIMITS, Chosen, by_labels, cases_of, from_the_top
+from bench.tuning.choosing import LIMITS, Chosen, Judged, by_labels, from_the_top
 from bench.tuning.halves import houses
 from bench.tuning.labelled import read
 from bench.tuning.materials import POLICY, PREVALENCE, SAMPLED, Materials
@@ -115,8 +115,10 @@ def run(work: Path) -> Iterator[str]:
     materials = Materials(work=work, drawings=read(work))
     compiled = compile_policy(read_policy(str(POLICY)).policy, model=load_named_model(None))
     yield from _about(materials)
-    everything = cases_of(materials.store, compiled, materials.set_labels(np.ones(len(materials.drawings), np.bool_)))
-    samples = [cases_of(materials.traffic(half), compiled, materials.sample(half)) for half in (0, 1)]
+    all_labels = materials.set_labels(np.ones(len(materials.drawings), np.bool_))
+    everything = Judged(materials.store, compiled).cases(all_labels)
+    traffic = [Judged(materials.traffic(half), compiled) for half in (0, 1)]
+    samples = [traffic[half].cases(materials.sample(half)) for half in (0, 1)]
     kept: dict[str, object] = {}
     reads: list[str] = []
     yield from _HEAD
@@ -126,7 +128,7 @@ def run(work: Path) -> Iterator[str]:
         ways = {"set": [by_labels(cases.only(halves == half)) for half in (0, 1)]}
         if name in SAMPLED:
             ways["sample"] = [by_labels(samples[half][name]) for half in (0, 1)]
-            ways["top"] = [from_the_top(materials, compiled, half, name) for half in (0, 1)]
+            ways["top"] = [from_the_top(materials, traffic[half], half, name) for half in (0, 1)]
         rows, quality = _judge(compiled, name, held, ways)
         kept[name] = {"lines": [asdict(row) for row in rows], "quality": [asdict(each) for each in quality]}
         yield from (_row(name, row) for row in rows)
@@ -217,14 +219,16 @@ def _about(materials: Materials) -> Iterator[str]:
 
 
 def _prevalences(samples: Sequence[Mapping[str, Cases]]) -> Iterator[str]:
-    yield "| category | half | uploads that are like this, by the sample | truth |"
-    yield "| --- | --- | --- | --- |"
+    yield "| category | half | uploads that are like this, by the sample | as its calibration has it | truth |"
+    yield "| --- | --- | --- | --- | --- |"
     for half, each in enumerate(samples):
         for name in SAMPLED:
             cases = each[name]
             assert cases.pi is not None  # noqa: S101  of a sample
             found = prevalence(cases.positive, cases.pi, group=cases.group, uploads=cases.uploads)
-            yield f"| {name} | {half + 1} | {_percent(found)}, {found.basis} | {PREVALENCE:.1%} |"
+            fitted = by_labels(cases).fitted
+            told = f"{fitted.prevalence:.2%}" if isinstance(fitted, Fitted) else "none"
+            yield f"| {name} | {half + 1} | {_percent(found)}, {found.basis} | {told} | {PREVALENCE:.1%} |"
 
 
 _HEAD: Final = (

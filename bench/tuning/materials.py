@@ -6,7 +6,7 @@ People are simulated by the labels that the recipe has. What is there already is
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -39,6 +39,7 @@ class Materials:
 
     work: Path
     drawings: Drawings
+    _stores: dict[int, Store] = field(default_factory=dict)
 
     @cached_property
     def first(self) -> Flags:
@@ -79,7 +80,12 @@ class Materials:
         return path
 
     def traffic(self, number: int) -> Store:
-        """Embed simulated traffic of one half's drawings."""
+        """Embed simulated traffic of one half's drawings; once a run."""
+        if number not in self._stores:
+            self._stores[number] = self._traffic(number)
+        return self._stores[number]
+
+    def _traffic(self, number: int) -> Store:
         manifest, folder = (self.work / f"traffic-{number + 1}{end}" for end in (".csv", ".store"))
         if not manifest.exists():
             rows = self._uploads(number)
