@@ -169,7 +169,7 @@ def _to_refit(options: TuneOptions, inputs: Inputs) -> Mapping[str, Targets]:
         if options.targets.asks:
             found[category.id] = options.targets
         elif evidence and Targets.read(evidence.targets).asks:
-            found[category.id] = replace(Targets.read(evidence.targets), **_given(options.targets))
+            found[category.id] = _again(Targets.read(evidence.targets), options.targets)
         else:
             raise ConfigError(
                 f"Nothing says what was asked of {category.id} when its limits were chosen: say it, such as with "
@@ -178,8 +178,9 @@ def _to_refit(options: TuneOptions, inputs: Inputs) -> Mapping[str, Targets]:
     return found
 
 
-def _given(targets: Targets) -> dict[str, float]:
-    return {} if targets.prevalence is None else {"prevalence": targets.prevalence}
+def _again(before: Targets, now: Targets) -> Targets:
+    """Ask as before, at the prevalence that is stated now, if any is."""
+    return before if now.prevalence is None else replace(before, prevalence=now.prevalence)
 
 
 def _only(options: TuneOptions, inputs: Inputs) -> tuple[str, ...]:

@@ -76,8 +76,8 @@ def test_an_edit_is_told_where_the_digest_stands() -> None:
         "model, and an enforced verdict rests on it."
     )
     assert problem.fix.startswith(
-        f"{PUT_BACK}; or {REFIT} --approved-by NAME` chooses them again; or compare them with the scores of your images "
-        f"({EXPLAIN}, in shadow)"
+        f"{PUT_BACK}; or {REFIT} --approved-by NAME` chooses them again; or compare them with the scores of your "
+        f"images ({EXPLAIN}, in shadow)"
     )
 
 
