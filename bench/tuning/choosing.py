@@ -74,7 +74,10 @@ def by_labels(cases: Cases) -> Chosen:
         for limit in LIMITS
     }
     stated = PREVALENCE if cases.design is Design.SET else None
-    fitted = calibrate(cases.scores, cases.positive, pi=cases.pi, groups=cases.group, prevalence=stated)
+    uploads = None if cases.pi is None else cases.uploads
+    fitted = calibrate(
+        cases.scores, cases.positive, pi=cases.pi, groups=cases.group, uploads=uploads, prevalence=stated
+    )
     return Chosen(lines=lines, fitted=fitted, labels=dict.fromkeys(LIMITS, len(cases)))
 
 

@@ -1,7 +1,8 @@
 """Labelled scores of one category in; how well a calibration of them can be read as probabilities, out.
 
 Every score is calibrated by a fit that did not see its group (`folds`), and then held against its label. Both classes
-weigh what they weigh in traffic: the positives as much as the prevalence says, each picture 1 / pi within its class.
+weigh what they weigh in traffic: the positives as much as the prevalence says, each picture its uploads / pi within
+its class.
 
 Intervals are linearised: the variance of a weighted sum, summed over totals of groups, around each class's own mean
 (whose weight is fixed by the prevalence, taken as known), with Student's t at one less than the groups of the rarer
@@ -57,6 +58,7 @@ def quality(
     *,
     pi: ArrayLike | None = None,
     groups: ArrayLike | None = None,
+    uploads: ArrayLike | None = None,
     prevalence: float,
     most_folds: int = _FOLDS,
     seed: int = 7,
@@ -69,6 +71,7 @@ def quality(
         positive: Likewise.
         pi: Likewise.
         groups: Likewise.
+        uploads: Likewise.
         prevalence: What the policy will say, in (0, 1).
         most_folds: Fewer where there are fewer groups of a class.
         seed: Of the dealing, which the order of the pictures does not move.
@@ -80,7 +83,7 @@ def quality(
     Raises:
         DesignError: As for `calibration.fit`.
     """
-    cases = Cases.of(logits, positive, pi, groups)
+    cases = Cases.of(logits, positive, pi, groups, uploads)
     fitted = fit_cases(cases)
     if isinstance(fitted, Unfit):
         return fitted
@@ -95,6 +98,7 @@ def quality_of(
     *,
     pi: ArrayLike | None = None,
     groups: ArrayLike | None = None,
+    uploads: ArrayLike | None = None,
     prevalence: float,
     confidence: float = 0.95,
 ) -> Quality | Unfit:
@@ -105,6 +109,7 @@ def quality_of(
         positive: As for `calibration.fit`.
         pi: Likewise.
         groups: Likewise.
+        uploads: Likewise.
         prevalence: At which it speaks, in (0, 1).
         confidence: Of the intervals.
 
@@ -114,7 +119,7 @@ def quality_of(
     Raises:
         DesignError: As for `calibration.fit`.
     """
-    cases = Cases.of(calibrated, positive, pi, groups)
+    cases = Cases.of(calibrated, positive, pi, groups, uploads)
     if lacking := missing(cases):
         return lacking
     return _found(_Held(cases=cases, logits=cases.logits, prevalence=prevalence, confidence=confidence), 0)
