@@ -49,7 +49,7 @@ def run(work: Path) -> Iterator[str]:
     policy = Path(shutil.copy(POLICY, folder / POLICY.name))
     told = _tune(policy, materials)
     written = Path(told["version"]["file"])
-    yield f"tune --write: {written.name}; missing: {told['missing'] or 'nothing'}"
+    yield f"tune --write: {written.name}; {len(told['missing'])} limits cannot be had"
     yield f"lint --strict: {commands.run('lint', '--strict', written).strip() or 'nothing to mend'}"
     bundle = folder / "stickers.bundle"
     commands.run("compile", written, "-o", bundle)
