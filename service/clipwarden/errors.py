@@ -22,6 +22,7 @@ ClipwardenError
 ├── EncoderError            the encoder failed: a fault of ours, never a verdict
 ├── AuditLogError           a file is no audit log, or one of another schema
 ├── DesignError             labels or a sample contradict how they say they were drawn
+├── LineError               scores or targets that no line can be chosen on
 └── ClientError             a call to a server failed (its own tree is in `clipwarden.client.errors`)
 """
 
@@ -260,6 +261,10 @@ class AuditLogError(ClipwardenError):
 
 class DesignError(ClipwardenError):
     """Labels, or a sample of pictures, contradict how they say they were drawn; one sentence says how."""
+
+
+class LineError(ClipwardenError):
+    """No line can be chosen on such scores or targets: not finite, out of range, or one number after calibration."""
 
 
 def why_of(exc: OSError) -> str:
