@@ -92,10 +92,11 @@ def test_kubernetes_1_28_is_refused() -> None:
 
 
 def test_the_values_of_the_documents_are_taken() -> None:
-    (block,) = [block for block in blocks("docs/operate.md", "yaml") if block.text.startswith("# values.yaml")]
-    assert (
-        "ServiceMonitor" in render({**yaml.safe_load(block.text), "policies": {"files": {"shop.yaml": POLICY}}}).kinds
-    )
+    told = [block.text for block in blocks("docs/kubernetes.md", "yaml") if block.text.startswith("# values")]
+    first, of_a_new_model = (yaml.safe_load(text) for text in told)
+    assert "ServiceMonitor" in render({**first, "policies": {"files": {"shop.yaml": POLICY}}}).kinds
+    changed = render(of_a_new_model)
+    assert changed.one("ConfigMap", "-policies")["data"].keys() == {"shop.yaml", "shop-l14.yaml"}
 
 
 def test_every_kind_of_the_charts_is_in_the_matrix() -> None:
