@@ -1,6 +1,6 @@
 """What Prometheus is told: one object, given its registry, that the rest of the server counts and times with."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
 from itertools import product
@@ -22,6 +22,7 @@ from clipwarden.serving.candidates import NotCompared, Opinion
 from clipwarden.serving.nativelog import CAUSES
 from clipwarden.serving.scorehistograms import ScoreHistograms
 from clipwarden.serving.status import CODE_BY_ERROR
+from clipwarden.serving.workload import Workload
 
 # From 0.5 ms (judging one image takes less) to 30 s (the usual longest deadline), about doubling.
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -191,6 +192,7 @@ class Metrics:
         self.verdicts.settle = self.bands.settle = self._settle
         self._request, self._forecast = cache(self.requests.labels), cache(self.forecasts.labels)
         self.scores = ScoreHistograms(registry)
+        self.workload = Workload(registry)
         self.lag = Histogram(
             "clipwarden_loop_lag_seconds",
             "How late the event loop wakes a task, ten samples a second.",
@@ -243,6 +245,7 @@ class Metrics:
         )
 
         self._described: set[tuple[Gauge, tuple[str, ...]]] = set()
+        self._judging: Sequence[str] = ()
         self._reloads = Counter(
             "clipwarden_policy_reloads",
             "Loads of changed policies, by outcome: changed, unchanged, failed, or candidates_failed alone.",
@@ -260,14 +263,15 @@ class Metrics:
             registry=registry,
         )
 
-    def expect(self, methods: Iterable[str]) -> None:
-        """Have the counters whose labels are known beforehand at 0 from now on.
+    def expect(self, methods: Sequence[str]) -> None:
+        """Have the counters whose labels are known beforehand at 0 from now on; verdicts, once policies are described.
 
         Prometheus takes a series that begins at 1 for one that never rose: `increase` would miss the first event.
 
         Args:
             methods: That will be called.
         """
+        self._judging = [method for method in methods if "Moderate" in method]
         codes = {"OK", "CANCELLED", *map(code_pb2.Code.Name, CODE_BY_ERROR.values())}
         for method in methods:
             for code in codes:
@@ -314,6 +318,7 @@ class Metrics:
             version_of = policy.metadata.version or ""
             self._describe(self._policy, 1, policy_id, version_of, tables.compiled.digest, is_default)
             self._describe(self._unbound, len(tables.unbound), policy_id)
+            self._expect_verdicts(policy_id)
             for context in (None, *contexts_with_modes(policy)):
                 for mode, count in mode_counts(policy, context).items():
                     self._describe(self._categories, count, policy_id, context or "", mode)
@@ -321,6 +326,11 @@ class Metrics:
             self._describe_candidate(tables)
         for gauge, labels in gone - self._described:
             gauge.remove(*labels)
+
+    def _expect_verdicts(self, policy_id: str) -> None:
+        """Have a policy's verdicts at 0: a share of none at all is no number, and no alert could go by it."""
+        for method, word in product(self._judging, _NAMES.values()):
+            self._verdict(method, policy_id, word, word, _word(on=False))
 
     def _describe(self, gauge: Gauge, value: float, *labels: str) -> None:
         """Set a series that is there for as long as what it is about is loaded."""
