@@ -175,13 +175,19 @@ class Metrics:
             ["subject", "outcome"],
             registry=registry,
         )
+        self._secrets_ok = Gauge(
+            "clipwarden_secret_last_reload_successful",
+            "0 while certificate or token files hold what cannot be used; what was in use stays.",
+            ["subject"],
+            registry=registry,
+        )
         self.handshake_failures = Counter(
             "clipwarden_tls_handshake_failures",
             "Connections that gRPC turned away in TLS's handshake, and said so, by cause.",
             ["cause"],
             registry=registry,
         )
-        self._certificate: Gauge | None = None
+        self._certificate: tuple[Gauge, Gauge] | None = None
         # Finding a child takes four times as long as counting with it; there are as many as Prometheus is told of.
         self._stage, self._lookup = cache(self.stages.labels), cache(self.lookups.labels)
         self._verdict, self._band = cache(self.verdicts.labels), cache(self.bands.labels)
@@ -362,15 +368,15 @@ class Metrics:
         self._caller(name).inc()
 
     def expect_secrets(self, subjects: Iterable[str], *, tls: bool) -> None:
-        """Have the counters of secret files at 0 from now on, and the gauge that only a server with TLS has."""
-        for subject, outcome in product(subjects, ("loaded", "refused")):
-            self.secrets.labels(subject, outcome)
+        """Have the counters of secret files at 0 from now on, and the gauges that only a server with TLS has."""
+        for subject in subjects:
+            self._secrets_ok.labels(subject).set(1)
+            for outcome in ("loaded", "refused"):
+                self.secrets.labels(subject, outcome)
         if tls:
-            self._certificate = Gauge(
-                "clipwarden_tls_certificate_expiry_seconds",
-                "When the certificate in use expires, as Unix time.",
-                registry=self.registry,
-            )
+            ends = "clipwarden_tls_certificate_expiry_seconds", "When the certificate in use expires, as Unix time."
+            begins = "clipwarden_tls_certificate_start_seconds", "When it began to be valid, as Unix time."
+            self._certificate = Gauge(*begins, registry=self.registry), Gauge(*ends, registry=self.registry)
             for cause in CAUSES:
                 self.handshake_failures.labels(cause)
 
@@ -379,13 +385,15 @@ class Metrics:
         self.handshake_failures.labels(cause).inc()
 
     def note_secret(self, subject: str, outcome: str) -> None:
-        """Count a change of a secret file."""
+        """Count a change of a secret file, and say whether what there is now can be used."""
         self.secrets.labels(subject, outcome).inc()
+        self._secrets_ok.labels(subject).set(outcome == "loaded")
 
-    def note_certificate(self, expires: float) -> None:
-        """Say when the certificate in use expires, as Unix time."""
+    def note_certificate(self, begins: float, expires: float) -> None:
+        """Say from when until when the certificate in use is valid, as Unix time."""
         if self._certificate:
-            self._certificate.set(expires)
+            self._certificate[0].set(begins)
+            self._certificate[1].set(expires)
 
     def note_stage(self, stage: Stage, seconds: float) -> None:
         """Record one image's time in one stage."""
