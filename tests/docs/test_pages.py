@@ -190,9 +190,10 @@ def test_every_block_says_its_language(page: str) -> None:
 
 
 def test_few_blocks_of_commands_are_left_out_of_the_tests() -> None:
-    # Those of export/README.md fetch checkpoints; three of kubernetes.md build containers or want a cluster.
+    # Those of export/README.md fetch checkpoints; two of kubernetes.md build
+    # containers, and a third is run by tests/platform, where Helm is.
     left_out = [page for page in PAGES for block in blocks(page, "sh", "python") if not block.tested]
-    assert len([page for page in left_out if page != "export/README.md"]) <= 8
+    assert len([page for page in left_out if page != "export/README.md"]) <= 9
 
 
 def test_no_code_cites_a_document_that_is_not_here() -> None:
