@@ -33,8 +33,8 @@ TAKEN_OVER = {
     "extraEnv": ["EnvVar"],
     "extraVolumeMounts": ["VolumeMount"],
 }
-"""Values that are Kubernetes' own, by their path: of which kind, or lists of which. Containers and volumes are left out,
-whose schemas are larger than all others together: the API server says the same."""
+"""Values that are Kubernetes' own, by their path: of which kind, or lists of which. Left out are containers and
+volumes, whose schemas are larger than all others together: the API server says the same."""
 MAY_BE_NULL = ("resources", "podSecurityContext", "containerSecurityContext")
 """Values that a null empties, as people do who want nothing of ours there."""
 
