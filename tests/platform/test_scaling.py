@@ -19,7 +19,7 @@ STEP_SECONDS = 15
 START_STEPS, SEEN_STEPS = 3, 4
 """Steps until a pod that is added judges, and until what it does is in a rate, as of its middle."""
 TOLERANCE = 0.1
-"""How far what is wanted may be from what is there for an HPA to do nothing. Source: kube-controller-manager's default."""
+"""How far what is wanted may be from what is there, and an HPA does nothing. Source: its default in Kubernetes."""
 
 
 def busy(curve: Curve, load: float) -> float:
