@@ -16,13 +16,14 @@ from kit.machine import forbid_imports, forget_the_machine
 from kit.toymodel import build_toy_model, load_toy_model
 
 TESTS = Path(__file__).parent
-# Folders whose tests need torch and its kin (the extra `test-export`) or an installed wheel. `--fast` leaves them out.
-HEAVY_FOLDERS = frozenset({"export", "parity", "wheel"})
+# Folders whose tests need torch and its kin (the extra `test-export`), an installed wheel, or most of a minute.
+# `--fast` leaves them out.
+HEAVY_FOLDERS = frozenset({"export", "parity", "simulation", "wheel"})
 # Each needs tools of its own (`make test-browser`, `make test-image`, `make test-platform`): left out unless it is
 # named on the command line.
 NAMED_FOLDERS = frozenset({"browser", "image", "platform"})
 HEAVY_PACKAGES = frozenset(
-    {"diffusers", "onnxscript", "open_clip", "resvg_py", "scipy", "sklearn", "torch", "torchvision", "transformers"}
+    {"diffusers", "onnxscript", "open_clip", "resvg_py", "sklearn", "torch", "torchvision", "transformers"}
 )
 
 # Some tests import onnxruntime themselves.

@@ -21,6 +21,8 @@ ClipwardenError
 ├── DeadlineError           the caller's deadline passed, or would pass before the work could finish
 ├── EncoderError            the encoder failed: a fault of ours, never a verdict
 ├── AuditLogError           a file is no audit log, or one of another schema
+├── DesignError             labels or a sample contradict how they say they were drawn
+├── LineError               scores or targets that no line can be chosen on
 └── ClientError             a call to a server failed (its own tree is in `clipwarden.client.errors`)
 """
 
@@ -255,6 +257,14 @@ class EncoderError(ClipwardenError):
 
 class AuditLogError(ClipwardenError):
     """A file cannot be read as an audit log: it is none, or of a schema that this version does not know."""
+
+
+class DesignError(ClipwardenError):
+    """Labels, or a sample of pictures, contradict how they say they were drawn; one sentence says how."""
+
+
+class LineError(ClipwardenError):
+    """No line can be chosen on such scores or targets: not finite, out of range, or one number after calibration."""
 
 
 def why_of(exc: OSError) -> str:

@@ -6,6 +6,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from clipwarden.tuning.lines.edges import highest_after
+from clipwarden.tuning.lines.rounding import next_over
 from clipwarden.tuning.metrics import Floats
 
 _L2: Final = 1e-4
@@ -81,7 +83,5 @@ def threshold_for(negatives: Floats, rate: float, *, decimals: int = 3) -> float
     Returns:
         A threshold under 1.
     """
-    unit = 10.0**decimals
-    allowed = int(np.floor(rate * len(negatives)))
-    edge = np.sort(negatives)[::-1][allowed]
-    return float(min(unit - 1.0, np.ceil((edge + 1e-9) * unit)) / unit)
+    edge = highest_after(negatives, int(np.floor(rate * len(negatives))))
+    return min(1.0 - 10.0**-decimals, next_over(edge, edge, decimals))

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import lgamma
 from typing import Final
 
 import numpy as np
@@ -11,7 +10,6 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 _Z_95: Final = 1.959963984540054  # two-sided 95 % quantile of the normal distribution
 _EXTREME: Final = 1e-12
-_HALVINGS: Final = 50  # past the last bit of a share
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,11 +94,11 @@ def wilson(hits: int, total: int) -> Interval:
     return Interval(value=share, low=float(max(0.0, centre - half)), high=float(min(1.0, centre + half)))
 
 
-def clopper_pearson(hits: int, total: int, *, confidence: float = 0.95) -> Interval:
+def clopper_pearson(hits: float, total: float, *, confidence: float = 0.95) -> Interval:
     """Bound a share with the exact interval: never narrower than promised, however few the trials.
 
     Args:
-        hits: Successes.
+        hits: Successes; not a whole number where trials are effective ones, of weighted cases.
         total: Trials.
         confidence: Of both limits together; at 0.9 each holds alone with 95 %.
 
@@ -108,26 +106,17 @@ def clopper_pearson(hits: int, total: int, *, confidence: float = 0.95) -> Inter
         The share; 0..1 when there were no trials.
 
     Source:
-        Clopper & Pearson 1934.
+        Clopper & Pearson 1934: quantiles of the beta distribution.
     """
-    if total == 0:
+    # Late: of this module only the exact limits need scipy, which servers do without.
+    from scipy.special import betaincinv  # noqa: PLC0415
+
+    if total <= 0:
         return Interval(value=float("nan"), low=0.0, high=1.0)
     tail = (1.0 - confidence) / 2.0
-    high = 1.0 if hits == total else _share_with_tail(hits, total, tail)
-    low = 0.0 if hits == 0 else 1.0 - _share_with_tail(total - hits, total, tail)
-    return Interval(value=hits / total, low=low, high=high)
-
-
-def _share_with_tail(hits: int, total: int, tail: float) -> float:
-    """Find the share under which `hits` or fewer of `total` have the chance `tail`, by halving."""
-    count = np.arange(hits + 1)
-    each = np.array([lgamma(total + 1) - lgamma(k + 1) - lgamma(total - k + 1) for k in count.tolist()])
-    low, high = hits / total, 1.0
-    for _ in range(_HALVINGS):
-        share = (low + high) / 2.0
-        chance = np.exp(each + count * np.log(share) + (total - count) * np.log1p(-share)).sum()
-        low, high = (share, high) if chance > tail else (low, share)
-    return high
+    low = betaincinv(hits, total - hits + 1.0, tail) if hits > 0 else 0.0
+    high = betaincinv(hits + 1.0, total - hits, 1.0 - tail) if hits < total else 1.0
+    return Interval(value=hits / total, low=float(low), high=float(high))
 
 
 def ranks_of_truth(scores: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
