@@ -117,7 +117,8 @@ def test_names_that_yaml_reads_otherwise_stay_names(release: str, namespace: str
     for item in read(done.stdout):
         assert not unknown(item), item
         assert item["metadata"]["namespace"] == namespace
-        assert re.fullmatch("[a-z]([-a-z0-9]*[a-z0-9])?", item["metadata"]["name"]), item
+        assert re.fullmatch("[a-z0-9]([-a-z0-9]*[a-z0-9])?", item["metadata"]["name"]), item
+        assert item["kind"] != "Service" or item["metadata"]["name"][0].isalpha()
     unquoted = re.findall(
         r"(?:name|instance|namespace|claimName|secretName|cost): (?:1e3|12e3|0x10|123|0)$", done.stdout, re.MULTILINE
     )
@@ -173,7 +174,7 @@ def test_keda_takes_no_answer_for_a_fault_and_not_for_no_need() -> None:
         assert 'namespace="shop",job="demo-clipwarden-metrics"' in trigger["metadata"]["query"]
         assert trigger["authenticationRef"]["kind"] == "ClusterTriggerAuthentication"
     assert [trigger["metadata"]["threshold"] for trigger in spec["triggers"]] == ["0.7", "0.5", "1"]
-    assert all("[2m]" in trigger["metadata"]["query"] for trigger in spec["triggers"] if "rate" in str(trigger))
+    assert all("[2m]" in trigger["metadata"]["query"] for trigger in spec["triggers"] if "rate(" in str(trigger))
     older = {"autoscaling": {"type": "keda", "keda": {"fallback": {"behavior": ""}, "window": "5m"}}}
     plain = render(older).one("ScaledObject")["spec"]
     assert plain["fallback"] == {"failureThreshold": 3, "replicas": 4}
