@@ -58,6 +58,9 @@ def test_it_is_valid_to_the_letter(case: tuple[Path, Values]) -> None:
 def unknown(item: Manifest) -> object:
     """What of an object its definition does not know; raises where a value is wrong."""
     custom = CUSTOM.get(f"{item['apiVersion']}/{item['kind']}")
+    if item["kind"] == "ScaledObject":  # what these definitions are too old for: it is of KEDA 2.17
+        fallback = {name: value for name, value in item["spec"]["fallback"].items() if name != "behavior"}
+        item = {**item, "spec": {**item["spec"], "fallback": fallback}}
     if custom is None:
         return [
             version for version in KUBERNETES if kubernetes_validate.validate(item, version, strict=True) != version
