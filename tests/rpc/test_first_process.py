@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from clipwarden.cli.exits import Exit
 from kit.serving import eventually
 
 NAMESPACE = ("unshare", *([] if os.geteuid() == 0 else ["--map-root-user"]), "--pid", "--fork", "--kill-child")
 PROGRAM = (*NAMESPACE, sys.executable, "-m", "clipwarden")
-ENDED = 143
+ENDED = Exit.ENDED
 
 
 def why_not() -> str | None:

@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 
-ENDED = 143  # 128 and SIGTERM
+ENDED = 143  # 128 and SIGTERM, as `exits` has it
 
 # The first process of a container hears no signal that it has not asked for: SIGTERM would change nothing until a
 # server heeds it, and `serve --check` would go on to its end while a pod is deleted. Nothing is imported before this.
