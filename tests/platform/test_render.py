@@ -9,7 +9,7 @@ import pytest
 import yaml
 from cloudcoil.models.cert_manager.v1 import Certificate
 from cloudcoil.models.keda.v1alpha1 import ScaledObject
-from cloudcoil.models.prometheus_operator.v1 import PrometheusRule, ServiceMonitor
+from cloudcoil.models.prometheus_operator.v1 import PodMonitor, PrometheusRule, ServiceMonitor
 from tests.platform.cases import CHART_CASES, POLICY, SIDECAR_CASES
 from tests.platform.kit import (
     CHART,
@@ -33,6 +33,7 @@ KUBERNETES = ("1.29", "1.37")
 CUSTOM: dict[str, Any] = {
     "cert-manager.io/v1/Certificate": Certificate,
     "keda.sh/v1alpha1/ScaledObject": ScaledObject,
+    "monitoring.coreos.com/v1/PodMonitor": PodMonitor,
     "monitoring.coreos.com/v1/PrometheusRule": PrometheusRule,
     "monitoring.coreos.com/v1/ServiceMonitor": ServiceMonitor,
 }
