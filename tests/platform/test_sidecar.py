@@ -29,6 +29,7 @@ from tests.platform.kit import (
 )
 from tests.platform.livepod import Pod, Started
 from tests.platform.plainyaml import FILE, plain_yaml
+from tests.platform.test_render import unknown
 
 IMAGES = ROOT / "service" / "clipwarden" / "demo" / "images"
 CASES = [pytest.param(values, id=name) for name, values in SIDECAR_CASES.items()]
@@ -131,7 +132,8 @@ def test_two_applications_of_a_release_have_settings_of_their_own(example: Path,
         told = (chart / "Chart.yaml").read_text()
         (chart / "Chart.yaml").write_text(told.replace("name: uploads", f"name: {name}", 1))
         for file in (chart / "templates").glob("*.yaml"):  # the example's own objects go by the release alone
-            file.write_text(file.read_text().replace("{{ .Release.Name }}", "{{ .Release.Name }}-{{ .Chart.Name }}"))
+            own = file.read_text().replace("{{ .Release.Name | quote }}", "{{ .Release.Name }}")
+            file.write_text(own.replace("{{ .Release.Name }}", "{{ .Release.Name }}-{{ .Chart.Name }}"))
     policies = {"files": {"shop.yaml": POLICY}, "load": ["shop.yaml"]}
     values = {name: beside_application({"policies": policies, "drain": {"seconds": 3}}) for name in ("one", "two")}
     objects = render(values, tmp_path).objects
@@ -168,6 +170,16 @@ def test_a_pod_monitor_finds_the_sidecars_of_this_application(example: Path, rel
     assert labels[monitor["spec"]["jobLabel"]].startswith(release)
     assert endpoint["port"] in {port["name"] for port in rendered.container()["ports"]}
     assert monitor["metadata"]["labels"]["release"] == "prometheus"
+
+
+@pytest.mark.parametrize("word", ["123", "on", "1e3"])
+def test_names_that_yaml_takes_for_something_else_stay_names(example: Path, word: str) -> None:
+    named = {"model": {"existingClaim": word, "folder": "vit"}, "shared": {"volume": word}}
+    named |= {"policies": {"existingConfigMap": word, "load": ["shop.yaml"]}}
+    done = run([HELM, "template", word, str(example), "--values", "-"], text=json.dumps(beside_application(named)))
+    objects = read(done.stdout)
+    assert not [item for item in objects if unknown(item)]
+    assert objects.one("Deployment")["metadata"]["labels"]["app.kubernetes.io/instance"] == word
 
 
 def test_the_examples_metrics_are_for_the_namespace_that_monitors(example: Path) -> None:

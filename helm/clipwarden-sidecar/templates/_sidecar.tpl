@@ -67,7 +67,7 @@ volumeMounts:
   - {name: clipwarden-socket, mountPath: {{ $values.socket.folder }}}
   {{- end }}
   {{- with $values.shared.volume }}
-  - {name: {{ . }}, mountPath: {{ $values.shared.mountPath }}, readOnly: true}
+  - {name: {{ . | quote }}, mountPath: {{ $values.shared.mountPath }}, readOnly: true}
   {{- end }}
   - {name: clipwarden-vectors, mountPath: /var/cache/clipwarden}
   - {name: clipwarden-tmp, mountPath: /tmp}
@@ -83,12 +83,12 @@ volumeMounts:
   configMap: {name: {{ include "clipwarden-sidecar.name" . }}-settings}
 {{- if or $values.policies.files $values.policies.existingConfigMap }}
 - name: clipwarden-policies
-  configMap: {name: {{ $values.policies.existingConfigMap | default (printf "%s-policies" (include "clipwarden-sidecar.name" .)) }}}
+  configMap: {name: {{ $values.policies.existingConfigMap | default (printf "%s-policies" (include "clipwarden-sidecar.name" .)) | quote }}}
 {{- end }}
 {{- if or $values.model.existingClaim $values.model.volume }}
 - name: clipwarden-models
   {{- if $values.model.existingClaim }}
-  persistentVolumeClaim: {claimName: {{ $values.model.existingClaim }}, readOnly: true}
+  persistentVolumeClaim: {claimName: {{ $values.model.existingClaim | quote }}, readOnly: true}
   {{- else }}
   {{- toYaml $values.model.volume | nindent 2 }}
   {{- end }}
