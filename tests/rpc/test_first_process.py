@@ -8,13 +8,14 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from clipwarden.cli.exits import Exit
+from kit.pipes import opened
 from kit.serving import eventually
 
 NAMESPACE = ("unshare", *([] if os.geteuid() == 0 else ["--map-root-user"]), "--pid", "--fork", "--kill-child")
@@ -54,21 +55,6 @@ async def ended_by_sigterm(outer: subprocess.Popen[bytes]) -> int:
     os.kill(first_process(outer), signal.SIGTERM)
     await eventually(lambda: outer.poll() is not None)
     return outer.wait()
-
-
-async def opened(pipe: Path) -> Callable[[], None]:
-    """Wait until somebody reads a pipe, who then waits for ever; what closes it comes back."""
-    ends: list[int] = []
-
-    def open_if_read() -> bool:
-        try:
-            ends.append(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
-        except OSError:  # ENXIO: nobody has opened it yet
-            return False
-        return True
-
-    await eventually(open_if_read)
-    return lambda: os.close(ends[0])
 
 
 @pytest.mark.parametrize("options", [[], ["--check"]], ids=["serve", "check"])
