@@ -161,5 +161,11 @@ SIDECAR_CASES: dict[str, Values] = {
         "settings": {"max_image_bytes": 31457280, "max_message_bytes": "32MiB"},
         "extraEnv": [{"name": "TZ", "value": "UTC"}],
     },
+    "monitored": {"metrics": {"podMonitor": {"enabled": True, "labels": {"release": "prometheus"}}}},
+    "an audit log in a file": {
+        "shared": {"volume": ""},
+        "settings": {"audit_log": "/var/log/clipwarden/verdicts.jsonl"},
+        "extraVolumeMounts": [{"name": "uploads", "mountPath": "/var/log/clipwarden", "subPath": "audit"}],
+    },
 }
 """Values of the chart `clipwarden-sidecar`, as an application has them under its name."""

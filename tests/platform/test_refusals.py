@@ -201,6 +201,27 @@ OF_THE_SIDECAR: list[tuple[Values, str]] = [
         "existingConfigMap goes without policies.files",
     ),
     ({"policies": {"files": {"a.yaml": "x"}, "load": [], "candidates": ["b"]}}, "Name the live ones in policies.load"),
+    ({"policies": {"load": ["shop.yaml"]}}, 'clipwarden-sidecar.policies.load names "shop.yaml", which is no key of'),
+    ({"policies": {"candidates": ["a.yml"]}}, 'policies.candidates names "a.yml", which is no key of policies.files'),
+    ({"policies": {"files": {"a.yaml": "x" * 1_000_001}}}, "and a ConfigMap holds 1 MiB"),
+    ({"model": {"existingClaim": "a", "volume": {"nfs": {}}, "folder": "b"}}, "model.volume are both set"),
+    ({"model": {"existingClaim": "models"}}, "the embedded toy model would judge. Set model.folder"),
+    ({"model": {"volume": {"emptyDir": {}}}}, "the embedded toy model would judge. Set model.folder"),
+    ({"model": {"folder": "../etc"}}, "at '/model/folder': '../etc' does not match pattern"),
+    ({"model": {"mountPath": "/models/"}}, "at '/model/mountPath': '/models/' does not match pattern"),
+    ({"ports": {"probe": 9464}}, "ports.probe, ports.metrics and port must differ, and are [9464 9464]"),
+    ({"transport": "loopback", "port": 8081}, "ports.probe, ports.metrics and port must differ"),
+    (
+        {"settings": {"audit_log": "/var/log/a.jsonl"}},
+        'Mount a volume of the pod there by extraVolumeMounts, or write "-"',
+    ),
+    ({"settings": {"tokens": "/x"}}, 'settings.tokens is "/x", where nothing is mounted'),
+    ({"settings": {"tls_key": "/run/tls/tls.key"}}, "settings.tls_key is"),
+    ({"shared": {"mountPath": "/tmp"}}, "mounts two volumes at one path"),  # noqa: S108  refused
+    ({"extraVolumeMounts": [{"name": "a", "mountPath": "/run/clipwarden/"}]}, "mounts two volumes at one path"),
+    ({"extraVolumeMounts": [{"name": "a", "mounthPath": "/a"}]}, "at '/extraVolumeMounts/0': "),
+    ({"socket": {"folder": "/" + "a" * 91}}, "at '/socket/folder': maxLength: got 92, want 91"),
+    ({"metrics": {"enabled": False, "podMonitor": {"enabled": True}}}, "so that nothing can be scraped"),
 ]
 
 
