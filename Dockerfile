@@ -1,5 +1,5 @@
 # clipwarden's image: `docker build .` for CPUs, `docker build --target gpu .` for NVIDIA's.
-# docs/operate.md, "In a container", says how to run it, and how to build one that is the same to the bit.
+# docs/kubernetes.md, "In a container", says how to run it, and how to build one that is the same to the bit.
 
 # What a release pins: "@sha256:..." behind the tag, as `docker buildx imagetools inspect IMAGE` shows it. Nothing is
 # pinned here, since base images get their security fixes by being built anew under the same tag.

@@ -23,6 +23,8 @@ ClipwardenError
 ├── AuditLogError           a file is no audit log, or one of another schema
 ├── DesignError             labels or a sample contradict how they say they were drawn
 ├── LineError               scores or targets that no line can be chosen on
+├── StoreError              a folder is no store of pictures, or one that cannot be used here
+├── ExtraMissingError       an extra of the package is not installed
 └── ClientError             a call to a server failed (its own tree is in `clipwarden.client.errors`)
 """
 
@@ -265,6 +267,14 @@ class DesignError(ClipwardenError):
 
 class LineError(ClipwardenError):
     """No line can be chosen on such scores or targets: not finite, out of range, or one number after calibration."""
+
+
+class StoreError(ClipwardenError):
+    """A store of pictures cannot be used: it is none, is damaged, or does not go with what it is used for."""
+
+
+class ExtraMissingError(ClipwardenError):
+    """What was asked for needs packages that are installed with an extra of ours only."""
 
 
 def why_of(exc: OSError) -> str:

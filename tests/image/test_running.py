@@ -132,8 +132,8 @@ def test_what_compose_runs_judges(image: str, writable: Path) -> None:
 
 
 def test_the_image_that_the_page_derives_needs_nothing_beside_it(image: str, tmp_path: Path) -> None:
-    (dockerfile,) = [each.text for each in blocks("docs/operate.md", "dockerfile")]
-    (settings,) = [each.text for each in blocks("docs/operate.md", "yaml") if "# container.yaml" in each.text]
+    (dockerfile,) = [each.text for each in blocks("docs/kubernetes.md", "dockerfile")]
+    (settings,) = [each.text for each in blocks("docs/kubernetes.md", "yaml") if "# container.yaml" in each.text]
     assert len(dockerfile.splitlines()) == 3
     (tmp_path / "Dockerfile").write_text(dockerfile.replace("clipwarden:0.1.0", image))
     (tmp_path / "container.yaml").write_text(settings)

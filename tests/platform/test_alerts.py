@@ -208,8 +208,11 @@ def test_labels_limits_and_omissions_are_the_operators_own() -> None:
 
 
 def test_each_alert_has_a_place_that_says_what_to_do(rules: Manifest) -> None:
-    page = (ROOT / "docs" / "operate.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "kubernetes.md").read_text(encoding="utf-8")
     headings = {heading.lower() for heading in re.findall(r"^#+ (Clipwarden\w+)$", page, re.MULTILINE)}
+    assert headings == {rule["alert"].lower() for rule in alerts(rules)}
     for rule in alerts(rules):
-        assert rule["annotations"]["runbook_url"].partition("#")[2] in headings
+        where, _, heading = rule["annotations"]["runbook_url"].partition("#")
+        assert where.endswith("/docs/kubernetes.md")
+        assert heading == rule["alert"].lower()
         assert rule["annotations"]["summary"].endswith(".")

@@ -36,6 +36,7 @@ BY_SCHEMA: list[tuple[Values, str]] = [
     ({"settings": {"reflection": "no"}}, "at '/settings/reflection': got string, want boolean"),
     ({"ports": {"grpc": 70000}}, "at '/ports/grpc': maximum: got 70,000, want 65,535"),
     ({"drain": {"seconds": -1}}, "at '/drain/seconds': minimum: got -1, want 0"),
+    ({"connectionAgeSeconds": "5m"}, "at '/connectionAgeSeconds': got string, want number"),
     ({"drain": {"marginSeconds": 0}}, "at '/drain/marginSeconds': minimum: got 0, want 2"),
     ({"probes": {"startup": {"period": 1}}}, "at '/probes/startup': additional properties 'period' not allowed"),
     ({"tls": {"enabled": True}}, "at '/tls': additional properties 'enabled' not allowed"),

@@ -11,7 +11,19 @@ from cloudcoil.models.cert_manager.v1 import Certificate
 from cloudcoil.models.keda.v1alpha1 import ScaledObject
 from cloudcoil.models.prometheus_operator.v1 import PrometheusRule, ServiceMonitor
 from tests.platform.cases import CHART_CASES, POLICY, SIDECAR_CASES
-from tests.platform.kit import CHART, HELM, HELM3, SIDECAR, Manifest, Values, beside_application, render, run, template
+from tests.platform.kit import (
+    CHART,
+    HELM,
+    HELM3,
+    ROOT,
+    SIDECAR,
+    Manifest,
+    Values,
+    beside_application,
+    render,
+    run,
+    template,
+)
 
 from kit.pages import blocks
 
@@ -92,10 +104,28 @@ def test_kubernetes_1_28_is_refused() -> None:
 
 
 def test_the_values_of_the_documents_are_taken() -> None:
-    (block,) = [block for block in blocks("docs/operate.md", "yaml") if block.text.startswith("# values.yaml")]
-    assert (
-        "ServiceMonitor" in render({**yaml.safe_load(block.text), "policies": {"files": {"shop.yaml": POLICY}}}).kinds
-    )
+    told = [block.text for block in blocks("docs/kubernetes.md", "yaml") if block.text.startswith("# values")]
+    first, of_a_new_model = (yaml.safe_load(text) for text in told)
+    assert "ServiceMonitor" in render({**first, "policies": {"files": {"shop.yaml": POLICY}}}).kinds
+    changed = render(of_a_new_model)
+    assert changed.one("ConfigMap", "-policies")["data"].keys() == {"shop.yaml", "shop-l14.yaml"}
+
+
+@pytest.mark.parametrize("helm", [HELM, HELM3], ids=["helm4", "helm3"])
+def test_the_commands_of_the_documents_put_a_candidate_beside_the_live_policy(tmp_path: Path, helm: str) -> None:
+    (command,) = [block.text for block in blocks("docs/kubernetes.md", "sh") if block.text.startswith("helm upgrade")]
+    values = next(block.text for block in blocks("docs/kubernetes.md", "yaml") if block.text.startswith("# values"))
+    texts = {"values.yaml": values, "shop.yaml": POLICY, "shop-1.3.yaml": POLICY + "# 1.3"}
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    (tmp_path / "helm").symlink_to(ROOT / "helm")
+    done = run(["sh", "-c", command.replace("helm upgrade", f"{helm} template", 1)], cwd=tmp_path)
+    objects = [item for item in yaml.safe_load_all(done.stdout) if item]
+    data = {key: text for item in objects if item["kind"] == "ConfigMap" for key, text in item["data"].items()}
+    assert (data["shop.yaml"], data["shop-next.yaml"]) == (texts["shop.yaml"], texts["shop-1.3.yaml"])
+    settings = yaml.safe_load(data["settings.yaml"])
+    assert settings["policies"] == ["/etc/clipwarden/policies/shop.yaml"]
+    assert settings["candidates"] == ["/etc/clipwarden/policies/shop-next.yaml"]
 
 
 def test_every_kind_of_the_charts_is_in_the_matrix() -> None:

@@ -30,6 +30,7 @@ def test_the_defaults_are_those_that_the_values_say(tmp_path: Path) -> None:
         "0.0.0.0:9464",
     )
     assert (settings.drain_delay_seconds, settings.drain_seconds) == (5, 20)
+    assert settings.max_connection_age_seconds == 300
     assert (settings.model, settings.policies, settings.vector_cache) == ("mini", (), "/var/cache/clipwarden")
 
 

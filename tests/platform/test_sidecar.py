@@ -138,11 +138,12 @@ def test_the_example_keeps_what_is_allowed_and_nothing_else(pod: Pod, running: t
     kept = list((pod.volume("uploads") / "kept").iterdir())
     assert [file.read_bytes() for file in kept] == [fine]
     assert kept[0].stat().st_mode & 0o777 == 0o640
-    assert not list((pod.volume("uploads") / "incoming").iterdir())
+    assert not [file for file in (pod.volume("uploads") / "incoming").rglob("*") if file.is_file()]
 
 
 def test_the_application_ends_first_and_the_sidecar_after_it(running: tuple[Started, Started]) -> None:
     sidecar, application = running
+    application.printed("listening on port ")
     assert application.end() == 0
     assert sidecar.process.poll() is None
     assert sidecar.end() == 0

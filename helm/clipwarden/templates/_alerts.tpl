@@ -1,5 +1,5 @@
 {{/*
-The alerts, each about this release's pods alone. docs/operate.md says under the name of each what to do.
+The alerts, each about this release's pods alone. docs/kubernetes.md says under the name of each what to do.
 critical: uploads go unjudged, or are judged wrongly. warning: they will, or nobody would notice.
 */}}
 {{- define "clipwarden.alerts" -}}

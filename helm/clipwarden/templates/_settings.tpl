@@ -17,6 +17,7 @@ provider: gpu.enabled and gpu.provider
 vector_cache: vectorCache
 drain_delay_seconds: drain.delaySeconds
 drain_seconds: drain.seconds
+max_connection_age_seconds: connectionAgeSeconds
 tls_certificate: tls
 tls_key: tls
 tls_client_ca: tls.clientCA
@@ -67,6 +68,7 @@ audit_log: auditLog
   "vector_cache" "/var/cache/clipwarden"
   "drain_delay_seconds" $values.drain.delaySeconds
   "drain_seconds" $values.drain.seconds
+  "max_connection_age_seconds" $values.connectionAgeSeconds
 -}}
 {{- $load := $values.policies.load | default ($values.policies.files | keys | sortAlpha) -}}
 {{- $paths := list -}}

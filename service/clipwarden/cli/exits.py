@@ -12,6 +12,7 @@ from clipwarden.errors import (
     PolicyError,
     RequestError,
     RuntimeMissingError,
+    StoreError,
 )
 
 
@@ -34,6 +35,8 @@ class Exit(IntEnum):
     """`health` asked a server that does not serve; or, with `--live`, one that a restart would help."""
     UNREACHABLE = healthanswers.UNREACHABLE
     """`health` had no answer."""
+    DATA = 8
+    """A store of pictures cannot be used, or not for this."""
     REVIEW = 10
     """Some image is for review, none is blocked, none failed; or `diff` found changes; or an audit log says that it
     lacks lines."""
@@ -50,8 +53,8 @@ class Exit(IntEnum):
 EXIT_CODES_HELP = """**Exit codes**: 0 all judged and allowed · 5 something was left out of a folder that is or may hold
 an image · 10 some for review · 20 some blocked · 30 some could not be judged (the highest that applies) · 1 failure ·
 2 wrong usage, or nothing to judge · 3 unusable policy · 4 unusable model or runtime · 6 a server that does not serve ·
-7 nobody answers there · 130 interrupted. An ALLOW under a policy that enforces nothing also ends with 0, and is
-announced."""
+7 nobody answers there · 8 unusable store · 130 interrupted. An ALLOW under a policy that enforces nothing also ends
+with 0, and is announced."""
 
 _EXIT_BY_ERROR: dict[type[BaseException], int] = {
     RequestError: Exit.USAGE,
@@ -60,6 +63,7 @@ _EXIT_BY_ERROR: dict[type[BaseException], int] = {
     FingerprintMismatchError: Exit.POLICY,
     ModelError: Exit.MODEL,
     RuntimeMissingError: Exit.MODEL,
+    StoreError: Exit.DATA,
     ClipwardenError: Exit.FAILED,
 }
 

@@ -43,6 +43,7 @@ class Input:
         name: As the user wrote it, or below the folder the user wrote; where to read it, but for standard input.
         data: What standard input held; None for a file.
         named: Whether the user named it, so that it is judged whatever it holds.
+        listed: Whether a list of the user's names it: likewise, if it is a regular file.
         aside: Why it is left out if it is an image; None where it is judged.
         is_link: Whether it was a link when it was found; what has become one since is not followed.
     """
@@ -50,6 +51,7 @@ class Input:
     name: str
     data: bytes | None = None
     named: bool = False
+    listed: bool = False
     aside: LeftOutReason | None = None
     is_link: bool = False
 
@@ -82,7 +84,7 @@ class Input:
             return self._left_aside(self.aside)
         with open(self.name, "rb") if self.named else self._open() as file:  # noqa: PTH123  of any kind
             head = file.read(BEGINNING_BYTES)
-            if not (self.named or self._is_image(head)):
+            if not (self.named or self.listed or self._is_image(head)):
                 return LeftOut(name=self.name, reason=LeftOutReason.NOT_AN_IMAGE, detail="" if head else "empty")
             try:
                 return _read_whole(file, head, limit=limit)

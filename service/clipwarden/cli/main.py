@@ -72,6 +72,18 @@ COMMANDS = {
         "clipwarden.cli.restore:restore",
         "Make a version of a policy live again, and keep the one that was.",
     ),
+    "embed": (
+        "clipwarden.cli.embed:embed",
+        "Keep what a model sees in images, so that any policy can be tried on them without encoding them again.",
+    ),
+    "store": (
+        "clipwarden.cli.store:store",
+        "Say what a store holds, and with --check whether all of it is sound.",
+    ),
+    "store forget": (
+        "clipwarden.cli.store:forget",
+        "Take uploads out of a store, and the pictures that no other upload shows.",
+    ),
     "audit verify": (
         "clipwarden.cli.audit:verify",
         "Check that an audit log is whole and unchanged, and say what is not.",

@@ -15,6 +15,7 @@ from clipwarden.cli.serveroptions import (
     InsecureToken,
     ProxyUrl,
     RootCertificates,
+    RoundRobin,
     ServerName,
     ServerOptions,
     Tls,
@@ -96,6 +97,7 @@ def moderate(
     token_file: TokenFile = None,
     insecure_token: InsecureToken = False,
     proxy: ProxyUrl = None,
+    round_robin: RoundRobin = False,
     max_image_bytes: MaxImageBytes = None,
     max_decode_bytes: MaxDecodeBytes = None,
 ) -> Exit:
@@ -147,6 +149,7 @@ def moderate(
             token_file=token_file,
             insecure_token=insecure_token,
             proxy=proxy,
+            round_robin=round_robin,
         ),
     )
     if server is not None and max_decode_bytes:

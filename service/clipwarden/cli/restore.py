@@ -30,7 +30,7 @@ def restore(
     yesterday's version can come back. Then NAME.yaml is kept as NAME-(its version).yaml, unless it already is, and
     replaced in one step. No version is ever overwritten. What changes is printed.
 
-    A server judges by the policy that it started with: restart it afterwards.
+    Servers that watch the file take it by themselves; the others do at SIGHUP.
 
     **Examples**
 

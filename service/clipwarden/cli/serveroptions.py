@@ -41,6 +41,13 @@ ProxyUrl = Annotated[
         help="Call through this proxy: http://HOST:PORT. Without it none is used, whatever http_proxy says.",
     ),
 ]
+RoundRobin = Annotated[
+    bool,
+    typer.Option(
+        "--round-robin",
+        help="Call all servers behind the address in turn (dns:///NAME:PORT, ipv4:ADDRESS:PORT,ADDRESS:PORT).",
+    ),
+]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,6 +63,7 @@ class ServerOptions:
         token_file: Whom to be.
         insecure_token: Whether that may be read on the way.
         proxy: What to call through.
+        round_robin: Whether to call all servers of that name in turn.
     """
 
     tls: bool = False
@@ -66,6 +74,7 @@ class ServerOptions:
     token_file: Path | None = None
     insecure_token: bool = False
     proxy: str | None = None
+    round_robin: bool = False
 
     def given(self) -> dict[str, object]:
         """List those that differ from their defaults, by name."""

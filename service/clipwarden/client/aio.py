@@ -57,6 +57,9 @@ class AsyncClient:
         insecure_token: Whether a token may go to another machine in plain text, as where a service mesh encrypts.
         proxy: `http://HOST:PORT` to call through (CONNECT), for targets on other machines. None calls directly,
             whatever `http_proxy` and its like say.
+        round_robin: Whether calls go to all servers behind the target in turn, over a connection to each, and to none
+            that says it is not healthy: for `dns:///NAME:PORT` of a name with all their addresses, or
+            `ipv4:ADDRESS:PORT,ADDRESS:PORT`. False keeps to the first that answers.
         metadata: Further headers, sent with every call.
         timeout: Deadline in seconds of a call that names none, above 0.
         retry: Bounds on further attempts.
@@ -69,7 +72,8 @@ class AsyncClient:
     Raises:
         OSError: A certificate, key or token file cannot be read.
         ValueError: The target is no address, a timeout is not above 0 and at most a day, what is given about TLS or the
-            token cannot be used or contradicts itself, or the proxy is none for this target.
+            token cannot be used or contradicts itself, the proxy is none for this target, or it stands beside
+            `round_robin`.
     """
 
     def __init__(
@@ -86,6 +90,7 @@ class AsyncClient:
         token_file: str | os.PathLike[str] | None = None,
         insecure_token: bool = False,
         proxy: str | None = None,
+        round_robin: bool = False,
         metadata: Iterable[tuple[str, str | bytes]] = (),
         timeout: float = DEFAULT_TIMEOUT_SECONDS,
         retry: RetryPolicy = DEFAULT_RETRY,
@@ -108,6 +113,7 @@ class AsyncClient:
             token=make_token(token, token_file),
             insecure_token=insecure_token,
             proxy=proxy,
+            round_robin=round_robin,
             metadata=tuple(metadata),
             timeout_seconds=timeout,
             max_message_bytes=max_message_bytes,

@@ -1,5 +1,6 @@
 """How a client connects, and what it keeps for all its calls: one frozen set of choices for both clients."""
 
+import json
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -34,6 +35,10 @@ FIRST_RECONNECT_SECONDS = 0.1
 """gRPC's own default of 1 s would make every retry inside that second fail unsent."""
 LAST_RECONNECT_SECONDS = 2
 
+# Health is watched by the connection itself, so that nothing is sent any more to a server that says NOT_SERVING, as one
+# does before it drains. A server without the standard health service counts as healthy.
+ROUND_ROBIN = json.dumps({"loadBalancingConfig": [{"round_robin": {}}], "healthCheckConfig": {"serviceName": ""}})
+
 MAX_TIMEOUT_SECONDS = 86_400.0
 """A day, as for a server's spans: gRPC takes what is far beyond for a deadline that has passed."""
 
@@ -48,6 +53,7 @@ class Connection:
         token: Sent with every call; None sends none.
         insecure_token: Whether it may go to another machine in plain text.
         proxy: URL of the proxy to call through; None calls directly, whatever the environment says.
+        round_robin: Whether calls go to all servers behind the target in turn, not to the first that answers.
         metadata: Sent with every call.
         timeout_seconds: Deadline of a call that names none.
         max_message_bytes: Largest message to send or receive.
@@ -67,6 +73,7 @@ class Connection:
     token: Token | None = None
     insecure_token: bool = False
     proxy: str | None = field(default=None, repr=False)
+    round_robin: bool = False
     metadata: Metadata = field(default=(), repr=False)
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
     max_message_bytes: int = MAX_MESSAGE_BYTES
@@ -84,6 +91,8 @@ class Connection:
         target = _checked(self.target)
         if self.token is not None:
             self._require_private_token(target)
+        if self.proxy is not None and self.round_robin:
+            raise ValueError("proxy is given beside round_robin, and finds the server by itself; keep one of them")
         through = None if self.proxy is None else read_proxy(self.proxy, target)
         peer = Peer(
             target=self.target,
@@ -134,6 +143,8 @@ class Connection:
             "grpc.service_config_disable_resolution": 1,
         }
         ours.update(NO_PROXY if self._through is None else self._through.channel_options())
+        if self.round_robin:
+            ours["grpc.service_config"] = ROUND_ROBIN
         if self.security.server_name is not None:
             ours["grpc.ssl_target_name_override"] = self.security.server_name
         chosen = ours | dict(self.channel_options)

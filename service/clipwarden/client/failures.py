@@ -220,6 +220,11 @@ _BY_PLAIN_TEXT = (
 # Of connections that stood.
 _LOST = (
     _Row(
+        r"backend unhealthy",
+        "No server at {peer.target} says that it is healthy: each warms up, drains, or is stuck (clipwarden health "
+        "tells which).",
+    ),
+    _Row(
         r"too_many_pings|Too many pings",
         "The server at {peer.target} sent this client away for pinging too often (too_many_pings); raise "
         "grpc.keepalive_time_ms in channel_options.",

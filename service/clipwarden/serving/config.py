@@ -354,6 +354,15 @@ class Settings:
         read=values.seconds,
         help="Least time between a client's own pings; clients that ping faster are cut off (too_many_pings).",
     )
+    max_connection_age_seconds: float = _setting(
+        0.0,
+        unit="SECONDS",
+        read=values.seconds,
+        help=(
+            "Time after which a client is told to connect anew, give or take a tenth; what it has under way ends on "
+            "the old connection. Clients that balance then look up which servers there are. 0: never."
+        ),
+    )
     reflection: bool = _setting(
         default=True,
         unit="BOOLEAN",

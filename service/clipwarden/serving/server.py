@@ -279,7 +279,7 @@ async def running_server(settings: Settings, snapshot: Snapshot | None = None) -
 
 
 def _options(settings: Settings) -> list[tuple[str, int]]:
-    ping = int(settings.keepalive_seconds * 1000)
+    ping, age = int(settings.keepalive_seconds * 1000), int(settings.max_connection_age_seconds * 1000)
     return [
         # Both ends have limits of their own; ours is above the image limit, so that callers read IMAGE_TOO_LARGE.
         ("grpc.max_receive_message_length", settings.max_message_bytes),
@@ -299,6 +299,8 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.http2.min_ping_interval_without_data_ms", int(settings.min_ping_seconds * 1000)),
         ("grpc.http2.min_recv_ping_interval_without_data_ms", int(settings.min_ping_seconds * 1000)),
         ("grpc.keepalive_permit_without_calls", 1),
+        # Without a bound on what follows: a stream ends by itself.
+        ("grpc.max_connection_age_ms", age or 2**31 - 1),
     ]
 
 

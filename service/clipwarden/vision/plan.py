@@ -1,5 +1,6 @@
 """Which views of an image are looked at, by name: whoever keeps embeddings or scores can say what they rest on."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -21,3 +22,6 @@ class ViewPlan:
 
 WHOLE = ViewPlan(name="whole", views=("full",))
 """One view of the whole picture, as the model folder's preprocessing fits it."""
+
+VIEW_PLANS: Mapping[str, ViewPlan] = {plan.name: plan for plan in (WHOLE,)}
+"""All there are, by name."""

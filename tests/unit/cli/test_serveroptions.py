@@ -78,10 +78,22 @@ def test_a_folder_is_judged_without_the_proxy_of_the_environment(
         assert proxy.connections == 0
 
 
+def test_a_folder_is_judged_by_all_servers_in_turn(run: Run, pictures: Path) -> None:
+    with running_fault_server() as one, running_fault_server() as other:
+        for server in (one, other):
+            server.set_serving(serving=True)
+            server.service.answers.extend([OK] * 20)
+        addresses = f"ipv4:{one.address},{other.address}"
+        while not (one.service.requests and other.service.requests):
+            done = run("moderate", pictures / "blue.png", "--server", addresses, "--round-robin")
+            assert done.exit_code == 0, done.output
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
         (["--proxy", "http://p:1"], "Proxy is http://p:1, and localhost:1 is on this machine"),
+        (["--proxy", "http://p:1", "--round-robin"], "--proxy is given beside --round-robin"),
         (["--proxy", "https://a:b@p:1"], "--proxy is https://p:1; gRPC knows proxies of http:// alone"),
         (
             ["--client-certificate", "{chain}"],
@@ -103,7 +115,14 @@ def test_what_cannot_be_used_is_named_as_commands_name_it(
 
 @pytest.mark.parametrize(
     "flags",
-    [["--tls"], ["--server-name", "a"], ["--token-file", "t"], ["--insecure-token"], ["--proxy", "http://p:1"]],
+    [
+        ["--tls"],
+        ["--server-name", "a"],
+        ["--token-file", "t"],
+        ["--insecure-token"],
+        ["--proxy", "http://p:1"],
+        ["--round-robin"],
+    ],
 )
 def test_without_a_server_there_is_none_to_reach(run: Run, pictures: Path, flags: list[str]) -> None:
     result = run("moderate", pictures / "red.png", *flags)

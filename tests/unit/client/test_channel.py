@@ -25,3 +25,9 @@ def test_a_target_that_is_no_address_is_named() -> None:
     for kind in (Client, AsyncClient):
         with pytest.raises(ValueError, match=r"^target is 'localhost'; it must be HOST:PORT or unix:PATH, such as"):
             kind("localhost")
+
+
+def test_a_proxy_that_finds_the_server_by_itself_leaves_nothing_to_balance() -> None:
+    for kind in (Client, AsyncClient):
+        with pytest.raises(ValueError, match=r"^proxy is given beside round_robin, and finds the server by itself"):
+            kind("images.invalid:1", proxy="http://p:1", round_robin=True)

@@ -1,8 +1,8 @@
 """Scores of pictures in; each picture's chance of being labelled, and who is drawn, out.
 
-The design is Poisson sampling: every picture is drawn or not on its own, with a chance `pi` that is known for all of
-them. Whether it is depends on the picture and the seed alone, so that the same store, scores and seed give the same
-sample on every machine, in any order.
+This is Poisson sampling: every picture is drawn or not on its own, with a chance `pi` that is known for all of them.
+Whether it is depends on the picture and the seed alone, so that the same store, scores and seed give the same sample on
+every machine, in any order.
 
 - **Later rounds** of one seed reuse each picture's number u, so whoever was drawn stays drawn when n grows, and the
   chance of being in any of the rounds is the greatest of its chances: `later_rounds`.
@@ -57,7 +57,7 @@ def inclusion(scores: ArrayLike, n: int, *, uploads: ArrayLike | None = None) ->
     counts = np.ones(len(table)) if uploads is None else np.asarray(uploads, np.float64)
     _require_sensible(table, n, counts)
     # [P,k] -> [P]; a picture's q is that of its uploads together.
-    sought = np.mean([_sought(column, counts) for column in table.T], axis=0)
+    sought: Floats = np.mean([_sought(column, counts) for column in table.T], axis=0)
     return _scaled((1.0 - _UNIFORM) * sought + _UNIFORM * counts / counts.sum(), n)
 
 
@@ -81,7 +81,8 @@ def _sought(scores: Floats, uploads: Floats) -> Floats:
     # Mid-ranks: equal scores are equally likely to be drawn, whatever their order in the store.
     middle = (np.cumsum(held) - held / 2.0) / held.sum()
     wanted: Floats = uploads * np.sqrt(expit(_SLOPE * ndtri(middle) - _OFFSET))[level]
-    return wanted / wanted.sum()
+    shares: Floats = wanted / wanted.sum()
+    return shares
 
 
 def _scaled(q: Floats, n: int) -> Floats:
@@ -128,8 +129,8 @@ def chances(sha256s: Sequence[str], seed: str) -> Floats:
     """
     key = seed.encode()
     heads = [hmac.digest(key, each.lower().encode(), "sha256")[:8] for each in sha256s]
-    numbers: Floats = (np.frombuffer(b"".join(heads), ">u8") >> np.uint64(11)) * _SPAN
-    return numbers
+    bits = np.frombuffer(b"".join(heads), ">u8") >> np.uint64(11)
+    return bits.astype(np.float64) * _SPAN
 
 
 def later_rounds(*pi: ArrayLike) -> Floats:
@@ -159,7 +160,8 @@ def combine(*pi: ArrayLike) -> Floats:
     Raises:
         DesignError: A chance is outside [0,1], or 0 in all samples.
     """
-    return checked(1.0 - np.prod([1.0 - _possible(each) for each in pi], axis=0))
+    never: Floats = np.prod([1.0 - _possible(each) for each in pi], axis=0)
+    return checked(1.0 - never)
 
 
 def _possible(pi: ArrayLike) -> Floats:

@@ -1,0 +1,1 @@
+"""What the methods of tuning promise, simulated: `python -m bench.tuning coverage`."""

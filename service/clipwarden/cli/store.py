@@ -1,0 +1,96 @@
+"""clipwarden store: what a store holds, and whether it is sound; `store forget`: what is taken out of one."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clipwarden.cli.exits import Exit
+from clipwarden.terminal import notice, print_facts, printable, stdout
+from clipwarden.tuning.extra import require_tune
+
+StoreFolder = Annotated[
+    Path, typer.Argument(metavar="STORE", help="A folder that `clipwarden embed` made.", show_default=False)
+]
+
+
+def store(
+    folder: StoreFolder,
+    *,
+    check: Annotated[bool, typer.Option("--check", help="Read every byte as well, and compare checksums.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Say what a store holds, and with --check whether all of it is sound.
+
+    What its uploads are, and of which days; how many distinct pictures they show, what saw those, how many files cannot
+    be judged and why, how uploads divide into slices; and the **digest** that policies name as their evidence, which
+    stays the same however often and in whatever order the same uploads are embedded.
+
+    **Examples**
+
+    - `clipwarden store october.store`
+
+    - `clipwarden store october.store --check` reads all of it.
+
+    - `clipwarden store october.store --json` prints every number.
+
+    **Exit codes**: 0 it can be used · 8 it cannot, and a sentence says why.
+    """
+    require_tune()
+    from clipwarden.cli.loading import progress_bar
+    from clipwarden.cli.storefacts import store_lines, store_record
+    from clipwarden.tuning.store.store import open_store
+
+    opened = open_store(folder)
+    if check:
+        with progress_bar("Reading vectors") as advance:
+            for done in opened.check():
+                advance(done, len(opened.pictures))
+    if as_json:
+        print(json.dumps(store_record(opened)))  # noqa: T201  results go to stdout
+        return
+    print_facts(store_lines(opened))
+    if check:
+        notice("Every byte is sound.", style="green")
+
+
+def forget(
+    folder: StoreFolder,
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="URI|SHA256...", help="Uploads by name, or pictures by digest.", show_default=False),
+    ],
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> Exit:
+    """Take uploads out of a store, and the pictures that no other upload shows.
+
+    A name takes the uploads of that name; a digest (64 hexadecimal digits) takes a picture and whatever shows it.
+    The parts that held them are written anew and deleted. Labels and policies are not looked at. Take the files out of
+    their source as well: the next `embed` of it would take them up again.
+
+    **Examples**
+
+    - `clipwarden store forget october.store /data/uploads/4711.jpg`
+
+    - `clipwarden store forget october.store "$(sha256sum < photo.jpg | cut -c-64)"`
+
+    **Exit codes**: 0 all forgotten · 2 some name is not in the store; the others are forgotten · 8 unusable store.
+    """
+    require_tune()
+    from dataclasses import asdict
+
+    from clipwarden.tuning.store.forgetting import forget as forget_in
+
+    forgotten = forget_in(folder, names)
+    if as_json:
+        print(json.dumps(asdict(forgotten)))  # noqa: T201  results go to stdout
+    else:
+        text = f"{forgotten.uploads:,} uploads and {forgotten.pictures:,} pictures are forgotten."
+        stdout().print(text, soft_wrap=True)
+        for digest in forgotten.kept:
+            notice(f"The picture {digest} stays: uploads of other names show it. Forget it by that digest.")
+    for name in forgotten.unknown:
+        notice(printable(f"{name} is not in the store."))
+    return Exit.USAGE if forgotten.unknown else Exit.OK
