@@ -286,7 +286,11 @@ def test_people_get_no_more_on_average_than_promised_while_waves_of_copies_count
         found = _capacity(
             _three(chance, len(size))[group], group, chance.random(len(group)), **({"group": group} if grouped else {})
         )
+<<<<<<< HEAD
         return ([at.at for at in found.lines] <= _REFERENCE).any(axis=1).mean() > 0.05
+=======
+        return lines is not None and (lines <= _REFERENCE).any(axis=1).mean() > 0.05
+>>>>>>> calibration
 
     assert runs("capacity on average, grouped", 200, lambda chance: broken(chance, grouped=True)).keeps()
     assert not runs("capacity on average, ungrouped", 200, lambda chance: broken(chance, grouped=False)).keeps()

@@ -32,8 +32,9 @@ def between(estimate: Estimate, *, of: int = 100) -> str:
 
 def choice_cells(choice: Choice, *, rights: bool, engineers: bool) -> list[str]:
     """Lay a row of the table of choices out."""
-    found = f"{choice.found} of {counted(choice.harmful)} ({percent_between(choice.recall)})"
-    cells = [found, f"{choice.wrong} of {counted(choice.harmless)}", _span(choice.wrongly, 1000)]
+    found, wrong = (f"{choice.found} of {counted(choice.harmful)}", f"{choice.wrong} of {counted(choice.harmless)}")
+    of_hundred = percent_between(choice.recall).removesuffix(" %")
+    cells = [found, of_hundred, wrong, _span(choice.wrongly, 1000)]
     if rights:
         cells.append("" if choice.right is None else _right(choice.right))
     return [*cells, f"{choice.at:.3f}"] if engineers else cells
