@@ -22,10 +22,10 @@ ClipwardenError
 ├── EncoderError            the encoder failed: a fault of ours, never a verdict
 ├── AuditLogError           a file is no audit log, or one of another schema
 ├── LabelError              labels cannot be used: a file is none, or contradicts itself, the policy or the store
-├── StoreError              a folder is no store of pictures, or one that cannot be used here
-├── ExtraMissingError       an extra of the package is not installed
 ├── DesignError             labels or a sample contradict how they say they were drawn
 ├── LineError               scores or targets that no line can be chosen on
+├── StoreError              a folder is no store of pictures, or one that cannot be used here
+├── ExtraMissingError       an extra of the package is not installed
 └── ClientError             a call to a server failed (its own tree is in `clipwarden.client.errors`)
 """
 
@@ -266,20 +266,20 @@ class LabelError(ClipwardenError):
     """Labels cannot be used; the message is one sentence that names file and line."""
 
 
-class StoreError(ClipwardenError):
-    """A store of pictures cannot be used: it is none, is damaged, or does not go with what it is used for."""
-
-
-class ExtraMissingError(ClipwardenError):
-    """What was asked for needs packages that are installed with an extra of ours only."""
-
-
 class DesignError(ClipwardenError):
     """Labels, or a sample of pictures, contradict how they say they were drawn; one sentence says how."""
 
 
 class LineError(ClipwardenError):
     """No line can be chosen on such scores or targets: not finite, out of range, or one number after calibration."""
+
+
+class StoreError(ClipwardenError):
+    """A store of pictures cannot be used: it is none, is damaged, or does not go with what it is used for."""
+
+
+class ExtraMissingError(ClipwardenError):
+    """What was asked for needs packages that are installed with an extra of ours only."""
 
 
 def why_of(exc: OSError) -> str:

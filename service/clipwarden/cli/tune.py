@@ -205,7 +205,7 @@ def tune(
         daily_volume=daily_volume,
         prevalence=share(prevalence, "--prevalence", small=True),
         confidence=share(confidence, "--confidence") or 0.95,
-        whole_policy=policy_wide,
+        policy_wide=policy_wide,
     )
     options = TuneOptions(
         policy=policy,

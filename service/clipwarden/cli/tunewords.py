@@ -12,6 +12,7 @@ from clipwarden.tuning.lines.choices import Choice
 from clipwarden.tuning.lines.saying import counted, percent
 from clipwarden.tuning.metrics import Interval
 from clipwarden.tuning.tune.answers import Answers
+from clipwarden.tuning.tune.deciding import percent_between
 from clipwarden.tuning.tune.gallery import Gallery, Shown
 from clipwarden.tuning.tune.helping import Without
 from clipwarden.tuning.tune.slices import Gate
@@ -31,8 +32,9 @@ def between(estimate: Estimate, *, of: int = 100) -> str:
 
 def choice_cells(choice: Choice, *, rights: bool, engineers: bool) -> list[str]:
     """Lay a row of the table of choices out."""
-    found = f"{choice.found} of {counted(choice.harmful)} ({_percents(choice.recall)})"
-    cells = [found, f"{choice.wrong} of {counted(choice.harmless)}", _span(choice.wrongly, 1000)]
+    found, wrong = (f"{choice.found} of {counted(choice.harmful)}", f"{choice.wrong} of {counted(choice.harmless)}")
+    of_hundred = percent_between(choice.recall).removesuffix(" %")
+    cells = [found, of_hundred, wrong, _span(choice.wrongly, 1000)]
     if rights:
         cells.append("" if choice.right is None else _right(choice.right))
     return [*cells, f"{choice.at:.3f}"] if engineers else cells
@@ -115,10 +117,6 @@ def _right(right: Estimate) -> str:
     if not np.isfinite(right.value):
         return "nothing is stopped"
     return f"{100 * right.value:.0f} ({100 * right.low:.0f} to {100 * right.high:.0f})"
-
-
-def _percents(estimate: Estimate) -> str:
-    return f"{100 * estimate.low:.0f} to {100 * estimate.high:.0f} %"
 
 
 def _span(estimate: Estimate, of: int) -> str:

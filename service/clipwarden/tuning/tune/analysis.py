@@ -63,7 +63,7 @@ def analyse(question: Question, told: Told | None = None) -> Analysis:
     uploads = Uploads(question.store, scores)
     work = [begin(question, scores, name) for name in names]
     if question.labels is None:
-        require_traffic(question.store, "Limits without labels")
+        require_traffic(question.store, "Choosing limits without labels")
         for each in work:
             each.traffic = uploads.of(each.category)
     else:

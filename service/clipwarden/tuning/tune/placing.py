@@ -46,7 +46,7 @@ def begin(question: Question, scores: StoreScores, name: str) -> Work:
     """Take up one category of those that are answered about."""
     targets, looks = question.targets_of(name), question.looks.get(name, 1)
     lines, delta = promising_lines(question), 1.0 - targets.confidence
-    if targets.whole_policy:
+    if targets.policy_wide:
         delta = shared(delta, lines, looks)
     return Work(
         category=name,
