@@ -48,6 +48,7 @@ class Counted:
         limit: Greatest share of harmless ones that was asked for.
         found: Of harmful ones.
         wrong: Of harmless ones.
+        each: Of harmless ones of the first half, by what was chosen on the second, and the other way round.
         gained: Harmful pictures that it finds and the shipped line of the same limit does not.
         lost: The other way round.
         labels: It took, in both halves.
@@ -58,6 +59,7 @@ class Counted:
     limit: float
     found: Estimate
     wrong: Estimate
+    each: tuple[Estimate, ...]
     gained: int
     lost: int
     labels: int
@@ -93,12 +95,14 @@ class Held:
 
     def counted(self, stopped: Flags, among: Flags, **about: object) -> Counted:
         """Count distinct pictures."""
+        positive = self.cases.positive
+        found, wrong = (self._share(stopped, among, member) for member in (positive, ~positive))
+        each = tuple(self._share(stopped, among & (self.half == half), ~positive) for half in (0, 1))
+        return Counted(found=found, wrong=wrong, each=each, **about)  # type: ignore[arg-type]
+
+    def _share(self, stopped: Flags, among: Flags, member: Flags) -> Estimate:
         cases = self.cases.only(among)
-        found, wrong = (
-            exact_share(stopped[among], member, cases.positive, group=cases.group, u=cases.u)
-            for member in (cases.positive, ~cases.positive)
-        )
-        return Counted(found=found, wrong=wrong, **about)  # type: ignore[arg-type]
+        return exact_share(stopped[among], member[among], cases.positive, group=cases.group, u=cases.u)
 
     def read(self, who: str, calibrated: Floats) -> Read:
         """Judge calibrated logits."""
@@ -233,8 +237,8 @@ def _prevalences(samples: Sequence[Mapping[str, Cases]]) -> Iterator[str]:
 
 _HEAD: Final = (
     "",
-    "| category | limit | line | found | wrongly stopped | more and fewer found than shipped | labels |",
-    "| --- | --- | --- | --- | --- | --- | --- |",
+    "| category | limit | line | found | wrongly stopped | in half 1, half 2 | more, fewer than shipped | labels |",
+    "| --- | --- | --- | --- | --- | --- | --- | --- |",
 )
 _READ_HEAD: Final = (
     "| category | calibration | log-loss skill | slope | intercept |",
@@ -247,7 +251,13 @@ def _row(name: str, row: Counted) -> str:
     note = f" ({row.note})" if row.note else ""
     labels = f"{row.labels:,}" if row.labels else ""
     found, wrong = _of(row.found), _of(row.wrong)
-    return f"| {name} | {row.limit:.1%} | {row.who}{note} | {found} | {wrong} | {compared} | {labels} |"
+    each = ", ".join(f"{share.value:.2%}{_beyond(share, row.limit)}" if share.groups else "-" for share in row.each)
+    return f"| {name} | {row.limit:.1%} | {row.who}{note} | {found} | {wrong} | {each} | {compared} | {labels} |"
+
+
+def _beyond(share: Estimate, limit: float) -> str:
+    """Mark what is above the limit for sure, one-sided."""
+    return "!" if share.one_sided_low > limit else ""
 
 
 def _of(share: Estimate) -> str:
