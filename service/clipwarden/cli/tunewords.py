@@ -19,6 +19,8 @@ from clipwarden.tuning.tune.slices import Gate
 
 _TEXTS: Final = 4
 """Texts that are told of one by one."""
+_LEAST: Final = 0.005
+"""Of 1,000, below which a count is none."""
 _GROUNDS: Final = {"on_white": "on white", "on_black": "on black", "full": ""}
 
 
@@ -124,7 +126,10 @@ def _span(estimate: Estimate, of: int) -> str:
 
 
 def _number(share: float, of: int) -> str:
-    return f"{of * share:.2g}" if of * share < 100 else f"{of * share:.0f}"  # noqa: PLR2004  two digits that count
+    number = of * share
+    if number < _LEAST:
+        return "0"
+    return f"{number:.2g}" if number < 100 else f"{number:.0f}"  # noqa: PLR2004  two digits that count
 
 
 def _interval(interval: Interval) -> str:

@@ -517,3 +517,17 @@ def _read(terminal: int) -> str:
         return os.read(terminal, 4096).decode("utf-8", "replace")
     except OSError:  # Linux's way to say that it was closed
         return ""
+
+
+def test_what_cannot_be_written_in_one_category_spoils_no_other(
+    tune: Tune, drawings: World, policy: Path, tmp_path: Path
+) -> None:
+    both = drawings.labels(tmp_path / "both.jsonl", categories=["red", "green"])
+    said = tune(drawings, "--labels", both, "--block-wrong", "3", "--json")  # without a prevalence
+    assert said.exit_code == 0, said.output
+    whole = json.loads(said.stdout)
+    bounds = {each["category"]: each["bounds"] for each in whole["categories"]}
+    assert bounds["red"] is None
+    assert bounds["green"]["block"] is not None
+    assert "--prevalence" in " ".join(whole["categories"][0]["notes"])
+    assert policy.with_name("mine-1.1.yaml").name == Path(whole["version"]["file"]).name
