@@ -21,6 +21,7 @@ ClipwardenError
 ├── DeadlineError           the caller's deadline passed, or would pass before the work could finish
 ├── EncoderError            the encoder failed: a fault of ours, never a verdict
 ├── AuditLogError           a file is no audit log, or one of another schema
+├── LabelError              labels cannot be used: a file is none, or contradicts itself, the policy or the store
 ├── DesignError             labels or a sample contradict how they say they were drawn
 ├── LineError               scores or targets that no line can be chosen on
 ├── StoreError              a folder is no store of pictures, or one that cannot be used here
@@ -259,6 +260,10 @@ class EncoderError(ClipwardenError):
 
 class AuditLogError(ClipwardenError):
     """A file cannot be read as an audit log: it is none, or of a schema that this version does not know."""
+
+
+class LabelError(ClipwardenError):
+    """Labels cannot be used; the message is one sentence that names file and line."""
 
 
 class DesignError(ClipwardenError):

@@ -182,7 +182,7 @@ def _tuned(policy: Policy, category: Category, proposal: Proposal, fingerprint: 
     if not (proposal.calibration or proposal.removes_calibration) and is_stale(category, policy, fingerprint):
         raise ConfigError(
             f"The calibration of {category.id} was fitted on something else, so that no threshold can stand on it: fit "
-            "it again, or remove it."
+            "it again (`clipwarden tune --refit`), or remove it."
         )
     if enforced_anywhere(category) and proposal.bounds == Bounds():
         raise ConfigError(
