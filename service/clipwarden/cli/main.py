@@ -86,7 +86,7 @@ COMMANDS = {
     ),
     "sample": (
         "clipwarden.cli.sample:sample",
-        "Draw pictures of a store for people to label, and write the page that they label them on.",
+        "Draw pictures for people to label: a label file, and a page to label them on.",
     ),
     "audit verify": (
         "clipwarden.cli.audit:verify",
