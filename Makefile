@@ -55,9 +55,9 @@ PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist lo
 COVER  := $(if $(filter-out 0,$(COVERAGE)),--cov --cov-report=term)
 
 test: $(VENV)/test-export  ## Run the whole test suite; COVERAGE=1 measures coverage
-	$(PYTEST) $(COVER) tests/wheel tests/parity tests  # the longest files first
+	$(PYTEST) $(COVER) tests/wheel tests/parity tests/simulation tests  # the longest files first
 
-test-fast: $(VENV)/test  ## Run the tests that need neither torch nor a wheel
+test-fast: $(VENV)/test  ## Run the tests that need neither torch nor a wheel, nor simulate for long
 	$(PYTEST) --fast
 
 # The referee of what a file shows is Debian's own: it is where playwright's download may not be.

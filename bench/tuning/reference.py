@@ -19,13 +19,10 @@ def effective_size(outcome: NDArray[np.bool_], weight: Floats, group: NDArray[np
     Returns:
         That, times (1.96 / t)^2.
     """
-    units: dict[int, list[float]] = {}
-    for number, each, hit in zip(group.tolist(), weight.tolist(), outcome.tolist(), strict=True):
-        unit = units.setdefault(number, [0.0, 0.0])
-        unit[0] += each
-        unit[1] += each * hit
-    w = np.array([unit[0] for unit in units.values()])
-    c = np.array([unit[1] for unit in units.values()]) / w
+    order = np.argsort(group, kind="stable")
+    starts = np.flatnonzero(np.r_[True, np.diff(group[order]) != 0])
+    w = np.add.reduceat(weight[order], starts) if len(order) else np.empty(0)
+    c = np.add.reduceat((weight * outcome)[order], starts) / w if len(order) else w
     k = len(w)
     if k < 2:
         return 0.0

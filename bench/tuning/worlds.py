@@ -5,7 +5,7 @@ AUROC; the limit stands where recall has a given value. A run draws harmful uplo
 real `inclusion`. So recall's truth is that of traffic to come, not of one store.
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Final
@@ -22,6 +22,7 @@ Flags = NDArray[np.bool_]
 Places = NDArray[np.intp]
 
 UPLOADS: Final = 200_000
+RATES: Final = ("recall", "precision", "false positives", "prevalence")
 FEWEST_POSITIVES: Final = 6  # with fewer, nothing is claimed
 _CAMPAIGN: Final = 20  # copies of one picture
 _JITTER: Final = 0.02  # what a copy's score differs by
@@ -192,7 +193,7 @@ class Observed:
     group: Places
 
 
-def observe(store: Store, runs: int, heed: Heed, seed: int) -> dict[str, list[Observed]]:
+def observe(store: Store, runs: int, heed: Heed, seed: int, names: Sequence[str] = RATES) -> dict[str, list[Observed]]:
     """Run a world.
 
     Args:
@@ -200,43 +201,37 @@ def observe(store: Store, runs: int, heed: Heed, seed: int) -> dict[str, list[Ob
         runs: How many samples.
         heed: What the analysis heeds.
         seed: Of the runs.
+        names: Of `RATES`.
 
     Returns:
         Of each rate, one entry a run in which at least `FEWEST_POSITIVES` were drawn.
     """
     chance = np.random.default_rng(seed)
-    seen: dict[str, list[Observed]] = {name: [] for name in ("recall", "precision", "false positives", "prevalence")}
+    seen: dict[str, list[Observed]] = {name: [] for name in names}
     for _ in range(runs):
         sample = store.sample(chance)
         if sample.positive.sum() >= FEWEST_POSITIVES:
-            for name, observed in _judged(store, sample, heed):
-                seen[name].append(observed)
+            for name in names:
+                seen[name].append(_judged(store, sample, heed, name))
     return seen
 
 
-def _judged(store: Store, sample: Sample, heed: Heed) -> Iterator[tuple[str, Observed]]:
+def _judged(store: Store, sample: Sample, heed: Heed, name: str) -> Observed:
     stopped, positive = sample.score >= store.world.limit, sample.positive
     pi = sample.pi if heed.weights else np.ones(len(sample.pi))
     group = sample.group if heed.groups else None
-    everyone = np.ones(len(pi), np.bool_)
-    for name, truth, outcome, member in (
-        ("recall", store.world.truth, stopped, positive),
-        ("precision", store.precision, positive, stopped),
-        ("false positives", store.false_positive_rate, stopped, ~positive),
-        ("prevalence", store.world.prevalence, positive, everyone),
-    ):
-        estimate = (
-            rates.prevalence(positive, pi, group=group)
-            if name == "prevalence"
-            else rates.share(outcome, member, positive, pi, group=group)
-        )
-        yield (
-            name,
-            Observed(
-                truth=truth,
-                estimate=estimate,
-                outcome=outcome[member],
-                weight=1.0 / sample.pi[member],
-                group=sample.group[member],
-            ),
-        )
+    truth, outcome, member = {
+        "recall": (store.world.truth, stopped, positive),
+        "precision": (store.precision, positive, stopped),
+        "false positives": (store.false_positive_rate, stopped, ~positive),
+        "prevalence": (store.world.prevalence, positive, np.ones(len(pi), np.bool_)),
+    }[name]
+    return Observed(
+        truth=truth,
+        estimate=rates.prevalence(positive, pi, group=group)
+        if name == "prevalence"
+        else rates.share(outcome, member, positive, pi, group=group),
+        outcome=outcome[member],
+        weight=1.0 / sample.pi[member],
+        group=sample.group[member],
+    )

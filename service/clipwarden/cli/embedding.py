@@ -1,6 +1,7 @@
 """Uploads that were found in; each file read once, each picture encoded once, and all of it written to a store."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -68,6 +69,7 @@ async def embed_all(
                     await asyncio.to_thread(writer.write)
                 done += 1
                 advance(done)
+        _count(writer.settle(), tally)
 
 
 def _note(taken: Taken | LeftOut, writer: StoreWriter, tally: EmbedTally) -> None:
@@ -77,11 +79,14 @@ def _note(taken: Taken | LeftOut, writer: StoreWriter, tally: EmbedTally) -> Non
         return
     if taken.picture is not None and writer.add_picture(taken.picture):
         tally.encoded += taken.picture.reason is None
-    added = writer.add_upload(taken.upload)
-    tally.added += added is Added.NEW
-    tally.other_slices += added is Added.OTHER_SLICES
+    _count(Counter([writer.add_upload(taken.upload)]), tally)
     known = taken.upload.sha256 and writer.pictures.reason(taken.upload.sha256)
     tally.add(taken, reason=taken.upload.reason or known)
+
+
+def _count(added: Counter[Added], tally: EmbedTally) -> None:
+    tally.added += added[Added.NEW]
+    tally.other_slices += added[Added.OTHER_SLICES]
 
 
 class _Worker:

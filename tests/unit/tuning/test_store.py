@@ -122,9 +122,14 @@ def test_a_store_goes_on_where_it_was(tmp_path: Path) -> None:
 def test_uploads_keep_the_slices_that_they_came_with(tmp_path: Path) -> None:
     path = write_store(tmp_path / "store", [made_upload(1, slices={"country": "DE"})], [made_picture(1)])
     with writing(path, SET) as writer:
-        assert writer.add_upload(made_upload(1, slices={"country": "FR"})) is Added.OTHER_SLICES
-        assert writer.add_upload(made_upload(1, slices={"country": "DE", "empty": ""})) is Added.KNOWN
+        assert writer.add_upload(made_upload(1, slices={"country": "FR"})) is Added.UNDECIDED
+        assert writer.settle() == {Added.OTHER_SLICES: 1}
     assert open_store(path).uploads.slices["country"].tolist() == ["DE"]
+    with writing(path, SET) as writer:
+        assert writer.add_upload(made_upload(1, slices={"country": "FR"})) is Added.UNDECIDED
+        assert writer.add_upload(made_upload(1, slices={"country": "DE", "empty": ""})) is Added.KNOWN
+        assert writer.settle() == {Added.NEW: 1}  # the source has both
+    assert sorted(open_store(path).uploads.slices["country"].tolist()) == ["DE", "FR"]
 
 
 def test_what_could_not_be_read_once_and_can_now_is_one_upload(tmp_path: Path) -> None:

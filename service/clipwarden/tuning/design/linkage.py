@@ -25,6 +25,7 @@ MOST_EDGES: Final = 1_000_000
 """Near pairs that are linked exactly: some 300 MB while they are; a flood of 1,400 copies has as many."""
 _ROWS: Final = 1_024
 _COLUMNS: Final = 8_192  # a tile of float32 is 32 MiB
+_FEW: Final = 64  # beside all vectors
 _SLACK: Final = 1e-5  # products in float32 err by less; who is near is decided in float64
 _RADII: Final = (0.25, 0.5, 1.0)  # of the threshold
 
@@ -75,11 +76,21 @@ def _edges(unit: Vectors, threshold: float, most: int) -> tuple[Places, Places, 
         count += len(rows)
         if count > most:
             return None
-        distance = 1.0 - np.vecdot(unit[rows].astype(np.float64), unit[columns].astype(np.float64))
+        distance = _distances(unit, rows, columns)
         near = distance <= threshold
         found.append((rows[near], columns[near], distance[near]))
     rows, columns, distance = (np.concatenate(part) for part in zip(*found, strict=True)) if found else _NO_EDGES
     return rows, columns, distance
+
+
+def _distances(unit: Vectors, rows: Places, columns: Places) -> Floats:
+    """Measure pairs in float64, some thousand at a time: the vectors of a million pairs are gigabytes."""
+    distance = np.empty(len(rows))
+    for start in range(0, len(rows), _COLUMNS):
+        part = slice(start, start + _COLUMNS)
+        one, other = unit[rows[part]].astype(np.float64), unit[columns[part]].astype(np.float64)
+        distance[part] = 1.0 - np.vecdot(one, other)
+    return distance
 
 
 _NO_EDGES: Final = (np.empty(0, np.intp), np.empty(0, np.intp), np.empty(0))
@@ -150,8 +161,8 @@ def _taken(unit: Vectors, leader: Places, middle: int, radius: float) -> Places:
 def _neighbours(unit: Vectors, taken: Places, leader: Places, threshold: float) -> NDArray[np.int64]:
     """Count for each that still stands for itself how many of those just taken in were its neighbours."""
     counts = np.zeros(len(unit), np.int64)
-    for start in range(0, len(taken), _ROWS):
-        near = unit @ unit[taken[start : start + _ROWS]].T >= 1.0 - threshold - _SLACK
+    for start in range(0, len(taken), _FEW):
+        near = unit @ unit[taken[start : start + _FEW]].T >= 1.0 - threshold - _SLACK
         counts += near.sum(1)
     counts[leader != np.arange(len(leader))] = 0
     return counts

@@ -4,45 +4,26 @@ Every function takes one entry a labelled picture, of one category; leave out be
 `pi` are the chances of the sample, `group` the numbers of near-duplicates (by default every picture is its own), and
 `uploads` how often each picture was uploaded (once by default): rates count uploads.
 
-An interval is Clopper and Pearson's, on as many trials as the labels are worth (Korn & Graubard 1998): n_eff =
-R (1 - R) / V, with V the linearised variance of a weighted share. Three things are added for recall, precision and the
-false-positive rate, which rest on few labels:
-
-- **The factor (1.96 / t)^2**, t being Student's 97.5 % quantile at groups - 1: V itself is known from few groups only.
-  As R's `survey::svyciprop(method="beta")`, which has the t of all labels where we have 1.96.
-- **n_eff is at most the number of groups, and at most Kish's sum(w)^2 / sum(w^2)**: when no miss was drawn, V says that
-  there are none. Without these caps the interval covers 0.88 where 11 to 30 positives were drawn.
-- **Where every member had one outcome, n_eff is at most sum(w) / w0**, w0 being the least weight of any label with the
-  other outcome. Misses are drawn more seldom than finds, so that each would have weighed more than a find: none of
-  them among 23 finds is no surprise at a recall of 0.8. Of 195 worlds the two caps alone cover less than 0.93 or
-  promise too much in 20 (0.79 covered at worst), with this one in none (`python -m bench.tuning coverage --wide`). It
-  costs width where all are found, and nothing elsewhere.
-
-The caps are ours.
-
-Prevalence rests on all labels, and a sample that looks where the harmful ones are knows it better than as many uniform
-labels would: there n_eff is not capped, and where no positive was drawn it is the number of groups.
-
-Groups enter as totals: V sums squares of group totals, and Kish's weights are those of groups. Drawing is taken as with
-replacement, which is right for traffic to come and wider than needed for the store alone.
+`ratios` has the method: Clopper and Pearson's interval on as many trials as the labels are worth.
 """
 
 from dataclasses import dataclass
-from typing import Any, Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtri, stdtrit
+from numpy.typing import ArrayLike
 
-from clipwarden.errors import DesignError
 from clipwarden.tuning.design.groups import one_of_each
-from clipwarden.tuning.design.sampling import checked
+from clipwarden.tuning.design.ratios import (
+    NO_NUMBER,
+    Labels,
+    Ratio,
+    column,
+    effective,
+    known,
+    ratio_of,
+    unseen,
+)
 from clipwarden.tuning.metrics import clopper_pearson
-
-Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
-_FEWEST: Final = 2  # groups of which a variance can be had
-_NONE: Final = float("nan")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,9 +88,9 @@ def prevalence(
     Source:
         Hajek's ratio; Korn & Graubard 1998 for the interval, not capped at n.
     """
-    labels = _Labels.of(positive, pi, group, uploads)
-    ratio = _ratio(labels.positive, labels)
-    n_eff = float(ratio.groups) if ratio.worth is None else ratio.worth * _known(ratio, confidence)
+    labels = Labels.of(positive, pi, group, uploads)
+    ratio = ratio_of(labels.positive, labels)
+    n_eff = float(ratio.groups) if ratio.worth is None else ratio.worth * known(ratio, confidence)
     return _estimate(labels, ratio, n_eff, confidence)
 
 
@@ -141,14 +122,14 @@ def share(
         DesignError: A chance is outside (0,1], or columns differ in length.
 
     Source:
-        R = sum(w c) / sum(w); V = k / (k - 1) x sum(w^2 (c - R)^2) / sum(w)^2; n_eff as said at the top.
+        R = sum(w c) / sum(w); V = k / (k - 1) x sum(w^2 (c - R)^2) / sum(w)^2; n_eff as `ratios` says.
     """
-    everyone = _Labels.of(positive, pi, group, uploads)
-    chosen, had = (_column(each, everyone.labels, np.bool_) for each in (member, outcome))
+    everyone = Labels.of(positive, pi, group, uploads)
+    chosen, had = (column(each, everyone.labels, np.bool_) for each in (member, outcome))
     labels = everyone.only(chosen)
-    ratio = _ratio(had[chosen], labels)
-    most = _unseen(ratio, had, everyone.weight, float(labels.weight.sum()))
-    return _estimate(labels, ratio, min(most, _effective(ratio) * _known(ratio, confidence)), confidence)
+    ratio = ratio_of(had[chosen], labels)
+    most = unseen(ratio, had, everyone.weight, float(labels.weight.sum()))
+    return _estimate(labels, ratio, min(most, effective(ratio) * known(ratio, confidence)), confidence)
 
 
 def recall(
@@ -216,12 +197,12 @@ def exact_share(
     Raises:
         DesignError: Columns differ in length.
     """
-    labels = _Labels.of(positive, np.ones(np.shape(positive)), group, None)
-    members = np.flatnonzero(_column(member, labels.labels, np.bool_))
-    chosen = members[one_of_each(labels.group[members], _column(u, labels.labels, np.float64)[members])]
-    hits = int(_column(outcome, labels.labels, np.bool_)[chosen].sum())
-    value = hits / len(chosen) if len(chosen) else _NONE
-    ratio = _Ratio(value=value, worth=None, kish=float(len(chosen)), groups=len(chosen), members=len(members))
+    labels = Labels.of(positive, np.ones(np.shape(positive)), group, None)
+    members = np.flatnonzero(column(member, labels.labels, np.bool_))
+    chosen = members[one_of_each(labels.group[members], column(u, labels.labels, np.float64)[members])]
+    hits = int(column(outcome, labels.labels, np.bool_)[chosen].sum())
+    value = hits / len(chosen) if len(chosen) else NO_NUMBER
+    ratio = Ratio(value=value, worth=None, kish=float(len(chosen)), groups=len(chosen), members=len(members))
     return _estimate(labels, ratio, float(len(chosen)), confidence)
 
 
@@ -237,9 +218,9 @@ def precision_at(recall: Estimate, false_positive_rate: Estimate, prevalence: Es
         p R / (p R + (1 - p) F), between its worst and best corners; its error is the sum of the parts'.
     """
     rate = false_positive_rate
-    known = isinstance(prevalence, Estimate)
+    estimated = isinstance(prevalence, Estimate)
     p = prevalence if isinstance(prevalence, Estimate) else _stated(float(prevalence), recall)
-    missed = sum(1.0 - part.confidence for part in ((recall, rate, p) if known else (recall, rate)))
+    missed = sum(1.0 - part.confidence for part in ((recall, rate, p) if estimated else (recall, rate)))
     return Estimate(
         value=_right(recall.value, rate.value, p.value),
         low=_right(recall.low, rate.high, p.low, of_none=0.0),
@@ -276,96 +257,13 @@ def _stated(p: float, like: Estimate) -> Estimate:
     )
 
 
-def _right(recall: float, rate: float, prevalence: float, *, of_none: float = _NONE) -> float:
+def _right(recall: float, rate: float, prevalence: float, *, of_none: float = NO_NUMBER) -> float:
     """Say how many of those stopped are harmful, and `of_none` where nothing is stopped."""
     found, wrong = prevalence * recall, (1.0 - prevalence) * rate
     return found / (found + wrong) if found + wrong != 0.0 else of_none
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Labels:
-    """Columns of one category [N], and how many labels and positives they were taken from."""
-
-    positive: Flags
-    weight: Floats
-    group: NDArray[np.intp]
-    labels: int
-    positives: int
-
-    @classmethod
-    def of(cls, positive: ArrayLike, pi: ArrayLike, group: ArrayLike | None, uploads: ArrayLike | None) -> "_Labels":
-        harmful = np.asarray(positive, np.bool_)
-        count = len(harmful)
-        times = np.ones(count) if uploads is None else _column(uploads, count, np.float64)
-        numbers = np.arange(count) if group is None else _column(group, count, np.intp)
-        return cls(
-            positive=harmful,
-            weight=times / checked(_column(pi, count, np.float64)),
-            group=numbers,
-            labels=count,
-            positives=int(harmful.sum()),
-        )
-
-    def only(self, chosen: Flags) -> "_Labels":
-        return _Labels(
-            positive=self.positive[chosen],
-            weight=self.weight[chosen],
-            group=self.group[chosen],
-            labels=self.labels,
-            positives=self.positives,
-        )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Ratio:
-    """A weighted share: `worth` is R (1 - R) / V, None where R is 0 or 1, or no variance was seen."""
-
-    value: float
-    worth: float | None
-    kish: float
-    groups: int
-    members: int
-
-
-def _ratio(outcome: Flags, labels: _Labels) -> _Ratio:
-    members, weight = len(outcome), labels.weight
-    if members == 0:
-        return _Ratio(value=_NONE, worth=None, kish=0.0, groups=0, members=0)
-    total = weight.sum()
-    value = float(weight[outcome].sum() / total) if not outcome.all() else 1.0
-    _, number = np.unique(labels.group, return_inverse=True)
-    kish = total**2 / (np.bincount(number, weight) ** 2).sum()
-    groups = int(number.max()) + 1
-    squares = float((np.bincount(number, weight * (outcome - value)) ** 2).sum())
-    # Rounding leaves crumbs of about 1e-32 of the weight where a variance is 0: one group, or groups all alike.
-    seen = 0.0 < value < 1.0 and groups >= _FEWEST and squares > total**2 * 1e-24
-    worth = float(value * (1.0 - value) * total**2 * (groups - 1) / (groups * squares)) if seen else None
-    return _Ratio(value=value, worth=worth, kish=float(kish), groups=groups, members=members)
-
-
-def _effective(ratio: _Ratio) -> float:
-    """Take the least of what the members may be worth."""
-    worth = ratio.kish if ratio.worth is None else min(ratio.kish, ratio.worth)
-    return min(worth, float(ratio.groups)) if ratio.groups >= _FEWEST else 0.0
-
-
-def _unseen(ratio: _Ratio, outcome: Flags, weight: Floats, total: float) -> float:
-    """Bound what members are worth that all had one outcome, by what one with the other outcome would have weighed."""
-    if ratio.value not in {0.0, 1.0}:
-        return np.inf
-    others = weight[outcome != bool(ratio.value)]
-    return total / float(others.min()) if len(others) else np.inf
-
-
-def _known(ratio: _Ratio, confidence: float) -> float:
-    """Say how well a variance is known that was taken from these groups, 0..1."""
-    if ratio.groups < _FEWEST:
-        return 0.0
-    upper = (1.0 + confidence) / 2.0
-    return float((ndtri(upper) / stdtrit(ratio.groups - 1, upper)) ** 2)
-
-
-def _estimate(labels: _Labels, ratio: _Ratio, n_eff: float, confidence: float) -> Estimate:
+def _estimate(labels: Labels, ratio: Ratio, n_eff: float, confidence: float) -> Estimate:
     hits = ratio.value * n_eff if n_eff > 0.0 else 0.0
     both = clopper_pearson(hits, n_eff, confidence=confidence)
     alone = clopper_pearson(hits, n_eff, confidence=2.0 * confidence - 1.0)
@@ -382,13 +280,6 @@ def _estimate(labels: _Labels, ratio: _Ratio, n_eff: float, confidence: float) -
         groups=ratio.groups,
         n_eff=n_eff,
     )
-
-
-def _column(values: ArrayLike, count: int, kind: type[np.generic]) -> NDArray[Any]:
-    column: NDArray[Any] = np.asarray(values).astype(kind)
-    if column.shape != (count,):
-        raise DesignError(f"A column has {len(column)} entries for {count} labels: give one a label.")
-    return column
 
 
 def _counted(count: int, noun: str) -> str:

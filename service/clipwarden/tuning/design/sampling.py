@@ -1,8 +1,8 @@
 """Scores of pictures in; each picture's chance of being labelled, and who is drawn, out.
 
-The design is Poisson sampling: every picture is drawn or not on its own, with a chance `pi` that is known for all of
-them. Whether it is depends on the picture and the seed alone, so that the same store, scores and seed give the same
-sample on every machine, in any order.
+This is Poisson sampling: every picture is drawn or not on its own, with a chance `pi` that is known for all of them.
+Whether it is depends on the picture and the seed alone, so that the same store, scores and seed give the same sample on
+every machine, in any order.
 
 - **Later rounds** of one seed reuse each picture's number u, so whoever was drawn stays drawn when n grows, and the
   chance of being in any of the rounds is the greatest of its chances: `later_rounds`.

@@ -4,12 +4,11 @@ A fixed sequence again, from the lenient end: raise the line as long as the lowe
 least the target.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import takewhile
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import norm, t
 
 from clipwarden.tuning.design.rates import Estimate
 from clipwarden.tuning.design.rates import recall as recall_of
@@ -17,6 +16,7 @@ from clipwarden.tuning.lines.binomial import most_allowed, needed_clean, require
 from clipwarden.tuning.lines.draws import independent
 from clipwarden.tuning.lines.edges import Floats, finite, reaching
 from clipwarden.tuning.lines.promises import Aim, Kind, Lacking, Line, NotMet
+from clipwarden.tuning.lines.sampled import about_needed
 
 
 def line_for_recall(
@@ -77,34 +77,8 @@ def _weighted(aim: Aim, found: Callable[[float], Estimate], tested: Floats, seen
     steps = np.unique(tested).tolist()
     kept = list(takewhile(lambda at: found(at).one_sided_low >= aim.limit, steps))
     if not kept:
-        need = _about_needed(aim, found(-np.inf))
+        need = about_needed(1.0 - aim.limit, aim.delta, found(-np.inf))
         return aim.missed(Lacking.HARMFUL, have=len(tested), need=need)
     edge = reaching(kept[-1], seen)
     missed = int((tested < edge.at).sum())
     return aim.kept(edge, tested=len(tested), allowed=missed, seen=missed)
-
-
-def _about_needed(aim: Aim, now: Estimate) -> int:
-    """Count the harmful pictures with which recall's lower limit reaches the target when all of them are found.
-
-    They are taken to say as much each as those there are now; that limit is `delta^(1/n_eff)`.
-    """
-    per_group = now.members / now.groups if now.groups else 1.0
-    worth = now.n_eff / (now.groups * _factor(now.groups, aim.delta)) if now.groups > 1 else 1.0
-    enough = np.log(aim.delta) / np.log(aim.limit)
-    groups = next(k for k in _upwards(max(2, now.groups)) if k * worth * _factor(k, aim.delta) >= enough)
-    return max(int(np.ceil(groups * per_group)), now.members + 1)
-
-
-def _factor(groups: int, delta: float) -> float:
-    """What a spread that is known from few groups costs, as in `design.rates`: `(z / t)^2`."""
-    upper = 1.0 - delta / 2.0
-    return float((norm.ppf(upper) / t.ppf(upper, groups - 1)) ** 2)
-
-
-def _upwards(start: int) -> Iterator[int]:
-    """Count on, in steps of about one in a hundred."""
-    number = start
-    while True:
-        yield number
-        number += max(1, number // 100)

@@ -1,12 +1,11 @@
 """A line before calibration in; the threshold that stands in the policy, out."""
 
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 
 from clipwarden.errors import LineError
 from clipwarden.scoring.score import sigmoid
-from clipwarden.tuning.lines.promises import Line
 from clipwarden.tuning.lines.rounding import rounded_up
 
 DECIMALS: Final = 3
@@ -14,7 +13,26 @@ DECIMALS: Final = 3
 _HIGHEST: Final = float(np.nextafter(1.0, 0.0))  # a threshold of 1 is never reached
 
 
-def mapped(line: Line, slope: float | None, bias: float = 0.0, *, decimals: int = DECIMALS) -> float:
+class Placed(Protocol):
+    """A line between two scores, as `Line`, `Choice` and `Edge` are."""
+
+    @property
+    def at(self) -> float:
+        """The line."""
+        ...
+
+    @property
+    def below(self) -> float | None:
+        """The greatest score seen that stays below it; None when none does."""
+        ...
+
+    @property
+    def above(self) -> float | None:
+        """The least score seen that reaches it; None when none does."""
+        ...
+
+
+def mapped(line: Placed, slope: float | None, bias: float = 0.0, *, decimals: int = DECIMALS) -> float:
     """Map a line through a calibration and round it up, without letting a score over the line that lay below it.
 
     Args:

@@ -1,5 +1,6 @@
 """What a store holds in, whether an upload or a picture that comes is among it out; about 60 bytes an upload."""
 
+import itertools
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
@@ -31,25 +32,41 @@ class KnownUploads:
     """
 
     def __init__(self, table: Any) -> None:  # noqa: ANN401  a pyarrow table
-        keys = np.fromiter(_keys_of_all(table), dtype=np.dtype((np.uint64, 3)), count=len(table))
+        each = itertools.chain.from_iterable(_keys_of_all(table))
+        keys = np.fromiter(each, dtype=np.uint64, count=3 * len(table)).reshape(-1, 3)
         self._whole, self._left = np.unique(keys[:, 0], return_counts=True)
-        self._files = np.unique(keys[:, 1])
+        self._files, self._unmatched = np.unique(keys[:, 1], return_counts=True)
         self._names = np.unique(keys[:, 2])
 
     def find(self, upload: UploadRecord) -> bool:
         """Tell whether an upload is here, and if so, take it: the next that is the same is another one."""
-        whole, _, name = _keys_of(upload)
+        whole, file, name = _keys_of(upload)
         place = _place(self._whole, whole)
         if place is None:
             # What was read once needs no note that it cannot be now.
             return upload.sha256 is None and _place(self._names, name) is not None
+        if not self._left[place]:
+            return False
         self._left[place] -= 1
-        return bool(self._left[place] >= 0)
+        self._unmatched[np.searchsorted(self._files, np.uint64(file))] -= 1
+        return True
 
-    def has_other_slices(self, upload: UploadRecord) -> bool:
-        """Tell whether the same upload is here under other slices, and none under these."""
+    def may_have_other_slices(self, upload: UploadRecord) -> bool:
+        """Tell whether the same file is here under the same name and time, and never in these slices.
+
+        It may be this upload, of which the source said something else then; or another one, which the source has as
+        well. Once all of the source was read, `take_other_slices` tells.
+        """
         whole, file, _ = _keys_of(upload)
         return _place(self._whole, whole) is None and _place(self._files, file) is not None
+
+    def take_other_slices(self, upload: UploadRecord) -> bool:
+        """Tell whether such an upload is here that nothing else of the source was found to be, and if so, take it."""
+        place = _place(self._files, _keys_of(upload)[1])
+        if place is None or not self._unmatched[place]:
+            return False
+        self._unmatched[place] -= 1
+        return True
 
 
 class KnownPictures:

@@ -201,7 +201,8 @@ def raw_digests(column: Any) -> NDArray[np.uint8]:  # noqa: ANN401  a pyarrow co
 
 def _numbers(column: Any, kind: Any) -> NDArray[Any]:  # noqa: ANN401  a pyarrow column, a dtype
     filled = pc.fill_null(column, pa.scalar(False if kind is np.bool_ else 0, type=column.type))
-    return filled.to_numpy().astype(kind, copy=False)
+    numbers: NDArray[Any] = filled.to_numpy().astype(kind, copy=False)
+    return numbers
 
 
 def _require_sense(

@@ -132,7 +132,8 @@ def part_bytes(  # a pyarrow table
         write_page_checksum=True,
         row_group_size=ROWS_OF_A_GROUP,
     )
-    return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]  pyarrow has no types
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
 
 
 def _row(picture: PictureRecord) -> Mapping[str, object]:

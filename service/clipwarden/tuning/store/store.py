@@ -117,7 +117,7 @@ def open_store(path: Path) -> Store:
     shows = np.bincount(place[known], minlength=len(found)) > 0
     kept = np.flatnonzero(shows & found.judgeable)
     rows = found.take(kept)
-    failed = {found.sha256[row]: found.reason[row] for row in np.flatnonzero(shows & ~found.judgeable)}
+    failed = {found.sha256[row]: found.reason[row] for row in np.flatnonzero(shows & ~found.judgeable).tolist()}
     uploads = Uploads(
         picture=_renumbered(kept, len(found))[place],
         sha256=shown,

@@ -66,7 +66,8 @@ def slices_of(table: Any) -> dict[str, NDArray[np.object_]]:  # noqa: ANN401  as
 def _shared(column: Any) -> NDArray[np.object_]:  # noqa: ANN401  as above
     encoded = column.combine_chunks().dictionary_encode()
     texts = np.array([*encoded.dictionary.to_pylist(), ""], dtype=np.object_)
-    return texts[pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False)]
+    shared: NDArray[np.object_] = texts[pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False)]
+    return shared
 
 
 def _read(part: Part, slices: Sequence[str], schema: Any) -> Any:  # noqa: ANN401  as above

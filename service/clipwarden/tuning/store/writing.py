@@ -1,6 +1,7 @@
 """Uploads and pictures as they come in, a store's parts out, so that what was written stays whatever happens next."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
@@ -38,6 +39,8 @@ class Added(Enum):
     """It is there already: the source was read before."""
     OTHER_SLICES = "other slices"
     """So it is, with other slices than now, which stay as they were."""
+    UNDECIDED = "undecided"
+    """One of the others; `StoreWriter.settle` says which."""
 
 
 class StoreWriter:
@@ -61,6 +64,7 @@ class StoreWriter:
         self._charter = charter
         self._clock = clock
         self._new_uploads: list[UploadRecord] = []
+        self._undecided: list[UploadRecord] = []
         self._new_pictures: list[PictureRecord] = []
         self._bytes = 0
         self._since = clock()
@@ -75,12 +79,23 @@ class StoreWriter:
 
     def add_upload(self, upload: UploadRecord) -> Added:
         """Take an upload, unless it is there; its picture has been added, or is there."""
-        if self.uploads.has_other_slices(upload):
-            return Added.OTHER_SLICES
+        if self.uploads.may_have_other_slices(upload):
+            self._undecided.append(upload)
+            return Added.UNDECIDED
         if self.uploads.find(upload):
             return Added.KNOWN
         self._new_uploads.append(upload)
         return Added.NEW
+
+    def settle(self) -> Counter[Added]:
+        """Decide on the undecided, now that all of the source was read, and count what became of them."""
+        counts: Counter[Added] = Counter()
+        for upload in self._undecided:
+            known = self.uploads.take_other_slices(upload)
+            counts[Added.OTHER_SLICES if known else Added.NEW] += 1
+            self._new_uploads += [] if known else [upload]
+        self._undecided = []
+        return counts
 
     @property
     def is_due(self) -> bool:
@@ -132,6 +147,7 @@ def writing(store: Path, charter: Charter, *, clock: Callable[[], float] = time.
         writer = StoreWriter(store, charter, clock)
         try:
             yield writer
+            writer.settle()
         finally:
             writer.write()
 

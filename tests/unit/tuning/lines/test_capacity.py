@@ -154,12 +154,22 @@ def test_days_that_differ_are_promised_from_two_weeks_on() -> None:
     assert (week.days, week.promised, week.tail) == (13, "on average", lines(path, scores).tail)
 
 
-def test_the_limit_of_days_is_the_tables_tolerance_factor() -> None:
+def test_the_limit_of_few_days_has_the_tables_tolerance_factor_and_is_no_less_than_the_highest_day() -> None:
     # 2.614 for 14 days, 2.396 for 20: Hahn & Meeker, table of one-sided factors for 95 % at 95 %.
     for days, factor in ((14, 2.614), (20, 2.396)):
-        roots = np.random.default_rng(1).normal(0.3, 0.01, (days, 1))
-        expected = (roots.mean() + factor * roots.std(ddof=1)) ** 2
-        assert days_at_most(roots**2, 0.05)[0] == pytest.approx(expected, rel=2e-4)
+        sent = np.random.default_rng(1).integers(300, 600, (days, 1))
+        logs = np.log((sent + 0.5) / 10_001)
+        expected = np.exp(logs.mean() + factor * logs.std(ddof=1))
+        assert days_at_most(sent, np.full(days, 10_000), 0.05)[0] == pytest.approx(expected, rel=1e-3)
+    odd = np.r_[np.full(15, 50), 9000][:, None]
+    assert days_at_most(odd, np.full(16, 10_000), 0.05)[0] == 0.9
+    assert days_at_most(np.zeros((14, 1), int), np.full(14, 999), 0.05)[0] == pytest.approx(0.0005)
+
+
+def test_the_limit_of_many_days_is_a_day_that_an_exact_test_allows() -> None:
+    sent = np.arange(1, 94)[:, None] * 10
+    assert days_at_most(sent[:59], np.full(59, 1000), 0.05)[0] == 0.59
+    assert days_at_most(sent, np.full(93, 1000), 0.05)[0] == 0.92  # of 93 days one may be above
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from clipwarden.errors import LineError
+from clipwarden.tuning.design.rates import false_positive_rate
 from clipwarden.tuning.lines.binomial import most_allowed
 from clipwarden.tuning.lines.edges import around, highest_after, over, reaching
 from clipwarden.tuning.lines.promises import Lacking, Line, NotMet
@@ -76,6 +77,36 @@ def test_scores_of_harmful_pictures_leave_the_line_where_it_is_midway_to_the_nex
     allowed = line(line_for_fpr(np.r_[np.zeros(472), 1.0], limit=0.01, others=[0.5]))
     assert (allowed.promise.allowed, allowed.promise.seen) == (1, 1)
     assert (allowed.at, allowed.below, allowed.above) == (0.25, 0.0, 0.5)
+
+
+@settings(max_examples=25)
+@given(scores=SCORES, limits=st.tuples(LIMITS, LIMITS).map(sorted), seed=st.integers(0, 99))
+def test_lines_of_a_sample_fall_as_limits_rise_and_keep_their_upper_limits(
+    scores: np.ndarray, limits: list[float], seed: int
+) -> None:
+    chance = np.random.default_rng(seed)
+    pi, group = chance.uniform(0.2, 1.0, len(scores)), chance.integers(0, 50, len(scores))
+    found = [line_for_fpr(scores, limit=limit, pi=pi, group=group) for limit in limits]
+    if isinstance(found[0], NotMet):
+        return
+    strict, lenient = line(found[0]), line(found[1])
+    assert strict.at >= lenient.at
+    harmful = np.zeros(len(scores), bool)
+    assert false_positive_rate(scores >= strict.at, harmful, pi, group=group).one_sided_high <= limits[0]
+    order = chance.permutation(len(scores))
+    again = line_for_fpr(scores[order], limit=limits[0], pi=pi[order], group=group[order])
+    assert line(again).at == strict.at
+
+
+@pytest.mark.parametrize("count", [0, 1, 50])
+def test_of_a_sample_about_as_many_are_said_to_be_missing_as_are(count: int) -> None:
+    missing = line_for_fpr(np.arange(float(count)), limit=0.02, pi=np.full(count, 0.5))
+    assert isinstance(missing, NotMet)
+    need = missing.need
+    assert 150 < need < 160
+    assert line(line_for_fpr(np.arange(float(need)), limit=0.02, pi=np.full(need, 0.5))).promise.seen == 0
+    with pytest.raises(LineError, match="write a share between 0 and 1"):
+        line_for_fpr(np.zeros(400), limit=1.0, pi=np.ones(400))
 
 
 def test_what_is_missing_is_said_in_numbers() -> None:
