@@ -119,6 +119,7 @@ class NotMet:
         have: How many of it there are.
         need: How many are needed at least; of harmful pictures of a sample, and of uploads for a capacity, about so
             many.
+        advice: What makes it cheaper; "" where nothing does.
     """
 
     kind: Kind
@@ -127,6 +128,7 @@ class NotMet:
     lacking: Lacking
     have: int
     need: int
+    advice: str = ""
 
     @property
     def missing(self) -> int:
@@ -141,7 +143,7 @@ class NotMet:
         return (
             f"no line can promise that {bound} {percent(self.limit)} of {things} {happens}, with"
             f" {percent(1.0 - self.delta)} confidence: it takes {counted(self.need)} {_NAMES[self.lacking]}, there are"
-            f" {counted(self.have)}, so {counted(self.missing)} are missing"
+            f" {counted(self.have)}, so {counted(self.missing)} are missing{self.advice and '; '}{self.advice}"
         )
 
 
@@ -188,15 +190,18 @@ class Aim:
             ),
         )
 
-    def missed(self, lacking: Lacking, *, have: int, need: int) -> NotMet:
+    def missed(self, lacking: Lacking, *, have: int, need: int, advice: str = "") -> NotMet:
         """Say what is missing.
 
         Args:
             lacking: Of what there is too little.
             have: How many there are.
             need: How many it takes.
+            advice: What makes it cheaper.
 
         Returns:
             What is missing.
         """
-        return NotMet(kind=self.kind, limit=self.limit, delta=self.delta, lacking=lacking, have=have, need=need)
+        return NotMet(
+            kind=self.kind, limit=self.limit, delta=self.delta, lacking=lacking, have=have, need=need, advice=advice
+        )

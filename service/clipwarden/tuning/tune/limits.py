@@ -98,6 +98,7 @@ def review_limit(cases: Cases, targets: Targets, delta: float) -> Placed | None:
             u=cases.u[harmful],
             uploads=cases.uploads[harmful],
             others=cases.scores[~harmful],
+            others_weight=None if cases.pi is None else (cases.uploads / cases.pi)[~harmful],
         )
         return _told(cases, f"review-recall {targets.review_recall!r}", line)
     if targets.review_wrong is not None:
