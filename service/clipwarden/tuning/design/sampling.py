@@ -35,8 +35,8 @@ def inclusion(scores: ArrayLike, n: int, *, uploads: ArrayLike | None = None, un
     """Give every picture its chance of being labelled: likelier where a limit may come to lie.
 
     A promise of recall rests on what the sample sees at low scores, where a kind of harmful pictures may hide that no
-    prompt names: it is cheapest at a uniform share of about 0.8, and takes twice to three times the labels at 0.2.
-    Limits on what is stopped wrongly, and tables, are cheaper at 0.2.
+    prompt names: it is cheapest at a uniform share of 0.8 to 1, and takes nearly three times the labels at 0.2. Limits on
+    what is stopped wrongly, and tables, are cheaper at 0.2.
 
     Args:
         scores: `[P,k]` or `[P]`, k at most three categories; only their order counts, ties share a chance. Minus
@@ -50,12 +50,12 @@ def inclusion(scores: ArrayLike, n: int, *, uploads: ArrayLike | None = None, un
         float64 `[P]` in (0,1], summing to n, or to P where n is greater.
 
     Raises:
-        DesignError: No or too many categories, a score that is no number, n below 1, uploads below 1, a
-            uniform share outside (0,1].
+        DesignError: No or too many categories, a score that is no number, n below 1, uploads below 1, a uniform
+            share outside (0,1].
 
     Source:
-        An upload's q is 0.8 x share of sqrt(sigmoid(1.6 z - 5)) + 0.2 x share of one (by `uniform`), z being the normal score of its
-        rank; of several categories the mean. The square root is Neyman's: draw in proportion to the spread of the
+        An upload's q is 0.8 x share of sqrt(sigmoid(1.6 z - 5)) + 0.2 x share of one, as `uniform` says, z being the
+        normal score of its rank; of several categories the mean. The square root is Neyman's: draw by the spread of the
         outcome, sqrt(p (1 - p)), where few are harmful sqrt(p), and p of a rank is taken from a binormal world. Raw
         scores saturate or lie flat, which ranks do not; 1 / sqrt(rank) covered recall in 0.80 of simulated samples.
     """

@@ -41,8 +41,8 @@ def line_for_recall(
     """Choose the highest line that stops at least a share of harmful uploads.
 
     Of a sample the promise holds for uploads to come in any world, also where a kind of harmful pictures scores like
-    harmless ones. It takes many labels: at a uniform share of 0.2 (`design.sampling.inclusion`) and one harmful upload
-    in a hundred, about 4,000 for a target of 0.7 and more than 6,000 for 0.8; at 0.8, half as many.
+    harmless ones. It takes many labels: where one upload in a hundred is harmful, about 4,000 for a target of 0.7 and
+    7,000 for 0.8 at a uniform share of 0.2 (`design.sampling.inclusion`), and about 1,500 and 2,500 at 0.8.
 
     Args:
         harmful: `[K]` scores of harmful pictures with a label, before calibration.
