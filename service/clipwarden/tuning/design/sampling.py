@@ -35,8 +35,8 @@ def inclusion(scores: ArrayLike, n: int, *, uploads: ArrayLike | None = None, un
     """Give every picture its chance of being labelled: likelier where a limit may come to lie.
 
     A promise of recall rests on what the sample sees at low scores, where a kind of harmful pictures may hide that no
-    prompt names: it is cheapest at a uniform share of 0.8 to 1, and takes nearly three times the labels at 0.2. Limits on
-    what is stopped wrongly, and tables, are cheaper at 0.2.
+    prompt names: it is cheapest at a uniform share of 0.8 to 1, and takes nearly three times the labels at 0.2. Limits
+    on what is stopped wrongly, and tables, are cheaper at 0.2.
 
     Args:
         scores: `[P,k]` or `[P]`, k at most three categories; only their order counts, ties share a chance. Minus
