@@ -269,6 +269,10 @@ class LineError(ClipwardenError):
     """No line can be chosen on such scores or targets: not finite, out of range, or one number after calibration."""
 
 
+class LabelError(ClipwardenError):
+    """Labels cannot be used; the message is one sentence that names file and line."""
+
+
 class StoreError(ClipwardenError):
     """A store of pictures cannot be used: it is none, is damaged, or does not go with what it is used for."""
 

@@ -14,12 +14,18 @@ NOTE = pytest.StashKey[str]()
 
 
 @pytest.fixture(scope="session")
-def chromium(request: pytest.FixtureRequest) -> Iterator[Chromium]:
+def any_chromium() -> Iterator[Chromium]:
+    """For pages of ours, which every version has to show alike."""
     with open_chromium() as opened:
-        note = request.config.stash[NOTE] = version_note(opened.version)
-        if note and not os.environ.get("ANY_CHROMIUM"):
-            pytest.skip(note)
         yield opened
+
+
+@pytest.fixture(scope="session")
+def chromium(request: pytest.FixtureRequest, any_chromium: Chromium) -> Chromium:
+    note = request.config.stash[NOTE] = version_note(any_chromium.version)
+    if note and not os.environ.get("ANY_CHROMIUM"):
+        pytest.skip(note)
+    return any_chromium
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

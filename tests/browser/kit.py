@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 # How much one call carries to the page: the pixels come back in base64, four bytes each.
 _BATCH_BYTES = 8 * 2**20
@@ -151,11 +151,20 @@ class Shown:
 
 
 class Chromium:
-    """A headless Chromium with one page; for one thread."""
+    """A headless Chromium with one page that shows files; for one thread.
 
-    def __init__(self, page: Page, version: str) -> None:
-        self.version = version
+    Attributes:
+        browser: What makes further pages.
+    """
+
+    def __init__(self, browser: Browser, page: Page) -> None:
+        self.browser = browser
         self._page = page
+
+    @property
+    def version(self) -> str:
+        """Such as `150.0.7871.46`."""
+        return self.browser.version
 
     def show(self, files: Sequence[bytes], *, most_pixels: int = MOST_PIXELS) -> list[Shown]:
         """Have files shown, one after the other.
@@ -197,7 +206,7 @@ def open_chromium() -> Iterator[Chromium]:
         )
         page = browser.new_page(viewport={"width": 1024, "height": 1024})
         page.set_content(_PAGE)
-        yield Chromium(page, browser.version)
+        yield Chromium(browser, page)
         browser.close()
 
 

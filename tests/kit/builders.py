@@ -7,6 +7,7 @@ compiled = compile_with_random_vectors(policy)
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,8 @@ from clipwarden.policy.schema import (
     Calibration,
     Category,
     Context,
+    Drawn,
+    Evidence,
     Exemption,
     Head,
     HeadLayer,
@@ -67,6 +70,26 @@ def make_head(*layers: tuple[Sequence[Sequence[float]], Sequence[float]]) -> Hea
 def make_calibration(bias: float, slope: float | None = None) -> Calibration:
     """Make a calibration with this bias, in logits, and slope; `compile_with_random_vectors` fits it."""
     return Calibration(slope=slope, bias=bias, prevalence=0.01, fitted_on="sha256:" + "2" * 64)
+
+
+def make_evidence(**changed: object) -> Evidence:
+    """Make evidence of a sample in which all is said."""
+    told: dict[str, object] = {
+        "store": "sha256:" + "5" * 64,
+        "labels": "sha256:" + "6" * 64,
+        "design": Drawn.SAMPLE,
+        "labelled": 412,
+        "positives": 31,
+        "groups": 390,
+        "how": "Platt's calibration; exact binomial tests",
+        "confidence": 0.95,
+        "looks": 2,
+        "day": date(2026, 11, 29),
+        "author": "sam@example.com",
+        "promises": ("at most 1 % of harmless pictures are stopped, with 95 % confidence (0 of 299 here)",),
+        "targets": ("block-fpr 0.01",),
+    }
+    return Evidence(**told | changed)  # type: ignore[arg-type]  # as told
 
 
 def make_category(

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from itertools import pairwise
 
 import numpy as np
@@ -21,6 +22,8 @@ from clipwarden.policy.schema import (
     Category,
     ChosenOn,
     Context,
+    Drawn,
+    Evidence,
     Exemption,
     Head,
     HeadLayer,
@@ -238,12 +241,32 @@ def _bounds(draw: st.DrawFn, low: float) -> Bounds:
     return draw(st.sampled_from([Bounds(review=pair[0], block=pair[1]), Bounds(review=pair[0]), Bounds(block=pair[1])]))
 
 
+EVIDENCE = st.builds(
+    Evidence,
+    store=DIGESTS,
+    labels=st.none() | DIGESTS,
+    design=st.sampled_from(Drawn),
+    labelled=st.integers(0, 10**9),
+    positives=st.integers(0, 10**9),
+    groups=st.integers(0, 10**9),
+    how=SAID_TEXTS,
+    confidence=st.floats(0, 1, exclude_min=True, exclude_max=True),
+    looks=st.integers(1, 10**9),
+    day=st.dates(min_value=date(1000, 1, 1)),
+    author=TEXTS,
+    promises=st.lists(SAID_TEXTS, max_size=3).map(tuple),
+    targets=st.lists(TEXTS, max_size=3).map(tuple),
+)
+
+
 @st.composite
 def _chosen_on(draw: st.DrawFn) -> ChosenOn | None:
     texts = SAID_TEXTS if draw(st.booleans()) else st.none()
     by = draw(st.sampled_from(By))
     told = {"reason": draw(SAID_TEXTS), "approved_by": draw(SAID_TEXTS)} if by is By.HAND else {"reason": draw(texts)}
-    return draw(st.sampled_from([None, ChosenOn(digest=draw(DIGESTS), by=by, **told)]))
+    return draw(
+        st.sampled_from([None, ChosenOn(digest=draw(DIGESTS), by=by, evidence=draw(st.none() | EVIDENCE), **told)])
+    )
 
 
 @st.composite

@@ -1,8 +1,7 @@
 """Write fitted biases, thresholds and modes into a policy file, its comments and prompts untouched."""
 
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -11,10 +10,15 @@ import numpy as np
 from clipwarden.modelfolder.load import Model
 from clipwarden.policy.bundle.compile import compile_policy
 from clipwarden.policy.bundle.compiled import CompiledPolicy
-from clipwarden.policy.digest import fit_digest, lines_digest
+from clipwarden.policy.digest import fit_digest
+from clipwarden.policy.entries import entries_of
 from clipwarden.policy.language.load import load_policy, parse_policy
+from clipwarden.policy.lines import choose_lines as bind_lines
+from clipwarden.policy.schema import Bounds, Calibration, Category, Mode, ModelBinding, Policy, Thresholds, Unit
 from clipwarden.scoring.score import sigmoid
-from clipwarden.tuning.fitting import bias_at, fit_platt
+from clipwarden.textfiles.editing import Entry, edit_maps
+from clipwarden.textfiles.rendering import Word
+from clipwarden.tuning.fitting import Labelled, bias_at, fit_platt
 from recipes.mini.gather import gather_evidence
 from recipes.mini.heldout import HeldOut
 from recipes.mini.labels import read_labels
@@ -27,21 +31,17 @@ PREVALENCE: Final = 0.02
 # Training drawings choose lines beside those that the model never saw: they are many, and of forty families.
 CHOOSING: Final = ("selection", "training")
 
-_OWNED: Final = ("  mode:", "  calibration:", "  thresholds:")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
     """What a category's lines say after the fit.
 
     Attributes:
-        mode: `enforce` or `shadow`.
         bias: `b`, at the policy's prevalence.
         review: Score from which a person looks.
         block: Score from which it is blocked.
     """
 
-    mode: str
     bias: float
     review: float
     block: float
@@ -61,8 +61,7 @@ def fit_policy(path: Path, model: Model, held: HeldOut) -> dict[str, Setting]:
     Returns:
         The settings by category.
     """
-    bare = _rewrite(path.read_text(), {}, "model: {calibration_scale: 1.0}")
-    compiled = compile_policy(parse_policy(bare, file=str(path)).policy, model=model)
+    compiled = compile_policy(bare(load_policy(path).policy), model=model)
     ids = tuple(category.id for category in compiled.policy.categories)
     evidence = gather_evidence(held, CHOOSING, ids)
     margins = score_cases(held.vectors(evidence.rows, "clean"), compiled).margin
@@ -72,8 +71,8 @@ def fit_policy(path: Path, model: Model, held: HeldOut) -> dict[str, Setting]:
     for index, name in enumerate(ids):
         scores = sigmoid(slope * margins[:, index] + biases[index])
         lines = choose_lines(scores, evidence, name, everything)
-        settings[name] = Setting(mode="shadow", bias=biases[index], **lines)
-    _write(path, bare, model.fingerprint, slope, settings)
+        settings[name] = Setting(bias=biases[index], **lines)
+    write_settings(path, model.fingerprint, slope, settings)
     return settings
 
 
@@ -83,9 +82,51 @@ def _calibrate(held: HeldOut, compiled: CompiledPolicy) -> tuple[float, list[flo
     scores = score_cases(held.vectors(cases.rows, "clean"), compiled)
     truths = [cases.truth[c.id] for c in scores.categories]
     fit = fit_platt(
-        [(scores.margin[t != "ambiguous", i], t[t != "ambiguous"] == "positive") for i, t in enumerate(truths)]
+        [
+            Labelled(margins=scores.margin[t != "ambiguous", i], positive=t[t != "ambiguous"] == "positive")
+            for i, t in enumerate(truths)
+        ]
     )
     return float(f"{fit.slope:.4g}"), [round(bias_at(bias, PREVALENCE), 3) for bias in fit.biases]
+
+
+def bare(policy: Policy) -> Policy:
+    """Take out of a policy what a fit puts in: every category is left in shadow.
+
+    Args:
+        policy: As parsed.
+
+    Returns:
+        The policy, bound to no model.
+    """
+    empty = (replace(each, mode=Mode.SHADOW, calibration=None, thresholds=None) for each in policy.categories)
+    return replace(policy, model=ModelBinding(), categories=tuple(empty))
+
+
+def write_settings(path: Path, fingerprint: str, slope: float, settings: Mapping[str, Setting]) -> None:
+    """Write a fit into its file, every category in shadow; comments and all else stay.
+
+    Args:
+        path: The policy in YAML.
+        fingerprint: Of the model.
+        slope: The scale that all categories share.
+        settings: By category.
+    """
+    text = path.read_text()
+    old = parse_policy(text, file=str(path)).policy
+    model = ModelBinding(fingerprint=fingerprint, calibration_scale=slope)
+    categories = tuple(_fitted(each, settings[each.id], model) for each in bare(old).categories)
+    new = bind_lines(replace(old, model=model, categories=categories), fingerprint)
+    _write(path, text, old, new)
+
+
+def _fitted(category: Category, setting: Setting, model: ModelBinding) -> Category:
+    digest = fit_digest(category, fingerprint=str(model.fingerprint), calibration_scale=model.calibration_scale)
+    return replace(
+        category,
+        calibration=Calibration(bias=setting.bias, prevalence=PREVALENCE, fitted_on=digest),
+        thresholds=Thresholds(unit=Unit.SCORE, bounds=Bounds(review=setting.review, block=setting.block)),
+    )
 
 
 def set_modes(path: Path, enforced: frozenset[str]) -> None:
@@ -95,46 +136,24 @@ def set_modes(path: Path, enforced: frozenset[str]) -> None:
         path: The policy in YAML.
         enforced: Categories to enforce; the others stay in shadow.
     """
-    current, out = "", []
-    for line in path.read_text().splitlines():
-        started = re.match(r"- id: (\S+)", line)
-        current = started[1] if started else current
-        mode = "enforce" if current in enforced else "shadow"
-        out.append(f"  mode: {mode}" if current and line.startswith("  mode:") else line)
-    path.write_text("\n".join(out) + "\n")
-    load_policy(path)
+    text = path.read_text()
+    old = parse_policy(text, file=str(path)).policy
+    modes = (Mode.ENFORCE if each.id in enforced else Mode.SHADOW for each in old.categories)
+    categories = tuple(replace(each, mode=mode) for each, mode in zip(old.categories, modes, strict=True))
+    _write(path, text, old, replace(old, categories=categories))
 
 
-def _write(path: Path, bare: str, fingerprint: str, slope: float, settings: Mapping[str, Setting]) -> None:
-    policy = parse_policy(bare, file=str(path)).policy
-    model_line = f'model: {{fingerprint: "{fingerprint}", calibration_scale: {slope}}}'
-    lines: dict[str, list[str]] = {}
-    for category in policy.categories:
-        setting = settings[category.id]
-        digest = fit_digest(category, fingerprint=fingerprint, calibration_scale=slope)
-        lines[category.id] = [
-            f"  mode: {setting.mode}",
-            f'  calibration: {{bias: {setting.bias}, prevalence: {PREVALENCE}, fitted_on: "{digest}"}}',
-            f"  thresholds: {{unit: score, review: {setting.review}, block: {setting.block}}}",
-        ]
-    fitted = parse_policy(_rewrite(bare, lines, model_line), file=str(path)).policy
-    for category in fitted.categories:
-        chosen = lines_digest(category, fitted, fingerprint=fingerprint)
-        lines[category.id][-1] = lines[category.id][-1].removesuffix("}") + f', chosen_on: "{chosen}"}}'
-    path.write_text(_rewrite(bare, lines, model_line))
-    load_policy(path)  # a file that does not load is found here, not by its reader
+def _write(path: Path, text: str, old: Policy, new: Policy) -> None:
+    path.write_text(edit_maps(text, [*_own_entries(old, new), *entries_of(text, old, new)]))
+    if load_policy(path).policy != new:  # a file that does not say what was fitted is found here, not by its reader
+        message = f"{path} is laid out in a way that the recipe cannot edit"
+        raise ValueError(message)
 
 
-def _rewrite(text: str, lines: Mapping[str, list[str]], model_line: str) -> str:
-    """Replace the lines this module owns: those of each category, at its end, and the model's."""
-    out: list[str] = []
-    current = ""
-    for line in text.splitlines():
-        started = re.match(r"- id: (\S+)", line)
-        if started:
-            out += lines.get(current, [])
-            current = started[1]
-        if current and line.startswith(_OWNED):
-            continue
-        out.append(model_line if line.startswith("model:") else line)
-    return "\n".join([*out, *lines.get(current, [])]) + "\n"
+def _own_entries(old: Policy, new: Policy) -> Iterator[Entry]:
+    """Say what only the recipe changes: modes, and the scale that all categories share."""
+    if old.model.calibration_scale != new.model.calibration_scale:
+        yield Entry(path=("model",), key="calibration_scale", value=new.model.calibration_scale)
+    for index, (was, now) in enumerate(zip(old.categories, new.categories, strict=True)):
+        if was.mode is not now.mode:
+            yield Entry(path=("categories", index), key="mode", value=Word(now.mode.value))

@@ -41,19 +41,3 @@ def _root(parent: npt.NDArray[np.int64], group: int) -> int:
     while parent[group] != group:
         group = int(parent[group])
     return group
-
-
-def worst_of(values: npt.NDArray[np.float64], groups: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """Take the greatest value of each group: a group is stopped when one of its drawings is.
-
-    Args:
-        values: One for each drawing [K].
-        groups: As `group_drawings` returned them [K].
-
-    Returns:
-        One for each group.
-    """
-    _, member = np.unique(groups, return_inverse=True)
-    worst = np.full(int(member.max(initial=-1)) + 1, -np.inf)
-    np.maximum.at(worst, member, values)
-    return worst

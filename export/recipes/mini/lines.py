@@ -7,10 +7,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from clipwarden.tuning.design.groups import worst_of
 from clipwarden.tuning.fitting import threshold_for
 from clipwarden.tuning.metrics import Floats
 from recipes.mini.evidence import Evidence, Mask
-from recipes.mini.groups import worst_of
 
 # Scores are small at a prior of one in fifty: three decimals would leave ties.
 DECIMALS: Final = 4

@@ -12,6 +12,7 @@ from clipwarden.policy.bundle.vectors import scored_concepts
 from clipwarden.policy.schema import Bounds, Calibration, Category
 from clipwarden.scoring.score import cosines, score_rows
 from clipwarden.scoring.tables import prepare
+from clipwarden.tuning.fitting import probability_at
 from clipwarden.tuning.metrics import (
     Floats,
     auroc,
@@ -160,7 +161,7 @@ def category_report(scores: Scores, cases: Cases, column: int) -> dict[str, obje
             report[band] = _rates(scores.score[:, column] >= threshold, positive, negative, hard, threshold)
     if calibration := scores.calibrations[column]:
         weights = balanced_weights(positive[clear])
-        balanced = _at_even_odds(scores.score[clear, column], calibration.prevalence)
+        balanced = probability_at(scores.score[clear, column], calibration.prevalence)
         report["brier_skill"] = brier_skill(balanced, positive[clear], weights)
         report["calibration_error"] = calibration_error(balanced, positive[clear], weights)
     return report
@@ -183,9 +184,3 @@ def _rates(
         "false_positive_rate": share(negative),
         "false_positive_rate_hard": share(hard),
     }
-
-
-def _at_even_odds(probability: Floats, prevalence: float) -> Floats:
-    """Move probabilities from their prevalence to one half, where both classes weigh the same."""
-    odds = probability / np.maximum(1.0 - probability, 1e-12) * (1.0 - prevalence) / prevalence
-    return odds / (1.0 + odds)

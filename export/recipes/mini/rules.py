@@ -6,9 +6,9 @@ from typing import Final
 
 import numpy as np
 
+from clipwarden.tuning.design.groups import worst_of
 from clipwarden.tuning.gate import Outcome, Slice, gate, judge_slice
 from recipes.mini.evidence import Mask, Members
-from recipes.mini.groups import worst_of
 from recipes.mini.lines import Bands
 
 # All fixed before any report set was opened for version 1.2.0 of the policy.

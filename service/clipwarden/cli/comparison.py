@@ -2,12 +2,15 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from clipwarden.cli.policyfile import PolicyFile
 from clipwarden.policy.calibrations import stale_calibrations
+from clipwarden.policy.digest import policy_digest
 from clipwarden.policy.language.concept_keys import ATTRIBUTE
 from clipwarden.policy.language.differences import Change, Item, Reach, differences
 from clipwarden.policy.lines import unbound_lines
+from clipwarden.policy.newversion import NewVersion
 from clipwarden.policy.schema import Category, Policy
 
 _Side = tuple[Policy, str]
@@ -99,6 +102,15 @@ def compare(old: PolicyFile, new: PolicyFile) -> Comparison:
     there, here = (old.policy, before), (new.policy, after)
     voided, regained = tuple(_fallen(there, here, changes)), tuple(_fallen(here, there, changes))
     return Comparison(old=old, new=new, changes=changes, voided=voided, regained=regained)
+
+
+def compare_version(version: NewVersion) -> Comparison:
+    """Compare a version that is not written yet with the policy that it was made from."""
+    return compare(_side(version.source, version.old), _side(version.target, version.new))
+
+
+def _side(path: Path, policy: Policy) -> PolicyFile:
+    return PolicyFile(path=path, policy=policy, digest=policy_digest(policy), fingerprint=policy.model.fingerprint)
 
 
 def _fallen(good: _Side, bad: _Side, changes: tuple[Change, ...]) -> Iterator[Holding]:

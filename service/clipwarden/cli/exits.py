@@ -7,7 +7,10 @@ from clipwarden.cli import healthanswers
 from clipwarden.errors import (
     ClipwardenError,
     ConfigError,
+    DesignError,
     FingerprintMismatchError,
+    LabelError,
+    LineError,
     ModelError,
     PolicyError,
     RequestError,
@@ -39,7 +42,7 @@ class Exit(IntEnum):
     """A store of pictures cannot be used, or not for this."""
     REVIEW = 10
     """Some image is for review, none is blocked, none failed; or `diff` found changes; or an audit log says that it
-    lacks lines."""
+    lacks lines; or a limit that `tune` was asked for cannot be had."""
     BLOCK = 20
     """Some image is blocked, none failed; or an audit log was changed."""
     UNJUDGED = 30
@@ -59,6 +62,9 @@ with 0, and is announced."""
 _EXIT_BY_ERROR: dict[type[BaseException], int] = {
     RequestError: Exit.USAGE,
     ConfigError: Exit.USAGE,
+    LabelError: Exit.USAGE,
+    DesignError: Exit.USAGE,
+    LineError: Exit.USAGE,
     PolicyError: Exit.POLICY,
     FingerprintMismatchError: Exit.POLICY,
     ModelError: Exit.MODEL,

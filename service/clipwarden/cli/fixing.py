@@ -1,6 +1,5 @@
 """clipwarden lint --fix: a policy file in, a new version beside it out, with what can be mended without a guess."""
 
-import getpass
 import json
 import shlex
 from collections.abc import Iterator, Sequence
@@ -15,20 +14,19 @@ from clipwarden.errors import ConfigError, FingerprintMismatchError, PolicyError
 from clipwarden.modelfolder.fingerprint import fingerprint
 from clipwarden.modelfolder.load import load_manifest, resolve_model
 from clipwarden.modelfolder.upgrade import fingerprint_before
-from clipwarden.policy.contexts import enforced_anywhere
-from clipwarden.policy.language.learned import PolicyFolder
-from clipwarden.policy.language.load import parse_policy
+from clipwarden.policy.newversion import (
+    VersionNotes,
+    plan_new_version,
+    require_approval,
+    require_editable,
+    told_metadata,
+)
 from clipwarden.policy.rebinding import Rebinding, rebindings, taken_over
 from clipwarden.policy.schema import By, ChosenOn, Metadata, Policy
-from clipwarden.policy.shipped import shipped_policies
-from clipwarden.policy.versions import VersionFiles, files_around, plan_restoration, require_restorable
+from clipwarden.policy.versions import files_around, plan_restoration
 from clipwarden.terminal import notice, printable
-from clipwarden.textfiles.atomic import write_new
-from clipwarden.textfiles.editing import Entry, edit_maps
-from clipwarden.textfiles.traps import forbidden_character
-from clipwarden.textfiles.values import MAX_TEXT
+from clipwarden.textfiles.editing import Entry
 
-_BOM = b"\xef\xbb\xbf"
 _REASON = "taken over on trust by lint --fix; the calibration holds"
 _ON_TRUST = (
     "The numbers are taken on trust: the calibrations still hold, but nobody looked whether these thresholds were "
@@ -42,7 +40,7 @@ _UPGRADE_ON_TRUST = (
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Models:
+class Models:
     """Whose fingerprints count.
 
     Attributes:
@@ -56,23 +54,6 @@ class _Models:
     def take_over(self, policy: Policy) -> Policy:
         """Bind what holds for the model before its upgrade to the upgraded one."""
         return taken_over(policy, self.before, self.fingerprint) if self.before else policy
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class VersionNotes:
-    """What a new version is to say about itself; None takes what `fix_policy` finds.
-
-    Attributes:
-        version: Its `metadata.version`.
-        author: Who wrote it.
-        reason: Why.
-        approved_by: Who else stands for it; None leaves it out.
-    """
-
-    version: str | None = None
-    author: str | None = None
-    reason: str | None = None
-    approved_by: str | None = None
 
 
 def fix_policy(files: Sequence[str], notes: VersionNotes, *, model: str | None, as_json: bool) -> str:
@@ -94,13 +75,13 @@ def fix_policy(files: Sequence[str], notes: VersionNotes, *, model: str | None, 
         FingerprintMismatchError: The model is another than the policy's.
         OSError: The new file cannot be written.
     """
-    path = _one_file(files)
+    path = one_file(files)
     try:
         old = read_policy(path)
     except PolicyError:
         notice("--fix mends nothing in a file that breaks rules: mend what stands here first, and run it again.")
         return path
-    models = _models(old, model)
+    models = models_of(old, model)
     base = models.take_over(old.policy)
     mends = [*_taken(old.policy, base), *rebindings(base, models.fingerprint)]
     done = [mend for mend in mends if mend.digest]
@@ -125,75 +106,47 @@ def _taken(old: Policy, base: Policy) -> Iterator[Rebinding]:
             yield Rebinding(index=index, category=category.id, digest=now.digest, taken_over=True)
 
 
-def _one_file(files: Sequence[str]) -> str:
+def one_file(files: Sequence[str]) -> str:
+    """Return the path of the one policy file that --fix is to mend.
+
+    Raises:
+        ConfigError: There are several, or it is none that a version can be written beside.
+    """
     if len(files) != 1:
         raise ConfigError("--fix mends one policy file at a time.")
     path = find_policy(files[0])
-    if path in shipped_policies():
-        raise ConfigError(f"{path} ships with clipwarden. Mend a copy: clipwarden policies {path.stem} > mine.yaml")
+    require_editable(path, "mend")
     return str(path)
 
 
-def _models(old: PolicyFile, model: str | None) -> _Models:
-    if old.bundle:
-        raise ConfigError(f"{old.path} is a bundle; mend the policy file that it was made from, and compile it again.")
+def models_of(old: PolicyFile, model: str | None) -> Models:
+    """Say whose fingerprints count.
+
+    Raises:
+        ConfigError: Neither the policy nor anybody names a model.
+        FingerprintMismatchError: They name different ones.
+    """
     if model is None:
         if old.fingerprint is None:
             raise ConfigError("The policy names no model to check its calibrations against. Name one with --model.")
-        return _Models(fingerprint=old.fingerprint)
+        return Models(fingerprint=old.fingerprint)
     manifest = load_manifest(resolve_model(model))
     given, before = fingerprint(manifest), fingerprint_before(manifest, old.fingerprint)
     if old.fingerprint not in (None, given, before):
         raise FingerprintMismatchError(f"The policy is bound to model {old.fingerprint}; {model} is {given}.")
-    return _Models(fingerprint=given, before=None if old.fingerprint == given else before)
+    return Models(fingerprint=given, before=None if old.fingerprint == given else before)
 
 
 def _write(old: PolicyFile, base: Policy, done: Sequence[Rebinding], notes: VersionNotes) -> Path:
-    metadata = old.policy.metadata
-    files = files_around(old.path, metadata.version)
-    require_restorable(files)
-    target, version = _target(files, metadata.version, notes.version)
     names = ", ".join(mend.category for mend in done)
     why = f"chosen_on written on trust for {names}" if names else "taken over for the upgraded model"
-    told = replace(
-        metadata,
-        version=version,
-        author=_tidy("--author", notes.author or _login()),
-        reason=_tidy("--reason", notes.reason or f"lint --fix: {why}"),
-        approved_by=None if notes.approved_by is None else _tidy("--approved-by", notes.approved_by),
-    )
-    _require_approval(old.policy, done, told)
-    data = _edited(old, base, done, told, target)
-    try:
-        write_new(target, data, mode=old.path.stat().st_mode & 0o777)
-    except FileExistsError as exc:
-        raise ConfigError(f"{target} was written meanwhile. Run it again.") from exc
-    return target
-
-
-def _target(files: VersionFiles, present: str | None, wanted: str | None) -> tuple[Path, str]:
-    version = wanted or files.next_version(present)
-    target = files.of(version)
-    if version == present or target.exists() or target.is_symlink():
-        free = files.next_version(version)
-        raise ConfigError(f'There is a version "{version}" already, and none is overwritten. Write --version {free}')
-    return target, version
-
-
-def _edited(old: PolicyFile, base: Policy, done: Sequence[Rebinding], told: Metadata, target: Path) -> bytes:
-    """Put the new entries into the text, and make sure that it says nothing else than before."""
-    data = old.path.read_bytes()
-    names = ("version", "author", "reason", "approved_by")
-    entries = [Entry(path=("metadata",), key=name, value=getattr(told, name)) for name in names]
-    entries += _refitted(old.policy, base)
+    told = told_metadata(old.path, old.policy, notes, reason=f"lint --fix: {why}")
+    require_approval(old.policy, (mend.category for mend in done), told, why="are taken over on trust")
+    entries = [*_refitted(old.policy, base)]
     for mend in done:
         written = {name: str(value) for name, value in asdict(_chosen_on(mend, told)).items() if value is not None}
         entries.append(Entry(path=("categories", mend.index, "thresholds"), key="chosen_on", value=written))
-    text = edit_maps(data.removeprefix(_BOM).decode(), entries)
-    again = parse_policy(text, file=str(target), learned=PolicyFolder(target.parent)).policy
-    if again != _expected(base, done, told):
-        raise ConfigError(f"{old.path} is laid out in a way that --fix cannot edit. Write it by hand, as lint says.")
-    return (_BOM if data.startswith(_BOM) else b"") + text.encode()
+    return plan_new_version(old.path, old.policy, _expected(base, done, told), entries, by="--fix").write()
 
 
 def _refitted(old: Policy, base: Policy) -> Iterator[Entry]:
@@ -222,37 +175,7 @@ def _chosen_on(mend: Rebinding, told: Metadata) -> ChosenOn:
     return ChosenOn(digest=mend.digest or "", by=By.HAND, reason=reason, approved_by=told.approved_by)
 
 
-def _require_approval(policy: Policy, done: Sequence[Rebinding], told: Metadata) -> None:
-    """Refuse to put numbers in force on one person's trust."""
-    enforced = [mend.category for mend in done if enforced_anywhere(policy.categories[mend.index])]
-    if enforced and told.approved_by is None:
-        message = f"The numbers of {', '.join(enforced)} are taken over on trust, and would be enforced."
-        raise ConfigError(
-            f"{message} Say who else stands for them with --approved-by NAME, or write `mode: shadow` first. Nothing "
-            "was written."
-        )
-    if enforced and told.author and told.approved_by and told.approved_by.casefold() == told.author.casefold():
-        raise ConfigError(
-            f"{told.author} writes this version and cannot be the second person who stands for {', '.join(enforced)}; "
-            "name another with --approved-by, or the author with --author. Nothing was written."
-        )
-
-
-def _login() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError) as exc:  # a container's user may have no name
-        raise ConfigError("Nobody is logged in by name. Say who writes this version with --author.") from exc
-
-
-def _tidy(option: str, text: str) -> str:
-    tidy = " ".join(text.split())
-    if not tidy or len(tidy) > MAX_TEXT or forbidden_character(tidy):
-        raise ConfigError(f"{option} must be a text of 1 to {MAX_TEXT} characters, none of them invisible.")
-    return tidy
-
-
-def _show(old: PolicyFile, target: Path, done: Sequence[Rebinding], models: _Models) -> None:
+def _show(old: PolicyFile, target: Path, done: Sequence[Rebinding], models: Models) -> None:
     new = read_policy(str(target))
     show_comparison(compare(old, new))
     metadata = new.policy.metadata
@@ -265,21 +188,27 @@ def _show(old: PolicyFile, target: Path, done: Sequence[Rebinding], models: _Mod
         ),
         style="green",
     )
-    files = files_around(old.path, old.policy.metadata.version)
     _show_command("moderate", "FOLDER", "--policy", str(target), "--explain")
+    show_next(old, target)
+
+
+def show_next(old: PolicyFile, target: Path) -> None:
+    """Print the commands that make a new version live."""
+    files = files_around(old.path, old.policy.metadata.version)
+    version = str(read_policy(str(target)).policy.metadata.version)
     _show_command("diff", str(old.path), str(target))
     try:
-        plan_restoration(files, str(metadata.version))
+        plan_restoration(files, version)
     except ConfigError as error:
         notice(printable(f"Before it can be made live: {error}"), style="yellow")
-    _show_command("restore", str(files.live), str(metadata.version))
+    _show_command("restore", str(files.live), version)
 
 
 def _show_command(*words: str) -> None:
     notice(printable(f"  clipwarden {shlex.join(words)}"), style="bold")
 
 
-def _facts(old: PolicyFile, target: Path | None, mends: Sequence[Rebinding], models: _Models) -> dict[str, object]:
+def _facts(old: PolicyFile, target: Path | None, mends: Sequence[Rebinding], models: Models) -> dict[str, object]:
     return {
         "file": str(old.path),
         "upgraded_from": models.before,

@@ -3,7 +3,7 @@
 import json
 import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -44,6 +44,10 @@ def lint(
     fix: Annotated[
         bool, typer.Option("--fix", help="Write a mended version beside the file, NAME-VERSION.yaml, then check that.")
     ] = False,
+    own_slopes: Annotated[
+        bool,
+        typer.Option("--own-slopes", help="With --fix: give each calibration the slope that it has from the file."),
+    ] = False,
     version: Annotated[
         str | None, typer.Option(metavar="VERSION", help="With --fix: the new version. Default: the next free one.")
     ] = None,
@@ -81,6 +85,10 @@ def lint(
     `clipwarden models upgrade`, numbers that hold for the folder it was made from are taken over, on the same trust:
     pictures without a colour profile get the scores that they got before.
 
+    With --fix --own-slopes each calibration of a margin that still holds gets `slope`, which it had from
+    `model.calibration_scale` so far: nothing is judged otherwise, and from then on one category can be fitted again
+    without voiding the others. What does not hold gets none.
+
     **Examples**
 
     - `clipwarden lint policies/*.yaml`
@@ -102,13 +110,24 @@ def lint(
     notes = {"version": version, "author": author, "reason": reason, "approved_by": approved_by}
     if not fix and any(notes.values()):
         raise ConfigError("--version, --author, --reason and --approved-by are about the version that --fix writes.")
+    if own_slopes and not fix:
+        raise ConfigError("--own-slopes is about what --fix writes: write --fix --own-slopes.")
     if fix and files and not explain:
-        from clipwarden.cli.fixing import VersionNotes, fix_policy
-
-        files = [fix_policy(files, VersionNotes(**notes), model=model, as_json=as_json)]
+        files = [_fix(files, notes, own_slopes=own_slopes, model=model, as_json=as_json)]
     if files and not explain:
         return _lint(files, model=model, on=on, strict=strict, as_json=as_json)
     raise ConfigError("Name policies to check, or a key to --explain.")
+
+
+def _fix(
+    files: Sequence[str], notes: Mapping[str, str | None], *, own_slopes: bool, model: str | None, as_json: bool
+) -> str:
+    from clipwarden.cli.fixing import fix_policy
+    from clipwarden.cli.slopes import fix_slopes
+    from clipwarden.policy.newversion import VersionNotes
+
+    mend = fix_slopes if own_slopes else fix_policy
+    return mend(files, VersionNotes(**notes), model=model, as_json=as_json)
 
 
 def _lint(files: Sequence[str], *, model: str | None, on: str | None, strict: bool, as_json: bool) -> Exit:

@@ -84,6 +84,14 @@ COMMANDS = {
         "clipwarden.cli.store:forget",
         "Take uploads out of a store, and the pictures that no other upload shows.",
     ),
+    "sample": (
+        "clipwarden.cli.sample:sample",
+        "Draw pictures of a store for people to label, and write the page that they label them on.",
+    ),
+    "tune": (
+        "clipwarden.cli.tune:tune",
+        "Say by labels what limits find and at what price, and write a version of the policy with new ones.",
+    ),
     "audit verify": (
         "clipwarden.cli.audit:verify",
         "Check that an audit log is whole and unchanged, and say what is not.",

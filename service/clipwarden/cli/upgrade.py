@@ -43,7 +43,7 @@ def upgrade(
     falls: calibrations (`fitted_on`) and thresholds (`chosen_on`). Pictures without such information get the very
     vectors that they got before, so that numbers chosen on those alone are worth what they were: then
     `clipwarden lint FILE --fix --model NEW --approved-by NAME` takes them over on trust. Where pictures carried
-    profiles, fit again.
+    profiles, embed them with NEW and run `clipwarden tune FILE --refit`.
 
     --full-decode writes `decode_scale: 0` as well. Otherwise large JPEGs are decoded at a smaller scale, which takes
     half of the time or less, and which a JPEG that was computed for it can show another picture than at its full size.
@@ -153,7 +153,7 @@ _WAYS = (
     "Pictures without a profile or transfer function get the very vectors that they got before, JPEGs only where no "
     "more than colours changed. Where numbers were chosen on pictures whose vectors stay, `clipwarden lint FILE --fix "
     "--model {model} --approved-by NAME` takes them over on trust (NAME is who else stands for what is enforced), and "
-    "bundles are compiled again; otherwise fit and choose them again."
+    "bundles are compiled again; otherwise embed pictures with it and run `clipwarden tune FILE --refit`."
 )
 
 

@@ -27,7 +27,7 @@ from clipwarden.vision.plan import WHOLE
 # Whatever is not listed counts: a field added to the schema moves digests until somebody decides otherwise.
 _NOT_JUDGING: Mapping[type, frozenset[str]] = {
     Metadata: frozenset({"version", "owner", "reason", "author", "approved_by", "review_by"}),
-    ChosenOn: frozenset({"by", "reason", "approved_by"}),
+    ChosenOn: frozenset({"by", "reason", "approved_by", "evidence"}),
     Concept: frozenset({"waive"}),
 }
 _NOT_FITTED = frozenset({"id", "calibration", "waive"})

@@ -86,6 +86,19 @@ class By(StrEnum):
     """A person, who says why."""
 
 
+class Drawn(StrEnum):
+    """How the pictures came together that a tool chose thresholds on: that decides what their labels can promise."""
+
+    SAMPLE = "sample"
+    """From traffic, each with a known chance."""
+    TOP = "top"
+    """Evenly from traffic, labelled from the highest score down."""
+    SET = "set"
+    """By hand: what is said of them promises nothing of others."""
+    TRAFFIC = "traffic"
+    """Evenly from traffic, without labels."""
+
+
 class Waivable(StrEnum):
     """The rules of lint that somebody may waive for a concept."""
 
@@ -238,6 +251,41 @@ class Bounds:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Evidence:
+    """What a tool chose a category's thresholds on, and fitted its calibration on: for whoever is to trust them.
+
+    Attributes:
+        store: Digest of the pictures.
+        labels: Digest of what people said of them; None under `Drawn.TRAFFIC`.
+        design: How the pictures came together.
+        labelled: How many have a label for this category.
+        positives: How many of those are harmful.
+        groups: How many of those labelled are distinct, near-duplicates counting once.
+        how: The methods, in words.
+        confidence: Of each promise alone, looked at once, in (0, 1).
+        looks: How often these labels had been looked at, this time included.
+        day: When.
+        author: Who ran the tool.
+        promises: What holds of the thresholds, and of scores as probabilities, each in a sentence.
+        targets: What was asked for, as the tool's options.
+    """
+
+    store: str
+    labels: str | None = None
+    design: Drawn
+    labelled: int
+    positives: int
+    groups: int
+    how: str
+    confidence: float
+    looks: int
+    day: date
+    author: str
+    promises: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ChosenOn:
     """What thresholds were chosen on, and by whom. Only `digest` is part of the policy's digest.
 
@@ -246,12 +294,14 @@ class ChosenOn:
             on a mismatch the category has no band.
         reason: Why these numbers; there when a person chose them.
         approved_by: Who else stands for them; there when a person chose them and they are enforced.
+        evidence: What a tool chose them on; None of a person, and of tools before there was a place for it.
     """
 
     digest: str
     by: By = By.FIT
     reason: str | None = None
     approved_by: str | None = None
+    evidence: Evidence | None = field(default=None, metadata=ADDED_LATER)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

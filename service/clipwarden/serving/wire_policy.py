@@ -6,7 +6,7 @@ from clipwarden.engine.snapshot import Selection, Snapshot
 from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.contexts import bounds_in, contexts_with_modes
 from clipwarden.policy.language.learned import head_content
-from clipwarden.policy.schema import Attribute, Bounds, ChosenOn, Concept, Prompt
+from clipwarden.policy.schema import Attribute, Bounds, ChosenOn, Concept, Evidence, Prompt
 from clipwarden.scoring.rules import CategoryRule
 from clipwarden.scoring.tables import score_kind, slope_of
 from clipwarden.serving.wire import model_ref, no_band_reason, vector_digest, verdict
@@ -128,7 +128,29 @@ def _category(rule: CategoryRule, compiled: CompiledPolicy) -> pb.PolicyCategory
 
 def _chosen_on(chosen: ChosenOn) -> pb.ChosenOn:
     return pb.ChosenOn(
-        digest=chosen.digest, by=chosen.by.value, reason=chosen.reason or "", approved_by=chosen.approved_by or ""
+        digest=chosen.digest,
+        by=chosen.by.value,
+        reason=chosen.reason or "",
+        approved_by=chosen.approved_by or "",
+        evidence=None if chosen.evidence is None else _evidence(chosen.evidence),
+    )
+
+
+def _evidence(evidence: Evidence) -> pb.Evidence:
+    return pb.Evidence(
+        store=evidence.store,
+        labels=evidence.labels or "",
+        design=evidence.design.value,
+        labelled=evidence.labelled,
+        positives=evidence.positives,
+        groups=evidence.groups,
+        how=evidence.how,
+        confidence=evidence.confidence,
+        looks=evidence.looks,
+        day=evidence.day.isoformat(),
+        author=evidence.author,
+        promises=evidence.promises,
+        targets=evidence.targets,
     )
 
 

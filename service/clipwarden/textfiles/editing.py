@@ -8,10 +8,12 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 import yaml
 
 from clipwarden.textfiles.findings import Path
+from clipwarden.textfiles.rendering import Value, in_lines, in_one_line, is_deep
 
 _BREAK = re.compile(r"\r\n|\r|\n")
 _COMMA = re.compile(r"\s*,[ \t]*")
@@ -24,12 +26,15 @@ class Entry:
     Attributes:
         path: Keys and indices that lead to the map, which is there and holds a key that stays.
         key: Its name.
-        value: A text, or a map of texts, written in braces; None takes the key out.
+        value: What it is to hold; None takes the key out. A map that holds maps or long lists stands in lines of its
+            own, unless the map around it stands in braces.
+        after: Keys behind the last of which a new one comes; the end of the map where none of them is there.
     """
 
     path: Path
     key: str
-    value: str | Mapping[str, str] | None
+    value: Value | None
+    after: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +49,7 @@ class _Splice:
 def edit_maps(text: str, entries: Sequence[Entry]) -> str:
     """Set or delete keys of maps, and leave every other character as it is.
 
-    A new key comes last in its map: on a line of its own in a block map, behind a comma in a flow map.
+    A new key comes last in its map, or where it says: on lines of its own in a block map, behind a comma in a flow map.
 
     Args:
         text: YAML that `parse_tree` reads without a finding.
@@ -66,6 +71,51 @@ def edit_maps(text: str, entries: Sequence[Entry]) -> str:
         pieces += [text[done : splice.start], splice.text]
         done = max(done, splice.end)
     return "".join([*pieces, text[done:]])
+
+
+class Layout(StrEnum):
+    """How a map stands in a text."""
+
+    BLOCK = "block"
+    """On lines of its own."""
+    FLOW = "flow"
+    """In braces."""
+    FLOW_WITH_COMMENTS = "flow_with_comments"
+    """In braces over several lines that hold comments, which would be lost if it were written anew."""
+
+
+def layout_of(text: str, path: Path) -> Layout | None:
+    """Tell how a map stands in a text.
+
+    Args:
+        text: As for `edit_maps`.
+        path: That leads to it.
+
+    Returns:
+        None where there is no map.
+    """
+    try:
+        node = _find(yaml.compose(text, Loader=yaml.SafeLoader), path)
+    except (KeyError, IndexError):
+        return None
+    if not node.flow_style:
+        return Layout.BLOCK
+    between = [*text[_start(node) : node.end_mark.index]]
+    for scalar in _scalars(node):
+        inside = slice(_start(scalar) - _start(node), scalar.end_mark.index - _start(node))
+        between[inside] = " " * len(between[inside])
+    return Layout.FLOW_WITH_COMMENTS if "#" in between else Layout.FLOW
+
+
+def _scalars(node: yaml.Node) -> Iterator[yaml.ScalarNode]:
+    if isinstance(node, yaml.ScalarNode):
+        yield node
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from _scalars(item)
+    elif isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield from (*_scalars(key), *_scalars(value))
 
 
 def _find(node: yaml.Node | None, path: Path) -> yaml.MappingNode:
@@ -92,24 +142,43 @@ class _Map:
         """Yield what turns the map into one that holds what is wanted."""
         there = {key.value: (key, value) for key, value in self._entries}
         gone = {entry.key for entry in wanted if entry.value is None}
-        last = next(value for key, value in reversed(self._entries) if key.value not in gone)
+        staying = [(key.value, value) for key, value in self._entries if key.value not in gone]
         for entry in wanted:
             if entry.value is None:
                 if entry.key in there:
                     yield self._deletion(*there[entry.key])
             elif entry.key in there:
-                value = there[entry.key][1]
-                yield _Splice(start=_start(value), end=_end(value, self._text), text=self._written(entry.value))
+                yield self._replacement(*there[entry.key], entry.value)
             else:
-                yield self._insertion(last, f"{self._written_key(entry.key)}: {self._written(entry.value)}")
+                before = [value for name, value in staying if name in entry.after] or [value for _, value in staying]
+                yield self._insertion(before[-1], entry)
 
-    def _insertion(self, last: yaml.Node, text: str) -> _Splice:
+    def _replacement(self, key: yaml.Node, value: yaml.Node, wanted: Value) -> _Splice:
+        if self._flow or not (isinstance(wanted, Mapping) and is_deep(wanted)):
+            return _Splice(start=_start(value), end=_end(value, self._text), text=self._written(wanted))
+        lines = self._lines(wanted)
+        if isinstance(value, yaml.CollectionNode) and not value.flow_style:
+            # It begins on a later line than its key, whose line may hold a comment.
+            return _Splice(start=_line_end(self._text, key.end_mark.index), end=_end(value, self._text), text=lines)
+        end = _line_end(self._text, _end(value, self._text))
+        rest = self._text[_end(value, self._text) : end].strip()
+        start = self._text.index(":", key.end_mark.index) + 1
+        return _Splice(start=start, end=end, text=f" {rest}{lines}" if rest else lines)
+
+    def _insertion(self, last: yaml.Node, entry: Entry) -> _Splice:
         end = _end(last, self._text)
+        name, value = self._written_key(entry.key), entry.value
         if self._flow:
-            return _Splice(start=end, end=end, text=f", {text}")
+            return _Splice(start=end, end=end, text=f", {name}: {self._written(value)}")
         line_end = _line_end(self._text, end)
         indent = " " * self._node.start_mark.column
+        deep = isinstance(value, Mapping) and is_deep(value)
+        text = f"{name}:{self._lines(value)}" if deep else f"{name}: {self._written(value)}"
         return _Splice(start=line_end, end=line_end, text=f"{_line_break(self._text)}{indent}{text}")
+
+    def _lines(self, value: Mapping[str, Value]) -> str:
+        breaks = _line_break(self._text)
+        return "".join(f"{breaks}{line}" for line in in_lines(value, self._node.start_mark.column + 2))
 
     def _deletion(self, key: yaml.Node, value: yaml.Node) -> _Splice:
         start, end = _start(key), _end(value, self._text)
@@ -128,11 +197,8 @@ class _Map:
         first = self._entries[0][0]
         return json.dumps(key) if isinstance(first, yaml.ScalarNode) and first.style == '"' else key
 
-    def _written(self, value: str | Mapping[str, str]) -> str:
-        """Write texts in double quotes, which YAML reads as JSON does."""
-        if isinstance(value, str):
-            return json.dumps(value, ensure_ascii=False)
-        return f"{{{', '.join(f'{self._written_key(key)}: {self._written(text)}' for key, text in value.items())}}}"
+    def _written(self, value: Value) -> str:
+        return in_one_line(value, self._written_key)
 
 
 def _start(node: yaml.Node) -> int:

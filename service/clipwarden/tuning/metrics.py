@@ -146,16 +146,21 @@ def recall_at(ranks: npt.NDArray[np.int64], k: int) -> float:
     return float((ranks < k).mean())
 
 
-def balanced_weights(labels: npt.NDArray[np.bool_]) -> Floats:
-    """Weigh cases so that both classes weigh one half.
+def balanced_weights(labels: npt.NDArray[np.bool_], within: Floats | None = None, *, prevalence: float = 0.5) -> Floats:
+    """Weigh cases so that both classes weigh one half, or the positives as much as a prevalence says.
 
     Args:
         labels: bool [K].
+        within: What each case weighs within its class [K]; None weighs all alike.
+        prevalence: 0..1.
 
     Returns:
-        float64 [K], summing to one.
+        float64 [K], summing to one where both classes are there.
     """
-    weights: Floats = np.where(labels, 0.5 / max(labels.sum(), 1), 0.5 / max((~labels).sum(), 1))
+    each = np.ones(len(labels)) if within is None else within
+    least = np.finfo(np.float64).tiny
+    harmful, harmless = (max(float(each[of].sum()), least) for of in (labels, ~labels))
+    weights: Floats = each * np.where(labels, prevalence / harmful, (1.0 - prevalence) / harmless)
     return weights
 
 

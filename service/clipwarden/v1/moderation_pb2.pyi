@@ -1895,6 +1895,7 @@ class ChosenOn(_message.Message):
     BY_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     APPROVED_BY_FIELD_NUMBER: _builtins.int
+    EVIDENCE_FIELD_NUMBER: _builtins.int
     digest: _builtins.str
     """"sha256:" and 64 hex digits over all that the bands rest on."""
     by: _builtins.str
@@ -1903,6 +1904,10 @@ class ChosenOn(_message.Message):
     """Why these numbers; empty if the policy does not say, which it does where a person chose them."""
     approved_by: _builtins.str
     """Who else stands for them; empty if the policy does not say, which it does where a person chose what is enforced."""
+    @_builtins.property
+    def evidence(self) -> Global___Evidence:
+        """What a tool chose them on. Absent where the policy does not say."""
+
     def __init__(
         self,
         *,
@@ -1910,14 +1915,89 @@ class ChosenOn(_message.Message):
         by: _builtins.str = ...,
         reason: _builtins.str = ...,
         approved_by: _builtins.str = ...,
+        evidence: Global___Evidence | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["evidence", b"evidence"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["approved_by", b"approved_by", "by", b"by", "digest", b"digest", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approved_by", b"approved_by", "by", b"by", "digest", b"digest", "evidence", b"evidence", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ChosenOn: _TypeAlias = ChosenOn  # noqa: Y015
+
+@_typing.final
+class Evidence(_message.Message):
+    """The pictures, labels and methods by which a tool chose thresholds, as the policy tells them; judges nothing."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STORE_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    DESIGN_FIELD_NUMBER: _builtins.int
+    LABELLED_FIELD_NUMBER: _builtins.int
+    POSITIVES_FIELD_NUMBER: _builtins.int
+    GROUPS_FIELD_NUMBER: _builtins.int
+    HOW_FIELD_NUMBER: _builtins.int
+    CONFIDENCE_FIELD_NUMBER: _builtins.int
+    LOOKS_FIELD_NUMBER: _builtins.int
+    DAY_FIELD_NUMBER: _builtins.int
+    AUTHOR_FIELD_NUMBER: _builtins.int
+    PROMISES_FIELD_NUMBER: _builtins.int
+    TARGETS_FIELD_NUMBER: _builtins.int
+    store: _builtins.str
+    """"sha256:" and 64 hex digits over the pictures."""
+    labels: _builtins.str
+    """Likewise over what people said of them; empty where nothing was labelled."""
+    design: _builtins.str
+    """How the pictures came together: "sample", "top", "set" or "traffic"."""
+    labelled: _builtins.int
+    """How many have a label for this category."""
+    positives: _builtins.int
+    """How many of those are harmful."""
+    groups: _builtins.int
+    """How many of those labelled are distinct, near-duplicates counting once."""
+    how: _builtins.str
+    """The methods, in words."""
+    confidence: _builtins.float
+    """Of each promise alone, looked at once, in (0, 1)."""
+    looks: _builtins.int
+    """How often these labels had been looked at, this time included."""
+    day: _builtins.str
+    """When, as YYYY-MM-DD."""
+    author: _builtins.str
+    """Who ran the tool."""
+    @_builtins.property
+    def promises(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What holds of the thresholds, and of scores as probabilities, each in a sentence."""
+
+    @_builtins.property
+    def targets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What was asked for, as the tool's options."""
+
+    def __init__(
+        self,
+        *,
+        store: _builtins.str = ...,
+        labels: _builtins.str = ...,
+        design: _builtins.str = ...,
+        labelled: _builtins.int = ...,
+        positives: _builtins.int = ...,
+        groups: _builtins.int = ...,
+        how: _builtins.str = ...,
+        confidence: _builtins.float = ...,
+        looks: _builtins.int = ...,
+        day: _builtins.str = ...,
+        author: _builtins.str = ...,
+        promises: _abc.Iterable[_builtins.str] | None = ...,
+        targets: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["author", b"author", "confidence", b"confidence", "day", b"day", "design", b"design", "groups", b"groups", "how", b"how", "labelled", b"labelled", "labels", b"labels", "looks", b"looks", "positives", b"positives", "promises", b"promises", "store", b"store", "targets", b"targets"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Evidence: _TypeAlias = Evidence  # noqa: Y015
 
 @_typing.final
 class PolicyAttribute(_message.Message):

@@ -17,6 +17,7 @@ IN_SHADOW = FULL_POLICY.replace("  mode: enforce\n", "  mode: shadow\n")
 BLIND = IN_SHADOW.replace(f'fingerprint: "{FINGERPRINT}", ', "")
 EXPLAIN = "`clipwarden moderate FOLDER --policy 'my shop.yaml' --explain`"
 PUT_BACK = "Put back what changed (`clipwarden diff OLD 'my shop.yaml'` says what, OLD being a version that held)"
+REFIT = "`clipwarden tune 'my shop.yaml' --store STORE --labels LABELS --refit --write"
 NO_BAND = "it has no band until that is mended, and shadow verdicts say that they are incomplete."
 
 
@@ -74,7 +75,10 @@ def test_an_edit_is_told_where_the_digest_stands() -> None:
         'The thresholds of "weapons" were chosen on another calibration, other texts, scoring or numbers, or another '
         "model, and an enforced verdict rests on it."
     )
-    assert problem.fix.startswith(f"{PUT_BACK}; or compare them with the scores of your images ({EXPLAIN}, in shadow)")
+    assert problem.fix.startswith(
+        f"{PUT_BACK}; or {REFIT} --approved-by NAME` chooses them again; or compare them with the scores of your "
+        f"images ({EXPLAIN}, in shadow)"
+    )
 
 
 def parse_digest(text: str) -> str:
@@ -103,7 +107,8 @@ def test_a_calibration_falls_with_its_thresholds_and_no_number_is_offered_for_an
     problem = found(text)[0]
     assert (problem.severity, problem.code) == ("error", "stale-calibration")
     assert problem.fix == (
-        f"{PUT_BACK}; or write `mode: shadow`; or delete the calibration and choose thresholds on scores without it "
+        f"{PUT_BACK}; or fit it again by labelled pictures ({REFIT} --approved-by NAME`); or write `mode: shadow`; or "
+        "delete the calibration and choose thresholds on scores without it "
         f"({EXPLAIN}, in shadow), after which lint prints the line to add."
     )
     text = re.sub(r"  calibration: .*\n", "", text, count=1)

@@ -26,6 +26,7 @@ from clipwarden.policy.schema import (
     Category,
     ChosenOn,
     Concept,
+    Evidence,
     HeadLayer,
     LearnedVector,
     Metadata,
@@ -34,12 +35,14 @@ from clipwarden.policy.schema import (
     Waiver,
 )
 from clipwarden.policy.shipped import shipped_policy
+from kit.builders import make_evidence
 from kit.policies import FINGERPRINT, FULL_POLICY, policies, unit_vector
 
 T = TypeVar("T")
 NOT_JUDGING = {
     *((Metadata, name) for name in ("version", "owner", "reason", "author", "approved_by", "review_by")),
-    *((ChosenOn, name) for name in ("by", "reason", "approved_by")),
+    *((ChosenOn, name) for name in ("by", "reason", "approved_by", "evidence")),
+    *((Evidence, field.name) for field in dataclasses.fields(Evidence)),
     *((kind, "waive") for kind in (Category, Attribute)),
     *((Waiver, name) for name in ("rule", "texts", "reason", "approved_by")),
 }
@@ -64,7 +67,9 @@ DEEP_HEAD = (
     HeadLayer(place=0, weight=unit_vector("weight").tobytes() * 2, bias=b"biasbias"),
     HeadLayer(place=1, weight=b"weightof", bias=b"last"),
 )
-CHOSEN_ON = ChosenOn(digest="sha256:" + "4" * 64, by=By.HAND, reason="seen", approved_by="m.okafor")
+CHOSEN_ON = ChosenOn(
+    digest="sha256:" + "4" * 64, by=By.HAND, reason="seen", approved_by="m.okafor", evidence=make_evidence()
+)
 WAIVE = (Waiver(rule=Waivable.IDENTITY, texts=("a hijab",), reason="an archive", approved_by="m.okafor"),)
 VECTOR = LearnedVector(name="learned", values=unit_vector("learned").tobytes())
 
@@ -137,6 +142,7 @@ def example(kind: object) -> object:
         date: date(2030, 1, 1),
         Calibration: CALIBRATION,
         ChosenOn: CHOSEN_ON,
+        Evidence: make_evidence(),
         schema.Mode: schema.Mode.SHADOW,
     }
     if kind in simple:

@@ -2,8 +2,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from clipwarden.tuning.design.groups import worst_of
 from recipes.mini.evidence import Evidence, Members
-from recipes.mini.groups import group_drawings, worst_of
+from recipes.mini.groups import group_drawings
 from recipes.mini.lines import BLOCK, RATES, REVIEW, bands_of, bands_without_family, choose_lines
 from recipes.mini.signatures import TWIN_DISTANCE
 

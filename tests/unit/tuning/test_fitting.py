@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from clipwarden.tuning.fitting import bias_at, fit_platt, threshold_for
+from clipwarden.tuning.fitting import Labelled, bias_at, fit_platt, threshold_for
 
 
 def test_platt_recovers_a_shared_slope_and_each_bias() -> None:
@@ -11,7 +11,7 @@ def test_platt_recovers_a_shared_slope_and_each_bias() -> None:
         positive = np.arange(8000) % 2 == 0
         # Two unit normals d apart: the log odds are d*m - d*d/2 - d*shift.
         margin = chance.normal(np.where(positive, 2.0, 0.0) + shift, 1.0)
-        data.append((margin, positive))
+        data.append(Labelled(margins=margin, positive=positive))
     fit = fit_platt(data)
     assert fit.slope == pytest.approx(2.0, rel=0.1)
     assert fit.biases == pytest.approx((-2.0, -8.0), rel=0.12)

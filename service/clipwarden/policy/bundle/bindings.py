@@ -48,6 +48,11 @@ class _Ways:
         """See the scores that thresholds would cut."""
         return f"`clipwarden moderate FOLDER --policy {self.file} --explain`"
 
+    def refit(self, *, enforced: bool) -> str:
+        """Fit and choose them again, by what was asked the last time."""
+        second = " --approved-by NAME" if enforced else ""
+        return f"`clipwarden tune {self.file} --store STORE --labels LABELS --refit --write{second}`"
+
     def on_trust(self, *, enforced: bool) -> str:
         """Take the numbers as they are."""
         return f"`clipwarden lint {self.file} --fix{' --approved-by NAME' if enforced else ''}`"
@@ -171,7 +176,8 @@ def _choose(why: Unbound, digest: str, ways: _Ways, *, asked: str | None, truste
     if asked:  # whose own mend will move the digest again
         line = f'mend the calibration of "{asked}" first, after which lint prints the line to add'
     look = f"compare them with the scores of your images ({ways.look}{', in shadow' if enforced else ''}), and {line}"
-    first = f"{ways.put_back}; or " if why is Unbound.CHOSEN_ON_OTHER else ""
+    again = ways.refit(enforced=enforced)
+    first = f"{ways.put_back}; or {again} chooses them again; or " if why is Unbound.CHOSEN_ON_OTHER else ""
     if trusted:
         first = f"{ways.on_trust(enforced=enforced)} takes them over on trust, since the calibration holds; or "
     told = first + look
@@ -198,4 +204,5 @@ def _stale(concept: Concept, ways: _Ways, *, enforced: bool) -> tuple[str, str]:
         return message + end, f"{ways.put_back}{where}; or delete the calibration and {then}{_AFTER}"
     end = _ENFORCED if enforced else f", and its thresholds fall with it: {_NO_BAND}"
     then = f"choose thresholds on scores without it ({ways.look}{', in shadow' if enforced else ''})"
-    return message + end, f"{ways.put_back}{shadow}; or delete the calibration and {then}{_AFTER}"
+    again = f"; or fit it again by labelled pictures ({ways.refit(enforced=enforced)})"
+    return message + end, f"{ways.put_back}{again}{shadow}; or delete the calibration and {then}{_AFTER}"

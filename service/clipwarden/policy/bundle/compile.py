@@ -162,6 +162,6 @@ def check_fingerprint(policy: Policy, facts: ModelFacts) -> None:
     if wanted is not None and wanted != facts.fingerprint:
         raise FingerprintMismatchError(
             f'The policy "{policy.metadata.id}" is bound to model {wanted}, but the model "{facts.name}" is '
-            f"{facts.fingerprint}. Load the right model, or choose its numbers again for this one; "
+            f"{facts.fingerprint}. Load the right model, or choose its numbers again for this one (`clipwarden tune`); "
             "`clipwarden lint FILE --model MODEL` says whether it was only upgraded."
         )

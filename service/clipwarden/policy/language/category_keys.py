@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 from clipwarden.policy.language.concept_keys import DIGEST_TEXT, ID, NAME, SAID, SHARED
-from clipwarden.policy.language.kinds import Choice, Number, Text, Whole
+from clipwarden.policy.language.kinds import Choice, Day, Number, Text, Texts, Whole
 from clipwarden.policy.language.tables import Key, Keys, ListOf, Map, MapOf, Misuse, TextOrMap
-from clipwarden.policy.schema import By, Effect, Mode, Unit
+from clipwarden.policy.schema import By, Drawn, Effect, Evidence, Mode, Unit
 
 MAX_SEVERITY = 4
 MAX_CONTEXTS = 256
@@ -28,6 +28,84 @@ MODE = Choice(
 )
 BOUND = Number(example="0.55", low=-1.0, high=1.0)
 """The wider range, which holds while the unit is unknown."""
+
+MAX_COUNTED = 1_000_000_000
+"""Most pictures, or looks, that evidence may speak of; only a bound."""
+MAX_SENTENCES = 16
+"""Most promises, or targets, of one category."""
+
+_COUNTED = Whole(example="412", low=0, high=MAX_COUNTED)
+EVIDENCE = Keys(
+    keys=(
+        Key(
+            name="store",
+            kind=DIGEST_TEXT,
+            help="digest of the pictures, which `clipwarden store` prints",
+            required=True,
+        ),
+        Key(
+            name="labels",
+            kind=DIGEST_TEXT,
+            help="digest of the file that says what they are",
+            absent="none: there were no labels",
+        ),
+        Key(
+            name="design",
+            kind=Choice(
+                example="sample",
+                words={drawn.value: drawn for drawn in Drawn},
+                help={
+                    "sample": "drawn from traffic with known chances",
+                    "top": "drawn evenly from traffic, labelled from the highest score down",
+                    "set": "picked by hand: nothing is promised of other pictures",
+                    "traffic": "drawn evenly from traffic, without labels",
+                },
+            ),
+            help="how the pictures came together",
+            required=True,
+        ),
+        Key(name="labelled", kind=_COUNTED, help="how many have a label for this category", required=True),
+        Key(
+            name="positives", kind=replace(_COUNTED, example="31"), help="how many of those are harmful", required=True
+        ),
+        Key(
+            name="groups",
+            kind=replace(_COUNTED, example="390"),
+            help="how many of those labelled are distinct, near-duplicates counting once",
+            required=True,
+        ),
+        Key(
+            name="how",
+            kind=Text(example='"Platt\'s calibration; exact binomial tests on margins"', shape=SAID),
+            help="the methods, in words",
+            required=True,
+        ),
+        Key(
+            name="confidence",
+            kind=Number(example="0.95", low=0.0, high=1.0, open_low=True, open_high=True),
+            help="of each promise alone, looked at once",
+            required=True,
+        ),
+        Key(
+            name="looks",
+            kind=Whole(example="1", low=1, high=MAX_COUNTED),
+            help="how often these labels had been looked at, this time included: every look is another try",
+            required=True,
+        ),
+        Key(name="day", kind=Day(example="2027-06-01"), help="when", required=True),
+        Key(name="author", kind=Text(example="sam@example.com"), help="who ran the tool", required=True),
+        Key(
+            name="promises",
+            kind=Texts(example='["..."]', item=Text(example='"..."', shape=SAID), most=MAX_SENTENCES),
+            help="what holds of the thresholds, and of scores as probabilities",
+        ),
+        Key(
+            name="targets",
+            kind=Texts(example='["block-fpr 0.001"]', item=Text(example='"block-fpr 0.001"'), most=MAX_SENTENCES),
+            help="what was asked for, as options of `clipwarden tune`; `--refit` asks for it again",
+        ),
+    )
+)
 
 CHOSEN_ON = Keys(
     keys=(
@@ -59,6 +137,15 @@ CHOSEN_ON = Keys(
             kind=Text(example='"second.reviewer@example.com"', shape=SAID),
             help="who else stands for them",
             absent="none; required under `by: hand` once the category is enforced",
+        ),
+        Key(
+            name="evidence",
+            kind=Map(
+                example='{store: "sha256:...", design: sample, labelled: 412, positives: 31, ...}',
+                keys=EVIDENCE,
+                make=Evidence,
+            ),
+            help="what a tool chose them on; `clipwarden tune --write` writes it",
         ),
     )
 )

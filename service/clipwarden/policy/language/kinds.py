@@ -206,6 +206,11 @@ class Day(Plain[date]):
         """How it is written."""
         return "year-month-day"
 
+    @property
+    def stand_in(self) -> date:
+        """The last day there is, which nothing is late for."""
+        return date.max
+
     def read(self, value: Value) -> date | None:
         """Read a date."""
         return read_day(value)

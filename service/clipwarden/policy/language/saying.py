@@ -3,6 +3,7 @@
 import json
 
 from clipwarden.policy.language.differences import Change, Item, Kind, Path
+from clipwarden.textfiles.rendering import plain_number
 
 SHORT_DIGEST = len("sha256:") + 12
 """Characters of a digest that a line shows; `--json` has all."""
@@ -51,7 +52,7 @@ def _shown(value: object) -> str:
     if isinstance(value, list):  # in full: whoever approves a change reads its texts here
         return f"[{', '.join(map(_shown_item, value))}]"
     if not isinstance(value, str):
-        return json.dumps(value)
+        return plain_number(value) if isinstance(value, float) else json.dumps(value)
     if value.startswith("sha256:"):
         return f"{value[:SHORT_DIGEST]}..."
     # A word of the language reads without quotes, a text of the author's own with them.

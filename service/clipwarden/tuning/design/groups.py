@@ -126,6 +126,22 @@ def one_of_each(groups: ArrayLike, u: ArrayLike) -> Flags:
     return chosen
 
 
+def worst_of(values: ArrayLike, groups: ArrayLike) -> NDArray[np.float64]:
+    """Take the greatest value of each group: a group is stopped when one of its pictures is.
+
+    Args:
+        values: `[K]`.
+        groups: `[K]`.
+
+    Returns:
+        float64, one a group, in the order of their numbers.
+    """
+    _, member = np.unique(np.asarray(groups), return_inverse=True)
+    worst = np.full(int(member.max(initial=-1)) + 1, -np.inf)
+    np.maximum.at(worst, member, np.asarray(values, np.float64))
+    return worst
+
+
 def folds(groups: ArrayLike, u: ArrayLike, parts: int, *, positive: ArrayLike | None = None) -> Groups:
     """Deal pictures to parts, groups whole: what is chosen on some parts is measured on the others.
 

@@ -48,7 +48,10 @@ def mapped(line: Placed, slope: float | None, bias: float = 0.0, *, decimals: in
         LineError: The calibration maps the scores on both sides to one number, or turns their order round.
     """
     if slope is not None and not (slope > 0.0 and np.isfinite(slope) and np.isfinite(bias)):
-        raise LineError(f"a calibration with slope {slope:g} and bias {bias:g} keeps no order of scores; fit it again")
+        raise LineError(
+            f"a calibration with slope {slope:g} and bias {bias:g} keeps no order of scores; fit it again"
+            " (`clipwarden tune --refit`)"
+        )
     lowest = -1.0 if slope is None else 0.0
     low = lowest if line.below is None else max(lowest, _through(line.below, slope, bias))
     high = _HIGHEST if line.above is None else min(_HIGHEST, _through(line.above, slope, bias))
@@ -56,7 +59,7 @@ def mapped(line: Placed, slope: float | None, bias: float = 0.0, *, decimals: in
     if threshold is None:
         raise LineError(
             f"the calibration maps the scores {line.below} and {line.above} on both sides of the line to {low:g}, so no"
-            " threshold comes between them; fit it again, on labels of this category"
+            " threshold comes between them; fit it again on labels of this category (`clipwarden tune --refit`)"
         )
     return threshold
 

@@ -1,0 +1,198 @@
+"""Answers in; what people read of them, in the order of their questions, out."""
+
+import shlex
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from clipwarden.cli.changes import show_comparison
+from clipwarden.cli.comparison import compare_version
+from clipwarden.cli.policyfile import PolicyFile
+from clipwarden.cli.table import new_table
+from clipwarden.cli.tunewords import between, choice_cells, gate_line, picture_lines, quality_lines, texts_lines
+from clipwarden.errors import ConfigError
+from clipwarden.policy.versions import files_around, plan_restoration
+from clipwarden.terminal import notice, printable, stdout
+from clipwarden.tuning.lines.choices import Choice
+from clipwarden.tuning.lines.saying import counted
+from clipwarden.tuning.tune.answers import Answers, Limit
+from clipwarden.tuning.tune.writing import Plan
+
+if TYPE_CHECKING:
+    from clipwarden.cli.tunerun import Found, Inputs
+
+_QUESTIONS = {
+    1: "Can these labels decide it?",
+    2: "What do I get, at what price?",
+    3: "Which images pay?",
+    4: "What would help?",
+    5: "How many of 1,000 uploads are like this?",
+    6: "What would be written?",
+}
+
+
+def show_answers(found: "Found", inputs: "Inputs", *, engineers: bool) -> None:
+    """Print the answers.
+
+    Args:
+        found: Them.
+        inputs: What they rest on.
+        engineers: Whether margins, logits and calibrations are shown too.
+    """
+    for line in (*_about(inputs), *found.analysis.notes):
+        _line(line)
+    for answers in found.analysis.categories:
+        stdout().print()
+        stdout().print(Text(printable(answers.category), style="bold"))
+        if answers.deciding is None:
+            _without_labels(answers)
+        else:
+            _by_labels(answers, engineers=engineers)
+        for note in answers.notes:
+            _line(note, indent=3)
+    for gate in found.gates:
+        for line in gate_line(gate):
+            _line(line)
+    if found.looks is not None and not found.looks.written:
+        notice("Nowhere could it be noted that these labels were looked at, so that looks are not counted.")
+
+
+def show_plan(plan: Plan | None, why_not: str | None) -> None:
+    """Print what would be written, or why nothing would."""
+    if plan is None and why_not is None:
+        return
+    stdout().print()
+    _question(6)
+    if plan is None:
+        _line(f"Nothing: {why_not}", indent=3)
+        return
+    show_comparison(compare_version(plan.version))
+    for note in plan.contexts:
+        _line(note.sentence)
+    for problem in plan.findings:
+        notice(printable(str(problem)))
+
+
+def show_written(old: PolicyFile, plan: Plan, path: object) -> None:
+    """Say what was written, and what to do with it."""
+    metadata = plan.policy.metadata
+    told = f"{path} was written by {metadata.author}: version {metadata.version}. Nothing was raised to enforce."
+    notice(printable(f"{told} Next:"), style="green")
+    files = files_around(old.path, old.policy.metadata.version)
+    _command("lint", str(path), "--strict")
+    _command("diff", str(old.path), str(path))
+    _command("serve", "--policies", str(old.path), "--candidates", str(path))
+    try:
+        plan_restoration(files, str(metadata.version))
+    except ConfigError as error:
+        notice(printable(f"Before it can be made live: {error}"))
+    _command("restore", str(files.live), str(metadata.version))
+
+
+def _about(inputs: "Inputs") -> Iterator[str]:
+    store, labels = inputs.store, inputs.labels
+    days = f", {store.info.since} to {store.info.until}" if store.info.since else ""
+    yield f"{store.path}: {counted(len(store.pictures))} pictures ({store.info.source}{days})."
+    if labels is None:
+        yield "No labels: what follows says how much is stopped, and nothing of whether rightly."
+
+
+def _by_labels(answers: Answers, *, engineers: bool) -> None:
+    assert answers.deciding is not None  # noqa: S101  asked by the caller
+    _question(1)
+    for sentence in answers.deciding.sentences:
+        _line(sentence, indent=3)
+    if answers.choices or answers.block or answers.review:
+        _question(2)
+        _table(answers, engineers=engineers)
+        _asked(answers)
+    if answers.gallery is not None:
+        _question(3)
+        _lines(picture_lines(answers.gallery, engineers=engineers))
+    if answers.without:
+        _question(4)
+        _lines(texts_lines(answers.without))
+    if answers.prevalence is not None:
+        _question(5)
+        _line(f"{between(answers.prevalence, of=1000)} ({answers.prevalence.basis}).", indent=3)
+    if engineers:
+        _lines(quality_lines(answers))
+
+
+def _without_labels(answers: Answers) -> None:
+    table = new_table("Limit", "Stops of 1,000 uploads")
+    names = {"block_now": "as now, block", "review_now": "as now, review"}
+    for name, flagged in answers.flagged.items():
+        table.add_row(names.get(name, f"{name}, as asked"), between(flagged, of=1000))
+    if answers.flagged:
+        stdout().print(table)
+    else:
+        _line("No limit holds now, and none was asked for: say what to keep, such as --block-fpr 0.5%.", indent=3)
+    _asked(answers)
+
+
+def _table(answers: Answers, *, engineers: bool) -> None:
+    rights = any(choice.right is not None for choice in answers.choices)
+    headers = ["Limit", "Finds", "Stops wrongly", "of 1,000 harmless"]
+    headers += ["Right among 100 stopped"] if rights else []
+    headers += ["Line before calibration"] if engineers else []
+    table = new_table(*headers, unbroken=headers)
+    for label, choice in _rows(answers):
+        table.add_row(printable(label), *choice_cells(choice, rights=rights, engineers=engineers))
+    if answers.choices:
+        stdout().print(table)
+        _line("Limits that allow N wrong are counted on the pictures that they were chosen on.", indent=3)
+    if answers.lowering is not None and answers.gallery is not None:
+        _line(f"From {answers.gallery.limit}: {answers.lowering.sentence}.", indent=3)
+
+
+def _rows(answers: Answers) -> Iterator[tuple[str, Choice]]:
+    names = list(answers.now.named)
+    for number, choice in enumerate(answers.choices):
+        if number < len(names):
+            yield f"as now, {names[number]}", choice
+        elif choice.most_wrong:
+            yield f"at most {choice.most_wrong} wrong", choice
+        else:
+            yield "none wrong here", choice
+    for name, limit in _asked_limits(answers):
+        if limit.choice is not None:
+            yield f"{name}, as asked", limit.choice
+
+
+def _asked_limits(answers: Answers) -> Iterator[tuple[str, Limit]]:
+    for name, limit in (("block", answers.block), ("review", answers.review)):
+        if limit is not None:
+            yield name, limit
+
+
+def _asked(answers: Answers) -> None:
+    """Say what holds of the limits that were asked for, or what is missing."""
+    promised = False
+    for name, limit in _asked_limits(answers):
+        kept = limit.placed.edge is not None
+        promised |= kept and limit.placed.promised
+        at = f" at {limit.threshold:g}" if limit.threshold is not None else ""
+        _line(f"{name}{at}: {limit.placed.sentence}." if kept else f"{name}: {limit.placed.sentence}.", indent=3)
+    if promised:
+        _line(f"{answers.confidence.sentence[0].upper()}{answers.confidence.sentence[1:]}.", indent=3)
+    elif answers.confidence.looks > 1:
+        _line(f"These labels were looked at {answers.confidence.looks} times.", indent=3)
+
+
+def _question(number: int) -> None:
+    stdout().print(Text(f"{number}. {_QUESTIONS[number]}", style="cyan"))
+
+
+def _lines(lines: Iterable[str]) -> None:
+    for line in lines:
+        _line(line, indent=3)
+
+
+def _line(text: str, *, indent: int = 0) -> None:
+    stdout().print(Text(f"{' ' * indent}{printable(text)}"), soft_wrap=True)
+
+
+def _command(*words: str) -> None:
+    notice(printable(f"  clipwarden {shlex.join(words)}"), style="bold")

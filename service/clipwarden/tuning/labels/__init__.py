@@ -1,0 +1,1 @@
+"""What people said about pictures: how the pictures were drawn, and for each category yes, no, unsure, or nothing."""

@@ -1,0 +1,115 @@
+"""Files of unknown origin in, small JPEGs for a contact sheet out: blurred in their pixels, and clear only if asked."""
+
+import hashlib
+import io
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+import numpy as np
+from PIL import Image
+
+from clipwarden.errors import ImageError
+from clipwarden.modelfolder.manifest import Preprocessing
+from clipwarden.tuning.sheet.page import Rendition
+from clipwarden.vision.decode import decode_image
+from clipwarden.vision.limits import DEFAULT_LIMITS
+
+CLEAR_SIDE: Final = 320
+BLURRED_SIDE: Final = 6
+"""Pixels a side that are left of a blurred picture: colours and composition, no faces, bodies or words."""
+_SMOOTH_SIDE: Final = 32
+"""What these are drawn out to, since browsers show single pixels as steps when they enlarge them."""
+_AS_SHOWN: Final = Preprocessing(side=CLEAR_SIDE, fit="pad", colour="srgb", pad_rgb=(128, 128, 128))
+_CLEAR_QUALITY, _BLURRED_QUALITY = 75, 85
+
+
+def render(data: bytes, *, clear: bool) -> Rendition:
+    """Make small JPEGs of a picture, as it is judged: the first frame, and what is see-through on white and on black.
+
+    Args:
+        data: The file.
+        clear: Whether to make a clear one as well.
+
+    Returns:
+        Both without metadata.
+
+    Raises:
+        ImageError: It cannot be decoded, or is too large.
+    """
+    decoded = decode_image(data, preprocessing=_AS_SHOWN)
+    picture = Image.fromarray(np.concatenate(list(decoded.pixels), axis=1))
+    few = (BLURRED_SIDE * len(decoded.views), BLURRED_SIDE)
+    blurred = picture.resize(few, Image.Resampling.BOX)
+    return Rendition(blurred=_jpeg(blurred, _BLURRED_QUALITY), clear=_jpeg(picture, _CLEAR_QUALITY) if clear else None)
+
+
+def find_file(sha256: str, uri: str | None, folder: Path) -> bytes | None:
+    """Read a picture's file, if it is still the one that was stored.
+
+    Args:
+        sha256: Of the file; another one is not shown, whatever it is called.
+        uri: Where it was found: a path, or a `file:` address. Nothing is fetched from a network.
+        folder: Where relative paths begin, and where a file of that name is looked for.
+
+    Returns:
+        Its bytes; None where it is not there, or was changed.
+    """
+    for path in _candidates(uri, folder):
+        data = _read(path)
+        if data is not None and hashlib.sha256(data).hexdigest() == sha256:
+            return data
+    return None
+
+
+def _candidates(uri: str | None, folder: Path) -> Iterator[Path]:
+    if not uri or "\0" in uri:
+        return
+    parts = urlsplit(uri) if "://" in uri else None
+    if parts is not None and parts.scheme != "file":
+        path = Path(unquote(parts.path).lstrip("/"))
+    else:
+        path = Path(unquote(parts.path)) if parts else Path(uri)
+        yield path
+    yield folder / path.relative_to(path.anchor)
+    yield folder / path.name
+
+
+def _read(path: Path) -> bytes | None:
+    """Read a plain file of a size that may be judged: never a pipe or a device."""
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode) or found.st_size > DEFAULT_LIMITS.max_image_bytes:
+            return None
+        return path.read_bytes()
+    except (OSError, ValueError):
+        return None
+
+
+def _jpeg(picture: Image.Image, quality: int) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=quality, optimize=True)
+    return file.getvalue()
+
+
+def renditions(
+    pictures: Iterable[tuple[str, str | None]], folder: Path, *, clear: bool
+) -> Iterator[tuple[str, Rendition | None]]:
+    """Make renditions of many pictures, one after the other.
+
+    Args:
+        pictures: sha256 and address of each.
+        folder: As in `find_file`.
+        clear: As in `render`.
+
+    Yields:
+        sha256, and the rendition; None where the file is missing, changed, or cannot be decoded.
+    """
+    for sha256, uri in pictures:
+        data = find_file(sha256, uri, folder)
+        try:
+            yield sha256, None if data is None else render(data, clear=clear)
+        except ImageError:
+            yield sha256, None

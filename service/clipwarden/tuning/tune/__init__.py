@@ -1,0 +1,1 @@
+"""What tuning found for a policy's categories, and the version of the policy that says so."""

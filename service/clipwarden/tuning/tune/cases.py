@@ -1,0 +1,271 @@
+"""A store, labels and a policy's scores in; of each category the labelled pictures as columns, and what is left out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipwarden.errors import LabelError
+from clipwarden.tuning.design.groups import group_pictures
+from clipwarden.tuning.design.sampling import chances
+from clipwarden.tuning.labels.model import Design, Labels, Mark
+from clipwarden.tuning.lines.choices import Labelled
+from clipwarden.tuning.lines.draws import evenly
+from clipwarden.tuning.scores import StoreScores
+from clipwarden.tuning.store.store import Store
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+Places = NDArray[np.intp]
+
+SEED: Final = "clipwarden tune"
+"""Of lots that decide what stands for a group; a sample's own seed decided what is in it, and is not used again."""
+_SAME: Final = 1e-9  # what rounding of chances in a file may change
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LeftOut:
+    """Pictures of the label files that say nothing of a category, by why.
+
+    Attributes:
+        unknown: Nobody said anything.
+        unsure: Somebody could not tell, or two did not agree.
+        escalated: Of those, pictures that somebody stopped and escalated.
+        unscored: The policy gives them no number, or refuses files that end too early.
+        absent: The store lacks them.
+        unjudged: The store has them, and could not judge them.
+    """
+
+    unknown: int = 0
+    unsure: int = 0
+    escalated: int = 0
+    unscored: int = 0
+    absent: int = 0
+    unjudged: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Cases:
+    """Labelled pictures of one category; N of them, of which P are harmful.
+
+    Attributes:
+        category: Its id.
+        design: How they were drawn.
+        sha256: N digests.
+        picture: intp `[N]`, which of the store's.
+        scores: float64 `[N]`, before calibration: margin, logit or cosine.
+        positive: bool `[N]`.
+        pi: float64 `[N]` of a sample; None of other designs.
+        group: intp `[N]`, numbers of near-duplicates over all labelled pictures.
+        u: float64 `[N]`, each picture's lot.
+        uploads: int64 `[N]`, how often each was uploaded.
+        slices: By name, `[N]` values, "" where unknown.
+        left_out: What is not among the N.
+        doubtful: Those of which somebody was unsure, marked as harmless here; None where there are none.
+        walked: Of `Design.TOP`, all that were drawn, with marks (`Mark`, int8), by no order in particular.
+    """
+
+    category: str
+    design: Design
+    sha256: tuple[str, ...]
+    picture: Places
+    scores: Floats
+    positive: Flags
+    pi: Floats | None
+    group: Places
+    u: Floats
+    uploads: NDArray[np.int64]
+    slices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    left_out: LeftOut = field(default_factory=LeftOut)
+    doubtful: "Cases | None" = None
+    walked: "Walked | None" = None
+
+    def __len__(self) -> int:
+        return len(self.positive)
+
+    @property
+    def positives(self) -> int:
+        """How many are harmful."""
+        return int(self.positive.sum())
+
+    def groups(self, of: Flags) -> int:
+        """Count distinct pictures among some, near-duplicates once."""
+        return len(np.unique(self.group[of]))
+
+    @property
+    def labelled(self) -> Labelled:
+        """The same, as tables of choices take it."""
+        return Labelled(
+            scores=self.scores,
+            positive=self.positive,
+            pi=self.pi,
+            group=self.group,
+            u=self.u,
+            uploads=self.uploads,
+        )
+
+    def only(self, chosen: Flags) -> "Cases":
+        """Return some of the pictures, bool `[N]`."""
+        kept = np.flatnonzero(chosen)
+        return replace(
+            self,
+            sha256=tuple(self.sha256[row] for row in kept.tolist()),
+            picture=self.picture[kept],
+            scores=self.scores[kept],
+            positive=self.positive[kept],
+            pi=None if self.pi is None else self.pi[kept],
+            group=self.group[kept],
+            u=self.u[kept],
+            uploads=self.uploads[kept],
+            slices={name: tuple(values[row] for row in kept.tolist()) for name, values in self.slices.items()},
+        )
+
+    @property
+    def drawn_alike(self) -> Flags:
+        """Find harmless pictures that had one and the same chance of being drawn: what exact tests may count."""
+        harmless = ~self.positive
+        if self.pi is None or not harmless.any():
+            return harmless
+        kept = np.zeros(len(self), dtype=np.bool_)
+        lots = chances([self.sha256[row] for row in np.flatnonzero(harmless).tolist()], f"{SEED} evenly")
+        kept[harmless] = evenly(self.pi[harmless], lots)
+        return kept
+
+    @property
+    def drawn_for_it(self) -> bool:
+        """Whether a higher score never meant a lower chance of being drawn, as where the sample was drawn for this.
+
+        Then a picture above a limit weighs no more than one below, and weights show what a limit stops. What was drawn
+        for certain hides nothing.
+        """
+        if self.pi is None or len(self) == 0:
+            return False
+        doubtful = self.pi < 1.0
+        weight = (self.uploads / self.pi)[doubtful][np.argsort(self.scores[doubtful], kind="stable")]
+        return bool((np.diff(weight) <= _SAME * weight[:-1]).all())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Walked:
+    """All that was drawn for a walk from the top.
+
+    Attributes:
+        scores: float64 `[n]`.
+        marks: int8 `[n]` of `Mark`.
+        u: float64 `[n]`.
+        sha256: n digests.
+    """
+
+    scores: Floats
+    marks: NDArray[np.int8]
+    u: Floats
+    sha256: tuple[str, ...]
+
+
+def join(store: Store, scores: StoreScores, labels: Labels, categories: Sequence[str]) -> Mapping[str, Cases]:
+    """Join labels with what a policy thinks of the pictures.
+
+    Args:
+        store: The pictures.
+        scores: Of the policy.
+        labels: Read beside that store.
+        categories: Ids, of which the labels must know.
+
+    Returns:
+        By category.
+
+    Raises:
+        LabelError: The labels say nothing of one of them.
+    """
+    for name in categories:
+        if name not in labels.categories:
+            raise LabelError(
+                f"{', '.join(labels.sources)} says nothing of {name}; label it, or leave it out of --only."
+            )
+    said = np.flatnonzero((labels.marks != Mark.UNKNOWN).any(axis=1) | (labels.design is Design.TOP))
+    picture = store.pictures.sha256.find([labels.sha256[row] for row in said.tolist()])
+    lost, rows, picture = int((picture < 0).sum()), said[picture >= 0], picture[picture >= 0]
+    base = _Base(store=store, scores=scores, labels=labels, rows=rows, picture=picture, lost=lost)
+    group, u = base.group(), chances(base.sha256, f"{SEED} group")
+    shown = store.uploads.picture
+    uploads = np.bincount(shown[shown >= 0], minlength=len(store.pictures))[picture]
+    return {name: _cases(base, name, group, u, uploads) for name in categories}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Base:
+    """What all categories share: rows of the labels whose pictures the store has."""
+
+    store: Store
+    scores: StoreScores
+    labels: Labels
+    rows: Places
+    picture: Places
+    lost: int
+
+    @property
+    def sha256(self) -> list[str]:
+        return [self.labels.sha256[row] for row in self.rows.tolist()]
+
+    def group(self) -> Places:
+        if not len(self.rows):
+            return self.rows
+        block = self.store.vectors(self.picture)
+        return group_pictures(
+            block.embeddings[block.starts], [self.labels.group[row] for row in self.rows.tolist()]
+        ).number
+
+
+def _cases(base: _Base, category: str, group: Places, u: Floats, uploads: NDArray[np.int64]) -> Cases:
+    labels, marks = base.labels, base.labels.column(category)[base.rows]
+    logit = base.scores.logit[base.picture, base.scores.concepts.index(category)]
+    scored = np.isfinite(logit) & ~base.scores.refused[base.picture]
+    sha256, all_marks = base.sha256, base.labels.column(category)
+    everyone = Cases(
+        category=category,
+        design=labels.design,
+        sha256=tuple(sha256),
+        picture=base.picture,
+        scores=logit,
+        positive=marks == Mark.POSITIVE,
+        pi=labels.pi[base.rows] if labels.design is Design.SAMPLE else None,
+        group=group,
+        u=u,
+        uploads=uploads,
+        slices=_slices(base),
+        left_out=LeftOut(
+            unknown=int((all_marks == Mark.UNKNOWN).sum()),
+            unsure=int((all_marks == Mark.UNSURE).sum()),
+            escalated=len(labels.escalated),
+            unscored=int((~scored & (marks >= 0)).sum()),
+            absent=len(labels.absent) + base.lost,
+            unjudged=len(labels.unjudged),
+        ),
+    )
+    unsure = scored & (marks == Mark.UNSURE)
+    return replace(
+        everyone.only(scored & (marks >= 0)),
+        doubtful=everyone.only(unsure) if unsure.any() else None,
+        walked=_walked(everyone, marks, scored) if labels.design is Design.TOP else None,
+    )
+
+
+def _walked(everyone: Cases, marks: NDArray[np.int8], scored: Flags) -> Walked:
+    """Take all that was drawn; what has no score stands below all that has one, since no line stops it."""
+    lowest = float(everyone.scores[scored].min()) - 1.0 if scored.any() else 0.0
+    return Walked(scores=np.where(scored, everyone.scores, lowest), marks=marks, u=everyone.u, sha256=everyone.sha256)
+
+
+def _slices(base: _Base) -> dict[str, tuple[str, ...]]:
+    """Take the slices that label files name, and of the store's uploads those of each picture's first."""
+    labels, rows = base.labels, base.rows.tolist()
+    found = {name: tuple(values[row] or "" for row in rows) for name, values in labels.slices.items()}
+    shown = base.store.uploads.picture
+    first = np.full(len(base.store.pictures), -1, dtype=np.intp)
+    places = np.flatnonzero(shown >= 0)[::-1]
+    first[shown[places]] = places
+    for name, values in base.store.uploads.slices.items():
+        found.setdefault(name, tuple(str(text) for text in values[first[base.picture]]))
+    return found

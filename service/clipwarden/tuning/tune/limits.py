@@ -1,0 +1,211 @@
+"""Labelled pictures of a category and targets in; the limits that keep them, or what is missing, out."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from clipwarden.errors import LabelError, LineError
+from clipwarden.tuning.labels.model import Design
+from clipwarden.tuning.lines.choices import Choice, Option, choices
+from clipwarden.tuning.lines.edges import Edge
+from clipwarden.tuning.lines.promises import Line, NotMet
+from clipwarden.tuning.lines.recall import line_for_recall
+from clipwarden.tuning.lines.strictness import line_for_flag_rate, line_for_fpr
+from clipwarden.tuning.lines.walk import from_the_top, standing
+from clipwarden.tuning.tune.cases import Cases, Walked
+from clipwarden.tuning.tune.targets import Targets
+from clipwarden.tuning.tune.traffic import Traffic
+
+_ON_THESE: Final = "of pictures like these, picked by hand: {}; of traffic nothing is promised"
+_COUNTED: Final = "counted on the pictures that it was chosen on, and no promise"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Placed:
+    """A limit that was asked for, before any calibration.
+
+    Attributes:
+        asked: The target, as in `block-fpr 0.001`.
+        line: Where it lies; or what is missing.
+        sentence: What holds of it, or what is missing.
+        promised: Whether it is a promise about traffic.
+    """
+
+    asked: str
+    line: Line | Edge | NotMet
+    sentence: str
+    promised: bool
+
+    @property
+    def edge(self) -> Edge | None:
+        """Where it lies; None where no limit keeps the target."""
+        if isinstance(self.line, NotMet):
+            return None
+        return Edge(self.line.at, self.line.below, self.line.above)
+
+
+def block_limit(cases: Cases, targets: Targets, delta: float) -> Placed | None:
+    """Place the block limit.
+
+    Args:
+        cases: Labelled pictures.
+        targets: What is asked.
+        delta: The greatest chance of breaking the promise.
+
+    Returns:
+        It; None where none is asked for.
+
+    Raises:
+        LabelError: The labels were drawn in a way that says nothing of the target.
+    """
+    if targets.block_fpr is not None:
+        _require_rates(cases, "--block-fpr", "`--wrong-stops` is what they promise")
+        line = _fpr_line(cases, targets.block_fpr, delta)
+        return _told(cases, f"block-fpr {targets.block_fpr!r}", line)
+    if targets.wrong_stops is not None:
+        return _from_the_top(cases, targets.wrong_stops, delta)
+    if targets.block_wrong is not None:
+        return _counted(cases, "block-wrong", targets.block_wrong)
+    return None
+
+
+def _fpr_line(cases: Cases, limit: float, delta: float) -> Line | NotMet:
+    """Weigh a sample that was drawn for the category; thin any other until all had one chance."""
+    by_weights = cases.drawn_for_it
+    tested = ~cases.positive if by_weights else cases.drawn_alike
+    return line_for_fpr(
+        cases.scores[tested],
+        limit=limit,
+        delta=delta,
+        pi=cases.pi[tested] if by_weights and cases.pi is not None else None,
+        group=cases.group[tested],
+        u=cases.u[tested],
+        uploads=cases.uploads[tested],
+        others=cases.scores[~tested],
+    )
+
+
+def review_limit(cases: Cases, targets: Targets, delta: float) -> Placed | None:
+    """Place the review limit, but for `--review-capacity`, which all categories share; as for `block_limit`."""
+    if targets.review_recall is not None:
+        _require_rates(cases, "--review-recall", "how much is missed below the walk nobody knows")
+        harmful = cases.positive
+        line = line_for_recall(
+            cases.scores[harmful],
+            target=targets.review_recall,
+            delta=delta,
+            pi=None if cases.pi is None else cases.pi[harmful],
+            group=cases.group[harmful],
+            u=cases.u[harmful],
+            uploads=cases.uploads[harmful],
+            others=cases.scores[~harmful],
+        )
+        return _told(cases, f"review-recall {targets.review_recall!r}", line)
+    if targets.review_wrong is not None:
+        return _counted(cases, "review-wrong", targets.review_wrong)
+    return None
+
+
+def flag_limit(traffic: Traffic, targets: Targets, delta: float) -> Placed | None:
+    """Place the block limit by unlabelled traffic: a fallback, said as what it is.
+
+    Args:
+        traffic: Scores of one category.
+        targets: What is asked.
+        delta: The greatest chance of breaking the promise.
+
+    Returns:
+        It; None where none is asked for.
+
+    Raises:
+        LabelError: The target needs labels.
+    """
+    for name in ("wrong_stops", "block_wrong", "review_recall", "review_wrong"):
+        if getattr(targets, name) is not None:
+            raise LabelError(f"--{name.replace('_', '-')} needs --labels; `clipwarden sample` says what to label.")
+    if targets.block_fpr is None:
+        return None
+    line = line_for_flag_rate(
+        traffic.scores,
+        limit=targets.block_fpr,
+        delta=delta,
+        group=traffic.group,
+        u=traffic.u,
+        uploads=traffic.uploads,
+    )
+    sentence = line.sentence if isinstance(line, NotMet) else line.promise.sentence
+    fallback = (
+        "; nothing was labelled, so this bounds all that is stopped, and what is stopped wrongly only while harmful "
+        "pictures are stopped at least as often as harmless ones"
+    )
+    told = sentence if isinstance(line, NotMet) else sentence + fallback
+    return Placed(asked=f"block-fpr {targets.block_fpr!r}", line=line, sentence=told, promised=True)
+
+
+def walk_standing(walked: Walked, limit: float, delta: float) -> tuple[Line | NotMet, str]:
+    """Say where a walk from the top stands.
+
+    Args:
+        walked: All that was drawn.
+        limit: The greatest share of uploads stopped wrongly.
+        delta: The greatest chance of breaking that.
+
+    Returns:
+        The line, and what to do or what holds, in a sentence.
+    """
+    walk = from_the_top(walked.scores, limit=limit, delta=delta, u=walked.u)
+    if isinstance(walk, NotMet):
+        return walk, walk.sentence
+    now = standing(walk, walked.marks)
+    found = f"{now.found} found and {now.false_alarms} wrong among the {now.labelled} labelled from the top"
+    told = f"{now.line.promise.sentence}; {found}"
+    if now.ended:
+        return now.line, told
+    more = len(now.next)
+    labels = "label is" if more == 1 else "labels are"
+    return now.line, f"{told}; the walk is not at its end: at least {more} more {labels} needed for the lowest limit"
+
+
+def _from_the_top(cases: Cases, limit: float, delta: float) -> Placed:
+    if cases.walked is None:
+        raise LabelError(
+            "--wrong-stops is promised by labels from the top; draw them with "
+            f"`clipwarden sample --from-the-top {cases.category}`, or ask for --block-fpr."
+        )
+    line, told = walk_standing(cases.walked, limit, delta)
+    return Placed(asked=f"wrong-stops {limit!r}", line=line, sentence=told, promised=True)
+
+
+def _require_rates(cases: Cases, flag: str, why: str) -> None:
+    if cases.design is Design.TOP:
+        raise LabelError(f"{flag} says nothing of labels from the top: {why}.")
+
+
+def _told(cases: Cases, asked: str, line: Line | NotMet) -> Placed:
+    if isinstance(line, NotMet):
+        return Placed(asked=asked, line=line, sentence=line.sentence, promised=False)
+    promised = cases.design is Design.SAMPLE
+    sentence = line.promise.sentence
+    return Placed(
+        asked=asked, line=line, sentence=sentence if promised else _ON_THESE.format(sentence), promised=promised
+    )
+
+
+def _counted(cases: Cases, name: str, wrong: int) -> Placed:
+    _require_rates(cases, f"--{name}", "they are no picture of what is harmless")
+    rows = choices(cases.labelled, now=None, most_wrong=(wrong,))
+    wanted = wrong or None
+    row = next((each for each in rows if each.most_wrong == wanted and each.option is not Option.AS_NOW), None)
+    if row is None:
+        harmless = int((~cases.positive).sum())
+        raise LineError(f"--{name} {wrong} allows all {harmless} harmless pictures of {cases.category} to be stopped.")
+    return Placed(asked=f"{name} {wrong}", line=edge_of(row), sentence=f"{counts(row)}; {_COUNTED}", promised=False)
+
+
+def edge_of(choice: Choice) -> Edge:
+    """Where a row of the table lies."""
+    return Edge(choice.at, choice.below, choice.above)
+
+
+def counts(choice: Choice) -> str:
+    """What a row of the table found and stopped wrongly, in counts."""
+    return f"finds {choice.found} of {choice.harmful} harmful, stops {choice.wrong} of {choice.harmless} harmless"

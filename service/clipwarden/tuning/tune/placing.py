@@ -1,0 +1,141 @@
+"""What is asked of each category in; its limits, its calibration, and the numbers that a policy would hold, out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from clipwarden.policy.bundle.compiled import CompiledPolicy
+from clipwarden.policy.methods import METHODS
+from clipwarden.policy.schema import Bounds
+from clipwarden.tuning.calibration import Fitted, Unfit, calibrate
+from clipwarden.tuning.labels.model import Design
+from clipwarden.tuning.lines.confidence import Confidence, shared
+from clipwarden.tuning.lines.promises import NotMet
+from clipwarden.tuning.lines.scale import mapped
+from clipwarden.tuning.scores import StoreScores
+from clipwarden.tuning.tune.answers import Question
+from clipwarden.tuning.tune.cases import Cases
+from clipwarden.tuning.tune.deciding import one_class
+from clipwarden.tuning.tune.limits import Placed, block_limit, flag_limit, review_limit
+from clipwarden.tuning.tune.standing import Standing, category_of, scale_of, standing_of
+from clipwarden.tuning.tune.targets import Targets
+from clipwarden.tuning.tune.traffic import Traffic, Uploads, require_traffic, reviews
+
+
+@dataclass(kw_only=True, slots=True, eq=False)
+class Work:
+    """One category under way."""
+
+    category: str
+    targets: Targets
+    confidence: Confidence
+    now: Standing
+    cases: Cases | None = None
+    traffic: Traffic | None = None
+    block: Placed | None = None
+    review: Placed | None = None
+    calibration: Fitted | Unfit | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+def promising_lines(question: Question) -> int:
+    """Count the lines that make a promise in one run, at least 1."""
+    return max(1, sum(question.targets_of(name).promises for name in question.names))
+
+
+def begin(question: Question, scores: StoreScores, name: str) -> Work:
+    """Take up one category of those that are answered about."""
+    targets, looks = question.targets_of(name), question.looks.get(name, 1)
+    lines, delta = promising_lines(question), 1.0 - targets.confidence
+    if targets.whole_policy:
+        delta = shared(delta, lines, looks)
+    return Work(
+        category=name,
+        targets=targets,
+        confidence=Confidence(delta=round(delta, 12), lines=lines, looks=looks),
+        now=standing_of(question.compiled, scores, name),
+    )
+
+
+def place(work: Work, compiled: CompiledPolicy) -> None:
+    """Place the limits of one category, and fit its calibration."""
+    if work.traffic is not None:
+        work.block = flag_limit(work.traffic, work.targets, work.confidence.delta)
+        return
+    cases = work.cases
+    if cases is None or (cases.design is not Design.TOP and one_class(cases)):
+        return
+    work.block = block_limit(cases, work.targets, work.confidence.delta)
+    work.review = review_limit(cases, work.targets, work.confidence.delta)
+    if cases.design in (Design.SAMPLE, Design.SET) and _takes_calibration(compiled, work.category):
+        work.calibration = calibrate(
+            cases.scores, cases.positive, pi=cases.pi, groups=cases.group, prevalence=work.targets.prevalence
+        )
+
+
+def _takes_calibration(compiled: CompiledPolicy, category: str) -> bool:
+    return "calibration" in METHODS[category_of(compiled, category).method].takes
+
+
+def place_reviews(work: Sequence[Work], question: Question, uploads: Uploads) -> None:
+    """Place the review limits that share a capacity."""
+    sharing = [each for each in work if each.targets.review_capacity is not None]
+    if not sharing:
+        return
+    require_traffic(question.store, "--review-capacity")
+    targets = sharing[0].targets
+    blocks = {each.category: _block_of(each, question.compiled) for each in sharing}
+    lines = reviews(
+        uploads,
+        question.compiled,
+        blocks,
+        capacity=targets.review_capacity or 0.0,
+        daily_volume=targets.daily_volume or 0.0,
+        delta=sharing[0].confidence.delta,
+    )
+    asked = f"review-capacity {targets.review_capacity!r} of daily-volume {targets.daily_volume!r}"
+    for index, each in enumerate(sharing):
+        if isinstance(lines, NotMet):
+            each.review = Placed(asked=asked, line=lines, sentence=lines.sentence, promised=False)
+            continue
+        line = lines.lines[index]
+        told = f"{line.promise.sentence}: {lines.reviews:,.0f} a day seen, kept {lines.promised}"
+        each.review = Placed(asked=asked, line=line, sentence=told, promised=True)
+
+
+def scale_of_work(work: Work, compiled: CompiledPolicy) -> tuple[float | None, float]:
+    """Return slope and bias that limits of the category are mapped by."""
+    if isinstance(work.calibration, Fitted):
+        return work.calibration.slope, work.calibration.bias
+    return scale_of(compiled, category_of(compiled, work.category))
+
+
+def _block_of(work: Work, compiled: CompiledPolicy) -> tuple[Fitted | None, float | None]:
+    fitted = work.calibration if isinstance(work.calibration, Fitted) else None
+    edge = (work.block.edge if work.block else None) or work.now.block
+    return fitted, None if edge is None else mapped(edge, *scale_of_work(work, compiled))
+
+
+def placed_of(work: Work) -> tuple[tuple[str, Placed | None], ...]:
+    """Name both limits that may have been asked for."""
+    return (("block", work.block), ("review", work.review))
+
+
+def bounds_of(work: Work, compiled: CompiledPolicy) -> Bounds | None:
+    """Say what is to be written: limits that were asked for and can be had; the others stay where they are."""
+    edges = {name: placed.edge if placed else None for name, placed in placed_of(work)}
+    if not any(edges.values()):
+        return None
+    if isinstance(work.calibration, Unfit):
+        work.notes.append(f"Nothing can be written for it: {work.calibration.sentence}")
+        return None
+    for name, held in work.now.named.items():
+        if edges[name] is None:
+            edges[name] = held
+            work.notes.append(f"The {name} limit stays where it is.")
+    scale = scale_of_work(work, compiled)
+    block = None if edges["block"] is None else mapped(edges["block"], *scale)
+    review = None if edges["review"] is None else mapped(edges["review"], *scale)
+    if block is not None and review is not None and review >= block:
+        work.notes.append("The block limit stops all that the review limit would, so that there is no review band.")
+        review = None
+    return Bounds(review=review, block=block)

@@ -1,0 +1,131 @@
+"""Answers in; what a new version of the policy is to say, with the evidence that it rests on, out."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+from clipwarden.policy.bundle.compiled import CompiledPolicy
+from clipwarden.policy.schema import Bounds, Drawn, Evidence
+from clipwarden.tuning.calibration import Fitted
+from clipwarden.tuning.labels.model import Labels
+from clipwarden.tuning.lines.saying import percent
+from clipwarden.tuning.store.store import Store
+from clipwarden.tuning.tune.answers import Analysis, Answers
+from clipwarden.tuning.tune.proposals import Proposal
+from clipwarden.tuning.tune.targets import Targets
+
+_HOW: Final = {
+    "block-fpr": "block by exact binomial tests in a fixed sequence",
+    "wrong-stops": "block by a walk from the top, with exact binomial tests",
+    "block-wrong": "block by counting wrong stops",
+    "review-recall": "review by a lower limit of recall in a fixed sequence",
+    "review-wrong": "review by counting wrong stops",
+    "review-capacity": "review by an upper limit of reviews along one path",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Grounds:
+    """What all proposals of a run rest on.
+
+    Attributes:
+        store: The pictures.
+        labels: What people said; None of unlabelled traffic.
+        compiled: The policy.
+        author: Who runs the tool.
+        day: When.
+    """
+
+    store: Store
+    labels: Labels | None
+    compiled: CompiledPolicy
+    author: str
+    day: date
+
+
+def proposals(analysis: Analysis, grounds: Grounds, targets: dict[str, Targets]) -> tuple[Proposal, ...]:
+    """Propose what the answers found.
+
+    Args:
+        analysis: The answers.
+        grounds: What they rest on.
+        targets: What was asked of each category.
+
+    Returns:
+        One for each category that gets a limit.
+    """
+    return tuple(
+        _proposal(each, each.bounds, grounds, targets[each.category])
+        for each in analysis.categories
+        if each.bounds is not None
+    )
+
+
+def _proposal(answers: Answers, bounds: Bounds, grounds: Grounds, targets: Targets) -> Proposal:
+    fitted = answers.calibration if isinstance(answers.calibration, Fitted) else None
+    return Proposal(
+        category=answers.category,
+        calibration=fitted,
+        # Labels from the top, and none at all, fit no calibration; one that fell would take the limits along.
+        removes_calibration=fitted is None and answers.category in grounds.compiled.dropped_calibrations,
+        bounds=bounds,
+        evidence=_evidence(answers, grounds, targets),
+    )
+
+
+def _evidence(answers: Answers, grounds: Grounds, targets: Targets) -> Evidence:
+    labels, deciding = grounds.labels, answers.deciding
+    tested = _tested(answers)
+    return Evidence(
+        store=grounds.store.info.digest,
+        labels=None if labels is None else labels.digest,
+        design=Drawn.TRAFFIC if labels is None else Drawn(labels.design.value),
+        labelled=0 if deciding is None else deciding.labelled,
+        positives=0 if deciding is None else deciding.positives,
+        groups=tested if deciding is None else deciding.distinct_positives + deciding.distinct_negatives,
+        how=_how(answers),
+        confidence=targets.confidence,
+        looks=answers.confidence.looks,
+        day=grounds.day,
+        author=grounds.author,
+        promises=tuple(_promises(answers)),
+        targets=targets.options,
+    )
+
+
+def _tested(answers: Answers) -> int:
+    """How many distinct pictures limits were tested on, without labels."""
+    flagged = answers.flagged.get("block")
+    return 0 if flagged is None else flagged.groups
+
+
+def _how(answers: Answers) -> str:
+    asked = [each.placed.asked.partition(" ")[0] for each in (answers.block, answers.review) if each is not None]
+    parts = [_HOW[name] for name in asked]
+    if isinstance(answers.calibration, Fitted):
+        parts.append("calibration by Platt's fit, classes balanced, moved to the prevalence")
+    return "; ".join(parts)
+
+
+def _promises(answers: Answers) -> Iterable[str]:
+    for name, limit in (("block", answers.block), ("review", answers.review)):
+        if limit is not None and limit.placed.edge is not None:
+            yield f"{name}: {limit.placed.sentence}"
+    found = answers.quality
+    if found is not None:
+        held = "on pictures that were left out" if found.folds > 1 else "on the pictures it was fitted on"
+        yield (
+            f"calibration: log-loss skill {found.skill.value:.2f} ({found.skill.low:.2f} to {found.skill.high:.2f}) "
+            f"at a prevalence of {percent(found.prevalence)}, {held}"
+        )
+
+
+def lacking(analysis: Analysis) -> Sequence[str]:
+    """Say of each limit that was asked for and cannot be had what is missing."""
+    found = []
+    for each in analysis.categories:
+        for name, limit in (("block", each.block), ("review", each.review)):
+            if limit is not None and limit.placed.edge is None:
+                found.append(f"{each.category}, {name}: {limit.placed.sentence}.")
+    return found

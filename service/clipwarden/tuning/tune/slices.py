@@ -1,0 +1,203 @@
+"""Labelled pictures with slices, twins and fixtures in; whether limits treat them alike, PASS, FAIL or UNKNOWN, out.
+
+Two names of slices mean more: pictures of one `twin` (skin tones of one drawing) must get one verdict, and a `fixture`
+says what a picture must get, `must-allow` or `must-stop`.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipwarden.errors import LabelError
+from clipwarden.scoring.tables import prepare
+from clipwarden.tuning.gate import Outcome, Slice, gate, judge_slice
+from clipwarden.tuning.lines.edges import Edge
+from clipwarden.tuning.lines.saying import percent
+from clipwarden.tuning.scores import score_store
+from clipwarden.tuning.tune.answers import Analysis, Answers, Question
+from clipwarden.tuning.tune.cases import Cases, join
+
+TWIN: Final = "twin"
+FIXTURE: Final = "fixture"
+_FIXTURES: Final = {"must-allow": False, "must-stop": True}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """One value of a slice.
+
+    Attributes:
+        value: As in `religion`.
+        stopped: Distinct harmless pictures of which any was stopped.
+        groups: Of how many.
+        low: Lower limit of the share, alone 95 %.
+        high: Upper limit of it.
+        outcome: Against the ceiling.
+    """
+
+    value: str
+    stopped: int
+    groups: int
+    low: float
+    high: float
+    outcome: Outcome
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gate:
+    """What one slice of one category says.
+
+    Attributes:
+        category: Its id.
+        name: Of the slice.
+        limit: By which limit.
+        outcome: PASS, FAIL or UNKNOWN.
+        parts: Its values; none of twins and fixtures.
+        sentences: What is wrong, or not known.
+    """
+
+    category: str
+    name: str
+    limit: str
+    outcome: Outcome
+    parts: tuple[Part, ...]
+    sentences: tuple[str, ...]
+
+    @property
+    def passes(self) -> bool:
+        """Whether it may be enforced."""
+        return self.outcome is Outcome.PASS
+
+
+def gate_slices(question: Question, analysis: Analysis, ceiling: float) -> tuple[Gate, ...]:
+    """Hold the limits that were asked for, or else those of now, against a ceiling in every slice.
+
+    Args:
+        question: What was asked, with labels.
+        analysis: What was answered.
+        ceiling: The greatest share of distinct harmless pictures that may be stopped in each slice, in (0, 1).
+
+    Returns:
+        One gate a category and slice.
+
+    Raises:
+        LabelError: There are no labels, no slices, or a fixture that is none.
+    """
+    if question.labels is None:
+        raise LabelError("--slice-ceiling needs labels: what is harmless in a slice, people say.")
+    scores = score_store(question.store, prepare(question.compiled))
+    cases = join(question.store, scores, question.labels, question.names)
+    found = [each for answers in analysis.categories for each in _gates(answers, cases[answers.category], ceiling)]
+    if not found:
+        raise LabelError(
+            "--slice-ceiling found nothing to compare: neither the labels nor the store have slices, or no category "
+            "has a limit."
+        )
+    return tuple(found)
+
+
+def _gates(answers: Answers, cases: Cases, ceiling: float) -> Iterator[Gate]:
+    limits = _limits(answers)
+    if not limits:
+        return
+    for name, values in cases.slices.items():
+        known = np.array([bool(value) for value in values], dtype=np.bool_)
+        column = np.array(values, dtype=np.object_)
+        if name == TWIN:
+            yield _twins(cases, limits, column, known)
+        elif name == FIXTURE:
+            yield _fixtures(cases, limits, column, known)
+        else:
+            lowest, clean = next(iter(limits)), known & ~cases.positive
+            yield _slices(cases, (lowest, limits[lowest].at), name, column=column, clean=clean, ceiling=ceiling)
+
+
+def _limits(answers: Answers) -> Mapping[str, Edge]:
+    """Take the limits that were asked for, else those of now; what is stopped first: block."""
+    asked = {"block": answers.block, "review": answers.review}
+    found = {name: limit.placed.edge for name, limit in asked.items() if limit is not None}
+    chosen = {name: edge for name, edge in found.items() if edge is not None}
+    return {**answers.now.named, **chosen}
+
+
+def _slices(
+    cases: Cases,
+    limit: tuple[str, float],
+    name: str,
+    *,
+    column: NDArray[np.object_],
+    clean: NDArray[np.bool_],
+    ceiling: float,
+) -> Gate:
+    parts, counted = [], []
+    for value in sorted(set(column[clean].tolist())):
+        here = clean & (column == value)
+        stopped = cases.groups(here & (cases.scores >= limit[1]))
+        each = Slice(name=value, stopped=stopped, groups=cases.groups(here))
+        counted.append(each)
+        limits = each.limits
+        outcome = judge_slice(each, ceiling)
+        parts.append(
+            Part(value=value, stopped=stopped, groups=each.groups, low=limits.low, high=limits.high, outcome=outcome)
+        )
+    told = [_told(part, ceiling) for part in parts if part.outcome is not Outcome.PASS]
+    return Gate(
+        category=cases.category,
+        name=name,
+        limit=limit[0],
+        outcome=gate(counted, ceiling),
+        parts=tuple(parts),
+        sentences=tuple(told),
+    )
+
+
+def _told(part: Part, ceiling: float) -> str:
+    counts = f'"{part.value}": stops {part.stopped} of {part.groups} distinct harmless pictures'
+    if part.outcome is Outcome.FAIL:
+        return f"{counts}, which is more than {percent(ceiling)} (at least {percent(part.low)})"
+    return f"{counts}, which cannot be told from {percent(ceiling)} (up to {percent(part.high)}): label more of it"
+
+
+def _bands(cases: Cases, limits: Mapping[str, Edge]) -> NDArray[np.int8]:
+    """Count the limits that each picture reaches."""
+    reached: NDArray[np.int8] = np.sum([cases.scores >= edge.at for edge in limits.values()], axis=0).astype(np.int8)
+    return reached
+
+
+def _twins(cases: Cases, limits: Mapping[str, Edge], column: NDArray[np.object_], known: NDArray[np.bool_]) -> Gate:
+    bands = _bands(cases, limits)
+    differ = [
+        value
+        for value in sorted(set(column[known].tolist()))
+        if len(set(bands[known & (column == value)].tolist())) > 1
+    ]
+    told = tuple(f'the twins "{value}" get different verdicts' for value in differ)
+    return _plain_gate(cases, TWIN, limits, told, any_there=bool(known.any()))
+
+
+def _fixtures(cases: Cases, limits: Mapping[str, Edge], column: NDArray[np.object_], known: NDArray[np.bool_]) -> Gate:
+    odd = sorted(set(column[known].tolist()) - set(_FIXTURES))
+    if odd:
+        raise LabelError(f'The slice "{FIXTURE}" says "{odd[0]}"; it says {" or ".join(_FIXTURES)}.')
+    stopped = _bands(cases, limits) > 0
+    told = [
+        f"{cases.sha256[row]} {column[row].replace('-', ' ')}, and is {'stopped' if stopped[row] else 'not stopped'}"
+        for row in np.flatnonzero(known).tolist()
+        if bool(stopped[row]) is not _FIXTURES[column[row]]
+    ]
+    return _plain_gate(cases, FIXTURE, limits, tuple(told), any_there=bool(known.any()))
+
+
+def _plain_gate(cases: Cases, name: str, limits: Mapping[str, Edge], told: tuple[str, ...], *, any_there: bool) -> Gate:
+    outcome = Outcome.FAIL if told else Outcome.PASS if any_there else Outcome.UNKNOWN
+    return Gate(
+        category=cases.category,
+        name=name,
+        limit=" and ".join(limits),
+        outcome=outcome,
+        parts=(),
+        sentences=told,
+    )

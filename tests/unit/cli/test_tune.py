@@ -1,0 +1,505 @@
+"""clipwarden tune: every target and every mistake, on stores whose truth is known."""
+
+import json
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import Result
+
+from clipwarden.modelfolder.load import Model
+from clipwarden.policy.bundle.compile import compile_policy
+from clipwarden.policy.language.load import load_policy
+from clipwarden.policy.schema import Mode, Verdict
+from clipwarden.scoring.tables import prepare
+from clipwarden.tuning.scores import score_store
+from clipwarden.tuning.store.store import open_store
+from clipwarden.tuning.verdicts import judge_store
+from kit.cli import Run
+from kit.tunes import World, filled_in, make_world, policy_text
+
+Tune = Callable[..., Result]
+BARE = """\
+api: clipwarden/v1
+metadata: {id: bare}
+defaults: {mode: shadow, on_error: review}
+categories:
+- {id: red, severity: 1, definition: Red., prompts: ["red"]}
+"""
+
+
+@pytest.fixture(scope="module")
+def drawings(tmp_path_factory: pytest.TempPathFactory, toy_model: Model) -> World:
+    return make_world(tmp_path_factory.mktemp("stores") / "drawings.store", toy_model)
+
+
+@pytest.fixture(scope="module")
+def traffic(tmp_path_factory: pytest.TempPathFactory, toy_model: Model) -> World:
+    return make_world(tmp_path_factory.mktemp("stores") / "uploads.store", toy_model, others=3000, traffic=True)
+
+
+@pytest.fixture
+def policy(tmp_path: Path, toy_model: Model) -> Path:
+    path = tmp_path / "mine.yaml"
+    path.write_text(policy_text(toy_model))
+    return path
+
+
+@pytest.fixture
+def tune(run: Run, policy: Path, toy_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tune:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+    def tuned(world: World, *args: object, **options: object) -> Result:
+        of = options.pop("policy", policy)
+        return run("tune", of, "--store", world.store, "--model", toy_folder, *args, **options)
+
+    return tuned
+
+
+@pytest.fixture
+def labels(drawings: World, tmp_path: Path) -> Path:
+    return drawings.labels(tmp_path / "labels.jsonl")
+
+
+def answers(result: Result) -> dict[str, Any]:
+    """Return what `--json` says of the one category."""
+    assert result.exit_code in {0, 10}, result.output
+    (category,) = json.loads(result.stdout)["categories"]
+    return dict(category)
+
+
+def logits(world: World, model: Model, policy: Path, category: str) -> tuple[list[float], list[bool]]:
+    store = open_store(world.store)
+    scores = score_store(store, prepare(compile_policy(load_policy(policy).policy, model=model)))
+    column = scores.logit[:, scores.concepts.index(category)].tolist()
+    return column, [digest in world.red for digest in store.pictures.sha256]
+
+
+def test_it_answers_in_the_order_that_staff_ask(tune: Tune, drawings: World, labels: Path) -> None:
+    result = tune(drawings, "--labels", labels, "--prevalence", "1%")
+    assert result.exit_code == 0, result.output
+    asked = re.findall(r"^(\d)\. (.*)$", result.stdout, re.MULTILINE)
+    assert [number for number, _ in asked] == ["1", "2", "3", "4"]
+    assert asked[0][1] == "Can these labels decide it?"
+    assert re.search(r"\d+ of 40 found means \d", result.stdout)
+    assert "none wrong here" in result.stdout
+    assert re.search(r"lowering the limit finds (no more|one more)", result.stdout)
+    assert 'looks like "red' in result.stdout
+    assert "0.4" not in result.stdout.partition("3. Which")[0].partition("2. What")[2]  # counts, not shares
+
+
+def test_counts_are_those_of_brute_force(
+    tune: Tune, drawings: World, labels: Path, policy: Path, toy_model: Model
+) -> None:
+    said = answers(tune(drawings, "--labels", labels, "--block-wrong", "3", "--prevalence", "1%", "--json"))
+    scores, red = logits(drawings, toy_model, policy, "red")
+    clean = sorted((score for score, is_red in zip(scores, red, strict=True) if not is_red), reverse=True)
+    choice, at = said["block"]["choice"], said["block"]["at"]
+    assert clean[3] < at <= clean[2]
+    assert choice["wrong"] == 3
+    assert choice["found"] == sum(score >= at for score, is_red in zip(scores, red, strict=True) if is_red)
+    assert (choice["harmful"], choice["harmless"]) == (40, 400)
+    assert said["block"]["promised"] is False
+    rows = {(row["option"], row["most_wrong"]): row["wrong"] for row in said["choices"]}
+    assert rows["none_wrong", None] == 0
+    assert rows["at_most", 9] == 9
+
+
+def test_a_version_is_written_as_predicted_and_lint_takes_it(
+    *, tune: Tune, run: Run, drawings: World, labels: Path, policy: Path, toy_model: Model, tmp_path: Path
+) -> None:
+    before = policy.read_bytes()
+    args = ("--labels", labels, "--block-wrong", "3", "--review-wrong", "12", "--prevalence", "1%")
+    said = answers(tune(drawings, *args, "--json"))
+    result = tune(drawings, *args, "--write", "--version", "1.1", "--author", "kim", "--reason", "first limits")
+    assert result.exit_code == 0, result.output
+    assert "+ thresholds: added" in result.stdout
+    new = tmp_path / "mine-1.1.yaml"
+    assert policy.read_bytes() == before
+    assert "# what this test is about" in new.read_text()
+    assert run("lint", new, "--strict").exit_code == 0, run("lint", new, "--strict").output
+    loaded = load_policy(new).policy
+    red = loaded.categories[0]
+    assert (loaded.metadata.version, loaded.metadata.author, red.mode) == ("1.1", "kim", Mode.SHADOW)
+    assert red.thresholds is not None
+    assert red.thresholds.chosen_on is not None
+    evidence = red.thresholds.chosen_on.evidence
+    assert evidence is not None
+    assert (evidence.labelled, evidence.positives, evidence.design.value) == (440, 40, "set")
+    assert evidence.targets == ("block-wrong 3", "review-wrong 12", "prevalence 0.01")
+    store = open_store(drawings.store)
+    verdicts = judge_store(store, prepare(compile_policy(loaded, model=toy_model)))
+    scores, _ = logits(drawings, toy_model, policy, "red")
+    block, review = said["block"]["at"], said["review"]["at"]
+    predicted = [
+        Verdict.BLOCK if each >= block else Verdict.REVIEW if each >= review else Verdict.ALLOW for each in scores
+    ]
+    assert verdicts.band[:, verdicts.categories.index("red")].tolist() == predicted
+    assert len(set(predicted)) == 3
+
+
+def test_a_sample_promises_rates_of_traffic(
+    *, tune: Tune, run: Run, traffic: World, policy: Path, toy_folder: Path, tmp_path: Path
+) -> None:
+    drawn = tmp_path / "drawn.jsonl"
+    sampled = run(
+        *("sample", policy, "--store", traffic.store, "--model", toy_folder),
+        *("-n", "700", "--categories", "red", "-o", drawn),
+    )
+    assert sampled.exit_code == 0, sampled.output
+    done = filled_in(drawn, traffic)
+    result = tune(
+        traffic, "--labels", done, "--block-fpr", "2%", "--review-recall", "50%", "--json", "--write", "--yes"
+    )
+    said = answers(result)
+    assert said["deciding"]["labelled"] == len(done.read_text().splitlines()) - 1
+    prevalence = said["prevalence"]
+    assert prevalence["low"] < 40 / 3040 < prevalence["high"]
+    assert said["block"]["met"]
+    assert said["block"]["promised"]
+    assert "at most 2 % of harmless pictures are stopped" in said["block"]["sentence"]
+    store = open_store(traffic.store)
+    scores = dict(zip(store.pictures.sha256, logits_of(traffic, policy, toy_folder), strict=True))
+    wrong = [digest for digest, score in scores.items() if score >= said["block"]["at"] and digest not in traffic.red]
+    assert len(wrong) / 3000 <= 0.02
+    version = json.loads(result.stdout)["version"]
+    assert version["written"]
+    assert Path(version["file"]).exists()
+
+
+def logits_of(world: World, policy: Path, toy_folder: Path) -> list[float]:
+    from clipwarden.modelfolder.load import load_model  # noqa: PLC0415  onnxruntime, where it is needed
+
+    return logits(world, load_model(toy_folder, threads=1), policy, "red")[0]
+
+
+def test_labels_from_the_top_promise_few_wrong_stops(
+    *, tune: Tune, run: Run, traffic: World, policy: Path, toy_folder: Path, tmp_path: Path
+) -> None:
+    drawn = tmp_path / "top.jsonl"
+    sampled = run(
+        *("sample", policy, "--store", traffic.store, "--model", toy_folder),
+        *("--from-the-top", "red", "--at-most", "1%", "-o", drawn),
+    )
+    assert sampled.exit_code == 0, sampled.output
+    done = filled_in(drawn, traffic)
+    said = answers(tune(traffic, "--labels", done, "--wrong-stops", "1%", "--json"))
+    assert said["block"]["promised"]
+    assert "uploads are harmless and stopped" in said["block"]["sentence"]
+    wrong = sum(
+        score >= said["block"]["at"] and digest not in traffic.red
+        for score, digest in zip(
+            logits_of(traffic, policy, toy_folder), open_store(traffic.store).pictures.sha256, strict=True
+        )
+    )
+    assert 0 < wrong / 3040 <= 0.01
+    refused = tune(traffic, "--labels", done, "--block-fpr", "1%")
+    assert (refused.exit_code, "`--wrong-stops` is what they promise" in refused.stderr) == (2, True)
+    bare = tune(traffic, "--labels", drawn, "--wrong-stops", "1%", "--json")
+    assert "the walk is not at its end: at least" in answers(bare)["block"]["sentence"]
+
+
+def test_without_labels_it_says_how_much_is_stopped_and_no_more(tune: Tune, traffic: World, drawings: World) -> None:
+    result = tune(traffic, "--block-fpr", "0.5%", "--only", "red", "--json")
+    said = answers(result)
+    assert said["deciding"] is None
+    assert "nothing was labelled" in said["block"]["sentence"]
+    flagged = said["flagged"]["block"]
+    assert 0 < flagged["value"] <= 0.005
+    text = tune(traffic, "--only", "green").stdout
+    assert "No labels: what follows says how much is stopped, and nothing of whether rightly." in text
+    assert "as now, block" in text
+    refused = tune(drawings, "--block-fpr", "0.5%")
+    assert refused.exit_code == 2
+    assert "needs a store of uniform traffic" in refused.stderr
+
+
+def test_capacity_is_shared_by_the_categories(tune: Tune, traffic: World) -> None:
+    result = tune(traffic, "--only", "red,blue", "--review-capacity", "3000", "--daily-volume", "100000", "--json")
+    assert result.exit_code == 0, result.output
+    said = {each["category"]: each for each in json.loads(result.stdout)["categories"]}
+    assert set(said) == {"red", "blue"}
+    assert all("of uploads go to people" in each["review"]["sentence"] for each in said.values())
+    assert all("kept on average" in each["review"]["sentence"] for each in said.values())
+    few = tune(traffic, "--only", "red", "--review-capacity", "1", "--daily-volume", "100000", "--json")
+    assert few.exit_code == 10
+    assert json.loads(few.stdout)["missing"]
+
+
+def test_what_cannot_be_had_is_said_with_what_is_missing(tune: Tune, drawings: World, labels: Path) -> None:
+    result = tune(drawings, "--labels", labels, "--block-fpr", "0.1%", "--prevalence", "1%")
+    assert result.exit_code == 10
+    assert "it takes 2,995 harmless pictures with a label, there are" in result.stdout
+    assert "Nothing: red, block: no line can promise" in result.stdout
+
+
+def test_near_duplicates_count_once(tune: Tune, toy_model: Model, tmp_path: Path) -> None:
+    world = make_world(tmp_path / "copies.store", toy_model, red=8, others=60, copies=5)
+    said = answers(tune(world, "--labels", world.labels(tmp_path / "l.jsonl"), "--json"))["deciding"]
+    assert (said["positives"], said["distinct_positives"]) == (40, 8)
+    assert "40 harmful pictures of 8 distinct ones (near-duplicates count once)" in said["sentences"][0]
+
+
+def test_what_is_unsure_is_left_out_with_both_extremes(tune: Tune, drawings: World, tmp_path: Path) -> None:
+    doubtful = [*sorted(drawings.red)[:3], next(each for each in drawings.digests if each not in drawings.red)]
+    rows = {digest: {"labels": {"red": "unsure"}} for digest in doubtful}
+    said = answers(tune(drawings, "--labels", drawings.labels(tmp_path / "l.jsonl", rows=rows), "--json"))
+    told = " ".join(said["deciding"]["sentences"])
+    assert "Left out: 4 unsure." in told
+    assert "Were the unsure ones all harmful, it would find" in told
+    assert said["deciding"]["left_out"]["unsure"] == 4
+
+
+def test_a_text_that_moves_nothing_is_told(tune: Tune, drawings: World, labels: Path, policy: Path) -> None:
+    policy.write_text(policy.read_text().replace('"a statue"', '"a photo of a screenshot"'))
+    said = answers(tune(drawings, "--labels", labels, "--block-wrong", "3", "--json"))
+    texts = {each["text"]: each for each in said["texts"]}
+    assert set(texts) == {"red", "a weapon", "yellow", "a photo of a screenshot"}
+    assert texts["red"]["hurts"]
+    assert texts["red"]["found"][1] < texts["red"]["found"][0]
+    assert all(each["harmful"] == 40 for each in texts.values())
+    idle = [each["sentence"] for each in texts.values() if each["moved"] == 0]
+    assert all("moves no image: no score by more than" in sentence for sentence in idle)
+
+
+def mistakes() -> dict[str, tuple[tuple[str, ...], str]]:
+    """By what is wrong, what is typed beside store and policy, and what is said."""
+    return {
+        "no target": (("--labels", "LABELS", "--write"), "--write needs to know what limits are to keep"),
+        "two for one": (
+            ("--labels", "LABELS", "--block-fpr", "1%", "--block-wrong", "3"),
+            "--block-fpr and --block-wrong place the same limit: give one of them.",
+        ),
+        "half a capacity": (("--review-capacity", "3"), "--review-capacity and --daily-volume go together"),
+        "a share that may be percent": (
+            ("--labels", "LABELS", "--block-fpr", "0.5"),
+            "write 0.5% if percent are meant",
+        ),
+        "an unknown category": (("--labels", "LABELS", "--only", "rde"), 'did you mean "red"?'),
+        "a disabled one": (("--labels", "LABELS", "--only", "black"), "has black disabled"),
+        "one that nobody labelled": (("--labels", "LABELS", "--only", "blue"), "says nothing of blue"),
+        "no file": (("--labels", "nowhere.jsonl"), "There is no file nowhere.jsonl"),
+        "one class": (("--labels", "CLEAN", "--block-wrong", "3"), "are harmless: label some that are red."),
+        "no prevalence": (
+            ("--labels", "LABELS", "--block-wrong", "3", "--write"),
+            "say it with --prevalence, such as 0.002",
+        ),
+        "a set for capacity": (
+            ("--labels", "LABELS", "--review-capacity", "3", "--daily-volume", "9"),
+            "--review-capacity needs a store of uniform traffic",
+        ),
+        "a walk that is none": (
+            ("--labels", "LABELS", "--wrong-stops", "1%"),
+            "`clipwarden sample --from-the-top red`",
+        ),
+        "a queue": (("--labels", "QUEUE", "--block-wrong", "3"), "Labels from a queue choose no limit"),
+        "a sample of elsewhere": (("--labels", "SAMPLE"), "name the store that it was drawn from"),
+        "all may be wrong": (("--labels", "LABELS", "--block-wrong", "400"), "allows all 400 harmless pictures of red"),
+        "about nothing": (("--version", "2"), "are about the version that --write writes"),
+        "nothing to be complete": (("--complete",), "--design and --complete are about labels"),
+        "a design that is none": (
+            ("--labels", "LABELS", "--design", "sett"),
+            '--design is "sett"; there is sample, set',
+        ),
+        "slices without": (("--labels", "LABELS", "--slice-ceiling", "2%"), "--slice-ceiling found nothing to compare"),
+    }
+
+
+@pytest.mark.parametrize("wrong", mistakes())
+def test_a_mistake_is_one_sentence_and_nothing_is_written(
+    wrong: str, tune: Tune, drawings: World, tmp_path: Path
+) -> None:
+    files = {
+        "LABELS": drawings.labels(tmp_path / "labels.jsonl"),
+        "CLEAN": drawings.labels(tmp_path / "clean.jsonl", of=set(drawings.digests) - drawings.red),
+        "QUEUE": drawings.labels(tmp_path / "queue.jsonl", design="queue"),
+        "SAMPLE": drawings.labels(
+            tmp_path / "sample.jsonl", design="sample", rows={each: {"pi": 0.5} for each in drawings.digests}
+        ),
+    }
+    before = sorted(path.name for path in tmp_path.glob("*.yaml"))
+    args, said = mistakes()[wrong]
+    result = tune(drawings, *(files.get(arg, arg) for arg in args))
+    assert result.exit_code == 2, result.output
+    assert said in " ".join(result.stderr.split()), result.stderr
+    assert "Traceback" not in result.output
+    assert sorted(path.name for path in tmp_path.glob("*.yaml")) == before
+
+
+def test_a_store_of_another_model_is_refused(run: Run, drawings: World, labels: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.yaml"
+    other.write_text(BARE)
+    result = run("tune", other, "--store", drawings.store, "--labels", labels)  # the embedded model
+    assert result.exit_code == 8, result.output
+    assert "embed the pictures with the policy's model" in result.stderr
+
+
+def test_what_is_enforced_needs_a_second_person_and_nothing_is_raised(
+    tune: Tune, drawings: World, labels: Path, tmp_path: Path
+) -> None:
+    args = ("--labels", labels, "--block-wrong", "3", "--prevalence", "1%", "--author", "kim", "--write")
+    assert tune(drawings, *args).exit_code == 0
+    enforced = tmp_path / "mine-2.yaml"
+    text = (tmp_path / "mine-1.1.yaml").read_text().replace('version: "1.1"', 'version: "2"').replace('"1.1"', '"2"')
+    enforced.write_text(text.replace("  severity: 3\n", "  severity: 3\n  mode: enforce\n"))
+    result = tune(drawings, *args[:3], "5", *args[4:], policy=enforced)
+    assert result.exit_code == 2, result.output
+    assert "Say who else stands for them with --approved-by NAME" in result.stderr
+    looked = tune(drawings, *args[:3], "5", *args[4:6], policy=enforced)
+    assert "Nothing: The numbers of red change, and would be enforced." in looked.stdout
+    done = tune(drawings, *args[:3], "5", *args[4:], "--approved-by", "lee", policy=enforced)
+    assert done.exit_code == 0, done.output
+    modes = [each.mode for each in load_policy(tmp_path / "mine-3.yaml").policy.categories]
+    assert modes == [Mode.ENFORCE, Mode.SHADOW, Mode.SHADOW, Mode.DISABLED]
+
+
+def test_after_an_edit_the_command_that_lint_names_fits_it_again(
+    *, tune: Tune, run: Run, drawings: World, labels: Path, policy: Path, tmp_path: Path
+) -> None:
+    args = ("--labels", labels, "--prevalence", "1%")
+    assert tune(drawings, *args, "--block-wrong", "3", "--review-recall", "60%", "--write").exit_code == 0
+    first = tmp_path / "mine-1.1.yaml"
+    holds = tune(drawings, "--labels", labels, "--refit", policy=first)
+    assert "there is nothing to fit again" in holds.stderr
+    first.write_text(first.read_text().replace('"a weapon"', '"a gun"'))
+    told = run("lint", first)
+    assert f"`clipwarden tune {first} --store STORE --labels LABELS --refit --write`" in told.output
+    again = tune(drawings, "--labels", labels, "--refit", "--write", "--version", "1.2", policy=first)
+    assert again.exit_code == 0, again.output
+    second = tmp_path / "mine-1.2.yaml"
+    assert run("lint", second, "--strict").exit_code == 0
+    red = load_policy(second).policy.categories[0]
+    assert red.thresholds is not None
+    assert red.thresholds.chosen_on is not None
+    evidence = red.thresholds.chosen_on.evidence
+    assert evidence is not None
+    assert evidence.targets == ("block-wrong 3", "review-recall 0.6", "prevalence 0.01")
+    assert evidence.looks == 2
+    policy.write_text(policy.read_text().replace("review: 0.5", "review: 0.6"))
+    nobody = tune(drawings, "--labels", drawings.labels(tmp_path / "g.jsonl", categories=["green"]), "--refit")
+    assert (nobody.exit_code, "Nothing says what was asked of green" in nobody.stderr) == (2, True)
+
+
+def test_looks_are_counted_by_questions_and_survive_a_folder_that_cannot_be_written(
+    tune: Tune, drawings: World, tmp_path: Path, policy: Path
+) -> None:
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    labels = drawings.labels(folder / "labels.jsonl")
+
+    def looks(*args: str) -> int:
+        return int(answers(tune(drawings, "--labels", labels, "--json", *args))["confidence"]["looks"])
+
+    assert looks() == 1
+    assert looks("--block-wrong", "3") == 1  # what was looked at is what was asked
+    assert looks("--block-wrong", "3", "--prevalence", "2%") == 1
+    assert looks("--block-wrong", "1") == 2
+    policy.write_text(policy.read_text().replace("a weapon", "a knife"))
+    assert looks("--block-wrong", "1") == 3
+    assert (folder / "labels.jsonl.looks").exists()
+    (folder / "labels.jsonl.looks").unlink()
+    (folder / "labels.jsonl.looks").mkdir()  # nothing can be written there, whoever runs this
+    assert looks("--block-wrong", "1") == 3
+    assert looks("--block-wrong", "0") == 4
+
+
+def test_slices_twins_and_fixtures(tune: Tune, toy_model: Model, tmp_path: Path) -> None:
+    world = make_world(
+        tmp_path / "slices.store", toy_model, others=600, slices={"country": ["de", "fr", "de", "de", "de", "de", "de"]}
+    )
+    red = sorted(world.red)
+    rows = {
+        red[0]: {"slices": {"fixture": "must-stop"}},
+        **{digest: {"slices": {"twin": "cup"}} for digest in red[1:3]},
+    }
+    labels = world.labels(tmp_path / "l.jsonl", rows=rows)
+    result = tune(world, "--labels", labels, "--block-wrong", "0", "--slice-ceiling", "2%", "--json")
+    assert result.exit_code == 10
+    gates = {gate["name"]: gate for gate in json.loads(result.stdout)["slices"]}
+    parts = {part["value"]: part["outcome"] for part in gates["country"]["parts"]}
+    assert parts == {"de": "pass", "fr": "unknown"}
+    assert gates["country"]["outcome"] == "unknown"
+    assert set(gates) == {"country", "twin", "fixture"}
+    assert gates["twin"]["outcome"] in {"pass", "fail"}
+    text = tune(world, "--labels", labels, "--block-wrong", "0", "--slice-ceiling", "2%").stdout
+    assert "UNKNOWN  red, slice country, by the block limit" in text
+    assert "cannot be told from 2 %" in text
+    odd = world.labels(tmp_path / "odd.jsonl", rows={red[0]: {"slices": {"fixture": "never"}}})
+    refused = tune(world, "--labels", odd, "--block-wrong", "0", "--slice-ceiling", "2%")
+    assert (refused.exit_code, "it says must-allow or must-stop" in refused.stderr) == (2, True)
+
+
+def test_json_has_keys_that_stay(tune: Tune, drawings: World, labels: Path) -> None:
+    result = tune(drawings, "--labels", labels, "--block-wrong", "3", "--prevalence", "1%", "--json")
+    whole = json.loads(result.stdout)
+    assert set(whole) == {
+        *("policy", "store", "labels", "looks", "notes", "categories", "slices", "missing", "version", "not_written"),
+    }
+    assert set(whole["categories"][0]) == {
+        *("category", "targets", "deciding", "choices", "now", "lowering", "gallery", "texts", "prevalence", "flagged"),
+        *("block", "review", "calibration", "no_calibration", "quality", "bounds", "confidence", "notes"),
+    }
+    assert whole["version"]["written"] is False
+    assert not np.isnan(json.loads(result.stdout, parse_constant=lambda _: pytest.fail("no number"))["looks"]["red"])
+    assert whole["categories"][0]["choices"][0]["harmful"] == 40
+
+
+def test_people_at_a_terminal_are_asked(
+    drawings: World, labels: Path, policy: Path, toy_folder: Path, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "clipwarden", "tune", str(policy), "--store", str(drawings.store)]
+    command += ["--labels", str(labels), "--model", str(toy_folder)]
+    said = talk(
+        command,
+        tmp_path,
+        [("BLOCK may stop", "many"), ("no share", "3"), ("REVIEW is", ""), ("1,000", ""), ("Write", "y")],
+    )
+    assert "such as 1%" in said
+    assert "mine-1.1.yaml was written by" in said
+    loaded = load_policy(tmp_path / "mine-1.1.yaml").policy
+    assert loaded.categories[0].calibration is not None
+    assert loaded.categories[0].calibration.prevalence == 0.002
+    refused = talk(command, tmp_path, [("BLOCK may stop", "1"), ("REVIEW is", "50%"), ("1,000", "5"), ("Write", "")])
+    assert "mine-1.2.yaml?" in refused
+    assert not (tmp_path / "mine-1.2.yaml").exists()
+    nothing = talk(command, tmp_path, [("BLOCK may stop", "none"), ("REVIEW is", ""), ("1,000", "")])
+    assert "6. What would be written?" not in nothing
+
+
+def talk(command: list[str], folder: Path, turns: list[tuple[str, str]]) -> str:
+    """Run a command on a terminal, and answer what it asks."""
+    ours, theirs = pty.openpty()
+    env = {**os.environ, "TERM": "dumb", "COLUMNS": "200", "XDG_STATE_HOME": str(folder / "state")}
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=env) as process:
+        os.close(theirs)
+        said, seen = "", 0
+        for question, answer in [*turns, ("", "")]:
+            while question == "" or question not in said[seen:]:
+                more = _read(ours)
+                if not more:
+                    break
+                said += more
+            if question:
+                assert question in said[seen:], said
+                seen = len(said)
+                os.write(ours, f"{answer}\n".encode())
+        process.wait(60)
+    os.close(ours)
+    return said
+
+
+def _read(terminal: int) -> str:
+    """Read what is there; nothing once the other side is closed."""
+    assert select.select([terminal], [], [], 100)[0], "it says nothing more"
+    try:
+        return os.read(terminal, 4096).decode("utf-8", "replace")
+    except OSError:  # Linux's way to say that it was closed
+        return ""
