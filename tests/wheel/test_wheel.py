@@ -79,6 +79,7 @@ def test_it_carries_policies_model_images_types_and_licence(wheel: Path) -> None
         "clipwarden/demo/images/ATTRIBUTION.md",
         "clipwarden/models/mini.references.safetensors",
         *(f"clipwarden/models/mini/{name}" for name in ("model.json", "image.onnx", "text.onnx", "tokenizer.json")),
+        *(f"clipwarden/tuning/sheet/{name}" for name in ("sheet.html", "sheet.css", "marks.js", "view.js", "main.js")),
         "clipwarden/v1/moderation_pb2.pyi",
         "clipwarden_export/__init__.py",
     ]

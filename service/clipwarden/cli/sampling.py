@@ -77,9 +77,9 @@ def draw(policy_name: str, folder: Path | None, model: str | None, wish: Wish) -
     if folder is None:
         raise ConfigError("Name the store to draw from with --store; `clipwarden embed` writes one.")
     _require_one_wish(wish)
-    former_policy = read_policy(policy_name).policy
-    former = read_labels(wish.add, categories=[each.id for each in former_policy.categories]) if wish.add else None
-    names = _names(former_policy, wish, former)
+    policy = read_policy(policy_name).policy
+    former = read_labels(wish.add, categories=[each.id for each in policy.categories]) if wish.add else None
+    names = _names(policy, wish, former)
     scored = _score(policy_name, folder, model)
     seed = wish.seed or (former.seed if former and former.seed else seed_of(scored.store))
     if wish.top:
@@ -93,8 +93,12 @@ def draw(policy_name: str, folder: Path | None, model: str | None, wish: Wish) -
         )
     else:
         labels = draw_sample(scored, names, wish.n or 0, seed=seed, former=former)
-    drawn_from = _drawn_from(labels, scored, wish, former)
-    return Drawn(labels=labels, to_label=without_labels(labels), policy=former_policy, rows=drawn_from)
+    to_label = without_labels(labels)
+    if not len(to_label):
+        what = "All that was drawn has labels already" if len(labels) else "The draw came out empty"
+        raise ConfigError(f"{what}; ask for more with -n.")
+    rows = _drawn_from(labels, scored, wish, former)
+    return Drawn(labels=labels, to_label=to_label, policy=policy, rows=rows)
 
 
 def draw_again(policy_name: str, files: Sequence[Path], wish: Wish) -> Drawn:

@@ -171,6 +171,14 @@ def test_the_same_round_again_adds_nothing(sample: Sample) -> None:
     assert Path("more.jsonl").read_bytes() == Path("labels.jsonl").read_bytes()
 
 
+def test_a_page_without_anything_to_label_is_not_written(sample: Sample) -> None:
+    sample("-n", 5, *RED)
+    mark("labels.jsonl", {sha256: {"colour.red": False} for sha256 in read("labels.jsonl").sha256})
+    said = sample("-n", 5, "--add", "labels.jsonl", "-o", "more.jsonl", code=2)
+    assert said == "All that was drawn has labels already; ask for more with -n.\n"
+    assert not Path("more.html").exists()
+
+
 def test_what_was_drawn_otherwise_cannot_grow(sample: Sample) -> None:
     sample("-n", 20, "--categories", "colour.red", "--seed", "one")
     add = ("-n", 30, "--add", "labels.jsonl", "-o", "more.jsonl")
