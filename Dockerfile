@@ -1,7 +1,7 @@
 # clipwarden's image: `docker build .` for CPUs, `docker build --target gpu .` for NVIDIA's.
 # docs/kubernetes.md, "In a container", says how to run it, and how to build one that is the same to the bit.
 
-# What a release pins: "@sha256:..." behind the tag, as `docker buildx imagetools inspect IMAGE` shows it. Nothing is
+# What a release pins: "sha256:...", as `docker buildx imagetools inspect IMAGE` shows it. Nothing is
 # pinned here, since base images get their security fixes by being built anew under the same tag.
 ARG PYTHON_IMAGE=docker.io/library/python:3.13-slim-trixie
 ARG PYTHON_DIGEST=
@@ -9,7 +9,7 @@ ARG CUDA_IMAGE=docker.io/nvidia/cuda:13.0.2-cudnn-runtime-ubuntu24.04
 ARG CUDA_DIGEST=
 
 # The wheel, once for all targets. Its Python is not theirs: it holds no compiled code.
-FROM ${PYTHON_IMAGE}${PYTHON_DIGEST} AS wheel
+FROM ${PYTHON_IMAGE}${PYTHON_DIGEST:+@}${PYTHON_DIGEST} AS wheel
 # The time of every file in the wheel and in our layers. BuildKit hands on what the environment has.
 ARG SOURCE_DATE_EPOCH=1767225600
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
@@ -24,7 +24,7 @@ COPY service ./service
 RUN /build/backend/bin/python -m hatchling build --target wheel --directory /wheel
 
 # What the CPU target copies: clipwarden in an environment of its own, without pip.
-FROM ${PYTHON_IMAGE}${PYTHON_DIGEST} AS cpu-files
+FROM ${PYTHON_IMAGE}${PYTHON_DIGEST:+@}${PYTHON_DIGEST} AS cpu-files
 ARG SOURCE_DATE_EPOCH=1767225600
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /build
@@ -33,11 +33,14 @@ COPY container ./container
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf sh container/install.sh cpu
 
 # Unproven: linted, and built on a stand-in without CUDA, where it refuses to start; never run on a GPU by us.
-FROM ${CUDA_IMAGE}${CUDA_DIGEST} AS gpu-base
+FROM ${CUDA_IMAGE}${CUDA_DIGEST:+@}${CUDA_DIGEST} AS gpu-base
 # hadolint ignore=DL3008
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends python3 \
  && rm -rf /var/lib/apt/lists/* /var/cache/ldconfig/* /var/log/*
+# What the driver compiles for a GPU that no package was built for; the home folder, where it would go, is read-only. Less
+# than what a pod has in /tmp.
+ENV CUDA_CACHE_PATH=/tmp/cuda CUDA_CACHE_MAXSIZE=33554432
 
 FROM gpu-base AS gpu-files
 ARG SOURCE_DATE_EPOCH=1767225600
@@ -53,6 +56,9 @@ RUN --mount=type=secret,id=pip,target=/etc/pip.conf sh container/install.sh gpu
 
 # From here on the targets say the same, but for their files and their base.
 FROM gpu-base AS gpu
+# Nothing is installed in an image that runs; the base's pip is no use but to others.
+RUN rm -rf /usr/local/bin/pip* /usr/local/lib/python3.*/site-packages/pip* /usr/local/lib/python3.*/ensurepip \
+      /usr/bin/pip* /usr/lib/python3/dist-packages/pip* /usr/lib/python3.*/ensurepip /usr/share/python-wheels
 COPY --from=gpu-files /opt/clipwarden /opt/clipwarden
 COPY --from=gpu-files /etc/clipwarden /etc/clipwarden
 COPY --from=gpu-files --chown=65532:65532 /var/cache/clipwarden /var/cache/clipwarden
@@ -78,10 +84,14 @@ LABEL org.opencontainers.image.title="clipwarden" \
       org.opencontainers.image.version="${VERSION}-gpu" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.source="${SOURCE}" \
-      org.opencontainers.image.base.name="${CUDA_IMAGE}${CUDA_DIGEST}"
+      org.opencontainers.image.base.name="${CUDA_IMAGE}" \
+      org.opencontainers.image.base.digest="${CUDA_DIGEST}"
 
 # The last target is the one that is built where none is named.
-FROM ${PYTHON_IMAGE}${PYTHON_DIGEST} AS cpu
+FROM ${PYTHON_IMAGE}${PYTHON_DIGEST:+@}${PYTHON_DIGEST} AS cpu
+# Nothing is installed in an image that runs; the base's pip is no use but to others.
+RUN rm -rf /usr/local/bin/pip* /usr/local/lib/python3.*/site-packages/pip* /usr/local/lib/python3.*/ensurepip \
+      /usr/bin/pip* /usr/lib/python3/dist-packages/pip* /usr/lib/python3.*/ensurepip /usr/share/python-wheels
 COPY --from=cpu-files /opt/clipwarden /opt/clipwarden
 COPY --from=cpu-files /etc/clipwarden /etc/clipwarden
 COPY --from=cpu-files --chown=65532:65532 /var/cache/clipwarden /var/cache/clipwarden
@@ -110,4 +120,5 @@ LABEL org.opencontainers.image.title="clipwarden" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.source="${SOURCE}" \
-      org.opencontainers.image.base.name="${PYTHON_IMAGE}${PYTHON_DIGEST}"
+      org.opencontainers.image.base.name="${PYTHON_IMAGE}" \
+      org.opencontainers.image.base.digest="${PYTHON_DIGEST}"

@@ -21,6 +21,7 @@ ClipwardenError
 ├── DeadlineError           the caller's deadline passed, or would pass before the work could finish
 ├── EncoderError            the encoder failed: a fault of ours, never a verdict
 ├── AuditLogError           a file is no audit log, or one of another schema
+├── LabelError              labels cannot be used: a file is none, or contradicts itself, the policy or the store
 ├── DesignError             labels or a sample contradict how they say they were drawn
 ├── LineError               scores or targets that no line can be chosen on
 ├── StoreError              a folder is no store of pictures, or one that cannot be used here
@@ -261,16 +262,16 @@ class AuditLogError(ClipwardenError):
     """A file cannot be read as an audit log: it is none, or of a schema that this version does not know."""
 
 
+class LabelError(ClipwardenError):
+    """Labels cannot be used; the message is one sentence that names file and line."""
+
+
 class DesignError(ClipwardenError):
     """Labels, or a sample of pictures, contradict how they say they were drawn; one sentence says how."""
 
 
 class LineError(ClipwardenError):
     """No line can be chosen on such scores or targets: not finite, out of range, or one number after calibration."""
-
-
-class LabelError(ClipwardenError):
-    """Labels cannot be used; the message is one sentence that names file and line."""
 
 
 class StoreError(ClipwardenError):

@@ -96,7 +96,8 @@ class Visit:
         """Give a name, by the keyboard alone."""
         self.page.keyboard.type(name)
         self.page.keyboard.press("Enter")
-        self.page.locator("#who").wait_for(state="hidden")
+        # The dialog closes first, and the sheet begins a moment later.
+        self.page.locator("#number", has_text="Picture").wait_for()
         return self
 
     def reload(self, name: str = "kim") -> "Visit":

@@ -39,8 +39,9 @@ def buildah(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 def build(context: Path, name: str, *arguments: object) -> None:
     """Build a Dockerfile without any network but what the stand-in needs none of."""
-    chroot = ("--isolation", "chroot", "--pull-never", "--format", "docker", "--timestamp", EPOCH, *LIMITS)
-    buildah("bud", *chroot, "--tag", name, *arguments, context)
+    # Nor with a file of hosts: what other isolations mount for a while, this one leaves in the layer.
+    alone = ("--isolation", "chroot", "--no-hosts", "--pull-never", "--format", "docker", "--timestamp", EPOCH, *LIMITS)
+    buildah("bud", *alone, "--tag", name, *arguments, context)
 
 
 def build_ours(context: Path, name: str) -> None:

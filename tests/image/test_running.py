@@ -1,5 +1,6 @@
 """The image at work, as its user, on a read-only root, by a real container runtime and without any network."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -10,12 +11,14 @@ from tests.image.tools import ROOT
 from typer.testing import CliRunner
 
 from clipwarden import Client
+from clipwarden.cli.exits import Exit
 from clipwarden.cli.main import app
 from clipwarden.modelfolder.load import embedded_model_path
 from clipwarden.policy.shipped import shipped_policy
 from clipwarden.v1.moderation_pb2 import Moderation, Verdict
 from kit.configmap import ConfigMap
 from kit.pages import blocks
+from kit.pipes import opened
 from kit.serving import eventually
 
 BEER = ROOT / "service" / "clipwarden" / "demo" / "images" / "beer-mug.png"
@@ -52,8 +55,31 @@ def test_it_is_healthy_judges_and_stops_with_0(image: str, writable: Path) -> No
 
 
 def test_the_health_check_fails_while_nobody_serves(image: str) -> None:
-    with running(image, "serve", "--check", options=["--entrypoint=sleep"]) as container:
+    with running(image, "600", options=["--entrypoint=sleep"]) as container:
         assert not container.healthy()
+        assert container.exec("clipwarden", "health", check=False).returncode == Exit.UNREACHABLE
+        assert kit.inspect(container.name)["State"]["Running"]
+
+
+async def test_it_stops_on_sigterm_before_it_is_a_server(image: str, writable: Path) -> None:
+    os.mkfifo(writable / "settings.yaml")
+    os.chown(writable / "settings.yaml", 65532, 65532)
+    with running(image, "serve", "--config", "/settings/settings.yaml", mounts={writable: "/settings"}) as container:
+        close = await opened(writable / "settings.yaml")  # it reads, and does so for as long as this is open
+        assert container.stop() == Exit.ENDED
+        assert not container.log()
+        close()
+
+
+def test_nothing_in_it_installs(image: str) -> None:
+    with running(image, "600", options=["--entrypoint=sleep"]) as container:
+        assert not container.exec("sh", "-c", "command -v pip || command -v pip3", check=False).stdout
+        for python in ("python3", "/opt/clipwarden/bin/python3"):
+            for module in ("pip", "ensurepip"):
+                done = container.exec(python, "-c", f"import {module}", check=False)
+                assert f"No module named '{module}'" in done.stderr, f"{python} {done.stdout}{done.stderr}"
+        left = container.exec("find", "/", "-xdev", "-name", "pip", "-o", "-xdev", "-name", "pip-*", check=False)
+        assert not left.stdout
 
 
 def test_it_has_no_right_but_to_run(image: str) -> None:

@@ -53,7 +53,10 @@ CHART_CASES: dict[str, Values] = {
     "hpa on cpu alone": {
         "autoscaling": {
             "type": "hpa",
-            "hpa": {"queueAge": {"enabled": False}, "refusals": {"enabled": False}, "cpu": {"enabled": True}},
+            "hpa": {
+                **{name: {"enabled": False} for name in ("busy", "queueAge", "refusals")},
+                "cpu": {"enabled": True},
+            },
         },
         "metrics": {"enabled": False},
     },
@@ -88,7 +91,16 @@ CHART_CASES: dict[str, Values] = {
             "monitoring": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}],
             "egress": [{"to": [{"ipBlock": {"cidr": "192.0.2.0/24"}}], "ports": [{"port": 443, "protocol": "TCP"}]}],
         },
-        "service": {"type": "LoadBalancer", "port": 443, "ipFamilyPolicy": "PreferDualStack", "appProtocol": "grpc"},
+        "service": {
+            "type": "LoadBalancer",
+            "port": 443,
+            "ipFamilyPolicy": "PreferDualStack",
+            "appProtocol": "grpc",
+            "nodePort": 30051,
+            "externalTrafficPolicy": "Local",
+            "loadBalancerClass": "example.com/internal",
+            "loadBalancerSourceRanges": ["192.0.2.0/24"],
+        },
         "bindAddress": "[::]",
     },
     "scheduling": {
@@ -105,9 +117,14 @@ CHART_CASES: dict[str, Values] = {
     },
     "names and extras": {
         "fullnameOverride": "judge",
-        "commonLabels": {"team": "trust"},
-        "podLabels": {"sidecar.istio.io/inject": "true"},
-        "podAnnotations": {"note": "one"},
+        "commonLabels": {"team": "trust", "app.kubernetes.io/part-of": "uploads"},
+        "podLabels": {"sidecar.istio.io/inject": "true", "team": "safety"},
+        "podAnnotations": {"note": "one", "kubectl.kubernetes.io/default-container": "collector"},
+        "metrics": {
+            "serviceMonitor": {"enabled": True, "labels": {"team": "ops"}},
+            "prometheusRule": {"enabled": True, "labels": {"team": "ops"}, "alertLabels": {"severity": "page"}},
+            "dashboard": {"enabled": True, "labels": {"team": "ops"}},
+        },
         "serviceAccount": {"annotations": {"note": "two"}},
         "image": {"registry": "registry.example:5000", "digest": "sha256:" + "0" * 64},
         "extraEnv": [{"name": "TZ", "value": "UTC"}],
@@ -143,6 +160,12 @@ SIDECAR_CASES: dict[str, Values] = {
         "image": {"registry": "registry.example", "digest": "sha256:" + "1" * 64},
         "settings": {"max_image_bytes": 31457280, "max_message_bytes": "32MiB"},
         "extraEnv": [{"name": "TZ", "value": "UTC"}],
+    },
+    "monitored": {"metrics": {"podMonitor": {"enabled": True, "labels": {"release": "prometheus"}}}},
+    "an audit log in a file": {
+        "shared": {"volume": ""},
+        "settings": {"audit_log": "/var/log/clipwarden/verdicts.jsonl"},
+        "extraVolumeMounts": [{"name": "uploads", "mountPath": "/var/log/clipwarden", "subPath": "audit"}],
     },
 }
 """Values of the chart `clipwarden-sidecar`, as an application has them under its name."""

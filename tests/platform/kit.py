@@ -33,9 +33,11 @@ def run(command: Sequence[str], *, text: str = "", cwd: Path | None = None) -> s
     return subprocess.run(command, input=text, capture_output=True, text=True, check=False, env=environment, cwd=cwd)
 
 
-def template(chart: Path, values: Values, *arguments: str, helm: str = HELM) -> subprocess.CompletedProcess[str]:
+def template(
+    chart: Path, values: Values, *arguments: str, helm: str = HELM, release: str = RELEASE, namespace: str = NAMESPACE
+) -> subprocess.CompletedProcess[str]:
     """Render a chart with values that are read from standard input."""
-    command = [helm, "template", RELEASE, str(chart), "--namespace", NAMESPACE, "--values", "-", *arguments]
+    command = [helm, "template", release, str(chart), "--namespace", namespace, "--values", "-", *arguments]
     return run(command, text=json.dumps(values))
 
 
@@ -87,9 +89,18 @@ class Rendered:
         return load_settings({}, {}, [file])
 
 
+class _Strict(yaml.SafeLoader):
+    """Refuses what Flux and strict decoders refuse and others pass over: a key that comes twice in a map."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
+        keys = [key.value for key, _ in node.value]
+        assert len(keys) == len(set(keys)), f"a key comes twice, {node.start_mark}: {sorted(keys)}"
+        return super().construct_mapping(node, deep=deep)
+
+
 def read(text: str) -> Rendered:
-    """Read manifests."""
-    return Rendered([item for item in yaml.safe_load_all(text) if item])
+    """Read manifests, in which no key may come twice."""
+    return Rendered([item for item in yaml.load_all(text, _Strict) if item])
 
 
 def render(values: Values | None = None, chart: Path = CHART, *, helm: str = HELM) -> Rendered:

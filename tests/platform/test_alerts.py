@@ -31,13 +31,34 @@ def verdicts(values: str, verdict: str = "allow") -> dict[str, str]:
     return series("clipwarden_verdicts_total", values, policy="shop", verdict=verdict)
 
 
+def of_another(name: str, values: str) -> dict[str, str]:
+    found = series(name, values)
+    return {**found, "series": found["series"].replace("demo-1", "demo-2")}
+
+
+def certificate(*, begins: float, expires: float) -> list[dict[str, str]]:
+    """One that is valid from then until then, in days from the test's beginning."""
+    return [
+        series(f"clipwarden_tls_certificate_{name}_seconds", f"{days * 86400:g}x120")
+        for name, days in (("start", begins), ("expiry", expires))
+    ]
+
+
+def of_pods(old: str, new: str, verdict: str) -> list[dict[str, str]]:
+    """Verdicts of a pod that a rollout took away after a week, and of the one that came instead; "" for no series."""
+    both = {"demo-1": f"{old} _x40", "demo-2": f"_x{WEEK} {new}"}
+    found = [(pod, verdicts(values, verdict)) for pod, values in both.items() if (old if pod == "demo-1" else new)]
+    return [{**one, "series": one["series"].replace("demo-1", pod)} for pod, one in found]
+
+
 ALLOWED = verdicts("0+600x20")
 SHOP = {"policy": "shop", "version": "1"}
 
 FIRES: dict[str, tuple[list[dict[str, str]], int]] = {
     "ClipwardenAbsent": ([], 6),
     "ClipwardenPodDown": ([series("up", "0x20")], 6),
-    "ClipwardenNotReady": ([series("clipwarden_ready", "0x20")], 6),
+    "ClipwardenNotReady": ([series("clipwarden_ready", "0x20")], 3),
+    "ClipwardenPodNotReady": ([series("clipwarden_ready", "0x20"), of_another("clipwarden_ready", "1x20")], 6),
     "ClipwardenStuckThreads": ([series("clipwarden_stuck_threads", "1x20", stage="decode")], 3),
     "ClipwardenFaults": ([series("clipwarden_errors_total", "0x3 1x20", method="Moderate", reason="INTERNAL")], 8),
     "ClipwardenQueueOld": ([series("clipwarden_oldest_seconds", "3x20")], 6),
@@ -71,11 +92,8 @@ FIRES: dict[str, tuple[list[dict[str, str]], int]] = {
         16,
     ),
     "ClipwardenUnboundCategories": ([series("clipwarden_policy_unbound_categories", "2x30", policy="shop")], 16),
-    "ClipwardenCertificateExpires": ([series("clipwarden_tls_certificate_expiry_seconds", "864000x90")], 61),
-    "ClipwardenSecretRefused": (
-        [series("clipwarden_secret_reloads_total", "0x3 1x20", subject="tokens", outcome="refused")],
-        6,
-    ),
+    "ClipwardenCertificateExpires": (certificate(begins=-80, expires=10), 61),
+    "ClipwardenSecretRefused": ([series("clipwarden_secret_last_reload_successful", "1x3 0x30", subject="tokens")], 30),
     "ClipwardenAuditFailing": ([series("clipwarden_audit_failing", "1x20")], 3),
     "ClipwardenAuditDropped": ([series("clipwarden_audit_dropped_total", "0x3 40x20")], 6),
 }
@@ -102,9 +120,8 @@ USUAL = [
     series("clipwarden_policy_categories", "4x120", policy="shop", context="", mode="enforce"),
     series("clipwarden_policy_categories", "0x120", policy="shop", context="art", mode="enforce"),
     series("clipwarden_policy_unbound_categories", "0x120", policy="shop"),
-    series("clipwarden_tls_certificate_expiry_seconds", f"{30 * 86400}x120"),
-    series("clipwarden_secret_reloads_total", "0+1x120", subject="tokens", outcome="loaded"),
-    series("clipwarden_secret_reloads_total", "0x120", subject="tokens", outcome="refused"),
+    *certificate(begins=-60, expires=30),
+    series("clipwarden_secret_last_reload_successful", "1x120", subject="tokens"),
     series("clipwarden_audit_failing", "0x120"),
     series("clipwarden_audit_dropped_total", "3x120"),
 ]
@@ -144,6 +161,66 @@ def test_it_fires_on_what_it_is_about(alert: str, rules: Manifest, rules_file: P
     _holds(unit, rules_file, promtool)
     (rule,) = [rule for rule in alerts(rules) if rule["alert"] == alert]
     assert rule["labels"]["severity"] in ("critical", "warning")
+
+
+ALL_REFUSED = {
+    "ClipwardenRefuses": series("clipwarden_refusals_total", "0+600x60", cause="wait"),
+    "ClipwardenLate": series("clipwarden_errors_total", "0+600x60", method="Moderate", reason="DEADLINE_EXCEEDED"),
+}
+
+
+@pytest.mark.parametrize("alert", ALL_REFUSED)
+def test_a_pod_that_never_judged_an_image_alerts_all_the_same(alert: str, rules_file: Path, promtool: str) -> None:
+    unit = {"interval": "1m", "input_series": [ALL_REFUSED[alert]], "promql_expr_test": [_is(alert, 40, fires=True)]}
+    _holds(unit, rules_file, promtool)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        pytest.param(
+            [*of_pods(f"0+1000x{WEEK}", "0+1000x40", "allow"), *of_pods(f"0+100x{WEEK}", "", "block")],
+            id="no blocks after a rollout, and no series of them",
+        ),
+        pytest.param(
+            [*of_pods(f"0+1000x{WEEK}", "0+1000x40", "allow"), *of_pods(f"0+100x{WEEK}", "0x40", "block")],
+            id="no blocks after a rollout",
+        ),
+        pytest.param(
+            [*of_pods(f"0+1000x{WEEK}", "0+1000x40", "allow"), *of_pods("", "0+100x40", "block")],
+            id="blocks after a week without a series of them",
+        ),
+    ],
+)
+def test_blocks_that_come_or_go_with_their_series_fire(
+    found: list[dict[str, str]], rules_file: Path, promtool: str
+) -> None:
+    tested = [_is(LOOKS_BACK, 10 * (WEEK + 30), fires=True)]
+    _holds({"interval": "10m", "input_series": found, "promql_expr_test": tested}, rules_file, promtool)
+
+
+@pytest.mark.parametrize(
+    ("begins", "expires", "fires"),
+    [
+        pytest.param(-76, 14.5, False, id="ninety days, more than two weeks before"),
+        pytest.param(-77, 13, True, id="ninety days, less than two weeks before"),
+        pytest.param(-0.5, 0.5, False, id="a day, halfway"),
+        pytest.param(-0.85, 0.15, True, id="a day, near its end"),
+        pytest.param(-5, 2, False, id="a week, at its usual renewal"),
+    ],
+)
+def test_a_certificate_is_warned_of_by_the_share_of_its_life(
+    begins: float, expires: float, rules_file: Path, promtool: str, *, fires: bool
+) -> None:
+    tested = [_is("ClipwardenCertificateExpires", 61, fires=fires)]
+    unit = {"interval": "1m", "input_series": certificate(begins=begins, expires=expires), "promql_expr_test": tested}
+    _holds(unit, rules_file, promtool)
+
+
+def test_one_pod_of_two_that_is_not_ready_wakes_nobody(rules_file: Path, promtool: str) -> None:
+    found = [series("clipwarden_ready", "0x20"), of_another("clipwarden_ready", "1x20")]
+    tested = [_is("ClipwardenNotReady", 15, fires=False)]
+    _holds({"interval": "1m", "input_series": found, "promql_expr_test": tested}, rules_file, promtool)
 
 
 def test_all_are_quiet_on_a_usual_day(rules_file: Path, promtool: str) -> None:

@@ -1,10 +1,13 @@
 """The objects around the Deployment: Services, scaling, budget, network, certificate, monitoring."""
 
 import json
+import re
 
 import pytest
 from tests.platform.cases import CHART_CASES
-from tests.platform.kit import CHART, HELM, Rendered, Values, render, run
+from tests.platform.kit import CHART, HELM, Rendered, Values, read, render, run, template
+from tests.platform.test_alerts import EVERYTHING
+from tests.platform.test_render import unknown
 
 
 def selected(rendered: Rendered, selector: dict[str, str]) -> bool:
@@ -27,10 +30,16 @@ def test_whatever_selects_pods_selects_these(values: Values) -> None:
         assert item["kind"] == "ConfigMap" or item["metadata"].get("namespace", "shop") == "shop"
 
 
-def test_no_two_releases_share_a_name() -> None:
-    names = [(item["kind"], item["metadata"]["name"]) for item in render(CHART_CASES["monitored"])]
-    assert len(names) == len(set(names))
-    assert all(name.startswith("demo-clipwarden") for _, name in names)
+@pytest.mark.parametrize(
+    "releases", [("demo", "other"), ("clipwarden", "other-clipwarden"), ("a-clipwarden-b", "a-clipwarden")], ids=str
+)
+def test_no_two_releases_share_a_name(releases: tuple[str, str]) -> None:
+    of_each = [
+        [(item["kind"], item["metadata"]["name"]) for item in read(template(CHART, EVERYTHING, release=release).stdout)]
+        for release in releases
+    ]
+    assert all(len(names) == len(set(names)) > 8 for names in of_each)
+    assert not set(of_each[0]) & set(of_each[1])
 
 
 def test_long_names_fit() -> None:
@@ -76,6 +85,59 @@ def test_the_account_has_no_token() -> None:
     assert render(CHART_CASES["everything off"]).pod["serviceAccountName"] == "default"
 
 
+@pytest.mark.parametrize(
+    ("release", "namespace", "values"),
+    [
+        pytest.param("a.b", "shop", {}, id="a dot"),
+        pytest.param("on", "123", {"nameOverride": "123"}, id="what YAML reads otherwise"),
+        pytest.param("1e3", "1e3", {"fullnameOverride": "on", "nameOverride": "1e3"}, id="a number with an exponent"),
+        pytest.param(
+            "demo",
+            "0x10",
+            {
+                "model": {"existingClaim": "true", "folder": "vit"},
+                "vectorCache": {"existingClaim": "1e3"},
+                "tokens": {"existingSecret": "123", "allowPlaintext": True},
+                "tls": {"existingSecret": "null"},
+                "auditLog": {"enabled": True, "destination": "file", "existingClaim": "0"},
+                "serviceAccount": {"name": "123"},
+                "priorityClassName": "on",
+                "commonLabels": {"cost": "12e3", "on": "yes"},
+                "metrics": {"serviceMonitor": {"enabled": True}, "prometheusRule": {"enabled": True}},
+                "autoscaling": {"type": "keda"},
+            },
+            id="in every place",
+        ),
+    ],
+)
+def test_names_that_yaml_reads_otherwise_stay_names(release: str, namespace: str, values: Values) -> None:
+    # As Kubernetes' reader and ours: that of Go takes 1e3 for a number, Python's does not.
+    done = template(CHART, values, release=release, namespace=namespace)
+    assert done.returncode == 0, done.stderr
+    for item in read(done.stdout):
+        assert not unknown(item), item
+        assert item["metadata"]["namespace"] == namespace
+        assert re.fullmatch("[a-z0-9]([-a-z0-9]*[a-z0-9])?", item["metadata"]["name"]), item
+        assert item["kind"] != "Service" or item["metadata"]["name"][0].isalpha()
+    unquoted = re.findall(
+        r"(?:name|instance|namespace|claimName|secretName|cost): (?:1e3|12e3|0x10|123|0)$", done.stdout, re.MULTILINE
+    )
+    assert unquoted == []
+
+
+def test_labels_of_all_are_overruled_by_labels_of_one() -> None:
+    rendered = render(CHART_CASES["names and extras"])
+    assert rendered.one("Deployment")["metadata"]["labels"]["team"] == "trust"
+    template_of_pods = rendered.one("Deployment")["spec"]["template"]["metadata"]
+    assert template_of_pods["labels"]["team"] == "safety"
+    assert template_of_pods["annotations"]["kubectl.kubernetes.io/default-container"] == "collector"
+    assert {rendered.one(kind)["metadata"]["labels"]["team"] for kind in ("ServiceMonitor", "PrometheusRule")} == {
+        "ops"
+    }
+    rules = rendered.one("PrometheusRule")["spec"]["groups"][0]["rules"]
+    assert {rule["labels"]["severity"] for rule in rules} == {"page"}
+
+
 def test_a_pod_that_serves_nobody_holds_up_no_node() -> None:
     spec = render().one("PodDisruptionBudget")["spec"]
     assert (spec["maxUnavailable"], spec["unhealthyPodEvictionPolicy"]) == (1, "AlwaysAllow")
@@ -89,11 +151,12 @@ def test_an_autoscaler_decides_alone(scaling: str) -> None:
     assert scaler["scaleTargetRef"] == {"apiVersion": "apps/v1", "kind": "Deployment", "name": "demo-clipwarden"}
 
 
-def test_the_hpa_goes_by_the_queue_and_by_refusals() -> None:
+def test_the_hpa_goes_by_the_share_of_time_by_the_queue_and_by_refusals() -> None:
     metrics = render(CHART_CASES["hpa"]).one("HorizontalPodAutoscaler")["spec"]["metrics"]
     assert [
         (item["type"], item["pods"]["metric"]["name"], item["pods"]["target"]["averageValue"]) for item in metrics
     ] == [
+        ("Pods", "clipwarden_busy_share", "700m"),
         ("Pods", "clipwarden_oldest_seconds", "500m"),
         ("Pods", "clipwarden_refusals_per_second", "1"),
     ]
@@ -105,12 +168,35 @@ def test_the_hpa_goes_by_the_queue_and_by_refusals() -> None:
 def test_keda_takes_no_answer_for_a_fault_and_not_for_no_need() -> None:
     spec = render(CHART_CASES["keda"]).one("ScaledObject")["spec"]
     assert (spec["minReplicaCount"], spec["maxReplicaCount"]) == (2, 10)
-    assert spec["fallback"] == {"failureThreshold": 3, "replicas": 4}
+    assert spec["fallback"] == {"failureThreshold": 3, "replicas": 4, "behavior": "currentReplicasIfHigher"}
     for trigger in spec["triggers"]:
         assert trigger["metadata"]["ignoreNullValues"] == "false"
         assert 'namespace="shop",job="demo-clipwarden-metrics"' in trigger["metadata"]["query"]
         assert trigger["authenticationRef"]["kind"] == "ClusterTriggerAuthentication"
-    assert [trigger["metadata"]["threshold"] for trigger in spec["triggers"]] == ["0.5", "1"]
+    assert [trigger["metadata"]["threshold"] for trigger in spec["triggers"]] == ["0.7", "0.5", "1"]
+    assert all("[2m]" in trigger["metadata"]["query"] for trigger in spec["triggers"] if "rate(" in str(trigger))
+    older = {"autoscaling": {"type": "keda", "keda": {"fallback": {"behavior": ""}, "window": "5m"}}}
+    plain = render(older).one("ScaledObject")["spec"]
+    assert plain["fallback"] == {"failureThreshold": 3, "replicas": 4}
+    assert "[5m]" in plain["triggers"][0]["metadata"]["query"]
+
+
+def test_alerts_and_scaling_go_by_the_job_that_is_named() -> None:
+    values = {"autoscaling": {"type": "keda"}, "metrics": {"job": "own", "prometheusRule": {"enabled": True}}}
+    rendered = render(values)
+    rules = rendered.one("PrometheusRule")["spec"]["groups"][0]["rules"]
+    queries = [trigger["metadata"]["query"] for trigger in rendered.one("ScaledObject")["spec"]["triggers"]]
+    for expr in queries + [rule["expr"] for rule in rules]:
+        assert set(re.findall('job="([^"]*)"', expr)) == {"own"}
+
+
+def test_a_load_balancer_is_what_the_values_say() -> None:
+    spec = render(CHART_CASES["network"]).one("Service", "clipwarden")["spec"]
+    assert (spec["externalTrafficPolicy"], spec["loadBalancerClass"]) == ("Local", "example.com/internal")
+    assert spec["loadBalancerSourceRanges"] == ["192.0.2.0/24"]
+    assert spec["ports"][0]["nodePort"] == 30051
+    assert "NOBODY FROM OUTSIDE may call" in notes({"service": {"type": "NodePort"}})
+    assert "NOBODY FROM OUTSIDE" not in notes(CHART_CASES["network"])
 
 
 def test_cert_manager_is_asked_for_the_names_that_callers_use() -> None:
@@ -152,7 +238,7 @@ def test_extras_of_the_pod_are_there() -> None:
     assert {"name": "TZ", "value": "UTC"} in server["env"]
     assert {"name": "more", "mountPath": "/more"} in server["volumeMounts"]
     assert rendered.one("Deployment")["spec"]["template"]["metadata"]["labels"]["sidecar.istio.io/inject"] == "true"
-    assert all(item["metadata"]["labels"]["team"] == "trust" for item in rendered if "labels" in item["metadata"])
+    assert all(item["metadata"]["labels"]["team"] for item in rendered if "labels" in item["metadata"])
 
 
 def notes(values: Values) -> str:
@@ -174,6 +260,14 @@ def test_the_notes_do_not_warn_of_what_is_closed() -> None:
     said = notes({**CHART_CASES["tls from cert-manager"], "model": CHART_CASES["a model from a claim"]["model"]})
     assert "demo-clipwarden.shop.svc:50051" in said
     assert not [word for word in ("NOT ENCRYPTED", "ANYBODY", "mini", "One pod") if word in said]
+    assert "clipwarden health localhost:50051 --root-certificates ca.crt --server-name demo-clipwarden.shop.svc" in said
+    one = notes({"autoscaling": {"type": "hpa", "minReplicas": 1}, "service": {"headless": {"enabled": False}}})
+    assert "Set autoscaling.minReplicas to 2 or more" in one
+    assert "-headless" not in one
+    assert "1500m CPUs are no whole number" in notes({"resources": {"limits": {"cpu": "1500m"}}})
+    assert "whole number" not in notes({"resources": {"limits": {"cpu": "2000m"}}})
+    on_one_gpu = notes({"replicas": 1, "gpu": {"enabled": True}})
+    assert "Nor during a rollout" in on_one_gpu
     alone = notes({"replicas": 1, "networkPolicy": {"enabled": False}})
     assert "One pod: nobody is served while its node is drained" in alone
     assert "There is no NetworkPolicy" in alone

@@ -1,6 +1,7 @@
 """What Prometheus scrapes, read by its own parser."""
 
 import asyncio
+import itertools
 import time
 import urllib.request
 from collections.abc import Mapping
@@ -95,6 +96,32 @@ async def test_counters_of_known_labels_are_at_0_before_the_first_event(toy_mode
     assert value(samples, "image_errors_total", reason="IMAGE_CORRUPT") == 0
     for source in ("encoder", "cache", "shared"):
         assert value(samples, "embeddings_total", source=source) == 0
+    judging = {method for method in methods if not method.endswith(("Policies", "Policy"))}
+    assert len(judging) == 4
+    alike = {"policy": "colours", "shadow_incomplete": "false"}
+    for method, word in itertools.product(judging, ("allow", "review", "block")):
+        assert value(samples, "verdicts_total", method=method, verdict=word, shadow_verdict=word, **alike) == 0
+    assert len([name for name, _ in samples if name == "clipwarden_verdicts_total"]) == 12
+
+
+async def test_each_part_tells_how_long_it_was_at_work(toy_model: Model) -> None:
+    async with serving(toy_model, metrics_listen="127.0.0.1:0") as rig:
+        before = await scrape(rig)
+        with rig.encoder.held():
+            call = asyncio.create_task(rig.moderate(picture("red")))
+            await rig.encoder.entered()
+            held = await scrape(rig)
+            await asyncio.sleep(0.05)
+            later = await scrape(rig)
+        await call
+        after = await scrape(rig)
+    limits = {part: value(after, "busy_limit", part=part) for part in ("decode", "encode", "processors")}
+    assert limits == {"decode": 2, "encode": 1, "processors": usable_cpus()}
+    encoding = [value(samples, "busy_seconds_total", part="encode") for samples in (before, held, later, after)]
+    assert encoding == sorted(encoding)
+    assert encoding[2] - encoding[1] >= 0.05  # though the run has not ended
+    for part in ("read", "decode", "processors"):
+        assert value(after, "busy_seconds_total", part=part) > value(before, "busy_seconds_total", part=part)
 
 
 async def test_gauges_follow_the_queue(toy_model: Model) -> None:

@@ -1,5 +1,7 @@
 """ListPolicies and GetPolicy: what is loaded, in full."""
 
+import dataclasses
+
 import grpc
 import pytest
 
@@ -10,6 +12,7 @@ from clipwarden.policy.language.load import parse_policy
 from clipwarden.serving.server import running_server
 from clipwarden.v1 import moderation_pb2 as pb
 from clipwarden.v1 import moderation_pb2_grpc
+from kit.builders import make_evidence
 from kit.serving import colours_yaml, refused, serving, settings_for_test
 
 
@@ -85,6 +88,31 @@ async def test_waivers_are_told_of_categories_and_attributes(toy_model: Model) -
     told = pb.Waiver(rule="identity", texts=["a hijab"], reason="an archive", approved_by="m.okafor")
     assert [list(each.scoring.waivers) for each in policy.categories] == [[], [told], [], []]
     assert list(policy.attributes[0].scoring.waivers) == [told]
+
+
+async def test_the_evidence_of_thresholds_is_told_where_there_is_some(toy_model: Model) -> None:
+    compiled = compile_policy(parse_policy(colours_yaml(toy_model)).policy, model=toy_model)
+    red, *others = compiled.policy.categories
+    assert red.thresholds is not None
+    assert red.thresholds.chosen_on is not None
+    chosen = dataclasses.replace(red.thresholds.chosen_on, evidence=make_evidence(labels=None))
+    red = dataclasses.replace(red, thresholds=dataclasses.replace(red.thresholds, chosen_on=chosen))
+    policy = dataclasses.replace(compiled.policy, categories=(red, *others))
+    async with running_server(
+        settings_for_test(), make_snapshot(toy_model, [compile_policy(policy, model=toy_model)])
+    ) as server:
+        assert server.address
+        async with grpc.aio.insecure_channel(server.address) as channel:
+            stub = moderation_pb2_grpc.ModerationServiceStub(channel)
+            told = (await stub.GetPolicy(pb.GetPolicyRequest())).policy
+    assert told.ref.digest == compiled.digest
+    assert not told.categories[1].chosen_on.HasField("evidence")
+    evidence = told.categories[0].chosen_on.evidence
+    assert (evidence.store, evidence.labels, evidence.design) == ("sha256:" + "5" * 64, "", "sample")
+    assert (evidence.labelled, evidence.positives, evidence.groups, evidence.looks) == (412, 31, 390, 2)
+    assert (evidence.how, evidence.confidence) == ("Platt's calibration; exact binomial tests", 0.95)
+    assert (evidence.day, evidence.author) == ("2026-11-29", "sam@example.com")
+    assert (list(evidence.promises), list(evidence.targets)) == (list(chosen.evidence.promises), ["block-fpr 0.01"])
 
 
 @pytest.mark.parametrize(("policy_id", "reason"), [("typo", "POLICY_UNKNOWN"), ("x" * 129, "REQUEST_INVALID")])

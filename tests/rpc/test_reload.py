@@ -27,6 +27,7 @@ from clipwarden.policy.bundle.file import write_bundle
 from clipwarden.policy.language.load import load_policy, parse_policy
 from clipwarden.policy.tensors import dump_tensors
 from clipwarden.serving import loading, policylog, reload
+from clipwarden.serving.policylog import log_refused
 from clipwarden.serving.server import Server, running_server
 from clipwarden.v1 import moderation_pb2 as pb
 from kit.configmap import ConfigMap
@@ -367,6 +368,39 @@ async def test_health_says_that_nothing_is_enforced_any_more_until_it_is_again(t
         assert both.endswith(idle)
         assert (await said_of(next_version(toy_model, shadow, version="3"))).startswith("Since ")
         assert not await said_of(next_version(toy_model, version="4"))
+
+
+async def test_another_text_under_the_same_version_is_taken_and_warned_of_until_its_former_one_is_back(
+    toy_model: Model, policy: Path, lines: Lines
+) -> None:
+    block = ("thresholds: {unit: cosine, review: 0.9}", "thresholds: {unit: cosine, block: 0.9}")
+    first, other = policy.read_text(), next_version(toy_model, block, version="1.0")
+    async with serving_files(toy_model, policy, watch_policies=False) as rig:
+
+        async def said_of(text: str) -> str:
+            replace_file(policy, text)
+            await load_again(rig.server)
+            assert rig.server.health.serving
+            return rig.server.health.notices.get("policies", "")
+
+        said = await said_of(other)
+        assert said.startswith("1 policy judges otherwise than before under the same version")
+        assert (await said_of("api: clipwarden/v1\n")).endswith(said)
+        assert not await said_of(first)
+        assert await said_of(other) == said
+        assert not await said_of(next_version(toy_model, block, version="1.1"))
+    warned = lines('policy colours judges otherwise than before and still says version "1.0"')
+    assert len(warned) == 3
+    assert all(str(line["message"]).endswith("Change metadata.version with every edit.") for line in warned)
+    assert len({line["digest"] for line in warned}) == 2
+
+
+def test_a_long_problem_is_said_with_its_end_which_has_the_advice(lines: Lines) -> None:
+    log_refused([f"{'threshold ' * 300}is no key. Write thresholds instead."], candidates_only=False)
+    (said,) = lines("policies not reloaded")[0]["problems"]
+    assert len(said) <= 1010
+    assert " threshold ... " in said
+    assert said.endswith(" threshold is no key. Write thresholds instead.")
 
 
 async def test_file_that_is_gone_is_said_to_be_and_its_policy_judges_on(

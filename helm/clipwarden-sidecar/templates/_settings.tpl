@@ -1,5 +1,12 @@
+{{/* With the chart's name in it: a release may hold several applications, each with a sidecar of its own. */}}
 {{- define "clipwarden-sidecar.name" -}}
-{{ printf "%s-clipwarden" (.Release.Name | trunc 42 | trimSuffix "-") }}
+{{ printf "%s-%s-clipwarden-sidecar" .Release.Name .Chart.Name }}
+{{- end -}}
+
+{{- define "clipwarden-sidecar.objectLabels" -}}
+app.kubernetes.io/name: {{ .Chart.Name | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
+app.kubernetes.io/component: clipwarden-sidecar
 {{- end -}}
 
 {{- define "clipwarden-sidecar.image" -}}
@@ -30,25 +37,6 @@ default_policy: policies.default
 vector_cache: vectorCacheSize
 drain_delay_seconds: drain (a sidecar has no load balancer to wait for)
 drain_seconds: drain.seconds
-{{- end -}}
-
-{{- define "clipwarden-sidecar.checks" -}}
-{{- $values := index .Values "clipwarden-sidecar" -}}
-{{- $own := include "clipwarden-sidecar.ownSettings" . | fromYaml -}}
-{{- range $key, $_ := $values.settings -}}
-{{- if hasKey $own $key -}}
-{{- fail (printf "clipwarden-sidecar.settings.%s is written by the chart. Set %s instead." $key (get $own $key)) -}}
-{{- end -}}
-{{- end -}}
-{{- if and $values.model.folder (not (or $values.model.existingClaim $values.model.volume)) -}}
-{{- fail (printf "clipwarden-sidecar.model.folder is %q, but there is no volume to find it in. Set model.existingClaim or model.volume." $values.model.folder) -}}
-{{- end -}}
-{{- if and $values.policies.existingConfigMap (or $values.policies.files (not $values.policies.load)) -}}
-{{- fail "clipwarden-sidecar.policies.existingConfigMap goes without policies.files, and needs policies.load, since the chart cannot see its keys." -}}
-{{- end -}}
-{{- if and $values.policies.files $values.policies.candidates (not $values.policies.load) -}}
-{{- fail "clipwarden-sidecar.policies.candidates is set and policies.load is not, so that the candidates would be loaded as policies as well. Name the live ones in policies.load." -}}
-{{- end -}}
 {{- end -}}
 
 {{/* Where a policy is that `load` names: a file of the ConfigMap, a path, or a shipped policy's name. */}}

@@ -1,16 +1,20 @@
 {{/*
-An application's chart includes these, each with its own root context:
-  clipwarden-sidecar.objects         the ConfigMaps, in a file of its templates
-  clipwarden-sidecar.initContainers  first among its initContainers
+An application's chart lists this one among its dependencies, without an alias: its values are looked for under
+"clipwarden-sidecar". It includes these, each with its own root context:
+  clipwarden-sidecar.objects         the ConfigMaps, and the PodMonitor if there is one, in a file of its templates
+  clipwarden-sidecar.initContainers  first among its initContainers: those before it would find nobody to ask
   clipwarden-sidecar.volumes         among its volumes
   clipwarden-sidecar.mounts          among the volumeMounts of whoever calls
   clipwarden-sidecar.env             among the env of whoever calls: CLIPWARDEN_TARGET
   clipwarden-sidecar.annotations     among the pod's annotations
+  clipwarden-sidecar.labels          among the pod's labels, by which the PodMonitor finds it
   clipwarden-sidecar.group           the pod's securityContext.fsGroup
   clipwarden-sidecar.grace           the pod's terminationGracePeriodSeconds
+  clipwarden-sidecar.metricsPort     a NetworkPolicy's port for Prometheus
 */}}
 
 {{- define "clipwarden-sidecar.initContainers" -}}
+{{- include "clipwarden-sidecar.checks" . -}}
 {{- $values := index .Values "clipwarden-sidecar" -}}
 {{- if $values.prefill }}
 - name: clipwarden-fill-vector-cache
@@ -63,24 +67,28 @@ volumeMounts:
   - {name: clipwarden-socket, mountPath: {{ $values.socket.folder }}}
   {{- end }}
   {{- with $values.shared.volume }}
-  - {name: {{ . }}, mountPath: {{ $values.shared.mountPath }}, readOnly: true}
+  - {name: {{ . | quote }}, mountPath: {{ $values.shared.mountPath }}, readOnly: true}
   {{- end }}
   - {name: clipwarden-vectors, mountPath: /var/cache/clipwarden}
   - {name: clipwarden-tmp, mountPath: /tmp}
+  {{- with $values.extraVolumeMounts }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
 {{- end -}}
 
 {{- define "clipwarden-sidecar.volumes" -}}
+{{- include "clipwarden-sidecar.checks" . -}}
 {{- $values := index .Values "clipwarden-sidecar" -}}
 - name: clipwarden-settings
   configMap: {name: {{ include "clipwarden-sidecar.name" . }}-settings}
 {{- if or $values.policies.files $values.policies.existingConfigMap }}
 - name: clipwarden-policies
-  configMap: {name: {{ $values.policies.existingConfigMap | default (printf "%s-policies" (include "clipwarden-sidecar.name" .)) }}}
+  configMap: {name: {{ $values.policies.existingConfigMap | default (printf "%s-policies" (include "clipwarden-sidecar.name" .)) | quote }}}
 {{- end }}
 {{- if or $values.model.existingClaim $values.model.volume }}
 - name: clipwarden-models
   {{- if $values.model.existingClaim }}
-  persistentVolumeClaim: {claimName: {{ $values.model.existingClaim }}, readOnly: true}
+  persistentVolumeClaim: {claimName: {{ $values.model.existingClaim | quote }}, readOnly: true}
   {{- else }}
   {{- toYaml $values.model.volume | nindent 2 }}
   {{- end }}
@@ -97,6 +105,7 @@ volumeMounts:
 
 {{/* Read-only: a socket can be called all the same, and not be replaced by a false one. */}}
 {{- define "clipwarden-sidecar.mounts" -}}
+{{- include "clipwarden-sidecar.checks" . -}}
 {{- $values := index .Values "clipwarden-sidecar" -}}
 {{- if eq $values.transport "socket" -}}
 - {name: clipwarden-socket, mountPath: {{ $values.socket.folder }}, readOnly: true}
@@ -104,30 +113,48 @@ volumeMounts:
 {{- end -}}
 
 {{- define "clipwarden-sidecar.env" -}}
+{{- include "clipwarden-sidecar.checks" . -}}
 {{- $values := index .Values "clipwarden-sidecar" -}}
 - {name: CLIPWARDEN_TARGET, value: {{ eq $values.transport "socket" | ternary (printf "unix:%s/clipwarden.sock" $values.socket.folder) (printf "127.0.0.1:%d" (int $values.port)) | quote }}}
 {{- end -}}
 
 {{- define "clipwarden-sidecar.annotations" -}}
+{{- include "clipwarden-sidecar.checks" . -}}
 checksum/clipwarden-settings: {{ include "clipwarden-sidecar.settings" . | sha256sum }}
 {{- end -}}
 
+{{/* A label holds 63 characters. */}}
+{{- define "clipwarden-sidecar.labels" -}}
+{{- include "clipwarden-sidecar.checks" . -}}
+{{- $name := include "clipwarden-sidecar.name" . -}}
+{{- if gt (len $name) 63 }}{{ $name = printf "%s-%s" (trunc 54 $name) (sha256sum $name | trunc 8) }}{{ end -}}
+clipwarden/sidecar: {{ $name | quote }}
+{{- end -}}
+
 {{- define "clipwarden-sidecar.group" -}}
+{{- include "clipwarden-sidecar.checks" . -}}
 {{ (index .Values "clipwarden-sidecar").group | int }}
 {{- end -}}
 
 {{/* The application first, and what is left of the same seconds for the sidecar. */}}
 {{- define "clipwarden-sidecar.grace" -}}
+{{- include "clipwarden-sidecar.checks" . -}}
 {{- with (index .Values "clipwarden-sidecar").drain }}{{ addf .applicationSeconds .seconds .marginSeconds | ceil | int }}{{ end -}}
 {{- end -}}
 
-{{- define "clipwarden-sidecar.objects" -}}
-{{- $values := index .Values "clipwarden-sidecar" -}}
+{{- define "clipwarden-sidecar.metricsPort" -}}
 {{- include "clipwarden-sidecar.checks" . -}}
+{{ (index .Values "clipwarden-sidecar").ports.metrics | int }}
+{{- end -}}
+
+{{- define "clipwarden-sidecar.objects" -}}
+{{- include "clipwarden-sidecar.checks" . -}}
+{{- $values := index .Values "clipwarden-sidecar" -}}
 apiVersion: v1
 kind: ConfigMap
 metadata:
   name: {{ include "clipwarden-sidecar.name" . }}-settings
+  labels: {{- include "clipwarden-sidecar.objectLabels" . | nindent 4 }}
 data:
   settings.yaml: |
     {{- include "clipwarden-sidecar.settings" . | trim | nindent 4 }}
@@ -137,9 +164,29 @@ apiVersion: v1
 kind: ConfigMap
 metadata:
   name: {{ include "clipwarden-sidecar.name" $ }}-policies
+  labels: {{- include "clipwarden-sidecar.objectLabels" $ | nindent 4 }}
 data:
   {{- range $name, $text := . }}
   {{ $name | quote }}: {{ $text | toJson }}
   {{- end }}
+{{- end }}
+{{- with $values.metrics.podMonitor }}
+{{- if .enabled }}
+---
+apiVersion: monitoring.coreos.com/v1
+kind: PodMonitor
+metadata:
+  name: {{ include "clipwarden-sidecar.name" $ }}
+  labels: {{- merge (include "clipwarden-sidecar.objectLabels" $ | fromYaml) .labels | toYaml | nindent 4 }}
+spec:
+  # What the job is called, so that sidecars are told from servers.
+  jobLabel: clipwarden/sidecar
+  selector:
+    matchLabels: {{- include "clipwarden-sidecar.labels" $ | nindent 6 }}
+  podMetricsEndpoints:
+    - port: cw-metrics
+      interval: {{ .interval }}
+      scrapeTimeout: {{ .scrapeTimeout }}
+{{- end }}
 {{- end }}
 {{- end -}}

@@ -3,7 +3,7 @@ The alerts, each about this release's pods alone. docs/kubernetes.md says under 
 critical: uploads go unjudged, or are judged wrongly. warning: they will, or nobody would notice.
 */}}
 {{- define "clipwarden.alerts" -}}
-{{- $of := printf "namespace=%q,job=%q" .Release.Namespace (include "clipwarden.metricsService" .) -}}
+{{- $of := include "clipwarden.of" . -}}
 {{- $limits := .Values.metrics.prometheusRule.thresholds -}}
 - alert: ClipwardenAbsent
   expr: 'absent(up{ {{- $of -}} })'
@@ -18,9 +18,15 @@ critical: uploads go unjudged, or are judged wrongly. warning: they will, or nob
   summary: A pod does not answer Prometheus.
   description: '{{`{{ $labels.pod }}`}} has answered no scrape for five minutes.'
 - alert: ClipwardenNotReady
+  expr: 'max by (namespace) (clipwarden_ready{ {{- $of -}} }) == 0'
+  for: 2m
+  severity: critical
+  summary: No server is ready.
+  description: 'None of the pods of {{ include "clipwarden.fullname" . }} judges: all are NOT_SERVING.'
+- alert: ClipwardenPodNotReady
   expr: 'clipwarden_ready{ {{- $of -}} } == 0'
   for: 5m
-  severity: critical
+  severity: warning
   summary: A server is not ready.
   description: '{{`{{ $labels.pod }}`}} has been NOT_SERVING for five minutes: it warms up, is stuck, or its encoder fails.'
 - alert: ClipwardenStuckThreads
@@ -44,7 +50,7 @@ critical: uploads go unjudged, or are judged wrongly. warning: they will, or nob
 - alert: ClipwardenRefuses
   expr: >-
     sum by (namespace) (rate(clipwarden_refusals_total{ {{- $of -}} }[5m]))
-    / (sum by (namespace) (rate(clipwarden_refusals_total{ {{- $of -}} }[5m])) + sum by (namespace) (rate(clipwarden_verdicts_total{ {{- $of -}} }[5m])))
+    / (sum by (namespace) (rate(clipwarden_refusals_total{ {{- $of -}} }[5m])) + {{ include "clipwarden.judged" (dict "of" $of "instead" (printf "clipwarden_refusals_total{%s}" $of)) }})
     > {{ $limits.refusedShare }}
   for: 10m
   severity: critical
@@ -53,7 +59,7 @@ critical: uploads go unjudged, or are judged wrongly. warning: they will, or nob
 - alert: ClipwardenLate
   expr: >-
     sum by (namespace) (rate(clipwarden_errors_total{ {{- $of -}} ,reason="DEADLINE_EXCEEDED"}[5m]))
-    / (sum by (namespace) (rate(clipwarden_errors_total{ {{- $of -}} ,reason="DEADLINE_EXCEEDED"}[5m])) + sum by (namespace) (rate(clipwarden_verdicts_total{ {{- $of -}} }[5m])))
+    / (sum by (namespace) (rate(clipwarden_errors_total{ {{- $of -}} ,reason="DEADLINE_EXCEEDED"}[5m])) + {{ include "clipwarden.judged" (dict "of" $of "instead" (printf "clipwarden_errors_total{%s,reason=\"DEADLINE_EXCEEDED\"}" $of)) }})
     > {{ $limits.lateShare }}
   for: 10m
   severity: warning
@@ -114,7 +120,9 @@ critical: uploads go unjudged, or are judged wrongly. warning: they will, or nob
   description: 'By {{`{{ $labels.policy }}`}} {{`{{ $value | humanize }}`}} times the share of a week ago is blocked: an attack, another kind of upload, or a policy that changed.'
 {{- if include "clipwarden.hasTls" . }}
 - alert: ClipwardenCertificateExpires
-  expr: 'clipwarden_tls_certificate_expiry_seconds{ {{- $of -}} } - time() < {{ $limits.certificateDays }} * 86400'
+  expr: >-
+    clipwarden_tls_certificate_expiry_seconds{ {{- $of -}} } - time()
+    < clamp_max({{ $limits.certificateShare }} * (clipwarden_tls_certificate_expiry_seconds{ {{- $of -}} } - clipwarden_tls_certificate_start_seconds{ {{- $of -}} }), {{ mul $limits.certificateDays 86400 }})
   for: 1h
   severity: critical
   summary: The certificate in use ends soon.
@@ -122,8 +130,8 @@ critical: uploads go unjudged, or are judged wrongly. warning: they will, or nob
 {{- end }}
 {{- if or (include "clipwarden.hasTls" .) .Values.tokens.existingSecret }}
 - alert: ClipwardenSecretRefused
-  expr: 'sum by (namespace, pod, subject) (increase(clipwarden_secret_reloads_total{ {{- $of -}} ,outcome="refused"}[15m])) > 0'
-  for: 0m
+  expr: 'clipwarden_secret_last_reload_successful{ {{- $of -}} } == 0'
+  for: 2m
   severity: warning
   summary: A changed certificate or file of tokens cannot be used.
   description: '{{`{{ $labels.pod }}`}} goes on with the {{`{{ $labels.subject }}`}} of before. Its log says why.'
@@ -144,7 +152,16 @@ critical: uploads go unjudged, or are judged wrongly. warning: they will, or nob
 {{- end }}
 {{- end -}}
 
-{{/* The share of an hour's images that each policy blocked: a dict of `of` and `offset`. */}}
+{{/*
+Images judged a second: a dict of `of` and `instead`, series that are there in any case. Where no pod has judged an image
+there may be no series of verdicts, and a share of nothing would be no number.
+*/}}
+{{- define "clipwarden.judged" -}}
+(sum by (namespace) (rate(clipwarden_verdicts_total{ {{- .of -}} }[5m])) or 0 * sum by (namespace) (rate({{ .instead }}[5m])))
+{{- end -}}
+
+{{/* The share of an hour's images that each policy blocked, 0 where it judged some: a dict of `of` and `offset`. */}}
 {{- define "clipwarden.blockedShare" -}}
-sum by (namespace, policy) (increase(clipwarden_verdicts_total{ {{- .of -}} ,verdict="block"}[1h]{{ .offset }})) / sum by (namespace, policy) (increase(clipwarden_verdicts_total{ {{- .of -}} }[1h]{{ .offset }}))
+{{- $all := printf "sum by (namespace, policy) (increase(clipwarden_verdicts_total{%s}[1h]%s))" .of .offset -}}
+(sum by (namespace, policy) (increase(clipwarden_verdicts_total{ {{- .of -}} ,verdict="block"}[1h]{{ .offset }})) or 0 * {{ $all }}) / {{ $all }}
 {{- end -}}

@@ -34,7 +34,7 @@
 {{- end -}}
 {{- range $list, $names := dict "load" .load "candidates" .candidates -}}
 {{- range $name := $names -}}
-{{- if and (not (hasPrefix "/" $name)) (regexMatch "\\.(ya?ml|bundle)$" $name) (not $values.policies.existingConfigMap) (not (hasKey $values.policies.files $name)) -}}
+{{- if and (not (hasPrefix "/" $name)) (regexMatch "\\.(ya?ml|bundle)$" $name) (not $values.policies.existingConfigMap) (not (hasKey (default dict $values.policies.files) $name)) -}}
 {{- fail (printf "policies.%s names %q, which is no key of policies.files. Add the file, or write a path from / on for one that a volume or the image has." $list $name) -}}
 {{- end -}}
 {{- end -}}
@@ -64,15 +64,15 @@
 {{- if lt (int .maxReplicas) (int .minReplicas) -}}
 {{- fail (printf "autoscaling.maxReplicas (%d) is below autoscaling.minReplicas (%d)." (int .maxReplicas) (int .minReplicas)) -}}
 {{- end -}}
-{{- if and (eq .type "hpa") (not (or .hpa.queueAge.enabled .hpa.refusals.enabled .hpa.cpu.enabled)) -}}
-{{- fail "autoscaling.type is hpa, and none of autoscaling.hpa.queueAge, refusals and cpu is enabled. Enable one." -}}
+{{- if and (eq .type "hpa") (not (or .hpa.busy.enabled .hpa.queueAge.enabled .hpa.refusals.enabled .hpa.cpu.enabled)) -}}
+{{- fail "autoscaling.type is hpa, and none of autoscaling.hpa.busy, queueAge, refusals and cpu is enabled. Enable one." -}}
 {{- end -}}
 {{- end -}}
 {{- if not $values.metrics.enabled -}}
 {{- if or $values.metrics.serviceMonitor.enabled $values.metrics.prometheusRule.enabled -}}
 {{- fail "metrics.enabled is false, so that nothing can be scraped or alerted on. Set it to true, or turn metrics.serviceMonitor and metrics.prometheusRule off." -}}
 {{- end -}}
-{{- if or (eq $values.autoscaling.type "keda") (and (eq $values.autoscaling.type "hpa") (or $values.autoscaling.hpa.queueAge.enabled $values.autoscaling.hpa.refusals.enabled)) -}}
+{{- if or (eq $values.autoscaling.type "keda") (and (eq $values.autoscaling.type "hpa") (or $values.autoscaling.hpa.busy.enabled $values.autoscaling.hpa.queueAge.enabled $values.autoscaling.hpa.refusals.enabled)) -}}
 {{- fail "metrics.enabled is false, so that an autoscaler has nothing to go by. Set it to true, or scale on CPU alone." -}}
 {{- end -}}
 {{- end -}}
@@ -80,4 +80,5 @@
 {{- if lt (len (uniq $ports)) 3 -}}
 {{- fail (printf "ports.grpc, ports.probe and ports.metrics must differ, and are %v." $ports) -}}
 {{- end -}}
+{{- range list "Names" "Model" "Times" "Replicas" }}{{ include (printf "clipwarden.check%s" .) $ }}{{ end -}}
 {{- end -}}

@@ -7,7 +7,7 @@
 - {name: policies, mountPath: /etc/clipwarden/policies, readOnly: true}
 {{- end }}
 {{- if include "clipwarden.hasModelVolume" . }}
-- {name: models, mountPath: {{ .Values.model.mountPath }}, readOnly: true}
+- {name: models, mountPath: "{{ .Values.model.mountPath }}", readOnly: true}
 {{- end }}
 {{- if include "clipwarden.hasTls" . }}
 - {name: tls, mountPath: /etc/clipwarden/tls, readOnly: true}
@@ -22,9 +22,9 @@
 - {name: tmp, mountPath: /tmp}
 {{- if include "clipwarden.hasAuditFile" . }}
 {{- if .Values.auditLog.existingClaim }}
-- {name: audit, mountPath: {{ .Values.auditLog.mountPath }}, subPathExpr: $(POD_NAME)}
+- {name: audit, mountPath: "{{ .Values.auditLog.mountPath }}", subPathExpr: $(POD_NAME)}
 {{- else }}
-- {name: audit, mountPath: {{ .Values.auditLog.mountPath }}}
+- {name: audit, mountPath: "{{ .Values.auditLog.mountPath }}"}
 {{- end }}
 {{- end }}
 {{- with .Values.extraVolumeMounts }}
@@ -34,15 +34,15 @@
 
 {{- define "clipwarden.volumes" -}}
 - name: settings
-  configMap: {name: {{ include "clipwarden.fullname" . }}-settings}
+  configMap: {name: "{{ include "clipwarden.fullname" . }}-settings"}
 {{- if include "clipwarden.hasPolicyFolder" . }}
 - name: policies
-  configMap: {name: {{ include "clipwarden.policiesConfigMap" . }}}
+  configMap: {name: "{{ include "clipwarden.policiesConfigMap" . }}"}
 {{- end }}
 {{- if include "clipwarden.hasModelVolume" . }}
 - name: models
   {{- if .Values.model.existingClaim }}
-  persistentVolumeClaim: {claimName: {{ .Values.model.existingClaim }}, readOnly: true}
+  persistentVolumeClaim: {claimName: "{{ .Values.model.existingClaim }}", readOnly: true}
   {{- else }}
   {{- toYaml .Values.model.volume | nindent 2 }}
   {{- end }}
@@ -50,19 +50,19 @@
 {{- if include "clipwarden.hasTls" . }}
 # Readable for the group, fsGroup, and nobody else.
 - name: tls
-  secret: {secretName: {{ include "clipwarden.tlsSecret" . }}, defaultMode: 0440}
+  secret: {secretName: "{{ include "clipwarden.tlsSecret" . }}", defaultMode: 0440}
 {{- if and .Values.tls.clientCA.enabled .Values.tls.clientCA.existingSecret }}
 - name: client-ca
-  secret: {secretName: {{ .Values.tls.clientCA.existingSecret }}, defaultMode: 0440}
+  secret: {secretName: "{{ .Values.tls.clientCA.existingSecret }}", defaultMode: 0440}
 {{- end }}
 {{- end }}
 {{- if .Values.tokens.existingSecret }}
 - name: tokens
-  secret: {secretName: {{ .Values.tokens.existingSecret }}, defaultMode: 0440}
+  secret: {secretName: "{{ .Values.tokens.existingSecret }}", defaultMode: 0440}
 {{- end }}
 - name: vector-cache
   {{- if .Values.vectorCache.existingClaim }}
-  persistentVolumeClaim: {claimName: {{ .Values.vectorCache.existingClaim }}}
+  persistentVolumeClaim: {claimName: "{{ .Values.vectorCache.existingClaim }}"}
   {{- else }}
   emptyDir: {sizeLimit: {{ .Values.vectorCache.sizeLimit }}}
   {{- end }}
@@ -71,7 +71,7 @@
 {{- if include "clipwarden.hasAuditFile" . }}
 - name: audit
   {{- if .Values.auditLog.existingClaim }}
-  persistentVolumeClaim: {claimName: {{ .Values.auditLog.existingClaim }}}
+  persistentVolumeClaim: {claimName: "{{ .Values.auditLog.existingClaim }}"}
   {{- else }}
   emptyDir: {sizeLimit: {{ .Values.auditLog.sizeLimit }}}
   {{- end }}
@@ -88,13 +88,18 @@
 {{- end }}
 # glibc takes large pages where the node lets it: some 2 % less processor time an image.
 - {name: GLIBC_TUNABLES, value: glibc.malloc.hugetlb=1}
+{{- if .Values.gpu.enabled }}
+# Kernels that CUDA compiles for a GPU that the image has none for; its usual place, the home folder, is read-only.
+- {name: CUDA_CACHE_PATH, value: /var/cache/clipwarden/cuda}
+- {name: CUDA_CACHE_MAXSIZE, value: "134217728"}
+{{- end }}
 {{- with .Values.extraEnv }}
 {{ toYaml . }}
 {{- end }}
 {{- end -}}
 
 {{- define "clipwarden.resources" -}}
-{{- $resources := deepCopy .Values.resources -}}
+{{- $resources := deepCopy (default dict .Values.resources) -}}
 {{- if .Values.gpu.enabled -}}
 {{- $limits := merge (dict .Values.gpu.resourceName (int .Values.gpu.count)) (default dict $resources.limits) -}}
 {{- $_ := set $resources "limits" $limits -}}
@@ -103,8 +108,8 @@
 {{- end -}}
 
 {{- define "clipwarden.tolerations" -}}
-{{- $all := .Values.tolerations -}}
-{{- if .Values.gpu.enabled }}{{ $all = concat $all .Values.gpu.tolerations }}{{ end -}}
+{{- $all := default list .Values.tolerations -}}
+{{- if .Values.gpu.enabled }}{{ $all = concat $all (default list .Values.gpu.tolerations) }}{{ end -}}
 {{- with $all }}{{ toYaml . }}{{ end -}}
 {{- end -}}
 

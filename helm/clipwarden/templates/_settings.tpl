@@ -70,7 +70,7 @@ audit_log: auditLog
   "drain_seconds" $values.drain.seconds
   "max_connection_age_seconds" $values.connectionAgeSeconds
 -}}
-{{- $load := $values.policies.load | default ($values.policies.files | keys | sortAlpha) -}}
+{{- $load := $values.policies.load | default (default dict $values.policies.files | keys | sortAlpha) -}}
 {{- $paths := list -}}
 {{- range $load }}{{ $paths = append $paths (include "clipwarden.policyPath" .) }}{{ end -}}
 {{- with $paths }}{{ $_ := set $settings "policies" . }}{{ end -}}
@@ -91,7 +91,7 @@ audit_log: auditLog
 {{- if $values.auditLog.enabled -}}
 {{- $_ := set $settings "audit_log" (include "clipwarden.hasAuditFile" . | empty | ternary "-" (printf "%s/verdicts.jsonl" $values.auditLog.mountPath)) -}}
 {{- end -}}
-{{- range $key, $value := merge $settings $values.settings }}
+{{- range $key, $value := merge $settings (default dict $values.settings) }}
 {{ $key }}: {{ if or (kindIs "slice" $value) (kindIs "string" $value) }}{{ $value | toJson }}{{ else }}{{ include "clipwarden.plain" $value }}{{ end }}
 {{- end -}}
 {{- end -}}

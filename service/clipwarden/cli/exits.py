@@ -51,13 +51,15 @@ class Exit(IntEnum):
     """Ctrl-C; 128 and the number of SIGINT, as shells do."""
     BROKEN_PIPE = commandline.BROKEN_PIPE
     """Whoever read our output went away; 128 and the number of SIGPIPE."""
+    ENDED = 143  # as `start` has it, which does more than say so when it is imported
+    """SIGTERM; 128 and its number, as shells do."""
 
 
 EXIT_CODES_HELP = """**Exit codes**: 0 all judged and allowed · 5 something was left out of a folder that is or may hold
 an image · 10 some for review · 20 some blocked · 30 some could not be judged (the highest that applies) · 1 failure ·
 2 wrong usage, or nothing to judge · 3 unusable policy · 4 unusable model or runtime · 6 a server that does not serve ·
-7 nobody answers there · 8 unusable store · 130 interrupted. An ALLOW under a policy that enforces nothing also ends
-with 0, and is announced."""
+7 nobody answers there · 8 unusable store · 130 interrupted · 143 ended. An ALLOW under a policy that enforces nothing
+also ends with 0, and is announced."""
 
 _EXIT_BY_ERROR: dict[type[BaseException], int] = {
     RequestError: Exit.USAGE,

@@ -90,7 +90,7 @@ COMMANDS = {
     ),
     "sample": (
         "clipwarden.cli.sample:sample",
-        "Draw pictures of a store for people to label, and write the page that they label them on.",
+        "Draw pictures for people to label: a label file, and a page to label them on.",
     ),
     "tune": (
         "clipwarden.cli.tune:tune",

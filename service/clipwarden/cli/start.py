@@ -6,12 +6,21 @@ command are read here; its help, TLS, and whatever is not understood, are `main`
 """
 
 import os
+import signal
 import sys
-from collections.abc import Sequence
-from typing import Any, NamedTuple
 
-from clipwarden.cli.healthanswers import TIMEOUT_SECONDS, ask_until, asking
-from clipwarden.errors import ClipwardenError
+ENDED = 143  # 128 and SIGTERM, as `exits` has it
+
+# The first process of a container hears no signal that it has not asked for: SIGTERM would change nothing until a
+# server heeds it, and `serve --check` would go on to its end while a pod is deleted. Nothing is imported before this.
+if os.getpid() == 1:
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(ENDED))
+
+from collections.abc import Sequence  # noqa: E402
+from typing import Any, NamedTuple  # noqa: E402
+
+from clipwarden.cli.healthanswers import TIMEOUT_SECONDS, ask_until, asking  # noqa: E402
+from clipwarden.errors import ClipwardenError  # noqa: E402
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141  # both as `commandline` has them, which is what takes so long

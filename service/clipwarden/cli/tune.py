@@ -149,7 +149,7 @@ def tune(
         ),
     ] = None,
 ) -> Exit:
-    """Say what limits find and at what price, by labels; and write a version of the policy with new ones.
+    """Say by labels what limits find and at what price, and write a version of the policy with new ones.
 
     For each category it answers, in this order: can these labels decide it; what do I get, at what price; which images
     pay; what would help; how many of 1,000 uploads are like this; what would be written. Near-duplicates count once.
@@ -205,7 +205,7 @@ def tune(
         daily_volume=daily_volume,
         prevalence=share(prevalence, "--prevalence", small=True),
         confidence=share(confidence, "--confidence") or 0.95,
-        whole_policy=policy_wide,
+        policy_wide=policy_wide,
     )
     options = TuneOptions(
         policy=policy,

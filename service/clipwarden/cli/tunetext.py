@@ -82,7 +82,7 @@ def show_written(old: PolicyFile, plan: Plan, path: object) -> None:
     files = files_around(old.path, old.policy.metadata.version)
     _command("lint", str(path), "--strict")
     _command("diff", str(old.path), str(path))
-    _command("serve", "--policies", str(old.path), "--candidates", str(path))
+    _command("serve", "--policy", str(old.path), "--candidate", str(path))
     try:
         plan_restoration(files, str(metadata.version))
     except ConfigError as error:
@@ -134,10 +134,10 @@ def _without_labels(answers: Answers) -> None:
 
 def _table(answers: Answers, *, engineers: bool) -> None:
     rights = any(choice.right is not None for choice in answers.choices)
-    headers = ["Limit", "Finds", "Stops wrongly", "of 1,000 harmless"]
-    headers += ["Right among 100 stopped"] if rights else []
+    headers = ["Limit", "Finds", "of 100 harmful", "Stops wrongly", "of 1,000 harmless"]
+    headers += ["Right of 100 stopped"] if rights else []
     headers += ["Line before calibration"] if engineers else []
-    table = new_table(*headers, unbroken=headers)
+    table = new_table(*headers, unbroken=("Limit", "Finds", "Stops wrongly"))
     for label, choice in _rows(answers):
         table.add_row(printable(label), *choice_cells(choice, rights=rights, engineers=engineers))
     if answers.choices:

@@ -12,12 +12,15 @@ from clipwarden.tuning.lines.choices import Choice
 from clipwarden.tuning.lines.saying import counted, percent
 from clipwarden.tuning.metrics import Interval
 from clipwarden.tuning.tune.answers import Answers
+from clipwarden.tuning.tune.deciding import percent_between
 from clipwarden.tuning.tune.gallery import Gallery, Shown
 from clipwarden.tuning.tune.helping import Without
 from clipwarden.tuning.tune.slices import Gate
 
 _TEXTS: Final = 4
 """Texts that are told of one by one."""
+_LEAST: Final = 0.005
+"""Of 1,000, below which a count is none."""
 _GROUNDS: Final = {"on_white": "on white", "on_black": "on black", "full": ""}
 
 
@@ -31,8 +34,9 @@ def between(estimate: Estimate, *, of: int = 100) -> str:
 
 def choice_cells(choice: Choice, *, rights: bool, engineers: bool) -> list[str]:
     """Lay a row of the table of choices out."""
-    found = f"{choice.found} of {counted(choice.harmful)} ({_percents(choice.recall)})"
-    cells = [found, f"{choice.wrong} of {counted(choice.harmless)}", _span(choice.wrongly, 1000)]
+    found, wrong = (f"{choice.found} of {counted(choice.harmful)}", f"{choice.wrong} of {counted(choice.harmless)}")
+    of_hundred = percent_between(choice.recall).removesuffix(" %")
+    cells = [found, of_hundred, wrong, _span(choice.wrongly, 1000)]
     if rights:
         cells.append("" if choice.right is None else _right(choice.right))
     return [*cells, f"{choice.at:.3f}"] if engineers else cells
@@ -117,16 +121,15 @@ def _right(right: Estimate) -> str:
     return f"{100 * right.value:.0f} ({100 * right.low:.0f} to {100 * right.high:.0f})"
 
 
-def _percents(estimate: Estimate) -> str:
-    return f"{100 * estimate.low:.0f} to {100 * estimate.high:.0f} %"
-
-
 def _span(estimate: Estimate, of: int) -> str:
     return f"{_number(estimate.low, of)} to {_number(estimate.high, of)}"
 
 
 def _number(share: float, of: int) -> str:
-    return f"{of * share:.2g}" if of * share < 100 else f"{of * share:.0f}"  # noqa: PLR2004  two digits that count
+    number = of * share
+    if number < _LEAST:
+        return "0"
+    return f"{number:.2g}" if number < 100 else f"{number:.0f}"  # noqa: PLR2004  two digits that count
 
 
 def _interval(interval: Interval) -> str:

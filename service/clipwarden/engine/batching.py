@@ -153,6 +153,7 @@ class Batcher:
             runs=self.runs,
             busy_runs=self.runs - self._threads.free,
             stuck_runs=self._threads.stuck,
+            busy_seconds=self._threads.busy_seconds,
             batches=self._batches,
             views=self._views,
             batch_fill=self._views / self._places if self._places else 0.0,

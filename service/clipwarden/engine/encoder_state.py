@@ -26,6 +26,7 @@ class BatcherStatistics:
         runs: Most runs at the same time.
         busy_runs: Runs under way, the stuck among them.
         stuck_runs: Runs that have been under way for longer than `stall_seconds`.
+        busy_seconds: How long runs have been under way so far, added up.
         batches: Runs that answered.
         views: Views that these had.
         batch_fill: Of the views that they could have had, 0 to 1; 0 before the first.
@@ -42,6 +43,7 @@ class BatcherStatistics:
     runs: int
     busy_runs: int
     stuck_runs: int
+    busy_seconds: float
     batches: int
     views: int
     batch_fill: float

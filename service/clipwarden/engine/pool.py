@@ -139,6 +139,9 @@ class ThreadPool(Generic[P]):
         self._tasks: _Tasks = SimpleQueue()
         self._threads: list[_Worker] = []
         self._watch: asyncio.TimerHandle | None = None
+        # Seconds of all threads until a moment, that moment, and how many are at work since: one object, so that other
+        # threads read three numbers that belong together.
+        self._busy = (0.0, time.monotonic(), 0)
         # A pool that nobody closed takes its threads along.
         self._dismiss = finalize(self, _dismiss, self._tasks, self._threads)
         self._dismiss.atexit = False
@@ -147,6 +150,12 @@ class ThreadPool(Generic[P]):
     def free(self) -> int:
         """How many threads could begin a piece now."""
         return self.size - len(self.under_way)
+
+    @property
+    def busy_seconds(self) -> float:
+        """How long threads have been at work, added up, until now; from any thread."""
+        seconds, since, busy = self._busy
+        return seconds + busy * max(0.0, time.monotonic() - since)
 
     def begin(self, piece: P, *, stall_seconds: float) -> None:
         """Do a piece of work in a free thread.
@@ -158,7 +167,9 @@ class ThreadPool(Generic[P]):
         Where no thread can be started, the piece ends with that error.
         """
         loop = asyncio.get_running_loop()
-        late = self.under_way[piece] = loop.time() + stall_seconds
+        now = loop.time()
+        late = self.under_way[piece] = now + stall_seconds
+        self._note_busy(now)
         if len(self.under_way) > len(self._threads):
             try:
                 self._start_thread()
@@ -209,8 +220,13 @@ class ThreadPool(Generic[P]):
 
     def _end(self, piece: P) -> None:
         del self.under_way[piece]
+        self._note_busy(time.monotonic())
         self.stuck -= piece.stuck
         self._on_end(piece)
+
+    def _note_busy(self, now: float) -> None:
+        seconds, since, busy = self._busy
+        self._busy = (seconds + busy * (now - since), now, len(self.under_way))
 
 
 def _dismiss(tasks: _Tasks, threads: list[_Worker]) -> None:

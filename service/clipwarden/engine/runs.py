@@ -80,6 +80,11 @@ class RunThreads:
         return self._pool.stuck
 
     @property
+    def busy_seconds(self) -> float:
+        """How long threads have been at work so far, added up."""
+        return self._pool.busy_seconds
+
+    @property
     def probing(self) -> bool:
         """Whether a probe is under way that may still tell something."""
         return any(not run.views and not run.stuck for run in self._pool.under_way)

@@ -121,12 +121,16 @@ class ThreadStatistics:
         oldest_seconds: How long the first of them has waited.
         busy: Threads at work, the stuck among them.
         stuck: Threads that have been at one piece for longer than `stall_seconds`.
+        threads: How many there are.
+        busy_seconds: How long they have been at work so far, added up.
     """
 
     waiting: int
     oldest_seconds: float
     busy: int
     stuck: int
+    threads: int
+    busy_seconds: float
 
 
 class WorkThreads:
@@ -179,6 +183,8 @@ class WorkThreads:
             oldest_seconds=self._line.oldest_seconds(time.monotonic()),
             busy=self._threads - self._free,
             stuck=self._pool.stuck,
+            threads=self._threads,
+            busy_seconds=self._pool.busy_seconds,
         )
 
     def close(self) -> None:

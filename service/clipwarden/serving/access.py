@@ -91,7 +91,7 @@ class Access:
 
     def _note_certificate(self) -> None:
         if self._tls:
-            self._metrics.note_certificate(self._tls.current.expires)
+            self._metrics.note_certificate(self._tls.current.begins, self._tls.current.expires)
             self._expiry.look(self._tls.current)
 
     def _note(self, subject: str, outcome: Outcome, sentence: str | None) -> None:

@@ -51,7 +51,7 @@ def watch_work(
 
 
 def watch_threads(metrics: Metrics, pipeline: Pipeline, files: SharedFiles) -> None:
-    """Show how many threads of each stage may never come back.
+    """Show how long the threads of each stage and the processors have worked, and how many may never come back.
 
     Args:
         metrics: Show it.
@@ -60,8 +60,21 @@ def watch_threads(metrics: Metrics, pipeline: Pipeline, files: SharedFiles) -> N
     """
     for stage in pipeline.thread_statistics():
         metrics.watch_stuck(stage, partial(_stuck, pipeline, stage))
+        metrics.workload.watch(stage, partial(_worked, pipeline, stage))
+    metrics.workload.watch("encode", partial(_encoded, pipeline))
+    metrics.workload.watch_processors(pipeline.encoder_plan.cpus)
     metrics.watch_stuck("fetch", lambda: files.statistics().stuck)
     metrics.watch_stuck("encode", lambda: pipeline.encoder_statistics().stuck_runs)
+
+
+def _worked(pipeline: Pipeline, stage: str) -> tuple[float, int]:
+    found = pipeline.thread_statistics()[stage]
+    return found.busy_seconds, found.threads
+
+
+def _encoded(pipeline: Pipeline) -> tuple[float, int]:
+    found = pipeline.encoder_statistics()
+    return found.busy_seconds, found.runs
 
 
 def _stuck(pipeline: Pipeline, stage: str) -> int:

@@ -1,6 +1,6 @@
 """What Prometheus is told: one object, given its registry, that the rest of the server counts and times with."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
 from itertools import product
@@ -22,6 +22,7 @@ from clipwarden.serving.candidates import NotCompared, Opinion
 from clipwarden.serving.nativelog import CAUSES
 from clipwarden.serving.scorehistograms import ScoreHistograms
 from clipwarden.serving.status import CODE_BY_ERROR
+from clipwarden.serving.workload import Workload
 
 # From 0.5 ms (judging one image takes less) to 30 s (the usual longest deadline), about doubling.
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -174,13 +175,19 @@ class Metrics:
             ["subject", "outcome"],
             registry=registry,
         )
+        self._secrets_ok = Gauge(
+            "clipwarden_secret_last_reload_successful",
+            "0 while certificate or token files hold what cannot be used; what was in use stays.",
+            ["subject"],
+            registry=registry,
+        )
         self.handshake_failures = Counter(
             "clipwarden_tls_handshake_failures",
             "Connections that gRPC turned away in TLS's handshake, and said so, by cause.",
             ["cause"],
             registry=registry,
         )
-        self._certificate: Gauge | None = None
+        self._certificate: tuple[Gauge, Gauge] | None = None
         # Finding a child takes four times as long as counting with it; there are as many as Prometheus is told of.
         self._stage, self._lookup = cache(self.stages.labels), cache(self.lookups.labels)
         self._verdict, self._band = cache(self.verdicts.labels), cache(self.bands.labels)
@@ -191,6 +198,7 @@ class Metrics:
         self.verdicts.settle = self.bands.settle = self._settle
         self._request, self._forecast = cache(self.requests.labels), cache(self.forecasts.labels)
         self.scores = ScoreHistograms(registry)
+        self.workload = Workload(registry)
         self.lag = Histogram(
             "clipwarden_loop_lag_seconds",
             "How late the event loop wakes a task, ten samples a second.",
@@ -243,6 +251,7 @@ class Metrics:
         )
 
         self._described: set[tuple[Gauge, tuple[str, ...]]] = set()
+        self._judging: Sequence[str] = ()
         self._reloads = Counter(
             "clipwarden_policy_reloads",
             "Loads of changed policies, by outcome: changed, unchanged, failed, or candidates_failed alone.",
@@ -260,14 +269,15 @@ class Metrics:
             registry=registry,
         )
 
-    def expect(self, methods: Iterable[str]) -> None:
-        """Have the counters whose labels are known beforehand at 0 from now on.
+    def expect(self, methods: Sequence[str]) -> None:
+        """Have the counters whose labels are known beforehand at 0 from now on; verdicts, once policies are described.
 
         Prometheus takes a series that begins at 1 for one that never rose: `increase` would miss the first event.
 
         Args:
             methods: That will be called.
         """
+        self._judging = [method for method in methods if "Moderate" in method]
         codes = {"OK", "CANCELLED", *map(code_pb2.Code.Name, CODE_BY_ERROR.values())}
         for method in methods:
             for code in codes:
@@ -314,6 +324,7 @@ class Metrics:
             version_of = policy.metadata.version or ""
             self._describe(self._policy, 1, policy_id, version_of, tables.compiled.digest, is_default)
             self._describe(self._unbound, len(tables.unbound), policy_id)
+            self._expect_verdicts(policy_id)
             for context in (None, *contexts_with_modes(policy)):
                 for mode, count in mode_counts(policy, context).items():
                     self._describe(self._categories, count, policy_id, context or "", mode)
@@ -321,6 +332,11 @@ class Metrics:
             self._describe_candidate(tables)
         for gauge, labels in gone - self._described:
             gauge.remove(*labels)
+
+    def _expect_verdicts(self, policy_id: str) -> None:
+        """Have a policy's verdicts at 0: a share of none at all is no number, and no alert could go by it."""
+        for method, word in product(self._judging, _NAMES.values()):
+            self._verdict(method, policy_id, word, word, _word(on=False))
 
     def _describe(self, gauge: Gauge, value: float, *labels: str) -> None:
         """Set a series that is there for as long as what it is about is loaded."""
@@ -352,15 +368,15 @@ class Metrics:
         self._caller(name).inc()
 
     def expect_secrets(self, subjects: Iterable[str], *, tls: bool) -> None:
-        """Have the counters of secret files at 0 from now on, and the gauge that only a server with TLS has."""
-        for subject, outcome in product(subjects, ("loaded", "refused")):
-            self.secrets.labels(subject, outcome)
+        """Have the counters of secret files at 0 from now on, and the gauges that only a server with TLS has."""
+        for subject in subjects:
+            self._secrets_ok.labels(subject).set(1)
+            for outcome in ("loaded", "refused"):
+                self.secrets.labels(subject, outcome)
         if tls:
-            self._certificate = Gauge(
-                "clipwarden_tls_certificate_expiry_seconds",
-                "When the certificate in use expires, as Unix time.",
-                registry=self.registry,
-            )
+            ends = "clipwarden_tls_certificate_expiry_seconds", "When the certificate in use expires, as Unix time."
+            begins = "clipwarden_tls_certificate_start_seconds", "When it began to be valid, as Unix time."
+            self._certificate = Gauge(*begins, registry=self.registry), Gauge(*ends, registry=self.registry)
             for cause in CAUSES:
                 self.handshake_failures.labels(cause)
 
@@ -369,13 +385,15 @@ class Metrics:
         self.handshake_failures.labels(cause).inc()
 
     def note_secret(self, subject: str, outcome: str) -> None:
-        """Count a change of a secret file."""
+        """Count a change of a secret file, and say whether what there is now can be used."""
         self.secrets.labels(subject, outcome).inc()
+        self._secrets_ok.labels(subject).set(outcome == "loaded")
 
-    def note_certificate(self, expires: float) -> None:
-        """Say when the certificate in use expires, as Unix time."""
+    def note_certificate(self, begins: float, expires: float) -> None:
+        """Say from when until when the certificate in use is valid, as Unix time."""
         if self._certificate:
-            self._certificate.set(expires)
+            self._certificate[0].set(begins)
+            self._certificate[1].set(expires)
 
     def note_stage(self, stage: Stage, seconds: float) -> None:
         """Record one image's time in one stage."""

@@ -16,11 +16,14 @@ from clipwarden.policy.language.differences import differences
 from clipwarden.policy.language.saying import line_of
 from clipwarden.policy.schema import Mode, Policy
 from clipwarden.scoring.tables import Tables
+from clipwarden.serving.reusedversions import reuses_version
 
 MOST_SAID = 20
 """Changes of a policy, or problems of a load, that one line of the log says; `diff` and `lint` say all of them."""
-MOST_CHARACTERS = 400
+MOST_CHARACTERS = 1000
 """Of one of these: a long prompt in full, not a list of them."""
+END_CHARACTERS = 300
+"""How many of them are of the end, where sentences say what to write instead."""
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +72,7 @@ def _of_exchanged_policies(old: Snapshot, new: Snapshot) -> Iterator[Line]:
         if not is_same(before, tables):
             yield from _of_policy("policy reloaded", new, policy_id, _changes(before, tables))
             yield from _of_contexts(policy_id, before, tables)
+            yield from _of_version(policy_id, before, tables)
 
 
 def _of_exchanged_candidates(old: Snapshot, new: Snapshot) -> Iterator[Line]:
@@ -125,7 +129,11 @@ def _left_out(lines: Sequence[str]) -> dict[str, object]:
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]}..."
+    """Leave out the middle of a long text, from a space to a space where it has some."""
+    if len(text) <= MOST_CHARACTERS:
+        return text
+    begin, end = text[: MOST_CHARACTERS - END_CHARACTERS], text[-END_CHARACTERS:]
+    return f"{begin.rsplit(' ', 1)[0]} ... {end.split(' ', 1)[-1]}"
 
 
 def _of_contexts(policy_id: str, before: Tables, after: Tables) -> Iterator[Line]:
@@ -135,6 +143,15 @@ def _of_contexts(policy_id: str, before: Tables, after: Tables) -> Iterator[Line
             gone = f"policy {policy_id} declares the context {context.name} no longer"
             refused = "calls that name it are refused, CONTEXT_UNKNOWN"
             yield Line(f"{gone}: {refused}", {"policy": policy_id, "context": context.name}, logging.WARNING)
+
+
+def _of_version(policy_id: str, before: Tables, after: Tables) -> Iterator[Line]:
+    if reuses_version(before, after):
+        version = after.compiled.policy.metadata.version
+        what = f'policy {policy_id} judges otherwise than before and still says version "{version}"'
+        why = "its former text may be refused when you go back. Change metadata.version with every edit"
+        extra = {"policy": policy_id, "digest": after.compiled.digest, "previous_digest": before.compiled.digest}
+        yield Line(f"{what}: {why}.", extra, logging.WARNING)
 
 
 def _of_policy(message: str, snapshot: Snapshot, policy_id: str, more: Mapping[str, object]) -> Iterator[Line]:

@@ -42,6 +42,7 @@ from clipwarden.serving.loading import (
 )
 from clipwarden.serving.metrics import Metrics
 from clipwarden.serving.policylog import log_fault, log_refused, write_lines
+from clipwarden.serving.reusedversions import ReusedVersions
 
 SUBJECT = "policies"
 """What health's notice is about."""
@@ -84,6 +85,7 @@ class Reloader:
         self._cache: VectorCache | None = None
         self._refused_since: str | None = None
         self._idle = IdlePolicies()
+        self._reused = ReusedVersions(snapshot)
         self._exchange = exchange
         self._metrics = metrics
         self._health = health
@@ -171,6 +173,7 @@ class Reloader:
         if attempt.news:
             self._exchange(attempt.snapshot)
             self._idle.note_exchange(self._snapshot, attempt.snapshot)
+            self._reused.note_exchange(attempt.snapshot)
             self._snapshot = attempt.snapshot
             write_lines(attempt.news)
         if attempt.problems:
@@ -194,7 +197,7 @@ class Reloader:
         self._note_health(f"{sentence}; those of before are in use. The log says more.")
 
     def _note_health(self, refused: str | None) -> None:
-        said = [sentence for sentence in (refused, self._idle.sentence) if sentence]
+        said = [sentence for sentence in (refused, self._idle.sentence, self._reused.sentence) if sentence]
         self._health.note(SUBJECT, " ".join(said) or None)
 
     @contextmanager

@@ -151,10 +151,10 @@ class _Map:
                 yield self._replacement(*there[entry.key], entry.value)
             else:
                 before = [value for name, value in staying if name in entry.after] or [value for _, value in staying]
-                yield self._insertion(before[-1], entry)
+                yield self._insertion(before[-1], entry.key, entry.value)
 
     def _replacement(self, key: yaml.Node, value: yaml.Node, wanted: Value) -> _Splice:
-        if self._flow or not (isinstance(wanted, Mapping) and is_deep(wanted)):
+        if self._flow or not is_deep(wanted):
             return _Splice(start=_start(value), end=_end(value, self._text), text=self._written(wanted))
         lines = self._lines(wanted)
         if isinstance(value, yaml.CollectionNode) and not value.flow_style:
@@ -165,15 +165,13 @@ class _Map:
         start = self._text.index(":", key.end_mark.index) + 1
         return _Splice(start=start, end=end, text=f" {rest}{lines}" if rest else lines)
 
-    def _insertion(self, last: yaml.Node, entry: Entry) -> _Splice:
-        end = _end(last, self._text)
-        name, value = self._written_key(entry.key), entry.value
+    def _insertion(self, last: yaml.Node, key: str, value: Value) -> _Splice:
+        end, name = _end(last, self._text), self._written_key(key)
         if self._flow:
             return _Splice(start=end, end=end, text=f", {name}: {self._written(value)}")
         line_end = _line_end(self._text, end)
         indent = " " * self._node.start_mark.column
-        deep = isinstance(value, Mapping) and is_deep(value)
-        text = f"{name}:{self._lines(value)}" if deep else f"{name}: {self._written(value)}"
+        text = f"{name}:{self._lines(value)}" if is_deep(value) else f"{name}: {self._written(value)}"
         return _Splice(start=line_end, end=line_end, text=f"{_line_break(self._text)}{indent}{text}")
 
     def _lines(self, value: Mapping[str, Value]) -> str:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeGuard
 
 Value = str | int | float | date | Sequence[str] | Mapping[str, Any]
 """What a key may be set to; a map holds values again. Texts are written in double quotes, which YAML reads as JSON
@@ -19,19 +19,15 @@ class Word(str):
     __slots__ = ()
 
 
-def is_deep(value: Value) -> bool:
+def is_deep(value: Value | None) -> TypeGuard[Mapping[str, Value]]:
     """Tell whether a value is better read in lines of its own: a map that holds a map, or a long list."""
     if not isinstance(value, Mapping):
         return False
     return any(isinstance(inner, Mapping) or _is_long(inner) for inner in value.values())
 
 
-def _is_long(value: Value) -> bool:
-    return _is_list(value) and len(in_one_line(value)) > _LONGEST_LIST
-
-
-def _is_list(value: Value) -> bool:
-    return isinstance(value, Sequence) and not isinstance(value, str)
+def _is_long(value: Value) -> TypeGuard[Sequence[str]]:
+    return isinstance(value, Sequence) and not isinstance(value, str) and len(in_one_line(value)) > _LONGEST_LIST
 
 
 def in_one_line(value: Value, key: Callable[[str], str] = str) -> str:

@@ -123,6 +123,9 @@ def test_a_version_is_written_as_predicted_and_lint_takes_it(
     assert result.exit_code == 0, result.output
     assert "+ thresholds: added" in result.stdout
     new = tmp_path / "mine-1.1.yaml"
+    for command in (f"lint {new} --strict", f"diff {policy} {new}", f"serve --policy {policy} --candidate {new}"):
+        assert f"  clipwarden {command}\n" in result.stderr
+    assert f"  clipwarden restore {policy} 1.1\n" in result.stderr
     assert policy.read_bytes() == before
     assert "# what this test is about" in new.read_text()
     assert run("lint", new, "--strict").exit_code == 0, run("lint", new, "--strict").output
@@ -256,6 +259,17 @@ def test_what_is_unsure_is_left_out_with_both_extremes(tune: Tune, drawings: Wor
     assert "Left out: 4 unsure." in told
     assert "Were the unsure ones all harmful, it would find" in told
     assert said["deciding"]["left_out"]["unsure"] == 4
+
+
+def test_what_was_escalated_is_shown_nowhere(tune: Tune, drawings: World, labels: Path, tmp_path: Path) -> None:
+    args = ("--block-wrong", "3", "--json", "--show", "50")
+    shown = answers(tune(drawings, "--labels", labels, *args))["gallery"]
+    missed = [each["sha256"] for each in shown["misses"]]
+    assert len(missed) == shown["missed"] > 0
+    rows = {missed[0]: {"escalated": True}}
+    again = answers(tune(drawings, "--labels", drawings.labels(tmp_path / "l.jsonl", rows=rows), *args))["gallery"]
+    assert again["missed"] == shown["missed"]
+    assert [each["sha256"] for each in again["misses"]] == missed[1:]
 
 
 def test_a_text_that_moves_nothing_is_told(tune: Tune, drawings: World, labels: Path, policy: Path) -> None:
@@ -503,3 +517,17 @@ def _read(terminal: int) -> str:
         return os.read(terminal, 4096).decode("utf-8", "replace")
     except OSError:  # Linux's way to say that it was closed
         return ""
+
+
+def test_what_cannot_be_written_in_one_category_spoils_no_other(
+    tune: Tune, drawings: World, policy: Path, tmp_path: Path
+) -> None:
+    both = drawings.labels(tmp_path / "both.jsonl", categories=["red", "green"])
+    said = tune(drawings, "--labels", both, "--block-wrong", "3", "--json")  # without a prevalence
+    assert said.exit_code == 0, said.output
+    whole = json.loads(said.stdout)
+    bounds = {each["category"]: each["bounds"] for each in whole["categories"]}
+    assert bounds["red"] is None
+    assert bounds["green"]["block"] is not None
+    assert "--prevalence" in " ".join(whole["categories"][0]["notes"])
+    assert policy.with_name("mine-1.1.yaml").name == Path(whole["version"]["file"]).name

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -36,6 +37,29 @@ async def test_one_timer_finds_whatever_is_stuck_and_what_comes_back_is_lent_aga
     assert (pool.stuck, pool.free, pieces[1].value) == (0, 1, 2)
     gates[0].set()
     await eventually(lambda: len(ended) == 2)
+    pool.close()
+
+
+async def test_the_time_of_what_is_under_way_counts_as_it_passes() -> None:
+    ended: list[Number] = []
+    gates = [threading.Event(), threading.Event()]
+    pool = pool_of(2, ended.append, ended.append)
+    assert pool.busy_seconds == 0
+    began = time.monotonic()
+    for gate in gates:
+        pool.begin(Number(lambda gate=gate: gate.wait(timeout=60) + 1), stall_seconds=60)  # type: ignore[misc]
+    begun = time.monotonic()
+    await eventually(lambda: pool.busy_seconds > 0.1)
+    before, seen = pool.busy_seconds, time.monotonic()
+    assert before <= 2 * (seen - began)
+    assert pool.busy_seconds >= 2 * (seen - begun) - 1e-6
+    gates[0].set()
+    await eventually(lambda: len(ended) == 1)
+    one = pool.busy_seconds
+    await eventually(lambda: pool.busy_seconds > one)
+    gates[1].set()
+    await eventually(lambda: len(ended) == 2)
+    assert before <= one <= pool.busy_seconds == pool.busy_seconds <= 2 * (time.monotonic() - began)
     pool.close()
 
 

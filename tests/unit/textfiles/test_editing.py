@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from datetime import date
 
 import pytest
 import yaml
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 from clipwarden.policy.language.dump import policy_document
 from clipwarden.policy.language.load import parse_policy
 from clipwarden.policy.schema import By, ChosenOn, Policy
-from clipwarden.textfiles.editing import Entry, edit_maps
+from clipwarden.textfiles.editing import Entry, Layout, edit_maps, layout_of
+from clipwarden.textfiles.rendering import Word, in_one_line
 from kit.policies import learned_of, policies
 
 M = ("m",)
@@ -97,6 +99,73 @@ def test_many_edits_of_one_map_keep_their_order(text: str, expected: str) -> Non
 def test_any_text_is_read_back(value: str) -> None:
     for text in ("m: {a: 1}\n", "m:\n  a: 1\n"):
         assert yaml.safe_load(put(text, b=value)) == {"m": {"a": 1, "b": value}}
+
+
+DEEP = {
+    "a": Word("x"),
+    "b": {"c": 0.00001, "d": date(2026, 11, 29)},
+    "e": ["one" * 20, "two: #"],
+    "f": ["short"],
+    "g": 3,
+}
+LINES = f'a: x\nb: {{c: 0.00001, d: 2026-11-29}}\ne:\n- "{"one" * 20}"\n- "two: #"\nf: ["short"]\ng: 3'
+
+
+def indented(spaces: int) -> str:
+    return "\n".join(f"{' ' * spaces}{line}" for line in LINES.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("m:\n  a: 1  # c\nz: 2\n", f"m:\n  a: 1  # c\n  b:\n{indented(4)}\nz: 2\n"),
+        ("m:\n  b: {c: 1}  # why\n  a: 1\n", f"m:\n  b: # why\n{indented(4)}\n  a: 1\n"),
+        ("m:\n  b:  # why\n    c: 1\n    d:\n    - 2 # e\n  a: 1\n", f"m:\n  b:  # why\n{indented(4)} # e\n  a: 1\n"),
+        ("m:\n  b: old", f"m:\n  b:\n{indented(4)}"),
+        ("m: {a: 1}\n", f"m: {{a: 1, b: {in_one_line(DEEP)}}}\n"),
+        ("m: {b: [1], a: 1}  # c\n", f"m: {{b: {in_one_line(DEEP)}, a: 1}}  # c\n"),
+    ],
+)
+def test_maps_of_maps_stand_on_lines_of_their_own_and_comments_stay(text: str, expected: str) -> None:
+    written = edit_maps(text, [Entry(path=M, key="b", value=DEEP)])
+    assert written == expected
+    read = yaml.safe_load(written)["m"]["b"]
+    assert read["b"] == {"c": 1e-5, "d": date(2026, 11, 29)}
+    assert (read["e"], read["f"], read["g"]) == (["one" * 20, "two: #"], ["short"], 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("m: {a: 1, z: 2}\n", "m: {a: 1, b: 3, z: 2}\n"),
+        ("m:\n  a: 1  # c\n  z: 2\n", "m:\n  a: 1  # c\n  b: 3\n  z: 2\n"),
+        ("m:\n  y: 1\n  z: 2\n", "m:\n  y: 1\n  z: 2\n  b: 3\n"),
+    ],
+)
+def test_a_new_key_comes_behind_those_that_it_follows(text: str, expected: str) -> None:
+    assert edit_maps(text, [Entry(path=M, key="b", value=3, after=("a", "aa"))]) == expected
+
+
+def test_a_map_is_put_where_there_was_none() -> None:
+    text = "api: 1  # c\nlast: 2\n"
+    assert edit_maps(text, [Entry(path=(), key="m", value={"a": "x"}, after=("api",))]) == (
+        'api: 1  # c\nm: {a: "x"}\nlast: 2\n'
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "layout"),
+    [
+        ("m: {a: 1}\n", Layout.FLOW),
+        ("m: {a: '#', b: \"x # y\"} # c\n", Layout.FLOW),
+        ("m: {a: 1, # c\n  b: 2}\n", Layout.FLOW_WITH_COMMENTS),
+        ("m:\n  a: 1 # c\n", Layout.BLOCK),
+        ("m: 1\n", None),
+        ("l: [1]\n", None),
+    ],
+)
+def test_how_a_map_stands_is_told(text: str, layout: Layout | None) -> None:
+    assert layout_of(text, M) is layout
 
 
 def test_a_path_that_leads_to_no_map_is_an_error() -> None:

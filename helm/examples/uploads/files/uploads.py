@@ -43,10 +43,11 @@ class Uploads(BaseHTTPRequestHandler):
             return
         file = self.volume / INCOMING / uuid.uuid4().hex
         try:
-            if self._receive(file, size):
-                self._answer(*self._judge(file))
+            answer = self._judge(file) if self._receive(file, size) else None
         finally:
             file.unlink(missing_ok=True)
+        if answer:
+            self._answer(*answer)
 
     def _receive(self, file: Path, size: int) -> bool:
         """Write a body to a file piece by piece, so that many at once fit; tell whether all of it came."""

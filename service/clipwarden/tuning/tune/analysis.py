@@ -10,7 +10,6 @@ from clipwarden.tuning.calibration import Fitted, Unfit
 from clipwarden.tuning.design.rates import Estimate, prevalence, split_confidence
 from clipwarden.tuning.labels.model import Design, Labels
 from clipwarden.tuning.lines.choices import Choice, Option, choices, lowering
-from clipwarden.tuning.lines.scale import mapped
 from clipwarden.tuning.quality import Quality, quality
 from clipwarden.tuning.scores import score_store
 from clipwarden.tuning.store.info import Source
@@ -28,7 +27,7 @@ from clipwarden.tuning.tune.placing import (
     place,
     place_reviews,
     placed_of,
-    scale_of_work,
+    threshold_of,
 )
 from clipwarden.tuning.tune.traffic import Traffic, Uploads, require_traffic
 
@@ -63,7 +62,7 @@ def analyse(question: Question, told: Told | None = None) -> Analysis:
     uploads = Uploads(question.store, scores)
     work = [begin(question, scores, name) for name in names]
     if question.labels is None:
-        require_traffic(question.store, "Limits without labels")
+        require_traffic(question.store, "Choosing limits without labels")
         for each in work:
             each.traffic = uploads.of(each.category)
     else:
@@ -241,6 +240,6 @@ def _limit(work: Work, placed: Placed | None, told: float | Estimate | None, com
     counted = edge is not None and cases is not None and cases.design is not Design.TOP and not one_class(cases)
     return Limit(
         placed=placed,
-        threshold=None if edge is None else mapped(edge, *scale_of_work(work, compiled)),
+        threshold=threshold_of(work, compiled, edge),
         choice=_row(work, cases, edge.at, told) if counted and edge is not None and cases is not None else None,
     )

@@ -63,6 +63,7 @@ class Cases:
         uploads: int64 `[N]`, how often each was uploaded.
         slices: By name, `[N]` values, "" where unknown.
         left_out: What is not among the N.
+        escalated: Digests that somebody stopped and escalated: they count, and are shown nowhere.
         doubtful: Those of which somebody was unsure, marked as harmless here; None where there are none.
         walked: Of `Design.TOP`, all that were drawn, with marks (`Mark`, int8), by no order in particular.
     """
@@ -79,6 +80,7 @@ class Cases:
     uploads: NDArray[np.int64]
     slices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     left_out: LeftOut = field(default_factory=LeftOut)
+    escalated: frozenset[str] = frozenset()
     doubtful: "Cases | None" = None
     walked: "Walked | None" = None
 
@@ -235,6 +237,7 @@ def _cases(base: _Base, category: str, group: Places, u: Floats, uploads: NDArra
         u=u,
         uploads=uploads,
         slices=_slices(base),
+        escalated=frozenset(labels.sha256[row] for row in labels.escalated),
         left_out=LeftOut(
             unknown=int((all_marks == Mark.UNKNOWN).sum()),
             unsure=int((all_marks == Mark.UNSURE).sum()),

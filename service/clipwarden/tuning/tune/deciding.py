@@ -7,7 +7,7 @@ import numpy as np
 
 from clipwarden.tuning.design.rates import Estimate
 from clipwarden.tuning.labels.model import Design
-from clipwarden.tuning.lines.saying import counted, percent
+from clipwarden.tuning.lines.saying import counted
 from clipwarden.tuning.metrics import clopper_pearson
 from clipwarden.tuning.tune.cases import Cases, LeftOut
 
@@ -153,7 +153,7 @@ def _means(cases: Cases, found: Estimate, at: float, halving: int | None) -> str
 
 def percent_between(estimate: Estimate) -> str:
     """Write an interval: `17 to 69 %`."""
-    return f"{percent(estimate.low).removesuffix(' %')} to {percent(estimate.high)}"
+    return f"{100 * estimate.low:.0f} to {100 * estimate.high:.0f} %"
 
 
 def _left(cases: Cases, at: float | None) -> list[str]:

@@ -89,6 +89,7 @@ def gallery(cases: Cases, store: Store, tables: Tables, *, limit: str, at: float
 
 def _nearest(cases: Cases, chosen: NDArray[np.bool_], at: float, show: int) -> list[int]:
     rows = np.flatnonzero(chosen)
+    rows = rows[[cases.sha256[row] not in cases.escalated for row in rows.tolist()]]
     order = np.lexsort((cases.u[rows], np.abs(cases.scores[rows] - at)))
     return [int(row) for row in rows[order][:show]]
 

@@ -91,7 +91,8 @@ def _count(lines: Iterable[str], category: str) -> int:
 
 
 def _beside(sources: Sequence[str]) -> list[Path]:
-    return [Path(source).with_name(Path(source).name + _SUFFIX) for source in sources]
+    paths = [Path(source).absolute() for source in sources]  # of `.` only that has a name
+    return [path.with_name(path.name + _SUFFIX) for path in paths if path.name]
 
 
 def _at_home(labels: Labels, state: Path | None) -> Path:

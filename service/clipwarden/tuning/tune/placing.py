@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from clipwarden.errors import LineError
 from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.methods import METHODS
 from clipwarden.policy.schema import Bounds
 from clipwarden.tuning.calibration import Fitted, Unfit, calibrate
 from clipwarden.tuning.labels.model import Design
 from clipwarden.tuning.lines.confidence import Confidence, shared
+from clipwarden.tuning.lines.edges import Edge
 from clipwarden.tuning.lines.promises import NotMet
 from clipwarden.tuning.lines.scale import mapped
 from clipwarden.tuning.scores import StoreScores
@@ -46,7 +48,7 @@ def begin(question: Question, scores: StoreScores, name: str) -> Work:
     """Take up one category of those that are answered about."""
     targets, looks = question.targets_of(name), question.looks.get(name, 1)
     lines, delta = promising_lines(question), 1.0 - targets.confidence
-    if targets.whole_policy:
+    if targets.policy_wide:
         delta = shared(delta, lines, looks)
     return Work(
         category=name,
@@ -112,12 +114,24 @@ def scale_of_work(work: Work, compiled: CompiledPolicy) -> tuple[float | None, f
 def _block_of(work: Work, compiled: CompiledPolicy) -> tuple[Fitted | None, float | None]:
     fitted = work.calibration if isinstance(work.calibration, Fitted) else None
     edge = (work.block.edge if work.block else None) or work.now.block
-    return fitted, None if edge is None else mapped(edge, *scale_of_work(work, compiled))
+    return fitted, None if edge is None else _mapped(work, compiled, edge)
 
 
 def placed_of(work: Work) -> tuple[tuple[str, Placed | None], ...]:
     """Name both limits that may have been asked for."""
     return (("block", work.block), ("review", work.review))
+
+
+def threshold_of(work: Work, compiled: CompiledPolicy, edge: Edge | None) -> float | None:
+    """Map a limit to the number that a policy would hold; None where there is none, or no number says it."""
+    try:
+        return None if edge is None else _mapped(work, compiled, edge)
+    except LineError:
+        return None  # `bounds_of` says why
+
+
+def _mapped(work: Work, compiled: CompiledPolicy, edge: Edge) -> float:
+    return mapped(edge, *scale_of_work(work, compiled))
 
 
 def bounds_of(work: Work, compiled: CompiledPolicy) -> Bounds | None:
@@ -132,9 +146,11 @@ def bounds_of(work: Work, compiled: CompiledPolicy) -> Bounds | None:
         if edges[name] is None:
             edges[name] = held
             work.notes.append(f"The {name} limit stays where it is.")
-    scale = scale_of_work(work, compiled)
-    block = None if edges["block"] is None else mapped(edges["block"], *scale)
-    review = None if edges["review"] is None else mapped(edges["review"], *scale)
+    try:
+        block, review = (None if edge is None else _mapped(work, compiled, edge) for edge in edges.values())
+    except LineError as exc:
+        work.notes.append(f"Nothing can be written for it: {exc}.")
+        return None
     if block is not None and review is not None and review >= block:
         work.notes.append("The block limit stops all that the review limit would, so that there is no review band.")
         review = None

@@ -21,7 +21,7 @@ class Targets:
         daily_volume: Uploads a day; goes with it.
         prevalence: Share of uploads that are like this, as somebody states it.
         confidence: Of every promise.
-        whole_policy: Whether the confidence is of all lines and looks together, not of each alone.
+        policy_wide: Whether the confidence is of all lines and looks together, not of each alone.
     """
 
     block_fpr: float | None = None
@@ -33,7 +33,7 @@ class Targets:
     daily_volume: float | None = None
     prevalence: float | None = None
     confidence: float = 0.95
-    whole_policy: bool = False
+    policy_wide: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself."""
@@ -78,14 +78,13 @@ class Targets:
         Raises:
             LineError: It is something else.
         """
-        kinds = {_option(field.name): (field.name, str(field.type)) for field in fields(cls)}
+        named = {_option(field.name): field.name for field in fields(cls)}
         found: dict[str, Any] = {}
         for option in options:
             name, _, text = option.partition(" ")
-            if name not in kinds:
+            if name not in named:
                 raise LineError(f'The evidence asks for "{option}", which is no target; give the targets as options.')
-            field, kind = kinds[name]
-            found[field] = _value(option, text, kind)
+            found[named[name]] = _value(option, text, named[name])
         return cls(**found)
 
     def _any(self, names: Iterable[str]) -> bool:
@@ -94,6 +93,7 @@ class Targets:
 
 _BLOCK: Final = ("block_fpr", "wrong_stops", "block_wrong")
 _REVIEW: Final = ("review_recall", "review_wrong", "review_capacity")
+_COUNTED: Final = ("block_wrong", "review_wrong")
 _PROMISED: Final = ("block_fpr", "wrong_stops", "review_recall", "review_capacity")
 
 
@@ -101,10 +101,10 @@ def _option(field: str) -> str:
     return field.replace("_", "-")
 
 
-def _value(option: str, text: str, kind: str) -> float | bool:
-    if kind == "bool":
+def _value(option: str, text: str, field: str) -> float | bool:
+    if field == "policy_wide":
         return True
     try:
-        return int(text) if kind.startswith("int") else float(text)
+        return int(text) if field in _COUNTED else float(text)
     except ValueError:
         raise LineError(f'The evidence asks for "{option}", which is no number; give the targets as options.') from None
