@@ -11,8 +11,9 @@ import pytest
 from clipwarden.cli.subserver import Subserver, running_subserver
 from clipwarden.client import Client
 from clipwarden.engine.snapshot import load_snapshot
+from clipwarden.policy.digest import policy_digest
 from clipwarden.policy.language.load import load_policy
-from clipwarden.policy.schema import Mode
+from clipwarden.policy.schema import Mode, Verdict
 from clipwarden.tuning.store.store import open_store
 from clipwarden.tuning.verdicts import judge_store
 from kit.pages import ADDRESS, Block, blocks, is_shown, read_page, run_commands
@@ -40,7 +41,7 @@ class Reader:
             self._serve(command.split()[2:])
             return
         if ADDRESS in command:
-            self._wait_for("1.0.3")
+            self._wait_for(Path("mine-1.0.3.yaml"))
             command = command.replace(ADDRESS, self._running.target)
         printed = run_commands(command, environment={"COLUMNS": "120"})
         assert block.output is None or is_shown(block.output, printed), f"{command}\n{printed}"
@@ -59,10 +60,11 @@ class Reader:
         with Client(self._server.target, sleep=self._server.sleep) as client:
             client.wait_until_ready()
 
-    def _wait_for(self, version: str) -> None:
+    def _wait_for(self, version: Path) -> None:
         """Wait until the server has taken what was made live."""
+        digest = policy_digest(load_policy(version).policy)
         with Client(self._running.target) as client:
-            while client.list_policies()[0].version != version:
+            while client.list_policies()[0].policy.digest != digest:
                 self._running.sleep(0.05)
 
 

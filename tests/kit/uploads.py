@@ -1,4 +1,4 @@
-"""A folder as somebody's uploads might fill it: drawings of the demo, drawn anew in hundreds of ways, and what they show."""
+"""A folder as uploads might fill it: drawings of the demo, drawn anew in hundreds of ways, and what each shows."""
 
 import random
 from pathlib import Path
@@ -32,10 +32,10 @@ def write_uploads(folder: Path, count: int) -> None:
             name = drinks[number // _ONE_IN % len(drinks)]
         else:
             name = others[number % len(others)]
-            if chance.random() < 0.6:  # noqa: PLR2004  most have something beside what they show
+            if chance.random() < 0.6:
                 _draw(ground, drawings[chance.choice(others)], chance.choice((64, 96)), chance)
         _draw(ground, drawings[name], chance.choice((128, 144, 176)), chance)
-        picture = ImageOps.mirror(ground) if chance.random() < 0.5 else ground  # noqa: PLR2004  a half
+        picture = ImageOps.mirror(ground) if chance.random() < 0.5 else ground
         picture.save(folder / f"{name}-{number:03}.jpg", quality=chance.choice((50, 70, 90)))
 
 
