@@ -24,6 +24,7 @@ from clipwarden.tuning.scores import score_store
 from clipwarden.tuning.store.store import open_store
 from clipwarden.tuning.verdicts import judge_store
 from kit.cli import Run
+from kit.lines import chosen_text
 from kit.tunes import World, filled_in, make_world, policy_text
 
 Tune = Callable[..., Result]
@@ -571,11 +572,82 @@ def test_what_cannot_be_written_in_one_category_spoils_no_other(
     tune: Tune, drawings: World, policy: Path, tmp_path: Path
 ) -> None:
     both = drawings.labels(tmp_path / "both.jsonl", categories=["red", "green"])
-    said = tune(drawings, "--labels", both, "--block-wrong", "3", "--json")  # without a prevalence
+    said = tune(drawings, "--labels", both, "--review-wrong", "12", "--json")  # without a prevalence
     assert said.exit_code == 0, said.output
     whole = json.loads(said.stdout)
     bounds = {each["category"]: each["bounds"] for each in whole["categories"]}
     assert bounds["red"] is None
-    assert bounds["green"]["block"] is not None
+    assert bounds["green"]["review"] is not None
     assert "--prevalence" in " ".join(whole["categories"][0]["notes"])
     assert policy.with_name("mine-1.1.yaml").name == Path(whole["version"]["file"]).name
+
+
+def sampled(world: World, path: Path, *, rows: dict[str, dict[str, object]] | None = None) -> Path:
+    """Write labels of a sample that took in all there is."""
+    pi = {digest: {"pi": 1.0, **(rows or {}).get(digest, {})} for digest in world.digests}
+    return world.labels(path, design="sample", seed="x", rows=pi)
+
+
+def test_half_a_sample_promises_nothing(tune: Tune, traffic: World, tmp_path: Path) -> None:
+    bare: dict[str, dict[str, object]] = {digest: {"labels": {}} for digest in traffic.digests[200:]}
+    half = sampled(traffic, tmp_path / "half.jsonl", rows=bare)
+    result = tune(traffic, "--labels", half, "--block-fpr", "5%", "--review-recall", "50%", "--json")
+    assert result.exit_code == 10, result.output
+    said = answers(result)
+    for name in ("block", "review"):
+        assert not said[name]["promised"]
+        told = "it takes 3,040 drawn pictures with a label, there are 200, so 2,840 are missing"
+        assert told in said[name]["sentence"]
+    assert said["prevalence"] is None
+    assert "2,840 of 3,040 drawn have no label" in " ".join(said["deciding"]["sentences"])
+    refused = tune(traffic, "--labels", half, "--complete", "--block-fpr", "5%")
+    assert (refused.exit_code, "2,840 of 3,040 pictures lack a label" in refused.stderr) == (2, True)
+
+
+def test_what_is_unsure_in_a_sample_counts_against_every_promise(tune: Tune, traffic: World, tmp_path: Path) -> None:
+    unsure: dict[str, dict[str, object]] = {
+        digest: {"labels": {"red": "unsure"}} for digest in [*sorted(traffic.red)[:8], traffic.digests[-1]]
+    }
+    args = ("--block-fpr", "5%", "--review-recall", "50%", "--json", "--labels")
+    sure = answers(tune(traffic, *args, sampled(traffic, tmp_path / "sure.jsonl")))
+    said = answers(tune(traffic, *args, sampled(traffic, tmp_path / "unsure.jsonl", rows=unsure)))
+    assert "the 9 unsure counted as harmless" in said["block"]["sentence"]
+    assert "the 9 unsure counted as missed" in said["review"]["sentence"]
+    assert said["block"]["at"] >= sure["block"]["at"]
+    assert said["review"]["at"] <= sure["review"]["at"]
+    assert said["prevalence"]["low"] < sure["prevalence"]["low"]
+    assert said["prevalence"]["high"] > sure["prevalence"]["high"]
+
+
+def test_looks_are_told_in_the_promise_that_is_written(
+    tune: Tune, traffic: World, policy: Path, tmp_path: Path
+) -> None:
+    labels = sampled(traffic, tmp_path / "labels.jsonl")
+    for share in ("3%", "4%"):
+        tune(traffic, "--labels", labels, "--block-fpr", share)
+    assert tune(traffic, "--labels", labels, "--block-fpr", "5%", "--write", "--yes").exit_code == 0
+    (red, *_) = load_policy(policy.with_name("mine-1.1.yaml")).policy.categories
+    assert red.thresholds is not None
+    assert red.thresholds.chosen_on is not None
+    assert red.thresholds.chosen_on.evidence is not None
+    assert "with 85 % confidence after 3 looks at these labels" in red.thresholds.chosen_on.evidence.promises[0]
+
+
+@pytest.mark.parametrize("block", [0.99964, 0.90004])
+def test_a_limit_that_nobody_asked_for_stays_as_it_is_written(
+    tune: Tune, drawings: World, policy: Path, tmp_path: Path, block: float
+) -> None:
+    bare = re.sub(r', chosen_on: "[^"]*"', "", policy.read_text())
+    policy.write_text(chosen_text(bare.replace("block: 0.9}", f"block: {block}}}")))
+    green = drawings.labels(tmp_path / "green.jsonl", categories=["green"])
+    said = answers(tune(drawings, "--labels", green, "--review-wrong", "12", "--json"))
+    assert said["bounds"]["block"] == block
+    assert "The block limit stays where it is." in said["notes"]
+
+
+def test_a_block_limit_that_finds_nothing_is_not_written(tune: Tune, drawings: World, tmp_path: Path) -> None:
+    green = drawings.labels(tmp_path / "green.jsonl", categories=["green"])
+    said = answers(tune(drawings, "--labels", green, "--block-wrong", "0", "--json"))
+    assert said["block"]["choice"]["found"] == 0
+    assert said["bounds"] is None
+    assert "would stop none of the harmful pictures here" in " ".join(said["notes"])

@@ -27,6 +27,8 @@ class Kind(StrEnum):
 class Lacking(StrEnum):
     """What stands in the way of a promise."""
 
+    LABELS = "labels"
+    """Drawn pictures with a label: those without one were not left out by chance."""
     CLEAN = "clean"
     """Harmless pictures with a label."""
     HARMFUL = "harmful"
@@ -46,6 +48,7 @@ _OF: Final[Mapping[Kind, tuple[str, str]]] = {
     Kind.REVIEWS: ("uploads", "go to people"),
 }
 _NAMES: Final[Mapping[Lacking, str]] = {
+    Lacking.LABELS: "drawn pictures with a label",
     Lacking.CLEAN: "harmless pictures with a label",
     Lacking.HARMFUL: "harmful pictures with a label",
     Lacking.UPLOADS: "uploads",

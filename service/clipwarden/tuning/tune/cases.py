@@ -96,6 +96,35 @@ class Cases:
         """Count distinct pictures among some, near-duplicates once."""
         return len(np.unique(self.group[of]))
 
+    def and_doubtful(self, *, harmful: bool) -> "Cases":
+        """Count what somebody was unsure of in the way that makes a promise hold whatever it is.
+
+        Args:
+            harmful: As harmful ones that no limit finds before it stops everything; else as harmless ones.
+
+        Returns:
+            All of a sample; of other designs, of which nothing is promised, the same.
+        """
+        doubtful = self.doubtful
+        if doubtful is None or self.design is not Design.SAMPLE:
+            return self
+        scores = doubtful.scores
+        if harmful:
+            scores = np.full(len(doubtful), min(self.scores.min(initial=np.inf), scores.min()) - 1.0)
+        return replace(
+            self,
+            sha256=(*self.sha256, *doubtful.sha256),
+            picture=np.concatenate([self.picture, doubtful.picture]),
+            scores=np.concatenate([self.scores, scores]),
+            positive=np.concatenate([self.positive, np.full(len(doubtful), harmful)]),
+            pi=None if self.pi is None or doubtful.pi is None else np.concatenate([self.pi, doubtful.pi]),
+            group=np.concatenate([self.group, doubtful.group]),
+            u=np.concatenate([self.u, doubtful.u]),
+            uploads=np.concatenate([self.uploads, doubtful.uploads]),
+            slices={},
+            doubtful=None,
+        )
+
     @property
     def labelled(self) -> Labelled:
         """The same, as tables of choices take it."""
@@ -123,6 +152,11 @@ class Cases:
             uploads=self.uploads[kept],
             slices={name: tuple(values[row] for row in kept.tolist()) for name, values in self.slices.items()},
         )
+
+    @property
+    def without_label(self) -> int:
+        """Pictures of a sample that nobody labelled: they were not left out by chance, so that rates are not known."""
+        return self.left_out.unknown if self.design is Design.SAMPLE else 0
 
     @property
     def drawn_alike(self) -> Flags:

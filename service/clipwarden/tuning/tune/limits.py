@@ -9,7 +9,7 @@ from clipwarden.errors import LabelError, LineError
 from clipwarden.tuning.labels.model import Design, Mark
 from clipwarden.tuning.lines.choices import Choice, Option, choices
 from clipwarden.tuning.lines.edges import Edge
-from clipwarden.tuning.lines.promises import Line, NotMet
+from clipwarden.tuning.lines.promises import Aim, Kind, Lacking, Line, NotMet
 from clipwarden.tuning.lines.recall import line_for_recall
 from clipwarden.tuning.lines.strictness import line_for_flag_rate, line_for_fpr
 from clipwarden.tuning.lines.walk import Standing, Walk, from_the_top, standing
@@ -64,7 +64,9 @@ def block_limit(cases: Cases, targets: Targets, delta: float, looks: int = 1) ->
     """
     if targets.block_fpr is not None:
         _require_rates(cases, "--block-fpr", "`--wrong-stops` is what they promise")
-        line = _fpr_line(cases, targets.block_fpr, delta)
+        line = _whole(cases, Kind.FALSE_POSITIVES, targets.block_fpr, delta) or _fpr_line(
+            cases.and_doubtful(harmful=False), targets.block_fpr, delta
+        )
         return _told(cases, f"block-fpr {targets.block_fpr!r}", line, looks)
     if targets.wrong_stops is not None:
         return _from_the_top(cases, targets.wrong_stops, delta, looks)
@@ -93,21 +95,37 @@ def review_limit(cases: Cases, targets: Targets, delta: float, looks: int = 1) -
     """Place the review limit, but for `--review-capacity`, which all categories share; as for `block_limit`."""
     if targets.review_recall is not None:
         _require_rates(cases, "--review-recall", "how much is missed below the walk nobody knows")
-        harmful = cases.positive
-        line = line_for_recall(
-            cases.scores[harmful],
-            target=targets.review_recall,
-            delta=delta,
-            pi=None if cases.pi is None else cases.pi[harmful],
-            group=cases.group[harmful],
-            u=cases.u[harmful],
-            uploads=cases.uploads[harmful],
-            others=cases.scores[~harmful],
+        line = _whole(cases, Kind.RECALL, targets.review_recall, delta) or _recall_line(
+            cases.and_doubtful(harmful=True), targets.review_recall, delta
         )
         return _told(cases, f"review-recall {targets.review_recall!r}", line, looks)
     if targets.review_wrong is not None:
         return _counted(cases, "review-wrong", targets.review_wrong)
     return None
+
+
+def _recall_line(cases: Cases, target: float, delta: float) -> Line | NotMet:
+    harmful = cases.positive
+    return line_for_recall(
+        cases.scores[harmful],
+        target=target,
+        delta=delta,
+        pi=None if cases.pi is None else cases.pi[harmful],
+        group=cases.group[harmful],
+        u=cases.u[harmful],
+        uploads=cases.uploads[harmful],
+        others=cases.scores[~harmful],
+    )
+
+
+def _whole(cases: Cases, kind: Kind, limit: float, delta: float) -> NotMet | None:
+    """Promise nothing by half a sample: what people labelled first is no picture of the rest."""
+    if not cases.without_label:
+        return None
+    out = cases.left_out
+    have = len(cases) + out.unsure
+    aim = Aim(kind=kind, limit=limit, delta=delta)
+    return aim.missed(Lacking.LABELS, have=have, need=have + cases.without_label)
 
 
 def flag_limit(traffic: Traffic, targets: Targets, delta: float, looks: int = 1) -> Placed | None:
@@ -204,6 +222,9 @@ def _told(cases: Cases, asked: str, line: Line | NotMet, looks: int) -> Placed:
         return Placed(asked=asked, line=line, sentence=line.sentence, promised=False)
     promised = cases.design is Design.SAMPLE
     sentence = line.promise.said(looks)
+    if promised and cases.doubtful is not None:
+        what = "missed" if line.promise.kind is Kind.RECALL else "harmless"
+        sentence = f"{sentence}, the {len(cases.doubtful)} unsure counted as {what}"
     return Placed(
         asked=asked, line=line, sentence=sentence if promised else _ON_THESE.format(sentence), promised=promised
     )

@@ -7,7 +7,7 @@ from clipwarden.errors import LineError
 from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.methods import METHODS
 from clipwarden.policy.schema import Bounds
-from clipwarden.tuning.calibration import Fitted, Unfit, calibrate
+from clipwarden.tuning.calibration import Fitted, Unfit, Why, calibrate
 from clipwarden.tuning.labels.model import Design
 from clipwarden.tuning.lines.confidence import Confidence, shared
 from clipwarden.tuning.lines.edges import Edge
@@ -15,6 +15,7 @@ from clipwarden.tuning.lines.promises import NotMet
 from clipwarden.tuning.lines.scale import mapped
 from clipwarden.tuning.scores import StoreScores
 from clipwarden.tuning.tune.answers import Question
+from clipwarden.tuning.tune.carrying import moved_score
 from clipwarden.tuning.tune.cases import Cases
 from clipwarden.tuning.tune.deciding import one_class
 from clipwarden.tuning.tune.limits import Placed, block_limit, flag_limit, review_limit
@@ -69,6 +70,13 @@ def place(work: Work, compiled: CompiledPolicy) -> None:
     work.block = block_limit(cases, work.targets, work.confidence.delta, work.confidence.looks)
     work.review = review_limit(cases, work.targets, work.confidence.delta, work.confidence.looks)
     if cases.design in (Design.SAMPLE, Design.SET) and _takes_calibration(compiled, work.category):
+        if cases.without_label and work.targets.prevalence is None:
+            work.calibration = Unfit(
+                why=Why.PREVALENCE_NEEDED,
+                sentence=f"{cases.without_label:,} of the sample have no label, so that it does not say how many "
+                "uploads are like this: label them all.",
+            )
+            return
         work.calibration = calibrate(
             cases.scores,
             cases.positive,
@@ -142,20 +150,45 @@ def _mapped(work: Work, compiled: CompiledPolicy, edge: Edge) -> float:
     return mapped(edge, *scale_of_work(work, compiled))
 
 
+def _finds_nothing(work: Work, edge: Edge) -> bool:
+    """Whether a limit stops not one of the harmful pictures there are, so that it can only do harm."""
+    cases = work.cases
+    return (
+        cases is not None
+        and cases.design is not Design.TOP
+        and not bool((cases.scores[cases.positive] >= edge.at).any())
+    )
+
+
+def _held(work: Work, compiled: CompiledPolicy, name: str) -> float:
+    """Keep a limit that nobody asked for: as it is written, or the same place on the scale of a new calibration."""
+    category = category_of(compiled, work.category)
+    assert category.thresholds is not None  # noqa: S101  it holds now
+    number = float(getattr(category.thresholds.bounds, name))
+    slope, bias = scale_of(compiled, category)
+    if slope is None or not isinstance(work.calibration, Fitted):
+        return number
+    return moved_score(number, (slope, bias), (work.calibration.slope, work.calibration.bias))
+
+
 def bounds_of(work: Work, compiled: CompiledPolicy) -> Bounds | None:
     """Say what is to be written: limits that were asked for and can be had; the others stay where they are."""
     edges = {name: placed.edge if placed else None for name, placed in placed_of(work)}
+    if edges["block"] is not None and _finds_nothing(work, edges["block"]):
+        edges["block"] = None
+        work.notes.append("The block limit would stop none of the harmful pictures here, so that it is not written.")
     if not any(edges.values()):
         return None
     if isinstance(work.calibration, Unfit):
         work.notes.append(f"Nothing can be written for it: {work.calibration.sentence}")
         return None
-    for name, held in work.now.named.items():
-        if edges[name] is None:
-            edges[name] = held
-            work.notes.append(f"The {name} limit stays where it is.")
+    kept = {name for name in work.now.named if edges[name] is None}
+    work.notes += [f"The {name} limit stays where it is." for name in work.now.named if name in kept]
     try:
-        block, review = (None if edge is None else _mapped(work, compiled, edge) for edge in edges.values())
+        block, review = (
+            _held(work, compiled, name) if name in kept else None if edge is None else _mapped(work, compiled, edge)
+            for name, edge in edges.items()
+        )
     except LineError as exc:
         work.notes.append(f"Nothing can be written for it: {exc}.")
         return None
