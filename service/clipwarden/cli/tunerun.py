@@ -18,7 +18,7 @@ from clipwarden.errors import ConfigError
 from clipwarden.policy.bundle.compile import compile_policy, compile_to_measure
 from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.newversion import VersionNotes, login_name
-from clipwarden.terminal import notice
+from clipwarden.terminal import notice, printable
 from clipwarden.tuning.labels.model import Design, Labels
 from clipwarden.tuning.labels.reading import read_labels
 from clipwarden.tuning.labels.rows import CellError, category_named
@@ -173,7 +173,7 @@ def _to_refit(options: TuneOptions, inputs: Inputs) -> Mapping[str, Targets]:
         if options.targets.asks:
             found[category.id] = options.targets
         elif evidence and Targets.read(evidence.targets).asks:
-            found[category.id] = _again(Targets.read(evidence.targets), options.targets)
+            found[category.id] = _again(category.id, Targets.read(evidence.targets), options.targets, inputs.labels)
         else:
             raise ConfigError(
                 f"Nothing says what was asked of {category.id} when its limits were chosen: say it, such as with "
@@ -182,9 +182,21 @@ def _to_refit(options: TuneOptions, inputs: Inputs) -> Mapping[str, Targets]:
     return found
 
 
-def _again(before: Targets, now: Targets) -> Targets:
-    """Ask as before, at the prevalence that is stated now, if any is."""
-    return before if now.prevalence is None else replace(before, prevalence=now.prevalence)
+def _again(category: str, before: Targets, now: Targets, labels: Labels | None) -> Targets:
+    """Ask as before, at the prevalence that is stated now, if any is; what other labels promise is left to those."""
+    if now.prevalence is not None:
+        before = replace(before, prevalence=now.prevalence)
+    if labels is None:
+        return before
+    served, left = before.served_by(labels.design)
+    if not served.asks:
+        raise ConfigError(f"{category} was chosen by other labels ({', '.join(left)}): name those with --labels.")
+    if left:
+        again = " ".join(f"--{option}" for option in left)
+        notice(
+            printable(f"{category}: these labels do not serve {again}; tune the new version by the others for that.")
+        )
+    return served
 
 
 def _only(options: TuneOptions, inputs: Inputs) -> tuple[str, ...]:

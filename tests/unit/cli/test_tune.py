@@ -651,3 +651,39 @@ def test_a_block_limit_that_finds_nothing_is_not_written(tune: Tune, drawings: W
     assert said["block"]["choice"]["found"] == 0
     assert said["bounds"] is None
     assert "would stop none of the harmful pictures here" in " ".join(said["notes"])
+
+
+def test_what_the_other_limit_rests_on_stays_in_the_file(
+    *, tune: Tune, run: Run, traffic: World, policy: Path, toy_folder: Path, tmp_path: Path
+) -> None:
+    labels = sampled(traffic, tmp_path / "sample.jsonl")
+    assert tune(traffic, "--labels", labels, "--review-recall", "60%", "--write", "--yes").exit_code == 0
+    first, second = policy.with_name("mine-1.1.yaml"), policy.with_name("mine-1.2.yaml")
+    top = tmp_path / "top.jsonl"
+    drawn = run(
+        *("sample", first, "--store", traffic.store, "--model", toy_folder),
+        *("--from-the-top", "red", "--at-most", "1%", "-o", top),
+    )
+    assert drawn.exit_code == 0, drawn.output
+    args = ("--labels", filled_in(top, traffic), "--wrong-stops", "1%", "--write", "--yes")
+    written = tune(traffic, *args, policy=first)
+    assert written.exit_code == 0, written.output
+    evidences = []
+    for path in (first, second):
+        thresholds = load_policy(path).policy.categories[0].thresholds
+        assert thresholds is not None
+        assert thresholds.chosen_on is not None
+        assert thresholds.chosen_on.evidence is not None
+        evidences.append((thresholds.bounds, thresholds.chosen_on.evidence))
+    (old, before), (new, after) = evidences
+    assert new.review == old.review
+    kept = f" (chosen on {before.day} by labels of the design sample)"
+    assert [f"{each}{kept}" for each in before.promises] == list(after.promises[1:])
+    assert after.promises[0].startswith("block: at most 1 % of distinct uploads")
+    assert after.targets == ("wrong-stops 0.01", "review-recall 0.6")
+    assert "review by a lower limit of recall" in after.how
+    second.write_text(second.read_text().replace('"a weapon"', '"a gun"'))
+    again = tune(traffic, "--labels", labels, "--refit", "--json", policy=second)
+    assert again.exit_code == 0, again.output
+    assert "these labels do not serve --wrong-stops 0.01" in " ".join(again.stderr.split())
+    assert answers(again)["review"]["asked"] == "review-recall 0.6"

@@ -1,10 +1,11 @@
 """What somebody asks of limits in; the same as numbers, and as the options that ask for it again, out."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Final, Self
 
 from clipwarden.errors import LineError
+from clipwarden.tuning.labels.model import Design
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,6 +72,19 @@ class Targets:
         given = [(name, value) for name, value, default in values if value != default]
         return tuple(_option(name) if value is True else f"{_option(name)} {value!r}" for name, value in given)
 
+    def served_by(self, design: Design) -> tuple["Targets", tuple[str, ...]]:
+        """Part what labels of a design can serve from what they cannot.
+
+        Args:
+            design: Of the labels.
+
+        Returns:
+            The targets without the others, and those as options.
+        """
+        others = {name: None for name in _BY_RATES if design is Design.TOP} or {"wrong_stops": None}
+        served = replace(self, **others)
+        return served, tuple(option for option in self.options if option not in served.options)
+
     @classmethod
     def read(cls, options: Iterable[str]) -> Self:
         """Read what `options` wrote.
@@ -93,6 +107,7 @@ class Targets:
 
 _BLOCK: Final = ("block_fpr", "wrong_stops", "block_wrong")
 _REVIEW: Final = ("review_recall", "review_wrong", "review_capacity")
+_BY_RATES: Final = ("block_fpr", "block_wrong", "review_recall", "review_wrong")
 _COUNTED: Final = ("block_wrong", "review_wrong")
 _PROMISED: Final = ("block_fpr", "wrong_stops", "review_recall", "review_capacity")
 
