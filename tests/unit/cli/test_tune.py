@@ -687,3 +687,35 @@ def test_what_the_other_limit_rests_on_stays_in_the_file(
     assert again.exit_code == 0, again.output
     assert "these labels do not serve --wrong-stops 0.01" in " ".join(again.stderr.split())
     assert answers(again)["review"]["asked"] == "review-recall 0.6"
+
+
+def test_a_sample_of_which_the_store_lacks_a_part_promises_nothing(tune: Tune, traffic: World, tmp_path: Path) -> None:
+    labels = sampled(traffic, tmp_path / "labels.jsonl")
+    row = {"pi": 1.0, "labels": {"red": False}}
+    with labels.open("a") as file:
+        file.writelines(json.dumps({"sha256": f"{number:064x}", **row}) + "\n" for number in range(20))
+    args = ("--block-fpr", "5%", "--review-recall", "50%", "--json", "--labels", labels)
+    assert answers(tune(traffic, *args))["review"]["promised"]
+    with labels.open("a") as file:
+        file.writelines(json.dumps({"sha256": f"{number:064x}", **row}) + "\n" for number in range(20, 400))
+    said = answers(tune(traffic, *args))
+    assert not said["review"]["promised"]
+    assert "it takes 3,440 of the drawn pictures in the store, there are 3,040" in said["block"]["sentence"]
+    assert said["prevalence"] is None
+
+
+def test_a_review_limit_may_be_bounded_by_harmless_pictures(tune: Tune, traffic: World, tmp_path: Path) -> None:
+    labels = sampled(traffic, tmp_path / "labels.jsonl")
+    args = ("--block-fpr", "1%", "--review-fpr", "5%", "--json")
+    said = answers(tune(traffic, "--labels", labels, *args))
+    assert "at most 5 % of harmless pictures go to people or are stopped, with 95 %" in said["review"]["sentence"]
+    assert said["review"]["at"] < said["block"]["at"]
+    assert said["targets"] == ["block-fpr 0.01", "review-fpr 0.05"]
+    bare = answers(tune(traffic, "--only", "red", *args))
+    assert "at most 5 % of uploads are stopped, rightly or not" in bare["review"]["sentence"]
+    assert 0.01 < bare["flagged"]["review"]["value"] <= 0.05
+    for more, why in (("--review-recall", "place the same limit"), ("--review-wrong", "place the same limit")):
+        refused = tune(traffic, "--labels", labels, "--review-fpr", "5%", more, "20" if "wrong" in more else "50%")
+        assert (refused.exit_code, why in refused.stderr) == (2, True)
+    low = tune(traffic, "--labels", labels, "--review-fpr", "1%", "--block-fpr", "2%")
+    assert (low.exit_code, "--review-fpr lies above --block-fpr" in low.stderr) == (2, True)

@@ -14,6 +14,8 @@ class Kind(StrEnum):
 
     FALSE_POSITIVES = "false_positives"
     """At most a share of harmless pictures is stopped."""
+    REVIEWED = "reviewed"
+    """At most a share of harmless pictures goes to people, or is stopped."""
     WRONG_STOPS = "wrong_stops"
     """At most a share of all uploads is harmless and stopped."""
     FLAGS = "flags"
@@ -29,6 +31,8 @@ class Lacking(StrEnum):
 
     LABELS = "labels"
     """Drawn pictures with a label: those without one were not left out by chance."""
+    STORED = "stored"
+    """Drawn pictures that the store has: what is not there was not lost by chance."""
     CLEAN = "clean"
     """Harmless pictures with a label."""
     HARMFUL = "harmful"
@@ -42,6 +46,7 @@ class Lacking(StrEnum):
 # Of which things a share is promised, and what happens to them.
 _OF: Final[Mapping[Kind, tuple[str, str]]] = {
     Kind.FALSE_POSITIVES: ("harmless pictures", "are stopped"),
+    Kind.REVIEWED: ("harmless pictures", "go to people or are stopped"),
     Kind.WRONG_STOPS: ("uploads", "are harmless and stopped"),
     Kind.FLAGS: ("uploads", "are stopped, rightly or not"),
     Kind.RECALL: ("harmful pictures", "are found"),
@@ -49,6 +54,7 @@ _OF: Final[Mapping[Kind, tuple[str, str]]] = {
 }
 _NAMES: Final[Mapping[Lacking, str]] = {
     Lacking.LABELS: "drawn pictures with a label",
+    Lacking.STORED: "of the drawn pictures in the store",
     Lacking.CLEAN: "harmless pictures with a label",
     Lacking.HARMFUL: "harmful pictures with a label",
     Lacking.UPLOADS: "uploads",

@@ -189,7 +189,7 @@ def _told_prevalence(work: Work, cases: Cases) -> float | Estimate | None:
 
 def _prevalence(cases: Cases, confidence: float) -> Estimate | None:
     """Estimate it of a sample that was labelled whole; the unsure are all harmful at most, and none at least."""
-    if cases.pi is None or cases.without_label:
+    if cases.pi is None or cases.without_label or cases.is_lost:
         return None
     found = _share(cases, confidence)
     if cases.doubtful is None:

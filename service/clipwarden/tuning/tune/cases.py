@@ -22,6 +22,8 @@ Places = NDArray[np.intp]
 
 SEED: Final = "clipwarden tune"
 """Of lots that decide what stands for a group; a sample's own seed decided what is in it, and is not used again."""
+_MOST_LOST: Final = 0.01
+"""Share of a sample that may be lacking, as `clipwarden store forget` takes out: less than intervals tell apart."""
 _SAME: Final = 1e-9  # what rounding of chances in a file may change
 
 
@@ -157,6 +159,18 @@ class Cases:
     def without_label(self) -> int:
         """Pictures of a sample that nobody labelled: they were not left out by chance, so that rates are not known."""
         return self.left_out.unknown if self.design is Design.SAMPLE else 0
+
+    @property
+    def drawn(self) -> int:
+        """How many pictures were drawn, as far as a promise needs to know."""
+        labelled = len(self.walked.scores) if self.walked is not None else len(self) + self.left_out.unsure
+        return labelled + self.without_label + self.left_out.absent
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the store lacks more of what was drawn than people take out of one now and then."""
+        traffic = self.design in (Design.SAMPLE, Design.TOP)
+        return traffic and self.left_out.absent > _MOST_LOST * self.drawn
 
     @property
     def drawn_alike(self) -> Flags:

@@ -1,6 +1,6 @@
 """Labelled pictures of a category and targets in; the limits that keep them, or what is missing, out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -10,7 +10,7 @@ from clipwarden.tuning.labels.model import Design, Mark
 from clipwarden.tuning.lines.choices import Choice, Option, choices
 from clipwarden.tuning.lines.edges import Edge
 from clipwarden.tuning.lines.promises import Aim, Kind, Lacking, Line, NotMet
-from clipwarden.tuning.lines.recall import line_for_recall
+from clipwarden.tuning.lines.recall import Drawn, line_for_recall
 from clipwarden.tuning.lines.strictness import line_for_flag_rate, line_for_fpr
 from clipwarden.tuning.lines.walk import Standing, Walk, from_the_top, standing
 from clipwarden.tuning.tune.cases import Cases, Walked
@@ -99,9 +99,22 @@ def review_limit(cases: Cases, targets: Targets, delta: float, looks: int = 1) -
             cases.and_doubtful(harmful=True), targets.review_recall, delta
         )
         return _told(cases, f"review-recall {targets.review_recall!r}", line, looks)
+    if targets.review_fpr is not None:
+        _require_rates(cases, "--review-fpr", "below the walk nobody looked")
+        line = _whole(cases, Kind.REVIEWED, targets.review_fpr, delta) or _fpr_line(
+            cases.and_doubtful(harmful=False), targets.review_fpr, delta
+        )
+        return _told(cases, f"review-fpr {targets.review_fpr!r}", _of_reviews(line), looks)
     if targets.review_wrong is not None:
         return _counted(cases, "review-wrong", targets.review_wrong)
     return None
+
+
+def _of_reviews(line: Line | NotMet) -> Line | NotMet:
+    """Say of a limit of wrong stops that it is one of reviews: the same test, of another line."""
+    if isinstance(line, NotMet):
+        return replace(line, kind=Kind.REVIEWED)
+    return replace(line, promise=replace(line.promise, kind=Kind.REVIEWED))
 
 
 def _recall_line(cases: Cases, target: float, delta: float) -> Line | NotMet:
@@ -115,27 +128,30 @@ def _recall_line(cases: Cases, target: float, delta: float) -> Line | NotMet:
         u=cases.u[harmful],
         uploads=cases.uploads[harmful],
         others=cases.scores[~harmful],
+        others_drawn=None
+        if cases.pi is None
+        else Drawn.of(len(cases), cases.pi, cases.group, cases.uploads).only(~harmful),
     )
 
 
 def _whole(cases: Cases, kind: Kind, limit: float, delta: float) -> NotMet | None:
     """Promise nothing by half a sample: what people labelled first is no picture of the rest."""
-    if not cases.without_label:
-        return None
-    out = cases.left_out
-    have = len(cases) + out.unsure
-    aim = Aim(kind=kind, limit=limit, delta=delta)
-    return aim.missed(Lacking.LABELS, have=have, need=have + cases.without_label)
+    aim, drawn = Aim(kind=kind, limit=limit, delta=delta), cases.drawn
+    if cases.is_lost:
+        return aim.missed(Lacking.STORED, have=drawn - cases.left_out.absent, need=drawn)
+    if cases.without_label:
+        return aim.missed(Lacking.LABELS, have=drawn - cases.left_out.absent - cases.without_label, need=drawn)
+    return None
 
 
-def flag_limit(traffic: Traffic, targets: Targets, delta: float, looks: int = 1) -> Placed | None:
-    """Place the block limit by unlabelled traffic: a fallback, said as what it is.
+def flag_limit(traffic: Traffic, targets: Targets, name: str, delta: float) -> Placed | None:
+    """Place a limit by unlabelled traffic: a fallback, said as what it is.
 
     Args:
         traffic: Scores of one category.
         targets: What is asked.
+        name: Of the limit, "block" or "review".
         delta: The greatest chance of breaking the promise.
-        looks: As there.
 
     Returns:
         It; None where none is asked for.
@@ -143,26 +159,27 @@ def flag_limit(traffic: Traffic, targets: Targets, delta: float, looks: int = 1)
     Raises:
         LabelError: The target needs labels.
     """
-    for name in ("wrong_stops", "block_wrong", "review_recall", "review_wrong"):
-        if getattr(targets, name) is not None:
-            raise LabelError(f"--{name.replace('_', '-')} needs --labels; `clipwarden sample` says what to label.")
-    if targets.block_fpr is None:
+    for other in ("wrong_stops", "block_wrong", "review_recall", "review_wrong"):
+        if getattr(targets, other) is not None:
+            raise LabelError(f"--{other.replace('_', '-')} needs --labels; `clipwarden sample` says what to label.")
+    limit = targets.block_fpr if name == "block" else targets.review_fpr
+    if limit is None:
         return None
     line = line_for_flag_rate(
         traffic.scores,
-        limit=targets.block_fpr,
+        limit=limit,
         delta=delta,
         group=traffic.group,
         u=traffic.u,
         uploads=traffic.uploads,
     )
-    sentence = line.sentence if isinstance(line, NotMet) else line.promise.said(looks)
+    sentence = line.sentence if isinstance(line, NotMet) else line.promise.sentence
     fallback = (
         "; nothing was labelled, so this bounds all that is stopped, and what is stopped wrongly only while harmful "
         "pictures are stopped at least as often as harmless ones"
     )
     told = sentence if isinstance(line, NotMet) else sentence + fallback
-    return Placed(asked=f"block-fpr {targets.block_fpr!r}", line=line, sentence=told, promised=True)
+    return Placed(asked=f"{name}-fpr {limit!r}", line=line, sentence=told, promised=True)
 
 
 def _walked(walk: Walk, now: Standing, walked: Walked) -> str:
@@ -208,8 +225,11 @@ def _from_the_top(cases: Cases, limit: float, delta: float, looks: int) -> Place
             "--wrong-stops is promised by labels from the top; draw them with "
             f"`clipwarden sample --from-the-top {cases.category}`, or ask for --block-fpr."
         )
+    asked = f"wrong-stops {limit!r}"
+    if lost := _whole(cases, Kind.WRONG_STOPS, limit, delta):
+        return Placed(asked=asked, line=lost, sentence=lost.sentence, promised=False)
     line, told = walk_standing(cases.walked, limit, delta, looks)
-    return Placed(asked=f"wrong-stops {limit!r}", line=line, sentence=told, promised=True)
+    return Placed(asked=asked, line=line, sentence=told, promised=True)
 
 
 def _require_rates(cases: Cases, flag: str, why: str) -> None:

@@ -62,7 +62,8 @@ def begin(question: Question, scores: StoreScores, name: str) -> Work:
 def place(work: Work, compiled: CompiledPolicy) -> None:
     """Place the limits of one category, and fit its calibration."""
     if work.traffic is not None:
-        work.block = flag_limit(work.traffic, work.targets, work.confidence.delta, work.confidence.looks)
+        work.block = flag_limit(work.traffic, work.targets, "block", work.confidence.delta)
+        work.review = flag_limit(work.traffic, work.targets, "review", work.confidence.delta)
         return
     cases = work.cases
     if cases is None or (cases.design is not Design.TOP and one_class(cases)):
@@ -70,11 +71,12 @@ def place(work: Work, compiled: CompiledPolicy) -> None:
     work.block = block_limit(cases, work.targets, work.confidence.delta, work.confidence.looks)
     work.review = review_limit(cases, work.targets, work.confidence.delta, work.confidence.looks)
     if cases.design in (Design.SAMPLE, Design.SET) and _takes_calibration(compiled, work.category):
-        if cases.without_label and work.targets.prevalence is None:
+        if (cases.without_label or cases.is_lost) and work.targets.prevalence is None:
+            lacks = "no label" if cases.without_label else "no picture in this store"
             work.calibration = Unfit(
                 why=Why.PREVALENCE_NEEDED,
-                sentence=f"{cases.without_label:,} of the sample have no label, so that it does not say how many "
-                "uploads are like this: label them all.",
+                sentence=f"{cases.without_label or cases.left_out.absent:,} of the sample have {lacks}, so that it "
+                "does not say how many uploads are like this.",
             )
             return
         work.calibration = calibrate(

@@ -21,6 +21,7 @@ _HOW: Final = {
     "wrong-stops": "block by a walk from the top, with exact binomial tests",
     "block-wrong": "block by counting wrong stops",
     "review-recall": "review by a lower limit of recall in a fixed sequence",
+    "review-fpr": "review by exact binomial tests in a fixed sequence",
     "review-wrong": "review by counting wrong stops",
     "review-capacity": "review by an upper limit of reviews along one path",
 }

@@ -17,6 +17,7 @@ class Targets:
         wrong_stops: At most this share of uploads is harmless and stopped (labels from the top).
         block_wrong: At most so many wrong stops among these labels: counted, no promise.
         review_recall: At least this share of harmful pictures is stopped or goes to people.
+        review_fpr: At most this share of harmless pictures goes to people or is stopped.
         review_wrong: At most so many harmless pictures of these labels reach the review limit: counted, no promise.
         review_capacity: Reviews a day, over all categories.
         daily_volume: Uploads a day; goes with it.
@@ -29,6 +30,7 @@ class Targets:
     wrong_stops: float | None = None
     block_wrong: int | None = None
     review_recall: float | None = None
+    review_fpr: float | None = None
     review_wrong: int | None = None
     review_capacity: float | None = None
     daily_volume: float | None = None
@@ -42,6 +44,8 @@ class Targets:
             given = [_option(name) for name in kind if getattr(self, name) is not None]
             if len(given) > 1:
                 raise LineError(f"--{given[0]} and --{given[1]} place the same limit: give one of them.")
+        if self.block_fpr is not None and self.review_fpr is not None and self.review_fpr <= self.block_fpr:
+            raise LineError("--review-fpr lies above --block-fpr: whatever is stopped counts as looked at, too.")
         if (self.review_capacity is None) != (self.daily_volume is None):
             raise LineError("--review-capacity and --daily-volume go together: reviews of so many uploads a day.")
 
@@ -106,10 +110,10 @@ class Targets:
 
 
 _BLOCK: Final = ("block_fpr", "wrong_stops", "block_wrong")
-_REVIEW: Final = ("review_recall", "review_wrong", "review_capacity")
-_BY_RATES: Final = ("block_fpr", "block_wrong", "review_recall", "review_wrong")
+_REVIEW: Final = ("review_recall", "review_fpr", "review_wrong", "review_capacity")
+_BY_RATES: Final = ("block_fpr", "block_wrong", "review_recall", "review_fpr", "review_wrong")
 _COUNTED: Final = ("block_wrong", "review_wrong")
-_PROMISED: Final = ("block_fpr", "wrong_stops", "review_recall", "review_capacity")
+_PROMISED: Final = ("block_fpr", "wrong_stops", "review_recall", "review_fpr", "review_capacity")
 
 
 def _option(field: str) -> str:

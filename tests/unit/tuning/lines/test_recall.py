@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from clipwarden.errors import LineError
 from clipwarden.tuning.design.rates import recall
 from clipwarden.tuning.lines.promises import Lacking, Line, NotMet
-from clipwarden.tuning.lines.recall import line_for_recall
+from clipwarden.tuning.lines.recall import Drawn, line_for_recall
 
 SCORES = st.lists(st.floats(-5.0, 5.0) | st.sampled_from([0.0, 1.0]), min_size=60, max_size=90).map(np.array)
 TARGETS = st.tuples(st.floats(0.3, 0.9), st.floats(0.3, 0.9)).map(sorted)
@@ -94,3 +94,15 @@ def test_what_no_line_can_be_chosen_on_is_refused_in_words() -> None:
             line_for_recall([0.0], target=target)
     with pytest.raises(LineError, match="write a share between 0 and 1"):
         line_for_recall([0.0], target=0.5, pi=[0.5], delta=1.0)
+
+
+def test_harmless_labels_below_the_line_tell_what_a_miss_would_weigh() -> None:
+    # All thirty harmful ones drawn were likely to be drawn; a miss would have weighed as much as fifty of them.
+    harmful = np.linspace(2.0, 3.0, 30)
+    others = np.linspace(-3.0, 0.0, 300)
+    some = {"pi": np.ones(30), "u": np.linspace(0.0, 0.9, 30)}
+    blind = line_for_recall(harmful, target=0.8, others=others, **some)
+    drawn = Drawn.of(300, np.full(300, 0.02), None, None)
+    seeing = line_for_recall(harmful, target=0.8, others=others, others_drawn=drawn, **some)
+    assert isinstance(blind, Line)
+    assert isinstance(seeing, NotMet) or seeing.at < blind.at
