@@ -106,7 +106,8 @@ def run(options: TuneOptions) -> Exit:
     found = _answer(options, inputs, options.targets, by_category)
     if options.asks and not (options.targets.asks or by_category):
         show_answers(found, inputs, engineers=options.engineers)
-        targets = ask_targets(options.targets, inputs.labels, inputs.store)
+        single = len(found.analysis.categories) == 1
+        targets = ask_targets(options.targets, inputs.labels, single=single)
         if targets is None:
             return found.exit
         found = _answer(options, inputs, targets, {})
@@ -219,8 +220,13 @@ def _answer(options: TuneOptions, inputs: Inputs, targets: Targets, by_category:
         show=options.show,
     )
     names = question.names
+    if targets.prevalence is not None and len(names) > 1:
+        raise ConfigError(
+            f"--prevalence is how many uploads are like one category, and this is about {', '.join(names)}: choose one "
+            "with --only."
+        )
     asked = {name: question.targets_of(name) for name in names}
-    looks = None if inputs.labels is None else note_look(inputs.labels, inputs.compiled, asked)
+    looks = None if inputs.labels is None else note_look(inputs.labels, inputs.compiled, asked, write=False)
     if looks is not None:
         question = replace(question, looks=looks.counts)
     with _telling() as told:
@@ -228,6 +234,8 @@ def _answer(options: TuneOptions, inputs: Inputs, targets: Targets, by_category:
     gates: tuple[Gate, ...] = ()
     if options.slice_ceiling is not None:
         gates = gate_slices(question, analysis, options.slice_ceiling)
+    if inputs.labels is not None:  # what was refused showed nothing
+        looks = note_look(inputs.labels, inputs.compiled, asked)
     return Found(analysis=analysis, targets=asked, looks=looks, gates=gates)
 
 

@@ -20,8 +20,10 @@ from clipwarden.policy.bundle.compile import compile_policy
 from clipwarden.policy.language.load import load_policy
 from clipwarden.policy.schema import Mode, Verdict
 from clipwarden.scoring.tables import prepare
+from clipwarden.tuning.design.groups import group_pictures
 from clipwarden.tuning.scores import score_store
 from clipwarden.tuning.store.store import open_store
+from clipwarden.tuning.tune import cases
 from clipwarden.tuning.verdicts import judge_store
 from kit.cli import Run
 from kit.lines import chosen_text
@@ -719,3 +721,52 @@ def test_a_review_limit_may_be_bounded_by_harmless_pictures(tune: Tune, traffic:
         assert (refused.exit_code, why in refused.stderr) == (2, True)
     low = tune(traffic, "--labels", labels, "--review-fpr", "1%", "--block-fpr", "2%")
     assert (low.exit_code, "--review-fpr lies above --block-fpr" in low.stderr) == (2, True)
+
+
+def test_what_was_refused_is_no_look(tune: Tune, drawings: World, labels: Path) -> None:
+    for wrong in ("400", "401", "402"):
+        assert tune(drawings, "--labels", labels, "--block-wrong", wrong).exit_code == 2
+    assert answers(tune(drawings, "--labels", labels, "--block-wrong", "3", "--json"))["confidence"]["looks"] == 1
+
+
+def test_one_prevalence_is_of_one_category(tune: Tune, drawings: World, tmp_path: Path) -> None:
+    both = drawings.labels(tmp_path / "both.jsonl", categories=["red", "green"])
+    refused = tune(drawings, "--labels", both, "--prevalence", "1%")
+    assert (refused.exit_code, "this is about red, green: choose one with --only" in refused.stderr) == (2, True)
+    assert tune(drawings, "--labels", both, "--prevalence", "1%", "--only", "red").exit_code == 0
+
+
+def test_too_few_drawn_evenly_are_explained_with_what_helps(tune: Tune, traffic: World, tmp_path: Path) -> None:
+    rows = {digest: {"pi": 0.5 if number % 2 else 0.1} for number, digest in enumerate(traffic.digests)}
+    labels = traffic.labels(tmp_path / "l.jsonl", of=traffic.digests[:120], design="sample", seed="x", rows=rows)
+    told = answers(tune(traffic, "--labels", labels, "--block-fpr", "1%", "--json"))["block"]["sentence"]
+    assert "of 80 harmless ones" in told
+    assert "count as drawn evenly" in told
+    assert "`clipwarden sample --from-the-top red`" in told
+
+
+def test_what_nobody_labelled_of_a_walk_is_compared_with_nothing(
+    *,
+    tune: Tune,
+    run: Run,
+    traffic: World,
+    policy: Path,
+    toy_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drawn = tmp_path / "top.jsonl"
+    args = ("sample", policy, "--store", traffic.store, "--model", toy_folder, "--from-the-top", "red", "-o", drawn)
+    assert run(*args).exit_code == 0
+    head, *rows = drawn.read_text().splitlines()
+    marked = [json.dumps({**json.loads(row), "labels": {"red": True}}) for row in rows[:5]]
+    drawn.write_text("\n".join([head, *marked, *rows[5:]]) + "\n")
+    compared: list[int] = []
+
+    def counted(vectors: Any, named: Any) -> Any:  # noqa: ANN401
+        compared.append(len(vectors))
+        return group_pictures(vectors, named)
+
+    monkeypatch.setattr(cases, "group_pictures", counted)
+    assert tune(traffic, "--labels", drawn, "--wrong-stops", "1%").exit_code in {0, 10}
+    assert compared == [5]

@@ -262,10 +262,14 @@ class _Base:
     def group(self) -> Places:
         if not len(self.rows):
             return self.rows
-        block = self.store.vectors(self.picture)
-        return group_pictures(
-            block.embeddings[block.starts], [self.labels.group[row] for row in self.rows.tolist()]
-        ).number
+        number = np.arange(len(self.rows))
+        # A walk holds all that was drawn, and what nobody labelled is compared with nothing.
+        said = np.flatnonzero((self.labels.marks[self.rows] != Mark.UNKNOWN).any(axis=1))
+        if len(said):
+            block = self.store.vectors(self.picture[said])
+            named = [self.labels.group[row] for row in self.rows[said].tolist()]
+            number[said] = len(number) + group_pictures(block.embeddings[block.starts], named).number
+        return number
 
 
 def _cases(base: _Base, category: str, group: Places, u: Floats, uploads: NDArray[np.int64]) -> Cases:

@@ -239,7 +239,7 @@ def _require_rates(cases: Cases, flag: str, why: str) -> None:
 
 def _told(cases: Cases, asked: str, line: Line | NotMet, looks: int) -> Placed:
     if isinstance(line, NotMet):
-        return Placed(asked=asked, line=line, sentence=line.sentence, promised=False)
+        return Placed(asked=asked, line=line, sentence=f"{line.sentence}{_remedy(cases, line)}", promised=False)
     promised = cases.design is Design.SAMPLE
     sentence = line.promise.said(looks)
     if promised and cases.doubtful is not None:
@@ -247,6 +247,19 @@ def _told(cases: Cases, asked: str, line: Line | NotMet, looks: int) -> Placed:
         sentence = f"{sentence}, the {len(cases.doubtful)} unsure counted as {what}"
     return Placed(
         asked=asked, line=line, sentence=sentence if promised else _ON_THESE.format(sentence), promised=promised
+    )
+
+
+def _remedy(cases: Cases, line: NotMet) -> str:
+    """Say of too few harmless pictures of a sample why they count as so few, and what would help."""
+    if cases.design is not Design.SAMPLE or line.lacking is not Lacking.CLEAN or not line.have:
+        return ""
+    harmless, drawn = int((~cases.positive).sum()), len(cases)
+    why = f" (of {harmless:,} harmless ones {line.have:,} count as drawn evenly)" if line.have < harmless else ""
+    many = -(-drawn * line.need // line.have)
+    return (
+        f"{why}; about {many:,} labels in all would do (`clipwarden sample --add`), or `clipwarden sample "
+        f"--from-the-top {cases.category}`, which bounds wrong stops among uploads by a few dozen"
     )
 
 
