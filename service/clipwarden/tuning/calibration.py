@@ -4,7 +4,7 @@ Scores here are margins or logits before any calibration. A fit gives `p = sigmo
 bias of this category alone, by Platt's method (Platt 1999):
 
 - **classes balanced**, each weighing one half, so that a rare harm is not drowned; within a class a picture weighs
-  1 / pi, as many uploads as it stands for;
+  its uploads / pi, as many uploads as it stands for;
 - **smoothed targets** `(n + 1) / (n + 2)` and `1 / (m + 2)`, where n and m are not how many pictures there are but how
   many even ones they are worth (Kish: sum(w)^2 / sum(w^2) over totals of groups), so that near-duplicates and heavy
   weights do not pass for evidence;
@@ -105,7 +105,12 @@ class Fitted:
 
 
 def fit(
-    logits: ArrayLike, positive: ArrayLike, *, pi: ArrayLike | None = None, groups: ArrayLike | None = None
+    logits: ArrayLike,
+    positive: ArrayLike,
+    *,
+    pi: ArrayLike | None = None,
+    groups: ArrayLike | None = None,
+    uploads: ArrayLike | None = None,
 ) -> Platt | Unfit:
     """Fit one category on all of its labels.
 
@@ -114,6 +119,7 @@ def fit(
         positive: bool `[k]`.
         pi: `[k]` chances of a sample, in (0, 1]; None weighs all alike.
         groups: `[k]` numbers of near-duplicates; None when all are independent.
+        uploads: `[k]`, how often each was uploaded: in traffic it weighs as much; None for once.
 
     Returns:
         The fit at even odds, or why there is none. A category whose labels lie further apart than any overlap gets a
@@ -122,7 +128,7 @@ def fit(
     Raises:
         DesignError: Columns differ in length, or a chance is outside (0, 1].
     """
-    return fit_cases(Cases.of(logits, positive, pi, groups))
+    return fit_cases(Cases.of(logits, positive, pi, groups, uploads))
 
 
 def calibrate(
@@ -131,6 +137,7 @@ def calibrate(
     *,
     pi: ArrayLike | None = None,
     groups: ArrayLike | None = None,
+    uploads: ArrayLike | None = None,
     prevalence: float | None = None,
 ) -> Fitted | Unfit:
     """Fit one category and move it to a prevalence: the one given, or else what the sample says.
@@ -140,6 +147,7 @@ def calibrate(
         positive: As for `fit`.
         pi: As for `fit`; None (hand-picked images) asks for a prevalence.
         groups: As for `fit`.
+        uploads: As for `fit`.
         prevalence: In (0, 1); needed where fewer than three weighted positives were drawn.
 
     Returns:
@@ -148,7 +156,7 @@ def calibrate(
     Raises:
         DesignError: As for `fit`, or a prevalence outside (0, 1).
     """
-    cases = Cases.of(logits, positive, pi, groups)
+    cases = Cases.of(logits, positive, pi, groups, uploads)
     fitted = fit_cases(cases)
     if isinstance(fitted, Unfit):
         return fitted
@@ -158,8 +166,8 @@ def calibrate(
 
 def fit_cases(cases: "Cases") -> Platt | Unfit:
     """Fit one category on columns that were checked; see `fit`."""
-    if missing := _missing(cases):
-        return missing
+    if lacking := missing(cases):
+        return lacking
     worth = (cases.worth(of=cases.positive), cases.worth(of=~cases.positive))
     one = Labelled(margins=cases.logits, positive=cases.positive, weights=cases.weight, worth=worth)
     slope, bias = fit_one(one)
@@ -172,7 +180,8 @@ def fit_cases(cases: "Cases") -> Platt | Unfit:
     return Platt(slope=slope, bias=bias, worth=worth)
 
 
-def _missing(cases: "Cases") -> Unfit | None:
+def missing(cases: "Cases") -> Unfit | None:
+    """Say why columns can be neither fitted nor judged by; None where they can."""
     if not cases.positive.any():
         return Unfit(
             why=Why.NO_POSITIVES,
@@ -229,7 +238,14 @@ class Cases:
     group: NDArray[np.intp]
 
     @classmethod
-    def of(cls, logits: ArrayLike, positive: ArrayLike, pi: ArrayLike | None, groups: ArrayLike | None) -> "Cases":
+    def of(
+        cls,
+        logits: ArrayLike,
+        positive: ArrayLike,
+        pi: ArrayLike | None,
+        groups: ArrayLike | None,
+        uploads: ArrayLike | None = None,
+    ) -> "Cases":
         """Check columns, as for `fit`, and leave out pictures without a score.
 
         Raises:
@@ -238,15 +254,23 @@ class Cases:
         scores = np.asarray(logits, np.float64)
         count = len(scores)
         chances = np.ones(count) if pi is None else np.asarray(pi, np.float64)
+        times = np.ones(count) if uploads is None else np.asarray(uploads, np.float64)
         numbers = np.arange(count) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
         harmful = np.asarray(positive, np.bool_)
-        if not len(harmful) == len(chances) == len(numbers) == count:
-            raise DesignError("Scores, labels, chances and groups differ in length: give one of each a picture.")
+        if not len(harmful) == len(chances) == len(times) == len(numbers) == count:
+            raise DesignError(
+                "Scores, labels, chances, uploads and groups differ in length: give one of each a picture."
+            )
         if not ((chances > 0.0) & (chances <= 1.0)).all():
             raise DesignError("A chance of having been drawn is above 0 and at most 1.")
+        if not (np.isfinite(times) & (times > 0.0)).all():
+            raise DesignError("A picture that was never uploaded weighs nothing: leave it out.")
         seen = np.isfinite(scores)
         return cls(
-            logits=scores[seen], positive=harmful[seen], weight=1.0 / chances[seen], group=numbers.astype(np.intp)[seen]
+            logits=scores[seen],
+            positive=harmful[seen],
+            weight=(times / chances)[seen],
+            group=numbers.astype(np.intp)[seen],
         )
 
     def worth(self, *, of: Flags) -> float:

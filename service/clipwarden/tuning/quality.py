@@ -1,7 +1,8 @@
 """Labelled scores of one category in; how well a calibration of them can be read as probabilities, out.
 
 Every score is calibrated by a fit that did not see its group (`folds`), and then held against its label. Both classes
-weigh what they weigh in traffic: the positives as much as the prevalence says, each picture 1 / pi within its class.
+weigh what they weigh in traffic: the positives as much as the prevalence says, each picture its uploads / pi within
+its class.
 
 Intervals are linearised: the variance of a weighted sum, summed over totals of groups, around each class's own mean
 (whose weight is fixed by the prevalence, taken as known), with Student's t at one less than the groups of the rarer
@@ -20,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit, stdtrit
 
-from clipwarden.tuning.calibration import Cases, Platt, Unfit, fit_cases
+from clipwarden.tuning.calibration import Cases, Platt, Unfit, fit_cases, missing
 from clipwarden.tuning.design.groups import folds
 from clipwarden.tuning.fitting import bias_at, minimised
 from clipwarden.tuning.metrics import Floats, Interval, balanced_weights
@@ -39,7 +40,8 @@ class Quality:
             below anything harmless, or all score alike: then any steepness would do.
         intercept: Of a recalibration whose slope is 1, in logits; 0 is right, above 0 says too little.
         prevalence: At which all of this holds.
-        folds: Of how many parts each was left out once; 1 says that these are the images it was fitted on.
+        folds: Of how many parts each was left out once; 1 says that these are the images it was fitted on, and 0 that
+            it was fitted elsewhere.
         labels: How many.
         positives: How many of them are harmful.
         groups: Near-duplicates counting once.
@@ -61,6 +63,7 @@ def quality(
     *,
     pi: ArrayLike | None = None,
     groups: ArrayLike | None = None,
+    uploads: ArrayLike | None = None,
     prevalence: float,
     most_folds: int = _FOLDS,
     seed: int = 7,
@@ -73,6 +76,7 @@ def quality(
         positive: Likewise.
         pi: Likewise.
         groups: Likewise.
+        uploads: Likewise.
         prevalence: What the policy will say, in (0, 1).
         most_folds: Fewer where there are fewer groups of a class.
         seed: Of the dealing, which the order of the pictures does not move.
@@ -84,19 +88,56 @@ def quality(
     Raises:
         DesignError: As for `calibration.fit`.
     """
-    cases = Cases.of(logits, positive, pi, groups)
+    cases = Cases.of(logits, positive, pi, groups, uploads)
     fitted = fit_cases(cases)
     if isinstance(fitted, Unfit):
         return fitted
     parts = deal(cases, most_folds, seed)
     seen = _held_out(cases, parts, prevalence) if parts.max() else _through(fitted, cases.logits, prevalence)
-    held = _Held(cases=cases, logits=seen, prevalence=prevalence, confidence=confidence)
+    return _found(_Held(cases=cases, logits=seen, prevalence=prevalence, confidence=confidence), int(parts.max()) + 1)
+
+
+def quality_of(
+    calibrated: ArrayLike,
+    positive: ArrayLike,
+    *,
+    pi: ArrayLike | None = None,
+    groups: ArrayLike | None = None,
+    uploads: ArrayLike | None = None,
+    prevalence: float,
+    confidence: float = 0.95,
+) -> Quality | Unfit:
+    """Judge a calibration that was fitted elsewhere, such as the one in force, on labels that it never saw.
+
+    Args:
+        calibrated: `[k]` logits after it, at the prevalence; those that are not finite are left out.
+        positive: As for `calibration.fit`.
+        pi: Likewise.
+        groups: Likewise.
+        uploads: Likewise.
+        prevalence: At which it speaks, in (0, 1).
+        confidence: Of the intervals.
+
+    Returns:
+        The figures, of no fold; or why these labels cannot say.
+
+    Raises:
+        DesignError: As for `calibration.fit`.
+    """
+    cases = Cases.of(calibrated, positive, pi, groups, uploads)
+    if lacking := missing(cases):
+        return lacking
+    return _found(_Held(cases=cases, logits=cases.logits, prevalence=prevalence, confidence=confidence), 0)
+
+
+def _found(held: "_Held", folds: int) -> Quality:
+    cases = held.cases
     return Quality(
         skill=held.skill(),
         slope=held.slope(),
         intercept=held.intercept(),
-        prevalence=prevalence,
-        folds=int(parts.max()) + 1,
+        prevalence=held.prevalence,
+        folds=folds,
         labels=len(cases.logits),
         positives=int(cases.positive.sum()),
         groups=len(np.unique(cases.group)),

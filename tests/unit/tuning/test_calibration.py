@@ -111,6 +111,21 @@ def test_prevalence_comes_from_the_sample_unless_somebody_says_it() -> None:
     )
 
 
+def test_what_is_uploaded_often_weighs_as_often() -> None:
+    logits, positive = world(9, 20, 200)
+    times = np.random.default_rng(9).integers(1, 9, 220)
+    pi = np.where(positive, 0.9, 0.2)
+    each = np.repeat(np.arange(220), times)
+    counted = calibrate(logits, positive, pi=pi, uploads=times)
+    repeated = calibrate(logits[each], positive[each], pi=pi[each], groups=each)
+    assert isinstance(counted, Fitted)
+    assert isinstance(repeated, Fitted)
+    assert counted == repeated
+    assert counted.prevalence != calibrate(logits, positive, pi=pi).prevalence
+    with pytest.raises(DesignError, match="never uploaded"):
+        fit(logits, positive, uploads=times - 1)
+
+
 def test_prevalence_is_asked_for_where_labels_cannot_say_it() -> None:
     logits, positive = world(3, 30, 300)
     hand_picked = calibrate(logits, positive)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from clipwarden.tuning.calibration import Cases, Unfit
-from clipwarden.tuning.quality import Quality, deal, quality
+from clipwarden.tuning.quality import Quality, deal, quality, quality_of
 
 
 def world(seed: int, harmful: int, harmless: int, apart: float = 2.0) -> tuple[np.ndarray, np.ndarray]:
@@ -76,6 +76,25 @@ def test_classes_that_a_limit_parts_have_no_slope_and_finite_figures() -> None:
 
 def test_there_is_none_without_a_fit() -> None:
     assert isinstance(quality([1.0, 2.0], [True, True], prevalence=0.1), Unfit)
+
+
+def test_a_calibration_from_elsewhere_is_judged_as_it_is() -> None:
+    logits, positive = world(7, 3000, 3000)
+    right = 2.0 * (logits + 5.0) / 3.0 - 2.0 + np.log(0.02 / 0.98)
+
+    def seen(calibrated: np.ndarray) -> Quality:
+        found = quality_of(calibrated, positive, prevalence=0.02)
+        assert isinstance(found, Quality)
+        return found
+
+    assert seen(right).slope is not None
+    assert seen(right).slope.value == pytest.approx(1.0, abs=0.1)
+    assert seen(right).intercept.value == pytest.approx(0.0, abs=0.1)
+    assert seen(right).folds == 0
+    assert seen(2.0 * right).slope.value == pytest.approx(0.5, abs=0.05)  # too sure of itself
+    assert seen(right + 1.5).intercept.value == pytest.approx(-1.5, abs=0.1)  # says too much
+    assert seen(right + 1.5).skill.value < seen(right).skill.value
+    assert isinstance(quality_of(right, np.zeros(6000, bool), prevalence=0.02), Unfit)
 
 
 def test_intervals_cover_what_a_right_calibration_is() -> None:

@@ -227,6 +227,7 @@ def _quality(work: Work, cases: Cases) -> Quality | None:
         cases.positive,
         pi=cases.pi,
         groups=cases.group,
+        uploads=None if cases.pi is None else cases.uploads,
         prevalence=work.calibration.prevalence,
         confidence=work.targets.confidence,
     )

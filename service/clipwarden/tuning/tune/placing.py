@@ -70,7 +70,13 @@ def place(work: Work, compiled: CompiledPolicy) -> None:
     work.review = review_limit(cases, work.targets, work.confidence.delta)
     if cases.design in (Design.SAMPLE, Design.SET) and _takes_calibration(compiled, work.category):
         work.calibration = calibrate(
-            cases.scores, cases.positive, pi=cases.pi, groups=cases.group, prevalence=work.targets.prevalence
+            cases.scores,
+            cases.positive,
+            pi=cases.pi,
+            groups=cases.group,
+            # Of traffic a calibration speaks of uploads, of a set of the pictures in it.
+            uploads=None if cases.pi is None else cases.uploads,
+            prevalence=work.targets.prevalence,
         )
 
 
