@@ -83,7 +83,7 @@ def _label(drawn: Path) -> None:
 
 @pytest.fixture
 def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reader]:
-    write_uploads(tmp_path / "uploads", 800)
+    write_uploads(tmp_path / "uploads", 700)
     monkeypatch.chdir(tmp_path)
     for name, folder in (("XDG_CACHE_HOME", "cache"), ("XDG_STATE_HOME", "state")):
         monkeypatch.setenv(name, str(tmp_path / folder))
@@ -117,7 +117,7 @@ def _check_verdicts(printed: str) -> None:
     verdict = judge_store(store, load_snapshot("mini", ["mine.yaml"]).select().tables).verdict
     told = re.search(r"(\d+) images: (\d+) ALLOW, (\d+) REVIEW, (\d+) BLOCK", printed)
     assert told, printed
-    assert [int(number) for number in told.groups()] == [800, *(int((verdict == each).sum()) for each in Verdict)]
+    assert [int(number) for number in told.groups()] == [700, *(int((verdict == each).sum()) for each in Verdict)]
     drink = {sha: is_drink(Path(uri).name) for sha, uri in zip(store.uploads.sha256, store.uploads.uri, strict=True)}
     stopped = [drink[sha] for sha, each in zip(store.pictures.sha256, verdict, strict=True) if each == Verdict.BLOCK]
     assert sum(stopped) > 5
