@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from clipwarden.cli.loading import vector_cache
 from clipwarden.cli.subserver import Subserver, running_subserver
 from clipwarden.client import Client
 from clipwarden.engine.snapshot import load_snapshot
@@ -114,7 +115,7 @@ def _check_live() -> None:
 def _check_verdicts(printed: str) -> None:
     """The server's verdicts are those that the store foretells, and few harmless pictures are stopped."""
     store = open_store(Path("uploads.store"))
-    verdict = judge_store(store, load_snapshot("mini", ["mine.yaml"]).select().tables).verdict
+    verdict = judge_store(store, load_snapshot("mini", ["mine.yaml"], cache=vector_cache()).select().tables).verdict
     told = re.search(r"(\d+) images: (\d+) ALLOW, (\d+) REVIEW, (\d+) BLOCK", printed)
     assert told, printed
     assert [int(number) for number in told.groups()] == [700, *(int((verdict == each).sum()) for each in Verdict)]
