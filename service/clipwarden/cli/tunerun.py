@@ -13,7 +13,7 @@ from clipwarden.cli.loading import load_named_model, notice_findings, progress_b
 from clipwarden.cli.policyfile import PolicyFile, read_policy
 from clipwarden.cli.tuneasking import ask_confirmation, ask_targets
 from clipwarden.cli.tunefacts import facts
-from clipwarden.cli.tunetext import show_answers, show_plan, show_written
+from clipwarden.cli.tunetext import show_answers, show_missing, show_plan, show_unasked, show_written
 from clipwarden.errors import ConfigError
 from clipwarden.policy.bundle.compile import compile_policy, compile_to_measure
 from clipwarden.policy.bundle.compiled import CompiledPolicy
@@ -117,8 +117,12 @@ def run(options: TuneOptions) -> Exit:
         return found.exit
     show_answers(found, inputs, engineers=options.engineers)
     show_plan(plan, why_not)
+    if not any(targets.asks for targets in found.targets.values()):
+        show_unasked(inputs)
     if plan and (options.write or options.asks) and _confirmed(options, plan):
-        show_written(inputs.file, plan, plan.version.write())
+        changed = [each.category for each in found.analysis.categories if each.bounds is not None]
+        show_written(inputs.file, plan, plan.version.write(), changed)
+    show_missing(found.analysis.categories, plan)
     return found.exit
 
 

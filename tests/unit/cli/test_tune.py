@@ -196,7 +196,11 @@ def test_labels_from_the_top_promise_few_wrong_stops(
     done = filled_in(drawn, traffic)
     said = answers(tune(traffic, "--labels", done, "--wrong-stops", "1%", "--json"))
     assert said["block"]["promised"]
-    assert "uploads are harmless and stopped" in said["block"]["sentence"]
+    told = said["block"]["sentence"]
+    assert "distinct uploads, near-duplicates counted once, are harmless and stopped" in told
+    assert re.search(
+        r"(\d+) wrong above the limit; label \d+ from the top was harmless, and the limit lies above", told
+    )
     wrong = sum(
         score >= said["block"]["at"] and digest not in traffic.red
         for score, digest in zip(
@@ -208,6 +212,50 @@ def test_labels_from_the_top_promise_few_wrong_stops(
     assert (refused.exit_code, "`--wrong-stops` is what they promise" in refused.stderr) == (2, True)
     bare = tune(traffic, "--labels", drawn, "--wrong-stops", "1%", "--json")
     assert "the walk is not at its end: at least" in answers(bare)["block"]["sentence"]
+
+
+@pytest.mark.parametrize("columns", [60, 80, 100])
+def test_a_table_is_cut_nowhere(
+    tune: Tune, drawings: World, labels: Path, columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    args = ("--labels", labels, "--block-wrong", "3", "--prevalence", "1%")
+    result = tune(drawings, *args)
+    table = result.stdout.partition("2. What")[2].partition("Limits that allow")[0]
+    said = answers(tune(drawings, *args, "--json"))
+    folded = re.sub(r"\s", "", table)
+    for header in ("harmless", "stopped", "wrongly"):
+        assert all(letter in folded for letter in header)
+    for row in said["choices"]:
+        assert len(re.findall(rf"{row['found']}\s+of", table)) >= 1
+    assert table.count("(") == table.count(")") >= len(said["choices"])  # no interval lacks its end
+
+
+def test_the_end_says_what_comes_next_or_is_missing(
+    tune: Tune, drawings: World, labels: Path, policy: Path, tmp_path: Path
+) -> None:
+    asked = tune(drawings, "--labels", labels, "--prevalence", "1%", "--show", "0")
+    assert asked.stdout.strip().endswith(
+        "such as --block-fpr 1% --review-recall 80%; with --write a new version has them."
+    )
+    assert re.search(r"\d+ missed\.$", asked.stdout, re.MULTILINE)
+    assert "the first 0" not in asked.stdout
+    some = ("--labels", labels, "--prevalence", "1%", "--review-recall", "60%", "--write")
+    result = tune(drawings, *some, "--block-fpr", "0.1%")
+    assert result.exit_code == 10, result.output
+    assert "red has no block limit now: no line can promise that at most 0.1 %" in result.stderr.partition("Next:")[2]
+    first = tmp_path / "mine-1.1.yaml"
+    assert f"clipwarden enforce {first} red --approved-by NAME\n" in result.stderr
+    again = tune(drawings, *some[:4], "--block-wrong", "3", "--write", policy=first)
+    assert f"clipwarden serve --policy {policy} --candidate {tmp_path / 'mine-1.2.yaml'}\n" in again.stderr
+
+
+def test_without_labels_nothing_is_said_of_looks_and_a_capacity_is_said_once(tune: Tune, traffic: World) -> None:
+    text = tune(traffic, "--only", "red,blue", "--review-capacity", "3000", "--daily-volume", "100000").stdout
+    text = text.partition("6. What")[0]
+    assert text.count("of uploads go to people") == 1
+    assert text.count("each line keeps its promise") <= 1
+    assert "looked at" not in text
 
 
 def test_without_labels_it_says_how_much_is_stopped_and_no_more(tune: Tune, traffic: World, drawings: World) -> None:

@@ -137,7 +137,8 @@ def _require_same(first: _File, other: _File) -> None:
     if kinds[0] is not kinds[1]:
         raise LabelError(
             f"{first.path} has the design {kinds[0]} and {other.path} {kinds[1]}; "
-            "figures follow from one design, so give the files of one."
+            "figures follow from one design. Tune by the files of one, then "
+            "the version that it wrote by those of the other."
         )
     if kinds[0] in (Design.SAMPLE, Design.TOP):
         for what in ("seed", "walk"):

@@ -78,16 +78,25 @@ class Promise:
     @property
     def sentence(self) -> str:
         """The promise as staff read it, in one sentence."""
+        return self.said()
+
+    def said(self, looks: int = 1) -> str:
+        """Say the promise as staff read it, in one sentence.
+
+        Args:
+            looks: How often the labels were looked at: each look had a chance of its own to break it.
+        """
         things, happens = _OF[self.kind]
         seen = (
             f"{counted(self.tested - self.seen if self.kind is Kind.RECALL else self.seen)} of {counted(self.tested)}"
         )
         which = " of distinct pictures, near-duplicates counted once," if self.distinct else ""
+        if self.distinct and self.kind is Kind.WRONG_STOPS:
+            things, which = f"distinct {things}, near-duplicates counted once,", ""
+        sure = f"{percent(max(0.0, 1.0 - looks * self.delta))} confidence"
+        after = f" after {looks} looks at these labels" if looks > 1 else ""
         bound = "at least" if self.kind is Kind.RECALL else "at most"
-        return (
-            f"{bound} {percent(self.limit)} of {things} {happens}, with {percent(1.0 - self.delta)} confidence"
-            f" ({seen}{which} here)"
-        )
+        return f"{bound} {percent(self.limit)} of {things} {happens}, with {sure}{after} ({seen}{which} here)"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -53,7 +53,7 @@ def begin(question: Question, scores: StoreScores, name: str) -> Work:
     return Work(
         category=name,
         targets=targets,
-        confidence=Confidence(delta=round(delta, 12), lines=lines, looks=looks),
+        confidence=Confidence(delta=round(delta, 12), lines=lines, looks=looks, labelled=question.labels is not None),
         now=standing_of(question.compiled, scores, name),
     )
 
@@ -61,13 +61,13 @@ def begin(question: Question, scores: StoreScores, name: str) -> Work:
 def place(work: Work, compiled: CompiledPolicy) -> None:
     """Place the limits of one category, and fit its calibration."""
     if work.traffic is not None:
-        work.block = flag_limit(work.traffic, work.targets, work.confidence.delta)
+        work.block = flag_limit(work.traffic, work.targets, work.confidence.delta, work.confidence.looks)
         return
     cases = work.cases
     if cases is None or (cases.design is not Design.TOP and one_class(cases)):
         return
-    work.block = block_limit(cases, work.targets, work.confidence.delta)
-    work.review = review_limit(cases, work.targets, work.confidence.delta)
+    work.block = block_limit(cases, work.targets, work.confidence.delta, work.confidence.looks)
+    work.review = review_limit(cases, work.targets, work.confidence.delta, work.confidence.looks)
     if cases.design in (Design.SAMPLE, Design.SET) and _takes_calibration(compiled, work.category):
         work.calibration = calibrate(
             cases.scores,
@@ -103,11 +103,13 @@ def place_reviews(work: Sequence[Work], question: Question, uploads: Uploads) ->
     asked = f"review-capacity {targets.review_capacity!r} of daily-volume {targets.daily_volume!r}"
     for index, each in enumerate(sharing):
         if isinstance(lines, NotMet):
-            each.review = Placed(asked=asked, line=lines, sentence=lines.sentence, promised=False)
+            each.review = Placed(asked=asked, line=lines, sentence=lines.sentence, promised=False, shared=True)
             continue
         line = lines.lines[index]
-        told = f"{line.promise.sentence}: {lines.reviews:,.0f} a day seen, kept {lines.promised}"
-        each.review = Placed(asked=asked, line=line, sentence=told, promised=True)
+        told = (
+            f"{line.promise.said(sharing[0].confidence.looks)}: {lines.reviews:,.0f} a day seen, kept {lines.promised}"
+        )
+        each.review = Placed(asked=asked, line=line, sentence=told, promised=True, shared=True)
 
 
 def scale_of_work(work: Work, compiled: CompiledPolicy) -> tuple[float | None, float]:
