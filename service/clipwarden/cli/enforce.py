@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clipwarden.errors import Severity
 from clipwarden.terminal import notice, printable
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ def _show(plan: "Enforcement") -> None:
         for line in _said(category):
             notice(printable(line))
     for problem in plan.findings:
-        notice(printable(str(problem)), style="yellow" if problem.severity is Severity.WARNING else None)
+        notice(printable(str(problem)))
 
 
 def _said(category: "Category") -> "Iterator[str]":
