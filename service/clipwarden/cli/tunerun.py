@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -121,7 +121,9 @@ def run(options: TuneOptions) -> Exit:
     if not any(targets.asks for targets in found.targets.values()):
         show_unasked(inputs)
     if plan and (options.write or options.asks) and _confirmed(options, plan):
+        open_slices = {gate.category for gate in found.gates if not gate.passes}
         changed = [each.category for each in found.analysis.categories if each.bounds is not None]
+        changed = [name for name in changed if name not in open_slices]
         show_written(inputs.file, plan, plan.version.write(), changed)
     show_missing(found.analysis.categories, plan)
     return found.exit
@@ -255,6 +257,7 @@ def _plan(options: TuneOptions, inputs: Inputs, found: Found) -> tuple[Plan | No
         compiled=inputs.compiled,
         author=options.notes.author or login_name(),
         day=datetime.now(UTC).date(),
+        slices=_slices(found.gates),
     )
     proposed = proposals(found.analysis, grounds, found.targets)
     if not proposed:
@@ -271,6 +274,16 @@ def _plan(options: TuneOptions, inputs: Inputs, found: Found) -> tuple[Plan | No
             raise
         return None, str(exc)
     return plan, None
+
+
+def _slices(gates: Sequence[Gate]) -> dict[str, list[str]]:
+    """Say what slices say in the evidence, too: whoever approves is to read of those that do not pass."""
+    said: dict[str, list[str]] = {}
+    for gate in gates:
+        said.setdefault(gate.category, []).append(
+            f"slice {gate.name}: {gate.outcome.upper()} by the {gate.limit} limit"
+        )
+    return said
 
 
 def _unwritable(analysis: Analysis) -> list[str]:

@@ -85,7 +85,7 @@ def show_written(old: PolicyFile, plan: Plan, path: object, categories: Iterable
         old: The policy before.
         plan: What was written.
         path: Where.
-        categories: Ids of those that got limits.
+        categories: Ids of those that got limits, but for such of which a slice does not pass.
     """
     metadata = plan.policy.metadata
     told = f"{path} was written by {metadata.author}: version {metadata.version}. Nothing was raised to enforce."

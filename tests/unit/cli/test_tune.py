@@ -770,3 +770,32 @@ def test_what_nobody_labelled_of_a_walk_is_compared_with_nothing(
     monkeypatch.setattr(cases, "group_pictures", counted)
     assert tune(traffic, "--labels", drawn, "--wrong-stops", "1%").exit_code in {0, 10}
     assert compared == [5]
+
+
+def test_promises_of_other_categories_count_and_slices_stand_in_the_evidence(
+    tune: Tune, toy_model: Model, policy: Path, tmp_path: Path
+) -> None:
+    world = make_world(
+        tmp_path / "w.store", toy_model, others=600, traffic=True, slices={"country": ["de", "fr", "de", "de", "de"]}
+    )
+    labels = sampled(world, tmp_path / "red.jsonl")
+    args = ("--block-fpr", "3%", "--review-recall", "50%", "--slice-ceiling", "2%", "--write", "--yes")
+    result = tune(world, "--labels", labels, *args)
+    assert result.exit_code == 10, result.output
+    assert "clipwarden enforce" not in result.stderr
+    first = policy.with_name("mine-1.1.yaml")
+    thresholds = load_policy(first).policy.categories[0].thresholds
+    assert thresholds is not None
+    assert thresholds.chosen_on is not None
+    assert thresholds.chosen_on.evidence is not None
+    promises = thresholds.chosen_on.evidence.promises
+    assert any(each.startswith("slice country: ") for each in promises)
+    green = world.labels(
+        tmp_path / "green.jsonl",
+        design="sample",
+        seed="x",
+        categories=["green"],
+        rows={each: {"pi": 1.0} for each in world.digests},
+    )
+    said = answers(tune(world, "--labels", green, "--review-recall", "50%", "--json", policy=first))
+    assert said["confidence"]["lines"] == 3

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from clipwarden.errors import LineError
 from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.methods import METHODS
-from clipwarden.policy.schema import Bounds
+from clipwarden.policy.schema import Bounds, Category
 from clipwarden.tuning.calibration import Fitted, Unfit, Why, calibrate
 from clipwarden.tuning.labels.model import Design
 from clipwarden.tuning.lines.confidence import Confidence, shared
@@ -41,8 +41,28 @@ class Work:
 
 
 def promising_lines(question: Question) -> int:
-    """Count the lines that make a promise in one run, at least 1."""
-    return max(1, sum(question.targets_of(name).promises for name in question.names))
+    """Count the lines that make a promise, at least 1: those of this run, and those of the policy that stay."""
+    asked = {name: question.targets_of(name) for name in question.names}
+    stay = sum(_standing_promises(each, asked.get(each.id)) for each in _holding(question))
+    return max(1, stay + sum(targets.promises for targets in asked.values()))
+
+
+def _holding(question: Question) -> Sequence[Category]:
+    """Find the categories whose limits hold now."""
+    return [each for each in question.compiled.policy.categories if each.id not in question.compiled.unbound]
+
+
+def _standing_promises(category: Category, asked: Targets | None) -> int:
+    """Count what a category's evidence promises of limits that nobody asks for anew."""
+    chosen = category.thresholds.chosen_on if category.thresholds else None
+    promises = chosen.evidence.promises if chosen and chosen.evidence else ()
+    anew = {"block": asked is not None and asked.asks_block, "review": asked is not None and asked.asks_review}
+    return sum(
+        promise.startswith(f"{name}: ") and " confidence" in promise
+        for promise in promises
+        for name, is_anew in anew.items()
+        if not is_anew
+    )
 
 
 def begin(question: Question, scores: StoreScores, name: str) -> Work:

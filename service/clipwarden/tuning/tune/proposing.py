@@ -1,7 +1,7 @@
 """Answers in; what a new version of the policy is to say, with the evidence that it rests on, out."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Final
 
@@ -37,6 +37,7 @@ class Grounds:
         compiled: The policy.
         author: Who runs the tool.
         day: When.
+        slices: What slices say, by category, in sentences.
     """
 
     store: Store
@@ -44,6 +45,7 @@ class Grounds:
     compiled: CompiledPolicy
     author: str
     day: date
+    slices: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def proposals(analysis: Analysis, grounds: Grounds, targets: dict[str, Targets]) -> tuple[Proposal, ...]:
@@ -91,7 +93,7 @@ def _evidence(answers: Answers, grounds: Grounds, targets: Targets, kept: Kept) 
         looks=answers.confidence.looks,
         day=grounds.day,
         author=grounds.author,
-        promises=(*_promises(answers), *kept.promises),
+        promises=(*_promises(answers), *grounds.slices.get(answers.category, ()), *kept.promises),
         targets=kept.targets(targets.options),
     )
 

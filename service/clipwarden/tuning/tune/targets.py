@@ -85,7 +85,7 @@ class Targets:
         Returns:
             The targets without the others, and those as options.
         """
-        others = {name: None for name in _BY_RATES if design is Design.TOP} or {"wrong_stops": None}
+        others: dict[str, Any] = {name: None for name in _BY_RATES if design is Design.TOP} or {"wrong_stops": None}
         served = replace(self, **others)
         return served, tuple(option for option in self.options if option not in served.options)
 
