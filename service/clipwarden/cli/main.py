@@ -68,6 +68,10 @@ COMMANDS = {
         "clipwarden.cli.diff:diff",
         "Say in words what changed from one policy to another, category by category.",
     ),
+    "enforce": (
+        "clipwarden.cli.enforce:enforce",
+        "Write a version of a policy in which categories that only watched stop uploads.",
+    ),
     "restore": (
         "clipwarden.cli.restore:restore",
         "Make a version of a policy live again, and keep the one that was.",

@@ -2,13 +2,18 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from clipwarden.cli.exits import Exit
 from clipwarden.terminal import notice, print_facts, printable, stdout
 from clipwarden.tuning.extra import require_tune
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from clipwarden.tuning.store.forgetting import Forgotten
 
 StoreFolder = Annotated[
     Path, typer.Argument(metavar="STORE", help="A folder that `clipwarden embed` made.", show_default=False)
@@ -81,9 +86,7 @@ def forget(
     require_tune()
     from dataclasses import asdict
 
-    from clipwarden.tuning.store.forgetting import forget as forget_in
-
-    forgotten = forget_in(folder, names)
+    forgotten = _forget(folder, names)
     if as_json:
         print(json.dumps(asdict(forgotten)))  # noqa: T201  results go to stdout
     else:
@@ -92,5 +95,29 @@ def forget(
         for digest in forgotten.kept:
             notice(f"The picture {digest} stays: uploads of other names show it. Forget it by that digest.")
     for name in forgotten.unknown:
-        notice(printable(f"{name} is not in the store."))
+        notice(
+            printable(
+                f"{name} is not in the store. Uploads are called as their manifest had them, or by the path that they "
+                "were embedded from; a digest as of sha256sum finds a picture under any name."
+            )
+        )
     return Exit.USAGE if forgotten.unknown else Exit.OK
+
+
+def _forget(folder: Path, names: "Sequence[str]") -> "Forgotten":
+    """Forget by names as they are, then by the paths that they stand for here: a folder's files have absolute ones."""
+    from clipwarden.cli.embedsources import uri_of
+    from clipwarden.tuning.store.forgetting import Forgotten, forget
+
+    first = forget(folder, names)
+    paths = {uri_of(name): name for name in first.unknown if uri_of(name) != name}
+    if not paths:
+        return first
+    second = forget(folder, [*paths])
+    found = {name for path, name in paths.items() if path not in second.unknown}
+    return Forgotten(
+        uploads=first.uploads + second.uploads,
+        pictures=first.pictures + second.pictures,
+        kept=tuple(sorted({*first.kept, *second.kept})),
+        unknown=tuple(name for name in first.unknown if name not in found),
+    )

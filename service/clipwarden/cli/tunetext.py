@@ -1,7 +1,7 @@
 """Answers in; what people read of them, in the order of their questions, out."""
 
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -12,8 +12,10 @@ from clipwarden.cli.policyfile import PolicyFile
 from clipwarden.cli.table import new_table
 from clipwarden.cli.tunewords import between, choice_cells, gate_line, picture_lines, quality_lines, texts_lines
 from clipwarden.errors import ConfigError
+from clipwarden.policy.schema import Bounds, Mode
 from clipwarden.policy.versions import files_around, plan_restoration
 from clipwarden.terminal import notice, printable, stdout
+from clipwarden.tuning.labels.model import Design
 from clipwarden.tuning.lines.choices import Choice
 from clipwarden.tuning.lines.saying import counted
 from clipwarden.tuning.tune.answers import Answers, Limit
@@ -42,15 +44,17 @@ def show_answers(found: "Found", inputs: "Inputs", *, engineers: bool) -> None:
     """
     for line in (*_about(inputs), *found.analysis.notes):
         _line(line)
+    many = len(found.analysis.categories) > 1
     for answers in found.analysis.categories:
         stdout().print()
         stdout().print(Text(printable(answers.category), style="bold"))
         if answers.deciding is None:
-            _without_labels(answers)
+            _without_labels(answers, many=many)
         else:
-            _by_labels(answers, engineers=engineers)
+            _by_labels(answers, engineers=engineers, many=many)
         for note in answers.notes:
             _line(note, indent=3)
+    _together(found.analysis.categories)
     for gate in found.gates:
         for line in gate_line(gate):
             _line(line)
@@ -74,20 +78,55 @@ def show_plan(plan: Plan | None, why_not: str | None) -> None:
         notice(printable(str(problem)))
 
 
-def show_written(old: PolicyFile, plan: Plan, path: object) -> None:
-    """Say what was written, and what to do with it."""
+def show_written(old: PolicyFile, plan: Plan, path: object, categories: Iterable[str]) -> None:
+    """Say what was written, and what to do with it.
+
+    Args:
+        old: The policy before.
+        plan: What was written.
+        path: Where.
+        categories: Ids of those that got limits, but for such of which a slice does not pass.
+    """
     metadata = plan.policy.metadata
     told = f"{path} was written by {metadata.author}: version {metadata.version}. Nothing was raised to enforce."
     notice(printable(f"{told} Next:"), style="green")
     files = files_around(old.path, old.policy.metadata.version)
     _command("lint", str(path), "--strict")
     _command("diff", str(old.path), str(path))
-    _command("serve", "--policy", str(old.path), "--candidate", str(path))
+    live = files.live if files.live.exists() else old.path
+    _command("serve", "--policy", str(live), "--candidate", str(path))
+    modes = {each.id: each.mode for each in plan.policy.categories}
+    for name in categories:
+        if modes[name] is Mode.SHADOW:
+            _command("enforce", str(path), name, "--approved-by", "NAME")
     try:
         plan_restoration(files, str(metadata.version))
     except ConfigError as error:
         notice(printable(f"Before it can be made live: {error}"))
     _command("restore", str(files.live), str(metadata.version))
+
+
+def show_missing(answers: Iterable[Answers], plan: Plan | None) -> None:
+    """Say once more, at the end, which limits that were asked for are not in the new version, and why."""
+    if plan is None:
+        return
+    held = {each.id: each.thresholds.bounds if each.thresholds else Bounds() for each in plan.policy.categories}
+    for each in answers:
+        for name, limit in _asked_limits(each):
+            if limit.placed.edge is None:
+                kept = getattr(held[each.category], name) is not None
+                now = f"is left with the {name} limit it had" if kept else f"has no {name} limit now"
+                notice(printable(f"{each.category} {now}: {limit.placed.sentence}."))
+
+
+def show_unasked(inputs: "Inputs") -> None:
+    """Say how limits are asked for, where nobody asked for any."""
+    design = None if inputs.labels is None else inputs.labels.design
+    if design is Design.QUEUE:
+        return
+    some = {None: "--block-fpr 0.5%", Design.TOP: "--wrong-stops 1%"}.get(design, "--block-fpr 1% --review-recall 80%")
+    stdout().print()
+    _line(f"To choose limits, say what they are to keep, such as {some}; with --write a new version has them.")
 
 
 def _about(inputs: "Inputs") -> Iterator[str]:
@@ -98,7 +137,7 @@ def _about(inputs: "Inputs") -> Iterator[str]:
         yield "No labels: what follows says how much is stopped, and nothing of whether rightly."
 
 
-def _by_labels(answers: Answers, *, engineers: bool) -> None:
+def _by_labels(answers: Answers, *, engineers: bool, many: bool) -> None:
     assert answers.deciding is not None  # noqa: S101  asked by the caller
     _question(1)
     for sentence in answers.deciding.sentences:
@@ -106,7 +145,7 @@ def _by_labels(answers: Answers, *, engineers: bool) -> None:
     if answers.choices or answers.block or answers.review:
         _question(2)
         _table(answers, engineers=engineers)
-        _asked(answers)
+        _asked(answers, many=many)
     if answers.gallery is not None:
         _question(3)
         _lines(picture_lines(answers.gallery, engineers=engineers))
@@ -120,7 +159,28 @@ def _by_labels(answers: Answers, *, engineers: bool) -> None:
         _lines(quality_lines(answers))
 
 
-def _without_labels(answers: Answers) -> None:
+def _together(categories: Sequence[Answers]) -> None:
+    """Say once what holds of several categories: of a capacity that they share, and of all promises."""
+    told = dict.fromkeys(
+        each.review.placed.sentence for each in categories if each.review and each.review.placed.shared
+    )
+    if len(categories) > 1:
+        told |= dict.fromkeys(_sure(each) for each in categories if _promised(each))
+    if told:
+        stdout().print()
+    for sentence in told:
+        _line(f"{sentence[0].upper()}{sentence[1:]}.")
+
+
+def _promised(answers: Answers) -> bool:
+    return any(limit.placed.edge is not None and limit.placed.promised for _, limit in _asked_limits(answers))
+
+
+def _sure(answers: Answers) -> str:
+    return answers.confidence.sentence
+
+
+def _without_labels(answers: Answers, *, many: bool) -> None:
     table = new_table("Limit", "Stops of 1,000 uploads")
     names = {"block_now": "as now, block", "review_now": "as now, review"}
     for name, flagged in answers.flagged.items():
@@ -129,7 +189,7 @@ def _without_labels(answers: Answers) -> None:
         stdout().print(table)
     else:
         _line("No limit holds now, and none was asked for: say what to keep, such as --block-fpr 0.5%.", indent=3)
-    _asked(answers)
+    _asked(answers, many=many)
 
 
 def _table(answers: Answers, *, engineers: bool) -> None:
@@ -137,7 +197,7 @@ def _table(answers: Answers, *, engineers: bool) -> None:
     headers = ["Limit", "Finds", "of 100 harmful", "Stops wrongly", "of 1,000 harmless"]
     headers += ["Right of 100 stopped"] if rights else []
     headers += ["Line before calibration"] if engineers else []
-    table = new_table(*headers, unbroken=("Limit", "Finds", "Stops wrongly"))
+    table = new_table(*headers)  # whatever is too wide takes another line: a column that never breaks would be cut
     for label, choice in _rows(answers):
         table.add_row(printable(label), *choice_cells(choice, rights=rights, engineers=engineers))
     if answers.choices:
@@ -167,16 +227,15 @@ def _asked_limits(answers: Answers) -> Iterator[tuple[str, Limit]]:
             yield name, limit
 
 
-def _asked(answers: Answers) -> None:
+def _asked(answers: Answers, *, many: bool) -> None:
     """Say what holds of the limits that were asked for, or what is missing."""
-    promised = False
     for name, limit in _asked_limits(answers):
-        kept = limit.placed.edge is not None
-        promised |= kept and limit.placed.promised
-        at = f" at {limit.threshold:g}" if limit.threshold is not None else ""
-        _line(f"{name}{at}: {limit.placed.sentence}." if kept else f"{name}: {limit.placed.sentence}.", indent=3)
-    if promised:
-        _line(f"{answers.confidence.sentence[0].upper()}{answers.confidence.sentence[1:]}.", indent=3)
+        at = f" at {limit.threshold:.12g}" if limit.threshold is not None and limit.placed.edge is not None else ""
+        told = "see the end for what all categories share" if limit.placed.shared else limit.placed.sentence
+        _line(f"{name}{at}: {told}.", indent=3)
+    if _promised(answers):
+        if not many:
+            _line(f"{_sure(answers)[0].upper()}{_sure(answers)[1:]}.", indent=3)
     elif answers.confidence.looks > 1:
         _line(f"These labels were looked at {answers.confidence.looks} times.", indent=3)
 

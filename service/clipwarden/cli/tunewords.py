@@ -9,7 +9,7 @@ from clipwarden.tuning.calibration import Fitted, Unfit
 from clipwarden.tuning.design.rates import Estimate
 from clipwarden.tuning.gate import Outcome
 from clipwarden.tuning.lines.choices import Choice
-from clipwarden.tuning.lines.saying import counted, percent
+from clipwarden.tuning.lines.saying import counted, counts_of, percent
 from clipwarden.tuning.metrics import Interval
 from clipwarden.tuning.tune.answers import Answers
 from clipwarden.tuning.tune.deciding import percent_between
@@ -19,17 +19,16 @@ from clipwarden.tuning.tune.slices import Gate
 
 _TEXTS: Final = 4
 """Texts that are told of one by one."""
-_LEAST: Final = 0.005
-"""Of 1,000, below which a count is none."""
 _GROUNDS: Final = {"on_white": "on white", "on_black": "on black", "full": ""}
 
 
 def between(estimate: Estimate, *, of: int = 100) -> str:
     """Write a share in counts: `2.1 of 1,000 (1 to 3.9)`."""
-    low, high = _number(estimate.low, of), _number(estimate.high, of)
     if not np.isfinite(estimate.value):
+        low, high = _limits(estimate, of)
         return f"between {low} and {high} of {of:,}"
-    return f"{_number(estimate.value, of)} of {of:,} ({low} to {high})"
+    value, _, _ = counts_of((estimate.value, estimate.low, estimate.high), of)
+    return f"{value} of {of:,} ({_span(estimate, of)})"
 
 
 def choice_cells(choice: Choice, *, rights: bool, engineers: bool) -> list[str]:
@@ -53,7 +52,7 @@ def picture_lines(gallery: Gallery, *, engineers: bool) -> Iterator[str]:
             yield f"None is {what}."
             continue
         first = f", the first {len(shown)}" if len(shown) < count else ""
-        yield f"{counted(count)} {what}{first}:"
+        yield f"{counted(count)} {what}{first}:" if shown else f"{counted(count)} {what}."
         for each in shown:
             yield f"  {_picture(each, engineers=engineers)}"
 
@@ -62,7 +61,7 @@ def texts_lines(without: Sequence[Without]) -> Iterator[str]:
     """Tell what would help: one suggestion that was measured, then texts that do nothing."""
     helping = [each for each in without if each.helps and each.moved]
     idle = [each for each in without if each.moved == 0]
-    hurting = [each for each in without if each.hurts]
+    losing = [each for each in without if each.loses]
     if helping:
         yield f"Try first: {helping[0].sentence}, on pictures that the limit was not chosen on."
         if len(helping) > 1:
@@ -73,9 +72,8 @@ def texts_lines(without: Sequence[Without]) -> Iterator[str]:
         yield f"{each.sentence[0].upper()}{each.sentence[1:]}."
     if len(idle) > _TEXTS:
         yield f"{len(idle) - _TEXTS} more move no image either."
-    if hurting:
-        worst = hurting[-1]
-        yield f"Keep above all: {worst.sentence}."
+    if losing:
+        yield f"Keep above all: {losing[-1].sentence}."
 
 
 def quality_lines(answers: Answers) -> Iterator[str]:
@@ -122,14 +120,13 @@ def _right(right: Estimate) -> str:
 
 
 def _span(estimate: Estimate, of: int) -> str:
-    return f"{_number(estimate.low, of)} to {_number(estimate.high, of)}"
+    return " to ".join(_limits(estimate, of))
 
 
-def _number(share: float, of: int) -> str:
-    number = of * share
-    if number < _LEAST:
-        return "0"
-    return f"{number:.2g}" if number < 100 else f"{number:.0f}"  # noqa: PLR2004  two digits that count
+def _limits(estimate: Estimate, of: int) -> tuple[str, str]:
+    """Write what an interval begins and ends with; next to nothing is none where it begins."""
+    low, high = counts_of((estimate.low, estimate.high), of)
+    return "0" if low.startswith("below") else low, high
 
 
 def _interval(interval: Interval) -> str:

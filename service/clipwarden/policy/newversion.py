@@ -10,11 +10,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from clipwarden.errors import ConfigError, PolicyError
+from clipwarden.errors import ConfigError, PolicyError, Problem
+from clipwarden.policy.bundle.bindings import lint_without_model
 from clipwarden.policy.bundle.load import is_bundle
 from clipwarden.policy.contexts import enforced_anywhere
 from clipwarden.policy.language.learned import PolicyFolder
-from clipwarden.policy.language.load import parse_policy
+from clipwarden.policy.language.load import LoadedPolicy, parse_policy
 from clipwarden.policy.schema import Metadata, Policy
 from clipwarden.policy.shipped import shipped_policies
 from clipwarden.policy.versions import VersionFiles, files_around, require_restorable
@@ -187,6 +188,23 @@ def plan_new_version(source: Path, old: Policy, wanted: Policy, entries: Sequenc
         raise ConfigError(f"{source} is laid out in a way that {by} cannot edit. Write it by hand, as lint says.")
     data = (_BOM if before.startswith(_BOM) else b"") + text.encode()
     return NewVersion(source=source, before=before, target=target, old=old, new=new, data=data)
+
+
+def new_findings(before: LoadedPolicy, version: NewVersion) -> tuple[Problem, ...]:
+    """Say what `lint` without a model finds in a version that it did not find before.
+
+    Args:
+        before: The policy that the version was made from.
+        version: The new one.
+    """
+    text = version.data.decode("utf-8-sig")
+    after = parse_policy(text, file=str(version.target), learned=PolicyFolder(version.target.parent))
+    known = {(each.code, each.message) for each in _linted(before)}
+    return tuple(each for each in _linted(after) if (each.code, each.message) not in known)
+
+
+def _linted(loaded: LoadedPolicy) -> Sequence[Problem]:
+    return (*loaded.warnings, *lint_without_model(loaded.policy, loaded.positions))
 
 
 def login_name() -> str:

@@ -566,6 +566,19 @@ def test_forget_takes_uploads_and_their_pictures(
     assert (summary(result)["encoded"], store().info.digest) == (2, before.info.digest)
 
 
+def test_forget_finds_an_upload_by_the_path_that_was_typed_to_embed_it(
+    embed: Embed, run: Run, pictures: Path, store: Callable[[], Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embed(pictures, "-r", "--hidden")
+    monkeypatch.chdir(pictures.parent)
+    result = run("store", "forget", store().path, f"{pictures.name}/red.png", "nowhere.png", "--json")
+    assert result.exit_code == Exit.USAGE
+    told = json.loads(result.stdout)
+    assert (told["uploads"], told["unknown"]) == (1, ["nowhere.png"])
+    assert str(pictures / "red.png") not in [*store().uploads.uri]
+    assert "by the path that they were embedded from" in result.stderr
+
+
 def test_forgetting_everything_leaves_an_empty_store(embed: Embed, run: Run, pictures: Path, tmp_path: Path) -> None:
     embed(pictures / "red.png")
     assert run("store", "forget", tmp_path / "store", pictures / "red.png").exit_code == Exit.OK

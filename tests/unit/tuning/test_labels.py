@@ -210,7 +210,8 @@ def test_designs_are_not_mixed(tmp_path: Path) -> None:
     with pytest.raises(LabelError) as caught:
         read_labels([drawn, picked], categories=CATEGORIES)
     assert str(caught.value) == (
-        f"{drawn} has the design sample and {picked} set; figures follow from one design, so give the files of one."
+        f"{drawn} has the design sample and {picked} set; figures follow from one design. Tune by the files of one, "
+        "then the version that it wrote by those of the other."
     )
     assert read(drawn).design is Design.SAMPLE
     assert read(picked).design is Design.SET

@@ -103,8 +103,14 @@ def check_scales(policy: Policy, findings: Findings) -> None:
         if category.calibration and not category.thresholds:
             _warn_no_thresholds(path, category, findings)
         open_scale = METHODS[category.method].scale_is_open and category.thresholds and not category.calibration
-        if open_scale and enforced_anywhere(category):
+        if open_scale and enforced_anywhere(category) and not _has_evidence(category):
             _warn_uncalibrated(path, category, findings)
+
+
+def _has_evidence(category: Category) -> bool:
+    """Tell whether somebody looked at pictures: then it matters less that scores are no probabilities."""
+    chosen = category.thresholds and category.thresholds.chosen_on
+    return bool(chosen and chosen.evidence)
 
 
 def _warn_no_thresholds(path: Path, category: Category, findings: Findings) -> None:

@@ -15,6 +15,8 @@ _MARKS = {
 }
 IN_CONCEPT = 2
 """Parts of a path that lead to a category or attribute."""
+_OF_EVIDENCE = ("design", "labelled", "positives", "looks", "day", "author", "promises")
+"""What a line says of evidence: whoever approves numbers reads this; the file has the rest, and `--json`."""
 
 
 def line_of(change: Change) -> str:
@@ -48,6 +50,8 @@ def _shown(value: object) -> str:
     if isinstance(value, dict):
         if value.keys() == {"vector", "content"}:
             return f"vector {value['vector']} ({_shown(value['content'])})"
+        if {"design", "how"} <= value.keys():
+            value = {key: value[key] for key in _OF_EVIDENCE if key in value}
         return ", ".join(f"{key} {_shown(inner)}" for key, inner in value.items())
     if isinstance(value, list):  # in full: whoever approves a change reads its texts here
         return f"[{', '.join(map(_shown_item, value))}]"

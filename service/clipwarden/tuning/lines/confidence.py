@@ -19,11 +19,13 @@ class Confidence:
         delta: The chance of breaking its promise that each test of a line allowed.
         lines: How many lines of the policy make a promise.
         looks: How often these labels were looked at, this time included.
+        labelled: Whether there are labels to be looked at.
     """
 
     delta: float
     lines: int = 1
     looks: int = 1
+    labelled: bool = True
 
     @property
     def per_line(self) -> float:
@@ -45,8 +47,11 @@ class Confidence:
         """What staff read beside the lines."""
         times = "once" if self.looks == 1 else f"{self.looks} times"
         whole = f"all {self.lines} together with at least {percent(self.policy_wide)}" if self.lines > 1 else ""
+        if whole and not self.policy_wide:
+            whole = f"of all {self.lines} together that says nothing, which --policy-wide would"
         each = f"each line keeps its promise with at least {percent(self.per_line)} confidence"
-        return f"{', '.join(filter(None, (each, whole)))}; these labels were looked at {times}"
+        looked = f"; these labels were looked at {times}" if self.labelled else ""
+        return f"{', '.join(filter(None, (each, whole)))}{looked}"
 
 
 def shared(delta: float, lines: int, looks: int = 1) -> float:

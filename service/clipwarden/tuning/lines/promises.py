@@ -14,6 +14,8 @@ class Kind(StrEnum):
 
     FALSE_POSITIVES = "false_positives"
     """At most a share of harmless pictures is stopped."""
+    REVIEWED = "reviewed"
+    """At most a share of harmless pictures goes to people, or is stopped."""
     WRONG_STOPS = "wrong_stops"
     """At most a share of all uploads is harmless and stopped."""
     FLAGS = "flags"
@@ -27,6 +29,10 @@ class Kind(StrEnum):
 class Lacking(StrEnum):
     """What stands in the way of a promise."""
 
+    LABELS = "labels"
+    """Drawn pictures with a label: those without one were not left out by chance."""
+    STORED = "stored"
+    """Drawn pictures that the store has: what is not there was not lost by chance."""
     CLEAN = "clean"
     """Harmless pictures with a label."""
     HARMFUL = "harmful"
@@ -40,12 +46,15 @@ class Lacking(StrEnum):
 # Of which things a share is promised, and what happens to them.
 _OF: Final[Mapping[Kind, tuple[str, str]]] = {
     Kind.FALSE_POSITIVES: ("harmless pictures", "are stopped"),
+    Kind.REVIEWED: ("harmless pictures", "go to people or are stopped"),
     Kind.WRONG_STOPS: ("uploads", "are harmless and stopped"),
     Kind.FLAGS: ("uploads", "are stopped, rightly or not"),
     Kind.RECALL: ("harmful pictures", "are found"),
     Kind.REVIEWS: ("uploads", "go to people"),
 }
 _NAMES: Final[Mapping[Lacking, str]] = {
+    Lacking.LABELS: "drawn pictures with a label",
+    Lacking.STORED: "of the drawn pictures in the store",
     Lacking.CLEAN: "harmless pictures with a label",
     Lacking.HARMFUL: "harmful pictures with a label",
     Lacking.UPLOADS: "uploads",
@@ -78,16 +87,25 @@ class Promise:
     @property
     def sentence(self) -> str:
         """The promise as staff read it, in one sentence."""
+        return self.said()
+
+    def said(self, looks: int = 1) -> str:
+        """Say the promise as staff read it, in one sentence.
+
+        Args:
+            looks: How often the labels were looked at: each look had a chance of its own to break it.
+        """
         things, happens = _OF[self.kind]
         seen = (
             f"{counted(self.tested - self.seen if self.kind is Kind.RECALL else self.seen)} of {counted(self.tested)}"
         )
         which = " of distinct pictures, near-duplicates counted once," if self.distinct else ""
+        if self.distinct and self.kind is Kind.WRONG_STOPS:
+            things, which = f"distinct {things}, near-duplicates counted once,", ""
+        sure = f"{percent(max(0.0, 1.0 - looks * self.delta))} confidence"
+        after = f" after {looks} looks at these labels" if looks > 1 else ""
         bound = "at least" if self.kind is Kind.RECALL else "at most"
-        return (
-            f"{bound} {percent(self.limit)} of {things} {happens}, with {percent(1.0 - self.delta)} confidence"
-            f" ({seen}{which} here)"
-        )
+        return f"{bound} {percent(self.limit)} of {things} {happens}, with {sure}{after} ({seen}{which} here)"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

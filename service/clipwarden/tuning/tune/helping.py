@@ -70,6 +70,11 @@ class Without:
         return better <= 0 and worse >= 0 and (better, worse) != (0, 0)
 
     @property
+    def loses(self) -> bool:
+        """Whether leaving it out finds fewer, and stops no fewer wrongly for it: what is worth keeping."""
+        return self.hurts and self.found[1] < self.found[0]
+
+    @property
     def gain(self) -> int:
         """Finds more, and wrong stops less, without it."""
         return (self.found[1] - self.found[0]) - (self.wrong[1] - self.wrong[0])

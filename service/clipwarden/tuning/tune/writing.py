@@ -10,18 +10,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from clipwarden.errors import ConfigError, FingerprintMismatchError, Problem
-from clipwarden.policy.bundle.bindings import lint_without_model
 from clipwarden.policy.calibrations import is_stale, stale_calibrations
 from clipwarden.policy.contexts import enforced_anywhere
 from clipwarden.policy.digest import fit_digest, lines_digests
 from clipwarden.policy.entries import entries_of
-from clipwarden.policy.language.learned import PolicyFolder
-from clipwarden.policy.language.load import LoadedPolicy, load_policy, parse_policy
+from clipwarden.policy.language.load import load_policy
 from clipwarden.policy.lines import Unbound, unbound_lines
 from clipwarden.policy.methods import METHODS
 from clipwarden.policy.newversion import (
     NewVersion,
     VersionNotes,
+    new_findings,
     plan_new_version,
     require_approval,
     require_editable,
@@ -93,7 +92,7 @@ def plan_version(
     require_approval(old, _moved(old, new, fingerprint), told, why="change")
     text = path.read_bytes().decode("utf-8-sig")
     version = plan_new_version(path, old, new, entries_of(text, old, new), by="tune --write")
-    return Plan(version=version, contexts=contexts, findings=_findings(loaded, version))
+    return Plan(version=version, contexts=contexts, findings=new_findings(loaded, version))
 
 
 def write_version(
@@ -226,14 +225,3 @@ def _moved(old: Policy, new: Policy, fingerprint: str) -> Iterable[str]:
 def _numbers(category: Category) -> tuple[object, ...]:
     bounds = category.thresholds and category.thresholds.bounds
     return category.calibration, bounds, category.contexts
-
-
-def _findings(before: LoadedPolicy, version: NewVersion) -> tuple[Problem, ...]:
-    text = version.data.decode("utf-8-sig")
-    after = parse_policy(text, file=str(version.target), learned=PolicyFolder(version.target.parent))
-    known = {(each.code, each.message) for each in _linted(before)}
-    return tuple(each for each in _linted(after) if (each.code, each.message) not in known)
-
-
-def _linted(loaded: LoadedPolicy) -> Sequence[Problem]:
-    return (*loaded.warnings, *lint_without_model(loaded.policy, loaded.positions))

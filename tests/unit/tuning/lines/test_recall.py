@@ -121,3 +121,11 @@ def test_what_no_line_can_be_chosen_on_is_refused_in_words() -> None:
             line_for_recall([0.0], target=target)
     with pytest.raises(LineError, match="write a share between 0 and 1"):
         line_for_recall([0.0], target=0.5, pi=[0.5], delta=1.0)
+
+
+def test_harmless_labels_below_the_line_tell_what_a_miss_would_weigh() -> None:
+    # All thirty harmful ones drawn were likely to be drawn; a miss would have weighed as much as fifty of them.
+    harmful, some = np.linspace(2.0, 3.0, 30), {"pi": np.ones(30), "target": 0.8}
+    others = np.linspace(-3.0, 0.0, 300)
+    assert isinstance(line_for_recall(harmful, others=others, others_weight=np.ones(300), **some), Line)
+    assert isinstance(line_for_recall(harmful, others=others, others_weight=np.full(300, 50.0), **some), NotMet)

@@ -1,0 +1,144 @@
+"""`clipwarden enforce`: what holds is put into force by the word of two people, and nothing else is."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from clipwarden.cli.exits import Exit
+from clipwarden.policy.enforcing import plan_enforcement
+from clipwarden.policy.language.load import load_policy
+from clipwarden.policy.newversion import VersionNotes
+from clipwarden.policy.schema import Bounds, Mode
+from clipwarden.policy.shipped import shipped_policy
+from clipwarden.tuning.calibration import Fitted
+from clipwarden.tuning.tune.proposals import Proposal
+from clipwarden.tuning.tune.writing import write_version
+from kit.builders import make_evidence
+from kit.cli import Run
+from kit.policies import FINGERPRINT
+
+TEXT = """\
+# Ours.
+api: clipwarden/v1
+metadata: {id: shop, version: "1.0", approved_by: "ann"}  # kept by us
+contexts:
+  club: {description: "for adults"}
+categories:
+- id: weapons  # the worst
+  severity: 3
+  definition: "Weapons."
+  prompts: ["a rifle"]
+  contexts:
+    club: {mode: disabled}
+- id: drugs
+  severity: 2
+  definition: "Drugs."
+  mode: shadow  # for now
+  prompts: ["a joint"]
+- {id: bare, severity: 1, definition: "Bare.", prompts: ["a toy"]}
+"""
+BOTH = ("--author", "kim", "--approved-by", "lee")
+
+
+@pytest.fixture
+def tuned(tmp_path: Path) -> Path:
+    path = tmp_path / "shop.yaml"
+    path.write_text(TEXT)
+    fitted = Fitted(slope=0.41, bias=-5.5, prevalence=0.01)
+    told = {"calibration": fitted, "bounds": Bounds(review=0.02, block=0.6), "evidence": make_evidence()}
+    proposals = [Proposal(category=each, **told) for each in ("weapons", "drugs")]  # type: ignore[arg-type]  # as told
+    return write_version(path, proposals, VersionNotes(author="kim"), fingerprint=FINGERPRINT)
+
+
+def modes(path: Path) -> dict[str, Mode]:
+    return {category.id: category.mode for category in load_policy(path).policy.categories}
+
+
+def test_a_version_enforces_and_changes_nothing_else(run: Run, tuned: Path) -> None:
+    result = run("enforce", tuned, "drugs", "weapons", *BOTH)
+    assert result.exit_code == Exit.OK, result.output
+    written = tuned.with_name("shop-1.2.yaml")
+    assert modes(written) == {"weapons": Mode.ENFORCE, "drugs": Mode.ENFORCE, "bare": Mode.SHADOW}
+    before, after = tuned.read_text().splitlines(), written.read_text().splitlines()
+    assert [line.strip() for line in after if line not in before][1:] == [
+        "mode: enforce",
+        'approved_by: "lee"',
+        "mode: enforce  # for now",
+        'approved_by: "lee"',
+    ]
+    assert f"{written} was written by kim and approved by lee: weapons, drugs will stop uploads once it is live" in (
+        result.stderr
+    )
+    assert "weapons in club: stays disabled, which the context says." in result.stderr
+    assert all(f"weapons, {promise}." in result.stderr for promise in make_evidence().promises)
+    assert run("lint", written, "--strict").exit_code == Exit.OK
+
+
+def test_a_dry_run_writes_nothing_and_json_says_all(run: Run, tuned: Path) -> None:
+    before = sorted(tuned.parent.iterdir())
+    assert "Nothing was written." in run("enforce", tuned, "drugs", *BOTH, "--dry-run").stderr
+    told = json.loads(run("enforce", tuned, "drugs", *BOTH, "--dry-run", "--json").stdout)
+    assert (told["written"], told["enforced"], sorted(tuned.parent.iterdir())) == (False, ["drugs"], before)
+    told = json.loads(run("enforce", tuned, "drugs", *BOTH, "--json").stdout)
+    assert (told["written"], Path(told["target"]).is_file()) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("drugs",), "Say who besides"),
+        (("drugs", "--author", "kim", "--approved-by", "Kim"), "cannot be the second person"),
+        (("drug", *BOTH), 'Did you mean "drugs"?'),
+        (("bare", *BOTH), "bare cannot be enforced: it has no limits."),
+        (("drugs", "bare", *BOTH), "bare cannot be enforced"),
+    ],
+)
+def test_what_is_refused_says_why_and_writes_nothing(
+    run: Run, tuned: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    before = sorted(tuned.parent.iterdir())
+    result = run("enforce", tuned, *arguments)
+    assert result.exit_code == Exit.USAGE
+    assert said in result.stderr
+    assert "Nothing was written." in result.stderr
+    assert sorted(tuned.parent.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (("a joint", "a pipe"), "its calibration was fitted on something else"),
+        (("block: 0.6", "block: 0.7"), "were edited since"),
+        (('      digest: "sha256:', '      digest: "sha256:0'), None),
+    ],
+)
+def test_limits_that_do_not_hold_are_refused(run: Run, tuned: Path, edit: tuple[str, str], said: str | None) -> None:
+    text = tuned.read_text()
+    tuned.write_text(text.replace(*edit))
+    result = run("enforce", tuned, "drugs", *BOTH)
+    assert result.exit_code == (Exit.USAGE if said else Exit.POLICY)
+    assert said is None or said in result.stderr
+    assert not tuned.with_name("shop-1.2.yaml").exists()
+
+
+def test_what_nobody_chose_on_anything_is_refused(run: Run, tuned: Path) -> None:
+    tuned.write_text(re.sub(r"    chosen_on:\n(?:      .*\n)+", "", tuned.read_text()))
+    result = run("enforce", tuned, "drugs", *BOTH)
+    assert "drugs cannot be enforced: nothing says what its thresholds were chosen on." in result.stderr
+
+
+def test_a_category_that_is_enforced_stays_and_shipped_files_too(run: Run, tuned: Path) -> None:
+    once = plan_enforcement(tuned, ["drugs"], VersionNotes(author="kim", approved_by="lee")).version.write()
+    assert "Enforced already: drugs." in run("enforce", once, "drugs", *BOTH).stderr
+    assert "ships with clipwarden" in run("enforce", shipped_policy("stickers"), "drugs", *BOTH).stderr
+
+
+def test_a_digest_that_stands_alone_stays_alone(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(shipped_policy("stickers").read_bytes())
+    assert run("enforce", path, "drugs", *BOTH).exit_code == Exit.OK
+    (written,) = tmp_path.glob("mine-*.yaml")
+    assert modes(written)["drugs"] is Mode.ENFORCE
+    assert written.read_text().count("lee") == 1
