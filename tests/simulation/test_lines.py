@@ -6,12 +6,14 @@ has to fail that same test.
 """
 
 from collections.abc import Callable
+from itertools import takewhile
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.stats import binom, norm
 
+from clipwarden.tuning.design.rates import recall
 from clipwarden.tuning.design.sampling import inclusion
 from clipwarden.tuning.lines.binomial import most_allowed
 from clipwarden.tuning.lines.capacity import CapacityLines, capacity_lines, days_at_most
@@ -197,9 +199,9 @@ def test_traffic_without_labels_bounds_what_is_stopped_and_costs_what_would_be_f
         return 0.98 * norm.sf(at) + 0.02 * norm.sf(at - 2.5) > 0.005 or norm.sf(at) > 0.005
 
     assert runs("flag rate", 1000, one).keeps()
-    recall = {name: float(np.mean(shares)) for name, shares in found.items()}
-    print(f"recall {recall}")  # noqa: T201
-    assert recall["unlabelled"] < 0.6 * recall["labelled"]
+    shares = {name: float(np.mean(each)) for name, each in found.items()}
+    print(f"recall {shares}")  # noqa: T201
+    assert shares["unlabelled"] < 0.6 * shares["labelled"]
 
 
 @pytest.mark.parametrize("limit", [0.01, 0.003])
@@ -241,10 +243,96 @@ def test_a_target_of_recall_is_broken_as_seldom_as_promised_from_a_sample_with_w
     assert not runs("recall, weights dropped", 300, lambda chance: broken(chance, weighted=False)).keeps()
 
 
+class Mixture:
+    """Uploads of which some are harmful, and of these a share score like harmless ones, or lower."""
+
+    def __init__(
+        self, share: float, blind: float, distance: float, labels: int, *, uniform: float, lower: float = 0.0
+    ) -> None:
+        world, count = np.random.default_rng(2), 60_000
+        self.harmful = np.arange(count) < share * count
+        hidden = self.harmful & (world.random(count) < blind)
+        self.scores = world.normal(size=count) + np.where(hidden, -lower, distance * self.harmful)
+        self.pi = inclusion(self.scores, labels, uniform=uniform)
+
+    def broken(self, chance: np.random.Generator, choose: Callable[..., float | None], targets: list[float]) -> Floats:
+        """Tell of each target whether a line was had, and whether it finds less."""
+        drawn = np.flatnonzero(chance.random(len(self.pi)) < self.pi)
+        at = [choose(self.scores[drawn], self.harmful[drawn], self.pi[drawn], target) for target in targets]
+        found = self.scores[self.harmful]
+        return np.array(
+            [(a is not None, a is not None and (found >= a).mean() < t) for a, t in zip(at, targets, strict=True)]
+        )
+
+
+def _proven(scores: Floats, harmful: NDArray[np.bool_], pi: Floats, target: float) -> float | None:
+    other = ~harmful
+    found = line_for_recall(
+        scores[harmful], target=target, pi=pi[harmful], others=scores[other], others_weight=1.0 / pi[other]
+    )
+    return found.at if isinstance(found, Line) else None
+
+
+def _by_a_limit(scores: Floats, harmful: NDArray[np.bool_], pi: Floats, target: float) -> float | None:
+    """What tables show, taken for a promise: it knows nothing of what was never drawn."""
+    sought, everyone = scores[harmful], np.ones(harmful.sum(), bool)
+    reached = takewhile(
+        lambda at: recall(sought >= at, everyone, pi[harmful]).one_sided_low >= target, np.unique(sought)
+    )
+    return next(reversed(list(reached)), None)
+
+
+# Share of uploads that is harmful, share of those that no prompt names, distance of the others; labels, uniform share,
+# and how far below harmless ones the unnamed lie.
+_MIXTURES = {
+    "30 % blind": ((0.01, 0.3, 3.0, 4000), 0.2, 0.0),
+    "30 % blind, lowest of all": ((0.01, 0.3, 3.0, 1500), 0.5, 3.0),
+    "40 % blind": ((0.01, 0.4, 2.5, 1000), 0.8, 0.0),
+    "25 % blind, 2 % harmful": ((0.02, 0.25, 2.5, 1000), 0.2, 0.0),
+    "none blind": ((0.01, 0.0, 1.8124, 1000), 0.8, 0.0),
+    "none blind, rare": ((0.003, 0.0, 2.4758, 2000), 0.8, 0.0),
+}
+
+
+@pytest.mark.parametrize("name", _MIXTURES)
+def test_a_target_of_recall_is_kept_where_kinds_of_harmful_pictures_score_like_harmless_ones(name: str) -> None:
+    world, uniform, lower = _MIXTURES[name]
+    mixture = Mixture(*world, uniform=uniform, lower=lower)
+    chance, targets = np.random.default_rng(14), [0.5, 0.6, 0.7]
+    outcomes = np.array([mixture.broken(chance, _proven, targets) for _ in range(120)])
+    for place, target in enumerate(targets):
+        assert Tally(f"{name}, recall {target}", outcomes[:, place, 1].tolist()).keeps()
+    assert outcomes[:, 0, 0].mean() > 0.5, "a promise that is never made is never broken"
+
+
+@pytest.mark.parametrize(
+    ("labels", "blind", "distance", "target"), [(1000, 0.3, 3.0, 0.8), (600, 0.4, 2.5, 0.7)], ids=["30 %", "40 %"]
+)
+def test_a_limit_that_tables_show_breaks_the_promise_that_a_bet_keeps(
+    labels: int, blind: float, distance: float, target: float
+) -> None:
+    def broken(chance: np.random.Generator, choose: Callable[..., float | None]) -> bool:
+        return bool(mixture.broken(chance, choose, [target])[0, 1])
+
+    mixture = Mixture(0.01, blind, distance, labels, uniform=0.2)
+    assert runs(f"{blind:.0%} blind, by a bet", 60, lambda chance: broken(chance, _proven)).keeps()
+    assert not runs(f"{blind:.0%} blind, by a limit", 60, lambda chance: broken(chance, _by_a_limit)).keeps()
+
+
+@pytest.mark.parametrize(("uniform", "labels"), [(0.2, 8000), (0.8, 3000)])
+def test_enough_labels_prove_a_recall_and_a_greater_uniform_share_makes_them_fewer(uniform: float, labels: int) -> None:
+    chance = np.random.default_rng(14)
+    most = Mixture(0.01, 0.3, 3.0, labels, uniform=uniform)
+    some = Mixture(0.01, 0.3, 3.0, 1500, uniform=uniform)
+    had = [sum(world.broken(chance, _proven, [0.8])[0, 0] for _ in range(30)) for world in (some, most)]
+    assert had[0] < 15
+    assert had[1] >= 25
+
+
 @pytest.mark.parametrize("weighted", [False, True])
 def test_a_target_of_recall_is_kept_among_copies_while_groups_count_once(*, weighted: bool) -> None:
     def broken(chance: np.random.Generator, *, grouped: bool) -> bool:
-        scores, group, u = _copied(chance, 0.5, pictures=150)
+        scores, group, u = _copied(chance, 0.8 if weighted else 0.5, pictures=150)
         pi = np.ones(len(scores)) if weighted else None
         more = {"group": group, "u": u} if grouped else {}
         return norm.sf(line(line_for_recall(scores, target=0.6, pi=pi, **more)).at) < 0.6

@@ -38,6 +38,10 @@ def sample(
     confidence: Annotated[
         str | None, typer.Option(metavar="SHARE", help="Of that promise. Default: 95%.", show_default=False)
     ] = None,
+    uniform_share: Annotated[
+        str | None,
+        typer.Option(metavar="SHARE", help="Part drawn whatever the scores. Default: 20%.", show_default=False),
+    ] = None,
     seed: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Of the draw. Default: by the store.", show_default=False)
     ] = None,
@@ -71,7 +75,9 @@ def sample(
     """Draw pictures for people to label: a label file, and a page to label them on.
 
     With -n and --categories each picture is drawn with a known probability, the likelier the nearer it lies to where
-    limits may come to lie; rates of traffic follow from that. With --from-the-top pictures are drawn evenly and
+    limits may come to lie; rates of traffic follow from that. A part is drawn whatever the scores: --uniform-share 80%
+    promises with fewer labels how much is found at all (`tune --review-recall`), where kinds may be missed that no
+    prompt names. With --from-the-top pictures are drawn evenly and
     labelled from the highest score down, until enough were not of the category: a few dozen labels promise that wrong
     stops are rare. The same store and seed give the same sample. A later round with --add keeps what was labelled.
 
@@ -108,6 +114,7 @@ def sample(
         confidence=None if confidence is None else read_share(confidence, "--confidence"),
         seed=seed,
         add=tuple(add or ()),
+        uniform=None if uniform_share is None else read_share(uniform_share, "--uniform-share"),
     )
     if reveal and pictures is None:
         raise ConfigError("--reveal puts clear pictures into the page; say with --pictures where they are.")

@@ -8,7 +8,7 @@ from clipwarden.cli.loading import load_model_and_policies
 from clipwarden.cli.policyfile import read_policy
 from clipwarden.errors import ConfigError
 from clipwarden.policy.schema import Mode, Policy
-from clipwarden.tuning.design.sampling import MOST_CATEGORIES
+from clipwarden.tuning.design.sampling import MOST_CATEGORIES, UNIFORM
 from clipwarden.tuning.labels.drawing import Scored, draw_from_the_top, draw_sample, seed_of
 from clipwarden.tuning.labels.model import Labels
 from clipwarden.tuning.labels.reading import read_labels
@@ -33,6 +33,7 @@ class Wish:
         confidence: Of that promise, in (0, 1).
         seed: Of the draw.
         add: Label files of a former sample.
+        uniform: Share of the sample that is drawn whatever the scores, in (0, 1].
     """
 
     n: int | None = None
@@ -42,6 +43,7 @@ class Wish:
     confidence: float | None = None
     seed: str | None = None
     add: tuple[Path, ...] = ()
+    uniform: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,7 +94,7 @@ def draw(policy_name: str, folder: Path | None, model: str | None, wish: Wish) -
             n=wish.n,
         )
     else:
-        labels = draw_sample(scored, names, wish.n or 0, seed=seed, former=former)
+        labels = draw_sample(scored, names, wish.n or 0, seed=seed, former=former, uniform=wish.uniform or UNIFORM)
     to_label = without_labels(labels)
     if not len(to_label):
         what = "All that was drawn has labels already" if len(labels) else "The draw came out empty"
@@ -128,6 +130,8 @@ def _require_one_wish(wish: Wish) -> None:
         raise ConfigError(
             "--from-the-top is about its own category and a draw of its own; drop --categories and --add."
         )
+    if wish.top and wish.uniform:
+        raise ConfigError("--from-the-top draws evenly, all of it; drop --uniform-share.")
     if not wish.top and (wish.at_most or wish.confidence):
         raise ConfigError(
             "--at-most and --confidence are about a promise that --from-the-top makes; name its category."

@@ -67,6 +67,15 @@ def tune(
             metavar="SHARE", help="Of harmful pictures, found at least.", rich_help_panel=_REVIEW, show_default=False
         ),
     ] = None,
+    review_fpr: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Of harmless pictures, sent to people or stopped at most.",
+            rich_help_panel=_REVIEW,
+            show_default=False,
+        ),
+    ] = None,
     review_capacity: Annotated[
         float | None,
         typer.Option(
@@ -200,6 +209,7 @@ def tune(
         wrong_stops=share(wrong_stops, "--wrong-stops", small=True),
         block_wrong=block_wrong,
         review_recall=share(review_recall, "--review-recall"),
+        review_fpr=share(review_fpr, "--review-fpr", small=True),
         review_wrong=review_wrong,
         review_capacity=review_capacity,
         daily_volume=daily_volume,

@@ -10,31 +10,29 @@ from clipwarden.cli.shares import read_share
 from clipwarden.errors import ConfigError
 from clipwarden.terminal import notice, printable, stdout
 from clipwarden.tuning.labels.model import Design, Labels
-from clipwarden.tuning.store.store import Store
 from clipwarden.tuning.tune.targets import Targets
 from clipwarden.tuning.tune.writing import Plan
 
 _NONE: Final = "none"
 
 
-def ask_targets(targets: Targets, labels: Labels | None, store: Store) -> Targets | None:
+def ask_targets(targets: Targets, labels: Labels | None, *, single: bool) -> Targets | None:
     """Ask what limits are to keep.
 
     Args:
         targets: What was said already.
         labels: What there is to choose by.
-        store: Likewise.
+        single: Whether it is about one category, whose prevalence can be asked for.
 
     Returns:
         The targets; None where nobody wants any.
     """
-    del store
     if labels is not None and labels.design is Design.QUEUE:
         return None
     asked = _ask_block(targets, labels)
     if labels is not None and labels.design in (Design.SAMPLE, Design.SET):
         asked = _ask_review(asked)
-        asked = _ask_prevalence(asked, labels)
+        asked = _ask_prevalence(asked, labels) if single else asked
     return asked if asked.asks else None
 
 

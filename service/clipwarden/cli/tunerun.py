@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ from clipwarden.errors import ConfigError
 from clipwarden.policy.bundle.compile import compile_policy, compile_to_measure
 from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.newversion import VersionNotes, login_name
-from clipwarden.terminal import notice
+from clipwarden.terminal import notice, printable
 from clipwarden.tuning.labels.model import Design, Labels
 from clipwarden.tuning.labels.reading import read_labels
 from clipwarden.tuning.labels.rows import CellError, category_named
@@ -106,7 +106,8 @@ def run(options: TuneOptions) -> Exit:
     found = _answer(options, inputs, options.targets, by_category)
     if options.asks and not (options.targets.asks or by_category):
         show_answers(found, inputs, engineers=options.engineers)
-        targets = ask_targets(options.targets, inputs.labels, inputs.store)
+        single = len(found.analysis.categories) == 1
+        targets = ask_targets(options.targets, inputs.labels, single=single)
         if targets is None:
             return found.exit
         found = _answer(options, inputs, targets, {})
@@ -120,7 +121,9 @@ def run(options: TuneOptions) -> Exit:
     if not any(targets.asks for targets in found.targets.values()):
         show_unasked(inputs)
     if plan and (options.write or options.asks) and _confirmed(options, plan):
+        open_slices = {gate.category for gate in found.gates if not gate.passes}
         changed = [each.category for each in found.analysis.categories if each.bounds is not None]
+        changed = [name for name in changed if name not in open_slices]
         show_written(inputs.file, plan, plan.version.write(), changed)
     show_missing(found.analysis.categories, plan)
     return found.exit
@@ -173,7 +176,7 @@ def _to_refit(options: TuneOptions, inputs: Inputs) -> Mapping[str, Targets]:
         if options.targets.asks:
             found[category.id] = options.targets
         elif evidence and Targets.read(evidence.targets).asks:
-            found[category.id] = _again(Targets.read(evidence.targets), options.targets)
+            found[category.id] = _again(category.id, Targets.read(evidence.targets), options.targets, inputs.labels)
         else:
             raise ConfigError(
                 f"Nothing says what was asked of {category.id} when its limits were chosen: say it, such as with "
@@ -182,9 +185,21 @@ def _to_refit(options: TuneOptions, inputs: Inputs) -> Mapping[str, Targets]:
     return found
 
 
-def _again(before: Targets, now: Targets) -> Targets:
-    """Ask as before, at the prevalence that is stated now, if any is."""
-    return before if now.prevalence is None else replace(before, prevalence=now.prevalence)
+def _again(category: str, before: Targets, now: Targets, labels: Labels | None) -> Targets:
+    """Ask as before, at the prevalence that is stated now, if any is; what other labels promise is left to those."""
+    if now.prevalence is not None:
+        before = replace(before, prevalence=now.prevalence)
+    if labels is None:
+        return before
+    served, left = before.served_by(labels.design)
+    if not served.asks:
+        raise ConfigError(f"{category} was chosen by other labels ({', '.join(left)}): name those with --labels.")
+    if left:
+        again = " ".join(f"--{option}" for option in left)
+        notice(
+            printable(f"{category}: these labels do not serve {again}; tune the new version by the others for that.")
+        )
+    return served
 
 
 def _only(options: TuneOptions, inputs: Inputs) -> tuple[str, ...]:
@@ -207,8 +222,13 @@ def _answer(options: TuneOptions, inputs: Inputs, targets: Targets, by_category:
         show=options.show,
     )
     names = question.names
+    if targets.prevalence is not None and len(names) > 1:
+        raise ConfigError(
+            f"--prevalence is how many uploads are like one category, and this is about {', '.join(names)}: choose one "
+            "with --only."
+        )
     asked = {name: question.targets_of(name) for name in names}
-    looks = None if inputs.labels is None else note_look(inputs.labels, inputs.compiled, asked)
+    looks = None if inputs.labels is None else note_look(inputs.labels, inputs.compiled, asked, write=False)
     if looks is not None:
         question = replace(question, looks=looks.counts)
     with _telling() as told:
@@ -216,6 +236,8 @@ def _answer(options: TuneOptions, inputs: Inputs, targets: Targets, by_category:
     gates: tuple[Gate, ...] = ()
     if options.slice_ceiling is not None:
         gates = gate_slices(question, analysis, options.slice_ceiling)
+    if inputs.labels is not None:  # what was refused showed nothing
+        looks = note_look(inputs.labels, inputs.compiled, asked)
     return Found(analysis=analysis, targets=asked, looks=looks, gates=gates)
 
 
@@ -235,6 +257,7 @@ def _plan(options: TuneOptions, inputs: Inputs, found: Found) -> tuple[Plan | No
         compiled=inputs.compiled,
         author=options.notes.author or login_name(),
         day=datetime.now(UTC).date(),
+        slices=_slices(found.gates),
     )
     proposed = proposals(found.analysis, grounds, found.targets)
     if not proposed:
@@ -251,6 +274,16 @@ def _plan(options: TuneOptions, inputs: Inputs, found: Found) -> tuple[Plan | No
             raise
         return None, str(exc)
     return plan, None
+
+
+def _slices(gates: Sequence[Gate]) -> dict[str, list[str]]:
+    """Say what slices say in the evidence, too: whoever approves is to read of those that do not pass."""
+    said: dict[str, list[str]] = {}
+    for gate in gates:
+        said.setdefault(gate.category, []).append(
+            f"slice {gate.name}: {gate.outcome.upper()} by the {gate.limit} limit"
+        )
+    return said
 
 
 def _unwritable(analysis: Analysis) -> list[str]:

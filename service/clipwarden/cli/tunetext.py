@@ -85,7 +85,7 @@ def show_written(old: PolicyFile, plan: Plan, path: object, categories: Iterable
         old: The policy before.
         plan: What was written.
         path: Where.
-        categories: Ids of those that got limits.
+        categories: Ids of those that got limits, but for such of which a slice does not pass.
     """
     metadata = plan.policy.metadata
     told = f"{path} was written by {metadata.author}: version {metadata.version}. Nothing was raised to enforce."
@@ -230,7 +230,7 @@ def _asked_limits(answers: Answers) -> Iterator[tuple[str, Limit]]:
 def _asked(answers: Answers, *, many: bool) -> None:
     """Say what holds of the limits that were asked for, or what is missing."""
     for name, limit in _asked_limits(answers):
-        at = f" at {limit.threshold:g}" if limit.threshold is not None and limit.placed.edge is not None else ""
+        at = f" at {limit.threshold:.12g}" if limit.threshold is not None and limit.placed.edge is not None else ""
         told = "see the end for what all categories share" if limit.placed.shared else limit.placed.sentence
         _line(f"{name}{at}: {told}.", indent=3)
     if _promised(answers):

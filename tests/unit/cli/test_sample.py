@@ -247,6 +247,14 @@ def test_a_promise_needs_uniform_traffic_and_enough_of_it(
             Path(name).unlink()
 
 
+def test_a_greater_uniform_share_raises_the_least_chance(sample: Sample, work: Path) -> None:
+    least = []
+    for name, options in (("fifth.jsonl", ()), ("most.jsonl", ("--uniform-share", "80%"))):
+        sample("-n", 30, *RED, *options, "-o", name)
+        least.append(read_labels([work / name], categories=CATEGORIES).pi.min())
+    assert least[1] >= 0.8 * 30 / COUNT > least[0]
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
@@ -263,6 +271,11 @@ def test_a_promise_needs_uniform_traffic_and_enough_of_it(
         ),
         (("-n", 5, "--categories", "a,b,c,d"), "--categories names 4; a sample serves 3 at most, since over many *"),
         (("--from-the-top", "colour.red", *RED), "--from-the-top is about its own category *; drop --categories *"),
+        (
+            ("--from-the-top", "colour.red", "--uniform-share", "80%"),
+            "--from-the-top draws evenly*; drop --uniform-share.",
+        ),
+        (("-n", 5, *RED, "--uniform-share", "0"), '--uniform-share is "0"; write a share above 0*'),
         (
             ("-n", 5, *RED, "--at-most", "1%"),
             "--at-most and --confidence are about a promise that --from-the-top makes*",

@@ -20,10 +20,13 @@ from clipwarden.policy.bundle.compile import compile_policy
 from clipwarden.policy.language.load import load_policy
 from clipwarden.policy.schema import Mode, Verdict
 from clipwarden.scoring.tables import prepare
+from clipwarden.tuning.design.groups import group_pictures
 from clipwarden.tuning.scores import score_store
 from clipwarden.tuning.store.store import open_store
+from clipwarden.tuning.tune import cases
 from clipwarden.tuning.verdicts import judge_store
 from kit.cli import Run
+from kit.lines import chosen_text
 from kit.tunes import World, filled_in, make_world, policy_text
 
 Tune = Callable[..., Result]
@@ -571,11 +574,228 @@ def test_what_cannot_be_written_in_one_category_spoils_no_other(
     tune: Tune, drawings: World, policy: Path, tmp_path: Path
 ) -> None:
     both = drawings.labels(tmp_path / "both.jsonl", categories=["red", "green"])
-    said = tune(drawings, "--labels", both, "--block-wrong", "3", "--json")  # without a prevalence
+    said = tune(drawings, "--labels", both, "--review-wrong", "12", "--json")  # without a prevalence
     assert said.exit_code == 0, said.output
     whole = json.loads(said.stdout)
     bounds = {each["category"]: each["bounds"] for each in whole["categories"]}
     assert bounds["red"] is None
-    assert bounds["green"]["block"] is not None
+    assert bounds["green"]["review"] is not None
     assert "--prevalence" in " ".join(whole["categories"][0]["notes"])
     assert policy.with_name("mine-1.1.yaml").name == Path(whole["version"]["file"]).name
+
+
+def sampled(world: World, path: Path, *, rows: dict[str, dict[str, object]] | None = None) -> Path:
+    """Write labels of a sample that took in all there is."""
+    pi = {digest: {"pi": 1.0, **(rows or {}).get(digest, {})} for digest in world.digests}
+    return world.labels(path, design="sample", seed="x", rows=pi)
+
+
+def test_half_a_sample_promises_nothing(tune: Tune, traffic: World, tmp_path: Path) -> None:
+    bare: dict[str, dict[str, object]] = {digest: {"labels": {}} for digest in traffic.digests[200:]}
+    half = sampled(traffic, tmp_path / "half.jsonl", rows=bare)
+    result = tune(traffic, "--labels", half, "--block-fpr", "5%", "--review-recall", "50%", "--json")
+    assert result.exit_code == 10, result.output
+    said = answers(result)
+    for name in ("block", "review"):
+        assert not said[name]["promised"]
+        told = "it takes 3,040 drawn pictures with a label, there are 200, so 2,840 are missing"
+        assert told in said[name]["sentence"]
+    assert said["prevalence"] is None
+    assert "2,840 of 3,040 drawn have no label" in " ".join(said["deciding"]["sentences"])
+    refused = tune(traffic, "--labels", half, "--complete", "--block-fpr", "5%")
+    assert (refused.exit_code, "2,840 of 3,040 pictures lack a label" in refused.stderr) == (2, True)
+
+
+def test_what_is_unsure_in_a_sample_counts_against_every_promise(tune: Tune, traffic: World, tmp_path: Path) -> None:
+    unsure: dict[str, dict[str, object]] = {
+        digest: {"labels": {"red": "unsure"}} for digest in [*sorted(traffic.red)[:8], traffic.digests[-1]]
+    }
+    args = ("--block-fpr", "5%", "--review-recall", "50%", "--json", "--labels")
+    sure = answers(tune(traffic, *args, sampled(traffic, tmp_path / "sure.jsonl")))
+    said = answers(tune(traffic, *args, sampled(traffic, tmp_path / "unsure.jsonl", rows=unsure)))
+    assert "the 9 unsure counted as harmless" in said["block"]["sentence"]
+    assert "the 9 unsure counted as missed" in said["review"]["sentence"]
+    assert said["block"]["at"] >= sure["block"]["at"]
+    assert said["review"]["at"] <= sure["review"]["at"]
+    assert said["prevalence"]["low"] < sure["prevalence"]["low"]
+    assert said["prevalence"]["high"] > sure["prevalence"]["high"]
+
+
+def test_looks_are_told_in_the_promise_that_is_written(
+    tune: Tune, traffic: World, policy: Path, tmp_path: Path
+) -> None:
+    labels = sampled(traffic, tmp_path / "labels.jsonl")
+    for share in ("3%", "4%"):
+        tune(traffic, "--labels", labels, "--block-fpr", share)
+    assert tune(traffic, "--labels", labels, "--block-fpr", "5%", "--write", "--yes").exit_code == 0
+    (red, *_) = load_policy(policy.with_name("mine-1.1.yaml")).policy.categories
+    assert red.thresholds is not None
+    assert red.thresholds.chosen_on is not None
+    assert red.thresholds.chosen_on.evidence is not None
+    assert "with 85 % confidence after 3 looks at these labels" in red.thresholds.chosen_on.evidence.promises[0]
+
+
+@pytest.mark.parametrize("block", [0.99964, 0.90004])
+def test_a_limit_that_nobody_asked_for_stays_as_it_is_written(
+    tune: Tune, drawings: World, policy: Path, tmp_path: Path, block: float
+) -> None:
+    bare = re.sub(r', chosen_on: "[^"]*"', "", policy.read_text())
+    policy.write_text(chosen_text(bare.replace("block: 0.9}", f"block: {block}}}")))
+    green = drawings.labels(tmp_path / "green.jsonl", categories=["green"])
+    said = answers(tune(drawings, "--labels", green, "--review-wrong", "12", "--json"))
+    assert said["bounds"]["block"] == block
+    assert "The block limit stays where it is." in said["notes"]
+
+
+def test_a_block_limit_that_finds_nothing_is_not_written(tune: Tune, drawings: World, tmp_path: Path) -> None:
+    green = drawings.labels(tmp_path / "green.jsonl", categories=["green"])
+    said = answers(tune(drawings, "--labels", green, "--block-wrong", "0", "--json"))
+    assert said["block"]["choice"]["found"] == 0
+    assert said["bounds"] is None
+    assert "would stop none of the harmful pictures here" in " ".join(said["notes"])
+
+
+def test_what_the_other_limit_rests_on_stays_in_the_file(
+    *, tune: Tune, run: Run, traffic: World, policy: Path, toy_folder: Path, tmp_path: Path
+) -> None:
+    labels = sampled(traffic, tmp_path / "sample.jsonl")
+    assert tune(traffic, "--labels", labels, "--review-recall", "60%", "--write", "--yes").exit_code == 0
+    first, second = policy.with_name("mine-1.1.yaml"), policy.with_name("mine-1.2.yaml")
+    top = tmp_path / "top.jsonl"
+    drawn = run(
+        *("sample", first, "--store", traffic.store, "--model", toy_folder),
+        *("--from-the-top", "red", "--at-most", "1%", "-o", top),
+    )
+    assert drawn.exit_code == 0, drawn.output
+    args = ("--labels", filled_in(top, traffic), "--wrong-stops", "1%", "--write", "--yes")
+    written = tune(traffic, *args, policy=first)
+    assert written.exit_code == 0, written.output
+    evidences = []
+    for path in (first, second):
+        thresholds = load_policy(path).policy.categories[0].thresholds
+        assert thresholds is not None
+        assert thresholds.chosen_on is not None
+        assert thresholds.chosen_on.evidence is not None
+        evidences.append((thresholds.bounds, thresholds.chosen_on.evidence))
+    (old, before), (new, after) = evidences
+    assert new.review == old.review
+    kept = f" (chosen on {before.day} by labels of the design sample)"
+    assert [f"{each}{kept}" for each in before.promises] == list(after.promises[1:])
+    assert after.promises[0].startswith("block: at most 1 % of distinct uploads")
+    assert after.targets == ("wrong-stops 0.01", "review-recall 0.6")
+    assert "review by a lower limit of recall" in after.how
+    second.write_text(second.read_text().replace('"a weapon"', '"a gun"'))
+    again = tune(traffic, "--labels", labels, "--refit", "--json", policy=second)
+    assert again.exit_code == 0, again.output
+    assert "these labels do not serve --wrong-stops 0.01" in " ".join(again.stderr.split())
+    assert answers(again)["review"]["asked"] == "review-recall 0.6"
+
+
+def test_a_sample_of_which_the_store_lacks_a_part_promises_nothing(tune: Tune, traffic: World, tmp_path: Path) -> None:
+    labels = sampled(traffic, tmp_path / "labels.jsonl")
+    row = {"pi": 1.0, "labels": {"red": False}}
+    with labels.open("a") as file:
+        file.writelines(json.dumps({"sha256": f"{number:064x}", **row}) + "\n" for number in range(20))
+    args = ("--block-fpr", "5%", "--review-recall", "50%", "--json", "--labels", labels)
+    assert answers(tune(traffic, *args))["review"]["promised"]
+    with labels.open("a") as file:
+        file.writelines(json.dumps({"sha256": f"{number:064x}", **row}) + "\n" for number in range(20, 400))
+    said = answers(tune(traffic, *args))
+    assert not said["review"]["promised"]
+    assert "it takes 3,440 of the drawn pictures in the store, there are 3,040" in said["block"]["sentence"]
+    assert said["prevalence"] is None
+
+
+def test_a_review_limit_may_be_bounded_by_harmless_pictures(tune: Tune, traffic: World, tmp_path: Path) -> None:
+    labels = sampled(traffic, tmp_path / "labels.jsonl")
+    args = ("--block-fpr", "1%", "--review-fpr", "5%", "--json")
+    said = answers(tune(traffic, "--labels", labels, *args))
+    assert "at most 5 % of harmless pictures go to people or are stopped, with 95 %" in said["review"]["sentence"]
+    assert said["review"]["at"] < said["block"]["at"]
+    assert said["targets"] == ["block-fpr 0.01", "review-fpr 0.05"]
+    bare = answers(tune(traffic, "--only", "red", *args))
+    assert "at most 5 % of uploads are stopped, rightly or not" in bare["review"]["sentence"]
+    assert 0.01 < bare["flagged"]["review"]["value"] <= 0.05
+    for more, why in (("--review-recall", "place the same limit"), ("--review-wrong", "place the same limit")):
+        refused = tune(traffic, "--labels", labels, "--review-fpr", "5%", more, "20" if "wrong" in more else "50%")
+        assert (refused.exit_code, why in refused.stderr) == (2, True)
+    low = tune(traffic, "--labels", labels, "--review-fpr", "1%", "--block-fpr", "2%")
+    assert (low.exit_code, "--review-fpr lies above --block-fpr" in low.stderr) == (2, True)
+
+
+def test_what_was_refused_is_no_look(tune: Tune, drawings: World, labels: Path) -> None:
+    for wrong in ("400", "401", "402"):
+        assert tune(drawings, "--labels", labels, "--block-wrong", wrong).exit_code == 2
+    assert answers(tune(drawings, "--labels", labels, "--block-wrong", "3", "--json"))["confidence"]["looks"] == 1
+
+
+def test_one_prevalence_is_of_one_category(tune: Tune, drawings: World, tmp_path: Path) -> None:
+    both = drawings.labels(tmp_path / "both.jsonl", categories=["red", "green"])
+    refused = tune(drawings, "--labels", both, "--prevalence", "1%")
+    assert (refused.exit_code, "this is about red, green: choose one with --only" in refused.stderr) == (2, True)
+    assert tune(drawings, "--labels", both, "--prevalence", "1%", "--only", "red").exit_code == 0
+
+
+def test_too_few_drawn_evenly_are_explained_with_what_helps(tune: Tune, traffic: World, tmp_path: Path) -> None:
+    rows = {digest: {"pi": 0.5 if number % 2 else 0.1} for number, digest in enumerate(traffic.digests)}
+    labels = traffic.labels(tmp_path / "l.jsonl", of=traffic.digests[:120], design="sample", seed="x", rows=rows)
+    told = answers(tune(traffic, "--labels", labels, "--block-fpr", "1%", "--json"))["block"]["sentence"]
+    assert "of 80 harmless ones" in told
+    assert "count as drawn evenly" in told
+    assert "`clipwarden sample --from-the-top red`" in told
+
+
+def test_what_nobody_labelled_of_a_walk_is_compared_with_nothing(
+    *,
+    tune: Tune,
+    run: Run,
+    traffic: World,
+    policy: Path,
+    toy_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drawn = tmp_path / "top.jsonl"
+    args = ("sample", policy, "--store", traffic.store, "--model", toy_folder, "--from-the-top", "red", "-o", drawn)
+    assert run(*args).exit_code == 0
+    head, *rows = drawn.read_text().splitlines()
+    marked = [json.dumps({**json.loads(row), "labels": {"red": True}}) for row in rows[:5]]
+    drawn.write_text("\n".join([head, *marked, *rows[5:]]) + "\n")
+    compared: list[int] = []
+
+    def counted(vectors: Any, named: Any) -> Any:  # noqa: ANN401
+        compared.append(len(vectors))
+        return group_pictures(vectors, named)
+
+    monkeypatch.setattr(cases, "group_pictures", counted)
+    assert tune(traffic, "--labels", drawn, "--wrong-stops", "1%").exit_code in {0, 10}
+    assert compared == [5]
+
+
+def test_promises_of_other_categories_count_and_slices_stand_in_the_evidence(
+    tune: Tune, toy_model: Model, policy: Path, tmp_path: Path
+) -> None:
+    world = make_world(
+        tmp_path / "w.store", toy_model, others=600, traffic=True, slices={"country": ["de", "fr", "de", "de", "de"]}
+    )
+    labels = sampled(world, tmp_path / "red.jsonl")
+    args = ("--block-fpr", "3%", "--review-recall", "50%", "--slice-ceiling", "2%", "--write", "--yes")
+    result = tune(world, "--labels", labels, *args)
+    assert result.exit_code == 10, result.output
+    assert "clipwarden enforce" not in result.stderr
+    first = policy.with_name("mine-1.1.yaml")
+    thresholds = load_policy(first).policy.categories[0].thresholds
+    assert thresholds is not None
+    assert thresholds.chosen_on is not None
+    assert thresholds.chosen_on.evidence is not None
+    promises = thresholds.chosen_on.evidence.promises
+    assert any(each.startswith("slice country: ") for each in promises)
+    green = world.labels(
+        tmp_path / "green.jsonl",
+        design="sample",
+        seed="x",
+        categories=["green"],
+        rows={each: {"pi": 1.0} for each in world.digests},
+    )
+    said = answers(tune(world, "--labels", green, "--review-recall", "50%", "--json", policy=first))
+    assert said["confidence"]["lines"] == 3

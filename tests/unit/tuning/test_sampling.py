@@ -136,3 +136,12 @@ def test_a_picture_in_no_sample_has_no_chance() -> None:
     for added in (combine, later_rounds):
         with pytest.raises(DesignError, match="not at 0"):
             added([0.0, 0.5], [0.0, 0.5])
+
+
+def test_a_uniform_share_bounds_every_weight_by_that_of_an_even_sample() -> None:
+    scores = np.random.default_rng(3).normal(size=1000)
+    assert inclusion(scores, 20, uniform=0.8).min() >= 0.8 * 0.02
+    assert inclusion(scores, 20, uniform=1.0) == pytest.approx(0.02)
+    for share in (0.0, 1.1, np.nan):
+        with pytest.raises(DesignError, match="give one above 0, to 1"):
+            inclusion(scores, 20, uniform=share)

@@ -26,12 +26,17 @@ MOST_CATEGORIES: Final = 3
 """A sample that serves thirteen categories is nearly uniform: recall 1.20 points wide, against 0.68 for one."""
 _SLOPE: Final = 1.6
 _OFFSET: Final = 5.0
-_UNIFORM: Final = 0.2  # so that no weight is above five times that of an even sample
+UNIFORM: Final = 0.2
+"""Share of a sample that is drawn evenly: no weight is above five times that of an even sample."""
 _SPAN: Final = 2.0**-53  # 53 bits of a hash make a float64 in [0,1)
 
 
-def inclusion(scores: ArrayLike, n: int, *, uploads: ArrayLike | None = None) -> Floats:
+def inclusion(scores: ArrayLike, n: int, *, uploads: ArrayLike | None = None, uniform: float = UNIFORM) -> Floats:
     """Give every picture its chance of being labelled: likelier where a limit may come to lie.
+
+    A promise of recall rests on what the sample sees at low scores, where a kind of harmful pictures may hide that no
+    prompt names: it is cheapest at a uniform share of 0.8 to 1, and takes nearly three times the labels at 0.2. Limits
+    on what is stopped wrongly, and tables, are cheaper at 0.2.
 
     Args:
         scores: `[P,k]` or `[P]`, k at most three categories; only their order counts, ties share a chance. Minus
@@ -39,16 +44,18 @@ def inclusion(scores: ArrayLike, n: int, *, uploads: ArrayLike | None = None) ->
         n: How many pictures are to be labelled, in the mean.
         uploads: `[P]`, how often each picture was uploaded; once by default. Rates count uploads, so the chance grows
             with it.
+        uniform: The share of the sample that is drawn whatever the scores, in (0,1].
 
     Returns:
         float64 `[P]` in (0,1], summing to n, or to P where n is greater.
 
     Raises:
-        DesignError: No or too many categories, a score that is no number, n below 1, uploads below 1.
+        DesignError: No or too many categories, a score that is no number, n below 1, uploads below 1, a uniform
+            share outside (0,1].
 
     Source:
-        An upload's q is 0.8 x share of sqrt(sigmoid(1.6 z - 5)) + 0.2 x share of one, z being the normal score of its
-        rank; of several categories the mean. The square root is Neyman's: draw in proportion to the spread of the
+        An upload's q is 0.8 x share of sqrt(sigmoid(1.6 z - 5)) + 0.2 x share of one, as `uniform` says, z being the
+        normal score of its rank; of several categories the mean. The square root is Neyman's: draw by the spread of the
         outcome, sqrt(p (1 - p)), where few are harmful sqrt(p), and p of a rank is taken from a binormal world. Raw
         scores saturate or lie flat, which ranks do not; 1 / sqrt(rank) covered recall in 0.80 of simulated samples.
     """
@@ -56,9 +63,13 @@ def inclusion(scores: ArrayLike, n: int, *, uploads: ArrayLike | None = None) ->
     table = table[:, np.newaxis] if table.ndim == 1 else table
     counts = np.ones(len(table)) if uploads is None else np.asarray(uploads, np.float64)
     _require_sensible(table, n, counts)
+    if not 0.0 < uniform <= 1.0:
+        raise DesignError(
+            f"A uniform share of {uniform:g} leaves pictures that nobody can draw: give one above 0, to 1."
+        )
     # [P,k] -> [P]; a picture's q is that of its uploads together.
     sought: Floats = np.mean([_sought(column, counts) for column in table.T], axis=0)
-    return _scaled((1.0 - _UNIFORM) * sought + _UNIFORM * counts / counts.sum(), n)
+    return _scaled((1.0 - uniform) * sought + uniform * counts / counts.sum(), n)
 
 
 def _require_sensible(scores: Floats, n: int, uploads: Floats) -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from clipwarden.errors import LabelError
 from clipwarden.tuning.design.groups import near_duplicates
-from clipwarden.tuning.design.sampling import chances, draw, inclusion
+from clipwarden.tuning.design.sampling import UNIFORM, chances, draw, inclusion
 from clipwarden.tuning.labels.model import Design, Labels, Walk, no_marks
 from clipwarden.tuning.lines.draws import one_each
 from clipwarden.tuning.lines.promises import NotMet
@@ -61,7 +61,13 @@ def seed_of(store: Store) -> str:
 
 
 def draw_sample(
-    scored: Scored, categories: Sequence[str], n: int, *, seed: str, former: Labels | None = None
+    scored: Scored,
+    categories: Sequence[str],
+    n: int,
+    *,
+    seed: str,
+    former: Labels | None = None,
+    uniform: float = UNIFORM,
 ) -> Labels:
     """Draw pictures, each with a known probability: the likelier, the nearer to where lines may come to lie.
 
@@ -72,6 +78,7 @@ def draw_sample(
         seed: Of the draw.
         former: A sample of the same seed and categories that is to grow: its pictures and marks stay. Since each
             picture keeps its lot, the probability to be in either is the greater of the two.
+        uniform: Share of the sample that is drawn whatever the scores; see `inclusion`.
 
     Returns:
         The sample, by sha256. Of a store that is no uniform traffic it is a set or a queue, without probabilities.
@@ -87,7 +94,7 @@ def draw_sample(
     if not len(judged):
         raise LabelError(f"{scored.store.path} has no picture that the policy judges, so there is nothing to label.")
     scores = np.column_stack([scored.column(name)[judged] for name in categories])
-    pi = inclusion(scores, n, uploads=scored.uploads[judged])
+    pi = inclusion(scores, n, uploads=scored.uploads[judged], uniform=uniform)
     sha256s = [scored.store.pictures.sha256[picture] for picture in judged.tolist()]
     drawn = draw(sha256s, pi, seed)
     chosen = {sha256: (pi[at], judged[at]) for at, sha256 in enumerate(sha256s) if drawn[at]}

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from clipwarden.errors import LabelError
 from clipwarden.tuning.extra import require_tune
@@ -162,6 +163,7 @@ def _labels(merger: Merger, header: Header, sources: tuple[str, ...]) -> Labels:
     escalated = [row for row, picture in enumerate(pictures.values()) if picture.escalated]
     marks[escalated] = np.where(marks[escalated] == Mark.UNKNOWN, Mark.UNSURE, marks[escalated])
     if header.complete:
+        _require_looked_at(header, marks, sources)
         marks[marks == Mark.UNKNOWN] = Mark.NEGATIVE
     return Labels(
         design=header.design or Design.SET,
@@ -181,6 +183,20 @@ def _labels(merger: Merger, header: Header, sources: tuple[str, ...]) -> Labels:
         unjudged=tuple(merger.unjudged),
         sources=sources,
     )
+
+
+def _require_looked_at(header: Header, marks: NDArray[np.int8], sources: tuple[str, ...]) -> None:
+    """Refuse to take what nobody looked at for harmless: of a sample, rates of traffic follow from every row.
+
+    Raises:
+        LabelError: A drawn picture has no mark.
+    """
+    bare = int((marks == Mark.UNKNOWN).any(axis=1).sum())
+    if header.design is Design.SAMPLE and bare:
+        raise LabelError(
+            f"{', '.join(sources)} is a sample in which {bare:,} of {len(marks):,} pictures lack a label, and of a "
+            "sample that is no no: label them, unsure where nobody can tell, and leave --complete out."
+        )
 
 
 def _columns(pictures: Collection[Picture]) -> dict[str, Any]:

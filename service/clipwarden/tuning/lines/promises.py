@@ -14,6 +14,8 @@ class Kind(StrEnum):
 
     FALSE_POSITIVES = "false_positives"
     """At most a share of harmless pictures is stopped."""
+    REVIEWED = "reviewed"
+    """At most a share of harmless pictures goes to people, or is stopped."""
     WRONG_STOPS = "wrong_stops"
     """At most a share of all uploads is harmless and stopped."""
     FLAGS = "flags"
@@ -27,6 +29,10 @@ class Kind(StrEnum):
 class Lacking(StrEnum):
     """What stands in the way of a promise."""
 
+    LABELS = "labels"
+    """Drawn pictures with a label: those without one were not left out by chance."""
+    STORED = "stored"
+    """Drawn pictures that the store has: what is not there was not lost by chance."""
     CLEAN = "clean"
     """Harmless pictures with a label."""
     HARMFUL = "harmful"
@@ -40,12 +46,15 @@ class Lacking(StrEnum):
 # Of which things a share is promised, and what happens to them.
 _OF: Final[Mapping[Kind, tuple[str, str]]] = {
     Kind.FALSE_POSITIVES: ("harmless pictures", "are stopped"),
+    Kind.REVIEWED: ("harmless pictures", "go to people or are stopped"),
     Kind.WRONG_STOPS: ("uploads", "are harmless and stopped"),
     Kind.FLAGS: ("uploads", "are stopped, rightly or not"),
     Kind.RECALL: ("harmful pictures", "are found"),
     Kind.REVIEWS: ("uploads", "go to people"),
 }
 _NAMES: Final[Mapping[Lacking, str]] = {
+    Lacking.LABELS: "drawn pictures with a label",
+    Lacking.STORED: "of the drawn pictures in the store",
     Lacking.CLEAN: "harmless pictures with a label",
     Lacking.HARMFUL: "harmful pictures with a label",
     Lacking.UPLOADS: "uploads",
@@ -128,6 +137,7 @@ class NotMet:
         have: How many of it there are.
         need: How many are needed at least; of harmful pictures of a sample, and of uploads for a capacity, about so
             many.
+        advice: What makes it cheaper; "" where nothing does.
     """
 
     kind: Kind
@@ -136,6 +146,7 @@ class NotMet:
     lacking: Lacking
     have: int
     need: int
+    advice: str = ""
 
     @property
     def missing(self) -> int:
@@ -150,7 +161,7 @@ class NotMet:
         return (
             f"no line can promise that {bound} {percent(self.limit)} of {things} {happens}, with"
             f" {percent(1.0 - self.delta)} confidence: it takes {counted(self.need)} {_NAMES[self.lacking]}, there are"
-            f" {counted(self.have)}, so {counted(self.missing)} are missing"
+            f" {counted(self.have)}, so {counted(self.missing)} are missing{self.advice and '; '}{self.advice}"
         )
 
 
@@ -197,15 +208,18 @@ class Aim:
             ),
         )
 
-    def missed(self, lacking: Lacking, *, have: int, need: int) -> NotMet:
+    def missed(self, lacking: Lacking, *, have: int, need: int, advice: str = "") -> NotMet:
         """Say what is missing.
 
         Args:
             lacking: Of what there is too little.
             have: How many there are.
             need: How many it takes.
+            advice: What makes it cheaper.
 
         Returns:
             What is missing.
         """
-        return NotMet(kind=self.kind, limit=self.limit, delta=self.delta, lacking=lacking, have=have, need=need)
+        return NotMet(
+            kind=self.kind, limit=self.limit, delta=self.delta, lacking=lacking, have=have, need=need, advice=advice
+        )

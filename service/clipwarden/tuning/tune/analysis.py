@@ -168,7 +168,7 @@ def _by_labels(
             wrong=wrong,
             told=lambda done, count: tell(f"{work.category}: each text left out", done, count),
         ),
-        prevalence=None if cases.pi is None else _prevalence(cases, work.targets.confidence),
+        prevalence=_prevalence(cases, work.targets.confidence),
         quality=_quality(work, cases),
     )
 
@@ -184,10 +184,21 @@ def _flagged(work: Work, traffic: Traffic) -> Mapping[str, Estimate]:
 def _told_prevalence(work: Work, cases: Cases) -> float | Estimate | None:
     if work.targets.prevalence is not None:
         return work.targets.prevalence
-    return None if cases.pi is None else _prevalence(cases, split_confidence(work.targets.confidence, 3))
+    return _prevalence(cases, split_confidence(work.targets.confidence, 3))
 
 
-def _prevalence(cases: Cases, confidence: float) -> Estimate:
+def _prevalence(cases: Cases, confidence: float) -> Estimate | None:
+    """Estimate it of a sample that was labelled whole; the unsure are all harmful at most, and none at least."""
+    if cases.pi is None or cases.without_label or cases.is_lost:
+        return None
+    found = _share(cases, confidence)
+    if cases.doubtful is None:
+        return found
+    least, most = (_share(cases.and_doubtful(harmful=harmful), confidence) for harmful in (False, True))
+    return replace(found, low=least.low, high=most.high)
+
+
+def _share(cases: Cases, confidence: float) -> Estimate:
     assert cases.pi is not None  # noqa: S101  of a sample
     return prevalence(cases.positive, cases.pi, group=cases.group, uploads=cases.uploads, confidence=confidence)
 

@@ -113,10 +113,10 @@ def _scale(policy: Policy, category: Category) -> _Scale | None:
 
 def _mapped(bounds: Bounds, before: _Scale | None, after: _Scale | None) -> Iterator[tuple[str, float | None]]:
     for name, score in (("review", bounds.review), ("block", bounds.block)):
-        yield name, score if score is None or before is None or after is None else _moved(score, before, after)
+        yield name, score if score is None or before is None or after is None else moved_score(score, before, after)
 
 
-def _moved(score: float, before: _Scale, after: _Scale) -> float:
+def moved_score(score: float, before: _Scale, after: _Scale) -> float:
     """Move a score from one calibration to another, to few digits; 0 and 1, which all or none reach, stay."""
     if not 0.0 < score < 1.0:
         return score

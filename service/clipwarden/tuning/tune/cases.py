@@ -22,6 +22,8 @@ Places = NDArray[np.intp]
 
 SEED: Final = "clipwarden tune"
 """Of lots that decide what stands for a group; a sample's own seed decided what is in it, and is not used again."""
+_MOST_LOST: Final = 0.01
+"""Share of a sample that may be lacking, as `clipwarden store forget` takes out: less than intervals tell apart."""
 _SAME: Final = 1e-9  # what rounding of chances in a file may change
 
 
@@ -96,6 +98,35 @@ class Cases:
         """Count distinct pictures among some, near-duplicates once."""
         return len(np.unique(self.group[of]))
 
+    def and_doubtful(self, *, harmful: bool) -> "Cases":
+        """Count what somebody was unsure of in the way that makes a promise hold whatever it is.
+
+        Args:
+            harmful: As harmful ones that no limit finds before it stops everything; else as harmless ones.
+
+        Returns:
+            All of a sample; of other designs, of which nothing is promised, the same.
+        """
+        doubtful = self.doubtful
+        if doubtful is None or self.design is not Design.SAMPLE:
+            return self
+        scores = doubtful.scores
+        if harmful:
+            scores = np.full(len(doubtful), min(self.scores.min(initial=np.inf), scores.min()) - 1.0)
+        return replace(
+            self,
+            sha256=(*self.sha256, *doubtful.sha256),
+            picture=np.concatenate([self.picture, doubtful.picture]),
+            scores=np.concatenate([self.scores, scores]),
+            positive=np.concatenate([self.positive, np.full(len(doubtful), harmful)]),
+            pi=None if self.pi is None or doubtful.pi is None else np.concatenate([self.pi, doubtful.pi]),
+            group=np.concatenate([self.group, doubtful.group]),
+            u=np.concatenate([self.u, doubtful.u]),
+            uploads=np.concatenate([self.uploads, doubtful.uploads]),
+            slices={},
+            doubtful=None,
+        )
+
     @property
     def labelled(self) -> Labelled:
         """The same, as tables of choices take it."""
@@ -123,6 +154,23 @@ class Cases:
             uploads=self.uploads[kept],
             slices={name: tuple(values[row] for row in kept.tolist()) for name, values in self.slices.items()},
         )
+
+    @property
+    def without_label(self) -> int:
+        """Pictures of a sample that nobody labelled: they were not left out by chance, so that rates are not known."""
+        return self.left_out.unknown if self.design is Design.SAMPLE else 0
+
+    @property
+    def drawn(self) -> int:
+        """How many pictures were drawn, as far as a promise needs to know."""
+        labelled = len(self.walked.scores) if self.walked is not None else len(self) + self.left_out.unsure
+        return labelled + self.without_label + self.left_out.absent
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the store lacks more of what was drawn than people take out of one now and then."""
+        traffic = self.design in (Design.SAMPLE, Design.TOP)
+        return traffic and self.left_out.absent > _MOST_LOST * self.drawn
 
     @property
     def drawn_alike(self) -> Flags:
@@ -214,10 +262,14 @@ class _Base:
     def group(self) -> Places:
         if not len(self.rows):
             return self.rows
-        block = self.store.vectors(self.picture)
-        return group_pictures(
-            block.embeddings[block.starts], [self.labels.group[row] for row in self.rows.tolist()]
-        ).number
+        number = np.arange(len(self.rows))
+        # A walk holds all that was drawn, and what nobody labelled is compared with nothing.
+        said = np.flatnonzero((self.labels.marks[self.rows] != Mark.UNKNOWN).any(axis=1))
+        if len(said):
+            block = self.store.vectors(self.picture[said])
+            named = [self.labels.group[row] for row in self.rows[said].tolist()]
+            number[said] = len(number) + group_pictures(block.embeddings[block.starts], named).number
+        return number
 
 
 def _cases(base: _Base, category: str, group: Places, u: Floats, uploads: NDArray[np.int64]) -> Cases:

@@ -119,6 +119,13 @@ def _judged(cases: Cases, positives: int) -> tuple[bool, list[str]]:
         return True, ["They were labelled from the top: they promise few wrong stops, and cannot say what is missed."]
     if lacks := one_class(cases):
         return False, [lacks]
+    if cases.without_label:
+        drawn = len(cases) + cases.left_out.unsure + cases.without_label
+        told = (
+            f"{counted(cases.without_label)} of {counted(drawn)} drawn have no label. What has one is no picture of "
+            "the rest: what follows holds of that alone, and nothing is promised before all have one."
+        )
+        return True, [told]
     if positives < FEWEST_POSITIVES:
         return True, [
             f"Fewer than {FEWEST_POSITIVES} distinct harmful pictures decide little: label more of them first."

@@ -1,6 +1,6 @@
 """Labelled pictures of a category and targets in; the limits that keep them, or what is missing, out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -9,7 +9,7 @@ from clipwarden.errors import LabelError, LineError
 from clipwarden.tuning.labels.model import Design, Mark
 from clipwarden.tuning.lines.choices import Choice, Option, choices
 from clipwarden.tuning.lines.edges import Edge
-from clipwarden.tuning.lines.promises import Line, NotMet
+from clipwarden.tuning.lines.promises import Aim, Kind, Lacking, Line, NotMet
 from clipwarden.tuning.lines.recall import line_for_recall
 from clipwarden.tuning.lines.strictness import line_for_flag_rate, line_for_fpr
 from clipwarden.tuning.lines.walk import Standing, Walk, from_the_top, standing
@@ -64,7 +64,9 @@ def block_limit(cases: Cases, targets: Targets, delta: float, looks: int = 1) ->
     """
     if targets.block_fpr is not None:
         _require_rates(cases, "--block-fpr", "`--wrong-stops` is what they promise")
-        line = _fpr_line(cases, targets.block_fpr, delta)
+        line = _whole(cases, Kind.FALSE_POSITIVES, targets.block_fpr, delta) or _fpr_line(
+            cases.and_doubtful(harmful=False), targets.block_fpr, delta
+        )
         return _told(cases, f"block-fpr {targets.block_fpr!r}", line, looks)
     if targets.wrong_stops is not None:
         return _from_the_top(cases, targets.wrong_stops, delta, looks)
@@ -93,31 +95,61 @@ def review_limit(cases: Cases, targets: Targets, delta: float, looks: int = 1) -
     """Place the review limit, but for `--review-capacity`, which all categories share; as for `block_limit`."""
     if targets.review_recall is not None:
         _require_rates(cases, "--review-recall", "how much is missed below the walk nobody knows")
-        harmful = cases.positive
-        line = line_for_recall(
-            cases.scores[harmful],
-            target=targets.review_recall,
-            delta=delta,
-            pi=None if cases.pi is None else cases.pi[harmful],
-            group=cases.group[harmful],
-            u=cases.u[harmful],
-            uploads=cases.uploads[harmful],
-            others=cases.scores[~harmful],
+        line = _whole(cases, Kind.RECALL, targets.review_recall, delta) or _recall_line(
+            cases.and_doubtful(harmful=True), targets.review_recall, delta
         )
         return _told(cases, f"review-recall {targets.review_recall!r}", line, looks)
+    if targets.review_fpr is not None:
+        _require_rates(cases, "--review-fpr", "below the walk nobody looked")
+        line = _whole(cases, Kind.REVIEWED, targets.review_fpr, delta) or _fpr_line(
+            cases.and_doubtful(harmful=False), targets.review_fpr, delta
+        )
+        return _told(cases, f"review-fpr {targets.review_fpr!r}", _of_reviews(line), looks)
     if targets.review_wrong is not None:
         return _counted(cases, "review-wrong", targets.review_wrong)
     return None
 
 
-def flag_limit(traffic: Traffic, targets: Targets, delta: float, looks: int = 1) -> Placed | None:
-    """Place the block limit by unlabelled traffic: a fallback, said as what it is.
+def _of_reviews(line: Line | NotMet) -> Line | NotMet:
+    """Say of a limit of wrong stops that it is one of reviews: the same test, of another line."""
+    if isinstance(line, NotMet):
+        return replace(line, kind=Kind.REVIEWED)
+    return replace(line, promise=replace(line.promise, kind=Kind.REVIEWED))
+
+
+def _recall_line(cases: Cases, target: float, delta: float) -> Line | NotMet:
+    harmful = cases.positive
+    return line_for_recall(
+        cases.scores[harmful],
+        target=target,
+        delta=delta,
+        pi=None if cases.pi is None else cases.pi[harmful],
+        group=cases.group[harmful],
+        u=cases.u[harmful],
+        uploads=cases.uploads[harmful],
+        others=cases.scores[~harmful],
+        others_weight=None if cases.pi is None else (cases.uploads / cases.pi)[~harmful],
+    )
+
+
+def _whole(cases: Cases, kind: Kind, limit: float, delta: float) -> NotMet | None:
+    """Promise nothing by half a sample: what people labelled first is no picture of the rest."""
+    aim, drawn = Aim(kind=kind, limit=limit, delta=delta), cases.drawn
+    if cases.is_lost:
+        return aim.missed(Lacking.STORED, have=drawn - cases.left_out.absent, need=drawn)
+    if cases.without_label:
+        return aim.missed(Lacking.LABELS, have=drawn - cases.left_out.absent - cases.without_label, need=drawn)
+    return None
+
+
+def flag_limit(traffic: Traffic, targets: Targets, name: str, delta: float) -> Placed | None:
+    """Place a limit by unlabelled traffic: a fallback, said as what it is.
 
     Args:
         traffic: Scores of one category.
         targets: What is asked.
+        name: Of the limit, "block" or "review".
         delta: The greatest chance of breaking the promise.
-        looks: As there.
 
     Returns:
         It; None where none is asked for.
@@ -125,26 +157,27 @@ def flag_limit(traffic: Traffic, targets: Targets, delta: float, looks: int = 1)
     Raises:
         LabelError: The target needs labels.
     """
-    for name in ("wrong_stops", "block_wrong", "review_recall", "review_wrong"):
-        if getattr(targets, name) is not None:
-            raise LabelError(f"--{name.replace('_', '-')} needs --labels; `clipwarden sample` says what to label.")
-    if targets.block_fpr is None:
+    for other in ("wrong_stops", "block_wrong", "review_recall", "review_wrong"):
+        if getattr(targets, other) is not None:
+            raise LabelError(f"--{other.replace('_', '-')} needs --labels; `clipwarden sample` says what to label.")
+    limit = targets.block_fpr if name == "block" else targets.review_fpr
+    if limit is None:
         return None
     line = line_for_flag_rate(
         traffic.scores,
-        limit=targets.block_fpr,
+        limit=limit,
         delta=delta,
         group=traffic.group,
         u=traffic.u,
         uploads=traffic.uploads,
     )
-    sentence = line.sentence if isinstance(line, NotMet) else line.promise.said(looks)
+    sentence = line.sentence if isinstance(line, NotMet) else line.promise.sentence
     fallback = (
         "; nothing was labelled, so this bounds all that is stopped, and what is stopped wrongly only while harmful "
         "pictures are stopped at least as often as harmless ones"
     )
     told = sentence if isinstance(line, NotMet) else sentence + fallback
-    return Placed(asked=f"block-fpr {targets.block_fpr!r}", line=line, sentence=told, promised=True)
+    return Placed(asked=f"{name}-fpr {limit!r}", line=line, sentence=told, promised=True)
 
 
 def _walked(walk: Walk, now: Standing, walked: Walked) -> str:
@@ -190,8 +223,11 @@ def _from_the_top(cases: Cases, limit: float, delta: float, looks: int) -> Place
             "--wrong-stops is promised by labels from the top; draw them with "
             f"`clipwarden sample --from-the-top {cases.category}`, or ask for --block-fpr."
         )
+    asked = f"wrong-stops {limit!r}"
+    if lost := _whole(cases, Kind.WRONG_STOPS, limit, delta):
+        return Placed(asked=asked, line=lost, sentence=lost.sentence, promised=False)
     line, told = walk_standing(cases.walked, limit, delta, looks)
-    return Placed(asked=f"wrong-stops {limit!r}", line=line, sentence=told, promised=True)
+    return Placed(asked=asked, line=line, sentence=told, promised=True)
 
 
 def _require_rates(cases: Cases, flag: str, why: str) -> None:
@@ -201,11 +237,27 @@ def _require_rates(cases: Cases, flag: str, why: str) -> None:
 
 def _told(cases: Cases, asked: str, line: Line | NotMet, looks: int) -> Placed:
     if isinstance(line, NotMet):
-        return Placed(asked=asked, line=line, sentence=line.sentence, promised=False)
+        return Placed(asked=asked, line=line, sentence=f"{line.sentence}{_remedy(cases, line)}", promised=False)
     promised = cases.design is Design.SAMPLE
     sentence = line.promise.said(looks)
+    if promised and cases.doubtful is not None:
+        what = "missed" if line.promise.kind is Kind.RECALL else "harmless"
+        sentence = f"{sentence}, the {len(cases.doubtful)} unsure counted as {what}"
     return Placed(
         asked=asked, line=line, sentence=sentence if promised else _ON_THESE.format(sentence), promised=promised
+    )
+
+
+def _remedy(cases: Cases, line: NotMet) -> str:
+    """Say of too few harmless pictures of a sample why they count as so few, and what would help."""
+    if cases.design is not Design.SAMPLE or line.lacking is not Lacking.CLEAN or not line.have:
+        return ""
+    harmless, drawn = int((~cases.positive).sum()), len(cases)
+    why = f" (of {harmless:,} harmless ones {line.have:,} count as drawn evenly)" if line.have < harmless else ""
+    many = -(-drawn * line.need // line.have)
+    return (
+        f"{why}; about {many:,} labels in all would do (`clipwarden sample --add`), or `clipwarden sample "
+        f"--from-the-top {cases.category}`, which bounds wrong stops among uploads by a few dozen"
     )
 
 

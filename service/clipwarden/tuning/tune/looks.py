@@ -44,7 +44,12 @@ class Looks:
 
 
 def note_look(
-    labels: Labels, compiled: CompiledPolicy, asked: Mapping[str, Targets], *, state: Path | None = None
+    labels: Labels,
+    compiled: CompiledPolicy,
+    asked: Mapping[str, Targets],
+    *,
+    state: Path | None = None,
+    write: bool = True,
 ) -> Looks:
     """Note that labels are looked at, and count how often they have been.
 
@@ -53,6 +58,7 @@ def note_look(
         compiled: The policy.
         asked: What is asked of each category.
         state: The folder for what is kept; None takes the user's.
+        write: Whether it is noted; else it is only counted, as long as nothing was shown.
 
     Returns:
         The counts.
@@ -61,7 +67,7 @@ def note_look(
     places = [*_beside(labels.sources), _at_home(labels, state)]
     known = {line for place in places for line in _read(place)}
     wanted = known | set(questions.values())
-    written = tuple(place for place in places if _write(place, wanted))
+    written = tuple(place for place in places if write and _write(place, wanted))
     return Looks(counts={name: _count(wanted, name) for name in asked}, written=written)
 
 

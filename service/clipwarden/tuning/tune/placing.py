@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from clipwarden.errors import LineError
 from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.methods import METHODS
-from clipwarden.policy.schema import Bounds
-from clipwarden.tuning.calibration import Fitted, Unfit, calibrate
+from clipwarden.policy.schema import Bounds, Category
+from clipwarden.tuning.calibration import Fitted, Unfit, Why, calibrate
 from clipwarden.tuning.labels.model import Design
 from clipwarden.tuning.lines.confidence import Confidence, shared
 from clipwarden.tuning.lines.edges import Edge
@@ -15,6 +15,7 @@ from clipwarden.tuning.lines.promises import NotMet
 from clipwarden.tuning.lines.scale import mapped
 from clipwarden.tuning.scores import StoreScores
 from clipwarden.tuning.tune.answers import Question
+from clipwarden.tuning.tune.carrying import moved_score
 from clipwarden.tuning.tune.cases import Cases
 from clipwarden.tuning.tune.deciding import one_class
 from clipwarden.tuning.tune.limits import Placed, block_limit, flag_limit, review_limit
@@ -40,8 +41,28 @@ class Work:
 
 
 def promising_lines(question: Question) -> int:
-    """Count the lines that make a promise in one run, at least 1."""
-    return max(1, sum(question.targets_of(name).promises for name in question.names))
+    """Count the lines that make a promise, at least 1: those of this run, and those of the policy that stay."""
+    asked = {name: question.targets_of(name) for name in question.names}
+    stay = sum(_standing_promises(each, asked.get(each.id)) for each in _holding(question))
+    return max(1, stay + sum(targets.promises for targets in asked.values()))
+
+
+def _holding(question: Question) -> Sequence[Category]:
+    """Find the categories whose limits hold now."""
+    return [each for each in question.compiled.policy.categories if each.id not in question.compiled.unbound]
+
+
+def _standing_promises(category: Category, asked: Targets | None) -> int:
+    """Count what a category's evidence promises of limits that nobody asks for anew."""
+    chosen = category.thresholds.chosen_on if category.thresholds else None
+    promises = chosen.evidence.promises if chosen and chosen.evidence else ()
+    anew = {"block": asked is not None and asked.asks_block, "review": asked is not None and asked.asks_review}
+    return sum(
+        promise.startswith(f"{name}: ") and " confidence" in promise
+        for promise in promises
+        for name, is_anew in anew.items()
+        if not is_anew
+    )
 
 
 def begin(question: Question, scores: StoreScores, name: str) -> Work:
@@ -61,7 +82,8 @@ def begin(question: Question, scores: StoreScores, name: str) -> Work:
 def place(work: Work, compiled: CompiledPolicy) -> None:
     """Place the limits of one category, and fit its calibration."""
     if work.traffic is not None:
-        work.block = flag_limit(work.traffic, work.targets, work.confidence.delta, work.confidence.looks)
+        work.block = flag_limit(work.traffic, work.targets, "block", work.confidence.delta)
+        work.review = flag_limit(work.traffic, work.targets, "review", work.confidence.delta)
         return
     cases = work.cases
     if cases is None or (cases.design is not Design.TOP and one_class(cases)):
@@ -69,6 +91,14 @@ def place(work: Work, compiled: CompiledPolicy) -> None:
     work.block = block_limit(cases, work.targets, work.confidence.delta, work.confidence.looks)
     work.review = review_limit(cases, work.targets, work.confidence.delta, work.confidence.looks)
     if cases.design in (Design.SAMPLE, Design.SET) and _takes_calibration(compiled, work.category):
+        if (cases.without_label or cases.is_lost) and work.targets.prevalence is None:
+            lacks = "no label" if cases.without_label else "no picture in this store"
+            work.calibration = Unfit(
+                why=Why.PREVALENCE_NEEDED,
+                sentence=f"{cases.without_label or cases.left_out.absent:,} of the sample have {lacks}, so that it "
+                "does not say how many uploads are like this.",
+            )
+            return
         work.calibration = calibrate(
             cases.scores,
             cases.positive,
@@ -142,20 +172,45 @@ def _mapped(work: Work, compiled: CompiledPolicy, edge: Edge) -> float:
     return mapped(edge, *scale_of_work(work, compiled))
 
 
+def _finds_nothing(work: Work, edge: Edge) -> bool:
+    """Whether a limit stops not one of the harmful pictures there are, so that it can only do harm."""
+    cases = work.cases
+    return (
+        cases is not None
+        and cases.design is not Design.TOP
+        and not bool((cases.scores[cases.positive] >= edge.at).any())
+    )
+
+
+def _held(work: Work, compiled: CompiledPolicy, name: str) -> float:
+    """Keep a limit that nobody asked for: as it is written, or the same place on the scale of a new calibration."""
+    category = category_of(compiled, work.category)
+    assert category.thresholds is not None  # noqa: S101  it holds now
+    number = float(getattr(category.thresholds.bounds, name))
+    slope, bias = scale_of(compiled, category)
+    if slope is None or not isinstance(work.calibration, Fitted):
+        return number
+    return moved_score(number, (slope, bias), (work.calibration.slope, work.calibration.bias))
+
+
 def bounds_of(work: Work, compiled: CompiledPolicy) -> Bounds | None:
     """Say what is to be written: limits that were asked for and can be had; the others stay where they are."""
     edges = {name: placed.edge if placed else None for name, placed in placed_of(work)}
+    if edges["block"] is not None and _finds_nothing(work, edges["block"]):
+        edges["block"] = None
+        work.notes.append("The block limit would stop none of the harmful pictures here, so that it is not written.")
     if not any(edges.values()):
         return None
     if isinstance(work.calibration, Unfit):
         work.notes.append(f"Nothing can be written for it: {work.calibration.sentence}")
         return None
-    for name, held in work.now.named.items():
-        if edges[name] is None:
-            edges[name] = held
-            work.notes.append(f"The {name} limit stays where it is.")
+    kept = {name for name in work.now.named if edges[name] is None}
+    work.notes += [f"The {name} limit stays where it is." for name in work.now.named if name in kept]
     try:
-        block, review = (None if edge is None else _mapped(work, compiled, edge) for edge in edges.values())
+        block, review = (
+            _held(work, compiled, name) if name in kept else None if edge is None else _mapped(work, compiled, edge)
+            for name, edge in edges.items()
+        )
     except LineError as exc:
         work.notes.append(f"Nothing can be written for it: {exc}.")
         return None

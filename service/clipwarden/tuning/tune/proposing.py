@@ -1,7 +1,7 @@
 """Answers in; what a new version of the policy is to say, with the evidence that it rests on, out."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Final
 
@@ -12,6 +12,7 @@ from clipwarden.tuning.labels.model import Labels
 from clipwarden.tuning.lines.saying import percent
 from clipwarden.tuning.store.store import Store
 from clipwarden.tuning.tune.answers import Analysis, Answers
+from clipwarden.tuning.tune.keeping import Kept, kept_of
 from clipwarden.tuning.tune.proposals import Proposal
 from clipwarden.tuning.tune.targets import Targets
 
@@ -20,6 +21,7 @@ _HOW: Final = {
     "wrong-stops": "block by a walk from the top, with exact binomial tests",
     "block-wrong": "block by counting wrong stops",
     "review-recall": "review by a lower limit of recall in a fixed sequence",
+    "review-fpr": "review by exact binomial tests in a fixed sequence",
     "review-wrong": "review by counting wrong stops",
     "review-capacity": "review by an upper limit of reviews along one path",
 }
@@ -35,6 +37,7 @@ class Grounds:
         compiled: The policy.
         author: Who runs the tool.
         day: When.
+        slices: What slices say, by category, in sentences.
     """
 
     store: Store
@@ -42,6 +45,7 @@ class Grounds:
     compiled: CompiledPolicy
     author: str
     day: date
+    slices: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def proposals(analysis: Analysis, grounds: Grounds, targets: dict[str, Targets]) -> tuple[Proposal, ...]:
@@ -70,11 +74,11 @@ def _proposal(answers: Answers, bounds: Bounds, grounds: Grounds, targets: Targe
         # Labels from the top, and none at all, fit no calibration; one that fell would take the limits along.
         removes_calibration=fitted is None and answers.category in grounds.compiled.dropped_calibrations,
         bounds=bounds,
-        evidence=_evidence(answers, grounds, targets),
+        evidence=_evidence(answers, grounds, targets, kept_of(answers, bounds, grounds.compiled)),
     )
 
 
-def _evidence(answers: Answers, grounds: Grounds, targets: Targets) -> Evidence:
+def _evidence(answers: Answers, grounds: Grounds, targets: Targets, kept: Kept) -> Evidence:
     labels, deciding = grounds.labels, answers.deciding
     tested = _tested(answers)
     return Evidence(
@@ -84,13 +88,13 @@ def _evidence(answers: Answers, grounds: Grounds, targets: Targets) -> Evidence:
         labelled=0 if deciding is None else deciding.labelled,
         positives=0 if deciding is None else deciding.positives,
         groups=tested if deciding is None else deciding.distinct_positives + deciding.distinct_negatives,
-        how=_how(answers),
+        how="; ".join([*_how(answers), *kept.how]),
         confidence=targets.confidence,
         looks=answers.confidence.looks,
         day=grounds.day,
         author=grounds.author,
-        promises=tuple(_promises(answers)),
-        targets=targets.options,
+        promises=(*_promises(answers), *grounds.slices.get(answers.category, ()), *kept.promises),
+        targets=kept.targets(targets.options),
     )
 
 
@@ -100,12 +104,12 @@ def _tested(answers: Answers) -> int:
     return 0 if flagged is None else flagged.groups
 
 
-def _how(answers: Answers) -> str:
+def _how(answers: Answers) -> list[str]:
     asked = [each.placed.asked.partition(" ")[0] for each in (answers.block, answers.review) if each is not None]
     parts = [_HOW[name] for name in asked]
     if isinstance(answers.calibration, Fitted):
         parts.append("calibration by Platt's fit, classes balanced, moved to the prevalence")
-    return "; ".join(parts)
+    return parts
 
 
 def _promises(answers: Answers) -> Iterable[str]:

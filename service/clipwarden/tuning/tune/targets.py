@@ -1,10 +1,11 @@
 """What somebody asks of limits in; the same as numbers, and as the options that ask for it again, out."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Final, Self
 
 from clipwarden.errors import LineError
+from clipwarden.tuning.labels.model import Design
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -16,6 +17,7 @@ class Targets:
         wrong_stops: At most this share of uploads is harmless and stopped (labels from the top).
         block_wrong: At most so many wrong stops among these labels: counted, no promise.
         review_recall: At least this share of harmful pictures is stopped or goes to people.
+        review_fpr: At most this share of harmless pictures goes to people or is stopped.
         review_wrong: At most so many harmless pictures of these labels reach the review limit: counted, no promise.
         review_capacity: Reviews a day, over all categories.
         daily_volume: Uploads a day; goes with it.
@@ -28,6 +30,7 @@ class Targets:
     wrong_stops: float | None = None
     block_wrong: int | None = None
     review_recall: float | None = None
+    review_fpr: float | None = None
     review_wrong: int | None = None
     review_capacity: float | None = None
     daily_volume: float | None = None
@@ -41,6 +44,8 @@ class Targets:
             given = [_option(name) for name in kind if getattr(self, name) is not None]
             if len(given) > 1:
                 raise LineError(f"--{given[0]} and --{given[1]} place the same limit: give one of them.")
+        if self.block_fpr is not None and self.review_fpr is not None and self.review_fpr <= self.block_fpr:
+            raise LineError("--review-fpr lies above --block-fpr: whatever is stopped counts as looked at, too.")
         if (self.review_capacity is None) != (self.daily_volume is None):
             raise LineError("--review-capacity and --daily-volume go together: reviews of so many uploads a day.")
 
@@ -71,6 +76,19 @@ class Targets:
         given = [(name, value) for name, value, default in values if value != default]
         return tuple(_option(name) if value is True else f"{_option(name)} {value!r}" for name, value in given)
 
+    def served_by(self, design: Design) -> tuple["Targets", tuple[str, ...]]:
+        """Part what labels of a design can serve from what they cannot.
+
+        Args:
+            design: Of the labels.
+
+        Returns:
+            The targets without the others, and those as options.
+        """
+        others: dict[str, Any] = {name: None for name in _BY_RATES if design is Design.TOP} or {"wrong_stops": None}
+        served = replace(self, **others)
+        return served, tuple(option for option in self.options if option not in served.options)
+
     @classmethod
     def read(cls, options: Iterable[str]) -> Self:
         """Read what `options` wrote.
@@ -92,9 +110,10 @@ class Targets:
 
 
 _BLOCK: Final = ("block_fpr", "wrong_stops", "block_wrong")
-_REVIEW: Final = ("review_recall", "review_wrong", "review_capacity")
+_REVIEW: Final = ("review_recall", "review_fpr", "review_wrong", "review_capacity")
+_BY_RATES: Final = ("block_fpr", "block_wrong", "review_recall", "review_fpr", "review_wrong")
 _COUNTED: Final = ("block_wrong", "review_wrong")
-_PROMISED: Final = ("block_fpr", "wrong_stops", "review_recall", "review_capacity")
+_PROMISED: Final = ("block_fpr", "wrong_stops", "review_recall", "review_fpr", "review_capacity")
 
 
 def _option(field: str) -> str:

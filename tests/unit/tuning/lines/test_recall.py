@@ -1,10 +1,12 @@
+from itertools import product
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clipwarden.errors import LineError
-from clipwarden.tuning.design.rates import recall
+from clipwarden.tuning.lines.betting import Bet
 from clipwarden.tuning.lines.promises import Lacking, Line, NotMet
 from clipwarden.tuning.lines.recall import line_for_recall
 
@@ -36,8 +38,8 @@ def test_lines_of_a_sample_fall_as_targets_rise_and_keep_their_lower_limits(
         return
     low, high = line(found[0]), line(found[1])
     assert low.at >= high.at
-    limit = recall(scores >= high.at, np.ones(len(scores), bool), pi, group=group).one_sided_low
-    assert limit >= targets[1]
+    bet = Bet.of(targets[1], 1.0 / pi, group, np.empty(0))
+    assert bet.evidence(scores >= high.at) >= np.log(20.0) - 1e-9
     order = chance.permutation(len(scores))
     again = line_for_recall(scores[order], target=targets[1], pi=pi[order], group=group[order])
     assert line(again).at == high.at
@@ -63,6 +65,31 @@ def test_of_a_sample_about_as_many_are_said_to_be_missing_as_are(count: int) -> 
     need = missing.need
     assert line(line_for_recall(np.arange(float(need)), target=0.8, pi=np.full(need, 0.5))).above == 0.0
     assert isinstance(line_for_recall(np.arange(need - 2.0), target=0.8, pi=np.full(need - 2, 0.5)), NotMet)
+
+
+@settings(max_examples=50)
+@given(seed=st.integers(0, 10**6), target=st.floats(0.1, 0.9))
+def test_the_bet_gains_nothing_in_the_mean_where_exactly_the_target_is_found(seed: int, target: float) -> None:
+    chance = np.random.default_rng(seed)
+    pi, found = chance.uniform(0.1, 1.0, 8), chance.random(8) < target
+    target = float(found.mean()) if 0 < found.sum() < len(found) else target
+    mean = 0.0
+    for drawn in product([False, True], repeat=8):
+        rows = np.array(drawn)
+        bet = Bet.of(target, 1.0 / pi[rows], np.flatnonzero(rows), 1.0 / pi)
+        mean += np.prod(np.where(rows, pi, 1.0 - pi)) * np.exp(bet.evidence(found[rows]))
+    assert mean <= 1.0 + 1e-9 or found.mean() > target
+
+
+def test_heavier_labels_elsewhere_take_more_labels_and_the_sentence_says_where_from() -> None:
+    scores, pi = np.arange(40.0), np.full(40, 0.5)
+    assert isinstance(line_for_recall(scores, target=0.8, pi=pi, others=[-1.0], others_weight=[2.0]), Line)
+    missing = line_for_recall(scores, target=0.8, pi=pi, others=[-1.0], others_weight=[20.0])
+    assert isinstance(missing, NotMet)
+    assert missing.need == pytest.approx(10 * np.log(40.0) * 4, rel=0.05)
+    assert missing.sentence.endswith("`clipwarden sample --uniform-share 80%`, needs fewer labels for this")
+    with pytest.raises(LineError, match="give one a score with pi"):
+        line_for_recall(scores, target=0.8, pi=pi, others=[-1.0])
 
 
 def test_near_duplicates_count_once() -> None:
@@ -94,3 +121,11 @@ def test_what_no_line_can_be_chosen_on_is_refused_in_words() -> None:
             line_for_recall([0.0], target=target)
     with pytest.raises(LineError, match="write a share between 0 and 1"):
         line_for_recall([0.0], target=0.5, pi=[0.5], delta=1.0)
+
+
+def test_harmless_labels_below_the_line_tell_what_a_miss_would_weigh() -> None:
+    # All thirty harmful ones drawn were likely to be drawn; a miss would have weighed as much as fifty of them.
+    harmful, some = np.linspace(2.0, 3.0, 30), {"pi": np.ones(30), "target": 0.8}
+    others = np.linspace(-3.0, 0.0, 300)
+    assert isinstance(line_for_recall(harmful, others=others, others_weight=np.ones(300), **some), Line)
+    assert isinstance(line_for_recall(harmful, others=others, others_weight=np.full(300, 50.0), **some), NotMet)
