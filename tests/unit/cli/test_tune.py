@@ -520,7 +520,8 @@ def test_json_has_keys_that_stay(tune: Tune, drawings: World, labels: Path) -> N
 def test_people_at_a_terminal_are_asked(
     drawings: World, labels: Path, policy: Path, toy_folder: Path, tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-m", "clipwarden", "tune", str(policy), "--store", str(drawings.store)]
+    # By its name alone: a dumb terminal has 80 columns, and breaks long paths in the middle.
+    command = [sys.executable, "-m", "clipwarden", "tune", policy.name, "--store", str(drawings.store)]
     command += ["--labels", str(labels), "--model", str(toy_folder)]
     said = talk(
         command,
@@ -542,8 +543,8 @@ def test_people_at_a_terminal_are_asked(
 def talk(command: list[str], folder: Path, turns: list[tuple[str, str]]) -> str:
     """Run a command on a terminal, and answer what it asks."""
     ours, theirs = pty.openpty()
-    env = {**os.environ, "TERM": "dumb", "COLUMNS": "200", "XDG_STATE_HOME": str(folder / "state")}
-    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=env) as process:
+    env = {**os.environ, "TERM": "dumb", "XDG_STATE_HOME": str(folder / "state")}
+    with subprocess.Popen(command, cwd=folder, stdin=theirs, stdout=theirs, stderr=theirs, env=env) as process:
         os.close(theirs)
         said, seen = "", 0
         for question, answer in [*turns, ("", "")]:
