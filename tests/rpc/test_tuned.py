@@ -91,11 +91,13 @@ def test_what_was_tuned_is_served_as_it_was_predicted(here: Path, model: Model) 
     assert references is not None
     store = references_store(here / "drawings.store", model, references)
     Path("mine.yaml").write_text(run("policies", "stickers").stdout)
-    targets = ("--block-fpr", "1%", "--review-recall", "50%", "--prevalence", "0.5%", "--only", ",".join(TUNED))
-    notes = ("--version", "2.0", "--author", "kim", "--approved-by", "lee")
-    labels = store.with_suffix(".jsonl")
-    tuned = run("tune", "mine.yaml", "--store", store, "--labels", labels, *targets, "--write", *notes)
-    assert "Nothing was raised to enforce" in tuned.stderr
+    targets = ("--block-fpr", "1%", "--review-recall", "50%", "--prevalence", "0.5%")
+    asked = ("--store", store, "--labels", store.with_suffix(".jsonl"), *targets, "--write")
+    # A prevalence is that of one category: one version each.
+    for policy, category, version in zip(("mine.yaml", "mine-1.9.yaml"), TUNED, ("1.9", "2.0"), strict=True):
+        notes = ("--version", version, "--author", "kim", "--approved-by", "lee")
+        tuned = run("tune", policy, *asked, "--only", category, *notes)
+        assert "Nothing was raised to enforce" in tuned.stderr
     run("lint", "mine-2.0.yaml", "--strict", "--model", "mini")
     run("compile", "mine-2.0.yaml", "-o", "mine.bundle")
 
