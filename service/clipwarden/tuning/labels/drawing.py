@@ -51,8 +51,7 @@ class Scored:
     @property
     def uploads(self) -> NDArray[np.int64]:
         """How often each picture was uploaded, [P]."""
-        shown = self.store.uploads.picture
-        return np.bincount(shown[shown >= 0], minlength=len(self.store.pictures))
+        return self.store.upload_counts
 
 
 def seed_of(store: Store) -> str:
@@ -138,7 +137,7 @@ def draw_from_the_top(
     sha256s = [scored.store.pictures.sha256[picture] for picture in judged.tolist()]
     distinct = np.empty(0, dtype=np.intp)
     if len(judged):
-        group = near_duplicates(_first_views(scored.store)[judged])
+        group = near_duplicates(scored.store.first_views()[judged])
         distinct = np.flatnonzero(one_each(group, chances(sha256s, f"{seed} group"), scored.uploads[judged]))
     wanted = len(distinct) if n is None else n
     if wanted > len(distinct):
@@ -215,23 +214,11 @@ def _labels(scored: Scored, chosen: Mapping[str, Any], *, former: Labels | None 
 
 def _uploaded(store: Store, pictures: Sequence[int]) -> tuple[tuple[str, ...], dict[str, tuple[str | None, ...]]]:
     """Find the first upload of each picture: its address, and its slices."""
-    shown = store.uploads.picture
-    first = np.full(len(store.pictures), -1, dtype=np.intp)
-    places = np.flatnonzero(shown >= 0)[::-1]
-    first[shown[places]] = places
-    at = first[np.asarray(pictures, dtype=np.intp)].tolist()
+    at = store.first_uploads[np.asarray(pictures, dtype=np.intp)].tolist()
     slices = {
         name: tuple(str(values[upload]) or None for upload in at) for name, values in store.uploads.slices.items()
     }
     return tuple(store.uploads.uri[upload] for upload in at), slices
-
-
-def _first_views(store: Store) -> NDArray[np.float32]:
-    """Read one vector a picture, [P,D]."""
-    vectors = np.empty((len(store.pictures), store.info.sight.width), dtype=np.float32)
-    for block in store.blocks():
-        vectors[block.pictures] = block.embeddings[block.starts]
-    return vectors
 
 
 def _or_zero(chance: float) -> float:

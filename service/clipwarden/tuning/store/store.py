@@ -63,6 +63,35 @@ class Store:
         """
         return read_blocks(self._parts, self._rows, width=self.info.sight.width, most_views=most_views)
 
+    @property
+    def upload_counts(self) -> NDArray[np.int64]:
+        """How often each picture was uploaded, `[P]`."""
+        shown = self.uploads.picture
+        return np.bincount(shown[shown >= 0], minlength=len(self.pictures))
+
+    @property
+    def first_uploads(self) -> NDArray[np.intp]:
+        """Which upload showed each picture first, in the order of `uploads`, `[P]`."""
+        shown = self.uploads.picture
+        first = np.full(len(self.pictures), -1, dtype=np.intp)
+        places = np.flatnonzero(shown >= 0)[::-1]
+        first[shown[places]] = places
+        return first
+
+    def first_views(self) -> NDArray[np.float32]:
+        """Read one vector a picture, its first view's: what near-duplicates are told by.
+
+        Returns:
+            float32 `[P,D]`.
+
+        Raises:
+            StoreError: As for `blocks`.
+        """
+        vectors = np.empty((len(self.pictures), self.info.sight.width), dtype=np.float32)
+        for block in self.blocks():
+            vectors[block.pictures] = block.embeddings[block.starts]
+        return vectors
+
     def check(self) -> Iterator[int]:
         """Read every byte of the store, and compare it with its checksums; every vector has to be one.
 

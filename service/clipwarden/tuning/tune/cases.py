@@ -239,8 +239,7 @@ def join(store: Store, scores: StoreScores, labels: Labels, categories: Sequence
     lost, rows, picture = int((picture < 0).sum()), said[picture >= 0], picture[picture >= 0]
     base = _Base(store=store, scores=scores, labels=labels, rows=rows, picture=picture, lost=lost)
     group, u = base.group(), chances(base.sha256, f"{SEED} group")
-    shown = store.uploads.picture
-    uploads = np.bincount(shown[shown >= 0], minlength=len(store.pictures))[picture]
+    uploads = store.upload_counts[picture]
     return {name: _cases(base, name, group, u, uploads) for name in categories}
 
 
@@ -317,10 +316,7 @@ def _slices(base: _Base) -> dict[str, tuple[str, ...]]:
     """Take the slices that label files name, and of the store's uploads those of each picture's first."""
     labels, rows = base.labels, base.rows.tolist()
     found = {name: tuple(values[row] or "" for row in rows) for name, values in labels.slices.items()}
-    shown = base.store.uploads.picture
-    first = np.full(len(base.store.pictures), -1, dtype=np.intp)
-    places = np.flatnonzero(shown >= 0)[::-1]
-    first[shown[places]] = places
+    first = base.store.first_uploads[base.picture]
     for name, values in base.store.uploads.slices.items():
-        found.setdefault(name, tuple(str(text) for text in values[first[base.picture]]))
+        found.setdefault(name, tuple(str(text) for text in values[first]))
     return found

@@ -139,7 +139,4 @@ def _judged(cases: Cases, store: Store, tables: Tables, rows: list[int]) -> list
 
 def _addresses(store: Store, pictures: NDArray[np.intp]) -> list[str]:
     """Find the first upload of each picture."""
-    shown = store.uploads.picture
-    order = np.argsort(shown, kind="stable")
-    places = np.searchsorted(shown[order], pictures)
-    return [store.uploads.uri[int(order[place])] for place in places.tolist()]
+    return [store.uploads.uri[upload] for upload in store.first_uploads[pictures].tolist()]

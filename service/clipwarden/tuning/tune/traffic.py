@@ -72,10 +72,7 @@ class Uploads:
     @cached_property
     def group(self) -> NDArray[np.intp]:
         """Numbers of near-duplicates, `[P]`."""
-        vectors = np.empty((len(self.store.pictures), self.store.info.sight.width), dtype=np.float32)
-        for block in self.store.blocks():
-            vectors[block.pictures] = block.embeddings[block.starts]
-        return near_duplicates(vectors)
+        return near_duplicates(self.store.first_views())
 
     @cached_property
     def u(self) -> NDArray[np.float64]:
@@ -86,9 +83,8 @@ class Uploads:
         """Take one category."""
         raw = self.scores.logit[:, self.scores.concepts.index(category)]
         kept = np.isfinite(raw) & ~self.scores.refused
-        shown = self.store.uploads.picture
-        uploads = np.bincount(shown[shown >= 0], minlength=len(raw))
-        return Traffic(scores=raw[kept], group=self.group[kept], u=self.u[kept], uploads=uploads[kept])
+        uploads = self.store.upload_counts[kept]
+        return Traffic(scores=raw[kept], group=self.group[kept], u=self.u[kept], uploads=uploads)
 
 
 def require_traffic(store: Store, what: str) -> None:
