@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.platform.kit import Manifest, Rendered
-from tests.platform.livepod import PATIENCE_SECONDS, PROGRAMS, Pod, Started
+from tests.platform.livepod import PATIENCE_SECONDS, PROGRAMS, Pod, Started, until
 from tests.platform.namespaces import Mount, Network, Room, mounts_of, network, spawn
 
 POD_ADDRESS = "127.0.0.2"
@@ -195,14 +195,6 @@ def kubelet(rendered: Rendered, folder: Path, **how: Any) -> Iterator[Kubelet]: 
 def outsider(room: Room, user: int) -> Room:
     """The same room for somebody else, who is not in the pod's group."""
     return replace(room, user=user, group=user, groups=[])
-
-
-def until(holds: Callable[[], object]) -> None:
-    """Wait for an event."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not holds():
-        assert time.monotonic() < deadline, "it never came about"
-        time.sleep(0.02)
 
 
 class _Volumes(Pod):

@@ -156,5 +156,13 @@ class Pod:
         return re.sub(r"(0\.0\.0\.0|127\.0\.0\.1):\d+", "127.0.0.1:0", text)
 
 
+def until(holds: Callable[[], object]) -> None:
+    """Wait for an event."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not holds():
+        assert time.monotonic() < deadline, "it never came about"
+        time.sleep(0.02)
+
+
 def _config_maps(rendered: Rendered) -> dict[str, Files]:
     return {item["metadata"]["name"]: item["data"] for item in rendered if item["kind"] == "ConfigMap"}

@@ -4,7 +4,6 @@ import json
 import re
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -21,7 +20,7 @@ import pytest
 import trustme
 import yaml
 from tests.platform.kit import ROOT, Rendered, Values, render, run
-from tests.platform.livepod import PATIENCE_SECONDS, Pod, Started
+from tests.platform.livepod import PATIENCE_SECONDS, Pod, Started, until
 
 from clipwarden.client import Client, ImageRefusedError
 from clipwarden.policy.shipped import shipped_policy
@@ -123,13 +122,13 @@ def test_an_edit_of_the_config_map_is_taken_over(live: Live) -> None:
     before = live.client.moderate(IMAGES[0]).policy.version
     edited = re.sub(r"version: .*", 'version: "edited"', STICKERS, count=1)
     live.pod.update("policies", {"stickers.yaml": edited, "next.yaml": NEXT})
-    _until(lambda: live.client.moderate(IMAGES[0]).policy.version == "edited")
+    until(lambda: live.client.moderate(IMAGES[0]).policy.version == "edited")
     assert before != "edited"
 
 
 def test_verdicts_are_in_the_audit_log(live: Live) -> None:
     (file,) = live.pod.volume("audit").iterdir()
-    _until(lambda: file.read_text().count('"record":"judged"') >= len(IMAGES))
+    until(lambda: file.read_text().count('"record":"judged"') >= len(IMAGES))
 
 
 def test_promtool_takes_the_metrics(live: Live, promtool: str) -> None:
@@ -147,7 +146,7 @@ def test_every_metric_that_is_asked_for_is_there(live: Live, rendered: Rendered)
 
 def test_prometheus_has_data_for_every_query(live: Live, rendered: Rendered, prometheus: str, tmp_path: Path) -> None:
     with _load(live), _scraping(prometheus, live, rendered, tmp_path) as ask:
-        _until(lambda: _has_scraped(ask))
+        until(lambda: _has_scraped(ask))
         empty = [expr for expr in _dashboard(rendered) + _triggers(rendered) if not ask("query", query=expr)["result"]]
         assert empty == []
         # What an alert compares has to be there: one about nothing at all is as quiet as one about a usual day.
@@ -249,10 +248,3 @@ def _has_scraped(ask: Ask) -> bool:
         found = ask("query", query="count_over_time(clipwarden_ready[5m])")["result"]
         return bool(found) and float(found[0]["value"][1]) >= 5
     return False
-
-
-def _until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not holds():
-        assert time.monotonic() < deadline, "it never came about"
-        time.sleep(0.1)

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.platform.kit import render
-from tests.platform.kubelet import Kubelet, kubelet, outsider, until
-from tests.platform.livepod import PATIENCE_SECONDS, Started
+from tests.platform.kubelet import Kubelet, kubelet, outsider
+from tests.platform.livepod import PATIENCE_SECONDS, Started, until
 from tests.platform.namespaces import Mount, Room, why_not
 from tests.platform.uploaders import BLOCKED, COME_AGAIN, FINE, KEPT, LOST, NOT_TAKEN, Upload, Uploaders, another
 

@@ -76,10 +76,8 @@ def fix_policy(files: Sequence[str], notes: VersionNotes, *, model: str | None, 
         OSError: The new file cannot be written.
     """
     path = one_file(files)
-    try:
-        old = read_policy(path)
-    except PolicyError:
-        notice("--fix mends nothing in a file that breaks rules: mend what stands here first, and run it again.")
+    old = read_sound(path)
+    if old is None:
         return path
     models = models_of(old, model)
     base = models.take_over(old.policy)
@@ -104,6 +102,15 @@ def _taken(old: Policy, base: Policy) -> Iterator[Rebinding]:
         now = category.thresholds and category.thresholds.chosen_on
         if now and was.thresholds and was.thresholds.chosen_on != now:
             yield Rebinding(index=index, category=category.id, digest=now.digest, taken_over=True)
+
+
+def read_sound(path: str) -> PolicyFile | None:
+    """Read a policy file that `--fix` is to mend; where it breaks rules, say so and return None."""
+    try:
+        return read_policy(path)
+    except PolicyError:
+        notice("--fix mends nothing in a file that breaks rules: mend what stands here first, and run it again.")
+        return None
 
 
 def one_file(files: Sequence[str]) -> str:

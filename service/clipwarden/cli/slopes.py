@@ -7,9 +7,9 @@ from pathlib import Path
 
 from clipwarden.cli.changes import show_comparison
 from clipwarden.cli.comparison import compare_version
-from clipwarden.cli.fixing import models_of, one_file, show_next
-from clipwarden.cli.policyfile import PolicyFile, read_policy
-from clipwarden.errors import ConfigError, PolicyError
+from clipwarden.cli.fixing import models_of, one_file, read_sound, show_next
+from clipwarden.cli.policyfile import PolicyFile
+from clipwarden.errors import ConfigError
 from clipwarden.policy.entries import entries_of
 from clipwarden.policy.newversion import NewVersion, VersionNotes, plan_new_version, told_metadata
 from clipwarden.policy.ownslopes import OwnSlopes, own_slopes
@@ -34,10 +34,8 @@ def fix_slopes(files: Sequence[str], notes: VersionNotes, *, model: str | None, 
         OSError: The new file cannot be written.
     """
     path = one_file(files)
-    try:
-        old = read_policy(path)
-    except PolicyError:
-        notice("--fix mends nothing in a file that breaks rules: mend what stands here first, and run it again.")
+    old = read_sound(path)
+    if old is None:
         return path
     models = models_of(old, model)
     if models.before:
