@@ -11,7 +11,7 @@ from clipwarden.engine.settings import AT_ONCE
 from clipwarden.errors import ConfigError
 from clipwarden.modelfolder.runtime import CPU_PROVIDER
 from clipwarden.tuning.extra import require_tune
-from clipwarden.vision.plan import VIEW_PLANS, WHOLE
+from clipwarden.vision.plan import WHOLE, ViewPlan, Views
 
 
 def embed(
@@ -34,7 +34,7 @@ def embed(
         str | None, typer.Option(metavar="MODEL", help='Model folder. Default: "mini", the embedded model.')
     ] = None,
     views: Annotated[
-        str, typer.Option(metavar="PLAN", help=f"Which views of a picture are kept: {', '.join(VIEW_PLANS)}.")
+        str, typer.Option(metavar="PLAN", help=f"Which views of a picture are kept: {', '.join(Views)}.")
     ] = WHOLE.name,
     slice_: Annotated[
         list[str] | None,
@@ -90,15 +90,15 @@ def embed(
 
     if concurrency < 1:
         raise ConfigError("--concurrency must be at least 1.")
-    if views not in VIEW_PLANS:
-        raise ConfigError(f"There is no view plan {views!r}; there is {', '.join(VIEW_PLANS)}.")
+    if views not in tuple(Views):
+        raise ConfigError(f"There is no view plan {views!r}; there is {', '.join(Views)}.")
     purpose = Purpose.of(output, traffic=traffic, chosen=chosen, queue=queue, since=since, until=until)
     reading = Reading(root=root, slices=slice_ or (), since=purpose.since, until=purpose.until)
     search = Search(recursive=recursive, follow_links=follow_links, hidden=hidden)
     options = EmbedOptions(
         model=model,
         provider=provider,
-        plan=VIEW_PLANS[views],
+        plan=ViewPlan(views=Views(views)),
         limits=read_limits(max_image_bytes, max_decode_bytes),
         at_once=concurrency,
     )

@@ -352,7 +352,10 @@ class Pipeline:
         encoded.embeddings.flags.writeable = False  # many may be given these
         return EmbeddedImage(
             embeddings=encoded.embeddings,
-            views=tuple(ViewRef(name=view.name, frame=view.frame) for view in decoded.value.views),
+            views=tuple(
+                ViewRef(name=view.name, frame=view.frame, seconds=view.seconds, box=view.box)
+                for view in decoded.value.views
+            ),
             facts=decoded.value.facts,
             fingerprint=self._model.fingerprint,
             plan=plan,

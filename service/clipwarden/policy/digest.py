@@ -89,7 +89,7 @@ def fit_digest(concept: Concept, *, fingerprint: str, calibration_scale: float) 
             "fingerprint": fingerprint,
             **scale,
             "concept": _canonical_fields(concept, fields, _NOT_FITTED_WITHIN),
-            "views": list(WHOLE.views),
+            "views": WHOLE.digest_words,
         }
     )
 

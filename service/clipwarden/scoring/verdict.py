@@ -62,10 +62,21 @@ class Match(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ViewRef:
-    """Which view of which frame gave the worst score: `full`, `on_white` or `on_black`; frames count from 0."""
+    """Which view of which frame gave the worst score.
+
+    Attributes:
+        name: `full`, or `on_white` and `on_black` of a see-through image; `part`, `part_on_white` and `part_on_black`
+            where `box` says which part.
+        frame: Counts from 0, in the order of the file; what is shown instead of it where it stands in no animation.
+        seconds: When an animation shows it first, from its start; None of a still.
+        box: (left, top, right, bottom) of what it shows, in pixels of the picture as displayed; None is all of it, as
+            far as the model folder's preprocessing does not cut it off.
+    """
 
     name: str
     frame: int = 0
+    seconds: float | None = None
+    box: tuple[int, int, int, int] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

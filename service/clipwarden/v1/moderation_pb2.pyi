@@ -300,6 +300,8 @@ class _UnseenEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Unseen.ValueTy
     """Rows of pixels that the file, which ends too early, does not hold whole: share_shown is less than 1."""
     UNSEEN_HDR: _Unseen.ValueType  # 3
     """Brightness and colours beyond those of a screen without HDR (PQ or HLG); what such a screen shows was judged."""
+    UNSEEN_PARTS: _Unseen.ValueType  # 4
+    """Parts of a picture that is longer and narrower than the policy's views suffice for: coverage is less than 1."""
 
 class Unseen(_Unseen, metaclass=_UnseenEnumTypeWrapper):
     """What of an image was not looked at. More values may come; each of them makes the result partial."""
@@ -312,6 +314,8 @@ UNSEEN_ROWS: Unseen.ValueType  # 2
 """Rows of pixels that the file, which ends too early, does not hold whole: share_shown is less than 1."""
 UNSEEN_HDR: Unseen.ValueType  # 3
 """Brightness and colours beyond those of a screen without HDR (PQ or HLG); what such a screen shows was judged."""
+UNSEEN_PARTS: Unseen.ValueType  # 4
+"""Parts of a picture that is longer and narrower than the policy's views suffice for: coverage is less than 1."""
 Global___Unseen: _TypeAlias = Unseen  # noqa: Y015
 
 class _OnTruncated:

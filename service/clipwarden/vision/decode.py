@@ -136,7 +136,7 @@ def decode_file(
             else escapes.
     """
     if plan != WHOLE:
-        raise ValueError(f"there is no view plan {plan.name!r}")
+        raise ValueError(f"no decoder for the view plan {plan.name} yet")
     file = _File(data=data, header=header)
     try:
         structure = read_structure(data, header.format, limits, header.segments or None)

@@ -11,7 +11,7 @@ from clipwarden.errors import ConfigError, FingerprintMismatchError, PolicyError
 from clipwarden.modelfolder.load import Model
 from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.bundle.file import write_bundle
-from clipwarden.vision.plan import WHOLE, ViewPlan
+from clipwarden.vision.plan import WHOLE, ViewPlan, Views
 from kit.serving import colours_snapshot, compile_text, next_version
 
 BLOCKS_LATER = ("block: 0.9}", "block: 0.95}")
@@ -177,7 +177,7 @@ def test_a_candidate_that_looks_at_other_views_is_refused(
     # No policy can choose its views yet, and all look at the whole image: the check is for the day that one can, and
     # until then no policy file makes it refuse.
     def plan(selection: Selection) -> ViewPlan:
-        return WHOLE if selection.tables is live.tables["colours"] else ViewPlan(name="tiles", views=("tiles",))
+        return WHOLE if selection.tables is live.tables["colours"] else ViewPlan(views=Views.TILES)
 
     monkeypatch.setattr(Selection, "plan", property(plan))
     with pytest.raises(ConfigError, match=r"views tiles, the live policy at whole, .* give the candidate the live"):

@@ -11,7 +11,7 @@ from clipwarden.errors import ModelError, StoreError, why_of
 from clipwarden.modelfolder.jsonfile import JsonObject, read_json_object
 from clipwarden.textfiles.atomic import write_new
 from clipwarden.tuning.store.info import Sight, Source
-from clipwarden.vision.plan import VIEW_PLANS
+from clipwarden.vision.plan import ViewPlan, Views
 
 STORE_NAME = "store.json"
 STORE_SCHEMA = "clipwarden.store/1"
@@ -91,7 +91,7 @@ def sight_record(sight: Sight) -> dict[str, object]:
         "fingerprint": sight.fingerprint,
         "provider": sight.provider,
         "precision": sight.precision,
-        "views": sight.plan.name,
+        "views": sight.plan.views.value,
         "width": sight.width,
     }
 
@@ -107,7 +107,7 @@ def read_sight(keys: JsonObject) -> Sight:
         fingerprint=keys.text("fingerprint"),
         provider=keys.text("provider"),
         precision=keys.text("precision"),
-        plan=VIEW_PLANS[keys.choice("views", tuple(VIEW_PLANS))],
+        plan=ViewPlan(views=Views(keys.choice("views", tuple(Views)))),
         width=keys.integer("width", low=1, high=_MOST_WIDTH),
     )
 
