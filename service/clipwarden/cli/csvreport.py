@@ -36,7 +36,8 @@ COLUMNS: Final = tuple(
     "path verdict shadow_verdict shadow_incomplete decided_by raised_by "  # noqa: SIM905  reads better
     "category mode score threshold_kind threshold text contrast frame seconds box "
     "reason message policy_verdict request_id "
-    "format width height frames_total frames_judged share_shown partial unseen degraded sha256 frames_seen coverage resolution "
+    "format width height frames_total frames_judged share_shown partial unseen degraded sha256 "
+    "frames_seen coverage resolution "
     "policy_id policy_version policy_digest context model model_fingerprint".split()
 )
 """In the order of the file; a new one is added at the end of its line, and the names stay."""

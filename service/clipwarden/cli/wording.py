@@ -98,9 +98,7 @@ def where_seen(view: v1.View) -> str:
     if view.HasField("box"):
         box = view.box
         found.append(f"{box.right - box.left}x{box.bottom - box.top} pixels at ({box.left}, {box.top})")
-    for background in ("white", "black"):
-        if view.name.endswith(f"on_{background}"):
-            found.append(f"on {background}")
+    found += [f"on {page}" for page in ("white", "black") if view.name.endswith(f"on_{page}")]
     return ", ".join(found)
 
 
