@@ -198,8 +198,7 @@ class Metrics:
         self._tally_lock = Lock()
         self.verdicts.settle = self.bands.settle = self._settle
         self._request, self._forecast = cache(self.requests.labels), cache(self.forecasts.labels)
-        self.scores = ScoreHistograms(registry)
-        self.sights = SightCounts(registry)
+        self.scores, self.sights = ScoreHistograms(registry), SightCounts(registry)
         self.workload = Workload(registry)
         self.lag = Histogram(
             "clipwarden_loop_lag_seconds",

@@ -25,7 +25,7 @@ class SightCounts:
         )
         self.unseen = Counter(
             "clipwarden_unseen",
-            "Images judged of which something was not seen, by what: frames, parts, rows, HDR, or floors of the policy.",
+            "Images judged of which not all was seen, by what: frames, parts, rows, HDR, or floors of the policy.",
             ["unseen"],
             registry=registry,
         )
