@@ -90,8 +90,8 @@ def _reference_seconds(header: ImageHeader, file_bytes: int) -> float:
 
 
 def views_of(header: ImageHeader) -> int:
-    """Say how many views a picture will have, as far as its header tells."""
-    return 2 if header.layout.see_through else 1
+    """Say how many views a picture will have under the plan that its header was read for, as far as that tells."""
+    return header.parts * (2 if header.layout.see_through else 1)
 
 
 def _area(size: Size) -> int:

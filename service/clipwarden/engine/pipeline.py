@@ -316,10 +316,11 @@ class Pipeline:
     def _look_up(self, data: bytes, plan: ViewPlan) -> tuple[EmbeddingKey, ImageHeader | None]:
         """Name a file's content, and read its header unless it is known already; in a thread."""
         key = self._key(data, plan)
-        return key, None if key in self._sharing else self._read_header(data, key.sha256)
+        return key, None if key in self._sharing else self._read_header(data, plan, key.sha256)
 
-    def _read_header(self, data: bytes, digest: str) -> ImageHeader:
-        return read_header(data, self._settings.limits, preprocessing=self._model.manifest.image, sha256=digest)
+    def _read_header(self, data: bytes, plan: ViewPlan, digest: str) -> ImageHeader:
+        preprocessing = self._model.manifest.image
+        return read_header(data, self._settings.limits, preprocessing=preprocessing, sha256=digest, plan=plan)
 
     async def _see(  # noqa: PLR0917  all but the last are bound at once
         self,
@@ -333,7 +334,7 @@ class Pipeline:
         """Decode a file and encode its views, as soon as it is its turn, for all who wait for them."""
         started = time.perf_counter()
         if header is None:
-            read = partial(self._read_header, data, digest)
+            read = partial(self._read_header, data, plan, digest)
             header = (await self._headers.run(read, turn=Errand(terms=shared.terms))).value
         settle()
         cost = self._costs.seconds(header, len(data)), self._batcher.cost(views_of(header))

@@ -1,5 +1,6 @@
 """Read untrusted request messages into plain values, or raise RequestError for what the proto forbids."""
 
+import math
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,10 +16,11 @@ from clipwarden.scoring.verdict import ViewRef
 from clipwarden.serving.config import MESSAGE_MARGIN
 from clipwarden.v1 import moderation_pb2 as pb
 from clipwarden.vision.facts import ImageFacts, Unseen
+from clipwarden.vision.plan import MAX_VIEWS, WHOLE, ViewPlan, Views
 
 MAX_ID_BYTES = 128
 """Longest request id, item id, policy id and context. Source: the proto's comments."""
-MAX_EMBEDDINGS = 64
+MAX_EMBEDDINGS = MAX_VIEWS
 """Most embeddings of one image. Source: the proto's comment."""
 A_NUMBER_MICROSECONDS = 0.035
 """What reading one number of an embedding takes. Measured: 1,156 for 64 x 512 (CPython 3.11, a Xeon)."""
@@ -155,6 +157,7 @@ def read_embedded_image(request: pb.ModerateEmbeddingRequest, *, width: int) -> 
         views=[_view(embedding.view) for embedding in request.embeddings],
         facts=_facts(request),
         fingerprint=request.model_fingerprint,
+        plan=_plan(request),
     )
 
 
@@ -201,33 +204,66 @@ _PRIORITIES: Mapping[int, Priority] = {
 _DEGRADATIONS: Mapping[int, str] = {
     number: name.removeprefix("DEGRADATION_") for name, number in pb.Degradation.items() if number
 }
+# What a policy misses, and another may not.
+_OF_A_POLICY = frozenset({"COVERAGE", "RESOLUTION"})
 _UNSEEN: Mapping[int, str] = {number: name.removeprefix("UNSEEN_") for name, number in pb.Unseen.items() if number}
 
 
 def _facts(request: pb.ModerateEmbeddingRequest) -> ImageFacts:
     total, judged, share = request.frames_total or 1, request.frames_judged or 1, request.share_shown or 1.0
+    seen, coverage = request.frames_seen or judged, request.coverage or 1.0
+    resolution = request.resolution if request.HasField("resolution") else None
     if judged > total:
         raise RequestError(f"frames_judged is {judged} and frames_total {total}; no more can be judged than there are")
-    if not 0 < share <= 1:
-        raise RequestError(f"share_shown is {share:g}; it must be above 0 and at most 1")
-    unseen = {Unseen(name) for name in _names(request.unseen, _UNSEEN, "unseen")}
+    if not judged <= seen <= total:
+        raise RequestError(f"frames_seen is {seen}; it must be from frames_judged, {judged}, to frames_total, {total}")
+    for name, number in (("share_shown", share), ("coverage", coverage)):
+        if not 0 < number <= 1:
+            raise RequestError(f"{name} is {number:g}; it must be above 0 and at most 1")
+    if resolution is not None and not 0 < resolution < math.inf:
+        raise RequestError(f"resolution is {resolution:g}; it must be a number of pixels above 0")
+    unseen = {Unseen(name) for name in _names(request.unseen, _UNSEEN, "unseen") if name not in _OF_A_POLICY}
     facts = ImageFacts(
         frames_total=total,
         frames_judged=judged,
+        frames_seen=seen,
+        coverage=coverage,
+        resolution=resolution,
+        parts_left=Unseen.PARTS in unseen,
         degraded=tuple(_names(request.degradations, _DEGRADATIONS, "degradations")),
         share_shown=share,
         hdr=Unseen.HDR in unseen,
     )
     if denied := unseen.difference(facts.unseen):
         raise RequestError(
-            f"unseen names {' and '.join(sorted(denied))}, which frames_total, frames_judged and share_shown deny; "
+            f"unseen names {' and '.join(sorted(denied))}, which frames_total, frames_seen and share_shown deny; "
             "send them all as ImageFacts had them"
         )
     return facts
 
 
+def _plan(request: pb.ModerateEmbeddingRequest) -> ViewPlan:
+    if not request.HasField("view_plan"):
+        return WHOLE
+    plan = request.view_plan
+    known = [views.value for views in Views]
+    if plan.views not in known:
+        raise RequestError(f"view_plan.views must be one of {', '.join(known)}, as ImageFacts.view_plan had it")
+    if not 1 <= plan.frames <= MAX_VIEWS:
+        raise RequestError(f"view_plan.frames is {plan.frames}; it must be 1 to {MAX_VIEWS}")
+    return ViewPlan(views=Views(plan.views), frames=plan.frames)
+
+
 def _view(view: pb.View) -> ViewRef:
-    return ViewRef(name=_bounded(view.name, "view.name") or "full", frame=view.frame)
+    box = view.box if view.HasField("box") else None
+    if box is not None and not (box.left < box.right and box.top < box.bottom):
+        raise RequestError("view.box is empty; right must be more than left, and bottom more than top")
+    return ViewRef(
+        name=_bounded(view.name, "view.name") or "full",
+        frame=view.frame,
+        seconds=view.time.seconds + view.time.nanos / 1e9 if view.HasField("time") else None,
+        box=None if box is None else (box.left, box.top, box.right, box.bottom),
+    )
 
 
 def _names(values: Sequence[int], known: Mapping[int, str], field: str) -> list[str]:

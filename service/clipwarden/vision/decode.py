@@ -8,13 +8,12 @@ from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
-import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from clipwarden.errors import ImageError, Reason
 from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision.colour.conversion import AS_STORED, Conversion, conversion_of
-from clipwarden.vision.facts import DecodedImage, FileFacts, ImageFacts, ImageHeader, View
+from clipwarden.vision.facts import DecodedImage, FileFacts, ImageFacts, ImageHeader
 from clipwarden.vision.formats import png
 from clipwarden.vision.formats.foreign import foreign_kind
 from clipwarden.vision.formats.jpeg import FEW_SEGMENTS, header_segments
@@ -33,13 +32,15 @@ from clipwarden.vision.limits import (
 )
 from clipwarden.vision.memory import decoded_size, held_bytes, opening_bytes
 from clipwarden.vision.opening import open_image, readable_formats
-from clipwarden.vision.plan import WHOLE, ViewPlan
-from clipwarden.vision.preprocess import Box, draft_size, fit_to_side
+from clipwarden.vision.parts import least_size, parts_of
+from clipwarden.vision.plan import WHOLE, ViewPlan, Views
+from clipwarden.vision.preprocess import Box
 from clipwarden.vision.quality import degraded_flags
+from clipwarden.vision.rendering import Picture, render
 from clipwarden.vision.sixteen import is_wide, low_bytes, raw_mode, wide_key, with_wide_key
 from clipwarden.vision.structure import Structure
-from clipwarden.vision.turns import SWAPS_SIDES, turned, turned_box, upright_turn
-from clipwarden.vision.views import on_canvas, to_views
+from clipwarden.vision.turns import upright_turn
+from clipwarden.vision.views import on_canvas
 from clipwarden.vision.ways import readers_differ
 
 
@@ -49,6 +50,7 @@ def read_header(
     *,
     preprocessing: Preprocessing,
     sha256: str | None = None,
+    plan: ViewPlan = WHOLE,
 ) -> ImageHeader:
     """Check size, format and the memory that decoding takes by the header alone, within two `reader.HEADER_BUDGET`s.
 
@@ -59,6 +61,7 @@ def read_header(
         limits: What to refuse.
         preprocessing: Of the model folder.
         sha256: Of the file, where that is known; 64 hexadecimal digits.
+        plan: Which views will be made: of more of them more is held, and JPEGs are decoded larger.
 
     Returns:
         Format, stored size, what decoding will hold, and the file's hash.
@@ -76,8 +79,8 @@ def read_header(
     segments = header_segments(data) if image_format == "JPEG" else None
     size = sniff_size(data, image_format, segments)
     layout = read_layout(data, image_format, size, segments)
-    decoded = decoded_size(layout, preprocessing)
-    held = held_bytes(layout, preprocessing, decoded=decoded, file_bytes=len(data))
+    decoded = decoded_size(layout, preprocessing, plan.views)
+    held = held_bytes(layout, preprocessing, decoded=decoded, file_bytes=len(data), views=plan.views)
     check_held(held, layout.size, image_format, limits)
     width, height = size or (None, None)
     return ImageHeader(
@@ -87,9 +90,15 @@ def read_header(
         decoded=decoded,
         held_bytes=held,
         layout=layout,
+        parts=_parts_expected(layout, preprocessing, plan) if all(layout.size) else 1,
         sha256=sha256 or hashlib.sha256(data).hexdigest(),
         segments=segments if segments and len(segments) <= FEW_SEGMENTS else (),
     )
+
+
+def _parts_expected(layout: PixelLayout, preprocessing: Preprocessing, plan: ViewPlan) -> int:
+    backgrounds = 2 if layout.see_through else 1
+    return len(parts_of(layout.size, preprocessing, plan.views, backgrounds=backgrounds).boxes)
 
 
 def _unsupported(data: bytes, image_format: str | None) -> str:
@@ -105,7 +114,7 @@ def decode_image(
     data: bytes, *, preprocessing: Preprocessing, limits: DecodeLimits = DEFAULT_LIMITS, plan: ViewPlan = WHOLE
 ) -> DecodedImage:
     """Read an image's header, then decode it; see `read_header` and `decode_file`."""
-    header = read_header(data, limits, preprocessing=preprocessing)
+    header = read_header(data, limits, preprocessing=preprocessing, plan=plan)
     alone = replace(header, held_bytes=limits.max_decode_bytes)
     return decode_file(data, alone, preprocessing=preprocessing, limits=limits, plan=plan)
 
@@ -122,7 +131,8 @@ def decode_file(
 
     Args:
         data: The file.
-        header: What `read_header` let through, under the same limits; the caller has room for its `held_bytes`.
+        header: What `read_header` let through, under the same limits and plan; the caller has room for its
+            `held_bytes`.
         preprocessing: Of the model folder.
         limits: What to refuse.
         plan: Which views to make.
@@ -135,9 +145,7 @@ def decode_file(
         HoldsMoreError: It would hold more than its header said, and more than what may be held without asking; nothing
             else escapes.
     """
-    if plan != WHOLE:
-        raise ValueError(f"no decoder for the view plan {plan.name} yet")
-    file = _File(data=data, header=header)
+    file = _File(data=data, header=header, views=plan.views)
     try:
         structure = read_structure(data, header.format, limits, header.segments or None)
         try:
@@ -157,10 +165,18 @@ def decode_file(
 
 
 class _File(NamedTuple):
-    """A file, and whether it failed to decode as it is: then a mended copy is made, beside what the codec copies."""
+    """A file, and how it is looked at.
+
+    Attributes:
+        data: The file.
+        header: Of it.
+        views: Of the plan.
+        salvaged: Whether it failed to decode as it is: then a mended copy is made, beside what the codec copies.
+    """
 
     data: bytes
     header: ImageHeader
+    views: Views
     salvaged: bool = False
 
 
@@ -199,7 +215,7 @@ def _open(file: _File, structure: Structure, preprocessing: Preprocessing, limit
     size, conversion = opened.size, _conversion(opened, structure, header.format, preprocessing)
     # A picture that will be stretched needs more of its narrower side than the layout of the stored one says.
     may_reduce = header.format == "JPEG" and conversion.after_reduction and structure.shown_size is None
-    box = _draft(opened, preprocessing) if may_reduce else None
+    box = _draft(opened, preprocessing, file.views) if may_reduce else None
     wide = conversion.convert_wide is not None and is_wide(opened)
     layout, decoded = _opened_layout(opened, size, structure, header)
     converts = conversion.convert is not None and (wide or layout.see_through or not conversion.after_reduction)
@@ -212,6 +228,7 @@ def _open(file: _File, structure: Structure, preprocessing: Preprocessing, limit
         converts=converts,
         profile_bytes=profile_bytes,
         low_bytes=wide or wide_key(opened) is not None,
+        views=file.views,
     )
     _require_room(held, layout.size, header, limits)
     if converts and opened.mode not in ("L", "P"):  # of those only 256 colours are converted
@@ -251,34 +268,35 @@ def _decode(file: _File, structure: Structure, preprocessing: Preprocessing, lim
             size = structure.canvas.size
             picture = on_canvas(picture, structure.canvas)
             low = on_canvas(low, structure.canvas) if low is not None and wide else None
-        size = structure.shown_size or size
-        turn = upright_turn(opened, structure, image_format, preprocessing)
-        if box is not None and turn is not None:
-            box = turned_box(box, opened.size, turn)
-        if turn in SWAPS_SIDES:
-            size = size[1], size[0]
+        shown = Picture(
+            image=picture,
+            size=structure.shown_size or size,
+            box=box,
+            turn=upright_turn(opened, structure, image_format, preprocessing),
+            conversion=conversion,
+            low_bytes=low if wide else None,
+            alpha=structure.alpha,
+        )
         uncertain = conversion.uncertain or readers_differ(picture, conversion, int(file.header.sha256, 16))
-        names, fitted = [], []
-        for view in to_views(picture, conversion, low_bytes=low if wide else None, alpha_kind=structure.alpha):
-            names.append(view.name)
-            uncertain |= view.uncertain
-            upright = turned(view.rgb, turn)
-            fitted.append(fit_to_side(upright, preprocessing, size=size, box=box, convert=view.convert_reduced))
-            del view, upright  # before the next view is made
-    # The encoder takes them as they lie here: one view is not copied, two are copied once.
-    pixels = fitted[0][np.newaxis] if len(fitted) == 1 else np.stack(fitted)
-    width, height = size
+        rendered = render(shown, preprocessing, file.views)
+    width, height = shown.shown_size
+    uncertain |= rendered.uncertain
     facts = ImageFacts(
         file=FileFacts(
             format=image_format, width=width, height=height, sha256=file.header.sha256, bytes=len(file.data)
         ),
         frames_total=structure.frames_total,
-        degraded=(*degraded_flags(fitted, size), *(("COLOUR_UNCERTAIN",) if uncertain else ())),
+        coverage=rendered.parts.coverage,
+        resolution=rendered.parts.resolution,
+        parts_left=rendered.parts.left,
+        degraded=(
+            *degraded_flags(list(rendered.pixels), shown.shown_size),
+            *(("COLOUR_UNCERTAIN",) if uncertain else ()),
+        ),
         share_shown=structure.share_shown,
         hdr=conversion.hdr,
     )
-    views = tuple(View(name=name, frame=0, pixels=row) for name, row in zip(names, pixels, strict=True))
-    return DecodedImage(facts=facts, pixels=pixels, views=views, held_bytes=held)
+    return DecodedImage(facts=facts, pixels=rendered.pixels, views=rendered.views(), held_bytes=held)
 
 
 def _opened_layout(
@@ -314,9 +332,9 @@ def _conversion(
     return conversion_of(structure.colour, image_format=image_format, mode=mode)
 
 
-def _draft(image: Image.Image, preprocessing: Preprocessing) -> Box | None:
+def _draft(image: Image.Image, preprocessing: Preprocessing, views: Views) -> Box | None:
     """Have a JPEG decoded as small as allowed; return where the picture lies in what will be decoded."""
-    least = draft_size(image.size, preprocessing)
+    least = least_size(image.size, preprocessing, views)
     drafted = image.draft(None, least) if least else None
     return drafted[1] if drafted else None
 

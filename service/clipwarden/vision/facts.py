@@ -23,6 +23,7 @@ class ImageHeader:
         held_bytes: Most bytes that decoding it holds at once, file included, as far as the header tells: an opened
             image may turn out to hold more (`limits.HoldsMoreError`).
         layout: What that rests on.
+        parts: Of the picture that are looked at, each on every background, as far as the header tells.
         segments: Of a JPEG's header, up to its first scan; none where they are many, and of another format.
         sha256: Of the file; 64 hexadecimal digits.
     """
@@ -34,6 +35,7 @@ class ImageHeader:
     held_bytes: int
     layout: PixelLayout
     sha256: str
+    parts: int = 1
     segments: tuple[Segment, ...] = ()
 
 
