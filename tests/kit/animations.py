@@ -1,14 +1,15 @@
 """Make animations as people upload them, each small and seeded, and their bytes in the format that they come in."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 import numpy as np
+from PIL import Image, ImageDraw, ImageEnhance, ImageFont
+
 from kit.pictures import drawing, encode, natural_picture
-from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageFont
 
 SIZE = 240, 135
 Draw = Callable[[int], Image.Image]
@@ -289,7 +290,7 @@ def _fireworks(number: int) -> Image.Image:
     for burst in range(5):
         age, (x, y) = number - 9 * burst, generator.uniform((40, 20), (200, 90))
         sparks = generator.uniform(0, 2 * math.pi, 40)
-        if not 0 <= age < 14:  # noqa: PLR2004
+        if not 0 <= age < 14:
             continue
         for angle in sparks:
             tip = x + 4 * age * math.cos(angle), y + 4 * age * math.sin(angle)
@@ -334,7 +335,7 @@ def _generation(number: int) -> Any:  # noqa: ANN401  [27,48] of 0 and 1
         return np.random.default_rng(71).integers(0, 2, (27, 48))
     cells = _generation(number - 1)
     near = sum(np.roll(cells, (y, x), (0, 1)) for y in (-1, 0, 1) for x in (-1, 0, 1)) - cells
-    return ((near == 3) | ((cells == 1) & (near == 2))).astype(int)  # noqa: PLR2004
+    return ((near == 3) | ((cells == 1) & (near == 2))).astype(int)
 
 
 def _life(number: int) -> Image.Image:
@@ -349,7 +350,7 @@ def _wipe(number: int) -> Image.Image:
 
 
 def _cut(number: int) -> Image.Image:
-    return _shaking(80 if number < 20 else 81, 1.5, 2)(number)  # noqa: PLR2004
+    return _shaking(80 if number < 20 else 81, 1.5, 2)(number)
 
 
 def _run_cycle(number: int) -> Image.Image:

@@ -6,9 +6,9 @@ what moves steadily is kept half as often. In the end the kept frames are judged
 one that is farthest from all that are judged already, up to the plan's frames and `MAX_VIEWS`.
 
 Nothing ends early, and nothing goes by a clock or by what a policy looks for: the same frames under the same plan are
-the same choice. Memory is bounded, in one pass: at most `KEPT_VIEWS` views are kept. Where more frames differ than that,
-the later one of the two that are closest goes, and with it those that were near to it: they stay unseen. That is no loss
-to what is said of the animation, since there are more of them by then than may be judged.
+the same choice. Memory is bounded, in one pass: at most `KEPT_VIEWS` views are kept. Where more frames differ, the later
+one of the two that are closest goes, and with it those that were near to it: they stay unseen. That is no loss to what
+is said of the animation, since more of them differ by then than may be judged.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from typing import Final
 
 import numpy as np
 
-from clipwarden.vision.frames.distance import Seen, apart, is_near, may_be_near, seen
+from clipwarden.vision.frames.distance import Seen, estimate, is_near, seen
 from clipwarden.vision.plan import MAX_VIEWS
 from clipwarden.vision.rendering import Rendered
 
@@ -105,12 +105,13 @@ class Choosing:
         return True
 
     def _found_near(self, frame: Kept) -> Kept | None:
-        others = [kept for kept in self._kept if kept is not self._last and may_be_near(kept.seen, frame.seen)]
-        others.sort(key=lambda kept: apart(kept.seen, frame.seen))
-        return next((kept for kept in others[:_TRIES] if is_near(kept.seen, frame.seen)), None)
+        apart, may_be_near = estimate(frame.seen, [kept.seen for kept in self._kept])
+        closest = np.argsort(apart, kind="stable")[: _TRIES + 1]
+        likely = [self._kept[place] for place in closest if may_be_near[place]]
+        return next((kept for kept in likely if kept is not self._last and is_near(kept.seen, frame.seen)), None)
 
     def _line_up(self, frame: Kept) -> None:
-        if not all(may_be_near(each.seen, frame.seen) and is_near(each.seen, frame.seen) for each in self._row):
+        if not all(is_near(each.seen, frame.seen) for each in self._row):
             self._settle()
             if self._stands(frame):
                 return
@@ -127,7 +128,7 @@ class Choosing:
             self._keep(last)
 
     def _keep(self, frame: Kept) -> None:
-        distances = [apart(kept.seen, frame.seen) for kept in self._kept]
+        distances = estimate(frame.seen, [kept.seen for kept in self._kept]).apart
         self._kept.append(frame)
         self._last = frame
         size = len(self._kept)

@@ -10,8 +10,9 @@ drawing from a blank page at a twentieth of its contrast, and not from another p
 and docs/animations.md have the figures.
 """
 
+from collections.abc import Sequence
 from functools import cache
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,7 @@ SEEN_BYTES: Final = 4 * (3 * _CELLS**2 + 1)
 """Of `Seen`, a view, beside its pixels."""
 
 Floats = NDArray[np.float32]
+Number = TypeVar("Number", np.uint8, np.float32)
 
 
 class Seen(NamedTuple):
@@ -69,22 +71,38 @@ def is_near(one: Seen, other: Seen) -> bool:
     """Tell whether a frame counts as seen where another was judged; by pixels."""
     if not comparable(one, other):
         return False
-    views = zip(*_matched(one.pixels, other.pixels), _allowed(one, other), strict=True)
+    views = zip(*_matched(one.pixels, other.pixels), _allowed(*_matched(one.deviations, other.deviations)), strict=True)
     return all(_difference(mine, others) <= allowed for mine, others, allowed in views)
 
 
-def may_be_near(one: Seen, other: Seen) -> bool:
-    """Tell whether it could; False only if `is_near` would be, for a tenth of the price: means differ by no more."""
-    return comparable(one, other) and bool((_by_means(one, other) <= _allowed(one, other)).all())
+class Estimate(NamedTuple):
+    """How far a frame is from others, by the means of cells: never farther than it is by pixels.
 
-
-def apart(one: Seen, other: Seen) -> float:
-    """Measure how far two frames are from each other by the means of their cells, for ranking.
-
-    Returns:
-        The greatest difference of any view, in 8-bit levels; infinite where they have other parts.
+    Attributes:
+        apart: Float32 [K]: the greatest difference of any view, in 8-bit levels; infinite where there are other parts.
+        may_be_near: Bool [K]: False only where `is_near` would be.
     """
-    return float(_by_means(one, other).max()) if comparable(one, other) else float("inf")
+
+    apart: Floats
+    may_be_near: NDArray[np.bool_]
+
+
+def estimate(one: Seen, others: Sequence[Seen]) -> Estimate:
+    """Compare a frame with many, for a hundredth of what comparing pixels takes.
+
+    Args:
+        one: The frame.
+        others: K frames.
+    """
+    apart, may_be_near = np.full(len(others), np.inf, np.float32), np.zeros(len(others), np.bool_)
+    for count in {len(other.pixels) for other in others if comparable(one, other)}:
+        places = [place for place, other in enumerate(others) if len(other.pixels) == count]
+        means = np.stack([others[place].means for place in places])  # [K,W,C,C,3]
+        deviations = np.stack([others[place].deviations for place in places])  # [K,W]
+        differences, allowed = _by_means(one, means, deviations)
+        apart[places] = differences.max(axis=1)
+        may_be_near[places] = (differences <= allowed).all(axis=1)
+    return Estimate(apart, may_be_near)
 
 
 def comparable(one: Seen, other: Seen) -> bool:
@@ -104,24 +122,32 @@ def _difference(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
     return float(_greatest(sums[np.newaxis] / 3, side)[0])
 
 
-def _by_means(one: Seen, other: Seen) -> Floats:
-    mine, others = _matched(one.means, other.means)
-    gaps = mine - others
+def _by_means(one: Seen, means: Floats, deviations: Floats) -> tuple[Floats, Floats]:
+    """Compare with K frames of as many views each, [K,W,C,C,3]; both results are [K,V]."""
     side = one.pixels.shape[1]
-    return _greatest((gaps * gaps).mean(axis=3) * _cells(side)[1], side)
+    mine, others = _matched(one.means, means)
+    gaps = mine - others
+    squares = (gaps * gaps).mean(axis=-1) * _cells(side)[1]  # [K,V,C,C]
+    differences = _greatest(squares.reshape(-1, *squares.shape[2:]), side).reshape(squares.shape[:2])
+    return differences, _allowed(*_matched(one.deviations, deviations))
 
 
-def _allowed(one: Seen, other: Seen) -> Floats:
-    mine, others = _matched(one.deviations, other.deviations)
+def _allowed(mine: Floats, others: Floats) -> Floats:
     return np.minimum(LEAST_LEVELS + SHARE_OF_DEVIATION * np.minimum(mine, others), MOST_LEVELS)
 
 
-def _matched(one: NDArray[np.generic], other: NDArray[np.generic]) -> tuple[NDArray[np.generic], NDArray[np.generic]]:
-    """Repeat an opaque frame, which is the same on white and on black, where the other is see-through."""
-    if len(one) < len(other):
+def _matched(one: NDArray[Number], other: NDArray[Number]) -> tuple[NDArray[Number], NDArray[Number]]:
+    """Repeat the views of an opaque frame, which are the same on white and on black, where the other is see-through.
+
+    Args:
+        one: [V,...].
+        other: [K,W,...], or [W,...] of a single one.
+    """
+    axis = other.ndim - one.ndim
+    if len(one) < other.shape[axis]:
         return np.concatenate([one, one]), other
-    if len(other) < len(one):
-        return one, np.concatenate([other, other])
+    if other.shape[axis] < len(one):
+        return one, np.concatenate([other, other], axis=axis)
     return one, other
 
 
