@@ -44,6 +44,7 @@ from clipwarden.policy.schema import (
     Waiver,
 )
 from clipwarden.policy.subjects.wordlist import word_list
+from clipwarden.vision.plan import MAX_VIEWS, ViewPlan, Views
 
 FINGERPRINT = "sha256:" + "ab" * 32
 DIM = 8
@@ -320,6 +321,9 @@ def policies(draw: st.DrawFn) -> Policy:
         on_error=draw(st.sampled_from(Verdict)),
         on_partial=draw(st.sampled_from(Verdict)),
         on_truncated=draw(st.sampled_from(OnTruncated)),
+        plan=ViewPlan(views=draw(st.sampled_from(Views)), frames=draw(st.integers(1, MAX_VIEWS))),
+        least_coverage=draw(st.none() | st.floats(0, 1, exclude_min=True)),
+        least_resolution=draw(st.none() | st.floats(0, 10_000, exclude_min=True)),
         contexts=contexts,
         categories=tuple(draw(_category(name, attributes, contexts)) for name in names[:split]),
         attributes=attributes,

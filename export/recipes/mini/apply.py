@@ -19,6 +19,7 @@ from clipwarden.scoring.score import sigmoid
 from clipwarden.textfiles.editing import Entry, edit_maps
 from clipwarden.textfiles.rendering import Word
 from clipwarden.tuning.fitting import Labelled, bias_at, fit_platt
+from clipwarden.vision.plan import ViewPlan
 from recipes.mini.gather import gather_evidence
 from recipes.mini.heldout import HeldOut
 from recipes.mini.labels import read_labels
@@ -115,13 +116,14 @@ def write_settings(path: Path, fingerprint: str, slope: float, settings: Mapping
     text = path.read_text()
     old = parse_policy(text, file=str(path)).policy
     model = ModelBinding(fingerprint=fingerprint, calibration_scale=slope)
-    categories = tuple(_fitted(each, settings[each.id], model) for each in bare(old).categories)
+    categories = tuple(_fitted(each, settings[each.id], model, old.plan) for each in bare(old).categories)
     new = bind_lines(replace(old, model=model, categories=categories), fingerprint)
     _write(path, text, old, new)
 
 
-def _fitted(category: Category, setting: Setting, model: ModelBinding) -> Category:
-    digest = fit_digest(category, fingerprint=str(model.fingerprint), calibration_scale=model.calibration_scale)
+def _fitted(category: Category, setting: Setting, model: ModelBinding, plan: ViewPlan) -> Category:
+    fingerprint, scale = str(model.fingerprint), model.calibration_scale
+    digest = fit_digest(category, fingerprint=fingerprint, calibration_scale=scale, plan=plan)
     return replace(
         category,
         calibration=Calibration(bias=setting.bias, prevalence=PREVALENCE, fitted_on=digest),

@@ -8,6 +8,7 @@ from clipwarden.errors import EmbeddingError, ImageError, Reason
 from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.schema import OnTruncated, Policy
 from clipwarden.scoring.decide import judge
+from clipwarden.scoring.floors import floors_missed
 from clipwarden.scoring.score import cosines
 from clipwarden.scoring.verdict import Judgement
 from clipwarden.unitvectors import require_unit
@@ -42,15 +43,17 @@ def judge_image(image: EmbeddedImage, selection: Selection) -> tuple[Judgement, 
     Raises:
         ImageError: As `require_rows`.
     """
-    require_rows(image.facts, selection.compiled.policy)
+    facts, policy = image.facts, selection.compiled.policy
+    require_rows(facts, policy)
     started = time.perf_counter()
     judgement = judge(
         cosines(image.embeddings, selection.compiled),
         image.views,
         selection.tables,
         context=selection.context,
-        partial=image.facts.partial,
-        degraded=bool(image.facts.degraded),
+        partial=facts.partial,
+        degraded=bool(facts.degraded),
+        missed=floors_missed(policy, coverage=facts.coverage, resolution=facts.resolution),
     )
     return judgement, time.perf_counter() - started
 

@@ -83,6 +83,11 @@ class Judged:
         return self.judgement.verdict
 
     @property
+    def partial(self) -> bool:
+        """Whether something of the image was not looked at, or too little of it for a floor of the policy."""
+        return self.image.facts.partial or bool(self.judgement.missed)
+
+    @property
     def decided_by(self) -> tuple[str, ...]:
         """Ids of the categories behind it; empty on ALLOW."""
         return self.judgement.decided_by

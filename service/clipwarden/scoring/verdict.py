@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from clipwarden.policy.schema import Attribute, Bounds, Category, Mode, Phrase, Verdict
+from clipwarden.scoring.floors import Floor
 
 
 class ScoreKind(StrEnum):
@@ -45,7 +46,7 @@ class Raise(StrEnum):
     """Why a verdict is stricter than the bands alone."""
 
     PARTIAL = "PARTIAL"
-    """Something of the image was not looked at: at least `on_partial`."""
+    """Something of the image was not looked at, or too little for a floor: at least `on_partial`."""
     DEGRADED = "DEGRADED"
     """The image is too poor to score well, or viewers may show other colours: at least REVIEW where categories are
     enforced."""
@@ -211,6 +212,7 @@ class Judgement:
             and then nothing raises the verdict either.
         decided_by: Ids of enforced categories whose band equals the verdict, most severe first, then by id; empty
             on ALLOW.
+        missed: Floors of the policy that what was seen of the image does not reach; then it is partial.
         raised_by: Why the verdict is stricter than the bands alone: each reason that by itself would have given
             it. Never together with `decided_by`.
         context: The context that selected thresholds and modes, or None.
@@ -230,4 +232,5 @@ class Judgement:
     policy_digest: str
     fingerprint: str
     context: str | None
+    missed: tuple[Floor, ...] = ()
     ground: Ground = field(repr=False, compare=False)

@@ -40,6 +40,12 @@ class ViewPlan:
         return self.views.value if self.frames == 1 else f"{self.views.value} with up to {self.frames} frames"
 
     @property
+    def options(self) -> str:
+        """What `clipwarden embed` is told of it: `--views auto --frames 16`."""
+        frames = "" if self.frames == 1 else f" --frames {self.frames}"
+        return f"--views {self.views.value}{frames}"
+
+    @property
     def digest_words(self) -> list[str]:
         """What digests of fits and lines take in; of the first plan there was, what it was called then."""
         if self == WHOLE:

@@ -79,9 +79,9 @@ def state_folder() -> Path:
 
 def _question(compiled: CompiledPolicy, category: str, targets: Targets) -> str:
     """Put a question into one line: the category, how its number is made, and the targets, if there are any."""
-    scale = compiled.policy.model.calibration_scale
+    scale, plan = compiled.policy.model.calibration_scale, compiled.policy.plan
     concept = replace(category_of(compiled, category), calibration=None)  # it reorders nothing
-    made = fit_digest(concept, fingerprint=compiled.fingerprint, calibration_scale=scale)
+    made = fit_digest(concept, fingerprint=compiled.fingerprint, calibration_scale=scale, plan=plan)
     options = replace(targets, prevalence=None).options  # it moves no line
     return "\t".join((category, made, ", ".join(options) if targets.asks else ""))
 
