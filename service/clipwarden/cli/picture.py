@@ -52,7 +52,9 @@ def draw_places(data: bytes, moderation: v1.Moderation, limits: DecodeLimits) ->
     """Draw them; see `write_picture`."""
     told = _told(moderation)
     view = told[0].winning_view if told else v1.View(name="full")
-    picture = displayed(data, view=view.name, limits=limits)
+    # One picture shows one frame: what was found in others is not drawn.
+    told = [item for item in told if item.winning_view.frame == view.frame]
+    picture = displayed(data, view=view.name, frame=view.frame, limits=limits)
     scale = picture.width / (moderation.image.width or picture.width)
     pen = ImageDraw.Draw(picture)
     font = ImageFont.load_default(_TEXT_PIXELS)

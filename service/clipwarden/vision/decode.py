@@ -4,6 +4,7 @@ Safe to call from many threads at once; Pillow releases the GIL while it decodes
 """
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
@@ -23,6 +24,7 @@ from clipwarden.vision.formats.sniff import sniff_format, sniff_size
 from clipwarden.vision.formats.structures import read_structure
 from clipwarden.vision.formats.truncation import looks_cut_short
 from clipwarden.vision.frames import work
+from clipwarden.vision.frames.frame import Frame
 from clipwarden.vision.frames.looking import ANIMATED, Looked, choosing_bytes, look_at_frames
 from clipwarden.vision.frames.reading import frames_of
 from clipwarden.vision.limits import (
@@ -114,12 +116,17 @@ def _unsupported(data: bytes, image_format: str | None) -> str:
 
 
 def decode_image(
-    data: bytes, *, preprocessing: Preprocessing, limits: DecodeLimits = DEFAULT_LIMITS, plan: ViewPlan = WHOLE
+    data: bytes,
+    *,
+    preprocessing: Preprocessing,
+    limits: DecodeLimits = DEFAULT_LIMITS,
+    plan: ViewPlan = WHOLE,
+    only_frame: int | None = None,
 ) -> DecodedImage:
     """Read an image's header, then decode it; see `read_header` and `decode_file`."""
     header = read_header(data, limits, preprocessing=preprocessing, plan=plan)
     alone = replace(header, held_bytes=limits.max_decode_bytes)
-    return decode_file(data, alone, preprocessing=preprocessing, limits=limits, plan=plan)
+    return decode_file(data, alone, preprocessing=preprocessing, limits=limits, plan=plan, only_frame=only_frame)
 
 
 def decode_file(
@@ -129,6 +136,7 @@ def decode_file(
     preprocessing: Preprocessing,
     limits: DecodeLimits = DEFAULT_LIMITS,
     plan: ViewPlan = WHOLE,
+    only_frame: int | None = None,
 ) -> DecodedImage:
     """Decode an image, of an animation the frames that the plan asks for, and bring it to the model's input size.
 
@@ -141,6 +149,8 @@ def decode_file(
         preprocessing: Of the model folder.
         limits: What to refuse.
         plan: Which views to make.
+        only_frame: Of an animation the frame to look at, whatever the plan says of frames; None chooses by that. One
+            that the file does not have leaves the first.
 
     Returns:
         Facts and views.
@@ -150,11 +160,11 @@ def decode_file(
         HoldsMoreError: It would hold more than its header said, and more than what may be held without asking; nothing
             else escapes.
     """
-    file = _File(data=data, header=header, plan=plan)
+    file = _File(data=data, header=header, plan=plan, only_frame=only_frame)
     try:
         structure = read_structure(data, header.format, limits, header.segments or None)
         try:
-            if plan.frames > 1 and structure.frames_total > 1 and header.format in ANIMATED:
+            if (plan.frames > 1 or only_frame) and structure.frames_total > 1 and header.format in ANIMATED:
                 return _decode_frames(file, structure, preprocessing, limits)
             return _decode(file, structure, preprocessing, limits)
         except OSError as exc:  # so Pillow calls files that end early, or hold something that it does not expect
@@ -178,12 +188,14 @@ class _File(NamedTuple):
         data: The file.
         header: Of it.
         plan: Which views to make.
+        only_frame: The frame to look at; None chooses.
         salvaged: Whether it failed to decode as it is: then a mended copy is made, beside what the codec copies.
     """
 
     data: bytes
     header: ImageHeader
     plan: ViewPlan
+    only_frame: int | None = None
     salvaged: bool = False
 
 
@@ -300,7 +312,8 @@ def _decode_frames(
     image_format, conversion = file.header.format, first.conversion
     size = structure.canvas.size if structure.canvas else first.size
     reading = work.held_bytes(size, image_format, conversion, file_bytes=len(file.data))
-    keeping = choosing_bytes(size, structure.frames_total, preprocessing, file.plan.views)
+    frames_kept = structure.frames_total if file.only_frame is None else 1
+    keeping = choosing_bytes(size, frames_kept, preprocessing, file.plan.views)
     held = max(first.held_bytes, reading + keeping)
     if held > limits.max_decode_bytes:  # its first frame alone is not refused for the others
         return _decode(file, structure, preprocessing, limits)
@@ -314,10 +327,17 @@ def _decode_frames(
         )
     seed = int(file.header.sha256, 16)
     frames = frames_of(file.data, structure, image_format, limits, conversion=conversion, seed=seed)
+    if file.only_frame is not None:
+        frames = _only(frames, file.only_frame)
     looked = look_at_frames(frames, shown, preprocessing, file.plan, uncertain=conversion.uncertain)
     return DecodedImage(
         facts=_facts(file, structure, conversion, looked), pixels=looked.pixels, views=looked.views, held_bytes=held
     )
+
+
+def _only(frames: Iterator[Frame], wanted: int) -> Iterator[Frame]:
+    first = next(frames)
+    yield next((each for each in frames if each.index == wanted), first) if wanted else first
 
 
 def _facts(file: _File, structure: Structure, conversion: Conversion, looked: Looked) -> ImageFacts:

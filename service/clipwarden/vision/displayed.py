@@ -1,4 +1,4 @@
-"""A file in, a picture of it as it is displayed out, for people to look at: what is judged, not what a viewer makes."""
+"""A file in, one of its frames as it is displayed out, for people to look at: what is judged, not what viewers make."""
 
 from PIL import Image
 
@@ -11,13 +11,14 @@ MOST_SIDE = 1600
 """Pixels of the longer side at the most: enough for a screen, and a bound for strips of 16,000."""
 
 
-def displayed(data: bytes, *, view: str, limits: DecodeLimits = DEFAULT_LIMITS) -> Image.Image:
-    """Render what is displayed first, upright and in its colours, no larger than `MOST_SIDE`.
+def displayed(data: bytes, *, view: str, frame: int = 0, limits: DecodeLimits = DEFAULT_LIMITS) -> Image.Image:
+    """Render a frame as it is displayed, upright and in its colours, no larger than `MOST_SIDE`.
 
     Args:
         data: The file; untrusted.
         view: Name of the view that is meant, as of `scoring.verdict.ViewRef`: its background is what is behind
             see-through parts.
+        frame: Likewise; of what is no animation 0.
         limits: What to refuse.
 
     Returns:
@@ -28,7 +29,7 @@ def displayed(data: bytes, *, view: str, limits: DecodeLimits = DEFAULT_LIMITS) 
     """
     header = read_header(data, limits, preprocessing=_as_shown(1))
     preprocessing = _as_shown(min(MOST_SIDE, max(header.width or MOST_SIDE, header.height or MOST_SIDE)))
-    decoded = decode_image(data, preprocessing=preprocessing, limits=limits)
+    decoded = decode_image(data, preprocessing=preprocessing, limits=limits, only_frame=frame or None)
     assert decoded.facts.file is not None  # noqa: S101  what was decoded is a file
     width, height = resized_size((decoded.facts.file.width, decoded.facts.file.height), preprocessing)
     left, top = (preprocessing.side - width) // 2, (preprocessing.side - height) // 2

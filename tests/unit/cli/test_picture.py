@@ -107,3 +107,15 @@ def test_the_command_writes_it(run: Run, toy_folder: Path, policy_file: Path, pi
         result = run(*command)
         assert result.exit_code == Exit.USAGE, sentence
         assert sentence in " ".join(result.stderr.split())
+
+
+def test_of_an_animation_the_frame_is_shown_that_was_found() -> None:
+    file = io.BytesIO()
+    shades = [Image.new("RGB", (48, 32), colour) for colour in ("white", "lime", "yellow")]
+    shades[0].save(file, "GIF", save_all=True, append_images=shades[1:], duration=100)
+    found = category("weapons", v1.VERDICT_BLOCK)
+    found.winning_view.frame = 1
+    elsewhere = category("alcohol", v1.VERDICT_REVIEW)
+    drawn = draw_places(file.getvalue(), moderation((48, 32), elsewhere, found), DEFAULT_LIMITS)
+    assert drawn.getpixel((44, 28)) == (0, 255, 0)
+    assert not (np.asarray(drawn) == REVIEW_BROWN).all(axis=-1).any()
