@@ -49,6 +49,8 @@ _COEFFICIENT = 2.0
 """A pixel and byte of coefficients that a JPEG has held until its last scan: of a progressive one, some ten scans."""
 _SECOND_VIEW = 12.0
 """A decoded pixel of a picture that may be see-through, and then is looked at on white and on black."""
+_PART_PIXEL = 4.5
+"""One of `parts_pixels`, on each background: measured on squares and tiles of 0.3 to 6 megapixels."""
 
 
 class DecodeCosts:
@@ -86,6 +88,8 @@ def _reference_seconds(header: ImageHeader, file_bytes: int) -> float:
         nanoseconds += _COEFFICIENT * layout.coding_bytes * stored
     if layout.see_through:
         nanoseconds += _SECOND_VIEW * decoded
+    if header.parts_pixels:
+        nanoseconds += _PART_PIXEL * header.parts_pixels * (2 if layout.see_through else 1)
     return nanoseconds / 1e9
 
 

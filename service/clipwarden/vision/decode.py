@@ -4,7 +4,7 @@ Safe to call from many threads at once; Pillow releases the GIL while it decodes
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
@@ -37,7 +37,7 @@ from clipwarden.vision.limits import (
 )
 from clipwarden.vision.memory import decoded_size, held_bytes, opening_bytes
 from clipwarden.vision.opening import open_image, readable_formats
-from clipwarden.vision.parts import least_size, parts_of
+from clipwarden.vision.parts import PixelBox, least_size, parts_of
 from clipwarden.vision.plan import WHOLE, ViewPlan, Views
 from clipwarden.vision.preprocess import Box
 from clipwarden.vision.quality import degraded_flags
@@ -88,6 +88,7 @@ def read_header(
     held = held_bytes(layout, preprocessing, decoded=decoded, file_bytes=len(data), views=plan.views)
     check_held(held, layout.size, image_format, limits)
     width, height = size or (None, None)
+    parts = _parts_expected(layout, preprocessing, plan)
     return ImageHeader(
         format=image_format,
         width=width,
@@ -95,15 +96,25 @@ def read_header(
         decoded=decoded,
         held_bytes=held,
         layout=layout,
-        parts=_parts_expected(layout, preprocessing, plan) if all(layout.size) else 1,
+        parts=len(parts),
+        parts_pixels=_pixels_of(parts, layout.size, decoded, preprocessing) if len(parts) > 1 else 0,
         sha256=sha256 or hashlib.sha256(data).hexdigest(),
         segments=segments if segments and len(segments) <= FEW_SEGMENTS else (),
     )
 
 
-def _parts_expected(layout: PixelLayout, preprocessing: Preprocessing, plan: ViewPlan) -> int:
-    backgrounds = 2 if layout.see_through else 1
-    return len(parts_of(layout.size, preprocessing, plan.views, backgrounds=backgrounds).boxes)
+def _parts_expected(layout: PixelLayout, preprocessing: Preprocessing, plan: ViewPlan) -> tuple[PixelBox | None, ...]:
+    if not all(layout.size):
+        return (None,)
+    return parts_of(layout.size, preprocessing, plan.views, backgrounds=2 if layout.see_through else 1).boxes
+
+
+def _pixels_of(parts: Sequence[PixelBox | None], size: Size, decoded: Size, preprocessing: Preprocessing) -> int:
+    """Reckon `ImageHeader.parts_pixels`; measured, a view's pixel takes as long as three that it is made from."""
+    width, height = size
+    areas = ((box[2] - box[0]) * (box[3] - box[1]) if box else width * height for box in parts)
+    more = (sum(areas) - width * height) * decoded[0] * decoded[1] // (width * height)
+    return max(0, more) + 3 * (len(parts) - 1) * preprocessing.side**2
 
 
 def _unsupported(data: bytes, image_format: str | None) -> str:

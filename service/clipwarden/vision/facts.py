@@ -24,6 +24,8 @@ class ImageHeader:
             image may turn out to hold more (`limits.HoldsMoreError`).
         layout: What that rests on.
         parts: Of the picture that are looked at, each on every background, as far as the header tells.
+        parts_pixels: That making them on one background goes over beyond a single view's: decoded ones, and of each
+            view its own, which weigh three times as much.
         segments: Of a JPEG's header, up to its first scan; none where they are many, and of another format.
         sha256: Of the file; 64 hexadecimal digits.
     """
@@ -36,6 +38,7 @@ class ImageHeader:
     layout: PixelLayout
     sha256: str
     parts: int = 1
+    parts_pixels: int = 0
     segments: tuple[Segment, ...] = ()
 
 

@@ -7,6 +7,7 @@ from bench.costs import MODEL, decode_seconds, estimated_seconds, pictures
 
 from clipwarden.engine.costs import DecodeCosts, views_of
 from clipwarden.vision.decode import read_header
+from clipwarden.vision.plan import ViewPlan, Views
 from kit.pictures import drawing, encode, natural_picture
 
 SIZE = (640, 480)
@@ -35,6 +36,28 @@ def test_damaged_header_costs_what_any_decode_does() -> None:
     data = encode(natural_picture(1), "JPEG")
     header = replace(read_header(data, preprocessing=MODEL), width=None, height=None, decoded=(0, 0))
     assert DecodeCosts().seconds(header, 0) > 0
+
+
+@pytest.mark.parametrize("views", [Views.AUTO, Views.TILES])
+def test_parts_cost_about_what_is_thought_beside_the_whole(views: Views) -> None:
+    data, model = encode(natural_picture(2, (1600, 500)), "PNG"), MODEL
+    plans = [ViewPlan(), ViewPlan(views=views)]
+    took = [decode_seconds(data, plan=plan) for plan in plans]
+    headers = [read_header(data, preprocessing=model, plan=plan) for plan in plans]
+    thought = [DecodeCosts().seconds(header, len(data)) for header in headers]
+    assert views_of(headers[1]) > views_of(headers[0]) == 1
+    # By processor time, and relative to one another: a busy or slow machine is no other.
+    assert took[1] / took[0] / 2 < thought[1] / thought[0] < took[1] / took[0] * 2
+
+
+@pytest.mark.parametrize(("size", "views"), [((64, 64), (1, 1, 1)), ((300, 200), (1, 2, 2)), ((1000, 500), (1, 3, 14))])
+def test_views_are_told_by_the_header_and_the_plan(size: tuple[int, int], views: tuple[int, ...]) -> None:
+    for transparency in (1, 2):
+        picture = natural_picture(3, size).convert("RGBA")
+        picture.putalpha(255 // transparency)
+        data = encode(picture if transparency == 2 else picture.convert("RGB"), "PNG")
+        headers = [read_header(data, preprocessing=MODEL, plan=ViewPlan(views=each)) for each in Views]
+        assert [views_of(header) for header in headers] == [transparency * count for count in views]
 
 
 def test_picture_that_may_be_see_through_has_two_views() -> None:
