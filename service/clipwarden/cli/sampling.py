@@ -16,6 +16,7 @@ from clipwarden.tuning.labels.rows import CellError, category_named
 from clipwarden.tuning.labels.selecting import without_labels
 from clipwarden.tuning.scores import score_store
 from clipwarden.tuning.store.store import open_store
+from clipwarden.vision.plan import WHOLE
 
 AT_MOST = 0.005
 CONFIDENCE = 0.95
@@ -186,6 +187,7 @@ def _drawn_from(labels: Labels, scored: Scored, wish: Wish, former: Labels | Non
     rows = {
         "Store": f"{store.path}, {store.info.source}{days}: {len(store.uploads):,} uploads of "
         f"{len(store.pictures):,} pictures",
+        **({} if store.info.plan == WHOLE else {"Views": store.info.plan.name}),
         "Drawn": f"{len(labels):,} pictures, {_how(labels, wish)}",
         "For": ", ".join(labels.categories),
         "Seed": labels.seed or "",

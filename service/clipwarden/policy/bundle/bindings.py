@@ -96,7 +96,7 @@ def check_bindings(policy: Policy, fingerprint: str, findings: Findings) -> None
             asked = min({each.attribute for each in concept.exemptions} & stale, default=None)
             fix = _choose(why, digests[concept.id], ways, asked=asked, trusted=trusted, enforced=is_enforced)
             before = chosen_over(concept, policy, fingerprint)
-            what = before and ways.other_plan(before)
+            what = ways.other_plan(before) if before else None
             report(place, "unbound-thresholds", _unbound(concept, why, what, enforced=is_enforced), fix)
 
 

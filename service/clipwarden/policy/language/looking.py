@@ -8,7 +8,7 @@ from clipwarden.vision.plan import MAX_VIEWS, Views
 PHOTOGRAPH = 0.75
 """Share of a 4:3 picture that its middle square shows; of a 16:9 one it is 0.56."""
 VIEWS_OF_A_FRAME = {Views.WHOLE: 1, Views.AUTO: 2, Views.TILES: 12}
-"""Views of a 4:3 frame: two overlapping squares show it all; closer looks at a large one are five a square."""
+"""Views of a 4:3 frame (`vision.parts`): two squares show it all; closer looks at a large one are five a square."""
 
 
 def check_looking(policy: Policy, findings: Findings) -> None:

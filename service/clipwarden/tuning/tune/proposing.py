@@ -15,6 +15,7 @@ from clipwarden.tuning.tune.answers import Analysis, Answers
 from clipwarden.tuning.tune.keeping import Kept, kept_of
 from clipwarden.tuning.tune.proposals import Proposal
 from clipwarden.tuning.tune.targets import Targets
+from clipwarden.vision.plan import WHOLE
 
 _HOW: Final = {
     "block-fpr": "block by exact binomial tests in a fixed sequence",
@@ -88,7 +89,7 @@ def _evidence(answers: Answers, grounds: Grounds, targets: Targets, kept: Kept) 
         labelled=0 if deciding is None else deciding.labelled,
         positives=0 if deciding is None else deciding.positives,
         groups=tested if deciding is None else deciding.distinct_positives + deciding.distinct_negatives,
-        how="; ".join([*_how(answers), *kept.how]),
+        how="; ".join([*_how(answers), *_seen(grounds.store), *kept.how]),
         confidence=targets.confidence,
         looks=answers.confidence.looks,
         day=grounds.day,
@@ -110,6 +111,12 @@ def _how(answers: Answers) -> list[str]:
     if isinstance(answers.calibration, Fitted):
         parts.append("calibration by Platt's fit, classes balanced, moved to the prevalence")
     return parts
+
+
+def _seen(store: Store) -> list[str]:
+    """Name the view plan that scores are of, where it is not the one that there always was."""
+    plan = store.info.plan
+    return [] if plan == WHOLE else [f"views {plan.name}"]
 
 
 def _promises(answers: Answers) -> Iterable[str]:
