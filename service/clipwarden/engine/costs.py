@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from clipwarden.vision.facts import ImageHeader
 from clipwarden.vision.formats.layout import Size
+from clipwarden.vision.plan import MAX_VIEWS
 
 _SMOOTHING = 1 / 32
 """Weight of the newest decode in how fast this machine is: at tens of images a second it follows within a second."""
@@ -86,12 +87,13 @@ def _reference_seconds(header: ImageHeader, file_bytes: int) -> float:
         nanoseconds += _COEFFICIENT * layout.coding_bytes * stored
     if layout.see_through:
         nanoseconds += _SECOND_VIEW * decoded
-    return nanoseconds / 1e9
+    return header.frames * nanoseconds / 1e9
 
 
 def views_of(header: ImageHeader) -> int:
     """Say how many views a picture will have under the plan that its header was read for, as far as that tells."""
-    return header.parts * (2 if header.layout.see_through else 1)
+    of_a_frame = header.parts * (2 if header.layout.see_through else 1)
+    return max(of_a_frame, min(header.judged * of_a_frame, MAX_VIEWS))
 
 
 def _area(size: Size) -> int:

@@ -15,6 +15,7 @@ from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision.colour.conversion import AS_STORED, Conversion, conversion_of
 from clipwarden.vision.facts import DecodedImage, FileFacts, ImageFacts, ImageHeader
 from clipwarden.vision.formats import png
+from clipwarden.vision.formats.expected import frames_expected
 from clipwarden.vision.formats.foreign import foreign_kind
 from clipwarden.vision.formats.jpeg import FEW_SEGMENTS, header_segments
 from clipwarden.vision.formats.layout import PixelLayout, Size, read_layout
@@ -86,6 +87,7 @@ def read_header(
     held = held_bytes(layout, preprocessing, decoded=decoded, file_bytes=len(data), views=plan.views)
     check_held(held, layout.size, image_format, limits)
     width, height = size or (None, None)
+    frames = frames_expected(data, image_format) if plan.frames > 1 else 1
     return ImageHeader(
         format=image_format,
         width=width,
@@ -94,6 +96,8 @@ def read_header(
         held_bytes=held,
         layout=layout,
         parts=_parts_expected(layout, preprocessing, plan) if all(layout.size) else 1,
+        frames=frames,
+        judged=min(frames, plan.frames),
         sha256=sha256 or hashlib.sha256(data).hexdigest(),
         segments=segments if segments and len(segments) <= FEW_SEGMENTS else (),
     )

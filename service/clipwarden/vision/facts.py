@@ -24,6 +24,8 @@ class ImageHeader:
             image may turn out to hold more (`limits.HoldsMoreError`).
         layout: What that rests on.
         parts: Of the picture that are looked at, each on every background, as far as the header tells.
+        frames: That decoding goes through, as far as that can be guessed; 1 where the plan asks for one.
+        judged: How many of them are looked at, likewise at the most.
         segments: Of a JPEG's header, up to its first scan; none where they are many, and of another format.
         sha256: Of the file; 64 hexadecimal digits.
     """
@@ -36,6 +38,8 @@ class ImageHeader:
     layout: PixelLayout
     sha256: str
     parts: int = 1
+    frames: int = 1
+    judged: int = 1
     segments: tuple[Segment, ...] = ()
 
 

@@ -22,7 +22,7 @@ LEAST_LEVELS: Final = 4.0
 SHARE_OF_DEVIATION: Final = 0.4
 """What may differ besides, as a share of the plainer view's standard deviation."""
 
-MOST_LEVELS: Final = 32.0
+MOST_LEVELS: Final = 28.0
 """The most that may differ of any view."""
 
 _CELLS = 16
