@@ -94,7 +94,9 @@ class MovingChromium:
         """
         text = base64.b64encode(data).decode()
         found = self._page.evaluate(_READ, [text, _TYPES[image_format], most])
-        return ShownFrames(count=found["count"], frames=[_frame(each) for each in found["frames"]], error=found["error"])
+        return ShownFrames(
+            count=found["count"], frames=[_frame(each) for each in found["frames"]], error=found["error"]
+        )
 
 
 @contextmanager

@@ -24,8 +24,8 @@ from clipwarden.vision.formats.sniff import sniff_format, sniff_size
 from clipwarden.vision.formats.structures import read_structure
 from clipwarden.vision.formats.truncation import looks_cut_short
 from clipwarden.vision.frames import work
-from clipwarden.vision.frames.looking import ANIMATED, Looked, choosing_bytes, look_at_frames
-from clipwarden.vision.frames.reading import frames_of
+from clipwarden.vision.frames.looking import Looked, choosing_bytes, look_at_frames
+from clipwarden.vision.frames.reading import MOVING_FORMATS, frames_of
 from clipwarden.vision.limits import (
     DEFAULT_LIMITS,
     DecodeLimits,
@@ -158,7 +158,7 @@ def decode_file(
     try:
         structure = read_structure(data, header.format, limits, header.segments or None)
         try:
-            if plan.frames > 1 and structure.frames_total > 1 and header.format in ANIMATED:
+            if plan.frames > 1 and structure.frames_total > 1 and header.format in MOVING_FORMATS:
                 return _decode_frames(file, structure, preprocessing, limits)
             return _decode(file, structure, preprocessing, limits)
         except OSError as exc:  # so Pillow calls files that end early, or hold something that it does not expect

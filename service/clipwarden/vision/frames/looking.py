@@ -5,7 +5,7 @@ fades in from black is no blank picture.
 """
 
 from collections.abc import Iterable
-from typing import Final, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +19,6 @@ from clipwarden.vision.parts import Size, parts_of
 from clipwarden.vision.plan import MAX_VIEWS, ViewPlan, Views
 from clipwarden.vision.rendering import Picture, Rendered, render
 from clipwarden.vision.structure import MAX_FRAMES_COUNTED
-
-ANIMATED: Final = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
-"""Formats whose frames are read; of the pages of others the first is judged."""
 
 _RENDERING_BYTES = 13
 """A pixel: the alpha of a frame, the frame on a background, that turned, and its colours once they are converted."""
