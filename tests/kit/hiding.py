@@ -4,11 +4,12 @@ from collections.abc import Callable, Sequence
 from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
 from kit.animations import SIZE, encode_animation
 from kit.containers import png_chunk
 from kit.pictures import natural_picture
-from numpy.typing import NDArray
-from PIL import Image
 
 Frames = Sequence[Image.Image]
 Painted = Callable[[int], Image.Image]
