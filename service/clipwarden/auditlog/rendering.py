@@ -92,6 +92,7 @@ def judged(  # noqa: PLR0917  bound by position, to be called in another thread
         "shadow_incomplete": judgement.shadow_incomplete,
         "shadow_fired": _fired(judgement),
         "not_evaluated": _not_evaluated(judgement),
+        "unseen": (*facts.unseen, *judgement.missed),
         **_facts(facts),
         "from_cache": source in ("cache", "shared"),
         "source": source,
@@ -162,7 +163,6 @@ def _not_evaluated(judgement: Judgement) -> Mapping[str, str]:
 def _facts(facts: ImageFacts) -> Json:
     file = facts.file
     return {
-        "unseen": facts.unseen,
         "degraded": facts.degraded,
         "frames_total": facts.frames_total,
         "frames_judged": facts.frames_judged,

@@ -1,5 +1,6 @@
 """Turn verdicts into the messages that callers get; absent stays absent, nothing is rounded."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 from google.protobuf.duration_pb2 import Duration
@@ -68,7 +69,7 @@ def moderation(judged: Judged, *, request_id: str, return_embeddings: bool = Fal
     message.raised_by.extend([_RAISES[item] for item in judgement.raised_by])
     message.request_id = request_id
     message.from_cache = judged.image.from_cache
-    _fill_image_facts(message.image, judged.image)
+    _fill_image_facts(message.image, judged.image, judged.unseen)
     _fill_timings(message.timings, judged)
     # Filled where they are: a message that is handed to another one is copied.
     for part, category in zip(message.categories, judgement.categories, strict=True):
@@ -202,9 +203,8 @@ def _fill_view(message: pb.View, view: ViewRef) -> None:
         message.box.left, message.box.top, message.box.right, message.box.bottom = view.box
 
 
-def _fill_image_facts(message: pb.ImageFacts, image: EmbeddedImage) -> None:
+def _fill_image_facts(message: pb.ImageFacts, image: EmbeddedImage, unseen: Sequence[str]) -> None:
     facts = image.facts
-    unseen = facts.unseen
     message.frames_total = facts.frames_total
     message.frames_judged = facts.frames_judged
     message.partial = bool(unseen)
