@@ -90,5 +90,5 @@ async def test_the_worst_frame_is_named_with_its_time(toy_model: Model, looking:
     data = encode_animation([*blues[:3], red, *blues[3:]], "GIF", milliseconds=[100, 200, 300, 400, 500, 600])
     async with serving(toy_model, live=looking) as rig:
         moderation = await rig.moderate(data)
-    view = moderation.categories[0].view
+    view = moderation.categories[0].winning_view
     assert (view.frame, view.seconds) == (3, pytest.approx(0.6))
