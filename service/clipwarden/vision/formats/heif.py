@@ -19,7 +19,7 @@ from clipwarden.vision.formats.isobmff import (
     read_meta,
 )
 from clipwarden.vision.formats.reader import BoundedReader, Budget, BudgetSpentError
-from clipwarden.vision.formats.tracks import Track, read_tracks
+from clipwarden.vision.formats.tracks import Track, read_samples, read_tracks
 from clipwarden.vision.limits import DecodeLimits
 from clipwarden.vision.structure import MAX_FRAMES_COUNTED, MAX_PROFILE_BYTES, Canvas, Cicp, ColourTags, Structure
 
@@ -99,6 +99,28 @@ def avif_structure(data: bytes, _limits: DecodeLimits) -> Structure:
         canvas=_canvas(file.reader, shown),
         alpha="premultiplied" if file.premultiplications() else "straight",
     )
+
+
+def sound_frames(data: bytes, most: int) -> int:
+    """Count the frames of an AVIF's sequence ahead of the first whose coded picture is far larger than is shown.
+
+    Such a one would be decoded all the same, however small its file; memory is counted by what is shown.
+
+    Args:
+        data: The file, of which `avif_structure` made sense.
+        most: Frames to look at.
+    """
+    file = _read(data, "AVIF")
+    sound = most
+    for track in (each for each in file.tracks if each.kind == b"av01"):
+        pixels = max(_CODED_PIXELS_ANYWAY, _LARGEST_CODED * track.size[0] * track.size[1])
+        try:
+            samples = read_samples(file.reader, track, sound)
+            sizes = (_area([(size, 1) for size in file.sample_sizes(sample)]) for sample in samples)
+            sound = next((index for index, area in enumerate(sizes) if area > pixels), min(sound, len(samples)))
+        except struct.error:  # damaged, or more boxes than are looked at
+            sound = min(sound, 1)
+    return sound
 
 
 def heic_structure(data: bytes, _limits: DecodeLimits) -> Structure:
@@ -225,6 +247,11 @@ class _File:
         if not found:
             raise struct.error("no sequence header")
         return found
+
+    def sample_sizes(self, sample: Extent) -> list[tuple[int, int]]:
+        """Read the sizes that a sample says it is coded at; most say none, and go on with an earlier one's."""
+        end = min(sample.offset + sample.length, len(self.reader))
+        return [each.size for each in sequence_headers(self.reader, sample.offset, end)]
 
     def colours(self, properties: Several[Box]) -> ColourTags:
         """Read colour properties: a profile and code points may stand side by side, the first of each counts."""

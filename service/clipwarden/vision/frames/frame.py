@@ -25,7 +25,7 @@ class Frame:
         conversion: Of its colours. Later frames are converted already, since browsers compose displayed colours; the
             first is as stored.
         low_bytes: Of 16 bits a channel, where `conversion` asks for them.
-        uncertain: Whether viewers show other colours.
+        uncertain: Whether viewers show other colours, as far as `views.to_views` cannot tell from the picture.
     """
 
     index: int

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import islice
 
 from PIL import Image
 
@@ -59,7 +60,7 @@ def frames_of(
         yield from sequence_frames(data, structure, limits, conversion, seed)
         return
     first = decode_still(structure.data, image_format, conversion).on(structure.canvas)
-    reading = _Reading(first, image_format, conversion, seed)
+    reading = _Reading(first, structure, image_format, conversion, seed)
     held = held_bytes(first.picture.size, image_format, conversion, file_bytes=len(data)) if moves else 0
     if moves and held <= limits.max_decode_bytes:
         yield from reading.frames(_CUTS[image_format](data), structure.frames_total)
@@ -70,26 +71,29 @@ def frames_of(
 class _Reading:
     """One reading of an animation that is cut into stills."""
 
-    def __init__(self, first: Still, image_format: str, conversion: Conversion, seed: int) -> None:
+    def __init__(
+        self, first: Still, structure: Structure, image_format: str, conversion: Conversion, seed: int
+    ) -> None:
         self._first = first
+        self._denies_alpha = structure.alpha == "denied"
         self._size = first.picture.size
         self._format = image_format
         self._conversion = conversion
         self._seed = seed
+        self._uncertain = False
         self._pixels_left = MOST_FRAME_PIXELS
 
     def frames(self, cuts: Cuts, most: int) -> Iterator[Frame]:
         """Yield what the animation shows, and then what stands beside it; so many at most."""
-        index = -1
-        for index, frame in enumerate(self._animated(cuts)):
+        index = 0
+        for frame in islice(self._animated(cuts), most):
             yield replace(frame, index=index)
-            if index + 1 >= most:
-                return
-        for index, write in enumerate(cuts.others, index + 1):
+            index += 1
+        for write in cuts.others[: most - index]:
             still = self._decoded(write, self._size)
-            if still is None or index >= most:
-                return
-            yield self.stored(still, index)
+            if still is not None:
+                yield self.stored(still, index)
+                index += 1
 
     def stored(self, still: Still, index: int) -> Frame:
         """Return a picture that belongs to no animation."""
@@ -125,8 +129,11 @@ class _Reading:
         still = self._decoded(cut.still, cut.size)
         if still is None:
             return None
-        uncertain = readers_differ(still.picture, self._conversion, self._seed)
-        return _composed(canvas.draw(cut, displayed(still, self._conversion)), uncertain=uncertain)
+        picture = displayed(still, self._conversion)
+        # Chromium adds colours to what stands where a file denies its alpha; others lay them over it, or show no alpha.
+        self._uncertain |= self._denies_alpha and picture.mode == "RGBA" and picture.getextrema()[3] != (255, 255)
+        uncertain = self._uncertain or readers_differ(still.picture, self._conversion, self._seed)
+        return _composed(canvas.draw(cut, picture), uncertain=uncertain)
 
     def _decoded(self, write: Callable[[], bytes], size: Size) -> Still | None:
         self._pixels_left -= frame_work(self._size, size, self._format, self._conversion)

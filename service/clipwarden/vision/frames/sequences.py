@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from PIL import Image
 
 from clipwarden.vision.colour.conversion import Conversion
+from clipwarden.vision.formats.heif import sound_frames
 from clipwarden.vision.frames.frame import Frame
 from clipwarden.vision.frames.times import Clock
 from clipwarden.vision.frames.work import MOST_FRAME_PIXELS, frame_work, held_bytes
@@ -23,15 +24,15 @@ def sequence_frames(
     with open_image(structure.data, "AVIF") as opened:
         work = frame_work(opened.size, opened.size, "AVIF", conversion, composed=False)
         held = held_bytes(opened.size, "AVIF", conversion, file_bytes=len(data))
-        most = structure.frames_total if held <= limits.max_decode_bytes else 1
-        for index in range(min(opened.n_frames, most)):
+        most = min(opened.n_frames, structure.frames_total) if held <= limits.max_decode_bytes else 1
+        for index in range(max(1, sound_frames(data, most))):
             left -= work
+            if index and left < 0:
+                return
             try:
-                if index and left < 0:
-                    return
                 opened.seek(index)
                 opened.load()
-            except Exception:
+            except Exception:  # whatever Pillow and its codecs raise on hostile input
                 if index == 0:
                     raise
                 return  # those that follow are coded as what has changed since
