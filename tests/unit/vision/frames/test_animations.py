@@ -11,6 +11,7 @@ from PIL import Image
 from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision.decode import decode_file, decode_image, read_header
 from clipwarden.vision.facts import DecodedImage, Unseen
+from clipwarden.vision.frames import looking
 from clipwarden.vision.frames.distance import is_near, seen
 from clipwarden.vision.limits import DecodeLimits, HoldsMoreError
 from clipwarden.vision.plan import MAX_VIEWS, WHOLE, ViewPlan, Views
@@ -189,6 +190,15 @@ def test_an_animation_that_would_hold_too_much_is_judged_by_its_first_frame() ->
     image = decode_image(data, preprocessing=MODEL, limits=limits, plan=plan)
     assert np.array_equal(image.pixels, still.pixels)
     assert image.facts.unseen == (Unseen.FRAMES,)
+
+
+def test_views_that_are_made_are_bounded_and_the_rest_is_partial(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = encode_animation([natural_picture(seed, SIZE) for seed in range(6)], "GIF")
+    side = MODEL.side
+    for most, frames in ((0, 1), (2 * side**2, 3), (5 * side**2, 6)):
+        monkeypatch.setattr(looking, "MOST_VIEW_PIXELS", most)
+        facts = looked(data, 8).facts
+        assert (facts.frames_seen, facts.partial) == (frames, frames < 6)
 
 
 def test_a_still_that_stands_beside_a_sequence_is_one_more_frame() -> None:
