@@ -91,4 +91,4 @@ async def test_the_worst_frame_is_named_with_its_time(toy_model: Model, looking:
     async with serving(toy_model, live=looking) as rig:
         moderation = await rig.moderate(data)
     view = moderation.categories[0].winning_view
-    assert (view.frame, view.seconds) == (3, pytest.approx(0.6))
+    assert (view.frame, view.time.ToMilliseconds()) == (3, 600)

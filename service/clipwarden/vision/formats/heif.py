@@ -206,7 +206,11 @@ class _File:
             return 0
         others = [track for track in self.tracks if track.kind == b"av01" and not track.auxiliary]
         item = self.shown_item()
-        return (item is not None and item.extents != shown.extents) + max(0, len(others) - 1)
+        still = item is not None and item.extents != shown.extents and self._holds(item.extents)
+        return still + max(0, len(others) - 1)
+
+    def _holds(self, extents: Several[Extent]) -> bool:
+        return all(extent.offset + extent.length <= len(self.data) for extent in extents)
 
     def shown_item(self) -> _Shown | None:
         return _shown_item(self.reader, self.meta)

@@ -21,8 +21,8 @@ from clipwarden.vision.rendering import Picture, Rendered, render
 from clipwarden.vision.structure import MAX_FRAMES_COUNTED
 
 MOST_VIEW_PIXELS = 2**27
-"""Most pixels of views that are made of one animation: 2,600 views of 224 pixels a side, which take 10 s at the most with
-all that choosing does, where each frame is noise. Frames that follow stay unseen."""
+"""Most pixels of views that are made of one animation: 2,600 views of 224 pixels a side. With all that choosing does
+they take 10 s where each frame is noise, and less than 5 elsewhere. Frames that follow stay unseen."""
 
 _RENDERING_BYTES = 13
 """A pixel: the alpha of a frame, the frame on a background, that turned, and its colours once they are converted."""

@@ -115,12 +115,12 @@ def test_by_one_frame_alone_nothing_hidden_is_said_to_be_seen() -> None:
 
 
 def test_frames_where_counting_stopped_are_never_said_to_be_all() -> None:
-    card = Image.new("P", (16, 16))
+    card = Image.new("P", (8, 8))
     card.putpalette([0, 0, 0, 255, 255, 255])
     frames = [card.copy() for _ in range(MAX_FRAMES_COUNTED + 2)]
     for number, frame in enumerate(frames):
-        frame.putpixel((number % 16, number // 16 % 16), 1)
-    for image_format in ("GIF", "WEBP", "PNG"):
+        frame.putpixel((number % 8, number // 8 % 8), 1)
+    for image_format in ("GIF", "PNG"):
         facts = looked(encode_animation(frames, image_format), 8).facts
         assert facts.frames_total == MAX_FRAMES_COUNTED
         assert facts.unseen == (Unseen.FRAMES,), image_format
