@@ -96,7 +96,7 @@ class _Judge:
         return judge(found, views, tables, context=None, partial=partial, degraded=False)
 
 
-class _Base(NamedTuple):
+class Base(NamedTuple):
     """A harmless picture, and where on it something may be hidden: (left, top, side)."""
 
     pixels: Pixels
@@ -183,8 +183,8 @@ def _print_below(judged: _Judge) -> None:
     )
     print("| frame | contrast | blocked | pixels a side, of 96 | blocked |\n|---|---|---|---|---|")
     for name, base in _bases(harmless).items():
-        faint = [_strongest(base, each) for each in bad]
-        small = [_largest(base, each) for each in bad]
+        faint = [strongest(base, each) for each in bad]
+        small = [largest(base, each) for each in bad]
         blocked = [
             sum(verdict is Verdict.BLOCK for verdict in judged.verdicts([pixels for pixels, _ in made]))
             for made in (faint, small)
@@ -200,7 +200,7 @@ def _fitted(path: Path) -> Pixels:
     return fit_to_side(page.convert("RGB"), MODEL)
 
 
-def _bases(harmless: Pixels) -> Mapping[str, _Base]:
+def _bases(harmless: Pixels) -> Mapping[str, Base]:
     white = np.full((MODEL.side, MODEL.side, 3), 255, np.uint8)
     boxed, captioned = white.copy(), white.copy()
     boxed[:24] = boxed[-24:] = 0
@@ -208,16 +208,22 @@ def _bases(harmless: Pixels) -> Mapping[str, _Base]:
     everywhere = (0, 0, MODEL.side)
     scene = fit_to_side(next(each for each in ORDINARY if each.name == "slideshow").draw(0), MODEL)
     return {
-        "blank": _Base(white, everywhere),
-        "grey": _Base(white // 2, everywhere),
-        "scene": _Base(scene, everywhere),
-        "another drawing": _Base(harmless, everywhere),
-        "between black bars": _Base(boxed, (24, 24, 48)),
-        "under a caption": _Base(captioned, (10, 18, 76)),
+        "blank": Base(white, everywhere),
+        "grey": Base(white // 2, everywhere),
+        "scene": Base(scene, everywhere),
+        "another drawing": Base(harmless, everywhere),
+        "between black bars": Base(boxed, (24, 24, 48)),
+        "under a caption": Base(captioned, (10, 18, 76)),
     }
 
 
-def _strongest(base: _Base, bad: Pixels) -> tuple[Pixels, float]:
+def strongest(base: Base, bad: Pixels) -> tuple[Pixels, float]:
+    """Fade a picture into a base as far as counts as seen where the base was judged; return it and its share.
+
+    Args:
+        base: Harmless.
+        bad: uint8 [S,S,3].
+    """
     left, top, side = base.place
     whole = base.pixels.copy()
     whole[top : top + side, left : left + side] = _sized(bad, side)
@@ -226,7 +232,13 @@ def _strongest(base: _Base, bad: Pixels) -> tuple[Pixels, float]:
     return made[max(near)], max(near) / 100
 
 
-def _largest(base: _Base, bad: Pixels) -> tuple[Pixels, float]:
+def largest(base: Base, bad: Pixels) -> tuple[Pixels, float]:
+    """Put a picture into a base as large as counts as seen where the base was judged; return it and its side.
+
+    Args:
+        base: Harmless.
+        bad: uint8 [S,S,3].
+    """
     best = base.pixels, 0
     for side in range(2, 32, 2):
         pixels = base.pixels.copy()
