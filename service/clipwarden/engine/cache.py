@@ -159,7 +159,11 @@ def entry_bytes(key: EmbeddingKey, image: EmbeddedImage) -> int:
         facts,
         facts.degraded,
         facts.share_shown,
+        facts.coverage,
+        facts.resolution,
     ]
+    for view in image.views:
+        own += [view.seconds, view.box, *(view.box or ())]
     if file is not None:
         own += [file, file.sha256, file.width, file.height, file.bytes]
     # Key and facts may hold one and the same text.

@@ -17,6 +17,11 @@ from clipwarden.vision.plan import WHOLE
 RUNTIME = Runtime(provider="CPUExecutionProvider", onnxruntime="1.0", golden_drift=None)
 
 
+def seen_view(number: int, place: int) -> ViewRef:
+    """Make the view of a part of a frame."""
+    return ViewRef(name="part", frame=place, seconds=(number + place) / 7, box=(0, 900 + number, 700, 1600 + number))
+
+
 def entry(number: int, *, dim: int = 512, views: int = 1, flags: int = 0) -> tuple[EmbeddingKey, EmbeddedImage]:
     """Make an image as the pipeline hands it over, its values made anew as a decoder makes them."""
     digest = f"{number:064x}"
@@ -25,7 +30,7 @@ def entry(number: int, *, dim: int = 512, views: int = 1, flags: int = 0) -> tup
     facts = ImageFacts(file=file, degraded=tuple(["BLURRED", "NOISY"][:flags]), share_shown=1 / (number + 1))
     image = EmbeddedImage(
         embeddings=np.zeros((views, dim), dtype=np.float32),
-        views=tuple(ViewRef(name="full", frame=0) for _ in range(views)),
+        views=tuple(seen_view(number, place) if views > 1 else ViewRef(name="full") for place in range(views)),
         facts=facts,
         fingerprint="sha256:0",
     )

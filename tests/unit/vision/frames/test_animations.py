@@ -5,6 +5,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from bench import profiles
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -17,6 +18,7 @@ from clipwarden.vision.limits import DecodeLimits, HoldsMoreError
 from clipwarden.vision.plan import MAX_VIEWS, WHOLE, ViewPlan, Views
 from clipwarden.vision.structure import MAX_FRAMES_COUNTED
 from kit.animations import ORDINARY, SIZE, Animation, encode_animation
+from kit.containers import png_chunk
 from kit.hiding import hidings
 from kit.pictures import drawing, encode, natural_picture
 
@@ -220,3 +222,30 @@ def first_extent(avif: bytes) -> tuple[int, int]:
     place = avif.index(b"iloc") + 4
     start, length = struct.unpack_from(">II", avif, place + 14)
     return start, length
+
+
+def test_frames_are_compared_as_they_are_displayed() -> None:
+    # Stored both are white but for a few levels; a gamma of 0.02 brings a pale drawing back.
+    exponent = 1 / (2.2 * 0.02)
+    pale = Image.blend(bad_frame(), Image.new("RGB", SIZE, "white"), 0.7)
+    drawn = np.asarray(pale, np.float64) / 255
+    stored = Image.fromarray((drawn ** (1 / exponent) * 255).round().astype(np.uint8))
+    blank = Image.new("RGB", SIZE, "white")
+    plain = encode_animation([blank, stored], "PNG")
+    header_end = 8 + 25
+    lifted = plain[:header_end] + png_chunk(b"gAMA", struct.pack(">I", 2000)) + plain[header_end:]
+    assert looked(plain, 8).facts.frames_judged == 1
+    image = looked(lifted, 8)
+    assert (image.facts.frames_judged, image.facts.frames_seen) == (2, 2)
+    shown = decode_image(encode(pale, "PNG"), preprocessing=MODEL).pixels
+    assert np.abs(judged_rows(image, 1).astype(int) - shown).mean() < 8
+
+
+def test_a_profile_counts_in_every_frame() -> None:
+    # A curve like a V: stored black and stored white are both shown white.
+    frames = [Image.new("RGB", SIZE, level) for level in ("white", "black", (128, 128, 128))]
+    plain, profiled = (encode_animation(frames, "PNG", icc_profile=icc) for icc in (None, profiles.v_curve()))
+    assert looked(plain, 8).facts.frames_judged == 3
+    image = looked(profiled, 8)
+    assert (image.facts.frames_judged, image.facts.frames_seen) == (2, 3)
+    assert judged_rows(image, 2)[0, 48, 48].max() < 20
