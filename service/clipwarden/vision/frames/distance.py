@@ -156,7 +156,8 @@ def _matched(one: NDArray[Number], other: NDArray[Number]) -> tuple[NDArray[Numb
 def _greatest(sums: NDArray[np.float64], side: int) -> Floats:
     """Find the greatest root of a mean over a window, of sums of cells: [V,C,C] to [V]."""
     counts = _windows(_cells(side)[1][np.newaxis])
-    return np.sqrt((_windows(sums) / counts).max(axis=(1, 2)))
+    greatest: Floats = np.sqrt((_windows(sums) / counts).max(axis=(1, 2)))
+    return greatest
 
 
 def _windows(cells: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -167,7 +168,8 @@ def _windows(cells: NDArray[np.float64]) -> NDArray[np.float64]:
     sums = np.zeros((len(cells), size + 1, size + 1))
     np.cumsum(np.cumsum(cells, axis=1), axis=2, out=sums[:, 1:, 1:])
     rows = sums[:, ends] - sums[:, starts]
-    return rows[:, :, ends] - rows[:, :, starts]
+    windows: NDArray[np.float64] = rows[:, :, ends] - rows[:, :, starts]
+    return windows
 
 
 @cache
