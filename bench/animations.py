@@ -7,7 +7,7 @@ embedded model, and stands for a picture to be stopped.
 import io
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -58,7 +58,7 @@ def run(names: Sequence[str] = TIMED, rounds: int = ROUNDS) -> list[Ratio]:
 
 def _ratio(animation: Animation, rounds: int) -> Ratio:
     data = animation.encoded()
-    works = {"ours": partial(_looked, data, 16), "plain": partial(_plain, data)}
+    works: dict[str, Callable[[], object]] = {"ours": partial(_looked, data, 16), "plain": partial(_plain, data)}
     timings = time_together(works, rounds=rounds)
     name = f"{animation.format} of {animation.count} frames ({animation.name})"
     return Ratio(name=f"{name}: read and chosen / read by Pillow", cost=timings["ours"], reference=timings["plain"])

@@ -335,7 +335,7 @@ def _facts(file: _File, structure: Structure, conversion: Conversion, looked: Lo
         resolution=looked.resolution,
         parts_left=looked.parts_left,
         degraded=(
-            *degraded_flags(looked.pixels, looked.size),
+            *degraded_flags(list(looked.pixels), looked.size),
             *(("COLOUR_UNCERTAIN",) if looked.uncertain else ()),
         ),
         share_shown=structure.share_shown,
