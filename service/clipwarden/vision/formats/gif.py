@@ -47,8 +47,8 @@ def structure_of(data: bytes, limits: DecodeLimits) -> Structure:
         check_held(_PIXEL_BYTES * extent[0] * extent[1], extent, "GIF", limits)
     elif not complete:
         raise ImageError("The GIF holds no frame among its first blocks.", reason=Reason.IMAGE_CORRUPT)
-    # A walk cut short has not shown that there is only one frame, so it must not say so.
-    frames = max(1 if complete else 2, len(walk.frames))
+    # A walk cut short has not shown that no frame follows, so it must not say so: one more counts, and nobody sees it.
+    frames = max(1, len(walk.frames) + (not complete))
     return _first_frame_alone(data, walk, frames)
 
 
