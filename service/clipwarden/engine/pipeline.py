@@ -383,7 +383,8 @@ class Pipeline:
                     work.spend(cost[0])
             self._costs.note(header, len(data), decoded.run_seconds)
             shared.note_facts(decoded.value.facts)
-            submit = partial(self._batcher.submit, decoded.value.pixels, on_start=work.go_on)
+            pixels = decoded.value.pixels
+            submit = partial(self._batcher.submit, pixels, on_start=work.go_on, on_waiting=work.note_waiting)
             return decoded, await shared.patiently(submit)
 
     async def _decode(self, data: bytes, header: ImageHeader, plan: ViewPlan, work: Work) -> Done[DecodedImage]:

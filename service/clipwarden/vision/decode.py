@@ -22,6 +22,9 @@ from clipwarden.vision.formats.salvage import salvage
 from clipwarden.vision.formats.sniff import sniff_format, sniff_size
 from clipwarden.vision.formats.structures import read_structure
 from clipwarden.vision.formats.truncation import looks_cut_short
+from clipwarden.vision.frames import work
+from clipwarden.vision.frames.looking import ANIMATED, Looked, choosing_bytes, look_at_frames
+from clipwarden.vision.frames.reading import frames_of
 from clipwarden.vision.limits import (
     DEFAULT_LIMITS,
     DecodeLimits,
@@ -127,7 +130,9 @@ def decode_file(
     limits: DecodeLimits = DEFAULT_LIMITS,
     plan: ViewPlan = WHOLE,
 ) -> DecodedImage:
-    """Decode the first frame of an image and bring it to the model's input size.
+    """Decode an image, of an animation the frames that the plan asks for, and bring it to the model's input size.
+
+    Of a mended file, and of one with pages, that is its first picture alone.
 
     Args:
         data: The file.
@@ -145,10 +150,12 @@ def decode_file(
         HoldsMoreError: It would hold more than its header said, and more than what may be held without asking; nothing
             else escapes.
     """
-    file = _File(data=data, header=header, views=plan.views)
+    file = _File(data=data, header=header, plan=plan)
     try:
         structure = read_structure(data, header.format, limits, header.segments or None)
         try:
+            if plan.frames > 1 and structure.frames_total > 1 and header.format in ANIMATED:
+                return _decode_frames(file, structure, preprocessing, limits)
             return _decode(file, structure, preprocessing, limits)
         except OSError as exc:  # so Pillow calls files that end early, or hold something that it does not expect
             # The frames of its traceback hold on to the picture.
@@ -170,13 +177,13 @@ class _File(NamedTuple):
     Attributes:
         data: The file.
         header: Of it.
-        views: Of the plan.
+        plan: Which views to make.
         salvaged: Whether it failed to decode as it is: then a mended copy is made, beside what the codec copies.
     """
 
     data: bytes
     header: ImageHeader
-    views: Views
+    plan: ViewPlan
     salvaged: bool = False
 
 
@@ -215,7 +222,7 @@ def _open(file: _File, structure: Structure, preprocessing: Preprocessing, limit
     size, conversion = opened.size, _conversion(opened, structure, header.format, preprocessing)
     # A picture that will be stretched needs more of its narrower side than the layout of the stored one says.
     may_reduce = header.format == "JPEG" and conversion.after_reduction and structure.shown_size is None
-    box = _draft(opened, preprocessing, file.views) if may_reduce else None
+    box = _draft(opened, preprocessing, file.plan.views) if may_reduce else None
     wide = conversion.convert_wide is not None and is_wide(opened)
     layout, decoded = _opened_layout(opened, size, structure, header)
     converts = conversion.convert is not None and (wide or layout.see_through or not conversion.after_reduction)
@@ -228,7 +235,7 @@ def _open(file: _File, structure: Structure, preprocessing: Preprocessing, limit
         converts=converts,
         profile_bytes=profile_bytes,
         low_bytes=wide or wide_key(opened) is not None,
-        views=file.views,
+        views=file.plan.views,
     )
     _require_room(held, layout.size, header, limits)
     if converts and opened.mode not in ("L", "P"):  # of those only 256 colours are converted
@@ -278,25 +285,58 @@ def _decode(file: _File, structure: Structure, preprocessing: Preprocessing, lim
             alpha=structure.alpha,
         )
         uncertain = conversion.uncertain or readers_differ(picture, conversion, int(file.header.sha256, 16))
-        rendered = render(shown, preprocessing, file.views)
-    width, height = shown.shown_size
-    uncertain |= rendered.uncertain
-    facts = ImageFacts(
-        file=FileFacts(
-            format=image_format, width=width, height=height, sha256=file.header.sha256, bytes=len(file.data)
-        ),
+        rendered = render(shown, preprocessing, file.plan.views)
+    looked = Looked.at_still(rendered, shown.shown_size, uncertain=uncertain)
+    return DecodedImage(
+        facts=_facts(file, structure, conversion, looked), pixels=looked.pixels, views=looked.views, held_bytes=held
+    )
+
+
+def _decode_frames(
+    file: _File, structure: Structure, preprocessing: Preprocessing, limits: DecodeLimits
+) -> DecodedImage:
+    """Decode an animation's frames one after another, and keep the views of those that are judged."""
+    first = _open(file, structure, preprocessing, limits)
+    image_format, conversion = file.header.format, first.conversion
+    size = structure.canvas.size if structure.canvas else first.size
+    reading = work.held_bytes(size, image_format, conversion, file_bytes=len(file.data))
+    keeping = choosing_bytes(size, structure.frames_total, preprocessing, file.plan.views)
+    held = max(first.held_bytes, reading + keeping)
+    if held > limits.max_decode_bytes:  # its first frame alone is not refused for the others
+        return _decode(file, structure, preprocessing, limits)
+    _require_room(held, size, file.header, limits)
+    with first.image as opened:
+        shown = Picture(
+            image=opened,
+            size=structure.shown_size or size,
+            turn=upright_turn(opened, structure, image_format, preprocessing),
+            alpha=structure.alpha,
+        )
+    seed = int(file.header.sha256, 16)
+    frames = frames_of(file.data, structure, image_format, limits, conversion=conversion, seed=seed)
+    looked = look_at_frames(frames, shown, preprocessing, file.plan, uncertain=conversion.uncertain)
+    return DecodedImage(
+        facts=_facts(file, structure, conversion, looked), pixels=looked.pixels, views=looked.views, held_bytes=held
+    )
+
+
+def _facts(file: _File, structure: Structure, conversion: Conversion, looked: Looked) -> ImageFacts:
+    (width, height), header = looked.size, file.header
+    return ImageFacts(
+        file=FileFacts(format=header.format, width=width, height=height, sha256=header.sha256, bytes=len(file.data)),
         frames_total=structure.frames_total,
-        coverage=rendered.parts.coverage,
-        resolution=rendered.parts.resolution,
-        parts_left=rendered.parts.left,
+        frames_judged=looked.frames_judged,
+        frames_seen=looked.frames_seen,
+        coverage=looked.coverage,
+        resolution=looked.resolution,
+        parts_left=looked.parts_left,
         degraded=(
-            *degraded_flags(list(rendered.pixels), shown.shown_size),
-            *(("COLOUR_UNCERTAIN",) if uncertain else ()),
+            *degraded_flags(looked.pixels, looked.size),
+            *(("COLOUR_UNCERTAIN",) if looked.uncertain else ()),
         ),
         share_shown=structure.share_shown,
         hdr=conversion.hdr,
     )
-    return DecodedImage(facts=facts, pixels=rendered.pixels, views=rendered.views(), held_bytes=held)
 
 
 def _opened_layout(
