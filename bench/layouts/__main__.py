@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.layouts.compose import LAYOUTS
 from bench.layouts.embedding import Embedded, embed
 from bench.layouts.judging import LIMITS, Floats, Judged, scored
 from bench.layouts.material import POPULATIONS, Material, load
@@ -22,6 +21,7 @@ from clipwarden.cli.policyfile import read_policy
 from clipwarden.modelfolder.load import Model, embedded_model_path, load_model
 from clipwarden.policy.bundle.compile import compile_policy
 from clipwarden.policy.bundle.compiled import CompiledPolicy
+from recipes.mini.layouts import LAYOUTS
 
 _Key = tuple[str, str]
 

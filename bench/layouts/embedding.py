@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from bench.layouts.compose import Layout
 from bench.layouts.material import Material, Rows, chance_of
 from clipwarden.modelfolder.load import Model
 from clipwarden.vision.plan import Views
 from clipwarden.vision.rendering import Picture, render
+from recipes.mini.layouts import Layout
 
 WHOLE, SQUARE, BOTH, CLOSER = 0, 1, 2, 3
 """What takes a view: `whole` alone, `auto` and `tiles`, all three, `tiles` alone."""

@@ -11,7 +11,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.layouts.compose import LAYOUTS
 from bench.layouts.embedding import TAKES, Embedded
 from bench.layouts.material import Material, Rows
 from clipwarden.policy.bundle.compiled import CompiledPolicy
@@ -21,6 +20,7 @@ from clipwarden.scoring.tables import prepare
 from clipwarden.tuning.labels.model import Mark
 from clipwarden.tuning.metrics import Interval, clopper_pearson
 from clipwarden.vision.plan import Views
+from recipes.mini.layouts import LAYOUTS
 
 LIMITS: Final = {"review": 0.015, "block": 0.002}
 """What the shipped lines let through at the most, in one category."""

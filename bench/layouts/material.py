@@ -7,14 +7,16 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.layouts.compose import CELL, Layout, Pixels
 from bench.tuning.drawings import write
 from bench.tuning.halves import first_half
 from bench.tuning.labelled import LISTING, Drawings, read
 from clipwarden.tuning.labels.model import Mark
 from recipes.mini.fetch import load_collection
-from recipes.mini.render import draw, svg_of
+from recipes.mini.layouts import Layout
+from recipes.mini.render import Pixels, draw, svg_of
 
+CELL: Final = 192
+"""Side of a drawing, in pixels: twice the side of the embedded model's input, so that `tiles` look closer at all."""
 SEED: Final = 15
 _HARMFUL, _HARMLESS = "harmful", "harmless"
 POPULATIONS: Final = (_HARMFUL, _HARMLESS)

@@ -6,9 +6,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from bench.layouts.compose import LAYOUTS
 from bench.layouts.judging import FITTED, LIMITS, Flags, Judged, Share
 from clipwarden.vision.plan import Views
+from recipes.mini.layouts import LAYOUTS
 
 _MIX: Final = {layout.name: layout.share for layout in LAYOUTS if layout.share}
 _OTHERS: Final = {name: share / (1 - _MIX["single"]) for name, share in _MIX.items() if name != "single"}

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from bench.layouts.compose import CELL, LAYOUTS, Layout, Pixels
 from bench.layouts.judging import LIMITS, Judged, Scored
-from bench.layouts.material import Material
+from bench.layouts.material import CELL, Material
 from bench.tuning.labelled import Drawings
 
 from clipwarden.vision.plan import Views
+from recipes.mini.layouts import LAYOUTS, Layout
+from recipes.mini.render import Pixels
 
 DRAWINGS = 4000
 

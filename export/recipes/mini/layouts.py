@@ -1,7 +1,4 @@
-"""A drawing in; the picture that somebody would upload of it, out: alone, bordered, captioned, among others, at an end.
-
-A cell is 192 pixels wide, twice the side of the embedded model's input, so that `tiles` look closer at every picture.
-"""
+"""A drawing in; a picture that somebody may upload of it, out: alone, bordered, captioned, among others, at an end."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,15 +6,15 @@ from functools import partial
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from recipes.mini.pictures import on_colour
+from recipes.mini.render import Pixels
 
-CELL: Final = 192
 _WHITE: Final = (255, 255, 255)
 _BORDERS: Final = (_WHITE, (0, 0, 0), (128, 128, 128), (220, 30, 30), (30, 90, 220), (30, 150, 60), (250, 210, 40))
-_STRIP: Final = CELL // 4
+_LINE: Final = 0.25  # of the drawing's side, as its words are of the line
+_WORDS_HEIGHT: Final = 0.104
 _WORDS: Final = (
     "when it is Monday",
     "me after lunch",
@@ -27,7 +24,6 @@ _WORDS: Final = (
     "who did this",
 )
 
-Pixels = NDArray[np.uint8]
 Colour = tuple[int, int, int]
 Compose = Callable[[Pixels, Sequence[Pixels], int, np.random.Generator], Image.Image]
 
@@ -55,8 +51,9 @@ def _bordered(
     drawing: Pixels, _others: Sequence[Pixels], _place: int, chance: np.random.Generator, *, of: float
 ) -> Image.Image:
     """Add a plain border on every side, as wide as a share of the drawing's side."""
-    width = round(of * CELL)
-    canvas = Image.new("RGB", (CELL + 2 * width,) * 2, _BORDERS[chance.integers(len(_BORDERS))])
+    side = len(drawing)
+    width = round(of * side)
+    canvas = Image.new("RGB", (side + 2 * width,) * 2, _BORDERS[chance.integers(len(_BORDERS))])
     canvas.paste(on_colour(drawing, _WHITE), (width, width))
     return canvas
 
@@ -65,10 +62,10 @@ def _grid(
     drawing: Pixels, others: Sequence[Pixels], place: int, _chance: np.random.Generator, *, columns: int
 ) -> Image.Image:
     """Put it among others, row by row."""
-    cells = [*others[:place], drawing, *others[place:]]
-    canvas = Image.new("RGB", (CELL * columns, CELL * (len(cells) // columns)), _WHITE)
+    side, cells = len(drawing), [*others[:place], drawing, *others[place:]]
+    canvas = Image.new("RGB", (side * columns, side * (len(cells) // columns)), _WHITE)
     for at, cell in enumerate(cells):
-        canvas.paste(on_colour(cell, _WHITE), (at % columns * CELL, at // columns * CELL))
+        canvas.paste(on_colour(cell, _WHITE), (at % columns * side, at // columns * side))
     return canvas
 
 
@@ -83,14 +80,15 @@ def _meme(drawing: Pixels, _others: Sequence[Pixels], _place: int, chance: np.ra
 
 
 def _with_lines(drawing: Pixels, sides: tuple[bool, bool], chance: np.random.Generator) -> Image.Image:
-    canvas = Image.new("RGB", (CELL, CELL + sum(sides) * _STRIP), _WHITE)
-    top = _STRIP if sides[0] else 0
+    side, line = len(drawing), round(_LINE * len(drawing))
+    canvas = Image.new("RGB", (side, side + sum(sides) * line), _WHITE)
+    top = line if sides[0] else 0
     canvas.paste(on_colour(drawing, _WHITE), (0, top))
-    pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(20)
-    for there, middle in zip(sides, (_STRIP // 2, top + CELL + _STRIP // 2), strict=True):
+    pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(round(_WORDS_HEIGHT * side))
+    for there, middle in zip(sides, (line // 2, top + side + line // 2), strict=True):
         if there:
             words = _WORDS[chance.integers(len(_WORDS))]
-            pen.text((CELL // 2, middle), words, fill=(0, 0, 0), font=font, anchor="mm")
+            pen.text((side // 2, middle), words, fill=(0, 0, 0), font=font, anchor="mm")
     return canvas
 
 
@@ -99,9 +97,9 @@ def _at_an_end(
 ) -> Image.Image:
     """Put it at the first or the last end of a light canvas of 16:9."""
     red, green, blue = (int(value) for value in chance.integers(190, 256, 3))
-    long = round(CELL * 16 / 9)
-    canvas = Image.new("RGB", (CELL, long) if upright else (long, CELL), (red, green, blue))
-    at = place * (long - CELL)
+    side, long = len(drawing), round(len(drawing) * 16 / 9)
+    canvas = Image.new("RGB", (side, long) if upright else (long, side), (red, green, blue))
+    at = place * (long - side)
     canvas.paste(on_colour(drawing, (red, green, blue)), (0, at) if upright else (at, 0))
     return canvas
 
@@ -119,4 +117,9 @@ LAYOUTS: Final = (
     Layout(name="end of a 9:16", share=0.02, places=2, others=0, compose=partial(_at_an_end, upright=True)),
     Layout(name="strip of six (1:6)", share=0.0, places=6, others=5, compose=partial(_grid, columns=1)),
 )
-"""Shares sum to 1. The strip is in no mix: under `tiles` it would be 48 views."""
+"""Shares sum to 1; whoever fits lines for a view plan takes this mix for uploads. The strip is in no mix."""
+
+
+def deal(chance: np.random.Generator, number: int) -> list[Layout]:
+    """Lay out so many drawings as the mix has it, each in one way."""
+    return [LAYOUTS[at] for at in chance.choice(len(LAYOUTS), number, p=[layout.share for layout in LAYOUTS])]
