@@ -35,12 +35,13 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder to write into, outside git")
     parser.add_argument("--harmless", type=int, default=3000, help="drawings, of some 19,000 (default: 3000)")
     parser.add_argument("--tiled", type=int, default=1000, help="of them that tiles are tried on (default: 1000)")
+    parser.add_argument("--policy", type=Path, default=POLICY, help="for this model (default: stickers)")
     options = parser.parse_args()
     material = load(options.recipe, options.work, options.harmless)
     model = load_model(embedded_model_path(), threads=1)
     plain = _embedded(material, model, options.work, closer=False, first=options.harmless)
     closer = _embedded(material, model, options.work, closer=True, first=options.tiled) if options.tiled else {}
-    compiled = compile_policy(read_policy(str(POLICY)).policy, model=model)
+    compiled = compile_policy(read_policy(str(options.policy)).policy, model=model)
     judged = Judged(
         material=material,
         categories=tuple(category.id for category in compiled.policy.categories),

@@ -97,7 +97,7 @@ def _mean_wrong(judged: Judged, harmless: _Stopped, shares: Mapping[str, float])
 
 def _by_layout(judged: Judged, plans: list[Views], kind: str) -> Iterator[str]:
     told = {
-        "shipped": "as they ship",
+        "shipped": "of the policy",
         "single": "fitted for each plan on single drawings",
         "mix": "fitted for each plan on the mix",
     }
