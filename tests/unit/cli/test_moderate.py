@@ -401,11 +401,11 @@ def test_wrong_usage_ends_with_2_and_a_sentence(
 @pytest.mark.parametrize(
     "address", ["localhost:1", "[::1]:1", "unix:s", "unix:///run/s", "unix-abstract:s", "dns:///s:1"]
 )
-@pytest.mark.usefixtures("slept")
 def test_every_kind_of_address_is_asked(
     run: Run, pictures: Path, monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
-    monkeypatch.setattr("clipwarden.cli.serverjudge.READY_SECONDS", 0.01)
+    for wait in ("SILENT_SECONDS", "READY_SECONDS"):
+        monkeypatch.setattr(serverjudge, wait, 0.01)
     result = run("moderate", pictures / "red.png", "--server", address)
     assert result.exit_code == 1
     assert "HOST:PORT" not in result.stderr
