@@ -40,7 +40,7 @@ def test_intervals_are_hardly_wider_than_the_formula(lines: dict[str, dict[str, 
 
 def test_only_where_most_runs_find_all_is_recall_more_than_a_little_wider(lines: dict[str, dict[str, Covered]]) -> None:
     wider = {name: each["recall"].ratio for name, each in lines.items() if each["recall"].ratio > WIDTH}
-    assert set(wider) <= {"0.1 %, easy", "0.3 %, easy"}
+    assert set(wider) <= {"0.1 %, easy", "0.3 %, easy", "2 %, easy"}
     assert max(wider.values()) < 1.4
 
 
