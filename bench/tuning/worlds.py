@@ -7,6 +7,7 @@ real `inclusion`. So recall's truth is that of traffic to come, not of one store
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import product
 from typing import Final
 
@@ -148,12 +149,12 @@ class Store:
             level_pi=pi[first],
         )
 
-    @property
+    @cached_property
     def false_positive_rate(self) -> float:
         """The truth."""
         return float((self.harmless >= self.world.limit).mean())
 
-    @property
+    @cached_property
     def precision(self) -> float:
         """The truth."""
         found = self.world.prevalence * self.world.truth
