@@ -75,12 +75,13 @@ def group_pictures(
     return Grouping(number=number, groups=int(number.max(initial=-1)) + 1, rough=rough)
 
 
-def near_duplicates(embeddings: Vectors, threshold: float = NEAR) -> Groups:
+def near_duplicates(embeddings: Vectors, threshold: float = NEAR, *, told: Told | None = None) -> Groups:
     """Group pictures so that no two of a group are farther apart than the threshold.
 
     Args:
         embeddings: float32 `[P,D]`, one vector a picture, none of them zero.
         threshold: Greatest cosine distance within a group, 0..2.
+        told: As for `group_pictures`.
 
     Returns:
         intp `[P]`: numbers from 0 in the order in which groups first appear. `group_pictures` also says where
@@ -89,7 +90,7 @@ def near_duplicates(embeddings: Vectors, threshold: float = NEAR) -> Groups:
     Raises:
         DesignError: Vectors that are not finite, or zero.
     """
-    return group_pictures(embeddings, threshold=threshold).number
+    return group_pictures(embeddings, threshold=threshold, told=told).number
 
 
 def named(groups: ArrayLike, names: Sequence[str | None]) -> Groups:

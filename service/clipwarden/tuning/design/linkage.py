@@ -78,9 +78,7 @@ class _Crowded:
         self.degree = degree[self.places]
 
 
-def _edges(
-    unit: Vectors, threshold: float, most: int, told: Told | None
-) -> tuple[Places, Places, Floats] | _Crowded:
+def _edges(unit: Vectors, threshold: float, most: int, told: Told | None) -> tuple[Places, Places, Floats] | _Crowded:
     """Collect the pairs within the threshold with their distances, while there are few enough."""
     found = [_NO_EDGES]
     degree, count = np.zeros(len(unit), np.int64), 0
