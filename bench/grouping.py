@@ -8,6 +8,7 @@ the shipped policy of 13 categories, each in a process of its own. `--group N` g
 
 import argparse
 import hashlib
+import importlib
 import os
 import resource
 import subprocess
@@ -77,9 +78,8 @@ def _show_grouping(count: int, width: int, *, every_pair: bool) -> None:
     started = time.perf_counter()
     if every_pair:
         sys.path.insert(0, "tests")
-        from kit.everypair import complete_linkage  # noqa: PLC0415  only a checkout has it
-
-        groups = len(np.unique(complete_linkage(vectors, 0.05)[0]))
+        every_pair_linkage = importlib.import_module("kit.everypair").complete_linkage  # only a checkout has it
+        groups = len(np.unique(every_pair_linkage(vectors, 0.05)[0]))
     else:
         groups = int(near_duplicates(vectors).max()) + 1
     seconds = time.perf_counter() - started
@@ -127,7 +127,7 @@ def _make(store: Path, pictures: int) -> None:
         provider="CPUExecutionProvider",
         precision="fp32",
         plan=WHOLE,
-        width=model.manifest.embedding_dim,
+        width=model.manifest.dim,
     )
     charter = Charter(source=Source.TRAFFIC, since=date(2026, 10, 1), until=date(2026, 10, 31), sight=sight)
     vectors = vectors_like_real(pictures, sight.width)

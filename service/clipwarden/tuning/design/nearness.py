@@ -120,11 +120,10 @@ def distances(unit: Vectors, one: Places, other: Places) -> Floats:
 def _found(flags: NDArray[np.bool_]) -> tuple[Places, Places]:
     """Find what is true, bool `[R,C]`; eight at a time, since hardly anything is."""
     flat = flags.reshape(-1)
-    if flat.size % 8:
-        return np.nonzero(flags)
-    words = np.flatnonzero(flat.view(np.uint64))
-    if 8 * len(words) > flat.size // 8:
-        return np.nonzero(flags)
+    words = np.flatnonzero(flat.view(np.uint64)) if flat.size % 8 == 0 else None
+    if words is None or 64 * len(words) > flat.size:
+        rows, columns = np.nonzero(flags)
+        return rows, columns
     within, byte = np.nonzero(flat.reshape(-1, 8)[words])
     rows, columns = np.divmod(8 * words[within] + byte, flags.shape[1])
     return rows, columns

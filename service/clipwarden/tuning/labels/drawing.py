@@ -176,14 +176,14 @@ def draw_from_the_top(
     before = former.walk.listed or 0 if former and former.walk and former.walk.by == by else -batch
     listed = min(wanted, max(before + batch, int(np.searchsorted(np.cumsum(bare), batch)) + 1))
     order = [*places[:listed], *(place for place in places[listed:] if sha256s[place] in labelled)]
-    shortened = {"listed": listed, "by": by} if listed < wanted else {}
     promise = Walk(
         category=category,
         uploads=wanted,
         at_most=at_most,
         confidence=confidence,
         allowed=walk.allowed,
-        **shortened,
+        listed=listed if listed < wanted else None,
+        by=by if listed < wanted else None,
     )
     return _labels(
         scored,
