@@ -55,6 +55,7 @@ def facts(
             "escalated": len(labels.escalated),
         },
         "looks": None if looks is None else dict(looks.counts),
+        "texts_chosen": {} if looks is None else dict(looks.chosen),
         "notes": list(found.analysis.notes),
         "categories": [_category(each, found) for each in found.analysis.categories],
         "slices": [plain(gate) for gate in found.gates],

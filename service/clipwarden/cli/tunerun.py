@@ -237,7 +237,8 @@ def _answer(options: TuneOptions, inputs: Inputs, targets: Targets, by_category:
     if options.slice_ceiling is not None:
         gates = gate_slices(question, analysis, options.slice_ceiling)
     if inputs.labels is not None:  # what was refused showed nothing
-        looks = note_look(inputs.labels, inputs.compiled, asked)
+        compared = [each.category for each in analysis.categories if each.without]
+        looks = note_look(inputs.labels, inputs.compiled, asked, compared=compared)
     return Found(analysis=analysis, targets=asked, looks=looks, gates=gates)
 
 
@@ -258,6 +259,7 @@ def _plan(options: TuneOptions, inputs: Inputs, found: Found) -> tuple[Plan | No
         author=options.notes.author or login_name(),
         day=datetime.now(UTC).date(),
         slices=_slices(found.gates),
+        chosen={} if found.looks is None else found.looks.chosen,
     )
     proposed = proposals(found.analysis, grounds, found.targets)
     if not proposed:

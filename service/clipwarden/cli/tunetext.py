@@ -10,7 +10,15 @@ from clipwarden.cli.changes import show_comparison
 from clipwarden.cli.comparison import compare_version
 from clipwarden.cli.policyfile import PolicyFile
 from clipwarden.cli.table import new_table
-from clipwarden.cli.tunewords import between, choice_cells, gate_line, picture_lines, quality_lines, texts_lines
+from clipwarden.cli.tunewords import (
+    between,
+    choice_cells,
+    chosen_lines,
+    gate_line,
+    picture_lines,
+    quality_lines,
+    texts_lines,
+)
 from clipwarden.errors import ConfigError
 from clipwarden.policy.schema import Bounds, Mode
 from clipwarden.policy.versions import files_around, plan_restoration
@@ -52,7 +60,8 @@ def show_answers(found: "Found", inputs: "Inputs", *, engineers: bool) -> None:
             _without_labels(answers, many=many)
         else:
             _by_labels(answers, engineers=engineers, many=many)
-        for note in answers.notes:
+        chosen = found.looks.chosen.get(answers.category) if found.looks else None
+        for note in (*answers.notes, *chosen_lines(chosen)):
             _line(note, indent=3)
     _together(found.analysis.categories)
     for gate in found.gates:

@@ -447,7 +447,8 @@ def test_after_an_edit_the_command_that_lint_names_fits_it_again(
     evidence = red.thresholds.chosen_on.evidence
     assert evidence is not None
     assert evidence.targets == ("block-wrong 3", "review-recall 0.6", "prevalence 0.01")
-    assert evidence.looks == 2
+    assert evidence.looks == 1 + 1 + 3  # a negative is another, after four texts were compared
+    assert "texts chosen by what leaving out each of 4 did on these labels: 4 looks" in evidence.how
     policy.write_text(policy.read_text().replace("review: 0.5", "review: 0.6"))
     nobody = tune(drawings, "--labels", drawings.labels(tmp_path / "g.jsonl", categories=["green"]), "--refit")
     assert (nobody.exit_code, "Nothing says what was asked of green" in nobody.stderr) == (2, True)
@@ -467,13 +468,44 @@ def test_looks_are_counted_by_questions_and_survive_a_folder_that_cannot_be_writ
     assert looks("--block-wrong", "3") == 1  # what was looked at is what was asked
     assert looks("--block-wrong", "3", "--prevalence", "2%") == 1
     assert looks("--block-wrong", "1") == 2
-    policy.write_text(policy.read_text().replace("a weapon", "a knife"))
+    policy.write_text(policy.read_text().replace('"a weapon"', '"a weapon", "a knife"'))  # nothing compared goes
     assert looks("--block-wrong", "1") == 3
     assert (folder / "labels.jsonl.looks").exists()
     (folder / "labels.jsonl.looks").unlink()
     (folder / "labels.jsonl.looks").mkdir()  # nothing can be written there, whoever runs this
     assert looks("--block-wrong", "1") == 3
     assert looks("--block-wrong", "0") == 4
+
+
+def test_acting_on_what_would_help_counts_all_that_was_compared(
+    tune: Tune, drawings: World, policy: Path, tmp_path: Path
+) -> None:
+    labels = drawings.labels(tmp_path / "labels.jsonl")
+    shown = tune(drawings, "--labels", labels).stdout
+    assert "chooses by these labels: all 4 of these count as looks at them" in shown
+    policy.write_text(policy.read_text().replace('"a weapon"', '"a weapon", "a knife"'))
+    assert answers(tune(drawings, "--labels", labels, "--json"))["confidence"]["looks"] == 2
+    policy.write_text(policy.read_text().replace('"a weapon", ', ""))
+    told = tune(drawings, "--labels", labels, "--block-wrong", "3")
+    assert "Texts were taken out or reworded after 9 were compared on these labels" in told.stdout
+    said = json.loads(tune(drawings, "--labels", labels, "--block-wrong", "3", "--json").stdout)
+    assert said["texts_chosen"] == {"red": 4 + 5}
+    assert said["categories"][0]["confidence"]["looks"] == 3 + (4 - 1) + (5 - 1)
+
+
+def test_labels_without_a_seed_are_known_again_with_rows_less_or_more(
+    tune: Tune, drawings: World, tmp_path: Path
+) -> None:
+    def looks(count: int, wrong: str, name: str) -> int:
+        path = drawings.labels(tmp_path / name, of=drawings.digests[:count])
+        args = ("--labels", path, "--block-wrong", wrong, "--json")
+        return int(answers(tune(drawings, *args))["confidence"]["looks"])
+
+    assert looks(400, "3", "one.jsonl") == 1
+    assert looks(399, "2", "two.jsonl") == 2
+    assert looks(440, "1", "three.jsonl") == 3
+    path = drawings.labels(tmp_path / "other.jsonl", of=[*drawings.digests[:10], *drawings.digests[100:]])
+    assert answers(tune(drawings, "--labels", path, "--json"))["confidence"]["looks"] == 3
 
 
 def test_slices_twins_and_fixtures(tune: Tune, toy_model: Model, tmp_path: Path) -> None:
@@ -506,7 +538,19 @@ def test_json_has_keys_that_stay(tune: Tune, drawings: World, labels: Path) -> N
     result = tune(drawings, "--labels", labels, "--block-wrong", "3", "--prevalence", "1%", "--json")
     whole = json.loads(result.stdout)
     assert set(whole) == {
-        *("policy", "store", "labels", "looks", "notes", "categories", "slices", "missing", "version", "not_written"),
+        *(
+            "policy",
+            "store",
+            "labels",
+            "looks",
+            "texts_chosen",
+            "notes",
+            "categories",
+            "slices",
+            "missing",
+            "version",
+            "not_written",
+        ),
     }
     assert set(whole["categories"][0]) == {
         *("category", "targets", "deciding", "choices", "now", "lowering", "gallery", "texts", "prevalence", "flagged"),

@@ -38,6 +38,7 @@ class Grounds:
         author: Who runs the tool.
         day: When.
         slices: What slices say, by category, in sentences.
+        chosen: By category, how many texts were compared on these labels before one was changed.
     """
 
     store: Store
@@ -46,6 +47,7 @@ class Grounds:
     author: str
     day: date
     slices: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    chosen: Mapping[str, int] = field(default_factory=dict)
 
 
 def proposals(analysis: Analysis, grounds: Grounds, targets: dict[str, Targets]) -> tuple[Proposal, ...]:
@@ -88,7 +90,7 @@ def _evidence(answers: Answers, grounds: Grounds, targets: Targets, kept: Kept) 
         labelled=0 if deciding is None else deciding.labelled,
         positives=0 if deciding is None else deciding.positives,
         groups=tested if deciding is None else deciding.distinct_positives + deciding.distinct_negatives,
-        how="; ".join([*_how(answers), *kept.how]),
+        how="; ".join([*_how(answers), *kept.how, *_texts(grounds.chosen.get(answers.category))]),
         confidence=targets.confidence,
         looks=answers.confidence.looks,
         day=grounds.day,
@@ -110,6 +112,12 @@ def _how(answers: Answers) -> list[str]:
     if isinstance(answers.calibration, Fitted):
         parts.append("calibration by Platt's fit, classes balanced, moved to the prevalence")
     return parts
+
+
+def _texts(chosen: int | None) -> list[str]:
+    return (
+        [] if not chosen else [f"texts chosen by what leaving out each of {chosen} did on these labels: {chosen} looks"]
+    )
 
 
 def _promises(answers: Answers) -> Iterable[str]:
