@@ -834,7 +834,7 @@ def test_promises_of_other_categories_count_and_slices_stand_in_the_evidence(
     assert thresholds.chosen_on is not None
     assert thresholds.chosen_on.evidence is not None
     promises = thresholds.chosen_on.evidence.promises
-    assert any(each.startswith("slice country: ") for each in promises)
+    assert any('"country=' in each and " by the " in each for each in thresholds.chosen_on.evidence.slices)
     green = world.labels(
         tmp_path / "green.jsonl",
         design="sample",

@@ -1,12 +1,13 @@
 """Answers in; what a new version of the policy is to say, with the evidence that it rests on, out."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Final
 
 from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.schema import Bounds, Drawn, Evidence
+from clipwarden.policy.slices import PASS, SliceFinding, findings_of
 from clipwarden.tuning.calibration import Fitted
 from clipwarden.tuning.labels.model import Labels
 from clipwarden.tuning.lines.saying import percent
@@ -37,7 +38,7 @@ class Grounds:
         compiled: The policy.
         author: Who runs the tool.
         day: When.
-        slices: What slices say, by category, in sentences.
+        slices: What slices say, by category.
         chosen: By category, how many texts were compared on these labels before one was changed.
     """
 
@@ -46,7 +47,7 @@ class Grounds:
     compiled: CompiledPolicy
     author: str
     day: date
-    slices: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    slices: Mapping[str, Sequence[SliceFinding]] = field(default_factory=dict)
     chosen: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -95,8 +96,9 @@ def _evidence(answers: Answers, grounds: Grounds, targets: Targets, kept: Kept) 
         looks=answers.confidence.looks,
         day=grounds.day,
         author=grounds.author,
-        promises=(*_promises(answers), *grounds.slices.get(answers.category, ()), *kept.promises),
+        promises=(*_promises(answers), *kept.promises),
         targets=kept.targets(targets.options),
+        slices=tuple(each.sentence for each in _slices(grounds.slices.get(answers.category), kept)),
     )
 
 
@@ -112,6 +114,14 @@ def _how(answers: Answers) -> list[str]:
     if isinstance(answers.calibration, Fitted):
         parts.append("calibration by Platt's fit, classes balanced, moved to the prevalence")
     return parts
+
+
+def _slices(found: Sequence[SliceFinding] | None, kept: Kept) -> Sequence[SliceFinding]:
+    """Take what slices say now; where nobody asked, what did not pass before is not known of other limits."""
+    if found is not None:
+        return found
+    before = [each for each in findings_of(kept.before) if each.outcome != PASS]
+    return [replace(each, outcome="UNKNOWN", waived=None) for each in before]
 
 
 def _texts(chosen: int | None) -> list[str]:
