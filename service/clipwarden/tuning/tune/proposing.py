@@ -10,10 +10,12 @@ from clipwarden.policy.schema import Bounds, Drawn, Evidence
 from clipwarden.policy.slices import PASS, SliceFinding, findings_of
 from clipwarden.tuning.calibration import Fitted
 from clipwarden.tuning.labels.model import Labels
+from clipwarden.tuning.lines.promises import Line
 from clipwarden.tuning.lines.saying import percent
 from clipwarden.tuning.store.store import Store
 from clipwarden.tuning.tune.answers import Analysis, Answers
 from clipwarden.tuning.tune.keeping import Kept, kept_of
+from clipwarden.tuning.tune.limits import Placed
 from clipwarden.tuning.tune.proposals import Proposal
 from clipwarden.tuning.tune.targets import Targets
 
@@ -21,10 +23,16 @@ _HOW: Final = {
     "block-fpr": "block by exact binomial tests in a fixed sequence",
     "wrong-stops": "block by a walk from the top, with exact binomial tests",
     "block-wrong": "block by counting wrong stops",
-    "review-recall": "review by a lower limit of recall in a fixed sequence",
+    "review-recall": "review by exact binomial tests in a fixed sequence",
     "review-fpr": "review by exact binomial tests in a fixed sequence",
     "review-wrong": "review by counting wrong stops",
     "review-capacity": "review by an upper limit of reviews along one path",
+}
+
+_BY_WEIGHTS: Final = {
+    "block-fpr": "block by upper limits of a weighted share (approximate) in a fixed sequence",
+    "review-recall": "review by a bet on weighted labels in a fixed sequence",
+    "review-fpr": "review by upper limits of a weighted share (approximate) in a fixed sequence",
 }
 
 
@@ -109,8 +117,7 @@ def _tested(answers: Answers) -> int:
 
 
 def _how(answers: Answers) -> list[str]:
-    asked = [each.placed.asked.partition(" ")[0] for each in (answers.block, answers.review) if each is not None]
-    parts = [_HOW[name] for name in asked]
+    parts = [_how_placed(each.placed) for each in (answers.block, answers.review) if each is not None]
     if isinstance(answers.calibration, Fitted):
         parts.append("calibration by Platt's fit, classes balanced, moved to the prevalence")
     return parts
@@ -128,6 +135,12 @@ def _texts(chosen: int | None) -> list[str]:
     return (
         [] if not chosen else [f"texts chosen by what leaving out each of {chosen} did on these labels: {chosen} looks"]
     )
+
+
+def _how_placed(placed: Placed) -> str:
+    name = placed.asked.partition(" ")[0]
+    weighted = isinstance(placed.line, Line) and placed.line.promise.weighted
+    return _BY_WEIGHTS.get(name, _HOW[name]) if weighted else _HOW[name]
 
 
 def _promises(answers: Answers) -> Iterable[str]:
