@@ -2,8 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from clipwarden.cli.exits import Exit
 from clipwarden.cli.loading import load_named_model, notice_findings, progress_bar, vector_cache
 from clipwarden.cli.policyfile import PolicyFile, read_policy
+from clipwarden.cli.stages import stage_bar
 from clipwarden.cli.tuneasking import ask_confirmation, ask_targets
 from clipwarden.cli.tunefacts import facts
 from clipwarden.cli.tunetext import show_answers, show_missing, show_plan, show_unasked, show_written
@@ -23,7 +23,7 @@ from clipwarden.tuning.labels.model import Design, Labels
 from clipwarden.tuning.labels.reading import read_labels
 from clipwarden.tuning.labels.rows import CellError, category_named
 from clipwarden.tuning.store.store import Store, open_store
-from clipwarden.tuning.tune.analysis import Told, analyse
+from clipwarden.tuning.tune.analysis import analyse
 from clipwarden.tuning.tune.answers import Analysis, Question
 from clipwarden.tuning.tune.looks import Looks, note_look
 from clipwarden.tuning.tune.proposing import Grounds, lacking, proposals
@@ -231,7 +231,7 @@ def _answer(options: TuneOptions, inputs: Inputs, targets: Targets, by_category:
     looks = None if inputs.labels is None else note_look(inputs.labels, inputs.compiled, asked, write=False)
     if looks is not None:
         question = replace(question, looks=looks.counts)
-    with _telling() as told:
+    with stage_bar() as told:
         analysis = analyse(question, told)
     gates: tuple[Gate, ...] = ()
     if options.slice_ceiling is not None:
@@ -240,12 +240,6 @@ def _answer(options: TuneOptions, inputs: Inputs, targets: Targets, by_category:
         compared = [each.category for each in analysis.categories if each.without]
         looks = note_look(inputs.labels, inputs.compiled, asked, compared=compared)
     return Found(analysis=analysis, targets=asked, looks=looks, gates=gates)
-
-
-@contextmanager
-def _telling() -> Iterator[Told]:
-    with progress_bar("Tuning") as progress:
-        yield lambda _what, done, count: progress(done, count)
 
 
 def _plan(options: TuneOptions, inputs: Inputs, found: Found) -> tuple[Plan | None, str | None]:

@@ -48,6 +48,8 @@ class Walk:
         at_most: Share of uploads that may be stopped wrongly, in (0, 1).
         confidence: With which that is promised, in (0, 1).
         allowed: Wrong stops that still keep the promise: the walk ends at one more.
+        listed: How many of the uploads are rows, those with the highest scores; None where all are.
+        by: Digest of what ordered them, where not all are listed.
     """
 
     category: str
@@ -55,6 +57,9 @@ class Walk:
     at_most: float
     confidence: float
     allowed: int
+    # A walk stays the same walk, however much of it is listed.
+    listed: int | None = field(default=None, repr=False, compare=False)
+    by: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from clipwarden.errors import LabelError
 from clipwarden.policy.bundle.compiled import CompiledPolicy
@@ -30,6 +31,7 @@ from clipwarden.tuning.tune.placing import (
     threshold_of,
 )
 from clipwarden.tuning.tune.traffic import Traffic, Uploads, require_traffic
+from clipwarden.tuning.tune.walking import require_order
 
 Told = Callable[[str, int, int], None]
 """Called with what is under way, how much of it is done, and how much there is."""
@@ -56,18 +58,19 @@ def analyse(question: Question, told: Told | None = None) -> Analysis:
     """
     tell = told or (lambda _what, _done, _all: None)
     tables = prepare(question.compiled)
-    tell("scoring", 0, 1)
-    scores = score_store(question.store, tables)
+    scores = score_store(question.store, tables, told=partial(tell, "Scoring pictures"))
+    grouping = partial(tell, "Finding near-duplicates")
     names, notes = question.names, []
-    uploads = Uploads(question.store, scores)
+    uploads = Uploads(question.store, scores, told=grouping)
     work = [begin(question, scores, name) for name in names]
     if question.labels is None:
         require_traffic(question.store, "Choosing limits without labels")
         for each in work:
             each.traffic = uploads.of(each.category)
     else:
+        require_order(question.labels, question.compiled)
         notes += _about(question.labels, question.store, question.compiled)
-        cases = join(question.store, scores, question.labels, names)
+        cases = join(question.store, scores, question.labels, names, grouping)
         for each in work:
             each.cases = cases[each.category]
         _require_both(work, question.labels.design)

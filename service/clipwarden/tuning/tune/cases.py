@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 
 from clipwarden.errors import LabelError
 from clipwarden.tuning.design.groups import group_pictures
+from clipwarden.tuning.design.nearness import Told
 from clipwarden.tuning.design.sampling import chances
 from clipwarden.tuning.labels.model import Design, Labels, Mark
 from clipwarden.tuning.lines.choices import Labelled
 from clipwarden.tuning.lines.draws import evenly
 from clipwarden.tuning.scores import StoreScores
 from clipwarden.tuning.store.store import Store
+from clipwarden.tuning.tune.walking import whole_walk
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -46,6 +48,11 @@ class LeftOut:
     unscored: int = 0
     absent: int = 0
     unjudged: int = 0
+
+    @property
+    def lost(self) -> int:
+        """Those that are not there to be judged."""
+        return self.absent + self.unjudged
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -205,7 +212,7 @@ class Walked:
         scores: float64 `[n]`.
         marks: int8 `[n]` of `Mark`.
         u: float64 `[n]`.
-        sha256: n digests.
+        sha256: n digests; empty ones of what no label file lists.
     """
 
     scores: Floats
@@ -214,7 +221,9 @@ class Walked:
     sha256: tuple[str, ...]
 
 
-def join(store: Store, scores: StoreScores, labels: Labels, categories: Sequence[str]) -> Mapping[str, Cases]:
+def join(
+    store: Store, scores: StoreScores, labels: Labels, categories: Sequence[str], told: Told | None = None
+) -> Mapping[str, Cases]:
     """Join labels with what a policy thinks of the pictures.
 
     Args:
@@ -222,6 +231,7 @@ def join(store: Store, scores: StoreScores, labels: Labels, categories: Sequence
         scores: Of the policy.
         labels: Read beside that store.
         categories: Ids, of which the labels must know.
+        told: For a progress bar of grouping.
 
     Returns:
         By category.
@@ -238,7 +248,7 @@ def join(store: Store, scores: StoreScores, labels: Labels, categories: Sequence
     picture = store.pictures.sha256.find([labels.sha256[row] for row in said.tolist()])
     lost, rows, picture = int((picture < 0).sum()), said[picture >= 0], picture[picture >= 0]
     base = _Base(store=store, scores=scores, labels=labels, rows=rows, picture=picture, lost=lost)
-    group, u = base.group(), chances(base.sha256, f"{SEED} group")
+    group, u = base.group(told), chances(base.sha256, f"{SEED} group")
     uploads = store.upload_counts[picture]
     return {name: _cases(base, name, group, u, uploads) for name in categories}
 
@@ -258,7 +268,7 @@ class _Base:
     def sha256(self) -> list[str]:
         return [self.labels.sha256[row] for row in self.rows.tolist()]
 
-    def group(self) -> Places:
+    def group(self, told: Told | None) -> Places:
         if not len(self.rows):
             return self.rows
         number = np.arange(len(self.rows))
@@ -267,7 +277,7 @@ class _Base:
         if len(said):
             block = self.store.vectors(self.picture[said])
             named = [self.labels.group[row] for row in self.rows[said].tolist()]
-            number[said] = len(number) + group_pictures(block.embeddings[block.starts], named).number
+            number[said] = len(number) + group_pictures(block.embeddings[block.starts], named, told=told).number
         return number
 
 
@@ -302,7 +312,9 @@ def _cases(base: _Base, category: str, group: Places, u: Floats, uploads: NDArra
     return replace(
         everyone.only(scored & (marks >= 0)),
         doubtful=everyone.only(unsure) if unsure.any() else None,
-        walked=_walked(everyone, marks, scored) if labels.design is Design.TOP else None,
+        walked=whole_walk(_walked(everyone, marks, scored), labels, everyone.left_out.lost)
+        if labels.design is Design.TOP
+        else None,
     )
 
 
