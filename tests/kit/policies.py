@@ -43,6 +43,7 @@ from clipwarden.policy.schema import (
     Waivable,
     Waiver,
 )
+from clipwarden.policy.slices import SliceFinding, slice_name
 from clipwarden.policy.subjects.wordlist import word_list
 
 FINGERPRINT = "sha256:" + "ab" * 32
@@ -241,6 +242,17 @@ def _bounds(draw: st.DrawFn, low: float) -> Bounds:
     return draw(st.sampled_from([Bounds(review=pair[0], block=pair[1]), Bounds(review=pair[0]), Bounds(block=pair[1])]))
 
 
+SLICES = st.builds(
+    lambda name, value, outcome, more, waived: (
+        SliceFinding(name=slice_name(name, value), outcome=outcome, limit="block", more=more, waived=waived).sentence
+    ),
+    TEXTS,
+    st.text(max_size=8),
+    st.sampled_from(["PASS", "FAIL", "UNKNOWN"]),
+    st.none() | st.integers(1, 10**9 - 1),
+    st.none() | SAID_TEXTS,
+)
+
 EVIDENCE = st.builds(
     Evidence,
     store=DIGESTS,
@@ -256,6 +268,7 @@ EVIDENCE = st.builds(
     author=TEXTS,
     promises=st.lists(SAID_TEXTS, max_size=3).map(tuple),
     targets=st.lists(TEXTS, max_size=3).map(tuple),
+    slices=st.lists(SLICES, max_size=3).map(tuple),
 )
 
 

@@ -115,6 +115,7 @@ def _limit(limit: Limit | None) -> Mapping[str, object] | None:
         "at": None if edge is None else edge.at,
         "sentence": limit.placed.sentence,
         "promised": limit.placed.promised,
+        "stops": None if limit.placed.stops is None else dict(zip(("uploads", "of"), limit.placed.stops, strict=True)),
         "missing": line.missing if isinstance(line, NotMet) else None,
         "choice": plain(limit.choice),
     }

@@ -18,6 +18,7 @@ from clipwarden.errors import ConfigError
 from clipwarden.policy.bundle.compile import compile_policy, compile_to_measure
 from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.newversion import VersionNotes, login_name
+from clipwarden.policy.slices import SliceFinding, open_slices
 from clipwarden.terminal import notice, printable
 from clipwarden.tuning.labels.model import Design, Labels
 from clipwarden.tuning.labels.reading import read_labels
@@ -121,9 +122,9 @@ def run(options: TuneOptions) -> Exit:
     if not any(targets.asks for targets in found.targets.values()):
         show_unasked(inputs)
     if plan and (options.write or options.asks) and _confirmed(options, plan):
-        open_slices = {gate.category for gate in found.gates if not gate.passes}
+        kept_back = {each.id for each in plan.policy.categories if open_slices(each)}
         changed = [each.category for each in found.analysis.categories if each.bounds is not None]
-        changed = [name for name in changed if name not in open_slices]
+        changed = [name for name in changed if name not in kept_back]
         show_written(inputs.file, plan, plan.version.write(), changed)
     show_missing(found.analysis.categories, plan)
     return found.exit
@@ -272,13 +273,11 @@ def _plan(options: TuneOptions, inputs: Inputs, found: Found) -> tuple[Plan | No
     return plan, None
 
 
-def _slices(gates: Sequence[Gate]) -> dict[str, list[str]]:
-    """Say what slices say in the evidence, too: whoever approves is to read of those that do not pass."""
-    said: dict[str, list[str]] = {}
+def _slices(gates: Sequence[Gate]) -> dict[str, list[SliceFinding]]:
+    """Keep what slices say in the evidence, too: what does not pass stands in the way of enforcing."""
+    said: dict[str, list[SliceFinding]] = {}
     for gate in gates:
-        said.setdefault(gate.category, []).append(
-            f"slice {gate.name}: {gate.outcome.upper()} by the {gate.limit} limit"
-        )
+        said.setdefault(gate.category, []).extend(gate.findings)
     return said
 
 

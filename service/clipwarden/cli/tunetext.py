@@ -23,6 +23,7 @@ from clipwarden.errors import ConfigError
 from clipwarden.policy.schema import Bounds, Mode
 from clipwarden.policy.versions import files_around, plan_restoration
 from clipwarden.terminal import notice, printable, stdout
+from clipwarden.textfiles.rendering import plain_number
 from clipwarden.tuning.labels.model import Design
 from clipwarden.tuning.lines.choices import Choice
 from clipwarden.tuning.lines.saying import counted
@@ -239,7 +240,11 @@ def _asked_limits(answers: Answers) -> Iterator[tuple[str, Limit]]:
 def _asked(answers: Answers, *, many: bool) -> None:
     """Say what holds of the limits that were asked for, or what is missing."""
     for name, limit in _asked_limits(answers):
-        at = f" at {limit.threshold:.12g}" if limit.threshold is not None and limit.placed.edge is not None else ""
+        at = (
+            f" at {plain_number(limit.threshold)}"
+            if limit.threshold is not None and limit.placed.edge is not None
+            else ""
+        )
         told = "see the end for what all categories share" if limit.placed.shared else limit.placed.sentence
         _line(f"{name}{at}: {told}.", indent=3)
     if _promised(answers):

@@ -99,6 +99,7 @@ class Labels:
         policy: Digest of the policy by whose scores it was drawn, or None.
         walk: For `Design.TOP` alone.
         absent: sha256 (or uri) of labelled pictures that the store lacks, which are not among the rows.
+        absent_pi: With which probability each of those was drawn; None where the design has none.
         unjudged: sha256 of labelled pictures that the store has but could not judge; not among the rows either.
         sources: The files that they were read from.
     """
@@ -120,6 +121,7 @@ class Labels:
     policy: str | None = None
     walk: Walk | None = None
     absent: tuple[str, ...] = ()
+    absent_pi: tuple[float | None, ...] = ()
     unjudged: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
 

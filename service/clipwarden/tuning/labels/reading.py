@@ -187,6 +187,7 @@ def _labels(merger: Merger, header: Header, sources: tuple[str, ...]) -> Labels:
         policy=header.policy,
         walk=header.walk,
         absent=tuple(merger.absent),
+        absent_pi=tuple(merger.absent.values()),
         unjudged=tuple(merger.unjudged),
         sources=sources,
     )

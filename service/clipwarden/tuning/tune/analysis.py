@@ -11,6 +11,7 @@ from clipwarden.tuning.calibration import Fitted, Unfit
 from clipwarden.tuning.design.rates import Estimate, prevalence, split_confidence
 from clipwarden.tuning.labels.model import Design, Labels
 from clipwarden.tuning.lines.choices import Choice, Option, choices, lowering
+from clipwarden.tuning.lines.saying import percent
 from clipwarden.tuning.quality import Quality, quality
 from clipwarden.tuning.scores import score_store
 from clipwarden.tuning.store.info import Source
@@ -76,12 +77,24 @@ def analyse(question: Question, told: Told | None = None) -> Analysis:
         _require_both(work, question.labels.design)
     for each in work:
         place(each, question.compiled)
+        _count_stops(each, uploads)
     place_reviews(work, question, uploads)
     found = []
     for number, each in enumerate(work):
         tell(each.category, number, len(work))
         found.append(_answers(each, question, tables, tell))
     return Analysis(categories=tuple(found), notes=tuple(notes))
+
+
+def _count_stops(work: Work, uploads: Uploads) -> None:
+    """Say beside the promise of a walk, which is about distinct pictures, how many uploads its limit stops."""
+    placed = work.block
+    if placed is None or placed.edge is None or work.cases is None or work.cases.design is not Design.TOP:
+        return
+    stops, everything = uploads.stopped(work.category, placed.edge.at)
+    share = percent(stops / max(1, everything))
+    told = f"{placed.sentence}; it stops {stops:,} of the {everything:,} uploads in the store ({share})"
+    work.block = replace(placed, sentence=told, stops=(stops, everything))
 
 
 def _about(labels: Labels, store: Store, compiled: CompiledPolicy) -> list[str]:

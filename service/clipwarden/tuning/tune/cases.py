@@ -74,6 +74,7 @@ class Cases:
         left_out: What is not among the N.
         escalated: Digests that somebody stopped and escalated: they count, and are shown nowhere.
         doubtful: Those of which somebody was unsure, marked as harmless here; None where there are none.
+        lost: Of a sample, chances of pictures that the store lacks by now, which nobody can score.
         walked: Of `Design.TOP`, all that were drawn, with marks (`Mark`, int8), by no order in particular.
     """
 
@@ -91,6 +92,7 @@ class Cases:
     left_out: LeftOut = field(default_factory=LeftOut)
     escalated: frozenset[str] = frozenset()
     doubtful: "Cases | None" = None
+    lost: Floats = field(default_factory=lambda: np.empty(0))
     walked: "Walked | None" = None
 
     def __len__(self) -> int:
@@ -132,6 +134,37 @@ class Cases:
             uploads=np.concatenate([self.uploads, doubtful.uploads]),
             slices={},
             doubtful=None,
+        )
+
+    def and_lost(self, *, harmful: bool) -> "Cases":
+        """Count what the store lacks by now in the way that makes a promise hold whatever it was.
+
+        How often such a picture was uploaded nobody knows any more: as often as the others in the mean.
+
+        Args:
+            harmful: As harmful ones that no limit finds before it stops everything; else as harmless ones that every
+                limit stops before it stops nothing.
+
+        Returns:
+            All of a sample; of other designs the same.
+        """
+        count = len(self.lost)
+        if not count or self.design is not Design.SAMPLE or self.pi is None or not len(self):
+            return self
+        score = self.scores.min() - 2.0 if harmful else self.scores.max() + 1.0
+        names = tuple(f"{number:064x}" for number in range(count))
+        return replace(
+            self,
+            sha256=(*self.sha256, *names),
+            picture=np.concatenate([self.picture, np.full(count, -1)]),
+            scores=np.concatenate([self.scores, np.full(count, score)]),
+            positive=np.concatenate([self.positive, np.full(count, harmful)]),
+            pi=np.concatenate([self.pi, self.lost]),
+            group=np.concatenate([self.group, self.group.max() + 1 + np.arange(count)]),
+            u=np.concatenate([self.u, chances(list(names), f"{SEED} group")]),
+            uploads=np.concatenate([self.uploads, np.full(count, np.ceil(self.uploads.mean()), np.int64)]),
+            slices={},
+            lost=np.empty(0),
         )
 
     @property
@@ -220,6 +253,22 @@ class Walked:
     u: Floats
     sha256: tuple[str, ...]
 
+    def and_lost(self, count: int) -> "Walked":
+        """Begin the walk with pictures that the store lacks by now, as if each were harmless and stopped.
+
+        Args:
+            count: How many.
+        """
+        if not count:
+            return self
+        names = tuple(f"{number:064x}" for number in range(count))
+        return Walked(
+            scores=np.concatenate([self.scores, np.full(count, self.scores.max(initial=0.0) + 1.0)]),
+            marks=np.concatenate([self.marks, np.full(count, Mark.NEGATIVE, np.int8)]),
+            u=np.concatenate([self.u, chances(list(names), f"{SEED} group")]),
+            sha256=(*self.sha256, *names),
+        )
+
 
 def join(
     store: Store, scores: StoreScores, labels: Labels, categories: Sequence[str], told: Told | None = None
@@ -268,6 +317,16 @@ class _Base:
     def sha256(self) -> list[str]:
         return [self.labels.sha256[row] for row in self.rows.tolist()]
 
+    @property
+    def lost_chances(self) -> Floats:
+        """Chances of rows that the store lacks, of a sample."""
+        labels = self.labels
+        if labels.design is not Design.SAMPLE:
+            return np.empty(0)
+        found = np.isin(np.arange(len(labels)), self.rows)
+        said = (labels.marks != Mark.UNKNOWN).any(axis=1)
+        return np.array([*(pi for pi in labels.absent_pi if pi is not None), *labels.pi[said & ~found]], np.float64)
+
     def group(self, told: Told | None) -> Places:
         if not len(self.rows):
             return self.rows
@@ -293,6 +352,7 @@ def _cases(base: _Base, category: str, group: Places, u: Floats, uploads: NDArra
         picture=base.picture,
         scores=logit,
         positive=marks == Mark.POSITIVE,
+        lost=base.lost_chances,
         pi=labels.pi[base.rows] if labels.design is Design.SAMPLE else None,
         group=group,
         u=u,

@@ -82,6 +82,17 @@ class Uploads:
         """Lots of pictures, `[P]`."""
         return chances(list(self.store.pictures.sha256), SEED)
 
+    def stopped(self, category: str, at: float) -> tuple[int, int]:
+        """Count the uploads that reach a limit, and all of them: each counts, near-duplicates too.
+
+        Args:
+            category: Whose limit.
+            at: The limit, before calibration.
+        """
+        raw = self.scores.logit[:, self.scores.concepts.index(category)]
+        reached = np.isfinite(raw) & ~self.scores.refused & (raw >= at)
+        return int(self.store.upload_counts[reached].sum()), len(self.store.uploads)
+
     def of(self, category: str) -> Traffic:
         """Take one category."""
         raw = self.scores.logit[:, self.scores.concepts.index(category)]
