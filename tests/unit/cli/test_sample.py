@@ -271,7 +271,7 @@ def test_a_greater_uniform_share_raises_the_least_chance(sample: Sample, work: P
             "The policy has colour.green disabled, so no picture has a score *",
         ),
         (("-n", 5, "--categories", "a,b,c,d"), "--categories names 4; a sample serves 3 at most, since over many *"),
-        (("--from-the-top", "colour.red", *RED), "--from-the-top is about its own category *; drop --categories *"),
+        (("--from-the-top", "colour.red", *RED), "--from-the-top is about its own category; drop --categories."),
         (
             ("--from-the-top", "colour.red", "--uniform-share", "80%"),
             "--from-the-top draws evenly*; drop --uniform-share.",

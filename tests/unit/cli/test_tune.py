@@ -21,6 +21,7 @@ from clipwarden.policy.language.load import load_policy
 from clipwarden.policy.schema import Mode, Verdict
 from clipwarden.scoring.tables import prepare
 from clipwarden.tuning.design.groups import group_pictures
+from clipwarden.tuning.labels import drawing
 from clipwarden.tuning.scores import score_store
 from clipwarden.tuning.store.store import open_store
 from clipwarden.tuning.tune import cases
@@ -215,6 +216,133 @@ def test_labels_from_the_top_promise_few_wrong_stops(
     assert (refused.exit_code, "`--wrong-stops` is what they promise" in refused.stderr) == (2, True)
     bare = tune(traffic, "--labels", drawn, "--wrong-stops", "1%", "--json")
     assert "the walk is not at its end: at least" in answers(bare)["block"]["sentence"]
+
+
+def from_the_top(run: Run, traffic: World, policy: Path, model: Path, *options: object) -> Result:
+    return run("sample", policy, "--store", traffic.store, "--model", model, "--from-the-top", "red", *options)
+
+
+def listed_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drawing, "_LEAST_LISTED", 10**6)
+
+
+def test_the_first_rows_of_a_walk_promise_what_all_of_it_does(
+    *,
+    tune: Tune,
+    run: Run,
+    traffic: World,
+    policy: Path,
+    toy_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said = []
+    for name in ("first", "all"):
+        if name == "all":
+            listed_whole(monkeypatch)
+        drawn = tmp_path / f"{name}.jsonl"
+        assert from_the_top(run, traffic, policy, toy_folder, "--at-most", "1%", "-o", drawn).exit_code == 0
+        args = ("--wrong-stops", "1%", "--json", "--labels", filled_in(drawn, traffic))
+        said.append(answers(tune(traffic, *args))["block"])
+    first, whole = (tmp_path / f"{name}.jsonl" for name in ("first", "all"))
+    assert said[0] == said[1]
+    head, *rows = first.read_text().splitlines()
+    walk = json.loads(head)["walk"]
+    assert (len(rows), walk["listed"]) == (300, 300)
+    assert walk["uploads"] == len(whole.read_text().splitlines()) - 1 > 2900
+    assert rows == whole.read_text().splitlines()[1:301]
+    assert "listed" not in json.loads(whole.read_text().partition("\n")[0])["walk"]
+
+
+def test_a_walk_that_uses_up_its_rows_is_taken_up_by_the_next(
+    *,
+    tune: Tune,
+    run: Run,
+    traffic: World,
+    policy: Path,
+    toy_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(drawing, "_LEAST_LISTED", 30)
+    monkeypatch.setattr(drawing, "_LISTED_EACH", 1)
+    first, second = tmp_path / "first.jsonl", tmp_path / "second.jsonl"
+    assert from_the_top(run, traffic, policy, toy_folder, "--at-most", "1%", "-o", first).exit_code == 0
+    args = ("--wrong-stops", "1%", "--json", "--labels")
+    early = answers(tune(traffic, *args, filled_in(first, traffic)))["block"]
+    assert early["promised"]
+    assert "the walk is not at its end: at least" in early["sentence"]
+    done = filled_in(first, traffic)
+    more = from_the_top(run, traffic, policy, toy_folder, "--add", done, "-o", second)
+    assert more.exit_code == 0, more.output
+    assert "Listed" in more.output
+    rows = [[json.loads(line) for line in path.read_text().splitlines()[1:]] for path in (done, second)]
+    assert len(rows[1]) == 2 * len(rows[0])
+    assert [(row["sha256"], row["labels"]) for row in rows[1][: len(rows[0])]] == [
+        (row["sha256"], row["labels"]) for row in rows[0]
+    ]
+    late = answers(tune(traffic, *args, filled_in(second, traffic)))["block"]
+    assert "not at its end" not in late["sentence"]
+    assert late["at"] <= early["at"]
+    listed_whole(monkeypatch)
+    whole = tmp_path / "whole.jsonl"
+    assert from_the_top(run, traffic, policy, toy_folder, "--at-most", "1%", "-o", whole).exit_code == 0
+    assert answers(tune(traffic, *args, filled_in(whole, traffic)))["block"] == late
+    alone = tmp_path / "page.jsonl"  # as the page for the second half saves it
+    head, *both = second.read_text().splitlines()
+    alone.write_text("\n".join([head, *both[len(rows[0]) :]]) + "\n")
+    refused = tune(traffic, *args, filled_in(alone, traffic))
+    assert refused.exit_code == 2
+    assert "first pictures of its walk; name the file that" in " ".join(refused.stderr.split())
+    together = tune(traffic, *args, done, "--labels", filled_in(alone, traffic))
+    assert answers(together)["block"] == late
+
+
+def test_the_first_rows_of_a_walk_say_nothing_once_texts_order_otherwise(
+    *, tune: Tune, run: Run, traffic: World, policy: Path, toy_folder: Path, tmp_path: Path
+) -> None:
+    first, again = tmp_path / "first.jsonl", tmp_path / "again.jsonl"
+    assert from_the_top(run, traffic, policy, toy_folder, "--at-most", "1%", "-o", first).exit_code == 0
+    done = filled_in(first, traffic)
+    policy.write_text(policy.read_text().replace('"a weapon"', '"a gun"'))
+    refused = tune(traffic, "--wrong-stops", "1%", "--labels", done)
+    assert refused.exit_code == 2
+    assert "lists the pictures that stood highest by other texts of red" in " ".join(refused.stderr.split())
+    more = from_the_top(run, traffic, policy, toy_folder, "--add", done, "-o", again)
+    assert more.exit_code == 0, more.output
+    digests = {json.loads(line)["sha256"] for line in first.read_text().splitlines()[1:]}
+    assert digests <= {json.loads(line)["sha256"] for line in again.read_text().splitlines()[1:]}
+    assert answers(tune(traffic, "--wrong-stops", "1%", "--json", "--labels", filled_in(again, traffic)))["block"][
+        "promised"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("-n", "600"), "--add lists more of a walk as it was drawn; drop -n,"),
+        ((), "lists all that was drawn for its walk already"),
+        (("another",), "is no walk from the top of red"),
+    ],
+)
+def test_only_a_walk_of_which_more_is_left_is_added_to(
+    *,
+    run: Run,
+    traffic: World,
+    policy: Path,
+    toy_folder: Path,
+    tmp_path: Path,
+    options: tuple[object, ...],
+    sentence: str,
+) -> None:
+    drawn = tmp_path / "top.jsonl"
+    assert from_the_top(run, traffic, policy, toy_folder, "-n", 299, "--at-most", "1%", "-o", drawn).exit_code == 0
+    if options == ("another",):
+        drawn, options = traffic.labels(tmp_path / "set.jsonl"), ()
+    refused = from_the_top(run, traffic, policy, toy_folder, *options, "--add", drawn, "-o", tmp_path / "more.jsonl")
+    assert refused.exit_code == 2
+    assert sentence in " ".join(refused.stderr.split())
+    assert not (tmp_path / "more.jsonl").exists()
 
 
 @pytest.mark.parametrize("columns", [60, 80, 100])
@@ -864,9 +992,9 @@ def test_what_nobody_labelled_of_a_walk_is_compared_with_nothing(
     drawn.write_text("\n".join([head, *marked, *rows[5:]]) + "\n")
     compared: list[int] = []
 
-    def counted(vectors: Any, named: Any) -> Any:  # noqa: ANN401
+    def counted(vectors: Any, named: Any, **told: Any) -> Any:  # noqa: ANN401
         compared.append(len(vectors))
-        return group_pictures(vectors, named)
+        return group_pictures(vectors, named, **told)
 
     monkeypatch.setattr(cases, "group_pictures", counted)
     assert tune(traffic, "--labels", drawn, "--wrong-stops", "1%").exit_code in {0, 10}

@@ -29,10 +29,9 @@ _AT_ONCE: Final = 8_192  # pairs that are measured at once: 32 MiB of vectors of
 _FEW: Final = 2_048  # vectors of which all products cost less than to find directions
 _SAMPLE: Final = 16_384
 _TRIED: Final = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256)
-_PER_PAIR: Final = 0.5
 _PER_DIRECTION: Final = 0.006
 _PER_SURVIVOR: Final = 1_000.0
-"""Nanoseconds on one machine with two cores (AVX-512): of a pair's bound, for each direction, and of a full product."""
+"""Nanoseconds on one machine with two cores (AVX-512): of a pair's bound for each direction, and of a full product."""
 _DENSE: Final = 1 / 200
 """Share of a tile above which full products of all its pairs cost less than of those that pass, likewise."""
 
@@ -121,11 +120,10 @@ def distances(unit: Vectors, one: Places, other: Places) -> Floats:
 def _found(flags: NDArray[np.bool_]) -> tuple[Places, Places]:
     """Find what is true, bool `[R,C]`; eight at a time, since hardly anything is."""
     flat = flags.reshape(-1)
-    if flat.size % 8:
-        return np.nonzero(flags)
-    words = np.flatnonzero(flat.view(np.uint64))
-    if 8 * len(words) > flat.size // 8:
-        return np.nonzero(flags)
+    words = np.flatnonzero(flat.view(np.uint64)) if flat.size % 8 == 0 else None
+    if words is None or 64 * len(words) > flat.size:
+        rows, columns = np.nonzero(flags)
+        return rows, columns
     within, byte = np.nonzero(flat.reshape(-1, 8)[words])
     rows, columns = np.divmod(8 * words[within] + byte, flags.shape[1])
     return rows, columns

@@ -148,7 +148,7 @@ def draw_from_the_top(
         below count, and are listed when a former walk has used up what it lists.
 
     Raises:
-        LabelError: The former walk is another one. The store is no uniform traffic, has fewer distinct pictures, or too few for the promise.
+        LabelError: The store is no uniform traffic, has fewer distinct pictures, or too few for the promise.
     """
     _require_traffic(scored.store)
     judged = scored.judged
@@ -169,19 +169,21 @@ def draw_from_the_top(
     if isinstance(walk, NotMet):
         raise LabelError(walk.sentence)
     by = scored.orders[category]
-    batch = max(_LEAST_LISTED, _LISTED_EACH * (walk.allowed + 1))
-    listed = min(wanted, batch + (former.walk.listed or 0 if former and former.walk and former.walk.by == by else 0))
     places = picked[walk.rows].tolist()
     labelled = set() if former is None else set(former.sha256) - set(without_labels(former).sha256)
+    bare = np.array([sha256s[place] not in labelled for place in places])
+    batch = max(_LEAST_LISTED, _LISTED_EACH * (walk.allowed + 1))
+    before = former.walk.listed or 0 if former and former.walk and former.walk.by == by else -batch
+    listed = min(wanted, max(before + batch, int(np.searchsorted(np.cumsum(bare), batch)) + 1))
     order = [*places[:listed], *(place for place in places[listed:] if sha256s[place] in labelled)]
-    shortened = {"listed": listed, "by": by} if listed < wanted else {}
     promise = Walk(
         category=category,
         uploads=wanted,
         at_most=at_most,
         confidence=confidence,
         allowed=walk.allowed,
-        **shortened,
+        listed=listed if listed < wanted else None,
+        by=by if listed < wanted else None,
     )
     return _labels(
         scored,

@@ -41,8 +41,9 @@ class Forgotten:
 def forget(store: Path, names: Sequence[str]) -> Forgotten:
     """Take uploads out of a store by uri, or pictures with all their uploads by digest.
 
-    A picture goes with the last upload that shows it, and what was derived from pictures (groups) goes as a whole. Parts that held any of it are written anew and then deleted;
-    whatever ends this early, the same call goes on with it.
+    A picture goes with the last upload that shows it. Parts that held any of it are written anew and then deleted, and
+    groups of near-duplicates, which are derived from pictures, go as a whole; whatever ends this early, the same call
+    goes on with it.
 
     Args:
         store: Its folder.

@@ -1,9 +1,9 @@
 """Groups of near-duplicates beside the pictures that they are of, so that they are found once; or none, if unsound.
 
-A file in the store's folder `groups/` has one line of JSON, then a number for each picture. It is taken only if it says
-the same of what was grouped, and how, as whoever asks; if it is as long as that takes; if its checksum holds; and if its
-numbers are what such numbers can be. Anything else is as if there were no file: groups are found anew, and written over
-it. Whoever can write there can also change the vectors, so more than that is not proved.
+A file in the store's folder `groups/` has one line of JSON, then a number for each picture. It is taken only if it
+says the same of what was grouped, and how, as whoever asks; if it is as long as that takes; if its checksum holds; and
+if its numbers are what such numbers can be. Anything else is as if there were no file: groups are found anew, and
+written over it. Whoever can write there can also change the vectors, so more than that is not proved.
 
 What groups say is derived from pictures, so `forget` takes all of them out.
 """
