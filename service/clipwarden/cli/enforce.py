@@ -21,7 +21,11 @@ def enforce(
     *,
     approved_by: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Who besides the author stands for it.", show_default=False),
+        typer.Option(
+            metavar="NAME",
+            help="Who stands for it: neither who writes it nor who chose its limits.",
+            show_default=False,
+        ),
     ] = None,
     version: Annotated[
         str | None, typer.Option(metavar="VERSION", help="Default: the next free one.", show_default=False)
@@ -50,8 +54,9 @@ def enforce(
     Nothing stops before the version is live: `clipwarden restore` makes it so.
 
     Refused where a category has no limits, where they do not hold any more, where a slice of traffic fails or is not
-    known (`tune --slice-ceiling`) and is not waived by name, or where nobody but the author stands for them. Waivers
-    are written into the file with their reason. What contexts say of a category stays as it is.
+    known (`tune --slice-ceiling`) and is not waived by name, where nobody stands for them but who wrote this or chose
+    them, and, unless --reason says why, where nobody labelled what they stop. Waivers are written into the file with
+    their reason. What contexts say of a category stays as it is.
 
     **Examples**
 

@@ -58,12 +58,14 @@ class Drawn:
         to_label: What is left to label.
         policy: Whose categories it is about.
         rows: What was drawn from what, by name.
+        file: The policy, as typed.
     """
 
     labels: Labels
     to_label: Labels
     policy: Policy
     rows: Mapping[str, str]
+    file: str
 
 
 def draw(policy_name: str, folder: Path | None, model: str | None, wish: Wish) -> Drawn:
@@ -96,7 +98,7 @@ def draw(policy_name: str, folder: Path | None, model: str | None, wish: Wish) -
         what = "All that was drawn has labels already" if len(labels) else "The draw came out empty"
         raise ConfigError(f"{what}; ask for more with -n.")
     rows = _drawn_from(labels, scored, wish, former)
-    return Drawn(labels=labels, to_label=to_label, policy=policy, rows=rows)
+    return Drawn(labels=labels, to_label=to_label, policy=policy, rows=rows, file=policy_name)
 
 
 def draw_again(policy_name: str, files: Sequence[Path], wish: Wish) -> Drawn:
@@ -116,7 +118,7 @@ def draw_again(policy_name: str, files: Sequence[Path], wish: Wish) -> Drawn:
     policy = read_policy(policy_name).policy
     labels = read_labels(list(files), categories=[each.id for each in policy.categories])
     rows = {"Sample": f"{len(labels):,} pictures, {len(labels.escalated)} of them escalated"}
-    return Drawn(labels=labels, to_label=labels, policy=policy, rows=rows)
+    return Drawn(labels=labels, to_label=labels, policy=policy, rows=rows, file=policy_name)
 
 
 def _require_one_wish(wish: Wish) -> None:

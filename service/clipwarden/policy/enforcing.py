@@ -23,12 +23,15 @@ from clipwarden.policy.newversion import (
     require_editable,
     told_metadata,
 )
+from clipwarden.policy.rests import chooser_of, stops_unlabelled
 from clipwarden.policy.schema import Category, Metadata, Mode, Policy
 from clipwarden.policy.slices import findings_of, open_slices, said_of
 from clipwarden.textfiles.editing import Entry, layout_of
 from clipwarden.textfiles.rendering import Word
 from clipwarden.textfiles.wording import closest
 
+MOST_LABELLED = 3
+"""Categories that one sample serves."""
 _KEYS = CATEGORY.names
 _BEFORE_MODE = _KEYS[: _KEYS.index("mode")]
 _UNBOUND: Mapping[Unbound, str] = {
@@ -68,7 +71,8 @@ def plan_enforcement(path: Path, ids: Sequence[str], notes: VersionNotes, waive:
 
     Raises:
         ConfigError: There is no such category, it is enforced already, its numbers do not hold, a slice of it does not
-            pass and is not waived, or nobody else stands for them.
+            pass and is not waived, nobody stands for them but who chose them or writes this, or nobody labelled what
+            they stop and no reason is given.
         PolicyError: The file breaks rules, or would.
         OSError: The file cannot be read.
     """
@@ -81,6 +85,8 @@ def plan_enforcement(path: Path, ids: Sequence[str], notes: VersionNotes, waive:
     waived = _waived(old, wanted, waive, notes)
     new = _enforced(old, wanted, told, waived)
     _require_second(new, wanted, told)
+    _require_other_than_chooser(old, wanted, told)
+    _require_reason(path, old, wanted, notes)
     _require_slices(path, new, wanted)
     text = path.read_bytes().decode("utf-8-sig")
     version = plan_new_version(path, old, new, [*_entries(text, old, new)], by="enforce")
@@ -211,6 +217,30 @@ def _require_second(new: Policy, wanted: Sequence[str], told: Metadata) -> None:
             "with --approved-by NAME. Nothing was written."
         )
     require_approval(new, wanted, told, why="are put into force")
+
+
+def _require_other_than_chooser(old: Policy, wanted: Sequence[str], told: Metadata) -> None:
+    """Refuse the word of whoever chose the numbers, under whichever name this version is written."""
+    for category in old.categories:
+        chooser = chooser_of(category, old.metadata.author) if category.id in wanted else None
+        if chooser and told.approved_by and chooser.casefold() == told.approved_by.casefold():
+            raise ConfigError(
+                f"{chooser} chose the limits of {category.id} and cannot be the second person who stands for them; "
+                f"name another with --approved-by, and the author with --author {shlex.quote(chooser)}. Nothing was "
+                "written."
+            )
+
+
+def _require_reason(path: Path, old: Policy, wanted: Sequence[str], notes: VersionNotes) -> None:
+    """Ask why where nobody has looked at a picture that a limit stops."""
+    blind = [each.id for each in old.categories if each.id in wanted and stops_unlabelled(each)]
+    if blind and not (notes.reason or "").strip():
+        draw = f"`clipwarden sample {path} --store STORE -n 600 --categories {','.join(blind[:MOST_LABELLED])}`"
+        raise ConfigError(
+            f"Nobody labelled what the block limits of {', '.join(blind)} stop: they say how much is stopped, and "
+            f"nothing of whether rightly. Label some ({draw}) and tune by that, or say with --reason TEXT why they "
+            "are to stop uploads all the same. Nothing was written."
+        )
 
 
 def _entries(text: str, old: Policy, new: Policy) -> Iterator[Entry]:

@@ -11,7 +11,7 @@ from clipwarden.errors import ConfigError
 from clipwarden.policy.enforcing import plan_enforcement
 from clipwarden.policy.language.load import load_policy
 from clipwarden.policy.newversion import VersionNotes
-from clipwarden.policy.schema import Bounds, Mode
+from clipwarden.policy.schema import Bounds, Drawn, Mode
 from clipwarden.policy.shipped import shipped_policy
 from clipwarden.policy.slices import SliceFinding, slice_name
 from clipwarden.tuning.calibration import Fitted
@@ -106,6 +106,50 @@ def test_what_is_refused_says_why_and_writes_nothing(
     assert said in result.stderr
     assert "Nothing was written." in result.stderr
     assert sorted(tuned.parent.iterdir()) == before
+
+
+def test_who_chose_the_limits_stands_for_them_under_no_other_name(run: Run, tuned: Path) -> None:
+    for arguments in (("--approved-by", "Sam@example.com"), ("--author", "lee", "--approved-by", "sam@example.com")):
+        result = run("enforce", tuned, "drugs", *arguments)
+        assert result.exit_code == Exit.USAGE
+        assert "sam@example.com chose the limits of drugs and cannot be the second person" in result.stderr
+    by_hand = re.sub(r"      evidence:\n(?:        .*\n)+", "", tuned.read_text())
+    tuned.write_text(by_hand)
+    assert "kim chose the limits of drugs" in run("enforce", tuned, "drugs", "--approved-by", "kim").stderr
+    assert run("enforce", tuned, "drugs", "--author", "kim", "--approved-by", "lee").exit_code == Exit.OK
+
+
+UNLABELLED = {"design": Drawn.TRAFFIC, "labels": None, "promises": ("block: at most 2 % of uploads are stopped",)}
+WALKED = (
+    "block: few are stopped wrongly (chosen on 2026-11-28 by labels of the design top)",
+    "review: some go to people",
+)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "bounds", "refused"),
+    [
+        (UNLABELLED, Bounds(block=0.6), True),
+        (UNLABELLED, Bounds(review=0.6), False),
+        (UNLABELLED | {"promises": WALKED}, Bounds(review=0.02, block=0.6), False),
+        ({"promises": (WALKED[0].replace("top", "traffic"),)}, Bounds(review=0.02, block=0.6), True),
+    ],
+    ids=["nothing labelled", "it only asks people", "block was labelled before", "only review was labelled since"],
+)
+def test_a_limit_that_nobody_labelled_takes_a_reason(
+    run: Run, tmp_path: Path, evidence: dict[str, object], bounds: Bounds, *, refused: bool
+) -> None:
+    path = tmp_path / "shop.yaml"
+    path.write_text(TEXT)
+    proposal = Proposal(category="drugs", bounds=bounds, evidence=make_evidence(**evidence))
+    tuned = write_version(path, [proposal], VersionNotes(author="kim"), fingerprint=FINGERPRINT)
+    result = run("enforce", tuned, "drugs", *BOTH)
+    assert result.exit_code == (Exit.USAGE if refused else Exit.OK), result.output
+    assert ("Nobody labelled what the block limits of drugs stop" in result.stderr) is refused
+    if refused:
+        assert f"`clipwarden sample {tuned} --store STORE -n 600 --categories drugs`" in result.stderr
+        assert run("enforce", tuned, "drugs", *BOTH, "--reason", " ").exit_code == Exit.USAGE
+        assert run("enforce", tuned, "drugs", *BOTH, "--reason", "a flood of them").exit_code == Exit.OK
 
 
 @pytest.mark.parametrize(
