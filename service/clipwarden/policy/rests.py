@@ -4,7 +4,7 @@ from typing import Final
 
 from clipwarden.policy.schema import Category, Drawn, Evidence
 
-CHOSEN_ON: Final = " (chosen on {day} by labels of the design {design})"
+CHOSEN_ON: Final = " (chosen on {day} by labels whose design is {design})"
 """What a promise says of itself where it is older than the evidence that it stands in."""
 _OF: Final = " by labels of the design "
 
