@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from tests.browser.compare import SAME_WITHIN as SAME_PICTURE_WITHIN
 from tests.browser.kit import Chromium
 from tests.browser.moving import MovingChromium, ShownFrames, moving
 from tests.browser.parts import encode, exif_block, iccp, with_chunks
@@ -101,7 +102,7 @@ def test_odd_structures_show_at_least_what_chromium_shows(browser: MovingChromiu
         frames = read(case.data, image_format)
         assert len(frames) >= len(shown.frames), case.name
         for ours, theirs in zip(frames, shown.frames, strict=False):
-            assert distance(ours, theirs.pixels) < SAME_WITHIN, case.name
+            assert distance(ours, theirs.pixels) < SAME_PICTURE_WITHIN, case.name
         compared += 1
     assert compared > 1
 
