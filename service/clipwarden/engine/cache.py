@@ -151,7 +151,7 @@ def entry_bytes(key: EmbeddingKey, image: EmbeddedImage) -> int:
         Bytes.
     """
     facts, file = image.facts, image.facts.file
-    own: list[object] = [
+    own = [
         key,
         key.sha256,
         image,
@@ -165,8 +165,6 @@ def entry_bytes(key: EmbeddingKey, image: EmbeddedImage) -> int:
         facts.coverage,
         facts.resolution,
     ]
-    for view in image.views:
-        own += [view.seconds, view.box, *(view.box or ())]
     if file is not None:
         own += [file, file.sha256, file.width, file.height, file.bytes]
     boxes = sum(view.box is not None for view in image.views)
