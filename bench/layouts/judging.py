@@ -182,8 +182,8 @@ class Judged:
 
 
 def _of(stopped: Flags, category: int | None) -> Flags:
-    flags: Flags = stopped.any(1) if category is None else stopped[:, category]
-    return flags
+    flags = stopped.any(1) if category is None else stopped[:, category]
+    return np.asarray(flags)
 
 
 def _line(scores: Floats, weights: Floats, limit: float) -> float:

@@ -42,7 +42,8 @@ class Material:
 
     def picture(self, population: str, at: int) -> Pixels:
         """Return the drawing of a row of a population."""
-        return self.pixels[at + (len(self.rows[_HARMFUL]) if population == _HARMLESS else 0)]
+        found: Pixels = self.pixels[at + (len(self.rows[_HARMFUL]) if population == _HARMLESS else 0)]
+        return found
 
     def marks(self, population: str) -> NDArray[np.int8]:
         """Return `[K,C]` of `Mark`."""

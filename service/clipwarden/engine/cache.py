@@ -151,14 +151,13 @@ def entry_bytes(key: EmbeddingKey, image: EmbeddedImage) -> int:
         Bytes.
     """
     facts, file = image.facts, image.facts.file
-    own = [
+    own: list[object] = [
         key,
         key.sha256,
         image,
         image.embeddings,
         image.views,
         *image.views,
-        *[view.seconds for view in image.views if view.seconds is not None],
         facts,
         facts.degraded,
         facts.share_shown,

@@ -91,7 +91,7 @@ def _still(data: bytes, head_bytes: int, frame: "_Frame") -> bytes:
     """Write a GIF of one frame that is its whole screen, and that nothing takes away again."""
     width, height = frame.box[2:]
     descriptor = frame.start + _DESCRIPTOR_BYTES - 1  # its flags
-    parts = [
+    parts: list[bytes | memoryview] = [
         data[:_SCREEN_AT],
         struct.pack("<HH", width, height),
         data[_SCREEN_AT + 4 : head_bytes],
