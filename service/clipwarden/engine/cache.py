@@ -158,6 +158,7 @@ def entry_bytes(key: EmbeddingKey, image: EmbeddedImage) -> int:
         image.embeddings,
         image.views,
         *image.views,
+        *[view.seconds for view in image.views if view.seconds is not None],
         facts,
         facts.degraded,
         facts.share_shown,
