@@ -151,7 +151,7 @@ def entry_bytes(key: EmbeddingKey, image: EmbeddedImage) -> int:
         Bytes.
     """
     facts, file = image.facts, image.facts.file
-    own = [
+    own: list[object] = [
         key,
         key.sha256,
         image,
