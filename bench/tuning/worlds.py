@@ -7,6 +7,7 @@ real `inclusion`. So recall's truth is that of traffic to come, not of one store
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import product
 from typing import Final
 
@@ -40,6 +41,7 @@ class World:
         recall: True recall at the limit.
         copies: Share of harmful uploads that are near-copies of another.
         step: Scores are rounded to multiples of it, so that they tie; 0 for none.
+        uniform: Share of the sample that is drawn whatever the scores.
     """
 
     name: str
@@ -49,6 +51,7 @@ class World:
     recall: float
     copies: float = 0.0
     step: float = 0.0
+    uniform: float = 0.2
 
     @property
     def distance(self) -> float:
@@ -90,6 +93,9 @@ WORLDS: Final = (
     World(name="0.3 %, 10 % copies", prevalence=0.003, auroc=0.9, labels=4000, recall=0.7, copies=0.1),
     World(name="0.3 %, 20 % copies", prevalence=0.003, auroc=0.9, labels=4000, recall=0.7, copies=0.2),
     World(name="0.3 %, 30 % copies", prevalence=0.003, auroc=0.9, labels=4000, recall=0.7, copies=0.3),
+    World(name="0.3 %, 80 % uniform", prevalence=0.003, auroc=0.9, labels=5000, recall=0.7, uniform=0.8),
+    World(name="1 %, 80 % uniform", prevalence=0.01, auroc=0.93, labels=2000, recall=0.8, uniform=0.8),
+    World(name="2 %, 80 % uniform", prevalence=0.02, auroc=0.9, labels=1000, recall=0.7, copies=0.2, uniform=0.8),
 )
 GRID: Final = tuple(
     World(name=f"{share:g} {auroc} {labels} {recall}", prevalence=share, auroc=auroc, labels=labels, recall=recall)
@@ -133,7 +139,7 @@ class Store:
         """Draw a world's uploads, and their chances to be labelled."""
         harmful = round(UPLOADS * world.prevalence)
         scores = world.rounded(chance.normal(size=UPLOADS) + world.distance * (np.arange(UPLOADS) < harmful))
-        pi = inclusion(scores, world.labels)
+        pi = inclusion(scores, world.labels, uniform=world.uniform)
         levels, first = np.unique(scores, return_index=True)
         return cls(
             world=world,
@@ -143,12 +149,12 @@ class Store:
             level_pi=pi[first],
         )
 
-    @property
+    @cached_property
     def false_positive_rate(self) -> float:
         """The truth."""
         return float((self.harmless >= self.world.limit).mean())
 
-    @property
+    @cached_property
     def precision(self) -> float:
         """The truth."""
         found = self.world.prevalence * self.world.truth

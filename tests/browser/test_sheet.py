@@ -332,20 +332,25 @@ def test_a_walk_says_when_it_is_enough(open_sheet: Opens, tmp_path: Path) -> Non
 
 # Pictures.
 
+NOT_CLEAR = (
+    "The clear picture is not in this page. Open uploads/0.png, or have a page made that holds it: "
+    "`clipwarden sample --again`, with --pictures and --reveal."
+)
+
 
 def test_without_pictures_the_page_says_where_they_are(open_sheet: Opens) -> None:
     visit = open_sheet(clear=None).begin()
     assert visit.page.locator("#picture").is_hidden()
     assert visit.text("#missing") == "The picture is not in this page. Open its address where you may see it."
     visit.press("r")
-    assert visit.said == "The clear picture is not in this page. Open uploads/0.png"
+    assert visit.said == NOT_CLEAR
 
 
 def test_a_blurred_picture_is_not_revealed_unless_the_file_has_it(open_sheet: Opens) -> None:
     visit = open_sheet(clear=False).begin()
     before = visit.page.locator("#picture").get_attribute("src")
     visit.press("r")
-    assert visit.said == "The clear picture is not in this page. Open uploads/0.png"
+    assert visit.said == NOT_CLEAR
     assert visit.page.locator("#picture").get_attribute("src") == before
 
 

@@ -22,18 +22,17 @@ TESTED_PAGES = [
 
 
 @pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Vectors of texts, kept between examples, and away from the user's."""
-    folder = tmp_path_factory.mktemp("cache")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """What commands remember, away from the user's."""
+    folder = tmp_path_factory.mktemp("state")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(folder))
-        patch.setenv("XDG_STATE_HOME", str(folder / "state"))
+        patch.setenv("XDG_STATE_HOME", str(folder))
         yield folder
 
 
 @pytest.fixture(scope="module")
-def server(cache: Path) -> Iterator[str]:
-    assert cache.is_dir()
+def server(state: Path) -> Iterator[str]:
+    assert state.is_dir()
     with running_subserver(["--policy", "stickers"]) as process:
         with Client(process.target, sleep=process.sleep) as client:
             client.wait_until_ready()

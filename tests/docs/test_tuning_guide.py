@@ -86,8 +86,7 @@ def _label(drawn: Path) -> None:
 def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reader]:
     write_uploads(tmp_path / "uploads", 700)
     monkeypatch.chdir(tmp_path)
-    for name, folder in (("XDG_CACHE_HOME", "cache"), ("XDG_STATE_HOME", "state")):
-        monkeypatch.setenv(name, str(tmp_path / folder))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     with ExitStack() as stack:
         yield Reader(stack)
 

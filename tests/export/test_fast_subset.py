@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 COLLECT = """
 import sys, pytest
-code = pytest.main(["--fast", "--collect-only", "-q", "-p", "no:cacheprovider"])
+code = pytest.main(["--fast", "--collect-only", "-q", "-p", "no:cacheprovider", "--assert=plain"])
 heavy = {"diffusers", "open_clip", "sklearn", "torch", "transformers"} & set(sys.modules)
 sys.exit(int(code) or bool(heavy))
 """

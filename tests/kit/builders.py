@@ -90,6 +90,7 @@ def make_evidence(**changed: object) -> Evidence:
         "author": "sam@example.com",
         "promises": ("at most 1 % of harmless pictures are stopped, with 95 % confidence (0 of 299 here)",),
         "targets": ("block-fpr 0.01",),
+        "slices": ('"country=de": PASS by the block limit',),
     }
     return Evidence(**told | changed)  # type: ignore[arg-type]  # as told
 

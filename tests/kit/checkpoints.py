@@ -19,6 +19,8 @@ import transformers
 from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import save_file
+from timm.models import register_model
+from timm.models.fastvit import fastvit_mci0
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from clipwarden_export.verification.background import background_texts
@@ -146,9 +148,16 @@ def save_open_clip_vit(folder: Path) -> Path:
     return save_open_clip(folder, config)
 
 
+@register_model
+def fastvit_mci0_shallow(*, pretrained: bool = False, **kwargs: object) -> torch.nn.Module:
+    """MobileCLIP's tower, with a block or two a stage where the published one has up to ten."""
+    tower: torch.nn.Module = fastvit_mci0(pretrained=pretrained, layers=(1, 2, 2, 1), **kwargs)
+    return tower
+
+
 def save_open_clip_mobile(folder: Path) -> Path:
     """MobileCLIP: a convolutional tower of timm's whose branches fold, and a text tower without a causal mask."""
-    vision = {"timm_model_name": "fastvit_mci0", "timm_pool": "avg", "timm_proj": None, "image_size": 128}
+    vision = {"timm_model_name": "fastvit_mci0_shallow", "timm_pool": "avg", "timm_proj": None, "image_size": 128}
     text = {"context_length": 77, "vocab_size": 49408, "width": 128, "heads": 2, "layers": 2, "no_causal_mask": True}
     config = {"embed_dim": 128, "vision_cfg": vision, "text_cfg": text, "custom_text": True}
     return save_open_clip(folder, config, mean=[0.0] * 3, std=[1.0] * 3, interpolation="bilinear")

@@ -22,9 +22,10 @@ def forget_the_machine(config: pytest.Config) -> None:
     # Proxies stay: pip needs them to build and install the wheel. Our own servers are never behind them.
     for name in ("no_proxy", "NO_PROXY"):
         os.environ[name] = "127.0.0.1,localhost"
-    cache = tempfile.TemporaryDirectory(prefix="clipwarden-cache-")
-    config.add_cleanup(cache.cleanup)
-    os.environ["XDG_CACHE_HOME"] = cache.name
+    if not hasattr(config, "workerinput"):  # workers of xdist share their master's, so that a text is embedded once
+        cache = tempfile.TemporaryDirectory(prefix="clipwarden-cache-")
+        config.add_cleanup(cache.cleanup)
+        os.environ["XDG_CACHE_HOME"] = cache.name
     # A shell starts what runs in its background with Ctrl-C ignored, and every process below would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

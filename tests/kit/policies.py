@@ -43,6 +43,7 @@ from clipwarden.policy.schema import (
     Waivable,
     Waiver,
 )
+from clipwarden.policy.slices import SliceFinding, slice_name
 from clipwarden.policy.subjects.wordlist import word_list
 from clipwarden.vision.plan import MAX_VIEWS, ViewPlan, Views
 
@@ -164,17 +165,23 @@ def _meaning(phrase: Phrase) -> str | bytes:
     return phrase.values if isinstance(phrase, LearnedVector) else " ".join(phrase.casefold().split())
 
 
+_VECTOR_NAMES = NAMES.filter(lambda name: not word_list("minors").find(name))
+_SEEDS = st.text(max_size=3)
+
+
 @st.composite
 def learned_vectors(draw: st.DrawFn, dim: int = DIM) -> LearnedVector:
     """Draw a vector as a file would have given it: of unit length, without -0.0."""
-    name = draw(NAMES.filter(lambda name: not word_list("minors").find(name)))
-    return LearnedVector(name=name, values=unit_vector(draw(st.text(max_size=3)), dim).astype("<f4").tobytes())
+    return LearnedVector(name=draw(_VECTOR_NAMES), values=unit_vector(draw(_SEEDS), dim).astype("<f4").tobytes())
+
+
+_HIDDEN = st.sampled_from([(), (3,)])
 
 
 @st.composite
 def heads(draw: st.DrawFn, dim: int = DIM) -> Head:
     """Draw a head of one or two layers."""
-    widths = [dim, *draw(st.sampled_from([(), (3,)])), 1]
+    widths = [dim, *draw(_HIDDEN), 1]
     return tuple(
         HeadLayer(
             place=place,
@@ -194,33 +201,46 @@ def learned_of(policy: Policy) -> BundleTensors:
     return BundleTensors(np.frombuffer(b"".join(values), dtype="<f4").reshape(-1, DIM), bundle_tensors(policy))
 
 
-@st.composite
-def _concept_parts(draw: st.DrawFn, name: str) -> dict[str, object]:
-    method = draw(st.sampled_from(Method))
-    pool = draw(st.sampled_from(Pool))
-    phrases = st.one_of(TEXTS, learned_vectors())
-    texts = draw(st.lists(phrases, min_size=1, max_size=5, unique_by=_meaning))
-    takes = METHODS[method].takes
-    split = draw(st.integers(1, len(texts))) if "negatives" in takes else len(texts)
-    weights = st.just(1.0) if pool is Pool.MAX else st.floats(0.001, 999)
-    calibration = st.builds(
-        Calibration,
-        slope=st.none() | st.floats(0, 1000, exclude_min=True, exclude_max=True),
-        bias=st.floats(-1000, 1000).map(lambda value: value + 0.0),
-        prevalence=st.floats(0, 1, exclude_min=True, exclude_max=True),
-        fitted_on=DIGESTS,
-    )
-    waivers = st.builds(
+# Made once: whoever draws from a strategy of its own has it checked every time.
+_METHODS, _POOLS, _MODES, _VERDICTS = (st.sampled_from(each) for each in (Method, Pool, Mode, Verdict))
+_PHRASES = st.lists(st.one_of(TEXTS, learned_vectors()), min_size=1, max_size=5, unique_by=_meaning)
+_HEADS = heads()
+_EVEN, _WEIGHTS = st.just(1.0), st.floats(0.001, 999)
+_MAYBE = st.booleans()
+_SHARES = st.floats(0, 1)
+_INSIDE = st.floats(0, 1, exclude_min=True, exclude_max=True)
+_SCALES = st.floats(0, 1000, exclude_min=True, exclude_max=True)
+_CALIBRATIONS = st.none() | st.builds(
+    Calibration,
+    slope=st.none() | _SCALES,
+    bias=st.floats(-1000, 1000).map(lambda value: value + 0.0),
+    prevalence=_INSIDE,
+    fitted_on=DIGESTS,
+)
+_WAIVERS = st.lists(
+    st.builds(
         Waiver,
         rule=st.sampled_from(Waivable),
         texts=st.lists(TEXTS, min_size=1, max_size=3).map(tuple),
         reason=SAID_TEXTS,
         approved_by=SAID_TEXTS,
-    )
-    waive = tuple(draw(st.lists(waivers, max_size=2)))
+    ),
+    max_size=2,
+)
+
+
+@st.composite
+def _concept_parts(draw: st.DrawFn, name: str) -> dict[str, object]:
+    method = draw(_METHODS)
+    pool = draw(_POOLS)
+    texts = draw(_PHRASES)
+    takes = METHODS[method].takes
+    split = draw(st.integers(1, len(texts))) if "negatives" in takes else len(texts)
+    weights = _EVEN if pool is Pool.MAX else _WEIGHTS
+    waive = tuple(draw(_WAIVERS))
     if method is Method.HEAD:
         bare = {"id": name, "prompts": (), "templates": (), "method": method, "waive": waive}
-        return {**bare, "head": draw(heads()), "calibration": draw(st.none() | calibration)}
+        return {**bare, "head": draw(_HEADS), "calibration": draw(_CALIBRATIONS)}
     return {
         "id": name,
         "prompts": tuple(Prompt(text=text, weight=draw(weights)) for text in texts[:split]),
@@ -228,46 +248,74 @@ def _concept_parts(draw: st.DrawFn, name: str) -> dict[str, object]:
         "templates": draw(TEMPLATES),
         "method": method,
         "pool": pool,
-        "calibration": draw(st.none() | calibration) if "calibration" in takes else None,
+        "calibration": draw(_CALIBRATIONS) if "calibration" in takes else None,
         "waive": waive,
     }
 
 
+_ENDS = {
+    low: st.lists(st.floats(low, 1), min_size=2, max_size=2, unique_by=lambda value: value + 0.0)
+    for low in {facts.lowest for facts in METHODS.values()}
+}
+
+
 @st.composite
 def _bounds(draw: st.DrawFn, low: float) -> Bounds:
-    first, second = sorted(
-        draw(st.lists(st.floats(low, 1), min_size=2, max_size=2, unique_by=lambda value: value + 0.0))
-    )
+    first, second = sorted(draw(_ENDS[low]))
     pair = (first + 0.0, second + 0.0)
     return draw(st.sampled_from([Bounds(review=pair[0], block=pair[1]), Bounds(review=pair[0]), Bounds(block=pair[1])]))
 
+
+_COUNTS = st.integers(0, 10**9)
+SLICES = st.builds(
+    lambda name, value, outcome, more, waived: (
+        SliceFinding(name=slice_name(name, value), outcome=outcome, limit="block", more=more, waived=waived).sentence
+    ),
+    TEXTS,
+    st.text(max_size=8),
+    st.sampled_from(["PASS", "FAIL", "UNKNOWN"]),
+    st.none() | st.integers(1, 10**9 - 1),
+    st.none() | SAID_TEXTS,
+)
 
 EVIDENCE = st.builds(
     Evidence,
     store=DIGESTS,
     labels=st.none() | DIGESTS,
     design=st.sampled_from(Drawn),
-    labelled=st.integers(0, 10**9),
-    positives=st.integers(0, 10**9),
-    groups=st.integers(0, 10**9),
+    labelled=_COUNTS,
+    positives=_COUNTS,
+    groups=_COUNTS,
     how=SAID_TEXTS,
-    confidence=st.floats(0, 1, exclude_min=True, exclude_max=True),
+    confidence=_INSIDE,
     looks=st.integers(1, 10**9),
     day=st.dates(min_value=date(1000, 1, 1)),
     author=TEXTS,
     promises=st.lists(SAID_TEXTS, max_size=3).map(tuple),
     targets=st.lists(TEXTS, max_size=3).map(tuple),
+    slices=st.lists(SLICES, max_size=3).map(tuple),
 )
+
+
+_NOTHING = st.none()
+_MAYBE_EVIDENCE = _NOTHING | EVIDENCE
+_MAYBE_TEXTS = _NOTHING | TEXTS
+_BY = st.sampled_from(By)
 
 
 @st.composite
 def _chosen_on(draw: st.DrawFn) -> ChosenOn | None:
-    texts = SAID_TEXTS if draw(st.booleans()) else st.none()
-    by = draw(st.sampled_from(By))
+    texts = SAID_TEXTS if draw(_MAYBE) else _NOTHING
+    by = draw(_BY)
     told = {"reason": draw(SAID_TEXTS), "approved_by": draw(SAID_TEXTS)} if by is By.HAND else {"reason": draw(texts)}
-    return draw(
-        st.sampled_from([None, ChosenOn(digest=draw(DIGESTS), by=by, evidence=draw(st.none() | EVIDENCE), **told)])
-    )
+    return draw(st.sampled_from([None, ChosenOn(digest=draw(DIGESTS), by=by, evidence=draw(_MAYBE_EVIDENCE), **told)]))
+
+
+_MAYBE_BOUNDS = {low: _NOTHING | _bounds(low) for low in _ENDS}
+_CHOSEN_ON = _chosen_on()
+_MODES_WITHOUT_BOUNDS = st.sampled_from([Mode.SHADOW, Mode.DISABLED])
+_SEVERITIES = st.integers(0, 4)
+_COSINES = st.floats(-1, 1)
 
 
 @st.composite
@@ -275,55 +323,60 @@ def _category(draw: st.DrawFn, name: str, attributes: Sequence[Attribute], conte
     parts = draw(_concept_parts(name))
     facts = METHODS[parts["method"]]
     low, unit = facts.lowest, facts.unit
-    bounds = draw(st.none() | _bounds(low))
-    modes = Mode if bounds else [Mode.SHADOW, Mode.DISABLED]
+    bounds = draw(_MAYBE_BOUNDS[low])
+    modes = _MODES if bounds else _MODES_WITHOUT_BOUNDS
     # The same ends again never cross the base's; what matters here is the shape.
     ends = {"review": bounds.review, "block": bounds.block} if bounds else {}
-    overrides = [Override(mode=draw(st.sampled_from(modes))), Override(**ends, mode=draw(st.sampled_from(modes)))]
+    overrides = [Override(mode=draw(modes)), Override(**ends, mode=draw(modes))]
     overrides += [Override(**ends)] if bounds else []
-    chosen = [each for each in attributes if draw(st.booleans())]
-    plain = [each for each in attributes if each.method is parts["method"] is Method.COSINE and draw(st.booleans())]
+    chosen = [each for each in attributes if draw(_MAYBE)]
+    plain = [each for each in attributes if each.method is parts["method"] is Method.COSINE and draw(_MAYBE)]
     return Category(
         **parts,  # type: ignore[arg-type]
-        severity=draw(st.integers(0, 4)),
+        severity=draw(_SEVERITIES),
         definition=draw(TEXTS),
-        mode=draw(st.sampled_from(modes)),
-        thresholds=bounds and Thresholds(unit=unit, bounds=bounds, chosen_on=draw(_chosen_on())),
-        reason_code=draw(st.none() | TEXTS),
-        exemptions=tuple(Exemption(attribute=each.id, gte=draw(st.floats(0, 1)) + 0.0) for each in chosen),
-        contexts={each.name: draw(st.sampled_from(overrides)) for each in contexts if draw(st.booleans())},
-        adjustments=tuple(Adjustment(attribute=each.id, gte=draw(st.floats(-1, 1)) + 0.0, add=0.01) for each in plain),
+        mode=draw(modes),
+        thresholds=bounds and Thresholds(unit=unit, bounds=bounds, chosen_on=draw(_CHOSEN_ON)),
+        reason_code=draw(_MAYBE_TEXTS),
+        exemptions=tuple(Exemption(attribute=each.id, gte=draw(_SHARES) + 0.0) for each in chosen),
+        contexts={each.name: draw(st.sampled_from(overrides)) for each in contexts if draw(_MAYBE)},
+        adjustments=tuple(Adjustment(attribute=each.id, gte=draw(_COSINES) + 0.0, add=0.01) for each in plain),
     )
+
+
+_CONCEPTS = st.lists(IDS, min_size=1, max_size=5, unique=True)
+_CONTEXTS = st.lists(NAMES, max_size=2, unique=True)
+_DATES = _NOTHING | st.dates()
+_ON_TRUNCATED = st.sampled_from(OnTruncated)
+_PLANS = st.builds(ViewPlan, views=st.sampled_from(Views), frames=st.integers(1, MAX_VIEWS))
+_COVERAGES = st.none() | st.floats(0, 1, exclude_min=True)
+_RESOLUTIONS = st.none() | st.floats(0, 10_000, exclude_min=True)
 
 
 @st.composite
 def policies(draw: st.DrawFn) -> Policy:
     """Draw any policy that `parse_policy` could return."""
-    names = draw(st.lists(IDS, min_size=1, max_size=5, unique=True))
+    names = draw(_CONCEPTS)
     split = draw(st.integers(1, len(names)))
-    contexts = tuple(
-        Context(name=name, description=draw(TEXTS)) for name in draw(st.lists(NAMES, max_size=2, unique=True))
-    )
+    contexts = tuple(Context(name=name, description=draw(TEXTS)) for name in draw(_CONTEXTS))
     attributes = tuple(Attribute(**draw(_concept_parts(name))) for name in names[split:])  # type: ignore[arg-type]
     return Policy(
         metadata=Metadata(
             id=draw(NAMES),
-            version=draw(st.none() | TEXTS),
-            owner=draw(st.none() | TEXTS),
-            reason=draw(st.none() | TEXTS),
-            author=draw(st.none() | TEXTS),
-            approved_by=draw(st.none() | TEXTS),
-            review_by=draw(st.none() | st.dates()),
+            version=draw(_MAYBE_TEXTS),
+            owner=draw(_MAYBE_TEXTS),
+            reason=draw(_MAYBE_TEXTS),
+            author=draw(_MAYBE_TEXTS),
+            approved_by=draw(_MAYBE_TEXTS),
+            review_by=draw(_DATES),
         ),
-        model=ModelBinding(
-            fingerprint=draw(DIGESTS), calibration_scale=draw(st.floats(0, 1000, exclude_min=True, exclude_max=True))
-        ),
-        on_error=draw(st.sampled_from(Verdict)),
-        on_partial=draw(st.sampled_from(Verdict)),
-        on_truncated=draw(st.sampled_from(OnTruncated)),
-        plan=ViewPlan(views=draw(st.sampled_from(Views)), frames=draw(st.integers(1, MAX_VIEWS))),
-        least_coverage=draw(st.none() | st.floats(0, 1, exclude_min=True)),
-        least_resolution=draw(st.none() | st.floats(0, 10_000, exclude_min=True)),
+        model=ModelBinding(fingerprint=draw(DIGESTS), calibration_scale=draw(_SCALES)),
+        on_error=draw(_VERDICTS),
+        on_partial=draw(_VERDICTS),
+        on_truncated=draw(_ON_TRUNCATED),
+        plan=draw(_PLANS),
+        least_coverage=draw(_COVERAGES),
+        least_resolution=draw(_RESOLUTIONS),
         contexts=contexts,
         categories=tuple(draw(_category(name, attributes, contexts)) for name in names[:split]),
         attributes=attributes,

@@ -41,7 +41,7 @@ def test_intervals_are_hardly_wider_than_the_formula(lines: dict[str, dict[str, 
 def test_only_where_most_runs_find_all_is_recall_more_than_a_little_wider(lines: dict[str, dict[str, Covered]]) -> None:
     wider = {name: each["recall"].ratio for name, each in lines.items() if each["recall"].ratio > WIDTH}
     assert set(wider) <= {"0.1 %, easy", "0.3 %, easy", "2 %, easy"}
-    assert max(wider.values()) < 1.5
+    assert max(wider.values()) < 1.4
 
 
 def test_the_formula_alone_promises_too_much_where_a_run_finds_all(lines: dict[str, dict[str, Covered]]) -> None:
@@ -57,9 +57,10 @@ def test_without_weights_recall_is_not_held(name: str) -> None:
     assert line.misses > MISSES
 
 
-def test_without_weights_prevalence_is_not_held() -> None:
-    line = measure(world("1 %, middling"), RUNS, heed=Heed(weights=False), names=["prevalence"])["prevalence"]
-    assert line.coverage < 0.1
+@pytest.mark.parametrize(("name", "most"), [("1 %, middling", 0.1), ("1 %, 80 % uniform", 0.5)])
+def test_without_weights_prevalence_is_not_held(name: str, most: float) -> None:
+    line = measure(world(name), RUNS, heed=Heed(weights=False), names=["prevalence"])["prevalence"]
+    assert line.coverage < most
 
 
 def test_without_groups_copies_make_intervals_too_narrow() -> None:

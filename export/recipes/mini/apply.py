@@ -19,13 +19,14 @@ from clipwarden.scoring.score import sigmoid
 from clipwarden.textfiles.editing import Entry, edit_maps
 from clipwarden.textfiles.rendering import Word
 from clipwarden.tuning.fitting import Labelled, bias_at, fit_platt
-from clipwarden.vision.plan import ViewPlan
+from clipwarden.vision.plan import WHOLE, ViewPlan
 from recipes.mini.gather import gather_evidence
 from recipes.mini.heldout import HeldOut
 from recipes.mini.labels import read_labels
 from recipes.mini.lines import choose_lines
 from recipes.mini.moderation import gather_cases, score_cases
 from recipes.mini.sets import SELECTION_SETS
+from recipes.mini.uploads import uploaded_margins
 
 # Prior of one offending sticker in fifty; thresholds come from rates, so it only shapes how scores read.
 PREVALENCE: Final = 0.02
@@ -52,7 +53,9 @@ def fit_policy(path: Path, model: Model, held: HeldOut) -> dict[str, Setting]:
     """Fit a policy without its report sets and write the result into its file, every category in shadow.
 
     The calibration comes from the selection sets alone, which the model never saw; so do the lines, and from the
-    training sets beside them.
+    training sets beside them. Under another plan than `whole` lines keep their rates also where each drawing is laid
+    out as an upload may be, of more views than one; the calibration stays one of drawings alone, which are one view
+    under every plan.
 
     Args:
         path: The policy in YAML.
@@ -66,12 +69,14 @@ def fit_policy(path: Path, model: Model, held: HeldOut) -> dict[str, Setting]:
     ids = tuple(category.id for category in compiled.policy.categories)
     evidence = gather_evidence(held, CHOOSING, ids)
     margins = score_cases(held.vectors(evidence.rows, "clean"), compiled).margin
+    laid_out = None if compiled.policy.plan == WHOLE else uploaded_margins(held, model, evidence, compiled)
     slope, biases = _calibrate(held, compiled)
     everything = np.ones(len(evidence.rows), np.bool_)
     settings = {}
     for index, name in enumerate(ids):
         scores = sigmoid(slope * margins[:, index] + biases[index])
-        lines = choose_lines(scores, evidence, name, everything)
+        uploads = None if laid_out is None else sigmoid(slope * laid_out[:, index] + biases[index])
+        lines = choose_lines(scores, evidence, name, everything, uploads)
         settings[name] = Setting(bias=biases[index], **lines)
     write_settings(path, model.fingerprint, slope, settings)
     return settings

@@ -21,7 +21,11 @@ def enforce(
     *,
     approved_by: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Who besides the author stands for it.", show_default=False),
+        typer.Option(
+            metavar="NAME",
+            help="Who stands for it: neither who writes it nor who chose its limits.",
+            show_default=False,
+        ),
     ] = None,
     version: Annotated[
         str | None, typer.Option(metavar="VERSION", help="Default: the next free one.", show_default=False)
@@ -32,6 +36,14 @@ def enforce(
     reason: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Why. Default: what is enforced.", show_default=False)
     ] = None,
+    waive_slice: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CATEGORY:SLICE",
+            help="Enforce though this slice fails or is not known; --reason says why. Repeatable.",
+            show_default=False,
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and say everything, and write nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -41,14 +53,18 @@ def enforce(
     and who approved it; numbers, comments and order stay. What changes, and what the limits promise, is printed.
     Nothing stops before the version is live: `clipwarden restore` makes it so.
 
-    Refused where a category has no limits, where they do not hold any more, or where nobody but the author stands for
-    them. What contexts say of a category stays as it is.
+    Refused where a category has no limits, where they do not hold any more, where a slice of traffic fails or is not
+    known (`tune --slice-ceiling`) and is not waived by name, where nobody stands for them but who wrote this or chose
+    them, and, unless --reason says why, where nobody labelled what they stop. Waivers are written into the file with
+    their reason. What contexts say of a category stays as it is.
 
     **Examples**
 
     - `clipwarden enforce mine-1.0.2.yaml weapons --approved-by lee --dry-run`
 
     - `clipwarden enforce mine-1.0.2.yaml weapons drugs --author kim --approved-by lee --reason "limits of October"`
+
+    - `clipwarden enforce mine-1.0.2.yaml drugs --approved-by lee --waive-slice drugs:country=is --reason "few uploads"`
 
     **Exit codes**: 0 written · 2 wrong usage, or something does not hold · 3 unusable policy · 1 a file cannot be
     written.
@@ -59,7 +75,7 @@ def enforce(
 
     path = find_policy(policy)
     notes = VersionNotes(version=version, author=author, reason=reason, approved_by=approved_by)
-    plan = plan_enforcement(path, categories, notes)
+    plan = plan_enforcement(path, categories, notes, tuple(waive_slice or ()))
     written = None if dry_run else plan.version.write()
     if as_json:
         print(json.dumps(_facts(plan, written)))  # noqa: T201  results go to stdout
@@ -82,10 +98,14 @@ def _show(plan: "Enforcement") -> None:
 
 def _said(category: "Category") -> "Iterator[str]":
     """Say what a category's limits rest on, and where they stop nothing all the same."""
+    from clipwarden.policy.slices import findings_of
+
     chosen = category.thresholds and category.thresholds.chosen_on
     promises = chosen.evidence.promises if chosen and chosen.evidence else ()
     for promise in promises:
         yield f"{category.id}, {promise}."
+    for found in findings_of(chosen.evidence if chosen else None):
+        yield f"{category.id}, slice {found.sentence}."
     if chosen and not promises:
         yield f"{category.id}: {chosen.reason or 'nothing says what its limits promise'}."
     for name, override in category.contexts.items():
@@ -115,6 +135,7 @@ def _facts(plan: "Enforcement", written: "Path | None") -> dict[str, object]:
         "target": str(plan.version.target),
         "written": written is not None,
         "enforced": [category.id for category in plan.categories],
+        "waived": {name: list(slices) for name, slices in plan.waived.items()},
         "findings": [str(problem) for problem in plan.findings],
         "comparison": compare_version(plan.version).facts,
     }

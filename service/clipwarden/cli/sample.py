@@ -82,20 +82,21 @@ def sample(
     stops are rare. The same store and seed give the same sample. A later round with --add keeps what was labelled.
 
     The page (the contact sheet) works without a network and holds no pictures, unless --pictures says where they are;
-    then they are blurred in their pixels. Clear ones are in the file only with --reveal. Each labeller opens the page,
-    gives a name, and saves a label file; `clipwarden tune --labels` takes one or several of them.
+    then they are blurred in their pixels. Clear ones are in the file only with --reveal, blurred until the key R is
+    pressed: who labels by eye needs them, and the file is then to be kept as the pictures are. Each labeller opens the
+    page, gives a name, and saves a label file; `clipwarden tune --labels` takes one or several of them.
 
     No file is ever overwritten.
 
     **Examples**
 
-    - `clipwarden sample mine.yaml --store uploads.store -n 600 --categories weapons,drugs`
+    - `clipwarden sample mine.yaml --store uploads.store -n 600 --categories weapons,drugs --pictures uploads/ --reveal`
 
     - `clipwarden sample mine.yaml --store uploads.store --from-the-top weapons -n 3000 --at-most 0.5%`
 
     - `clipwarden sample mine.yaml --store uploads.store -n 900 --add labels-kim.jsonl -o more.jsonl`
 
-    - `clipwarden sample mine.yaml --again labels-kim.jsonl --sheet again.html --pictures uploads/`
+    - `clipwarden sample mine.yaml --again labels-kim.jsonl --sheet again.html --pictures uploads/ --reveal`
 
     **Exit codes**: 0 drawn · 2 wrong usage, or a store or labels that do not allow it · 3 unusable policy · 4 unusable
     model · 1 a file that cannot be written.

@@ -1,5 +1,6 @@
 """A drawn sample in; its label file and the page to label it on, written, and what that means in words, out."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +73,7 @@ def write_sample(
         write_new(page, html)
     except OSError as exc:
         raise LabelError(f"{page} cannot be written: {why_of(exc)}.") from exc
-    return _written(drawn, output, page, shown, reveal=reveal, asked=pictures is not None)
+    return _written(drawn, output, page, shown, pictures, reveal=reveal)
 
 
 def _renditions(labels: Labels, folder: Path | None, *, reveal: bool) -> dict[str, Rendition]:
@@ -92,9 +93,15 @@ def _renditions(labels: Labels, folder: Path | None, *, reveal: bool) -> dict[st
 
 
 def _written(
-    drawn: Drawn, output: Path | None, page: Path, shown: Mapping[str, Rendition], *, reveal: bool, asked: bool
+    drawn: Drawn,
+    output: Path | None,
+    page: Path,
+    shown: Mapping[str, Rendition],
+    folder: Path | None,
+    *,
+    reveal: bool,
 ) -> Written:
-    to_label = drawn.to_label
+    to_label, asked = drawn.to_label, folder is not None
     left_out = len(to_label) - len(shown)
     kind = "blurred pictures, clear behind R" if reveal else "blurred pictures"
     held = f"{len(shown):,} {kind}" if asked else "no pictures (--pictures puts blurred ones in)"
@@ -108,10 +115,23 @@ def _written(
         f"`clipwarden tune` {saved}"
         + (f", beside {output}, with --labels." if drawn.labels is not to_label else " with --labels.")
     )
+    again = [] if reveal else [_how_to_reveal(drawn, output, page, folder)]
     return Written(
         rows=rows,
-        sentences=(*outlook(drawn.labels), next_step),
+        sentences=(*outlook(drawn.labels), *again, next_step),
         facts=_facts(drawn, output, page, len(shown)),
+    )
+
+
+def _how_to_reveal(drawn: Drawn, output: Path | None, page: Path, folder: Path | None) -> str:
+    """Say that a page without clear pictures is labelled with the files open beside it, and how to have another."""
+    held = "Its pictures are blurred" if folder else "It holds no pictures"
+    other = page.with_stem(f"{page.stem}-clear")
+    command = ("clipwarden", "sample", drawn.file, "--again", str(output or "FILE"), "--sheet", str(other))
+    shown = shlex.join((*command, "--pictures", str(folder or "FOLDER"), "--reveal"))
+    return (
+        f"{held}, so that each is opened from its file to be labelled. To see them in the page, behind the key R: "
+        f"`{shown}`."
     )
 
 

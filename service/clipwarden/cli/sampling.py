@@ -2,20 +2,23 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from clipwarden.cli.loading import load_model_and_policies
 from clipwarden.cli.policyfile import read_policy
+from clipwarden.cli.stages import stage_bar
 from clipwarden.errors import ConfigError
 from clipwarden.policy.schema import Mode, Policy
 from clipwarden.tuning.design.sampling import MOST_CATEGORIES, UNIFORM
-from clipwarden.tuning.labels.drawing import Scored, draw_from_the_top, draw_sample, seed_of
+from clipwarden.tuning.labels.drawing import Scored, draw_from_the_top, draw_sample, require_same_walk, seed_of
 from clipwarden.tuning.labels.model import Labels
 from clipwarden.tuning.labels.reading import read_labels
 from clipwarden.tuning.labels.rows import CellError, category_named
 from clipwarden.tuning.labels.selecting import without_labels
 from clipwarden.tuning.scores import score_store
 from clipwarden.tuning.store.store import open_store
+from clipwarden.tuning.tune.walking import order_of
 from clipwarden.vision.plan import WHOLE
 
 AT_MOST = 0.005
@@ -56,12 +59,14 @@ class Drawn:
         to_label: What is left to label.
         policy: Whose categories it is about.
         rows: What was drawn from what, by name.
+        file: The policy, as typed.
     """
 
     labels: Labels
     to_label: Labels
     policy: Policy
     rows: Mapping[str, str]
+    file: str
 
 
 def draw(policy_name: str, folder: Path | None, model: str | None, wish: Wish) -> Drawn:
@@ -86,14 +91,7 @@ def draw(policy_name: str, folder: Path | None, model: str | None, wish: Wish) -
     scored = _score(policy_name, folder, model)
     seed = wish.seed or (former.seed if former and former.seed else seed_of(scored.store))
     if wish.top:
-        labels = draw_from_the_top(
-            scored,
-            names[0],
-            at_most=wish.at_most or AT_MOST,
-            confidence=wish.confidence or CONFIDENCE,
-            seed=seed,
-            n=wish.n,
-        )
+        labels = _walk(scored, names[0], wish, former, seed)
     else:
         labels = draw_sample(scored, names, wish.n or 0, seed=seed, former=former, uniform=wish.uniform or UNIFORM)
     to_label = without_labels(labels)
@@ -101,7 +99,7 @@ def draw(policy_name: str, folder: Path | None, model: str | None, wish: Wish) -
         what = "All that was drawn has labels already" if len(labels) else "The draw came out empty"
         raise ConfigError(f"{what}; ask for more with -n.")
     rows = _drawn_from(labels, scored, wish, former)
-    return Drawn(labels=labels, to_label=to_label, policy=policy, rows=rows)
+    return Drawn(labels=labels, to_label=to_label, policy=policy, rows=rows, file=policy_name)
 
 
 def draw_again(policy_name: str, files: Sequence[Path], wish: Wish) -> Drawn:
@@ -121,16 +119,16 @@ def draw_again(policy_name: str, files: Sequence[Path], wish: Wish) -> Drawn:
     policy = read_policy(policy_name).policy
     labels = read_labels(list(files), categories=[each.id for each in policy.categories])
     rows = {"Sample": f"{len(labels):,} pictures, {len(labels.escalated)} of them escalated"}
-    return Drawn(labels=labels, to_label=labels, policy=policy, rows=rows)
+    return Drawn(labels=labels, to_label=labels, policy=policy, rows=rows, file=policy_name)
 
 
 def _require_one_wish(wish: Wish) -> None:
     if wish.n is not None and wish.n < 1:
         raise ConfigError(f"-n is {wish.n}; draw at least one picture.")
-    if wish.top and (wish.categories or wish.add):
-        raise ConfigError(
-            "--from-the-top is about its own category and a draw of its own; drop --categories and --add."
-        )
+    if wish.top and wish.categories:
+        raise ConfigError("--from-the-top is about its own category; drop --categories.")
+    if wish.top and wish.add and (wish.n or wish.at_most or wish.confidence or wish.seed):
+        raise ConfigError("--add lists more of a walk as it was drawn; drop -n, --at-most, --confidence and --seed.")
     if wish.top and wish.uniform:
         raise ConfigError("--from-the-top draws evenly, all of it; drop --uniform-share.")
     if not wish.top and (wish.at_most or wish.confidence):
@@ -168,6 +166,20 @@ def _names(policy: Policy, wish: Wish, former: Labels | None) -> tuple[str, ...]
     return tuple(name for name in declared if name in named)
 
 
+def _walk(scored: Scored, category: str, wish: Wish, former: Labels | None, seed: str) -> Labels:
+    """Begin a walk from the top, or list more of a former one."""
+    if former is None:
+        at_most, confidence, n = wish.at_most or AT_MOST, wish.confidence or CONFIDENCE, wish.n
+    else:
+        before = require_same_walk(former, category, scored.store)
+        at_most, confidence, n = before.at_most, before.confidence, before.uploads
+    with stage_bar() as told:
+        grouping = partial(told, "Finding near-duplicates")
+        return draw_from_the_top(
+            scored, category, at_most=at_most, confidence=confidence, seed=seed, n=n, former=former, told=grouping
+        )
+
+
 def _how(labels: Labels, wish: Wish) -> str:
     if labels.walk:
         return "evenly, one of each group of near-duplicates"
@@ -178,7 +190,10 @@ def _score(policy_name: str, folder: Path, model: str | None) -> Scored:
     store = open_store(folder)
     snapshot = load_model_and_policies(model, [policy_name])
     tables = snapshot.tables[snapshot.default_policy_id]
-    return Scored(store=store, scores=score_store(store, tables), policy=tables.compiled.digest)
+    with stage_bar() as told:
+        scores = score_store(store, tables, told=partial(told, "Scoring pictures"))
+    orders = {category.id: order_of(tables.compiled, category.id) for category in tables.compiled.policy.categories}
+    return Scored(store=store, scores=scores, policy=tables.compiled.digest, orders=orders)
 
 
 def _drawn_from(labels: Labels, scored: Scored, wish: Wish, former: Labels | None) -> dict[str, str]:
@@ -188,10 +203,12 @@ def _drawn_from(labels: Labels, scored: Scored, wish: Wish, former: Labels | Non
         "Store": f"{store.path}, {store.info.source}{days}: {len(store.uploads):,} uploads of "
         f"{len(store.pictures):,} pictures",
         **({} if store.info.plan == WHOLE else {"Views": store.info.plan.name}),
-        "Drawn": f"{len(labels):,} pictures, {_how(labels, wish)}",
+        "Drawn": f"{labels.walk.uploads if labels.walk else len(labels):,} pictures, {_how(labels, wish)}",
         "For": ", ".join(labels.categories),
         "Seed": labels.seed or "",
     }
+    if labels.walk and labels.walk.listed:
+        rows["Listed"] = f"the {labels.walk.listed:,} with the highest scores"
     if former is not None:
         rows["Drawn"] += f", {len(labels) - len(without_labels(labels)):,} of them labelled before"
     return rows

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from clipwarden.tuning.store.groupfile import count_groupings
 from clipwarden.tuning.store.info import Source
 from clipwarden.tuning.store.store import Store
 
@@ -33,6 +34,7 @@ def store_record(store: Store) -> Mapping[str, object]:
         "cannot_be_judged": dict(sorted(Counter(store.failed.values()).items())),
         "unread_uploads": store.unread,
         "unused_pictures": store.unused,
+        "groupings": count_groupings(store.path),
         "ends_early": int((store.pictures.share_shown < 1).sum()),
         "partial": int(store.pictures.partial.sum()),
         "coverage_unknown": int(np.isnan(store.pictures.coverage).sum()),
@@ -69,6 +71,8 @@ def store_lines(store: Store) -> Mapping[str, str]:
         )
     if store.unused:
         rows["Unused"] = f"{store.unused:,} pictures that no upload shows: an interrupted run left them; run it again"
+    if kept := record["groupings"]:
+        rows["Groups"] = f"of near-duplicates, kept so that they are found once: {kept}; `store forget` drops them"
     return rows | {f"By {name}": _few(_counts(values)) for name, values in sorted(store.uploads.slices.items())}
 
 

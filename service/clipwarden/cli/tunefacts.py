@@ -57,6 +57,7 @@ def facts(
             "escalated": len(labels.escalated),
         },
         "looks": None if looks is None else dict(looks.counts),
+        "texts_chosen": {} if looks is None else dict(looks.chosen),
         "notes": list(found.analysis.notes),
         "categories": [_category(each, found) for each in found.analysis.categories],
         "slices": [plain(gate) for gate in found.gates],
@@ -116,6 +117,7 @@ def _limit(limit: Limit | None) -> Mapping[str, object] | None:
         "at": None if edge is None else edge.at,
         "sentence": limit.placed.sentence,
         "promised": limit.placed.promised,
+        "stops": None if limit.placed.stops is None else dict(zip(("uploads", "of"), limit.placed.stops, strict=True)),
         "missing": line.missing if isinstance(line, NotMet) else None,
         "choice": plain(limit.choice),
     }

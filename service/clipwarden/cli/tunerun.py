@@ -2,8 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from clipwarden.cli.exits import Exit
 from clipwarden.cli.loading import load_named_model, notice_findings, progress_bar, vector_cache
 from clipwarden.cli.policyfile import PolicyFile, read_policy
+from clipwarden.cli.stages import stage_bar
 from clipwarden.cli.tuneasking import ask_confirmation, ask_targets
 from clipwarden.cli.tunefacts import facts
 from clipwarden.cli.tunetext import show_answers, show_missing, show_plan, show_unasked, show_written
@@ -18,13 +18,14 @@ from clipwarden.errors import ConfigError
 from clipwarden.policy.bundle.compile import compile_policy, compile_to_measure
 from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.newversion import VersionNotes, login_name
+from clipwarden.policy.slices import SliceFinding, open_slices
 from clipwarden.terminal import notice, printable
 from clipwarden.tuning.labels.model import Design, Labels
 from clipwarden.tuning.labels.reading import read_labels
 from clipwarden.tuning.labels.rows import CellError, category_named
 from clipwarden.tuning.scores import require_policy
 from clipwarden.tuning.store.store import Store, open_store
-from clipwarden.tuning.tune.analysis import Told, analyse
+from clipwarden.tuning.tune.analysis import analyse
 from clipwarden.tuning.tune.answers import Analysis, Question
 from clipwarden.tuning.tune.looks import Looks, note_look
 from clipwarden.tuning.tune.proposing import Grounds, lacking, proposals
@@ -122,9 +123,9 @@ def run(options: TuneOptions) -> Exit:
     if not any(targets.asks for targets in found.targets.values()):
         show_unasked(inputs)
     if plan and (options.write or options.asks) and _confirmed(options, plan):
-        open_slices = {gate.category for gate in found.gates if not gate.passes}
+        kept_back = {each.id for each in plan.policy.categories if open_slices(each)}
         changed = [each.category for each in found.analysis.categories if each.bounds is not None]
-        changed = [name for name in changed if name not in open_slices]
+        changed = [name for name in changed if name not in kept_back]
         show_written(inputs.file, plan, plan.version.write(), changed)
     show_missing(found.analysis.categories, plan)
     return found.exit
@@ -233,20 +234,15 @@ def _answer(options: TuneOptions, inputs: Inputs, targets: Targets, by_category:
     looks = None if inputs.labels is None else note_look(inputs.labels, inputs.compiled, asked, write=False)
     if looks is not None:
         question = replace(question, looks=looks.counts)
-    with _telling() as told:
+    with stage_bar() as told:
         analysis = analyse(question, told)
     gates: tuple[Gate, ...] = ()
     if options.slice_ceiling is not None:
         gates = gate_slices(question, analysis, options.slice_ceiling)
     if inputs.labels is not None:  # what was refused showed nothing
-        looks = note_look(inputs.labels, inputs.compiled, asked)
+        compared = [each.category for each in analysis.categories if each.without]
+        looks = note_look(inputs.labels, inputs.compiled, asked, compared=compared)
     return Found(analysis=analysis, targets=asked, looks=looks, gates=gates)
-
-
-@contextmanager
-def _telling() -> Iterator[Told]:
-    with progress_bar("Tuning") as progress:
-        yield lambda _what, done, count: progress(done, count)
 
 
 def _plan(options: TuneOptions, inputs: Inputs, found: Found) -> tuple[Plan | None, str | None]:
@@ -260,6 +256,7 @@ def _plan(options: TuneOptions, inputs: Inputs, found: Found) -> tuple[Plan | No
         author=options.notes.author or login_name(),
         day=datetime.now(UTC).date(),
         slices=_slices(found.gates),
+        chosen={} if found.looks is None else found.looks.chosen,
     )
     proposed = proposals(found.analysis, grounds, found.targets)
     if not proposed:
@@ -278,13 +275,11 @@ def _plan(options: TuneOptions, inputs: Inputs, found: Found) -> tuple[Plan | No
     return plan, None
 
 
-def _slices(gates: Sequence[Gate]) -> dict[str, list[str]]:
-    """Say what slices say in the evidence, too: whoever approves is to read of those that do not pass."""
-    said: dict[str, list[str]] = {}
+def _slices(gates: Sequence[Gate]) -> dict[str, list[SliceFinding]]:
+    """Keep what slices say in the evidence, too: what does not pass stands in the way of enforcing."""
+    said: dict[str, list[SliceFinding]] = {}
     for gate in gates:
-        said.setdefault(gate.category, []).append(
-            f"slice {gate.name}: {gate.outcome.upper()} by the {gate.limit} limit"
-        )
+        said.setdefault(gate.category, []).extend(gate.findings)
     return said
 
 

@@ -10,11 +10,20 @@ from clipwarden.cli.changes import show_comparison
 from clipwarden.cli.comparison import compare_version
 from clipwarden.cli.policyfile import PolicyFile
 from clipwarden.cli.table import new_table
-from clipwarden.cli.tunewords import between, choice_cells, gate_line, picture_lines, quality_lines, texts_lines
+from clipwarden.cli.tunewords import (
+    between,
+    choice_cells,
+    chosen_lines,
+    gate_line,
+    picture_lines,
+    quality_lines,
+    texts_lines,
+)
 from clipwarden.errors import ConfigError
 from clipwarden.policy.schema import Bounds, Mode
 from clipwarden.policy.versions import files_around, plan_restoration
 from clipwarden.terminal import notice, printable, stdout
+from clipwarden.textfiles.rendering import plain_number
 from clipwarden.tuning.labels.model import Design
 from clipwarden.tuning.lines.choices import Choice
 from clipwarden.tuning.lines.saying import counted
@@ -53,7 +62,8 @@ def show_answers(found: "Found", inputs: "Inputs", *, engineers: bool) -> None:
             _without_labels(answers, many=many)
         else:
             _by_labels(answers, engineers=engineers, many=many)
-        for note in answers.notes:
+        chosen = found.looks.chosen.get(answers.category) if found.looks else None
+        for note in (*answers.notes, *chosen_lines(chosen)):
             _line(note, indent=3)
     _together(found.analysis.categories)
     for gate in found.gates:
@@ -232,7 +242,11 @@ def _asked_limits(answers: Answers) -> Iterator[tuple[str, Limit]]:
 def _asked(answers: Answers, *, many: bool) -> None:
     """Say what holds of the limits that were asked for, or what is missing."""
     for name, limit in _asked_limits(answers):
-        at = f" at {limit.threshold:.12g}" if limit.threshold is not None and limit.placed.edge is not None else ""
+        at = (
+            f" at {plain_number(limit.threshold)}"
+            if limit.threshold is not None and limit.placed.edge is not None
+            else ""
+        )
         told = "see the end for what all categories share" if limit.placed.shared else limit.placed.sentence
         _line(f"{name}{at}: {told}.", indent=3)
     if _promised(answers):

@@ -74,6 +74,18 @@ def texts_lines(without: Sequence[Without]) -> Iterator[str]:
         yield f"{len(idle) - _TEXTS} more move no image either."
     if losing:
         yield f"Keep above all: {losing[-1].sentence}."
+    many = len(without)
+    looks = f"all {many} of these count as looks at them" if many > 1 else "this counts as a look at them"
+    yield f"Whoever takes a text out, or rewords it, chooses by these labels: {looks}, and promises are less sure."
+
+
+def chosen_lines(chosen: int | None) -> Iterator[str]:
+    """Tell what it costs that texts were chosen by these labels."""
+    if chosen:
+        yield (
+            f"Texts were taken out or reworded after {chosen} were compared on these labels, which counts as {chosen} "
+            "looks: fresh labels (`clipwarden sample`) begin at one look, and --policy-wide makes up for looks."
+        )
 
 
 def quality_lines(answers: Answers) -> Iterator[str]:

@@ -29,7 +29,7 @@ from clipwarden.modelfolder.references import load_references
 from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.bundle.load import Look
 from clipwarden.policy.methods import METHODS
-from clipwarden.policy.schema import Adjustment, Bounds, Mode, Unit
+from clipwarden.policy.schema import Adjustment, Bounds, Drawn, Mode, Unit
 from clipwarden.scoring.lineuse import ConditionUse, LineUse, Pictures, Scale, measure
 from clipwarden.scoring.tables import prepare
 from clipwarden.textfiles.findings import Findings, Path, Place, Positions
@@ -191,7 +191,19 @@ def _check_most(use: LineUse, scale: Scale, findings: Findings) -> None:
     undo = "Undo what moved its scores, or raise" if use.moved else "Raise"
     raised = "review and block" if both else lowest
     fix = f"{undo} {raised}: one in a hundred of them comes to {use.rare:.3g}{end}."
+    if scale.pictures.shipped and _chosen_on_uploads(use):
+        fix = f"Nothing, where that was wanted: it was chosen on uploads, which say more than drawings. Else {fix}"
+        findings.note(_place_of(use, findings.positions, lowest), "fires-on-most", message, fix)
+        return
     findings.warn(_place_of(use, findings.positions, lowest), "fires-on-most", message, fix)
+
+
+def _chosen_on_uploads(use: LineUse) -> bool:
+    """Whether the category's own limits hold, and evidence says that they were chosen on what people upload."""
+    chosen = use.category.thresholds and use.category.thresholds.chosen_on
+    if use.context is not None or use.moved or not use.in_force or not chosen or not chosen.evidence:
+        return False
+    return chosen.evidence.design is not Drawn.SET
 
 
 def _check_none(use: LineUse, scale: Scale, findings: Findings) -> None:

@@ -18,7 +18,7 @@ from typing import Self, TypeVar
 from clipwarden.engine.admission import Admission, Ticket, Work
 from clipwarden.engine.batching import Batcher
 from clipwarden.engine.cache import EmbeddingCache, EmbeddingKey
-from clipwarden.engine.costs import DecodeCosts, views_of
+from clipwarden.engine.costs import DecodeCosts
 from clipwarden.engine.encoder_state import BatcherStatistics
 from clipwarden.engine.encoderplan import plan_for
 from clipwarden.engine.judging import judge_image, judging_microseconds, require_judgeable, require_rows
@@ -337,7 +337,7 @@ class Pipeline:
             read = partial(self._read_header, data, plan, digest)
             header = (await self._headers.run(read, turn=Errand(terms=shared.terms))).value
         settle()
-        cost = self._costs.seconds(header, len(data)), self._batcher.cost(views_of(header))
+        cost = self._costs.seconds(header, len(data)), self._batcher.cost(self._costs.views(header))
         turn = partial(self._decode_and_encode, data, header, plan, cost, shared)
         decoded, encoded = await shared.patiently(turn)
         timings = EmbedTimings(
@@ -381,7 +381,7 @@ class Pipeline:
             finally:
                 if work.ahead:  # decoded, whether or not it could be, and whoever has left since
                     work.spend(cost[0])
-            self._costs.note(header, len(data), decoded.run_seconds)
+            self._costs.note(header, len(data), decoded.run_seconds, views=len(decoded.value.views))
             shared.note_facts(decoded.value.facts)
             pixels = decoded.value.pixels
             submit = partial(self._batcher.submit, pixels, on_start=work.go_on, on_waiting=work.note_waiting)

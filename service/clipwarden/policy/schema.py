@@ -270,6 +270,8 @@ class Evidence:
         author: Who ran the tool.
         promises: What holds of the thresholds, and of scores as probabilities, each in a sentence.
         targets: What was asked for, as the tool's options.
+        slices: What slices of the pictures say, as `policy.slices` reads it; what fails or is not known stands in the
+            way of enforcing, until somebody waives it by name.
     """
 
     store: str
@@ -285,6 +287,7 @@ class Evidence:
     author: str
     promises: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
+    slices: tuple[str, ...] = field(default=(), metadata=ADDED_LATER)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

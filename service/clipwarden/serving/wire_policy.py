@@ -152,7 +152,7 @@ def _evidence(evidence: Evidence) -> pb.Evidence:
         looks=evidence.looks,
         day=evidence.day.isoformat(),
         author=evidence.author,
-        promises=evidence.promises,
+        promises=(*evidence.promises, *(f"slice {each}" for each in evidence.slices)),
         targets=evidence.targets,
     )
 

@@ -154,6 +154,10 @@ class _Map:
                 yield self._insertion(before[-1], entry.key, entry.value)
 
     def _replacement(self, key: yaml.Node, value: yaml.Node, wanted: Value) -> _Splice:
+        if isinstance(value, yaml.SequenceNode) and not value.flow_style and isinstance(wanted, tuple):
+            begin = f"{_line_break(self._text)}{' ' * value.start_mark.column}"
+            lines = begin.join(f"- {self._written(item)}" for item in wanted)
+            return _Splice(start=_start(value), end=_end(value, self._text), text=lines)
         if self._flow or not is_deep(wanted):
             return _Splice(start=_start(value), end=_end(value, self._text), text=self._written(wanted))
         lines = self._lines(wanted)

@@ -1,6 +1,6 @@
 """A store and a compiled policy in, the server's own numbers of every picture out."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,12 +41,13 @@ class StoreScores:
     refused: NDArray[np.bool_]
 
 
-def score_store(store: Store, tables: Tables) -> StoreScores:
+def score_store(store: Store, tables: Tables, *, told: Callable[[int, int], None] | None = None) -> StoreScores:
     """Score every picture as the server does, bit for bit; 20 bytes a picture and concept, and a block of vectors.
 
     Args:
         store: Seen by the policy's model.
         tables: `prepare(compiled)` of the policy.
+        told: For a progress bar, called with how many pictures are scored and how many there are.
 
     Returns:
         The numbers, in the order of the store's pictures.
@@ -58,8 +59,12 @@ def score_store(store: Store, tables: Tables) -> StoreScores:
     concepts = tuple(concept.id for concept in scored_concepts(tables.compiled.policy))
     shape = len(store.pictures), len(concepts)
     logit, score, view = np.empty(shape), np.empty(shape), np.empty(shape, dtype=np.int32)
+    done = 0
     for block in blocks_for(store, tables.compiled):
         logit[block.pictures], score[block.pictures], view[block.pictures] = _best(block, tables)
+        done += len(block.pictures)
+        if told is not None:
+            told(done, len(store.pictures))
     refused = refused_pictures(store.pictures, tables.compiled.policy)
     return StoreScores(concepts=concepts, logit=logit, score=score, view=view, refused=refused)
 

@@ -16,6 +16,7 @@ from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision.colour.conversion import AS_STORED, Conversion, conversion_of
 from clipwarden.vision.facts import DecodedImage, FileFacts, ImageFacts, ImageHeader
 from clipwarden.vision.formats import png
+from clipwarden.vision.formats.expected import frames_expected
 from clipwarden.vision.formats.foreign import foreign_kind
 from clipwarden.vision.formats.jpeg import FEW_SEGMENTS, header_segments
 from clipwarden.vision.formats.layout import PixelLayout, Size, read_layout
@@ -25,8 +26,8 @@ from clipwarden.vision.formats.structures import read_structure
 from clipwarden.vision.formats.truncation import looks_cut_short
 from clipwarden.vision.frames import work
 from clipwarden.vision.frames.frame import Frame
-from clipwarden.vision.frames.looking import ANIMATED, Looked, choosing_bytes, look_at_frames
-from clipwarden.vision.frames.reading import frames_of
+from clipwarden.vision.frames.looking import Looked, choosing_bytes, look_at_frames
+from clipwarden.vision.frames.reading import MOVING_FORMATS, frames_of
 from clipwarden.vision.limits import (
     DEFAULT_LIMITS,
     DecodeLimits,
@@ -89,6 +90,7 @@ def read_header(
     check_held(held, layout.size, image_format, limits)
     width, height = size or (None, None)
     parts = _parts_expected(layout, preprocessing, plan)
+    frames = frames_expected(data, image_format) if plan.frames > 1 else 1
     return ImageHeader(
         format=image_format,
         width=width,
@@ -98,6 +100,8 @@ def read_header(
         layout=layout,
         parts=len(parts),
         parts_pixels=_pixels_of(parts, layout.size, decoded, preprocessing) if len(parts) > 1 else 0,
+        frames=frames,
+        judged=min(frames, plan.frames),
         sha256=sha256 or hashlib.sha256(data).hexdigest(),
         segments=segments if segments and len(segments) <= FEW_SEGMENTS else (),
     )
@@ -175,7 +179,7 @@ def decode_file(
     try:
         structure = read_structure(data, header.format, limits, header.segments or None)
         try:
-            if (plan.frames > 1 or only_frame) and structure.frames_total > 1 and header.format in ANIMATED:
+            if (plan.frames > 1 or only_frame) and structure.frames_total > 1 and header.format in MOVING_FORMATS:
                 return _decode_frames(file, structure, preprocessing, limits)
             return _decode(file, structure, preprocessing, limits)
         except OSError as exc:  # so Pillow calls files that end early, or hold something that it does not expect
@@ -362,7 +366,7 @@ def _facts(file: _File, structure: Structure, conversion: Conversion, looked: Lo
         resolution=looked.resolution,
         parts_left=looked.parts_left,
         degraded=(
-            *degraded_flags(looked.pixels, looked.size),
+            *degraded_flags(list(looked.pixels), looked.size),
             *(("COLOUR_UNCERTAIN",) if looked.uncertain else ()),
         ),
         share_shown=structure.share_shown,

@@ -26,6 +26,8 @@ class ImageHeader:
         parts: Of the picture that are looked at, each on every background, as far as the header tells.
         parts_pixels: That making them on one background goes over beyond a single view's: decoded ones, and of each
             view its own, which weigh three times as much.
+        frames: That decoding goes through, as far as that can be guessed; 1 where the plan asks for one.
+        judged: How many of them are looked at, likewise at the most.
         segments: Of a JPEG's header, up to its first scan; none where they are many, and of another format.
         sha256: Of the file; 64 hexadecimal digits.
     """
@@ -39,6 +41,8 @@ class ImageHeader:
     sha256: str
     parts: int = 1
     parts_pixels: int = 0
+    frames: int = 1
+    judged: int = 1
     segments: tuple[Segment, ...] = ()
 
 

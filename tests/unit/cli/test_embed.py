@@ -86,7 +86,7 @@ def test_copies_that_come_at_once_wait_for_one_another(
     folder = tmp_path / "in"
     folder.mkdir()
     data = encode(natural_picture(1, (64, 64)), "PNG")
-    for number in range(64):
+    for number in range(32):
         (folder / f"{number:02}.png").write_bytes(data)
     monkeypatch.setattr(writing_module, "MOST_UPLOADS", 1)
     monkeypatch.setattr(writing_module, "MOST_PICTURES", 1)
@@ -98,7 +98,7 @@ def test_copies_that_come_at_once_wait_for_one_another(
 
     monkeypatch.setattr(StoreWriter, "write", look)
     result = embed(folder, "--json")
-    assert (summary(result)["encoded"], len(store().uploads)) == (1, 64)
+    assert (summary(result)["encoded"], len(store().uploads)) == (1, 32)
 
 
 def test_vectors_and_facts_are_those_of_the_engine(

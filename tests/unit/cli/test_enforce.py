@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from clipwarden.cli.exits import Exit
+from clipwarden.errors import ConfigError
 from clipwarden.policy.enforcing import plan_enforcement
 from clipwarden.policy.language.load import load_policy
 from clipwarden.policy.newversion import VersionNotes
-from clipwarden.policy.schema import Bounds, Mode
+from clipwarden.policy.schema import Bounds, Drawn, Mode
 from clipwarden.policy.shipped import shipped_policy
+from clipwarden.policy.slices import SliceFinding, slice_name
 from clipwarden.tuning.calibration import Fitted
 from clipwarden.tuning.tune.proposals import Proposal
 from clipwarden.tuning.tune.writing import write_version
@@ -106,6 +108,50 @@ def test_what_is_refused_says_why_and_writes_nothing(
     assert sorted(tuned.parent.iterdir()) == before
 
 
+def test_who_chose_the_limits_stands_for_them_under_no_other_name(run: Run, tuned: Path) -> None:
+    for arguments in (("--approved-by", "Sam@example.com"), ("--author", "lee", "--approved-by", "sam@example.com")):
+        result = run("enforce", tuned, "drugs", *arguments)
+        assert result.exit_code == Exit.USAGE
+        assert "sam@example.com chose the limits of drugs and cannot be the second person" in result.stderr
+    by_hand = re.sub(r"      evidence:\n(?:        .*\n)+", "", tuned.read_text())
+    tuned.write_text(by_hand)
+    assert "kim chose the limits of drugs" in run("enforce", tuned, "drugs", "--approved-by", "kim").stderr
+    assert run("enforce", tuned, "drugs", "--author", "kim", "--approved-by", "lee").exit_code == Exit.OK
+
+
+UNLABELLED = {"design": Drawn.TRAFFIC, "labels": None, "promises": ("block: at most 2 % of uploads are stopped",)}
+WALKED = (
+    "block: few are stopped wrongly (chosen on 2026-11-28 by labels of the design top)",
+    "review: some go to people",
+)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "bounds", "refused"),
+    [
+        (UNLABELLED, Bounds(block=0.6), True),
+        (UNLABELLED, Bounds(review=0.6), False),
+        (UNLABELLED | {"promises": WALKED}, Bounds(review=0.02, block=0.6), False),
+        ({"promises": (WALKED[0].replace("top", "traffic"),)}, Bounds(review=0.02, block=0.6), True),
+    ],
+    ids=["nothing labelled", "it only asks people", "block was labelled before", "only review was labelled since"],
+)
+def test_a_limit_that_nobody_labelled_takes_a_reason(
+    run: Run, tmp_path: Path, evidence: dict[str, object], bounds: Bounds, *, refused: bool
+) -> None:
+    path = tmp_path / "shop.yaml"
+    path.write_text(TEXT)
+    proposal = Proposal(category="drugs", bounds=bounds, evidence=make_evidence(**evidence))
+    tuned = write_version(path, [proposal], VersionNotes(author="kim"), fingerprint=FINGERPRINT)
+    result = run("enforce", tuned, "drugs", *BOTH)
+    assert result.exit_code == (Exit.USAGE if refused else Exit.OK), result.output
+    assert ("Nobody labelled what the block limits of drugs stop" in result.stderr) is refused
+    if refused:
+        assert f"`clipwarden sample {tuned} --store STORE -n 600 --categories drugs`" in result.stderr
+        assert run("enforce", tuned, "drugs", *BOTH, "--reason", " ").exit_code == Exit.USAGE
+        assert run("enforce", tuned, "drugs", *BOTH, "--reason", "a flood of them").exit_code == Exit.OK
+
+
 @pytest.mark.parametrize(
     ("edit", "said"),
     [
@@ -142,3 +188,99 @@ def test_a_digest_that_stands_alone_stays_alone(run: Run, tmp_path: Path) -> Non
     (written,) = tmp_path.glob("mine-*.yaml")
     assert modes(written)["drugs"] is Mode.ENFORCE
     assert written.read_text().count("lee") == 1
+
+
+IS, FR = '"country=is": UNKNOWN by the block limit, label 109 more', '"country=fr": FAIL by the block limit'
+
+
+@pytest.fixture
+def sliced(tmp_path: Path) -> Path:
+    path = tmp_path / "shop.yaml"
+    path.write_text(TEXT)
+    evidence = make_evidence(slices=(IS, FR, '"skin": PASS by the block limit'))
+    fitted = Fitted(slope=0.41, bias=-5.5, prevalence=0.01)
+    proposal = Proposal(category="drugs", calibration=fitted, bounds=Bounds(block=0.6), evidence=evidence)
+    return write_version(path, [proposal], VersionNotes(author="kim"), fingerprint=FINGERPRINT)
+
+
+def test_slices_that_do_not_pass_stand_in_the_way(run: Run, sliced: Path) -> None:
+    result = run("enforce", sliced, "drugs", *BOTH)
+    assert result.exit_code == Exit.USAGE
+    said = " ".join(result.stderr.split())
+    assert 'drugs cannot be enforced: slice "country=is" is UNKNOWN by the block limit (label at least 109 more' in said
+    assert '"country=fr" is FAIL by the block limit' in said
+    assert "--waive-slice drugs:country=is --waive-slice drugs:country=fr --reason TEXT" in said
+    assert not sliced.with_name("shop-1.2.yaml").exists()
+
+
+def test_slices_are_let_through_by_name_with_a_reason_that_stays(run: Run, sliced: Path) -> None:
+    one, both = ("--waive-slice", "drugs:country=is"), ("--waive-slice", "drugs:country=fr")
+    said = ("--reason", "Iceland sends 3 uploads a day")
+    assert 'slice "country=fr" is FAIL' in run("enforce", sliced, "drugs", *BOTH, *one, *said).stderr
+    assert "Say why" in run("enforce", sliced, "drugs", *BOTH, *one, *both).stderr
+    told = json.loads(run("enforce", sliced, "drugs", *BOTH, *one, *both, *said, "--json").stdout)
+    assert told["waived"] == {"drugs": ["country=is", "country=fr"]}
+    written = sliced.with_name("shop-1.2.yaml")
+    drugs = load_policy(written).policy.categories[1]
+    assert drugs.thresholds is not None
+    assert drugs.thresholds.chosen_on is not None
+    assert drugs.thresholds.chosen_on.evidence is not None
+    why = "; waived: Iceland sends 3 uploads a day (kim, approved by lee)"
+    assert drugs.thresholds.chosen_on.evidence.slices == (IS + why, FR + why, '"skin": PASS by the block limit')
+    assert "# the worst" in written.read_text()
+    assert "# for now" in written.read_text()
+    assert run("lint", written, "--strict").exit_code == Exit.OK
+    shown = run("enforce", sliced, "drugs", *BOTH, *one, *both, *said, "--version", "9").stderr
+    assert f"drugs, slice {IS}{why}." in " ".join(shown.split())
+
+
+@pytest.mark.parametrize(
+    ("waived", "said"),
+    [
+        ("drugs:country=it", "Did you mean drugs:country="),
+        ("drugs:skin", "names no slice that stands in the way"),  # it passes
+        ("country=is", "There is drugs:country=is, drugs:country=fr."),
+        ("weapons:country=is", "names no slice"),  # not what is enforced here
+        ("", "names no slice"),
+    ],
+)
+def test_a_waiver_that_names_nothing_is_refused(run: Run, sliced: Path, waived: str, said: str) -> None:
+    result = run("enforce", sliced, "drugs", *BOTH, "--waive-slice", waived, "--reason", "why")
+    assert (result.exit_code, said in " ".join(result.stderr.split())) == (Exit.USAGE, True), result.stderr
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        (IS, '"country=is": FINE by the block limit'),
+        (IS, "country=is: PASS by the block limit"),
+        (IS, '"country=is": UNKNOWN by the block limit; waived: '),
+        (IS, '"\\x": PASS by the block limit'),
+    ],
+)
+def test_slices_that_nobody_can_read_are_refused_at_load(run: Run, sliced: Path, edit: tuple[str, str]) -> None:
+    old, new = (json.dumps(each) for each in edit)
+    assert old in sliced.read_text()
+    sliced.write_text(sliced.read_text().replace(old, new))
+    result = run("enforce", sliced, "drugs", *BOTH)
+    assert result.exit_code == Exit.POLICY, result.output
+    assert "[slice-finding]" in result.stderr
+
+
+def test_the_name_of_a_slice_cannot_say_that_it_passes() -> None:
+    name = slice_name("country", 'de": PASS by the block limit; waived: "x')
+    found = SliceFinding(name=name, outcome="FAIL", limit="block")
+    assert SliceFinding.read(found.sentence) == found
+    assert found.is_open
+    assert (
+        slice_name("country", "a\u202eb\n  c") == slice_name("country", "a\u202eb c") != slice_name("country", "ab c")
+    )
+
+
+def test_limits_whose_slices_do_not_pass_are_not_written_for_what_is_enforced(run: Run, sliced: Path) -> None:
+    waive = ("--waive-slice", "drugs:country=is", "--waive-slice", "drugs:country=fr", "--reason", "for now")
+    assert run("enforce", sliced, "drugs", *BOTH, *waive).exit_code == Exit.OK
+    live = sliced.with_name("shop-1.2.yaml")
+    proposal = Proposal(category="drugs", bounds=Bounds(block=0.7), evidence=make_evidence(slices=(FR,)))
+    with pytest.raises(ConfigError, match='drugs is enforced, and by the new limits slice "country=fr" is FAIL'):
+        write_version(live, [proposal], VersionNotes(author="kim", approved_by="lee"), fingerprint=FINGERPRINT)

@@ -3,6 +3,7 @@
 import functools
 import json
 import logging
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -43,8 +44,9 @@ CATEGORIES = len(load_policy(shipped_policy("stickers")).policy.categories)
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
+def cache() -> Path:
+    """The cache of all tests."""
+    return Path(os.environ["XDG_CACHE_HOME"])
 
 
 @pytest.fixture(scope="module")
@@ -54,11 +56,10 @@ def load_once() -> Callable[..., Model]:
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, cache: Path, tmp_path: Path, load_once: Callable[..., Model]) -> Run:
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, load_once: Callable[..., Model]) -> Run:
     """Run `clipwarden ARGS` in a folder of its own; model and texts are loaded and embedded once for all tests."""
     monkeypatch.setattr(loading, "load_model", load_once)
     monkeypatch.setattr(snapshot, "load_model", load_once)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     monkeypatch.setenv("COLUMNS", "400")
     monkeypatch.chdir(tmp_path)
     return lambda *args: CliRunner().invoke(app, [str(arg) for arg in args])

@@ -47,6 +47,19 @@ def server() -> Iterator[FaultServer]:
         yield running
 
 
+@pytest.fixture
+def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Give what clients of the command wait for, in seconds; they wait for nothing."""
+    seconds: list[float] = []
+
+    async def sleep(pause: float) -> None:
+        seconds.append(pause)
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr(serverjudge, "AsyncClient", partial(AsyncClient, sleep=sleep))
+    return seconds
+
+
 def records(result: Result) -> list[Record]:
     """Return the lines on what was tried."""
     lines = [json.loads(line) for line in result.stdout.splitlines()]
@@ -391,7 +404,8 @@ def test_wrong_usage_ends_with_2_and_a_sentence(
 def test_every_kind_of_address_is_asked(
     run: Run, pictures: Path, monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
-    monkeypatch.setattr("clipwarden.cli.serverjudge.READY_SECONDS", 0.01)
+    for wait in ("SILENT_SECONDS", "READY_SECONDS"):
+        monkeypatch.setattr(serverjudge, wait, 0.01)
     result = run("moderate", pictures / "red.png", "--server", address)
     assert result.exit_code == 1
     assert "HOST:PORT" not in result.stderr
@@ -449,10 +463,13 @@ def test_a_backfill_lets_others_go_first(run: Run, server: FaultServer, pictures
     assert server.service.requests[0].options.priority == v1.PRIORITY_BULK
 
 
-def test_an_image_waits_for_a_full_server_until_its_own_timeout(run: Run, server: FaultServer, pictures: Path) -> None:
+def test_an_image_waits_for_a_full_server_until_its_own_timeout(
+    run: Run, server: FaultServer, pictures: Path, slept: list[float]
+) -> None:
     server.service.answers.extend([*[overloaded(0.001)] * 9, v1.ModerateResponse(moderation=allowed())])
     result = run("moderate", pictures / "blue.png", "--server", server.address)
     assert (result.exit_code, len(server.service.requests)) == (0, 10), result.output
+    assert len([pause for pause in slept if pause > 0.0]) == 9
     server.service.answers.append(overloaded(3600))
     assert run("moderate", pictures / "blue.png", "--server", server.address).exit_code == 30
 
@@ -469,13 +486,10 @@ def test_a_fault_of_the_server_on_one_image_leaves_the_others(run: Run, server: 
     assert [list(record)[1] for record in records(result)] == ["error", "moderation"]
 
 
+@pytest.mark.usefixtures("slept")
 def test_a_server_that_goes_away_ends_the_command_and_shows_what_was_judged(
-    run: Run, server: FaultServer, pictures: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, server: FaultServer, pictures: Path
 ) -> None:
-    async def sleep(_seconds: float) -> None:
-        await asyncio.sleep(0)
-
-    monkeypatch.setattr(serverjudge, "AsyncClient", partial(AsyncClient, sleep=sleep))
     answers = [v1.ModerateResponse(moderation=allowed()), *[unavailable()] * RetryPolicy().restart_attempts]
     server.service.answers.extend(answers)
     files = [pictures / "blue.png", pictures / "red.png", pictures / "yellow.png"]

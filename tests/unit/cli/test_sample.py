@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 from collections.abc import Callable
 from fnmatch import fnmatchcase
@@ -270,7 +271,7 @@ def test_a_greater_uniform_share_raises_the_least_chance(sample: Sample, work: P
             "The policy has colour.green disabled, so no picture has a score *",
         ),
         (("-n", 5, "--categories", "a,b,c,d"), "--categories names 4; a sample serves 3 at most, since over many *"),
-        (("--from-the-top", "colour.red", *RED), "--from-the-top is about its own category *; drop --categories *"),
+        (("--from-the-top", "colour.red", *RED), "--from-the-top is about its own category; drop --categories."),
         (
             ("--from-the-top", "colour.red", "--uniform-share", "80%"),
             "--from-the-top draws evenly*; drop --uniform-share.",
@@ -313,6 +314,20 @@ def test_pictures_come_blurred_and_clear_ones_only_if_asked(sample: Sample, uplo
     assert f"labels.html, {len(shown)} blurred pictures\n" in said
     sample("-n", 20, "--categories", "colour.red", "--pictures", uploads, "--reveal", "-o", "clear.jsonl")
     assert all("clear" in each for each in page("clear.html")["pictures"])
+
+
+@pytest.mark.parametrize("blurred", [True, False])
+def test_a_page_without_clear_pictures_names_the_command_that_makes_one_with_them(
+    sample: Sample, run: Run, uploads: Path, *, blurred: bool
+) -> None:
+    said = sample("-n", 20, "--categories", "colour.red", *(("--pictures", uploads) if blurred else ()))
+    (command,) = re.findall(r"`clipwarden (sample .*--reveal)`", said)
+    drawn = Path("labels.jsonl").read_bytes()
+    result = run(*shlex.split(command.replace("FOLDER", str(uploads))))
+    assert result.exit_code == 0, result.output
+    assert all("clear" in each for each in page("labels-clear.html")["pictures"])
+    assert Path("labels.jsonl").read_bytes() == drawn
+    assert "--reveal" not in result.stdout
 
 
 def test_files_that_are_gone_or_changed_are_left_out(

@@ -22,6 +22,7 @@ from clipwarden.policy.language.load import load_policy
 from clipwarden.policy.schema import Mode, Verdict
 from clipwarden.scoring.tables import prepare
 from clipwarden.tuning.design.groups import group_pictures
+from clipwarden.tuning.labels import drawing
 from clipwarden.tuning.scores import score_store
 from clipwarden.tuning.store.store import open_store
 from clipwarden.tuning.tune import cases
@@ -217,6 +218,133 @@ def test_labels_from_the_top_promise_few_wrong_stops(
     assert (refused.exit_code, "`--wrong-stops` is what they promise" in refused.stderr) == (2, True)
     bare = tune(traffic, "--labels", drawn, "--wrong-stops", "1%", "--json")
     assert "the walk is not at its end: at least" in answers(bare)["block"]["sentence"]
+
+
+def from_the_top(run: Run, traffic: World, policy: Path, model: Path, *options: object) -> Result:
+    return run("sample", policy, "--store", traffic.store, "--model", model, "--from-the-top", "red", *options)
+
+
+def listed_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drawing, "_LEAST_LISTED", 10**6)
+
+
+def test_the_first_rows_of_a_walk_promise_what_all_of_it_does(
+    *,
+    tune: Tune,
+    run: Run,
+    traffic: World,
+    policy: Path,
+    toy_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said = []
+    for name in ("first", "all"):
+        if name == "all":
+            listed_whole(monkeypatch)
+        drawn = tmp_path / f"{name}.jsonl"
+        assert from_the_top(run, traffic, policy, toy_folder, "--at-most", "1%", "-o", drawn).exit_code == 0
+        args = ("--wrong-stops", "1%", "--json", "--labels", filled_in(drawn, traffic))
+        said.append(answers(tune(traffic, *args))["block"])
+    first, whole = (tmp_path / f"{name}.jsonl" for name in ("first", "all"))
+    assert said[0] == said[1]
+    head, *rows = first.read_text().splitlines()
+    walk = json.loads(head)["walk"]
+    assert (len(rows), walk["listed"]) == (300, 300)
+    assert walk["uploads"] == len(whole.read_text().splitlines()) - 1 > 2900
+    assert rows == whole.read_text().splitlines()[1:301]
+    assert "listed" not in json.loads(whole.read_text().partition("\n")[0])["walk"]
+
+
+def test_a_walk_that_uses_up_its_rows_is_taken_up_by_the_next(
+    *,
+    tune: Tune,
+    run: Run,
+    traffic: World,
+    policy: Path,
+    toy_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(drawing, "_LEAST_LISTED", 30)
+    monkeypatch.setattr(drawing, "_LISTED_EACH", 1)
+    first, second = tmp_path / "first.jsonl", tmp_path / "second.jsonl"
+    assert from_the_top(run, traffic, policy, toy_folder, "--at-most", "1%", "-o", first).exit_code == 0
+    args = ("--wrong-stops", "1%", "--json", "--labels")
+    early = answers(tune(traffic, *args, filled_in(first, traffic)))["block"]
+    assert early["promised"]
+    assert "the walk is not at its end: at least" in early["sentence"]
+    done = filled_in(first, traffic)
+    more = from_the_top(run, traffic, policy, toy_folder, "--add", done, "-o", second)
+    assert more.exit_code == 0, more.output
+    assert "Listed" in more.output
+    rows = [[json.loads(line) for line in path.read_text().splitlines()[1:]] for path in (done, second)]
+    assert len(rows[1]) == 2 * len(rows[0])
+    assert [(row["sha256"], row["labels"]) for row in rows[1][: len(rows[0])]] == [
+        (row["sha256"], row["labels"]) for row in rows[0]
+    ]
+    late = answers(tune(traffic, *args, filled_in(second, traffic)))["block"]
+    assert "not at its end" not in late["sentence"]
+    assert late["at"] <= early["at"]
+    listed_whole(monkeypatch)
+    whole = tmp_path / "whole.jsonl"
+    assert from_the_top(run, traffic, policy, toy_folder, "--at-most", "1%", "-o", whole).exit_code == 0
+    assert answers(tune(traffic, *args, filled_in(whole, traffic)))["block"] == late
+    alone = tmp_path / "page.jsonl"  # as the page for the second half saves it
+    head, *both = second.read_text().splitlines()
+    alone.write_text("\n".join([head, *both[len(rows[0]) :]]) + "\n")
+    refused = tune(traffic, *args, filled_in(alone, traffic))
+    assert refused.exit_code == 2
+    assert "first pictures of its walk; name the file that" in " ".join(refused.stderr.split())
+    together = tune(traffic, *args, done, "--labels", filled_in(alone, traffic))
+    assert answers(together)["block"] == late
+
+
+def test_the_first_rows_of_a_walk_say_nothing_once_texts_order_otherwise(
+    *, tune: Tune, run: Run, traffic: World, policy: Path, toy_folder: Path, tmp_path: Path
+) -> None:
+    first, again = tmp_path / "first.jsonl", tmp_path / "again.jsonl"
+    assert from_the_top(run, traffic, policy, toy_folder, "--at-most", "1%", "-o", first).exit_code == 0
+    done = filled_in(first, traffic)
+    policy.write_text(policy.read_text().replace('"a weapon"', '"a gun"'))
+    refused = tune(traffic, "--wrong-stops", "1%", "--labels", done)
+    assert refused.exit_code == 2
+    assert "lists the pictures that stood highest by other texts of red" in " ".join(refused.stderr.split())
+    more = from_the_top(run, traffic, policy, toy_folder, "--add", done, "-o", again)
+    assert more.exit_code == 0, more.output
+    digests = {json.loads(line)["sha256"] for line in first.read_text().splitlines()[1:]}
+    assert digests <= {json.loads(line)["sha256"] for line in again.read_text().splitlines()[1:]}
+    assert answers(tune(traffic, "--wrong-stops", "1%", "--json", "--labels", filled_in(again, traffic)))["block"][
+        "promised"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("-n", "600"), "--add lists more of a walk as it was drawn; drop -n,"),
+        ((), "lists all that was drawn for its walk already"),
+        (("another",), "is no walk from the top of red"),
+    ],
+)
+def test_only_a_walk_of_which_more_is_left_is_added_to(
+    *,
+    run: Run,
+    traffic: World,
+    policy: Path,
+    toy_folder: Path,
+    tmp_path: Path,
+    options: tuple[object, ...],
+    sentence: str,
+) -> None:
+    drawn = tmp_path / "top.jsonl"
+    assert from_the_top(run, traffic, policy, toy_folder, "-n", 299, "--at-most", "1%", "-o", drawn).exit_code == 0
+    if options == ("another",):
+        drawn, options = traffic.labels(tmp_path / "set.jsonl"), ()
+    refused = from_the_top(run, traffic, policy, toy_folder, *options, "--add", drawn, "-o", tmp_path / "more.jsonl")
+    assert refused.exit_code == 2
+    assert sentence in " ".join(refused.stderr.split())
+    assert not (tmp_path / "more.jsonl").exists()
 
 
 @pytest.mark.parametrize("columns", [60, 80, 100])
@@ -449,7 +577,8 @@ def test_after_an_edit_the_command_that_lint_names_fits_it_again(
     evidence = red.thresholds.chosen_on.evidence
     assert evidence is not None
     assert evidence.targets == ("block-wrong 3", "review-recall 0.6", "prevalence 0.01")
-    assert evidence.looks == 2
+    assert evidence.looks == 1 + 1 + 3  # a negative is another, after four texts were compared
+    assert "texts chosen by what leaving out each of 4 did on these labels: 4 looks" in evidence.how
     policy.write_text(policy.read_text().replace("review: 0.5", "review: 0.6"))
     nobody = tune(drawings, "--labels", drawings.labels(tmp_path / "g.jsonl", categories=["green"]), "--refit")
     assert (nobody.exit_code, "Nothing says what was asked of green" in nobody.stderr) == (2, True)
@@ -503,13 +632,44 @@ def test_looks_are_counted_by_questions_and_survive_a_folder_that_cannot_be_writ
     assert looks("--block-wrong", "3") == 1  # what was looked at is what was asked
     assert looks("--block-wrong", "3", "--prevalence", "2%") == 1
     assert looks("--block-wrong", "1") == 2
-    policy.write_text(policy.read_text().replace("a weapon", "a knife"))
+    policy.write_text(policy.read_text().replace('"a weapon"', '"a weapon", "a knife"'))  # nothing compared goes
     assert looks("--block-wrong", "1") == 3
     assert (folder / "labels.jsonl.looks").exists()
     (folder / "labels.jsonl.looks").unlink()
     (folder / "labels.jsonl.looks").mkdir()  # nothing can be written there, whoever runs this
     assert looks("--block-wrong", "1") == 3
     assert looks("--block-wrong", "0") == 4
+
+
+def test_acting_on_what_would_help_counts_all_that_was_compared(
+    tune: Tune, drawings: World, policy: Path, tmp_path: Path
+) -> None:
+    labels = drawings.labels(tmp_path / "labels.jsonl")
+    shown = tune(drawings, "--labels", labels).stdout
+    assert "chooses by these labels: all 4 of these count as looks at them" in shown
+    policy.write_text(policy.read_text().replace('"a weapon"', '"a weapon", "a knife"'))
+    assert answers(tune(drawings, "--labels", labels, "--json"))["confidence"]["looks"] == 2
+    policy.write_text(policy.read_text().replace('"a weapon", ', ""))
+    told = tune(drawings, "--labels", labels, "--block-wrong", "3")
+    assert "Texts were taken out or reworded after 9 were compared on these labels" in told.stdout
+    said = json.loads(tune(drawings, "--labels", labels, "--block-wrong", "3", "--json").stdout)
+    assert said["texts_chosen"] == {"red": 4 + 5}
+    assert said["categories"][0]["confidence"]["looks"] == 3 + (4 - 1) + (5 - 1)
+
+
+def test_labels_without_a_seed_are_known_again_with_rows_less_or_more(
+    tune: Tune, drawings: World, tmp_path: Path
+) -> None:
+    def looks(count: int, wrong: str, name: str) -> int:
+        path = drawings.labels(tmp_path / name, of=drawings.digests[:count])
+        args = ("--labels", path, "--block-wrong", wrong, "--json")
+        return int(answers(tune(drawings, *args))["confidence"]["looks"])
+
+    assert looks(400, "3", "one.jsonl") == 1
+    assert looks(399, "2", "two.jsonl") == 2
+    assert looks(440, "1", "three.jsonl") == 3
+    path = drawings.labels(tmp_path / "other.jsonl", of=[*drawings.digests[:10], *drawings.digests[100:]])
+    assert answers(tune(drawings, "--labels", path, "--json"))["confidence"]["looks"] == 3
 
 
 def test_slices_twins_and_fixtures(tune: Tune, toy_model: Model, tmp_path: Path) -> None:
@@ -542,7 +702,19 @@ def test_json_has_keys_that_stay(tune: Tune, drawings: World, labels: Path) -> N
     result = tune(drawings, "--labels", labels, "--block-wrong", "3", "--prevalence", "1%", "--json")
     whole = json.loads(result.stdout)
     assert set(whole) == {
-        *("policy", "store", "labels", "looks", "notes", "categories", "slices", "missing", "version", "not_written"),
+        *(
+            "policy",
+            "store",
+            "labels",
+            "looks",
+            "texts_chosen",
+            "notes",
+            "categories",
+            "slices",
+            "missing",
+            "version",
+            "not_written",
+        ),
     }
     assert set(whole["categories"][0]) == {
         *("category", "targets", "deciding", "choices", "now", "lowering", "gallery", "texts", "prevalence", "flagged"),
@@ -720,7 +892,7 @@ def test_what_the_other_limit_rests_on_stays_in_the_file(
     assert [f"{each}{kept}" for each in before.promises] == list(after.promises[1:])
     assert after.promises[0].startswith("block: at most 1 % of distinct uploads")
     assert after.targets == ("wrong-stops 0.01", "review-recall 0.6")
-    assert "review by a lower limit of recall" in after.how
+    assert "review by a bet on weighted labels" in after.how
     second.write_text(second.read_text().replace('"a weapon"', '"a gun"'))
     again = tune(traffic, "--labels", labels, "--refit", "--json", policy=second)
     assert again.exit_code == 0, again.output
@@ -741,6 +913,62 @@ def test_a_sample_of_which_the_store_lacks_a_part_promises_nothing(tune: Tune, t
     assert not said["review"]["promised"]
     assert "it takes 3,440 of the drawn pictures in the store, there are 3,040" in said["block"]["sentence"]
     assert said["prevalence"] is None
+
+
+def without_rows(path: Path, gone: int) -> Path:
+    """Pretend that some rows are of pictures that the store has forgotten since."""
+    head, *rows = path.read_text().splitlines()
+    moved = [json.dumps({**json.loads(row), "sha256": f"{number:064x}"}) for number, row in enumerate(rows[:gone])]
+    path.write_text("\n".join([head, *moved, *rows[gone:]]) + "\n")
+    return path
+
+
+def test_what_the_store_forgot_of_a_sample_counts_against_every_promise(
+    tune: Tune, traffic: World, tmp_path: Path
+) -> None:
+    labels = sampled(traffic, tmp_path / "sample.jsonl")
+    args = ("--block-fpr", "3%", "--review-recall", "50%", "--json")
+    whole = answers(tune(traffic, "--labels", labels, *args))
+    less = answers(tune(traffic, "--labels", without_rows(labels, 2), *args))
+    for name, counted in (("block", "harmless and stopped"), ("review", "missed")):
+        assert whole[name]["met"]
+        assert f"the 2 that the store lacks by now counted as {counted}" in less[name]["sentence"]
+        assert "the store lacks" not in whole[name]["sentence"]
+    assert less["block"]["at"] > whole["block"]["at"]
+    assert less["review"]["at"] <= whole["review"]["at"]
+
+
+def test_a_walk_says_what_share_of_uploads_it_stops_and_counts_the_forgotten(
+    *, tune: Tune, run: Run, traffic: World, policy: Path, toy_folder: Path, tmp_path: Path
+) -> None:
+    top = tmp_path / "top.jsonl"
+    drawn = ("sample", policy, "--store", traffic.store, "--model", toy_folder, "--from-the-top", "red", "-o", top)
+    assert run(*drawn).exit_code == 0
+    args = ("--wrong-stops", "1%", "--json")
+    whole = answers(tune(traffic, "--labels", filled_in(top, traffic), *args))["block"]
+    stops = whole["stops"]
+    assert stops["of"] == len(traffic.digests)
+    said = f"it stops {stops['uploads']:,} of the {stops['of']:,} uploads in the store"
+    assert said in whole["sentence"]
+    shown = tune(traffic, "--labels", filled_in(top, traffic), "--wrong-stops", "1%").stdout
+    assert said in " ".join(shown.split())
+    lost = answers(tune(traffic, "--labels", without_rows(filled_in(top, traffic), 2), *args))["block"]
+    assert "the 2 that the store lacks by now count as harmless and stopped" in lost["sentence"]
+    assert lost["at"] >= whole["at"]
+
+
+def test_a_sample_is_no_complete_file_and_chances_have_a_least(tune: Tune, traffic: World, tmp_path: Path) -> None:
+    labels = sampled(traffic, tmp_path / "sample.jsonl")
+    assert tune(traffic, "--labels", labels, "--complete").exit_code == 0  # all that was drawn has a mark
+    head, first, *rows = labels.read_text().splitlines()
+    bare = json.dumps({**json.loads(first), "labels": {}})
+    labels.write_text("\n".join([head, bare, *rows]) + "\n")
+    refused = tune(traffic, "--labels", labels, "--complete")
+    assert (refused.exit_code, "of a sample that is no no" in refused.stderr) == (2, True)
+    tiny = json.dumps({**json.loads(first), "pi": 1e-300})
+    labels.write_text("\n".join([head, tiny, *rows]) + "\n")
+    refused = tune(traffic, "--labels", labels)
+    assert (refused.exit_code, "no sample draws with less than one in 1,000,000,000" in refused.stderr) == (2, True)
 
 
 def test_a_review_limit_may_be_bounded_by_harmless_pictures(tune: Tune, traffic: World, tmp_path: Path) -> None:
@@ -800,9 +1028,9 @@ def test_what_nobody_labelled_of_a_walk_is_compared_with_nothing(
     drawn.write_text("\n".join([head, *marked, *rows[5:]]) + "\n")
     compared: list[int] = []
 
-    def counted(vectors: Any, named: Any) -> Any:  # noqa: ANN401
+    def counted(vectors: Any, named: Any, **told: Any) -> Any:  # noqa: ANN401
         compared.append(len(vectors))
-        return group_pictures(vectors, named)
+        return group_pictures(vectors, named, **told)
 
     monkeypatch.setattr(cases, "group_pictures", counted)
     assert tune(traffic, "--labels", drawn, "--wrong-stops", "1%").exit_code in {0, 10}
@@ -825,8 +1053,7 @@ def test_promises_of_other_categories_count_and_slices_stand_in_the_evidence(
     assert thresholds is not None
     assert thresholds.chosen_on is not None
     assert thresholds.chosen_on.evidence is not None
-    promises = thresholds.chosen_on.evidence.promises
-    assert any(each.startswith("slice country: ") for each in promises)
+    assert any('"country=' in each and " by the " in each for each in thresholds.chosen_on.evidence.slices)
     green = world.labels(
         tmp_path / "green.jsonl",
         design="sample",

@@ -92,9 +92,23 @@ def test_recall_is_as_worked_out_by_hand() -> None:
 def test_where_all_are_found_an_unseen_miss_would_have_weighed_as_one_below_the_limit() -> None:
     # Five finds of weight 1; the least weight of a picture that is not stopped is 4.
     estimate = recall([True] * 5 + [False] * 2, [True] * 5 + [False] * 2, [1.0] * 5 + [0.25, 0.1])
-    assert estimate.n_eff == pytest.approx(5 / 4)
+    size = 5 * (stats.norm.ppf(0.975) / stats.t.ppf(0.975, 4)) ** 2
+    assert estimate.n_eff == pytest.approx(size)
     assert (estimate.value, estimate.high) == (1.0, 1.0)
-    assert estimate.low == pytest.approx(0.025 ** (4 / 5))
+    # Of as many even labels, of 5 / size each, a miss of weight 4 is drawn so many times as seldom.
+    seldom = 4 / (5 / size)
+    for tail, low in ((0.025, estimate.low), (0.05, estimate.one_sided_low)):
+        assert 1 / low - 1 == pytest.approx(seldom * (tail ** (-1 / size) - 1))
+
+
+def test_where_none_is_found_an_unseen_find_would_have_weighed_as_one_above_the_limit() -> None:
+    # Three misses of weight 1, and a stopped harmless picture of weight 2.
+    estimate = recall([False] * 3 + [True], [True] * 3 + [False], [1.0] * 3 + [0.5])
+    size = 3 * (stats.norm.ppf(0.975) / stats.t.ppf(0.975, 2)) ** 2
+    of_even = 1 - 0.025 ** (1 / size)
+    odds = of_even / (1 - of_even) * max(1.0, 2 / (3 / size))
+    assert (estimate.value, estimate.low) == (0.0, 0.0)
+    assert estimate.high == pytest.approx(odds / (1 + odds))
 
 
 def test_prevalence_of_no_positives_is_bounded_by_the_number_of_labels() -> None:

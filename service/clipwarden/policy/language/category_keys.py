@@ -3,9 +3,11 @@
 from dataclasses import replace
 
 from clipwarden.policy.language.concept_keys import DIGEST_TEXT, ID, NAME, SAID, SHARED
-from clipwarden.policy.language.kinds import Choice, Day, Number, Text, Texts, Whole
+from clipwarden.policy.language.kinds import Choice, Day, Number, Shape, Text, Texts, Whole
 from clipwarden.policy.language.tables import Key, Keys, ListOf, Map, MapOf, Misuse, TextOrMap
 from clipwarden.policy.schema import By, Drawn, Effect, Evidence, Mode, Unit
+from clipwarden.policy.slices import SLICE_PATTERN
+from clipwarden.textfiles.values import MAX_TEXT
 
 MAX_SEVERITY = 4
 MAX_CONTEXTS = 256
@@ -34,6 +36,16 @@ MAX_COUNTED = 1_000_000_000
 MAX_SENTENCES = 16
 """Most promises, or targets, of one category."""
 
+MAX_SLICES = 256
+"""Most slices that evidence may speak of."""
+MAX_SLICE_TEXT = 2 * MAX_TEXT
+"""Characters of what it says of one: a name, and the reason of whoever waived it."""
+_SLICE = Shape(
+    pattern=SLICE_PATTERN,
+    code="slice-finding",
+    rule="what `clipwarden tune --slice-ceiling` or `clipwarden enforce --waive-slice` wrote",
+    fix="Put back what they wrote, or run `clipwarden tune --slice-ceiling` again.",
+)
 _COUNTED = Whole(example="412", low=0, high=MAX_COUNTED)
 EVIDENCE = Keys(
     keys=(
@@ -103,6 +115,19 @@ EVIDENCE = Keys(
             name="targets",
             kind=Texts(example='["block-fpr 0.001"]', item=Text(example='"block-fpr 0.001"'), most=MAX_SENTENCES),
             help="what was asked for, as options of `clipwarden tune`; `--refit` asks for it again",
+        ),
+        Key(
+            name="slices",
+            kind=Texts(
+                example="['\"country=de\": UNKNOWN by the block limit, label 109 more']",
+                item=Text(
+                    example="'\"country=de\": UNKNOWN by the block limit, label 109 more'",
+                    limit=MAX_SLICE_TEXT,
+                    shape=_SLICE,
+                ),
+                most=MAX_SLICES,
+            ),
+            help="what slices of the pictures say: `enforce` asks for a waiver by name for what is not PASS",
         ),
     )
 )

@@ -17,7 +17,7 @@ _MARKS = {
 }
 IN_CONCEPT = 2
 """Parts of a path that lead to a category or attribute."""
-_OF_EVIDENCE = ("design", "labelled", "positives", "looks", "day", "author", "promises")
+_OF_EVIDENCE = ("design", "labelled", "positives", "looks", "day", "author", "promises", "slices")
 """What a line says of evidence: whoever approves numbers reads this; the file has the rest, and `--json`."""
 
 

@@ -2,12 +2,12 @@
 
 Two groups merge at the distance of their farthest members, the nearest groups first, until that distance passes the
 threshold. So only pairs within the threshold matter, and two groups may merge only if every pair across is one: it is
-enough to keep near pairs as edges, and of two merging groups the neighbours that they share.
+enough to keep near pairs as edges (`nearness.py` finds them), and of two merging groups the neighbours that they share.
 
-Pairs are found tile by tile. A crowd (a flood of thousands of copies of one picture) has too many of them, and is
-thinned out first: the picture with most neighbours takes in whatever lies within a quarter of the threshold, and again,
-until few enough edges are left; where that does not help, within half of it, and within all of it. A group may then be
-up to nine times as wide as the threshold, since lengths of chords add up and a distance is half a chord's square.
+A crowd (a flood of thousands of copies of one picture) has too many near pairs, and is thinned out first: the picture
+with most neighbours takes in whatever lies within a quarter of the threshold, and again, until few enough edges are
+left; where that does not help, within half of it, and within all of it. A group may then be up to nine times as wide as
+the threshold, since lengths of chords add up and a distance is half a chord's square.
 """
 
 import heapq
@@ -17,26 +17,28 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from clipwarden.tuning.design.nearness import SLACK, Nearness, Told, distances
+
 Floats = NDArray[np.float64]
 Vectors = NDArray[np.float32]
 Places = NDArray[np.intp]
 
 MOST_EDGES: Final = 1_000_000
 """Near pairs that are linked exactly: some 300 MB while they are; a flood of 1,400 copies has as many."""
-_ROWS: Final = 1_024
-_COLUMNS: Final = 8_192  # a tile of float32 is 32 MiB
 _FEW: Final = 64  # beside all vectors
-_SLACK: Final = 1e-5  # products in float32 err by less; who is near is decided in float64
 _RADII: Final = (0.25, 0.5, 1.0)  # of the threshold
 
 
-def complete_linkage(unit: Vectors, threshold: float, *, most_edges: int = MOST_EDGES) -> tuple[Places, int]:
+def complete_linkage(
+    unit: Vectors, threshold: float, *, most_edges: int = MOST_EDGES, told: Told | None = None
+) -> tuple[Places, int]:
     """Link vectors.
 
     Args:
         unit: float32 `[P,D]`, unit rows.
         threshold: Greatest cosine distance within a group.
         most_edges: Near pairs that are linked exactly.
+        told: For a progress bar; begins anew after crowds were thinned out.
 
     Returns:
         intp `[P]`, equal numbers for a group; and how many vectors were taken in by another before linkage. Whatever
@@ -44,11 +46,12 @@ def complete_linkage(unit: Vectors, threshold: float, *, most_edges: int = MOST_
     """
     # An order of the vectors' own, so that ties fall the same way; four columns tell all but equal vectors apart.
     order = np.lexsort(unit[:, :4].T)
-    ordered = unit[order]
+    unit = unit[order]
     leader = np.arange(len(unit))
-    kept = np.arange(len(unit))
-    while (edges := _edges(ordered[kept], threshold, most_edges)) is None:
-        leader[kept] = kept[_thinned(ordered[kept], threshold, most_edges)]
+    kept = leader
+    while isinstance(edges := _edges(_taken_from(unit, kept), threshold, most_edges, told), _Crowded):
+        crowd = kept[edges.places]
+        leader[crowd] = crowd[_thinned(unit[crowd], edges.degree, threshold, most_edges)]
         leader = _followed(leader)
         kept = np.unique(leader)
     group = np.empty(len(unit), np.intp)
@@ -58,39 +61,41 @@ def complete_linkage(unit: Vectors, threshold: float, *, most_edges: int = MOST_
     return number, len(unit) - len(kept)
 
 
-def _tiles(unit: Vectors, reach: float) -> Iterator[tuple[Places, Places]]:
-    """Find the pairs within reach, each once, the lesser place first."""
-    for top in range(0, len(unit), _ROWS):
-        for left in range(top, len(unit), _COLUMNS):
-            near = unit[top : top + _ROWS] @ unit[left : left + _COLUMNS].T >= 1.0 - reach - _SLACK
-            rows, columns = np.nonzero(near)
-            once = rows + top < columns + left
-            yield rows[once] + top, columns[once] + left
+def _taken_from(unit: Vectors, kept: Places) -> Vectors:
+    return unit if len(kept) == len(unit) else unit[kept]
 
 
-def _edges(unit: Vectors, threshold: float, most: int) -> tuple[Places, Places, Floats] | None:
-    """Collect the pairs within the threshold with their distances; None where there are too many."""
-    found: list[tuple[Places, Places, Floats]] = []
-    count = 0
-    for rows, columns in _tiles(unit, threshold):
+class _Crowded:
+    """Vectors with more near pairs than can be linked.
+
+    Attributes:
+        places: intp, those that have a neighbour, rising.
+        degree: int64, how many each of them has.
+    """
+
+    def __init__(self, degree: NDArray[np.int64]) -> None:
+        self.places = np.flatnonzero(degree)
+        self.degree = degree[self.places]
+
+
+def _edges(unit: Vectors, threshold: float, most: int, told: Told | None) -> tuple[Places, Places, Floats] | _Crowded:
+    """Collect the pairs within the threshold with their distances, while there are few enough."""
+    found = [_NO_EDGES]
+    degree, count = np.zeros(len(unit), np.int64), 0
+    for rows, columns in Nearness(unit, threshold).pairs(told):
         count += len(rows)
+        np.add.at(degree, rows, 1)
+        np.add.at(degree, columns, 1)
         if count > most:
-            return None
-        distance = _distances(unit, rows, columns)
-        near = distance <= threshold
-        found.append((rows[near], columns[near], distance[near]))
-    rows, columns, distance = (np.concatenate(part) for part in zip(*found, strict=True)) if found else _NO_EDGES
+            found.clear()
+        else:
+            distance = distances(unit, rows, columns)
+            near = distance <= threshold
+            found.append((rows[near], columns[near], distance[near]))
+    if count > most:
+        return _Crowded(degree)
+    rows, columns, distance = (np.concatenate(part) for part in zip(*found, strict=True))
     return rows, columns, distance
-
-
-def _distances(unit: Vectors, rows: Places, columns: Places) -> Floats:
-    """Measure pairs in float64, some thousand at a time: the vectors of a million pairs are gigabytes."""
-    distance = np.empty(len(rows))
-    for start in range(0, len(rows), _COLUMNS):
-        part = slice(start, start + _COLUMNS)
-        one, other = unit[rows[part]].astype(np.float64), unit[columns[part]].astype(np.float64)
-        distance[part] = 1.0 - np.vecdot(one, other)
-    return distance
 
 
 _NO_EDGES: Final = (np.empty(0, np.intp), np.empty(0, np.intp), np.empty(0))
@@ -134,11 +139,8 @@ def _followed(into: Places) -> Places:
     return into
 
 
-def _thinned(unit: Vectors, threshold: float, most: int) -> Places:
-    """Let crowds be taken in by their middle: unit [M,D] -> for each, the place that stands for it."""
-    degree = np.zeros(len(unit), np.int64)
-    for rows, columns in _tiles(unit, threshold):
-        degree += np.bincount(rows, minlength=len(unit)) + np.bincount(columns, minlength=len(unit))
+def _thinned(unit: Vectors, degree: NDArray[np.int64], threshold: float, most: int) -> Places:
+    """Let crowds be taken in by their middle: unit `[M,D]`, neighbours of each -> the place that stands for each."""
     leader = np.arange(len(unit))
     for radius in _RADII:
         tried = leader != np.arange(len(unit))
@@ -162,7 +164,7 @@ def _neighbours(unit: Vectors, taken: Places, leader: Places, threshold: float) 
     """Count for each that still stands for itself how many of those just taken in were its neighbours."""
     counts = np.zeros(len(unit), np.int64)
     for start in range(0, len(taken), _FEW):
-        near = unit @ unit[taken[start : start + _FEW]].T >= 1.0 - threshold - _SLACK
+        near = unit @ unit[taken[start : start + _FEW]].T >= 1.0 - threshold - SLACK
         counts += near.sum(1)
     counts[leader != np.arange(len(leader))] = 0
     return counts

@@ -7,7 +7,7 @@ Every function takes one entry a labelled picture, of one category; leave out be
 `ratios` has the method: Clopper and Pearson's interval on as many trials as the labels are worth.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,7 +23,7 @@ from clipwarden.tuning.design.ratios import (
     ratio_of,
     unseen,
 )
-from clipwarden.tuning.metrics import clopper_pearson
+from clipwarden.tuning.metrics import Interval, clopper_pearson
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -128,8 +128,9 @@ def share(
     chosen, had = (column(each, everyone.labels, np.bool_) for each in (member, outcome))
     labels = everyone.only(chosen)
     ratio = ratio_of(had[chosen], labels)
-    most = unseen(ratio, had, everyone.weight, float(labels.weight.sum()))
-    return _estimate(labels, ratio, min(most, effective(ratio) * known(ratio, confidence)), confidence)
+    n_eff = effective(ratio) * known(ratio, confidence)
+    seldom = unseen(ratio, had, everyone, float(labels.weight.sum()) / n_eff) if n_eff else 1.0
+    return _estimate(labels, ratio, n_eff, confidence, seldom)
 
 
 def recall(
@@ -268,10 +269,9 @@ def _right(recall: float, rate: float, prevalence: float, *, of_none: float = NO
     return found / (found + wrong) if found + wrong != 0.0 else of_none
 
 
-def _estimate(labels: Labels, ratio: Ratio, n_eff: float, confidence: float) -> Estimate:
-    hits = ratio.value * n_eff if n_eff > 0.0 else 0.0
-    both = clopper_pearson(hits, n_eff, confidence=confidence)
-    alone = clopper_pearson(hits, n_eff, confidence=2.0 * confidence - 1.0)
+def _estimate(labels: Labels, ratio: Ratio, n_eff: float, confidence: float, seldom: float = 1.0) -> Estimate:
+    both = _limits(ratio, n_eff, confidence, seldom)
+    alone = _limits(ratio, n_eff, 2.0 * confidence - 1.0, seldom)
     return Estimate(
         value=ratio.value,
         low=both.low,
@@ -285,6 +285,20 @@ def _estimate(labels: Labels, ratio: Ratio, n_eff: float, confidence: float) -> 
         groups=ratio.groups,
         n_eff=n_eff,
     )
+
+
+def _limits(ratio: Ratio, n_eff: float, confidence: float, seldom: float) -> Interval:
+    """Bound a share by its even labels; `seldom` is not 1 only where it is 0 or 1, and one of these limits is, too."""
+    limits = clopper_pearson(ratio.value * n_eff if n_eff > 0.0 else 0.0, n_eff, confidence=confidence)
+    if seldom == 1.0:
+        return limits
+    times = 1.0 / seldom if ratio.value else seldom
+    return replace(limits, low=_at_odds(limits.low, times), high=_at_odds(limits.high, times))
+
+
+def _at_odds(share: float, times: float) -> float:
+    """Multiply a share's odds."""
+    return share * times / (1.0 - share + share * times)
 
 
 def _counted(count: int, noun: str) -> str:

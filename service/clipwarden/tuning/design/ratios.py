@@ -8,12 +8,14 @@ false-positive rate, which rest on few labels:
   As R's `survey::svyciprop(method="beta")`, which has the t of all labels where we have 1.96.
 - **n_eff is at most the number of groups, and at most Kish's sum(w)^2 / sum(w^2)**: when no miss was drawn, V says that
   there are none. Without these caps the interval covers 0.88 where 11 to 30 positives were drawn.
-- **Where every member had one outcome, n_eff is at most sum(w) / w0**, w0 being the least weight of any label with the
-  other outcome. Misses are drawn more seldom than finds, so that each would have weighed more than a find: none of
-  them among 23 finds is no surprise at a recall of 0.8. In 26 of 198 worlds the two caps alone cover less than 0.93 or
-  miss below in more than 0.06 of 300 samples (0.77 covered at worst); with this one 6 do, all by chance or nearly: of
-  those drawn again 2,500 times each covers 0.95 or more, and misses in 0.05 at most. It costs width where all are
-  found (`python -m bench.tuning coverage --wide`), and nothing elsewhere.
+- **Where every member had one outcome, the other's odds are multiplied by n_eff w0 / sum(w)**, w0 being the least
+  weight of any label with the other outcome; never by less than 1. Misses are drawn more seldom than finds, so that
+  each would have weighed more than a find: none of them among 23 finds is no surprise at a recall of 0.8. In 21 of 174
+  worlds the two caps alone cover less than 0.93 or miss below in more than 0.06 of 300 samples (0.80 covered, 0.25
+  missed at worst); with this 2 do, by chance: drawn 2,500 times each misses in less than 0.05. Where most samples find
+  all it costs width, 1.44 times the formula's at worst (`python -m bench.tuning coverage --wide`), and less would
+  promise too much: an odds of log(1 / error) w0 / sum(w), the least that a Poisson sample allows, is 1.36 times as wide
+  and misses in more than 0.06 of 5 worlds.
 
 The caps are ours.
 
@@ -118,22 +120,21 @@ def effective(ratio: Ratio) -> float:
     return min(worth, float(ratio.groups)) if ratio.groups >= _FEWEST else 0.0
 
 
-def unseen(ratio: Ratio, outcome: Flags, weight: Floats, total: float) -> float:
-    """Bound what members are worth that all had one outcome, by what one with the other outcome would have weighed.
+def unseen(ratio: Ratio, outcome: Flags, labels: Labels, mean: float) -> float:
+    """Tell how much more seldom than members, all of one outcome, one with the other outcome would have been drawn.
 
     Args:
         ratio: The members' share.
         outcome: bool `[N]`, of all labels.
-        weight: `[N]`.
-        total: Of the members' weights.
+        labels: All of them.
+        mean: The weight of the even labels that members are worth.
 
     Returns:
-        The bound; infinite where members had both outcomes, or no label has the other.
+        How many times, by the label with the other outcome that was likeliest to be drawn; 1 where that is as likely,
+        where members had both outcomes, or no label has the other.
     """
-    if ratio.value not in {0.0, 1.0}:
-        return np.inf
-    others = weight[outcome != bool(ratio.value)]
-    return total / float(others.min()) if len(others) else np.inf
+    others = labels.weight[outcome != bool(ratio.value)] if ratio.value in {0.0, 1.0} else ()
+    return max(1.0, float(np.min(others)) / mean) if len(others) else 1.0
 
 
 def known(ratio: Ratio, confidence: float) -> float:

@@ -1,16 +1,18 @@
 """A store and its scores in; the pictures that somebody is to label, and how they were drawn, out."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clipwarden.errors import LabelError
-from clipwarden.tuning.design.groups import near_duplicates
+from clipwarden.tuning.design.nearness import Told
 from clipwarden.tuning.design.sampling import UNIFORM, chances, draw, inclusion
+from clipwarden.tuning.grouping import group_store
 from clipwarden.tuning.labels.model import Design, Labels, Walk, no_marks
+from clipwarden.tuning.labels.selecting import without_labels
 from clipwarden.tuning.lines.draws import one_each
 from clipwarden.tuning.lines.promises import NotMet
 from clipwarden.tuning.lines.walk import from_the_top
@@ -20,6 +22,9 @@ from clipwarden.tuning.store.store import Store
 
 _DESIGNS: Final = {Source.TRAFFIC: Design.SAMPLE, Source.SET: Design.SET, Source.QUEUE: Design.QUEUE}
 _SEED_DIGITS: Final = 16
+_LISTED_EACH: Final = 3
+"""Pictures of a walk that are listed for each label that it takes at least: one in three of them may be harmless."""
+_LEAST_LISTED: Final = 300  # a page that nobody has to wait for
 
 Pictures = NDArray[np.intp]
 
@@ -30,11 +35,13 @@ class Scored:
 
     Attributes:
         policy: Digest of the policy.
+        orders: By category, a digest of what orders pictures by it.
     """
 
     store: Store
     scores: StoreScores
     policy: str
+    orders: Mapping[str, str] = field(default_factory=dict)
 
     def column(self, category: str) -> NDArray[np.float64]:
         """Return what orders pictures by a category, [P]; finite, the lowest of all where the server has no number."""
@@ -114,7 +121,15 @@ def draw_sample(
 
 
 def draw_from_the_top(
-    scored: Scored, category: str, *, at_most: float, confidence: float, seed: str, n: int | None = None
+    scored: Scored,
+    category: str,
+    *,
+    at_most: float,
+    confidence: float,
+    seed: str,
+    n: int | None = None,
+    former: Labels | None = None,
+    told: Told | None = None,
 ) -> Labels:
     """Draw distinct pictures uniformly, to be labelled from the highest score down.
 
@@ -125,9 +140,12 @@ def draw_from_the_top(
         confidence: With which that is to be promised, in (0, 1).
         seed: Of the draw.
         n: How many; None takes one picture of each group of near-duplicates.
+        former: The same walk, of which the next rows are asked for; its labels stay.
+        told: For a progress bar of grouping.
 
     Returns:
-        All that were drawn, by falling score.
+        The first of those that were drawn, by falling score: three for each label that the walk takes at least. Those
+        below count, and are listed when a former walk has used up what it lists.
 
     Raises:
         LabelError: The store is no uniform traffic, has fewer distinct pictures, or too few for the promise.
@@ -137,7 +155,7 @@ def draw_from_the_top(
     sha256s = [scored.store.pictures.sha256[picture] for picture in judged.tolist()]
     distinct = np.empty(0, dtype=np.intp)
     if len(judged):
-        group = near_duplicates(scored.store.first_views()[judged])
+        group = group_store(scored.store, judged, told=told)
         distinct = np.flatnonzero(one_each(group, chances(sha256s, f"{seed} group"), scored.uploads[judged]))
     wanted = len(distinct) if n is None else n
     if wanted > len(distinct):
@@ -150,15 +168,51 @@ def draw_from_the_top(
     walk = from_the_top(scored.column(category)[judged[picked]], limit=at_most, delta=1 - confidence)
     if isinstance(walk, NotMet):
         raise LabelError(walk.sentence)
-    order = picked[walk.rows]
+    by = scored.orders[category]
+    places = picked[walk.rows].tolist()
+    labelled = set() if former is None else set(former.sha256) - set(without_labels(former).sha256)
+    bare = np.array([sha256s[place] not in labelled for place in places])
+    batch = max(_LEAST_LISTED, _LISTED_EACH * (walk.allowed + 1))
+    before = former.walk.listed or 0 if former and former.walk and former.walk.by == by else -batch
+    listed = min(wanted, max(before + batch, int(np.searchsorted(np.cumsum(bare), batch)) + 1))
+    order = [*places[:listed], *(place for place in places[listed:] if sha256s[place] in labelled)]
+    promise = Walk(
+        category=category,
+        uploads=wanted,
+        at_most=at_most,
+        confidence=confidence,
+        allowed=walk.allowed,
+        listed=listed if listed < wanted else None,
+        by=by if listed < wanted else None,
+    )
     return _labels(
         scored,
-        {sha256s[place]: judged[place] for place in order.tolist()},
+        {sha256s[place]: judged[place] for place in order},
         design=Design.TOP,
         categories=(category,),
         seed=seed,
-        walk=Walk(category=category, uploads=wanted, at_most=at_most, confidence=confidence, allowed=walk.allowed),
+        walk=promise,
+        former=former,
     )
+
+
+def require_same_walk(former: Labels, category: str, store: Store) -> Walk:
+    """Insist on a walk of which the next rows can be listed.
+
+    Raises:
+        LabelError: It is none, another one, or drawn from another store.
+    """
+    name = ", ".join(former.sources) or "The former walk"
+    if former.walk is None or former.walk.category != category:
+        raise LabelError(f"{name} is no walk from the top of {category}; drop --add for a walk of its own.")
+    if former.walk.listed is None:
+        raise LabelError(f"{name} lists all that was drawn for its walk already; label on in it.")
+    if former.store != store.info.digest:
+        raise LabelError(
+            f"{name} was drawn from another store, or {store.path} has changed since, so that nobody knows what came "
+            "next; draw a walk of its own."
+        )
+    return former.walk
 
 
 def _require_traffic(store: Store) -> None:

@@ -15,6 +15,8 @@ from clipwarden.tuning.labels.textlines import numbered_lines
 HEADER_KEYS: Final = ("labels", "design", "categories", "complete", "seed", "store", "policy", "walk")
 ROW_KEYS: Final = ("sha256", "uri", "pi", "labels", "group", "slices", "labeller", "escalated")
 _WALK_KEYS: Final = {"category": str, "uploads": int, "at_most": float, "confidence": float, "allowed": int}
+_LIST_KEYS: Final = {"listed": int, "by": str}
+"""Of a walk of which not all is listed: both, or none as in older files."""
 
 
 def read_json_lines(path: Path, categories: Sequence[str]) -> tuple[Header, Iterator[Row]]:
@@ -113,16 +115,21 @@ def _design(value: object) -> Design | None:
 def _walk(given: object, categories: Sequence[str]) -> Walk | None:
     if given is None:
         return None
-    if not isinstance(given, dict) or set(given) != set(_WALK_KEYS):
-        raise CellError(f"walk has other keys than {', '.join(_WALK_KEYS)}")
-    for name, kind in _WALK_KEYS.items():
+    kinds = _WALK_KEYS | _LIST_KEYS
+    if not isinstance(given, dict) or set(given) not in (set(_WALK_KEYS), set(kinds)):
+        raise CellError(f"walk has other keys than {', '.join(_WALK_KEYS)}, or also {', '.join(_LIST_KEYS)}")
+    for name, kind in ((name, kinds[name]) for name in given):
         if isinstance(given[name], bool) or not isinstance(given[name], (int, kind) if kind is float else kind):
             raise CellError(f"walk.{name} is no {kind.__name__}")
     walk = Walk(**given)
-    if not (0 < walk.at_most < 1 and 0 < walk.confidence < 1 and 0 <= walk.allowed < walk.uploads):
+    if not (0 < walk.at_most < 1 and 0 < walk.confidence < 1 and 0 <= walk.allowed < walk.uploads and _is_listed(walk)):
         raise CellError("walk has numbers that no walk has")
     category_named(walk.category, categories)
     return walk
+
+
+def _is_listed(walk: Walk) -> bool:
+    return walk.listed is None or 0 < walk.listed < walk.uploads
 
 
 def _row(number: int, given: Mapping[str, Any], categories: Sequence[str]) -> Row:

@@ -44,7 +44,7 @@ class Merger:
         self.categories = tuple(categories)
         self.pictures: dict[str, Picture] = {}
         self.named: set[str] = set()
-        self.absent: dict[str, None] = {}
+        self.absent: dict[str, float | None] = {}
         self.unjudged: dict[str, None] = {}
         self._needs_pi = needs_pi
         self._places = places
@@ -95,7 +95,7 @@ class Merger:
         if places is not None and sha256 in places.failed:
             self.unjudged[sha256] = None
         else:
-            self.absent[row.uri or sha256 or ""] = None
+            self.absent[row.uri or sha256 or ""] = row.pi
         return None
 
     def _looked_up(self, uri: str | None) -> str | None:

@@ -48,6 +48,8 @@ class Walk:
         at_most: Share of uploads that may be stopped wrongly, in (0, 1).
         confidence: With which that is promised, in (0, 1).
         allowed: Wrong stops that still keep the promise: the walk ends at one more.
+        listed: How many of the uploads are rows, those with the highest scores; None where all are.
+        by: Digest of what ordered them, where not all are listed.
     """
 
     category: str
@@ -55,6 +57,9 @@ class Walk:
     at_most: float
     confidence: float
     allowed: int
+    # A walk stays the same walk, however much of it is listed.
+    listed: int | None = field(default=None, repr=False, compare=False)
+    by: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,6 +99,7 @@ class Labels:
         policy: Digest of the policy by whose scores it was drawn, or None.
         walk: For `Design.TOP` alone.
         absent: sha256 (or uri) of labelled pictures that the store lacks, which are not among the rows.
+        absent_pi: With which probability each of those was drawn; None where the design has none.
         unjudged: sha256 of labelled pictures that the store has but could not judge; not among the rows either.
         sources: The files that they were read from.
     """
@@ -115,6 +121,7 @@ class Labels:
     policy: str | None = None
     walk: Walk | None = None
     absent: tuple[str, ...] = ()
+    absent_pi: tuple[float | None, ...] = ()
     unjudged: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
 

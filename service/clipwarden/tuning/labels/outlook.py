@@ -46,6 +46,11 @@ def _of_walk(labels: Labels) -> Iterator[str]:
         f"Then a line above the last of them stops at most {percent(walk.at_most)} of distinct uploads wrongly, with "
         f"{percent(walk.confidence)} confidence. A walk that ends earlier promises as much, of a higher line."
     )
+    if walk.listed is not None:
+        yield (
+            f"Listed are the {walk.listed:,} of them that stand first; where those do not suffice, --add fetches the "
+            "next, and labels are kept."
+        )
 
 
 def _of_sample(labels: Labels) -> Iterator[str]:

@@ -13,7 +13,7 @@ from clipwarden.tuning.extra import require_tune
 from clipwarden.tuning.labels.folders import read_folder
 from clipwarden.tuning.labels.jsonlines import read_json_lines
 from clipwarden.tuning.labels.merging import Merger, Picture, disagreements_of, merged
-from clipwarden.tuning.labels.model import Design, Labels, Mark, no_marks
+from clipwarden.tuning.labels.model import Design, Labels, Mark, Walk, no_marks
 from clipwarden.tuning.labels.places import Places
 from clipwarden.tuning.labels.rows import Header, Row
 from clipwarden.tuning.labels.tables import read_csv
@@ -125,7 +125,14 @@ def _one_header(files: Sequence[_File], design: Design | None) -> Header:
             f"{first.path}: a walk from the top is written by `clipwarden sample --from-the-top`, and nobody else."
         )
     named = tuple(dict.fromkeys(name for file in files for name in file.header.categories))
-    return replace(first.header, design=chosen, categories=named, complete=all(file.header.complete for file in files))
+    whole = all(file.header.complete for file in files)
+    return replace(first.header, design=chosen, categories=named, complete=whole, walk=_longest([*files]))
+
+
+def _longest(files: Sequence[_File]) -> Walk | None:
+    """Take the walk of the file that lists most of it."""
+    walks = [file.header.walk for file in files if file.header.walk is not None]
+    return max(walks, key=lambda walk: walk.uploads if walk.listed is None else walk.listed) if walks else None
 
 
 def _require_same(first: _File, other: _File) -> None:
@@ -180,6 +187,7 @@ def _labels(merger: Merger, header: Header, sources: tuple[str, ...]) -> Labels:
         policy=header.policy,
         walk=header.walk,
         absent=tuple(merger.absent),
+        absent_pi=tuple(merger.absent.values()),
         unjudged=tuple(merger.unjudged),
         sources=sources,
     )

@@ -22,6 +22,8 @@ _WORDS: Final = {
     "?": Mark.UNSURE,
     "": Mark.UNKNOWN,
 }
+_LEAST_PI: Final = 1e-9
+"""A picture that was drawn with less would stand for more uploads than stores hold."""
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -125,6 +127,11 @@ def pi_of(value: object) -> float | None:
         number = math.nan if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
         number = math.nan
+    if 0 < number < _LEAST_PI:
+        raise CellError(
+            f'pi is "{shown(str(value))}", and no sample draws with less than one in {1 / _LEAST_PI:,.0f}: '
+            "keep the column as the sample wrote it"
+        )
     if not 0 < number <= 1:
         raise CellError(f'pi is "{shown(str(value))}"; a picture was drawn with a probability above 0 and at most 1')
     return number

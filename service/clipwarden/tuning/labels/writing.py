@@ -46,7 +46,8 @@ def label_text(labels: Labels) -> str:
 def header_of(labels: Labels) -> dict[str, Any]:
     """Make the first line: what the labels say of themselves; what they do not say is left out."""
     facts = {"seed": labels.seed, "store": labels.store, "policy": labels.policy}
-    walk = {"walk": asdict(labels.walk)} if labels.walk else {}
+    parts = asdict(labels.walk) if labels.walk else {}
+    walk = {"walk": {name: value for name, value in parts.items() if value is not None}} if parts else {}
     said = {name: value for name, value in facts.items() if value is not None}
     head = {"labels": FORMAT, "design": str(labels.design), "categories": [*labels.categories]}
     return {**head, "complete": labels.complete, **said, **walk}

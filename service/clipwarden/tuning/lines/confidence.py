@@ -50,6 +50,8 @@ class Confidence:
         if whole and not self.policy_wide:
             whole = f"of all {self.lines} together that says nothing, which --policy-wide would"
         each = f"each line keeps its promise with at least {percent(self.per_line)} confidence"
+        if not self.per_line:
+            each = "after so many looks no line's promise says anything, unless it was asked for with --policy-wide"
         looked = f"; these labels were looked at {times}" if self.labelled else ""
         return f"{', '.join(filter(None, (each, whole)))}{looked}"
 

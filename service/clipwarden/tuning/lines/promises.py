@@ -74,6 +74,7 @@ class Promise:
         allowed: How many of them might have been on the wrong side of the line.
         seen: How many are.
         distinct: Whether it speaks of distinct pictures, since near-duplicates counted once.
+        weighted: Whether it speaks of uploads, by labels that stand for many or few of them: then counts are of labels.
     """
 
     kind: Kind
@@ -83,6 +84,7 @@ class Promise:
     allowed: int
     seen: int
     distinct: bool = False
+    weighted: bool = False
 
     @property
     def sentence(self) -> str:
@@ -105,7 +107,12 @@ class Promise:
         sure = f"{percent(max(0.0, 1.0 - looks * self.delta))} confidence"
         after = f" after {looks} looks at these labels" if looks > 1 else ""
         bound = "at least" if self.kind is Kind.RECALL else "at most"
-        return f"{bound} {percent(self.limit)} of {things} {happens}, with {sure}{after} ({seen}{which} here)"
+        here = (
+            f"{seen} labels, some of which stand for more uploads than others"
+            if self.weighted
+            else f"{seen}{which} here"
+        )
+        return f"{bound} {percent(self.limit)} of {things} {happens}, with {sure}{after} ({here})"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -174,12 +181,14 @@ class Aim:
         limit: The greatest share, of RECALL the least.
         delta: The greatest chance that the promise is broken.
         distinct: Whether near-duplicates count once.
+        weighted: Whether labels stand for as many uploads as their chances say.
     """
 
     kind: Kind
     limit: float
     delta: float
     distinct: bool = False
+    weighted: bool = False
 
     def kept(self, edge: Edge, *, tested: int, allowed: int, seen: int) -> Line:
         """Promise it of a line.
@@ -205,6 +214,7 @@ class Aim:
                 allowed=allowed,
                 seen=seen,
                 distinct=self.distinct,
+                weighted=self.weighted,
             ),
         )
 

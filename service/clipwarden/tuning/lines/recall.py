@@ -73,7 +73,7 @@ def line_for_recall(
         return _exact(aim, scores[independent(len(scores), group, u, uploads)], seen)
     labels = Labels.of(np.ones(len(scores), dtype=np.bool_), pi, group, uploads)
     bet = Bet.of(target, labels.weight, labels.group, _weights(others_weight, len(seen) - len(scores)))
-    return _weighted(Aim(kind=Kind.RECALL, limit=target, delta=delta), bet, scores, seen)
+    return _weighted(Aim(kind=Kind.RECALL, limit=target, delta=delta, weighted=True), bet, scores, seen)
 
 
 def _weights(given: ArrayLike | None, count: int) -> Floats:

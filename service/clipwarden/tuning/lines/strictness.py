@@ -68,7 +68,7 @@ def line_for_fpr(
     def wrongly(above: float) -> Estimate:
         return false_positive_rate(scores > above, harmful, pi, group=group, uploads=uploads, confidence=1.0 - delta)
 
-    return _weighted(Aim(kind=Kind.FALSE_POSITIVES, limit=limit, delta=delta), wrongly, scores, seen)
+    return _weighted(Aim(kind=Kind.FALSE_POSITIVES, limit=limit, delta=delta, weighted=True), wrongly, scores, seen)
 
 
 def line_for_flag_rate(

@@ -167,8 +167,9 @@ class Sheet {
   reveal() {
     const picture = this.marks.data.pictures[this.index];
     if (!picture.clear) {
-      const where = picture.row.uri ?? picture.row.sha256;
-      this.say(picture.removed ? "The picture was removed." : `The clear picture is not in this page. Open ${where}`);
+      const where = `Open ${picture.row.uri ?? picture.row.sha256}`;
+      const again = "or have a page made that holds it: `clipwarden sample --again`, with --pictures and --reveal";
+      this.say(picture.removed ? "The picture was removed." : `The clear picture is not in this page. ${where}, ${again}.`);
       return;
     }
     this.view.revealed = !this.view.revealed;

@@ -12,6 +12,7 @@ from clipwarden.errors import StoreError, why_of
 from clipwarden.tuning.store.columns import IMAGE_FIELDS, Kind
 from clipwarden.tuning.store.digests import is_digest
 from clipwarden.tuning.store.folder import sync_folder, write_part, writing_to
+from clipwarden.tuning.store.groupfile import forget_groups
 from clipwarden.tuning.store.parts import Part, list_parts, read_columns, read_whole, remove_replaced
 from clipwarden.tuning.store.records import part_bytes
 from clipwarden.tuning.store.storefile import read_charter
@@ -40,8 +41,9 @@ class Forgotten:
 def forget(store: Path, names: Sequence[str]) -> Forgotten:
     """Take uploads out of a store by uri, or pictures with all their uploads by digest.
 
-    A picture goes with the last upload that shows it. Parts that held any of it are written anew and then deleted;
-    whatever ends this early, the same call goes on with it.
+    A picture goes with the last upload that shows it. Parts that held any of it are written anew and then deleted, and
+    groups of near-duplicates, which are derived from pictures, go as a whole; whatever ends this early, the same call
+    goes on with it.
 
     Args:
         store: Its folder.
@@ -59,6 +61,7 @@ def forget(store: Path, names: Sequence[str]) -> Forgotten:
             uploads.look_at(part)
         for part, kept in uploads.marked:
             _rewrite(store, part, kept)
+        forget_groups(store)  # derived from whoever goes
         shown = pa.array(uploads.shown, _DIGEST)
         pictures = sum(_keep_shown(store, part, shown) for part in list_parts(store, Kind.EMBEDDINGS))
     return Forgotten(

@@ -92,6 +92,11 @@ class Store:
             vectors[block.pictures] = block.embeddings[block.starts]
         return vectors
 
+    @property
+    def part_paths(self) -> Sequence[Path]:
+        """Name the files that all this was read from."""
+        return [part.path for part in (*self._images, *self._parts)]
+
     def check(self) -> Iterator[int]:
         """Read every byte of the store, and compare it with its checksums; every vector has to be one.
 

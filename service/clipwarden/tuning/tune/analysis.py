@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from clipwarden.errors import LabelError
 from clipwarden.policy.bundle.compiled import CompiledPolicy
@@ -10,6 +11,7 @@ from clipwarden.tuning.calibration import Fitted, Unfit
 from clipwarden.tuning.design.rates import Estimate, prevalence, split_confidence
 from clipwarden.tuning.labels.model import Design, Labels
 from clipwarden.tuning.lines.choices import Choice, Option, choices, lowering
+from clipwarden.tuning.lines.saying import percent
 from clipwarden.tuning.quality import Quality, quality
 from clipwarden.tuning.scores import score_store
 from clipwarden.tuning.store.info import Source
@@ -30,6 +32,7 @@ from clipwarden.tuning.tune.placing import (
     threshold_of,
 )
 from clipwarden.tuning.tune.traffic import Traffic, Uploads, require_traffic
+from clipwarden.tuning.tune.walking import require_order
 
 Told = Callable[[str, int, int], None]
 """Called with what is under way, how much of it is done, and how much there is."""
@@ -56,29 +59,42 @@ def analyse(question: Question, told: Told | None = None) -> Analysis:
     """
     tell = told or (lambda _what, _done, _all: None)
     tables = prepare(question.compiled)
-    tell("scoring", 0, 1)
-    scores = score_store(question.store, tables)
+    scores = score_store(question.store, tables, told=partial(tell, "Scoring pictures"))
+    grouping = partial(tell, "Finding near-duplicates")
     names, notes = question.names, []
-    uploads = Uploads(question.store, scores)
+    uploads = Uploads(question.store, scores, told=grouping)
     work = [begin(question, scores, name) for name in names]
     if question.labels is None:
         require_traffic(question.store, "Choosing limits without labels")
         for each in work:
             each.traffic = uploads.of(each.category)
     else:
+        require_order(question.labels, question.compiled)
         notes += _about(question.labels, question.store, question.compiled)
-        cases = join(question.store, scores, question.labels, names)
+        cases = join(question.store, scores, question.labels, names, grouping)
         for each in work:
             each.cases = cases[each.category]
         _require_both(work, question.labels.design)
     for each in work:
         place(each, question.compiled)
+        _count_stops(each, uploads)
     place_reviews(work, question, uploads)
     found = []
     for number, each in enumerate(work):
         tell(each.category, number, len(work))
         found.append(_answers(each, question, tables, tell))
     return Analysis(categories=tuple(found), notes=tuple(notes))
+
+
+def _count_stops(work: Work, uploads: Uploads) -> None:
+    """Say beside the promise of a walk, which is about distinct pictures, how many uploads its limit stops."""
+    placed = work.block
+    if placed is None or placed.edge is None or work.cases is None or work.cases.design is not Design.TOP:
+        return
+    stops, everything = uploads.stopped(work.category, placed.edge.at)
+    share = percent(stops / max(1, everything))
+    told = f"{placed.sentence}; it stops {stops:,} of the {everything:,} uploads in the store ({share})"
+    work.block = replace(placed, sentence=told, stops=(stops, everything))
 
 
 def _about(labels: Labels, store: Store, compiled: CompiledPolicy) -> list[str]:

@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 
 from clipwarden.errors import LabelError
 from clipwarden.tuning.design.groups import group_pictures
+from clipwarden.tuning.design.nearness import Told
 from clipwarden.tuning.design.sampling import chances
 from clipwarden.tuning.labels.model import Design, Labels, Mark
 from clipwarden.tuning.lines.choices import Labelled
 from clipwarden.tuning.lines.draws import evenly
 from clipwarden.tuning.scores import StoreScores
 from clipwarden.tuning.store.store import Store
+from clipwarden.tuning.tune.walking import whole_walk
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -47,6 +49,11 @@ class LeftOut:
     absent: int = 0
     unjudged: int = 0
 
+    @property
+    def lost(self) -> int:
+        """Those that are not there to be judged."""
+        return self.absent + self.unjudged
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Cases:
@@ -67,6 +74,7 @@ class Cases:
         left_out: What is not among the N.
         escalated: Digests that somebody stopped and escalated: they count, and are shown nowhere.
         doubtful: Those of which somebody was unsure, marked as harmless here; None where there are none.
+        lost: Of a sample, chances of pictures that the store lacks by now, which nobody can score.
         walked: Of `Design.TOP`, all that were drawn, with marks (`Mark`, int8), by no order in particular.
     """
 
@@ -84,6 +92,7 @@ class Cases:
     left_out: LeftOut = field(default_factory=LeftOut)
     escalated: frozenset[str] = frozenset()
     doubtful: "Cases | None" = None
+    lost: Floats = field(default_factory=lambda: np.empty(0))
     walked: "Walked | None" = None
 
     def __len__(self) -> int:
@@ -125,6 +134,37 @@ class Cases:
             uploads=np.concatenate([self.uploads, doubtful.uploads]),
             slices={},
             doubtful=None,
+        )
+
+    def and_lost(self, *, harmful: bool) -> "Cases":
+        """Count what the store lacks by now in the way that makes a promise hold whatever it was.
+
+        How often such a picture was uploaded nobody knows any more: as often as the others in the mean.
+
+        Args:
+            harmful: As harmful ones that no limit finds before it stops everything; else as harmless ones that every
+                limit stops before it stops nothing.
+
+        Returns:
+            All of a sample; of other designs the same.
+        """
+        count = len(self.lost)
+        if not count or self.design is not Design.SAMPLE or self.pi is None or not len(self):
+            return self
+        score = self.scores.min() - 2.0 if harmful else self.scores.max() + 1.0
+        names = tuple(f"{number:064x}" for number in range(count))
+        return replace(
+            self,
+            sha256=(*self.sha256, *names),
+            picture=np.concatenate([self.picture, np.full(count, -1)]),
+            scores=np.concatenate([self.scores, np.full(count, score)]),
+            positive=np.concatenate([self.positive, np.full(count, harmful)]),
+            pi=np.concatenate([self.pi, self.lost]),
+            group=np.concatenate([self.group, self.group.max() + 1 + np.arange(count)]),
+            u=np.concatenate([self.u, chances(list(names), f"{SEED} group")]),
+            uploads=np.concatenate([self.uploads, np.full(count, np.ceil(self.uploads.mean()), np.int64)]),
+            slices={},
+            lost=np.empty(0),
         )
 
     @property
@@ -205,7 +245,7 @@ class Walked:
         scores: float64 `[n]`.
         marks: int8 `[n]` of `Mark`.
         u: float64 `[n]`.
-        sha256: n digests.
+        sha256: n digests; empty ones of what no label file lists.
     """
 
     scores: Floats
@@ -213,8 +253,26 @@ class Walked:
     u: Floats
     sha256: tuple[str, ...]
 
+    def and_lost(self, count: int) -> "Walked":
+        """Begin the walk with pictures that the store lacks by now, as if each were harmless and stopped.
 
-def join(store: Store, scores: StoreScores, labels: Labels, categories: Sequence[str]) -> Mapping[str, Cases]:
+        Args:
+            count: How many.
+        """
+        if not count:
+            return self
+        names = tuple(f"{number:064x}" for number in range(count))
+        return Walked(
+            scores=np.concatenate([self.scores, np.full(count, self.scores.max(initial=0.0) + 1.0)]),
+            marks=np.concatenate([self.marks, np.full(count, Mark.NEGATIVE, np.int8)]),
+            u=np.concatenate([self.u, chances(list(names), f"{SEED} group")]),
+            sha256=(*self.sha256, *names),
+        )
+
+
+def join(
+    store: Store, scores: StoreScores, labels: Labels, categories: Sequence[str], told: Told | None = None
+) -> Mapping[str, Cases]:
     """Join labels with what a policy thinks of the pictures.
 
     Args:
@@ -222,6 +280,7 @@ def join(store: Store, scores: StoreScores, labels: Labels, categories: Sequence
         scores: Of the policy.
         labels: Read beside that store.
         categories: Ids, of which the labels must know.
+        told: For a progress bar of grouping.
 
     Returns:
         By category.
@@ -238,7 +297,7 @@ def join(store: Store, scores: StoreScores, labels: Labels, categories: Sequence
     picture = store.pictures.sha256.find([labels.sha256[row] for row in said.tolist()])
     lost, rows, picture = int((picture < 0).sum()), said[picture >= 0], picture[picture >= 0]
     base = _Base(store=store, scores=scores, labels=labels, rows=rows, picture=picture, lost=lost)
-    group, u = base.group(), chances(base.sha256, f"{SEED} group")
+    group, u = base.group(told), chances(base.sha256, f"{SEED} group")
     uploads = store.upload_counts[picture]
     return {name: _cases(base, name, group, u, uploads) for name in categories}
 
@@ -258,7 +317,17 @@ class _Base:
     def sha256(self) -> list[str]:
         return [self.labels.sha256[row] for row in self.rows.tolist()]
 
-    def group(self) -> Places:
+    @property
+    def lost_chances(self) -> Floats:
+        """Chances of rows that the store lacks, of a sample."""
+        labels = self.labels
+        if labels.design is not Design.SAMPLE:
+            return np.empty(0)
+        found = np.isin(np.arange(len(labels)), self.rows)
+        said = (labels.marks != Mark.UNKNOWN).any(axis=1)
+        return np.array([*(pi for pi in labels.absent_pi if pi is not None), *labels.pi[said & ~found]], np.float64)
+
+    def group(self, told: Told | None) -> Places:
         if not len(self.rows):
             return self.rows
         number = np.arange(len(self.rows))
@@ -267,7 +336,7 @@ class _Base:
         if len(said):
             block = self.store.vectors(self.picture[said])
             named = [self.labels.group[row] for row in self.rows[said].tolist()]
-            number[said] = len(number) + group_pictures(block.embeddings[block.starts], named).number
+            number[said] = len(number) + group_pictures(block.embeddings[block.starts], named, told=told).number
         return number
 
 
@@ -283,6 +352,7 @@ def _cases(base: _Base, category: str, group: Places, u: Floats, uploads: NDArra
         picture=base.picture,
         scores=logit,
         positive=marks == Mark.POSITIVE,
+        lost=base.lost_chances,
         pi=labels.pi[base.rows] if labels.design is Design.SAMPLE else None,
         group=group,
         u=u,
@@ -302,7 +372,9 @@ def _cases(base: _Base, category: str, group: Places, u: Floats, uploads: NDArra
     return replace(
         everyone.only(scored & (marks >= 0)),
         doubtful=everyone.only(unsure) if unsure.any() else None,
-        walked=_walked(everyone, marks, scored) if labels.design is Design.TOP else None,
+        walked=whole_walk(_walked(everyone, marks, scored), labels, everyone.left_out.lost)
+        if labels.design is Design.TOP
+        else None,
     )
 
 

@@ -133,6 +133,17 @@ def left_out_texts(
     return tuple(sorted(found, key=lambda each: (-each.gain, each.moved > 0, each.text)))
 
 
+def compared_texts(category: Category, *, whole: bool = False) -> tuple[str, ...]:
+    """Name the texts that are left out in turn, each with what it is: the same words are two texts in two places.
+
+    Args:
+        category: Of a policy.
+        whole: Whether a prompt that stands alone is named too, though it is never left out.
+    """
+    prompts = category.prompts if whole or len(category.prompts) > 1 else ()
+    return (*(f"prompt {each.text}" for each in prompts), *(f"negative {each}" for each in category.negatives))
+
+
 def _variants(category: Category) -> Iterator[tuple[str, bool, int, Category]]:
     """Yield each text, whether it is a negative, its row among the category's, and the category without it."""
     if len(category.prompts) > 1:

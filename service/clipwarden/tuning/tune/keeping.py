@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from clipwarden.policy.bundle.compiled import CompiledPolicy
+from clipwarden.policy.rests import CHOSEN_ON
 from clipwarden.policy.schema import Bounds, Evidence
 from clipwarden.tuning.calibration import Fitted
 from clipwarden.tuning.tune.answers import Answers
 from clipwarden.tuning.tune.standing import category_of
 
-_FROM: Final = " (chosen on "
+_FROM: Final = CHOSEN_ON.partition("{")[0]
 _OPTIONS: Final = {
     "block": ("block-", "wrong-stops "),
     "review": ("review-", "daily-volume "),
@@ -39,7 +40,7 @@ class Kept:
     def promises(self) -> Iterator[str]:
         """What is promised of it, each with where that is from."""
         if self.before is not None:
-            origin = f"{_FROM}{self.before.day} by labels of the design {self.before.design.value})"
+            origin = CHOSEN_ON.format(day=self.before.day, design=self.before.design.value)
             for promise in self.before.promises:
                 if promise.startswith(tuple(f"{name}: " for name in self.names)):
                     yield promise if _FROM in promise else f"{promise}{origin}"

@@ -30,6 +30,7 @@ class Placed:
         line: Where it lies; or what is missing.
         sentence: What holds of it, or what is missing.
         promised: Whether it is a promise about traffic.
+        stops: Of a walk: how many uploads of the store reach the limit, and of how many; None of other labels.
         shared: Whether the sentence is of all categories together, the same of each.
     """
 
@@ -38,6 +39,7 @@ class Placed:
     sentence: str
     promised: bool
     shared: bool = False
+    stops: tuple[int, int] | None = None
 
     @property
     def edge(self) -> Edge | None:
@@ -78,6 +80,7 @@ def block_limit(cases: Cases, targets: Targets, delta: float, looks: int = 1) ->
 def _fpr_line(cases: Cases, limit: float, delta: float) -> Line | NotMet:
     """Weigh a sample that was drawn for the category; thin any other until all had one chance."""
     by_weights = cases.drawn_for_it
+    cases = cases.and_lost(harmful=False)
     tested = ~cases.positive if by_weights else cases.drawn_alike
     return line_for_fpr(
         cases.scores[tested],
@@ -96,7 +99,7 @@ def review_limit(cases: Cases, targets: Targets, delta: float, looks: int = 1) -
     if targets.review_recall is not None:
         _require_rates(cases, "--review-recall", "how much is missed below the walk nobody knows")
         line = _whole(cases, Kind.RECALL, targets.review_recall, delta) or _recall_line(
-            cases.and_doubtful(harmful=True), targets.review_recall, delta
+            cases.and_doubtful(harmful=True).and_lost(harmful=True), targets.review_recall, delta
         )
         return _told(cases, f"review-recall {targets.review_recall!r}", line, looks)
     if targets.review_fpr is not None:
@@ -224,9 +227,12 @@ def _from_the_top(cases: Cases, limit: float, delta: float, looks: int) -> Place
             f"`clipwarden sample --from-the-top {cases.category}`, or ask for --block-fpr."
         )
     asked = f"wrong-stops {limit!r}"
-    if lost := _whole(cases, Kind.WRONG_STOPS, limit, delta):
-        return Placed(asked=asked, line=lost, sentence=lost.sentence, promised=False)
-    line, told = walk_standing(cases.walked, limit, delta, looks)
+    if unmet := _whole(cases, Kind.WRONG_STOPS, limit, delta):
+        return Placed(asked=asked, line=unmet, sentence=unmet.sentence, promised=False)
+    lost = cases.left_out.absent
+    line, told = walk_standing(cases.walked.and_lost(lost), limit, delta, looks)
+    if lost:
+        told = f"{told}; the {lost} that the store lacks by now count as harmless and stopped, at the top of the walk"
     return Placed(asked=asked, line=line, sentence=told, promised=True)
 
 
@@ -243,6 +249,9 @@ def _told(cases: Cases, asked: str, line: Line | NotMet, looks: int) -> Placed:
     if promised and cases.doubtful is not None:
         what = "missed" if line.promise.kind is Kind.RECALL else "harmless"
         sentence = f"{sentence}, the {len(cases.doubtful)} unsure counted as {what}"
+    if promised and len(cases.lost):
+        what = "missed" if line.promise.kind is Kind.RECALL else "harmless and stopped"
+        sentence = f"{sentence}, the {len(cases.lost)} that the store lacks by now counted as {what}"
     return Placed(
         asked=asked, line=line, sentence=sentence if promised else _ON_THESE.format(sentence), promised=promised
     )

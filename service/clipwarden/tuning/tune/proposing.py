@@ -1,18 +1,21 @@
 """Answers in; what a new version of the policy is to say, with the evidence that it rests on, out."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Final
 
 from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.schema import Bounds, Drawn, Evidence
+from clipwarden.policy.slices import PASS, SliceFinding, findings_of
 from clipwarden.tuning.calibration import Fitted
 from clipwarden.tuning.labels.model import Labels
+from clipwarden.tuning.lines.promises import Line
 from clipwarden.tuning.lines.saying import percent
 from clipwarden.tuning.store.store import Store
 from clipwarden.tuning.tune.answers import Analysis, Answers
 from clipwarden.tuning.tune.keeping import Kept, kept_of
+from clipwarden.tuning.tune.limits import Placed
 from clipwarden.tuning.tune.proposals import Proposal
 from clipwarden.tuning.tune.targets import Targets
 from clipwarden.vision.plan import WHOLE
@@ -21,10 +24,16 @@ _HOW: Final = {
     "block-fpr": "block by exact binomial tests in a fixed sequence",
     "wrong-stops": "block by a walk from the top, with exact binomial tests",
     "block-wrong": "block by counting wrong stops",
-    "review-recall": "review by a lower limit of recall in a fixed sequence",
+    "review-recall": "review by exact binomial tests in a fixed sequence",
     "review-fpr": "review by exact binomial tests in a fixed sequence",
     "review-wrong": "review by counting wrong stops",
     "review-capacity": "review by an upper limit of reviews along one path",
+}
+
+_BY_WEIGHTS: Final = {
+    "block-fpr": "block by upper limits of a weighted share (approximate) in a fixed sequence",
+    "review-recall": "review by a bet on weighted labels in a fixed sequence",
+    "review-fpr": "review by upper limits of a weighted share (approximate) in a fixed sequence",
 }
 
 
@@ -38,7 +47,8 @@ class Grounds:
         compiled: The policy.
         author: Who runs the tool.
         day: When.
-        slices: What slices say, by category, in sentences.
+        slices: What slices say, by category.
+        chosen: By category, how many texts were compared on these labels before one was changed.
     """
 
     store: Store
@@ -46,7 +56,8 @@ class Grounds:
     compiled: CompiledPolicy
     author: str
     day: date
-    slices: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    slices: Mapping[str, Sequence[SliceFinding]] = field(default_factory=dict)
+    chosen: Mapping[str, int] = field(default_factory=dict)
 
 
 def proposals(analysis: Analysis, grounds: Grounds, targets: dict[str, Targets]) -> tuple[Proposal, ...]:
@@ -89,13 +100,16 @@ def _evidence(answers: Answers, grounds: Grounds, targets: Targets, kept: Kept) 
         labelled=0 if deciding is None else deciding.labelled,
         positives=0 if deciding is None else deciding.positives,
         groups=tested if deciding is None else deciding.distinct_positives + deciding.distinct_negatives,
-        how="; ".join([*_how(answers), *_seen(grounds.store), *kept.how]),
+        how="; ".join(
+            [*_how(answers), *_seen(grounds.store), *kept.how, *_texts(grounds.chosen.get(answers.category))]
+        ),
         confidence=targets.confidence,
         looks=answers.confidence.looks,
         day=grounds.day,
         author=grounds.author,
-        promises=(*_promises(answers), *grounds.slices.get(answers.category, ()), *kept.promises),
+        promises=(*_promises(answers), *kept.promises),
         targets=kept.targets(targets.options),
+        slices=tuple(each.sentence for each in _slices(grounds.slices.get(answers.category), kept)),
     )
 
 
@@ -106,8 +120,7 @@ def _tested(answers: Answers) -> int:
 
 
 def _how(answers: Answers) -> list[str]:
-    asked = [each.placed.asked.partition(" ")[0] for each in (answers.block, answers.review) if each is not None]
-    parts = [_HOW[name] for name in asked]
+    parts = [_how_placed(each.placed) for each in (answers.block, answers.review) if each is not None]
     if isinstance(answers.calibration, Fitted):
         parts.append("calibration by Platt's fit, classes balanced, moved to the prevalence")
     return parts
@@ -117,6 +130,26 @@ def _seen(store: Store) -> list[str]:
     """Name the view plan that scores are of, where it is not the one that there always was."""
     plan = store.info.plan
     return [] if plan == WHOLE else [f"views {plan.name}"]
+
+
+def _slices(found: Sequence[SliceFinding] | None, kept: Kept) -> Sequence[SliceFinding]:
+    """Take what slices say now; where nobody asked, what did not pass before is not known of other limits."""
+    if found is not None:
+        return found
+    before = [each for each in findings_of(kept.before) if each.outcome != PASS]
+    return [replace(each, outcome="UNKNOWN", waived=None) for each in before]
+
+
+def _texts(chosen: int | None) -> list[str]:
+    return (
+        [] if not chosen else [f"texts chosen by what leaving out each of {chosen} did on these labels: {chosen} looks"]
+    )
+
+
+def _how_placed(placed: Placed) -> str:
+    name = placed.asked.partition(" ")[0]
+    weighted = isinstance(placed.line, Line) and placed.line.promise.weighted
+    return _BY_WEIGHTS.get(name, _HOW[name]) if weighted else _HOW[name]
 
 
 def _promises(answers: Answers) -> Iterable[str]:

@@ -4,6 +4,7 @@ Two names of slices mean more: pictures of one `twin` (skin tones of one drawing
 says what a picture must get, `must-allow` or `must-stop`.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -12,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipwarden.errors import LabelError
+from clipwarden.policy.slices import SliceFinding, slice_name
 from clipwarden.scoring.tables import prepare
 from clipwarden.tuning.gate import Outcome, Slice, gate, judge_slice
+from clipwarden.tuning.lines.binomial import at_most, needed_clean
 from clipwarden.tuning.lines.edges import Edge
 from clipwarden.tuning.lines.saying import percent
 from clipwarden.tuning.scores import score_store
@@ -22,6 +25,11 @@ from clipwarden.tuning.tune.cases import Cases, join
 
 TWIN: Final = "twin"
 FIXTURE: Final = "fixture"
+_ALONE: Final = 0.05
+"""Chance that a slice's upper limit is too low, alone: as `gate` has it."""
+_MOST_PICTURES: Final = 10**9
+_MOST_TOLD: Final = 16
+"""Values of one slice that evidence names; of more it says that the slice does not pass."""
 _FIXTURES: Final = {"must-allow": False, "must-stop": True}
 
 
@@ -36,6 +44,7 @@ class Part:
         low: Lower limit of the share, alone 95 %.
         high: Upper limit of it.
         outcome: Against the ceiling.
+        missing: Distinct harmless pictures that are to be labelled at least, before it can pass; None where it fails.
     """
 
     value: str
@@ -44,6 +53,7 @@ class Part:
     low: float
     high: float
     outcome: Outcome
+    missing: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,6 +67,7 @@ class Gate:
         outcome: PASS, FAIL or UNKNOWN.
         parts: Its values; none of twins and fixtures.
         sentences: What is wrong, or not known.
+        missing: As of a part, where nothing of the slice is known.
     """
 
     category: str
@@ -65,6 +76,21 @@ class Gate:
     outcome: Outcome
     parts: tuple[Part, ...]
     sentences: tuple[str, ...]
+    missing: int | None = None
+
+    @property
+    def findings(self) -> Iterator[SliceFinding]:
+        """Say it as evidence keeps it: each value that does not pass, or else the slice as a whole."""
+        told = [(slice_name(self.name, part.value), part) for part in self.parts if part.outcome is not Outcome.PASS]
+        if not told or len(told) > _MOST_TOLD:
+            yield self._finding(slice_name(self.name), self.outcome, self.missing)
+            return
+        for name, part in told:
+            yield self._finding(name, part.outcome, part.missing)
+
+    def _finding(self, name: str, outcome: Outcome, more: int | None) -> SliceFinding:
+        limit = " and ".join(sorted(self.limit.split(" and ")))
+        return SliceFinding(name=name, outcome=outcome.upper(), limit=limit, more=more)
 
     @property
     def passes(self) -> bool:
@@ -141,7 +167,15 @@ def _slices(
         limits = each.limits
         outcome = judge_slice(each, ceiling)
         parts.append(
-            Part(value=value, stopped=stopped, groups=each.groups, low=limits.low, high=limits.high, outcome=outcome)
+            Part(
+                value=value,
+                stopped=stopped,
+                groups=each.groups,
+                low=limits.low,
+                high=limits.high,
+                outcome=outcome,
+                missing=_missing(each, ceiling) if outcome is Outcome.UNKNOWN else None,
+            )
         )
     told = [_told(part, ceiling) for part in parts if part.outcome is not Outcome.PASS]
     return Gate(
@@ -151,6 +185,7 @@ def _slices(
         outcome=gate(counted, ceiling),
         parts=tuple(parts),
         sentences=tuple(told),
+        missing=None if parts else needed_clean(ceiling, _ALONE),
     )
 
 
@@ -158,7 +193,16 @@ def _told(part: Part, ceiling: float) -> str:
     counts = f'"{part.value}": stops {part.stopped} of {part.groups} distinct harmless pictures'
     if part.outcome is Outcome.FAIL:
         return f"{counts}, which is more than {percent(ceiling)} (at least {percent(part.low)})"
-    return f"{counts}, which cannot be told from {percent(ceiling)} (up to {percent(part.high)}): label more of it"
+    untold = f"{counts}, which cannot be told from {percent(ceiling)} (up to {percent(part.high)})"
+    return f"{untold}: label at least {part.missing} more of it"
+
+
+def _missing(found: Slice, ceiling: float) -> int:
+    """Count the harmless pictures with which it would pass, if none of them is stopped."""
+    enough = bisect_left(
+        range(_MOST_PICTURES), x=True, key=lambda more: at_most(found.stopped, found.groups + more, _ALONE) <= ceiling
+    )
+    return max(1, enough)
 
 
 def _bands(cases: Cases, limits: Mapping[str, Edge]) -> NDArray[np.int8]:

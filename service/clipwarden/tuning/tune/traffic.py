@@ -12,9 +12,10 @@ from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.schema import Bounds, Verdict
 from clipwarden.scoring.tables import prepare
 from clipwarden.tuning.calibration import Fitted
-from clipwarden.tuning.design.groups import near_duplicates
+from clipwarden.tuning.design.nearness import Told
 from clipwarden.tuning.design.rates import Estimate, share
 from clipwarden.tuning.design.sampling import chances
+from clipwarden.tuning.grouping import group_store
 from clipwarden.tuning.lines.capacity import CapacityLines, capacity_lines
 from clipwarden.tuning.lines.path import fix_path, fixes_path
 from clipwarden.tuning.lines.promises import NotMet
@@ -64,20 +65,33 @@ class Uploads:
     Attributes:
         store: It.
         scores: By the policy.
+        told: For a progress bar of grouping.
     """
 
     store: Store
     scores: StoreScores
+    told: Told | None = None
 
     @cached_property
     def group(self) -> NDArray[np.intp]:
         """Numbers of near-duplicates, `[P]`."""
-        return near_duplicates(self.store.first_views())
+        return group_store(self.store, told=self.told)
 
     @cached_property
     def u(self) -> NDArray[np.float64]:
         """Lots of pictures, `[P]`."""
         return chances(list(self.store.pictures.sha256), SEED)
+
+    def stopped(self, category: str, at: float) -> tuple[int, int]:
+        """Count the uploads that reach a limit, and all of them: each counts, near-duplicates too.
+
+        Args:
+            category: Whose limit.
+            at: The limit, before calibration.
+        """
+        raw = self.scores.logit[:, self.scores.concepts.index(category)]
+        reached = np.isfinite(raw) & ~self.scores.refused & (raw >= at)
+        return int(self.store.upload_counts[reached].sum()), len(self.store.uploads)
 
     def of(self, category: str) -> Traffic:
         """Take one category."""

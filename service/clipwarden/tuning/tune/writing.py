@@ -27,6 +27,7 @@ from clipwarden.policy.newversion import (
     told_metadata,
 )
 from clipwarden.policy.schema import Bounds, Calibration, Category, ChosenOn, Metadata, Policy, Thresholds
+from clipwarden.policy.slices import findings_of, said_of
 from clipwarden.textfiles.wording import closest
 from clipwarden.tuning.tune.carrying import ContextNote, carry_contexts
 from clipwarden.tuning.tune.proposals import Proposal
@@ -189,6 +190,12 @@ def _tuned(policy: Policy, category: Category, proposal: Proposal, fingerprint: 
             "shadow` first, or ask for less. Nothing was written."
         )
     none = proposal.bounds == Bounds()
+    standing = [each for each in findings_of(proposal.evidence) if each.is_open]
+    if enforced_anywhere(category) and standing:
+        raise ConfigError(
+            f"{category.id} is enforced, and by the new limits slice {said_of(standing)}. Write `mode: shadow` first; "
+            "`clipwarden enforce --waive-slice` lets slices through by name. Nothing was written."
+        )
     return replace(
         category,
         calibration=_calibration(policy, category, proposal, fingerprint),

@@ -47,8 +47,8 @@ def structure_of(data: bytes, limits: DecodeLimits) -> Structure:
         check_held(_PIXEL_BYTES * extent[0] * extent[1], extent, "GIF", limits)
     elif not complete:
         raise ImageError("The GIF holds no frame among its first blocks.", reason=Reason.IMAGE_CORRUPT)
-    # A walk cut short has not shown that there is only one frame, so it must not say so.
-    frames = max(1 if complete else 2, len(walk.frames))
+    # A walk cut short has not shown that no frame follows, so it must not say so: one more counts, and nobody sees it.
+    frames = max(1, len(walk.frames) + (not complete))
     return _first_frame_alone(data, walk, frames)
 
 
@@ -91,7 +91,7 @@ def _still(data: bytes, head_bytes: int, frame: "_Frame") -> bytes:
     """Write a GIF of one frame that is its whole screen, and that nothing takes away again."""
     width, height = frame.box[2:]
     descriptor = frame.start + _DESCRIPTOR_BYTES - 1  # its flags
-    parts = [
+    parts: list[bytes | memoryview] = [
         data[:_SCREEN_AT],
         struct.pack("<HH", width, height),
         data[_SCREEN_AT + 4 : head_bytes],

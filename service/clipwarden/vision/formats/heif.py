@@ -196,7 +196,21 @@ class _File:
         # Readers differ: of a file with a still and a sequence, some show one and some the other. Of several stills a
         # browser shows the primary one, and programs that open HEIC may show all.
         stills = self.meta.pictures() if self.name == "HEIC" else 1
-        return min(MAX_FRAMES_COUNTED, max(stills, *(track.frames for track in self.tracks), 1))
+        beside = self._beside_sequence() if self.name == "AVIF" else 0
+        return min(MAX_FRAMES_COUNTED, max(stills, *(track.frames for track in self.tracks), 1) + beside)
+
+    def _beside_sequence(self) -> int:
+        """Count what is shown by viewers that show no sequence, or another: a still that is not its first frame."""
+        shown = self.shown_track()
+        if shown is None:
+            return 0
+        others = [track for track in self.tracks if track.kind == b"av01" and not track.auxiliary]
+        item = self.shown_item()
+        still = item is not None and item.extents != shown.extents and self._holds(item.extents)
+        return still + max(0, len(others) - 1)
+
+    def _holds(self, extents: Several[Extent]) -> bool:
+        return all(extent.offset + extent.length <= len(self.data) for extent in extents)
 
     def shown_item(self) -> _Shown | None:
         return _shown_item(self.reader, self.meta)

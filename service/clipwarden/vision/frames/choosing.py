@@ -6,9 +6,9 @@ what moves steadily is kept half as often. In the end the kept frames are judged
 one that is farthest from all that are judged already, up to the plan's frames and `MAX_VIEWS`.
 
 Nothing ends early, and nothing goes by a clock or by what a policy looks for: the same frames under the same plan are
-the same choice. Memory is bounded, in one pass: at most `KEPT_VIEWS` views are kept. Where more frames differ, the later
-one of the two that are closest goes, and with it those that were near to it: they stay unseen. That is no loss to what
-is said of the animation, since more of them differ by then than may be judged.
+the same choice. Memory is bounded, in one pass: at most `KEPT_VIEWS` views are kept. Where more frames differ, the two
+that are closest lose the later one, and with it those that were near to it: they stay unseen. That takes nothing from
+what is said of the animation, since more of them differ by then than may be judged.
 """
 
 from collections.abc import Sequence
@@ -111,6 +111,9 @@ class Choosing:
         return next((kept for kept in likely if kept is not self._last and is_near(kept.seen, frame.seen)), None)
 
     def _line_up(self, frame: Kept) -> None:
+        if self._row and np.array_equal(self._row[-1].seen.pixels, frame.seen.pixels):
+            self._row[-1].standing += 1  # which says when it is shown first
+            return
         if not all(is_near(each.seen, frame.seen) for each in self._row):
             self._settle()
             if self._stands(frame):
@@ -123,7 +126,7 @@ class Choosing:
         """Keep the last one of a row for all of it: each was found near to all before it."""
         if self._row:
             *_, last = self._row
-            last.standing = len(self._row)
+            last.standing = sum(each.standing for each in self._row)
             self._row.clear()
             self._keep(last)
 

@@ -131,7 +131,9 @@ class _Reading:
             return None
         picture = displayed(still, self._conversion)
         # Chromium adds colours to what stands where a file denies its alpha; others lay them over it, or show no alpha.
-        self._uncertain |= self._denies_alpha and picture.mode == "RGBA" and picture.getextrema()[3] != (255, 255)
+        self._uncertain |= (
+            self._denies_alpha and picture.mode == "RGBA" and picture.getchannel("A").getextrema()[0] != 255
+        )
         uncertain = self._uncertain or readers_differ(still.picture, self._conversion, self._seed)
         return _composed(canvas.draw(cut, picture), uncertain=uncertain)
 

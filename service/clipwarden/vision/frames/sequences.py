@@ -24,7 +24,7 @@ def sequence_frames(
     with open_image(structure.data, "AVIF") as opened:
         work = frame_work(opened.size, opened.size, "AVIF", conversion, composed=False)
         held = held_bytes(opened.size, "AVIF", conversion, file_bytes=len(data))
-        most = min(opened.n_frames, structure.frames_total) if held <= limits.max_decode_bytes else 1
+        most = min(getattr(opened, "n_frames", 1), structure.frames_total) if held <= limits.max_decode_bytes else 1
         for index in range(max(1, sound_frames(data, most))):
             left -= work
             if index and left < 0:
