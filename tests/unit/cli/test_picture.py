@@ -97,16 +97,21 @@ def test_the_command_writes_it(run: Run, toy_folder: Path, policy_file: Path, pi
     assert "Verdict BLOCK" in result.stdout
     with Image.open(where) as drawn:
         assert frames_of_colour(drawn.convert("RGB"), BLOCK_RED) == (0, 0, 64, 64)
+    same = tmp_path / "by-another-name.png"
+    same.symlink_to(pictures / "red.png")
+    upload = same.read_bytes()
     wrong = {
         "--picture makes sense with --explain only": (*judged, "--picture", where),
         "write a name that ends in .png": (*judged, "--explain", "--picture", tmp_path / "where.jpg"),
         "the folder": (*judged, "--explain", "--picture", tmp_path / "nowhere" / "where.png"),
+        "would be lost: write another name": (*judged, "--explain", "--picture", same),
         "shows one image, and 2 are named": (*judged, pictures / "blue.png", "--explain", "--picture", where),
     }
     for sentence, command in wrong.items():
         result = run(*command)
         assert result.exit_code == Exit.USAGE, sentence
         assert sentence in " ".join(result.stderr.split())
+    assert same.read_bytes() == upload
 
 
 def test_of_an_animation_the_frame_is_shown_that_was_found() -> None:
