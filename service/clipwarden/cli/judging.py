@@ -50,8 +50,8 @@ def judge_files(
     items = _find(names, search, limit=options.limits.max_image_bytes)
     if picture is not None and len(items) != 1:
         raise ConfigError(f"--picture shows one image, and {len(items):,} are named.")
-    if picture is not None and picture.exists() and any(_is(picture, item.name) for item in items):
-        raise ConfigError(f"--picture {picture} is the image that is judged; write another name.")
+    if picture is not None and picture.exists():
+        _check_not_judged(picture, items[0])
     report.tally.expect(names)
     try:
         _judge_and_show(items, options, report, picture)
@@ -69,6 +69,13 @@ def judge_files(
     if not tally.counts and tally.exit < Exit.LEFT_OUT:
         raise ConfigError(f"There are no images in {', '.join(names)}.")
     return tally.exit
+
+
+def _check_not_judged(picture: Path, item: Item) -> None:
+    """Refuse to draw over the upload that is judged, by whatever name: it may be evidence."""
+    path = Path(item.name)
+    if path.exists() and path.samefile(picture):
+        raise ConfigError(f"--picture {picture} is the image that is judged, and would be lost: write another name.")
 
 
 def _find(names: Sequence[str], search: Search, *, limit: int) -> Sequence[Item]:
@@ -129,10 +136,6 @@ async def _judge_one(judge: Judge, reading: Reading, draw: Draw | None, item: It
     except OSError as error:
         message = f"the file cannot be read: {error.strerror or error}"
         return Outcome(name=item.name, error=NotJudgedError(message, code="UNKNOWN", reason=FILE_UNREADABLE))
-
-
-def _is(path: Path, name: str) -> bool:
-    return Path(name).exists() and path.samefile(name)
 
 
 def _draw(path: Path, options: JudgeOptions, data: bytes, moderation: v1.Moderation) -> None:

@@ -98,20 +98,21 @@ def test_the_command_writes_it(run: Run, toy_folder: Path, policy_file: Path, pi
     assert "Verdict BLOCK" in result.stdout
     with Image.open(where) as drawn:
         assert frames_of_colour(drawn.convert("RGB").crop((0, 0, 64, 64)), BLOCK_RED) == (0, 0, 64, 64)
-    before = where.read_bytes()
-    result = run("moderate", where, "--model", toy_folder, "--policy", policy_file, "--explain", "--picture", where)
-    assert "is the image that is judged" in result.stderr
-    assert where.read_bytes() == before
+    same = tmp_path / "by-another-name.png"
+    same.symlink_to(pictures / "red.png")
+    upload = same.read_bytes()
     wrong = {
         "--picture makes sense with --explain only": (*judged, "--picture", where),
         "write a name that ends in .png": (*judged, "--explain", "--picture", tmp_path / "where.jpg"),
         "the folder": (*judged, "--explain", "--picture", tmp_path / "nowhere" / "where.png"),
+        "would be lost: write another name": (*judged, "--explain", "--picture", same),
         "shows one image, and 2 are named": (*judged, pictures / "blue.png", "--explain", "--picture", where),
     }
     for sentence, command in wrong.items():
         result = run(*command)
         assert result.exit_code == Exit.USAGE, sentence
         assert sentence in " ".join(result.stderr.split())
+    assert same.read_bytes() == upload
 
 
 def test_each_frame_in_which_something_was_found_has_its_panel() -> None:
