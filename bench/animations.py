@@ -28,7 +28,7 @@ from clipwarden.scoring.verdict import Judgement, ViewRef
 from clipwarden.vision.decode import decode_image
 from clipwarden.vision.facts import DecodedImage
 from clipwarden.vision.frames.distance import is_near, seen
-from clipwarden.vision.plan import ViewPlan
+from clipwarden.vision.plan import ViewPlan, Views
 from clipwarden.vision.preprocess import fit_to_side
 from kit.animations import ORDINARY, SIZE, Animation, encode_animation
 from kit.hiding import among, hidings
@@ -71,8 +71,8 @@ def _plain(data: bytes) -> None:
         fit_to_side(opened.convert("RGB"), MODEL)
 
 
-def _looked(data: bytes, frames: int) -> DecodedImage:
-    return decode_image(data, preprocessing=MODEL, plan=ViewPlan(frames=frames))
+def _looked(data: bytes, frames: int, views: Views = Views.WHOLE) -> DecodedImage:
+    return decode_image(data, preprocessing=MODEL, plan=ViewPlan(views=views, frames=frames))
 
 
 class _Judge:
@@ -80,6 +80,11 @@ class _Judge:
 
     def __init__(self) -> None:
         self._selection: Selection = load_snapshot(EMBEDDED_MODEL).select()
+        self.views = self._selection.plan.views
+
+    def look(self, data: bytes, frames: int) -> DecodedImage:
+        """Look at an animation as the policy does, but at so many frames."""
+        return _looked(data, frames, self.views)
 
     def __call__(self, image: DecodedImage) -> Judgement:
         views = tuple(ViewRef(name=view.name, frame=view.frame, seconds=view.seconds) for view in image.views)
@@ -114,18 +119,20 @@ def main() -> None:
     for name, value in describe_machine().items():
         print(f"{name}: {value}")
     judged = _Judge()
-    _print_ordinary()
+    for views in (Views.WHOLE, Views.AUTO):
+        _print_ordinary(views)
     _print_found(judged)
     _print_hidden(judged)
     _print_below(judged)
 
 
-def _print_ordinary() -> None:
-    print("\n| ordinary animation | frames | " + " | ".join(f"judged, seen of {most}" for most in BUDGETS) + " |")
+def _print_ordinary(views: Views) -> None:
+    print(f"\n{views.value}:\n")
+    print("| ordinary animation | frames | " + " | ".join(f"judged, seen of {most}" for most in BUDGETS) + " |")
     print("|---|---" + "|---" * len(BUDGETS) + "|")
     left: Counter[int] = Counter()
     for animation in ORDINARY:
-        facts = {most: _looked(animation.encoded(), most).facts for most in BUDGETS}
+        facts = {most: _looked(animation.encoded(), most, views).facts for most in BUDGETS}
         left.update(most for most, each in facts.items() if each.partial)
         cells = [f"{each.frames_judged}, {each.frames_seen}" for each in facts.values()]
         total = facts[BUDGETS[0]].frames_total
@@ -138,12 +145,12 @@ def _print_found(judged: _Judge) -> None:
     print("\none bad frame in each ordinary animation that is not stopped without it:\n")
     print("| most frames | " + " | ".join(PLACES) + " | allowed without a flag |")
     print("|---" * (len(PLACES) + 2) + "|")
-    innocent = [each for each in ORDINARY if judged(_looked(each.encoded(), 16)).verdict < Verdict.BLOCK]
+    innocent = [each for each in ORDINARY if judged(judged.look(each.encoded(), 16)).verdict < Verdict.BLOCK]
     for most in BUDGETS:
         found, silent = Counter[str](), 0
         for animation in innocent:
             for place, data in _with_bad(animation):
-                verdict = judged(_looked(data, most)).verdict
+                verdict = judged(judged.look(data, most)).verdict
                 found[place] += verdict is Verdict.BLOCK
                 silent += verdict is Verdict.ALLOW
         cells = [f"{found[place]} of {len(innocent)}" for place in PLACES]
@@ -161,7 +168,7 @@ def _print_hidden(judged: _Judge) -> None:
     print("\n| hidden | frames | " + " | ".join(f"by {most}" for most in BUDGETS) + " |")
     print("|---|---" + "|---" * len(BUDGETS) + "|")
     for name, data in hidings(_bad_frame()).items():
-        images = [_looked(data, most) for most in BUDGETS]
+        images = [judged.look(data, most) for most in BUDGETS]
         cells = [_in_short(judged(image), image) for image in images]
         print(f"| {name} | {images[0].facts.frames_total} | " + " | ".join(cells) + " |")
 

@@ -158,14 +158,13 @@ def entry_bytes(key: EmbeddingKey, image: EmbeddedImage) -> int:
         image.embeddings,
         image.views,
         *image.views,
+        *[view.seconds for view in image.views if view.seconds is not None],
         facts,
         facts.degraded,
         facts.share_shown,
         facts.coverage,
         facts.resolution,
     ]
-    for view in image.views:
-        own += [view.seconds, view.box, *(view.box or ())]
     if file is not None:
         own += [file, file.sha256, file.width, file.height, file.bytes]
     boxes = sum(view.box is not None for view in image.views)

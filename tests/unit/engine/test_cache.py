@@ -17,11 +17,6 @@ from clipwarden.vision.plan import WHOLE
 RUNTIME = Runtime(provider="CPUExecutionProvider", onnxruntime="1.0", golden_drift=None)
 
 
-def seen_view(number: int, place: int) -> ViewRef:
-    """Make the view of a part of a frame."""
-    return ViewRef(name="part", frame=place, seconds=(number + place) / 7, box=(0, 900 + number, 700, 1600 + number))
-
-
 def entry(
     number: int, *, dim: int = 512, views: int = 1, flags: int = 0, parts: bool = False
 ) -> tuple[EmbeddingKey, EmbeddedImage]:
@@ -39,9 +34,7 @@ def entry(
     boxes = [(1000 + at, 1000 + at, 2000 + at, 2000 + at) if parts else None for at in range(views)]
     image = EmbeddedImage(
         embeddings=np.zeros((views, dim), dtype=np.float32),
-        views=tuple(
-            seen_view(number, place) if views > 1 or box else ViewRef(name="full") for place, box in enumerate(boxes)
-        ),
+        views=tuple(ViewRef(name="full", frame=0, seconds=number / 7 if box else None, box=box) for box in boxes),
         facts=facts,
         fingerprint="sha256:0",
     )

@@ -23,6 +23,8 @@ _CUTS: dict[str, Callable[[bytes], Cuts]] = {"GIF": gif.cuts_of, "PNG": png.cuts
 MOVING_FORMATS = frozenset({*_CUTS, "AVIF"})
 """Formats whose frames are read; of others, such as TIFF with its pages, the first picture alone."""
 
+_OPAQUE = 255
+
 
 def frames_of(
     data: bytes,
@@ -132,7 +134,7 @@ class _Reading:
         picture = displayed(still, self._conversion)
         # Chromium adds colours to what stands where a file denies its alpha; others lay them over it, or show no alpha.
         self._uncertain |= (
-            self._denies_alpha and picture.mode == "RGBA" and picture.getchannel("A").getextrema()[0] != 255
+            self._denies_alpha and picture.mode == "RGBA" and picture.getchannel("A").getextrema()[0] != _OPAQUE
         )
         uncertain = self._uncertain or readers_differ(still.picture, self._conversion, self._seed)
         return _composed(canvas.draw(cut, picture), uncertain=uncertain)
