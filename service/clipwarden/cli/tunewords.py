@@ -1,6 +1,6 @@
 """Figures in; words and counts as staff use them, out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -11,11 +11,12 @@ from clipwarden.tuning.gate import Outcome
 from clipwarden.tuning.lines.choices import Choice
 from clipwarden.tuning.lines.saying import counted, counts_of, percent
 from clipwarden.tuning.metrics import Interval
-from clipwarden.tuning.tune.answers import Answers
+from clipwarden.tuning.tune.answers import Analysis, Answers
 from clipwarden.tuning.tune.deciding import percent_between
 from clipwarden.tuning.tune.gallery import Gallery, Shown
 from clipwarden.tuning.tune.helping import Without
 from clipwarden.tuning.tune.slices import Gate
+from clipwarden.tuning.tune.targets import Targets
 
 _TEXTS: Final = 4
 """Texts that are told of one by one."""
@@ -39,6 +40,17 @@ def choice_cells(choice: Choice, *, rights: bool, engineers: bool) -> list[str]:
     if rights:
         cells.append("" if choice.right is None else _right(choice.right))
     return [*cells, f"{choice.at:.3f}"] if engineers else cells
+
+
+def together_lines(analysis: Analysis, targets: Mapping[str, Targets]) -> Iterator[str]:
+    """Tell what block limits stop together of uploads that nobody labelled."""
+    if analysis.together is None:
+        return
+    blocks = [each for each in analysis.categories if each.now.block or (each.block and each.block.placed.edge)]
+    shares = [targets[each.category].block_fpr for each in blocks]
+    allowed = sum(share for share in shares if share is not None)
+    asked = f"; what was asked allows {min(1000.0, 1000 * allowed):,.3g}" if None not in shares else ""
+    yield f"All {len(blocks)} block limits together stop {between(analysis.together, of=1000)} uploads{asked}."
 
 
 def picture_lines(gallery: Gallery, *, engineers: bool) -> Iterator[str]:
