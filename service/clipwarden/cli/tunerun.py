@@ -111,6 +111,7 @@ def run(options: TuneOptions) -> Exit:
         single = len(found.analysis.categories) == 1
         targets = ask_targets(options.targets, inputs.labels, single=single)
         if targets is None:
+            show_unasked(inputs)
             return found.exit
         found = _answer(options, inputs, targets, {})
     plan, why_not = _plan(options, inputs, found)

@@ -71,15 +71,15 @@ def picture_lines(gallery: Gallery, *, engineers: bool) -> Iterator[str]:
 
 def texts_lines(without: Sequence[Without]) -> Iterator[str]:
     """Tell what would help: one suggestion that was measured, then texts that do nothing."""
-    helping = [each for each in without if each.helps and each.moved]
+    helping = [each for each in without if each.helps and each.moved and not each.by_chance]
     idle = [each for each in without if each.moved == 0]
-    losing = [each for each in without if each.loses]
+    losing = [each for each in without if each.loses and not each.by_chance]
     if helping:
         yield f"Try first: {helping[0].sentence}, on pictures that the limit was not chosen on."
         if len(helping) > 1:
             yield f"After that, measure again: {len(helping) - 1} more may help, and what one does the next may not."
     else:
-        yield "Leaving no prompt or negative out finds more at the same price: write others."
+        yield "Nothing stands out: leaving no prompt or negative out finds more at the same price, but by chance."
     for each in idle[:_TEXTS]:
         yield f"{each.sentence[0].upper()}{each.sentence[1:]}."
     if len(idle) > _TEXTS:

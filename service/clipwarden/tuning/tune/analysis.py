@@ -111,7 +111,8 @@ def _about(labels: Labels, store: Store, compiled: CompiledPolicy) -> list[str]:
     if labels.store is not None and labels.store != store.info.digest:
         notes.append(
             "The labels were drawn from another store, or this one has changed since: chances that the sample wrote "
-            "are those of the store it was drawn from."
+            "are those of the store it was drawn from. What the store lacks by now is counted against every promise; "
+            "labels of another store do not serve this one."
         )
     if labels.policy is not None and labels.policy != compiled.digest:
         notes.append("The sample was drawn by another version of the policy, which changes no rate.")
