@@ -67,8 +67,8 @@ def test_groups_are_those_of_every_pair_at_full_width(
     world: World, width: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(nearness, "_FEW", 50)
-    for seed in range(3):
-        vectors = world(np.random.default_rng(seed), 1_300, width)
+    for seed in range(2):
+        vectors = world(np.random.default_rng(seed), 700, width)
         number, rough = complete_linkage(vectors, NEAR)
         expected, expected_rough = everypair.complete_linkage(vectors, NEAR)
         assert (number.tolist(), rough) == (expected.tolist(), expected_rough)
