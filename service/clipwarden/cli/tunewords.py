@@ -79,7 +79,7 @@ def texts_lines(without: Sequence[Without]) -> Iterator[str]:
         if len(helping) > 1:
             yield f"After that, measure again: {len(helping) - 1} more may help, and what one does the next may not."
     else:
-        yield "Nothing stands out: leaving no prompt or negative out finds more at the same price, but by chance."
+        yield "Nothing stands out: no prompt or negative, left out, finds more at the same price than chance explains."
     for each in idle[:_TEXTS]:
         yield f"{each.sentence[0].upper()}{each.sentence[1:]}."
     if len(idle) > _TEXTS:
