@@ -13,7 +13,8 @@ from clipwarden.cli.policyfile import PolicyFile, read_policy
 from clipwarden.cli.stages import stage_bar
 from clipwarden.cli.tuneasking import ask_confirmation, ask_targets
 from clipwarden.cli.tunefacts import facts
-from clipwarden.cli.tunetext import show_answers, show_missing, show_plan, show_unasked, show_written
+from clipwarden.cli.tunetext import show_answers, show_missing, show_plan, show_unasked
+from clipwarden.cli.tunewritten import show_written
 from clipwarden.errors import ConfigError
 from clipwarden.policy.bundle.compile import compile_policy, compile_to_measure
 from clipwarden.policy.bundle.compiled import CompiledPolicy
@@ -110,6 +111,7 @@ def run(options: TuneOptions) -> Exit:
         single = len(found.analysis.categories) == 1
         targets = ask_targets(options.targets, inputs.labels, single=single)
         if targets is None:
+            show_unasked(inputs)
             return found.exit
         found = _answer(options, inputs, targets, {})
     plan, why_not = _plan(options, inputs, found)
@@ -118,14 +120,12 @@ def run(options: TuneOptions) -> Exit:
         print(json.dumps(facts(found, inputs, plan, why_not, path)))  # noqa: T201  results go to stdout
         return found.exit
     show_answers(found, inputs, engineers=options.engineers)
-    show_plan(plan, why_not)
+    show_plan(plan, why_not, engineers=options.engineers)
     if not any(targets.asks for targets in found.targets.values()):
         show_unasked(inputs)
     if plan and (options.write or options.asks) and _confirmed(options, plan):
         kept_back = {each.id for each in plan.policy.categories if open_slices(each)}
-        changed = [each.category for each in found.analysis.categories if each.bounds is not None]
-        changed = [name for name in changed if name not in kept_back]
-        show_written(inputs.file, plan, plan.version.write(), changed)
+        show_written(inputs.file, plan, plan.version.write(), inputs, kept_back=kept_back)
     show_missing(found.analysis.categories, plan)
     return found.exit
 

@@ -15,6 +15,12 @@ def evidence_of(category: Category) -> Evidence | None:
     return chosen.evidence if chosen else None
 
 
+def told_promises(category: Category) -> tuple[str, ...]:
+    """Return what a category's evidence promises of its limits; what it says of scores is for engineers."""
+    evidence = evidence_of(category)
+    return tuple(each for each in evidence.promises if not each.startswith("calibration: ")) if evidence else ()
+
+
 def design_of(evidence: Evidence, limit: str) -> Drawn:
     """Say how the pictures came together that a limit was chosen on, which may be older than the rest.
 

@@ -129,7 +129,7 @@ def test_a_version_is_written_as_predicted_and_lint_takes_it(
     new = tmp_path / "mine-1.1.yaml"
     for command in (f"lint {new} --strict", f"diff {policy} {new}", f"serve --policy {policy} --candidate {new}"):
         assert f"  clipwarden {command}\n" in result.stderr
-    assert f"  clipwarden restore {policy} 1.1\n" in result.stderr
+    assert f"  clipwarden diff {policy} {policy.with_stem('mine-1.1')}\n" in result.stderr
     assert policy.read_bytes() == before
     assert "# what this test is about" in new.read_text()
     assert run("lint", new, "--strict").exit_code == 0, run("lint", new, "--strict").output
@@ -376,7 +376,16 @@ def test_the_end_says_what_comes_next_or_is_missing(
     assert result.exit_code == 10, result.output
     assert "red has no block limit now: no line can promise that at most 0.1 %" in result.stderr.partition("Next:")[2]
     first = tmp_path / "mine-1.1.yaml"
-    assert f"clipwarden enforce {first} red --approved-by NAME\n" in result.stderr
+    author = load_policy(first).policy.metadata.author
+    assert f"clipwarden enforce {first} red --author {author} --approved-by NAME\n" in result.stderr
+    assert "clipwarden restore" not in result.stderr  # it only watches
+    assert "chosen_on" not in result.stdout
+    assert re.search(
+        r"^red, review: .*at least 60 % of harmful pictures are found",
+        result.stdout.partition("6. What")[2],
+        re.MULTILINE,
+    )
+    assert "log-loss" not in result.stdout
     again = tune(drawings, *some[:4], "--block-wrong", "3", "--write", policy=first)
     assert f"clipwarden serve --policy {policy} --candidate {tmp_path / 'mine-1.2.yaml'}\n" in again.stderr
 
@@ -402,6 +411,26 @@ def test_without_labels_it_says_how_much_is_stopped_and_no_more(tune: Tune, traf
     refused = tune(drawings, "--block-fpr", "0.5%")
     assert refused.exit_code == 2
     assert "needs a store of uniform traffic" in refused.stderr
+
+
+def test_limits_that_nobody_labelled_are_summed_and_lead_to_labels_first(
+    tune: Tune, traffic: World, toy_model: Model, tmp_path: Path
+) -> None:
+    result = tune(traffic, "--block-fpr", "2%", "--only", "red,green", "--write", "--author", "kim")
+    assert result.exit_code == 0, result.output
+    written = tmp_path / "mine-1.1.yaml"
+    store = open_store(traffic.store)
+    of_each = [logits(traffic, toy_model, written, name)[0] for name in ("red", "green")]
+    said = json.loads(tune(traffic, "--block-fpr", "2%", "--only", "red,green", "--json").stdout)
+    at = [each["block"]["at"] for each in said["categories"]]
+    stopped = sum(any(score >= line for score, line in zip(row, at, strict=True)) for row in zip(*of_each, strict=True))
+    assert said["together"]["value"] == pytest.approx(stopped / len(store.pictures))
+    assert re.search(
+        r"All 2 block limits together stop \S+ of 1,000 \(.*\) uploads; what was asked allows 40\.", result.stdout
+    )
+    assert "Nobody labelled what red, green would stop." in result.stderr
+    assert f"clipwarden sample {written} --store {traffic.store} -n 600 --categories red,green\n" in result.stderr
+    assert "clipwarden enforce" not in result.stderr
 
 
 def test_capacity_is_shared_by_the_categories(tune: Tune, traffic: World) -> None:
@@ -552,6 +581,15 @@ def test_what_is_enforced_needs_a_second_person_and_nothing_is_raised(
     assert done.exit_code == 0, done.output
     modes = [each.mode for each in load_policy(tmp_path / "mine-3.yaml").policy.categories]
     assert modes == [Mode.ENFORCE, Mode.SHADOW, Mode.SHADOW, Mode.DISABLED]
+    moved = done.stdout.partition("red is enforced: once this version is live, uploads are stopped by these limits.")[2]
+    assert re.search(r"^  block was \S+: finds \d+ of 40 harmful, stops 3 of 400 harmless", moved, re.MULTILINE)
+    assert re.search(r"^  block is \S+: finds \d+ of 40 harmful, stops 5 of 400 harmless", moved, re.MULTILINE)
+    assert (
+        "was written by kim and approved by lee: version 3. Once it is live, red stops uploads by the new"
+        in done.stderr
+    )
+    assert f"clipwarden restore {tmp_path / 'mine.yaml'} 3\n" in done.stderr
+    assert "clipwarden enforce" not in done.stderr
 
 
 def test_after_an_edit_the_command_that_lint_names_fits_it_again(
@@ -677,6 +715,7 @@ def test_json_has_keys_that_stay(tune: Tune, drawings: World, labels: Path) -> N
             "slices",
             "missing",
             "version",
+            "together",
             "not_written",
         ),
     }
@@ -949,7 +988,7 @@ def test_a_review_limit_may_be_bounded_by_harmless_pictures(tune: Tune, traffic:
         refused = tune(traffic, "--labels", labels, "--review-fpr", "5%", more, "20" if "wrong" in more else "50%")
         assert (refused.exit_code, why in refused.stderr) == (2, True)
     low = tune(traffic, "--labels", labels, "--review-fpr", "1%", "--block-fpr", "2%")
-    assert (low.exit_code, "--review-fpr lies above --block-fpr" in low.stderr) == (2, True)
+    assert (low.exit_code, "has to be more than --block-fpr" in low.stderr) == (2, True)
 
 
 def test_what_was_refused_is_no_look(tune: Tune, drawings: World, labels: Path) -> None:
