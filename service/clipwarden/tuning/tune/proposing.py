@@ -90,15 +90,15 @@ def _proposal(answers: Answers, bounds: Bounds, grounds: Grounds, targets: Targe
 
 
 def _evidence(answers: Answers, grounds: Grounds, targets: Targets, kept: Kept) -> Evidence:
-    labels, deciding = grounds.labels, answers.deciding
-    tested = _tested(answers)
+    labels = grounds.labels
+    labelled, positives, distinct = _counted(answers)
     return Evidence(
         store=grounds.store.info.digest,
         labels=None if labels is None else labels.digest,
         design=Drawn.TRAFFIC if labels is None else Drawn(labels.design.value),
-        labelled=0 if deciding is None else deciding.labelled,
-        positives=0 if deciding is None else deciding.positives,
-        groups=tested if deciding is None else deciding.distinct_positives + deciding.distinct_negatives,
+        labelled=labelled,
+        positives=positives,
+        groups=distinct,
         how="; ".join([*_how(answers), *kept.how, *_texts(grounds.chosen.get(answers.category))]),
         confidence=targets.confidence,
         looks=answers.confidence.looks,
@@ -108,6 +108,17 @@ def _evidence(answers: Answers, grounds: Grounds, targets: Targets, kept: Kept) 
         targets=kept.targets(targets.options),
         slices=tuple(each.sentence for each in _slices(grounds.slices.get(answers.category), kept)),
     )
+
+
+def _counted(answers: Answers) -> tuple[int, int, int]:
+    """Count labels, harmful ones and distinct pictures: of a walk those that it took, of which each is distinct."""
+    walked = None if answers.block is None else answers.block.placed.walked
+    if walked is not None:
+        return *walked, walked[0]
+    found = answers.deciding
+    if found is None:
+        return 0, 0, _tested(answers)
+    return found.labelled, found.positives, found.distinct_positives + found.distinct_negatives
 
 
 def _tested(answers: Answers) -> int:
