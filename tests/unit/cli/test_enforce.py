@@ -121,7 +121,7 @@ def test_who_chose_the_limits_stands_for_them_under_no_other_name(run: Run, tune
 
 UNLABELLED = {"design": Drawn.TRAFFIC, "labels": None, "promises": ("block: at most 2 % of uploads are stopped",)}
 WALKED = (
-    "block: few are stopped wrongly (chosen on 2026-11-28 by labels of the design top)",
+    "block: few are stopped wrongly (chosen on 2026-11-28 by labels whose design is top, by amy)",
     "review: some go to people",
 )
 
@@ -133,8 +133,13 @@ WALKED = (
         (UNLABELLED, Bounds(review=0.6), False),
         (UNLABELLED | {"promises": WALKED}, Bounds(review=0.02, block=0.6), False),
         ({"promises": (WALKED[0].replace("top", "traffic"),)}, Bounds(review=0.02, block=0.6), True),
+        ({"promises": (WALKED[0].replace("top", "foo"),)}, Bounds(review=0.02, block=0.6), True),
+        ({"promises": (WALKED[0].partition(" by labels")[0],)}, Bounds(review=0.02, block=0.6), True),
     ],
-    ids=["nothing labelled", "it only asks people", "block was labelled before", "only review was labelled since"],
+    ids=[
+        *("nothing labelled", "it only asks people", "block was labelled before", "only review was labelled since"),
+        *("nobody knows that design", "somebody edited the promise"),
+    ],
 )
 def test_a_limit_that_nobody_labelled_takes_a_reason(
     run: Run, tmp_path: Path, evidence: dict[str, object], bounds: Bounds, *, refused: bool
@@ -217,7 +222,9 @@ def test_slices_are_let_through_by_name_with_a_reason_that_stays(run: Run, slice
     one, both = ("--waive-slice", "drugs:country=is"), ("--waive-slice", "drugs:country=fr")
     said = ("--reason", "Iceland sends 3 uploads a day")
     assert 'slice "country=fr" is FAIL' in run("enforce", sliced, "drugs", *BOTH, *one, *said).stderr
-    assert "Say why" in run("enforce", sliced, "drugs", *BOTH, *one, *both).stderr
+    for blank in ((), ("--reason", ""), ("--reason", " \n")):
+        result = run("enforce", sliced, "drugs", *BOTH, *one, *both, *blank)
+        assert (result.exit_code, "Say why" in result.stderr) == (Exit.USAGE, True)
     told = json.loads(run("enforce", sliced, "drugs", *BOTH, *one, *both, *said, "--json").stdout)
     assert told["waived"] == {"drugs": ["country=is", "country=fr"]}
     written = sliced.with_name("shop-1.2.yaml")

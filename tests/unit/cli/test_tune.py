@@ -832,7 +832,8 @@ def test_what_the_other_limit_rests_on_stays_in_the_file(
     *, tune: Tune, run: Run, traffic: World, policy: Path, toy_folder: Path, tmp_path: Path
 ) -> None:
     labels = sampled(traffic, tmp_path / "sample.jsonl")
-    assert tune(traffic, "--labels", labels, "--review-recall", "60%", "--write", "--yes").exit_code == 0
+    kim = ("--author", " kim  (shop)")
+    assert tune(traffic, "--labels", labels, "--review-recall", "60%", "--write", "--yes", *kim).exit_code == 0
     first, second = policy.with_name("mine-1.1.yaml"), policy.with_name("mine-1.2.yaml")
     top = tmp_path / "top.jsonl"
     drawn = run(
@@ -840,7 +841,7 @@ def test_what_the_other_limit_rests_on_stays_in_the_file(
         *("--from-the-top", "red", "--at-most", "1%", "-o", top),
     )
     assert drawn.exit_code == 0, drawn.output
-    args = ("--labels", filled_in(top, traffic), "--wrong-stops", "1%", "--write", "--yes")
+    args = ("--labels", filled_in(top, traffic), "--wrong-stops", "1%", "--write", "--yes", "--author", "amy")
     written = tune(traffic, *args, policy=first)
     assert written.exit_code == 0, written.output
     evidences = []
@@ -852,11 +853,15 @@ def test_what_the_other_limit_rests_on_stays_in_the_file(
         evidences.append((thresholds.bounds, thresholds.chosen_on.evidence))
     (old, before), (new, after) = evidences
     assert new.review == old.review
-    kept = f" (chosen on {before.day} by labels of the design sample)"
+    kept = f" (chosen on {before.day} by labels whose design is sample, by kim (shop))"
     assert [f"{each}{kept}" for each in before.promises] == list(after.promises[1:])
     assert after.promises[0].startswith("block: at most 1 % of distinct uploads")
     assert after.targets == ("wrong-stops 0.01", "review-recall 0.6")
     assert "review by a bet on weighted labels" in after.how
+    for chooser in ("amy", "Kim (shop)"):
+        refused = run("enforce", second, "red", "--author", "bob", "--approved-by", chooser)
+        assert (refused.exit_code, " chose the limits of red and cannot be" in refused.stderr) == (2, True)
+    assert run("enforce", second, "red", "--author", "bob", "--approved-by", "lee", "--dry-run").exit_code == 0
     second.write_text(second.read_text().replace('"a weapon"', '"a gun"'))
     again = tune(traffic, "--labels", labels, "--refit", "--json", policy=second)
     assert again.exit_code == 0, again.output
