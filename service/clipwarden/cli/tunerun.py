@@ -18,7 +18,7 @@ from clipwarden.cli.tunewritten import show_written
 from clipwarden.errors import ConfigError
 from clipwarden.policy.bundle.compile import compile_policy, compile_to_measure
 from clipwarden.policy.bundle.compiled import CompiledPolicy
-from clipwarden.policy.newversion import VersionNotes, login_name
+from clipwarden.policy.newversion import VersionNotes, login_name, tidy
 from clipwarden.policy.slices import SliceFinding, open_slices
 from clipwarden.terminal import notice, printable
 from clipwarden.tuning.labels.model import Design, Labels
@@ -29,7 +29,7 @@ from clipwarden.tuning.tune.analysis import analyse
 from clipwarden.tuning.tune.answers import Analysis, Question
 from clipwarden.tuning.tune.looks import Looks, note_look
 from clipwarden.tuning.tune.proposing import Grounds, lacking, proposals
-from clipwarden.tuning.tune.slices import Gate, gate_slices
+from clipwarden.tuning.tune.slices import Gate, gate_again, gate_slices
 from clipwarden.tuning.tune.targets import Targets
 from clipwarden.tuning.tune.writing import Plan, plan_version, to_refit
 
@@ -237,6 +237,8 @@ def _answer(options: TuneOptions, inputs: Inputs, targets: Targets, by_category:
     gates: tuple[Gate, ...] = ()
     if options.slice_ceiling is not None:
         gates = gate_slices(question, analysis, options.slice_ceiling)
+    elif options.refit:
+        gates = gate_again(question, analysis)
     if inputs.labels is not None:  # what was refused showed nothing
         compared = [each.category for each in analysis.categories if each.without]
         looks = note_look(inputs.labels, inputs.compiled, asked, compared=compared)
@@ -251,7 +253,7 @@ def _plan(options: TuneOptions, inputs: Inputs, found: Found) -> tuple[Plan | No
         store=inputs.store,
         labels=inputs.labels,
         compiled=inputs.compiled,
-        author=options.notes.author or login_name(),
+        author=tidy("--author", options.notes.author or login_name()),
         day=datetime.now(UTC).date(),
         slices=_slices(found.gates),
         chosen={} if found.looks is None else found.looks.chosen,
