@@ -32,6 +32,7 @@ class Placed:
         promised: Whether it is a promise about traffic.
         stops: Of a walk: how many uploads of the store reach the limit, and of how many; None of other labels.
         walked: Of a walk: how many labels it took, and how many of those are harmful; None of other labels.
+        useless: Whether it finds nothing harmful, so that nobody is to have it.
         shared: Whether the sentence is of all categories together, the same of each.
     """
 
@@ -42,11 +43,12 @@ class Placed:
     shared: bool = False
     stops: tuple[int, int] | None = None
     walked: tuple[int, int] | None = None
+    useless: bool = False
 
     @property
     def edge(self) -> Edge | None:
-        """Where it lies; None where no limit keeps the target."""
-        if isinstance(self.line, NotMet):
+        """Where it lies; None where no limit keeps the target and finds anything."""
+        if self.useless or isinstance(self.line, NotMet):
             return None
         return Edge(self.line.at, self.line.below, self.line.above)
 

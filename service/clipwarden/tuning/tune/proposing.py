@@ -7,7 +7,7 @@ from typing import Final
 
 from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.schema import Bounds, Drawn, Evidence
-from clipwarden.policy.slices import PASS, SliceFinding, findings_of
+from clipwarden.policy.slices import UNKNOWN, SliceFinding, findings_of
 from clipwarden.tuning.calibration import Fitted
 from clipwarden.tuning.labels.model import Labels
 from clipwarden.tuning.lines.promises import Line
@@ -17,6 +17,7 @@ from clipwarden.tuning.tune.answers import Analysis, Answers
 from clipwarden.tuning.tune.keeping import Kept, kept_of
 from clipwarden.tuning.tune.limits import Placed
 from clipwarden.tuning.tune.proposals import Proposal
+from clipwarden.tuning.tune.slices import FIXTURE, TWIN
 from clipwarden.tuning.tune.targets import Targets
 
 _HOW: Final = {
@@ -85,11 +86,12 @@ def _proposal(answers: Answers, bounds: Bounds, grounds: Grounds, targets: Targe
         # Labels from the top, and none at all, fit no calibration; one that fell would take the limits along.
         removes_calibration=fitted is None and answers.category in grounds.compiled.dropped_calibrations,
         bounds=bounds,
-        evidence=_evidence(answers, grounds, targets, kept_of(answers, bounds, grounds.compiled)),
+        evidence=_evidence(answers, bounds, grounds, targets),
     )
 
 
-def _evidence(answers: Answers, grounds: Grounds, targets: Targets, kept: Kept) -> Evidence:
+def _evidence(answers: Answers, bounds: Bounds, grounds: Grounds, targets: Targets) -> Evidence:
+    kept = kept_of(answers, bounds, grounds.compiled)
     labels = grounds.labels
     labelled, positives, distinct = _counted(answers)
     return Evidence(
@@ -106,7 +108,7 @@ def _evidence(answers: Answers, grounds: Grounds, targets: Targets, kept: Kept) 
         author=grounds.author,
         promises=(*_promises(answers), *kept.promises),
         targets=kept.targets(targets.options),
-        slices=tuple(each.sentence for each in _slices(grounds.slices.get(answers.category), kept)),
+        slices=tuple(each.sentence for each in _slices(grounds.slices.get(answers.category, ()), kept, bounds)),
     )
 
 
@@ -128,18 +130,25 @@ def _tested(answers: Answers) -> int:
 
 
 def _how(answers: Answers) -> list[str]:
-    parts = [_how_placed(each.placed) for each in (answers.block, answers.review) if each is not None]
+    limits = [each.placed for each in (answers.block, answers.review) if each is not None]
+    parts = [_how_placed(each) for each in limits if each.edge is not None]
     if isinstance(answers.calibration, Fitted):
         parts.append("calibration by Platt's fit, classes balanced, moved to the prevalence")
     return parts
 
 
-def _slices(found: Sequence[SliceFinding] | None, kept: Kept) -> Sequence[SliceFinding]:
-    """Take what slices say now; where nobody asked, what did not pass before is not known of other limits."""
-    if found is not None:
-        return found
-    before = [each for each in findings_of(kept.before) if each.outcome != PASS]
-    return [replace(each, outcome="UNKNOWN", waived=None) for each in before]
+def _slices(found: Sequence[SliceFinding], kept: Kept, bounds: Bounds) -> Sequence[SliceFinding]:
+    """Take what slices say now; of the others nothing is known, unless the limits that they were judged by stay."""
+    columns = {each.column for each in found}
+    before = [each for each in findings_of(kept.before) if each.column not in columns]
+    others = (each if _holds(each, kept, bounds) else replace(each, outcome=UNKNOWN, waived=None) for each in before)
+    return [*found, *others]
+
+
+def _holds(found: SliceFinding, kept: Kept, bounds: Bounds) -> bool:
+    """Whether what a slice said of the limits before holds of these; some are judged by all that there are."""
+    limits = {name for name in ("block", "review") if getattr(bounds, name) is not None}
+    return found.limits <= set(kept.names) and (found.name not in (TWIN, FIXTURE) or found.limits == limits)
 
 
 def _texts(chosen: int | None) -> list[str]:
