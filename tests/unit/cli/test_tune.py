@@ -293,7 +293,7 @@ def test_a_walk_that_uses_up_its_rows_is_taken_up_by_the_next(
     alone.write_text("\n".join([head, *both[len(rows[0]) :]]) + "\n")
     refused = tune(traffic, *args, filled_in(alone, traffic))
     assert refused.exit_code == 2
-    assert "first pictures of its walk; name the file that" in " ".join(refused.stderr.split())
+    assert "those without a label are needed too; name the file that" in " ".join(refused.stderr.split())
     together = tune(traffic, *args, done, "--labels", filled_in(alone, traffic))
     assert answers(together)["block"] == late
 

@@ -118,12 +118,12 @@ def test_what_was_labelled_below_the_list_moves_no_limit(do: Do, reordered: Path
 
 
 def test_a_walk_that_lists_all_needs_all(do: Do, world: World, tmp_path: Path) -> None:
-    first = filled_in(walk(do, tmp_path / "first.jsonl", "--at-most", "50%", "-n", 61), world)
+    first = filled_in(walk(do, tmp_path / "first.jsonl", "--at-most", "20%", "-n", 61), world)
     whole = filled_in(walk(do, tmp_path / "whole.jsonl", "--add", first), world)
     head, rows = read(whole)
     assert (head["walk"].get("listed"), len(rows)) == (None, 61)
     cut = write(tmp_path / "cut.jsonl", head, rows[7:])
-    told = " ".join(do("tune", "--labels", cut, "--wrong-stops", "50%", code=2).stderr.split())
+    told = " ".join(do("tune", "--labels", cut, "--wrong-stops", "20%", code=2).stderr.split())
     assert "has 54 of the 61 first pictures of its walk" in told
 
 
@@ -131,11 +131,11 @@ def test_a_walk_that_lists_all_needs_all(do: Do, world: World, tmp_path: Path) -
 def test_a_list_and_the_whole_walk_that_followed_it_go_together(
     *, do: Do, world: World, policy: Path, tmp_path: Path, edited: bool
 ) -> None:
-    first = filled_in(walk(do, tmp_path / "first.jsonl", "--at-most", "50%", "-n", 61), world)
+    first = filled_in(walk(do, tmp_path / "first.jsonl", "--at-most", "20%", "-n", 61), world)
     if edited:
         edit(policy)
     more = filled_in(walk(do, tmp_path / "more.jsonl", "--add", first), world)
-    args = ("--wrong-stops", "50%", "--json")
+    args = ("--wrong-stops", "20%", "--json")
     alone = json.loads(do("tune", "--labels", more, *args).stdout)["categories"][0]["block"]
     for pair in ((first, more), (more, first)):
         both = do("tune", "--labels", pair[0], "--labels", pair[1], *args)

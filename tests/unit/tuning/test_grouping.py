@@ -177,7 +177,7 @@ def test_groups_that_cannot_be_deleted_keep_no_vector(store: Store, monkeypatch:
     forgotten = forget(store.path, [digest_of(3)])
     assert (forgotten.uploads, forgotten.pictures) == (1, 1)
     assert forgotten.remains
-    assert forgotten.remains.endswith("cannot be deleted: Permission denied")
+    assert forgotten.remains.endswith("cannot be deleted: permission denied")
     left = open_store(store.path)
     assert (len(left.uploads), len(left.pictures)) == (COUNT - 1, COUNT - 1)
     assert len(group_store(left)) == COUNT - 1
