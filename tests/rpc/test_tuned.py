@@ -117,7 +117,10 @@ def test_what_was_tuned_is_served_as_it_was_predicted(here: Path, model: Model) 
         for drawing, vector in list(zip(references.drawings, references.embeddings, strict=True))[::5]:
             values = [v1.Embedding(values=np.asarray(vector, np.float32).tolist())]
             facts = v1.ImageFacts(
-                frames_total=1, frames_judged=1, view_plan=v1.ViewPlan(views=PLAN.views.value, frames=PLAN.frames)
+                frames_total=1,
+                frames_judged=1,
+                coverage=1,
+                view_plan=v1.ViewPlan(views=PLAN.views.value, frames=PLAN.frames),
             )
             served = client.moderate_embedding(values, model_fingerprint=model.fingerprint, facts=facts)
             wanted = Verdict(by_digest[digest(f"{drawing.icon_set}/{drawing.name}")])
