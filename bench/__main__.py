@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
-from bench import candidates, colour, decode, scoring, serving
+from bench import animations, candidates, colour, decode, parts, scoring, serving
 from bench.measure import Ratio, describe_machine, stay_on_one_core
 
 BENCHMARKS: dict[str, Callable[[], list[Ratio]]] = {
@@ -15,6 +15,8 @@ BENCHMARKS: dict[str, Callable[[], list[Ratio]]] = {
     "candidates": candidates.run,
     "colour": colour.run,
     "decode": decode.run,
+    "parts": parts.run,
+    "animations": animations.run,
 }
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from bench.tuning import commands
 from bench.tuning.halves import first_half
 from bench.tuning.labelled import PICTURES, Drawings
+from clipwarden.cli.policyfile import read_policy
 from clipwarden.tuning.labels.model import Design, Labels, Mark
 from clipwarden.tuning.labels.reading import read_labels
 from clipwarden.tuning.labels.writing import write_labels
@@ -54,7 +55,7 @@ class Materials:
     def store(self) -> Store:
         """All drawings, embedded."""
         folder = self.work / "set.store"
-        commands.run("embed", "-r", self.work / PICTURES, "-o", folder, "--set")
+        commands.run("embed", "-r", self.work / PICTURES, "-o", folder, "--set", *_looked_at())
         return open_store(folder)
 
     def set_labels(self, chosen: Flags) -> Labels:
@@ -94,7 +95,7 @@ class Materials:
                 writer.writerow(["path", "uri"])
                 paths = self.drawings.paths
                 writer.writerows((paths[row].resolve(), f"upload-{at:05}") for at, row in enumerate(rows))
-        commands.run("embed", manifest, "-o", folder, *_DAYS)
+        commands.run("embed", manifest, "-o", folder, *_DAYS, *_looked_at())
         return open_store(folder)
 
     def sample(self, number: int) -> Labels:
@@ -139,3 +140,8 @@ class Materials:
             wrong = np.cumsum(marks[:, 0] != Mark.POSITIVE)
             marks[1:][wrong[:-1] > labels.walk.allowed] = Mark.UNKNOWN
         return replace(labels, marks=marks.astype(np.int8), labellers=("recipe",))
+
+
+def _looked_at() -> list[str]:
+    """Say how the policy looks at pictures: it judges no other embeddings."""
+    return read_policy(str(POLICY)).policy.plan.options.split()

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from clipwarden.engine.results import Judged as Judged
     from clipwarden.engine.settings import EngineSettings as EngineSettings
     from clipwarden.vision.limits import DecodeLimits as DecodeLimits
+    from clipwarden.vision.plan import ViewPlan as ViewPlan
+    from clipwarden.vision.plan import Views as Views
 
     __version__: str
 
@@ -47,6 +49,8 @@ _HOMES = {
     "Judged": "clipwarden.engine.results",
     "DecodeLimits": "clipwarden.vision.limits",
     "EngineSettings": "clipwarden.engine.settings",
+    "ViewPlan": "clipwarden.vision.plan",
+    "Views": "clipwarden.vision.plan",
 }
 
 

@@ -44,8 +44,10 @@ from clipwarden.policy.schema import (
     Verdict,
 )
 from clipwarden.scoring.decide import judge
+from clipwarden.scoring.floors import Floor
 from clipwarden.scoring.tables import prepare
 from clipwarden.scoring.verdict import Judgement, ViewRef
+from clipwarden.vision.plan import WHOLE, ViewPlan
 
 FULL = ViewRef(name="full")
 FINGERPRINT = "sha256:" + "0" * 64
@@ -157,6 +159,9 @@ def make_policy(
     on_error: Verdict = Verdict.REVIEW,
     on_partial: Verdict = Verdict.REVIEW,
     on_truncated: OnTruncated = OnTruncated.REFUSE,
+    plan: ViewPlan = WHOLE,
+    least_coverage: float | None = None,
+    least_resolution: float | None = None,
     calibration_scale: float = 1.0,
 ) -> Policy:
     """Make a policy of these categories, bound to `FINGERPRINT`."""
@@ -166,6 +171,9 @@ def make_policy(
         on_error=on_error,
         on_partial=on_partial,
         on_truncated=on_truncated,
+        plan=plan,
+        least_coverage=least_coverage,
+        least_resolution=least_resolution,
         contexts=tuple(Context(name=name, description=f"The {name}.") for name in contexts),
         categories=tuple(categories),
         attributes=tuple(attributes),
@@ -208,7 +216,9 @@ def compile_with_random_vectors(
 def _fitted(category: Category, policy: Policy) -> Category:
     if category.calibration is None:
         return category
-    digest = fit_digest(category, fingerprint=FINGERPRINT, calibration_scale=policy.model.calibration_scale)
+    digest = fit_digest(
+        category, fingerprint=FINGERPRINT, calibration_scale=policy.model.calibration_scale, plan=policy.plan
+    )
     return replace(category, calibration=replace(category.calibration, fitted_on=digest))
 
 
@@ -228,6 +238,7 @@ def judge_rows(
     context: str | None = None,
     partial: bool = False,
     degraded: bool = False,
+    missed: tuple[Floor, ...] = (),
 ) -> Judgement:
     """Judge rows of cosines with the ordinary case as default: one whole, good image, no context."""
     return judge(
@@ -237,6 +248,7 @@ def judge_rows(
         context=context,
         partial=partial,
         degraded=degraded,
+        missed=missed,
     )
 
 

@@ -37,7 +37,9 @@ def fitted(policy: Policy) -> Policy:
     scale = policy.model.calibration_scale
 
     def fit(concept: Concept) -> dict[str, object]:
-        right = fit_digest(concept, fingerprint=policy.model.fingerprint or FINGERPRINT, calibration_scale=scale)
+        right = fit_digest(
+            concept, fingerprint=policy.model.fingerprint or FINGERPRINT, calibration_scale=scale, plan=policy.plan
+        )
         return {"calibration": concept.calibration and replace(concept.calibration, fitted_on=right)}
 
     return replace(

@@ -45,6 +45,7 @@ from clipwarden.policy.schema import (
 )
 from clipwarden.policy.slices import SliceFinding, slice_name
 from clipwarden.policy.subjects.wordlist import word_list
+from clipwarden.vision.plan import MAX_VIEWS, ViewPlan, Views
 
 FINGERPRINT = "sha256:" + "ab" * 32
 DIM = 8
@@ -350,6 +351,9 @@ _CONCEPTS = st.lists(IDS, min_size=1, max_size=5, unique=True)
 _CONTEXTS = st.lists(NAMES, max_size=2, unique=True)
 _DATES = _NOTHING | st.dates()
 _ON_TRUNCATED = st.sampled_from(OnTruncated)
+_PLANS = st.builds(ViewPlan, views=st.sampled_from(Views), frames=st.integers(1, MAX_VIEWS))
+_COVERAGES = st.none() | st.floats(0, 1, exclude_min=True)
+_RESOLUTIONS = st.none() | st.floats(0, 10_000, exclude_min=True)
 
 
 @st.composite
@@ -373,6 +377,9 @@ def policies(draw: st.DrawFn) -> Policy:
         on_error=draw(_VERDICTS),
         on_partial=draw(_VERDICTS),
         on_truncated=draw(_ON_TRUNCATED),
+        plan=draw(_PLANS),
+        least_coverage=draw(_COVERAGES),
+        least_resolution=draw(_RESOLUTIONS),
         contexts=contexts,
         categories=tuple(draw(_category(name, attributes, contexts)) for name in names[:split]),
         attributes=attributes,

@@ -11,7 +11,7 @@ import numpy as np
 from clipwarden.modelfolder.load import Model
 from clipwarden.tuning.store.info import Sight, Source
 from clipwarden.tuning.store.storefile import Charter
-from clipwarden.vision.plan import WHOLE
+from clipwarden.vision.plan import WHOLE, ViewPlan
 from kit.lines import chosen_text
 from kit.stores import digest_of, made_picture, made_upload, write_store
 from kit.toymodel import DIM, reference_texts
@@ -108,6 +108,7 @@ def make_world(
     traffic: bool = False,
     slices: Mapping[str, Sequence[str]] | None = None,
     days: int = 0,
+    plan: ViewPlan = WHOLE,
 ) -> World:
     """Write a store of pictures of which some look like the word red, and some others a little.
 
@@ -121,6 +122,7 @@ def make_world(
         traffic: Whether the store is uniform traffic.
         slices: By name, values that are dealt to the uploads in turn.
         days: Over how many days uploads are spread; 0 writes no time.
+        plan: The view plan that they are said to be seen by.
     """
     word = reference_texts(["red"], 7)[0]
     rng = np.random.default_rng(11)
@@ -148,7 +150,7 @@ def make_world(
         fingerprint=model.fingerprint,
         provider="CPUExecutionProvider",
         precision="fp32",
-        plan=WHOLE,
+        plan=plan,
         width=DIM,
     )
     charter = Charter(source=Source.SET, sight=sight)

@@ -17,6 +17,7 @@ from clipwarden.modelfolder.references import References, load_references
 from clipwarden.policy.bundle.compile import compile_policy
 from clipwarden.policy.language.load import load_policy
 from clipwarden.policy.schema import Mode, Verdict
+from clipwarden.policy.shipped import shipped_policy
 from clipwarden.scoring.tables import prepare
 from clipwarden.scoring.verdict import ViewRef
 from clipwarden.tuning.store.info import Sight, Source
@@ -27,10 +28,11 @@ from clipwarden.tuning.store.writing import writing
 from clipwarden.tuning.verdicts import judge_store
 from clipwarden.v1 import moderation_pb2 as v1
 from clipwarden.vision.facts import FileFacts, ImageFacts
-from clipwarden.vision.plan import WHOLE
 
 DRAWINGS = Path(__file__).parents[2] / "service" / "clipwarden" / "demo" / "images"
 TUNED = ("gambling", "substances.alcohol")
+# Drawings are square: one view under any plan.
+PLAN = load_policy(shipped_policy("stickers")).policy.plan
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +64,7 @@ def references_store(path: Path, model: Model, references: References) -> Path:
         fingerprint=model.fingerprint,
         provider="CPUExecutionProvider",
         precision="fp16",
-        plan=WHOLE,
+        plan=PLAN,
         width=references.embeddings.shape[1],
     )
     rows = [json.dumps({"labels": "clipwarden.labels/1", "design": "set", "complete": True, "categories": [*TUNED]})]
@@ -107,14 +109,20 @@ def test_what_was_tuned_is_served_as_it_was_predicted(here: Path, model: Model) 
     before = judge_store(opened, prepare(compile_policy(old, model=model)))
     assert (predicted.verdict != before.verdict).any()
     by_digest = dict(zip(opened.pictures.sha256, predicted.verdict.tolist(), strict=True))
-    run("embed", *sorted(DRAWINGS.glob("*.png")), "-o", "files.store")
+    run("embed", *sorted(DRAWINGS.glob("*.png")), "-o", "files.store", *PLAN.options.split())
     files = open_store(here / "files.store")
     of_files = judge_store(files, prepare(compile_policy(new, model=model)))
     with running_subserver(["--policy", "mine.bundle"]) as server, Client(server.target, sleep=server.sleep) as client:
         client.wait_until_ready()
         for drawing, vector in list(zip(references.drawings, references.embeddings, strict=True))[::5]:
             values = [v1.Embedding(values=np.asarray(vector, np.float32).tolist())]
-            served = client.moderate_embedding(values, model_fingerprint=model.fingerprint)
+            facts = v1.ImageFacts(
+                frames_total=1,
+                frames_judged=1,
+                coverage=1,
+                view_plan=v1.ViewPlan(views=PLAN.views.value, frames=PLAN.frames),
+            )
+            served = client.moderate_embedding(values, model_fingerprint=model.fingerprint, facts=facts)
             wanted = Verdict(by_digest[digest(f"{drawing.icon_set}/{drawing.name}")])
             assert v1.Verdict.Name(served.verdict) == f"VERDICT_{wanted.name}", drawing
         verdicts = dict(zip(files.pictures.sha256, of_files.verdict.tolist(), strict=True))

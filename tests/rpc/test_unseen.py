@@ -118,7 +118,7 @@ async def test_stored_facts_raise_the_verdict_or_are_refused(toy_model: Model) -
         "no number": {"share_shown": math.nan},
         "unknown": {"unseen": [99]},
         "unspecified": {"unseen": [pb.UNSEEN_UNSPECIFIED]},
-        "more than there are": {"unseen": [pb.UNSEEN_HDR] * 4},
+        "more than there are": {"unseen": [pb.UNSEEN_HDR] * len(pb.Unseen.values())},
         "rows that were all there": {"unseen": [pb.UNSEEN_ROWS]},
         "frames that were all judged": {"unseen": [pb.UNSEEN_HDR, pb.UNSEEN_FRAMES]},
     }

@@ -77,7 +77,7 @@ def load_unbound(path: Path) -> Policy:
 
     def bound(concept: Concept) -> Calibration | None:
         scale = policy.model.calibration_scale
-        fitted = fit_digest(concept, fingerprint=_FINGERPRINT, calibration_scale=scale)
+        fitted = fit_digest(concept, fingerprint=_FINGERPRINT, calibration_scale=scale, plan=policy.plan)
         held = None if concept.id in stale else concept.calibration
         return held and replace(held, fitted_on=fitted)
 

@@ -19,12 +19,14 @@ from clipwarden.scoring.score import sigmoid
 from clipwarden.textfiles.editing import Entry, edit_maps
 from clipwarden.textfiles.rendering import Word
 from clipwarden.tuning.fitting import Labelled, bias_at, fit_platt
+from clipwarden.vision.plan import WHOLE, ViewPlan
 from recipes.mini.gather import gather_evidence
 from recipes.mini.heldout import HeldOut
 from recipes.mini.labels import read_labels
 from recipes.mini.lines import choose_lines
 from recipes.mini.moderation import gather_cases, score_cases
 from recipes.mini.sets import SELECTION_SETS
+from recipes.mini.uploads import uploaded_margins
 
 # Prior of one offending sticker in fifty; thresholds come from rates, so it only shapes how scores read.
 PREVALENCE: Final = 0.02
@@ -51,7 +53,9 @@ def fit_policy(path: Path, model: Model, held: HeldOut) -> dict[str, Setting]:
     """Fit a policy without its report sets and write the result into its file, every category in shadow.
 
     The calibration comes from the selection sets alone, which the model never saw; so do the lines, and from the
-    training sets beside them.
+    training sets beside them. Under another plan than `whole` lines keep their rates also where each drawing is laid
+    out as an upload may be, of more views than one; the calibration stays one of drawings alone, which are one view
+    under every plan.
 
     Args:
         path: The policy in YAML.
@@ -65,12 +69,14 @@ def fit_policy(path: Path, model: Model, held: HeldOut) -> dict[str, Setting]:
     ids = tuple(category.id for category in compiled.policy.categories)
     evidence = gather_evidence(held, CHOOSING, ids)
     margins = score_cases(held.vectors(evidence.rows, "clean"), compiled).margin
+    laid_out = None if compiled.policy.plan == WHOLE else uploaded_margins(held, model, evidence, compiled)
     slope, biases = _calibrate(held, compiled)
     everything = np.ones(len(evidence.rows), np.bool_)
     settings = {}
     for index, name in enumerate(ids):
         scores = sigmoid(slope * margins[:, index] + biases[index])
-        lines = choose_lines(scores, evidence, name, everything)
+        uploads = None if laid_out is None else sigmoid(slope * laid_out[:, index] + biases[index])
+        lines = choose_lines(scores, evidence, name, everything, uploads)
         settings[name] = Setting(bias=biases[index], **lines)
     write_settings(path, model.fingerprint, slope, settings)
     return settings
@@ -115,13 +121,14 @@ def write_settings(path: Path, fingerprint: str, slope: float, settings: Mapping
     text = path.read_text()
     old = parse_policy(text, file=str(path)).policy
     model = ModelBinding(fingerprint=fingerprint, calibration_scale=slope)
-    categories = tuple(_fitted(each, settings[each.id], model) for each in bare(old).categories)
+    categories = tuple(_fitted(each, settings[each.id], model, old.plan) for each in bare(old).categories)
     new = bind_lines(replace(old, model=model, categories=categories), fingerprint)
     _write(path, text, old, new)
 
 
-def _fitted(category: Category, setting: Setting, model: ModelBinding) -> Category:
-    digest = fit_digest(category, fingerprint=str(model.fingerprint), calibration_scale=model.calibration_scale)
+def _fitted(category: Category, setting: Setting, model: ModelBinding, plan: ViewPlan) -> Category:
+    fingerprint, scale = str(model.fingerprint), model.calibration_scale
+    digest = fit_digest(category, fingerprint=fingerprint, calibration_scale=scale, plan=plan)
     return replace(
         category,
         calibration=Calibration(bias=setting.bias, prevalence=PREVALENCE, fitted_on=digest),

@@ -113,6 +113,22 @@ class HeldOut:
         """
         return [to_words(self._drawings[row].icon) for row in rows]
 
+    @property
+    def cache(self) -> Path:
+        """Where vectors of this model are kept."""
+        return self._cache
+
+    def rgba(self, row: int) -> Pixels:
+        """Return a drawing as it was rendered.
+
+        Args:
+            row: Of the rendered pixels.
+
+        Returns:
+            Straight RGBA, uint8 [S,S,4].
+        """
+        return np.array(self._pixels[row])
+
     def picture(self, row: int, view: str) -> npt.NDArray[np.uint8]:
         """Show a drawing under a view, as the encoder will see it.
 

@@ -39,7 +39,9 @@ RATES: Final[Mapping[str, Rates]] = {
 }
 
 
-def choose_lines(scores: Floats, evidence: Evidence, category: str, among: Mask) -> dict[str, float]:
+def choose_lines(
+    scores: Floats, evidence: Evidence, category: str, among: Mask, uploads: Floats | None = None
+) -> dict[str, float]:
     """Choose a category's lines: the least that keep every rate.
 
     Args:
@@ -47,6 +49,8 @@ def choose_lines(scores: Floats, evidence: Evidence, category: str, among: Mask)
         evidence: The drawings.
         category: Its id.
         among: The drawings that choose [K].
+        uploads: Scores of the drawings as they may be uploaded [K], whose rates are kept too; NaN of those that are
+            not laid out.
 
     Returns:
         The thresholds by band.
@@ -54,6 +58,9 @@ def choose_lines(scores: Floats, evidence: Evidence, category: str, among: Mask)
     clean = among & evidence.negative(category)
     kinds = [clean & evidence.listed & kind for kind in (evidence.colour, ~evidence.colour)]
     plain = [scores[kind] for kind in kinds if kind.any()]
+    if uploads is not None:
+        laid_out = [uploads[kind & ~np.isnan(uploads)] for kind in kinds]
+        plain += [each for each in laid_out if len(each)]
     sliced = [s for s in (_worst(scores, evidence, name, clean) for name in evidence.slices) if len(s) >= _FEWEST]
     return {
         band: max(

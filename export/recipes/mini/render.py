@@ -25,37 +25,39 @@ _WORKERS: Final = 2
 Pixels = npt.NDArray[np.uint8]
 
 
-def svg_of(source: Collection, icon: str) -> str:
+def svg_of(source: Collection, icon: str, side: int = SIDE) -> str:
     """Write an icon as an SVG document on a square canvas.
 
     Args:
         source: The icon's set.
         icon: Its name.
+        side: Of the canvas, in pixels.
 
     Returns:
         The document; `currentColor` is black.
     """
     record = source.icons[icon]
     width, height = record.get("width", source.width), record.get("height", source.height)
-    left, top, side = record.get("left", 0), record.get("top", 0), max(width, height)
-    box = f"{left - (side - width) / 2} {top - (side - height) / 2} {side} {side}"
+    left, top, longest = record.get("left", 0), record.get("top", 0), max(width, height)
+    box = f"{left - (longest - width) / 2} {top - (longest - height) / 2} {longest} {longest}"
     body = record["body"].replace("currentColor", "#000")
     return (
         '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
-        f'viewBox="{box}" width="{SIDE}" height="{SIDE}">{body}</svg>'
+        f'viewBox="{box}" width="{side}" height="{side}">{body}</svg>'
     )
 
 
-def draw(svg: str) -> Pixels:
+def draw(svg: str, side: int = SIDE) -> Pixels:
     """Rasterise an SVG document.
 
     Args:
         svg: The document.
+        side: Of its canvas, in pixels: S.
 
     Returns:
-        RGBA pixels, uint8 [96,96,4], straight alpha.
+        RGBA pixels, uint8 [S,S,4], straight alpha.
     """
-    png = bytes(resvg_py.svg_to_bytes(svg_string=svg, width=SIDE, height=SIDE))
+    png = bytes(resvg_py.svg_to_bytes(svg_string=svg, width=side, height=side))
     with Image.open(io.BytesIO(png)) as image:
         return np.asarray(image.convert("RGBA"))
 

@@ -29,10 +29,12 @@ class Match:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SeenView:
-    """Which view of which frame, from 0, gave a score."""
+    """Which view of which frame, from 0, gave a score; `seconds` and `box` as of `scoring.verdict.ViewRef`."""
 
     name: str
     frame: int
+    seconds: float | None = None
+    box: tuple[int, int, int, int] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -213,6 +215,9 @@ class JudgedImage(Record):
     from_cache: bool
     source: str | None
     seconds: float
+    frames_seen: int | None = None
+    coverage: float | None = None
+    resolution: float | None = None
     categories: tuple[CategoryScores, ...] | None = None
     attributes: tuple[Scores, ...] | None = None
 

@@ -92,6 +92,7 @@ def judged(  # noqa: PLR0917  bound by position, to be called in another thread
         "shadow_incomplete": judgement.shadow_incomplete,
         "shadow_fired": _fired(judgement),
         "not_evaluated": _not_evaluated(judgement),
+        "unseen": (*facts.unseen, *judgement.missed),
         **_facts(facts),
         "from_cache": source in ("cache", "shared"),
         "source": source,
@@ -162,11 +163,13 @@ def _not_evaluated(judgement: Judgement) -> Mapping[str, str]:
 def _facts(facts: ImageFacts) -> Json:
     file = facts.file
     return {
-        "unseen": facts.unseen,
         "degraded": facts.degraded,
         "frames_total": facts.frames_total,
         "frames_judged": facts.frames_judged,
+        "frames_seen": max(facts.frames_judged, facts.frames_seen),
         "share_shown": facts.share_shown,
+        "coverage": facts.coverage,
+        "resolution": facts.resolution,
         "sha256": file.sha256 if file else None,
         "bytes": file.bytes if file else None,
         "format": file.format if file else None,
@@ -214,7 +217,7 @@ def _scores(scored: Scored | None) -> Json:
         "pair_probability": pair_probability,
         "prompt": _match(prompt),
         "contrast": _match(contrast),
-        "view": {"name": view.name, "frame": view.frame},
+        "view": _given(name=view.name, frame=view.frame, seconds=view.seconds, box=view.box),
         "adjustment": {"attribute": adjustment.attribute, "add": adjustment.add} if adjustment else None,
     }
 

@@ -34,9 +34,10 @@ Value: TypeAlias = str | int | float
 
 COLUMNS: Final = tuple(
     "path verdict shadow_verdict shadow_incomplete decided_by raised_by "  # noqa: SIM905  reads better
-    "category mode score threshold_kind threshold text contrast "
+    "category mode score threshold_kind threshold text contrast frame seconds box "
     "reason message policy_verdict request_id "
     "format width height frames_total frames_judged share_shown partial unseen degraded sha256 "
+    "frames_seen coverage resolution "
     "policy_id policy_version policy_digest context model model_fingerprint".split()
 )
 """In the order of the file; a new one is added at the end of its line, and the names stay."""
@@ -183,6 +184,17 @@ def _category_facts(category: v1.CategoryResult | None) -> Mapping[str, Value]:
         "threshold": threshold,
         "text": category.winning_prompt.text,
         "contrast": category.winning_contrast.text,
+        **_view_facts(category.winning_view),
+    }
+
+
+def _view_facts(view: v1.View) -> Mapping[str, Value]:
+    """Say where it was found: frame and time of an animation, and left, top, right, bottom of a part."""
+    box = view.box
+    return {
+        "frame": view.frame,
+        "seconds": view.time.ToNanoseconds() / 1e9 if view.HasField("time") else "",
+        "box": f"{box.left} {box.top} {box.right} {box.bottom}" if view.HasField("box") else "",
     }
 
 
@@ -198,6 +210,9 @@ def _image_facts(image: v1.ImageFacts) -> Mapping[str, Value]:
         "unseen": _names(v1.Unseen.DESCRIPTOR, "UNSEEN_", image.unseen),
         "degraded": _names(v1.Degradation.DESCRIPTOR, "DEGRADATION_", image.degradations),
         "sha256": image.sha256,
+        "frames_seen": image.frames_seen or image.frames_judged,  # 0: likewise
+        "coverage": image.coverage or "",
+        "resolution": image.resolution if image.HasField("resolution") else "",
     }
 
 

@@ -11,7 +11,7 @@ from clipwarden.engine.settings import AT_ONCE
 from clipwarden.errors import ConfigError
 from clipwarden.modelfolder.runtime import CPU_PROVIDER
 from clipwarden.tuning.extra import require_tune
-from clipwarden.vision.plan import VIEW_PLANS, WHOLE
+from clipwarden.vision.plan import MAX_VIEWS, WHOLE, ViewPlan, Views
 
 
 def embed(
@@ -34,8 +34,11 @@ def embed(
         str | None, typer.Option(metavar="MODEL", help='Model folder. Default: "mini", the embedded model.')
     ] = None,
     views: Annotated[
-        str, typer.Option(metavar="PLAN", help=f"Which views of a picture are kept: {', '.join(VIEW_PLANS)}.")
-    ] = WHOLE.name,
+        str, typer.Option(metavar="VIEWS", help=f"Which parts of a picture are looked at: {', '.join(Views)}.")
+    ] = WHOLE.views.value,
+    frames: Annotated[
+        int, typer.Option(metavar="COUNT", help=f"Most frames of an animation that are looked at, 1 to {MAX_VIEWS}.")
+    ] = WHOLE.frames,
     slice_: Annotated[
         list[str] | None,
         typer.Option("--slice", metavar="COLUMN", help="A manifest's column that divides uploads. Repeatable."),
@@ -67,6 +70,9 @@ def embed(
     2026-10-01T12:00:00Z; without a zone it is UTC); and columns called `slice:NAME`, or named by --slice, that divide
     uploads (`slice:country`).
 
+    **--views and --frames** are the policy's own, `defaults.views` and `defaults.frames`: a policy is tried on stores
+    of its view plan alone, since over more views all scores are higher.
+
     What was begun goes on: whatever ended a run, the same command embeds what is missing. A file that cannot be judged
     is a row with its reason, and is tried again by the next run.
 
@@ -77,6 +83,8 @@ def embed(
     - `clipwarden embed uploads.csv -o october.store --traffic --from 2026-10-01 --to 2026-10-31 --slice country`
 
     - `clipwarden embed drawings/ -o drawings.store --model ./clip-b32`
+
+    - `clipwarden embed clips/ -r -o clips.store --views auto --frames 16`
 
     **Exit codes**: 0 all embedded · 5 something was left out of a folder that is or may hold an image · 30 some files
     cannot be judged · 2 wrong usage, or nothing to embed · 4 unusable model or runtime · 8 STORE cannot be used, or is
@@ -90,15 +98,17 @@ def embed(
 
     if concurrency < 1:
         raise ConfigError("--concurrency must be at least 1.")
-    if views not in VIEW_PLANS:
-        raise ConfigError(f"There is no view plan {views!r}; there is {', '.join(VIEW_PLANS)}.")
+    if views not in tuple(Views):
+        raise ConfigError(f"--views has to be one of {', '.join(Views)}, not {views!r}.")
+    if not 1 <= frames <= MAX_VIEWS:
+        raise ConfigError(f"--frames has to be a number from 1 to {MAX_VIEWS}, not {frames}.")
     purpose = Purpose.of(output, traffic=traffic, chosen=chosen, queue=queue, since=since, until=until)
     reading = Reading(root=root, slices=slice_ or (), since=purpose.since, until=purpose.until)
     search = Search(recursive=recursive, follow_links=follow_links, hidden=hidden)
     options = EmbedOptions(
         model=model,
         provider=provider,
-        plan=VIEW_PLANS[views],
+        plan=ViewPlan(views=Views(views), frames=frames),
         limits=read_limits(max_image_bytes, max_decode_bytes),
         at_once=concurrency,
     )

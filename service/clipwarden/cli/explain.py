@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from clipwarden.cli.table import WIDE, evidence_text, match_text, new_table, shadow_text, verdict_text
-from clipwarden.cli.wording import explained_oddities, mode_name, oddities, raises, score_lines
+from clipwarden.cli.wording import explained_oddities, mode_name, oddities, raises, score_lines, sight, where_seen
 from clipwarden.terminal import printable
 from clipwarden.v1 import moderation_pb2 as v1
 
@@ -110,7 +110,10 @@ def _margin(item: v1.CategoryResult | v1.AttributeResult) -> str:
 
 def _matches(item: v1.CategoryResult | v1.AttributeResult) -> list[Text]:
     contrast = match_text(item.winning_contrast) if item.HasField("winning_contrast") else Text("")
-    return [evidence_text(item), contrast]
+    evidence = evidence_text(item)
+    if where := where_seen(item.winning_view):
+        evidence.append(f"\n{where}", style="dim")
+    return [evidence, contrast]
 
 
 def _footnotes(moderation: v1.Moderation) -> Iterator[str]:
@@ -118,6 +121,8 @@ def _footnotes(moderation: v1.Moderation) -> Iterator[str]:
     if image.format:
         odd = "".join(f", {oddity}" for oddity in oddities(image))
         yield f"Image: {image.format} {image.width}x{image.height}{odd}, sha256 {image.sha256[:16]}"
+    if how := sight(image):
+        yield f"Seen: {how}"
     yield from explained_oddities(image)
     policy, model = moderation.policy, moderation.model
     version = f" {policy.version}" if policy.version else ""

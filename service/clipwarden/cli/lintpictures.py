@@ -15,7 +15,13 @@ from clipwarden.cli.leftovers import LeftOut
 from clipwarden.cli.loading import progress_bar
 from clipwarden.cli.reading import Reading
 from clipwarden.engine.in_order import in_order
-from clipwarden.engine.linefindings import SHIPPED_ADVICE, line_notes, scale_problems, shipped_pictures
+from clipwarden.engine.linefindings import (
+    SHIPPED_ADVICE,
+    holds_for_shipped,
+    line_notes,
+    scale_problems,
+    shipped_pictures,
+)
 from clipwarden.engine.pipeline import Pipeline
 from clipwarden.engine.results import EmbeddedImage
 from clipwarden.engine.settings import AT_ONCE, EngineSettings
@@ -26,7 +32,7 @@ from clipwarden.policy.schema import OnTruncated
 from clipwarden.scoring.lineuse import Pictures, measure
 from clipwarden.scoring.tables import prepare
 from clipwarden.textfiles.findings import Positions
-from clipwarden.vision.plan import WHOLE
+from clipwarden.vision.plan import ViewPlan
 
 CUT = "ends too early, which the policy refuses (on_truncated)"
 NAMED = 5
@@ -82,19 +88,48 @@ class _Embedded:
             (self.views if result.facts.share_shown == 1 else self.cut)[name] = result.embeddings
 
 
+class _Folder:
+    """The pictures of a folder, embedded once for each view plan that a policy has.
+
+    Args:
+        model: That sees them.
+        name: The folder's.
+    """
+
+    def __init__(self, model: Model, name: str) -> None:
+        self.name = name
+        self._model = model
+        self._items = tuple(find_items([name], Search(recursive=True, follow_links=True)))
+        self._seen: dict[ViewPlan, _Embedded] = {}
+
+    def seen(self, plan: ViewPlan) -> _Embedded:
+        """Embed them, unless they are.
+
+        Raises:
+            ConfigError: None of them can be read.
+        """
+        if plan not in self._seen:
+            embedded = asyncio.run(_embed_all(self._model, self._items, plan))
+            if not embedded.views and not embedded.cut:
+                raise ConfigError(_nothing_in(self.name, embedded))
+            self._seen[plan] = embedded
+        return self._seen[plan]
+
+    @property
+    def any_seen(self) -> _Embedded | None:
+        """What became of them under the first of the plans: which files can be read depends on none."""
+        return next(iter(self._seen.values()), None)
+
+
 class Trial:
     """Tries policies on pictures: what looks wrong of their lines, and a note on each, which nothing fails on.
 
     Args:
-        model: That embedded the pictures.
         pictures: To try them on: the drawings that ship with the model, or a folder's.
-        folder: Whose they are.
     """
 
-    def __init__(self, model: Model, pictures: "Pictures | _Embedded", folder: str = "") -> None:
-        self._model = model
+    def __init__(self, pictures: Pictures | _Folder) -> None:
         self._pictures = pictures
-        self._folder = folder
         self._tried = False
         self._refused_cut = False
 
@@ -102,7 +137,9 @@ class Trial:
     def about_pictures(self) -> Sequence[Problem]:
         """Notes on the pictures themselves, once the policies were tried."""
         pictures = self._pictures
-        return () if isinstance(pictures, Pictures) else _about(pictures, self._folder, refused_cut=self._refused_cut)
+        if isinstance(pictures, Pictures) or (embedded := pictures.any_seen) is None:
+            return ()
+        return _about(embedded, pictures.name, refused_cut=self._refused_cut)
 
     @property
     def advice(self) -> str:
@@ -110,7 +147,11 @@ class Trial:
         return SHIPPED_ADVICE if self._tried and isinstance(self._pictures, Pictures) else ""
 
     def look(self, compiled: CompiledPolicy, positions: Positions) -> Sequence[Problem]:
-        """Try one policy of the model's."""
+        """Try one policy of the model's.
+
+        Raises:
+            ConfigError: No picture of the folder can be read.
+        """
         pictures = self._pictures_for(compiled)
         if pictures is None:
             return ()
@@ -120,9 +161,10 @@ class Trial:
 
     def _pictures_for(self, compiled: CompiledPolicy) -> Pictures | None:
         """Take the pictures that a policy judges, if any: those that end too early as its `on_truncated` says."""
-        found = self._pictures
-        if isinstance(found, Pictures):
-            return found
+        plan = compiled.policy.plan
+        if isinstance(self._pictures, Pictures):
+            return self._pictures if holds_for_shipped(plan) else None
+        found = self._pictures.seen(plan)
         refuses = compiled.policy.on_truncated is OnTruncated.REFUSE
         self._refused_cut = self._refused_cut or refuses
         views = found.views if refuses else found.views | found.cut
@@ -140,16 +182,12 @@ def trial_on(model: Model, folder: str | None) -> Trial | None:
         None where there is neither a folder nor such drawings.
 
     Raises:
-        ConfigError: The folder holds no picture that can be read.
+        ConfigError: There is no such folder.
     """
     if folder is None:
         pictures = shipped_pictures(model)
-        return None if pictures is None else Trial(model, pictures)
-    items = tuple(find_items([folder], Search(recursive=True, follow_links=True)))
-    embedded = asyncio.run(_embed_all(model, items))
-    if not embedded.views and not embedded.cut:
-        raise ConfigError(_nothing_in(folder, embedded))
-    return Trial(model, embedded, folder)
+        return None if pictures is None else Trial(pictures)
+    return Trial(_Folder(model, folder))
 
 
 def _nothing_in(folder: str, embedded: _Embedded) -> str:
@@ -182,11 +220,11 @@ def _named(unread: Sequence[_Unread]) -> str:
     return f"{named}, and {len(unread) - NAMED} more" if len(unread) > NAMED else named
 
 
-async def _embed_all(model: Model, items: Sequence[Item]) -> _Embedded:
+async def _embed_all(model: Model, items: Sequence[Item], plan: ViewPlan) -> _Embedded:
     settings = EngineSettings().without_queue_limits()
     embedded = _Embedded()
     async with Pipeline(model, settings) as pipeline:
-        one = partial(_embed_one, pipeline, Reading(limit=settings.limits.max_image_bytes))
+        one = partial(_embed_one, pipeline, plan, Reading(limit=settings.limits.max_image_bytes))
         with progress_bar("Embedding pictures") as advance:
             async with aclosing(in_order(items, one, width=AT_ONCE)) as results:
                 number = 0
@@ -197,13 +235,15 @@ async def _embed_all(model: Model, items: Sequence[Item]) -> _Embedded:
     return embedded
 
 
-async def _embed_one(pipeline: Pipeline, reading: Reading, item: Item) -> tuple[str, EmbeddedImage | LeftOut | str]:
+async def _embed_one(
+    pipeline: Pipeline, plan: ViewPlan, reading: Reading, item: Item
+) -> tuple[str, EmbeddedImage | LeftOut | str]:
     """Return a picture's name and what the model sees, or why it sees nothing."""
     if isinstance(item, LeftOut):
         return item.name, item
     try:
         async with reading.read(item) as data:
-            return item.name, data if isinstance(data, LeftOut) else await pipeline.embed(data, WHOLE)
+            return item.name, data if isinstance(data, LeftOut) else await pipeline.embed(data, plan)
     except ImageError as error:
         return item.name, str(error)
     except OSError as error:

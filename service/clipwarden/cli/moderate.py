@@ -59,6 +59,14 @@ Csv = Annotated[
         metavar="FILE", help="Write a CSV file that spreadsheets open, with a row an image; `-` for standard output."
     ),
 ]
+Picture = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="With --explain, of one image: write a PNG that shows where in it each category was found. One that is "
+        "there is written over, unless it is the image itself.",
+    ),
+]
 
 
 def moderate(
@@ -79,6 +87,7 @@ def moderate(
     explain: Annotated[
         bool, typer.Option("--explain", "-v", help="Show every category, score and text of each image.")
     ] = False,
+    picture: Picture = None,
     embeddings: Annotated[
         bool, typer.Option("--embeddings", help="Include embeddings in --json. They can be personal data.")
     ] = False,
@@ -120,6 +129,8 @@ def moderate(
 
     - `curl -s URL | clipwarden moderate - --explain` shows all categories and the numbers behind them.
 
+    - `clipwarden moderate strip.jpg --explain --picture where.png` draws where in the image it was found.
+
     - `clipwarden moderate a.png b.png --server localhost:50051 --policy default` asks a running server.
 
     - `clipwarden moderate photo.jpg --model ./clip-b32 --policy mine.yaml` tries a model and a policy of your own.
@@ -130,6 +141,8 @@ def moderate(
         )
     if embeddings and not as_json:
         raise ConfigError("--embeddings makes sense with --json only.")
+    if picture is not None and not explain:
+        raise ConfigError("--picture makes sense with --explain only.")
     options = JudgeOptions(
         server=server,
         policy=policy,
@@ -164,7 +177,11 @@ def moderate(
     shown = None if only is None else selected(only)
     report = make_report(as_json=as_json, explain=explain, csv=csv, only=shown)
     search = Search(recursive=recursive, follow_links=follow_links, hidden=hidden)
-    return judge_files(files, search, options, report)
+    if picture is None:
+        return judge_files(files, search, options, report)
+    from clipwarden.cli.picture import require_place
+
+    return judge_files(files, search, options, report, picture=require_place(picture))
 
 
 # No docstring can be put together from texts.

@@ -1,7 +1,7 @@
 """What somebody wants to label in, typed in as options; the pictures that were drawn for it, out."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -24,8 +24,10 @@ from clipwarden.tuning.labels.reading import read_labels
 from clipwarden.tuning.labels.rows import CellError, category_named
 from clipwarden.tuning.labels.selecting import select, without_labels
 from clipwarden.tuning.scores import score_store
+from clipwarden.tuning.store.contents import Pictures
 from clipwarden.tuning.store.store import open_store
 from clipwarden.tuning.tune.walking import order_of
+from clipwarden.vision.plan import WHOLE
 
 AT_MOST = 0.005
 CONFIDENCE = 0.95
@@ -66,6 +68,7 @@ class Drawn:
         policy: Whose categories it is about.
         rows: What was drawn from what, by name.
         file: The policy, as typed.
+        judged: Of each picture that the store has, by sha256, the frames that were judged; empty without a store.
     """
 
     labels: Labels
@@ -73,6 +76,7 @@ class Drawn:
     policy: Policy
     rows: Mapping[str, str]
     file: str
+    judged: Mapping[str, Collection[int]] = field(default_factory=dict)
 
 
 def draw(policy_name: str, folder: Path | None, model: str | None, wish: Wish) -> Drawn:
@@ -106,7 +110,17 @@ def draw(policy_name: str, folder: Path | None, model: str | None, wish: Wish) -
         what = "All that was drawn has labels already" if len(labels) else "The draw came out empty"
         raise ConfigError(f"{what}; ask for more with -n.")
     rows = _drawn_from(labels, scored, wish, former) | _lost(len(labels) - len(there))
-    return Drawn(labels=labels, to_label=to_label, policy=policy, rows=rows, file=policy_name)
+    judged = _frames_judged(scored.store.pictures, to_label.sha256)
+    return Drawn(labels=labels, to_label=to_label, policy=policy, rows=rows, file=policy_name, judged=judged)
+
+
+def _frames_judged(pictures: Pictures, wanted: Sequence[str]) -> dict[str, frozenset[int]]:
+    ends = [*pictures.starts[1:].tolist(), len(pictures.views)]
+    return {
+        sha256: frozenset(view.frame for view in pictures.views[int(pictures.starts[row]) : ends[row]])
+        for sha256, row in zip(wanted, pictures.sha256.find(wanted).tolist(), strict=True)
+        if row >= 0
+    }
 
 
 def draw_again(policy_name: str, files: Sequence[Path], wish: Wish) -> Drawn:
@@ -216,6 +230,7 @@ def _drawn_from(labels: Labels, scored: Scored, wish: Wish, former: Labels | Non
     rows = {
         "Store": f"{store.path}, {store.info.source}{days}: {len(store.uploads):,} uploads of "
         f"{len(store.pictures):,} pictures",
+        **({} if store.info.plan == WHOLE else {"Views": store.info.plan.name}),
         "Drawn": f"{labels.walk.uploads if labels.walk else len(labels):,} pictures, {_how(labels, wish)}",
         "For": ", ".join(labels.categories),
         "Seed": labels.seed or "",

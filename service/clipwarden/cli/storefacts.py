@@ -25,7 +25,8 @@ def store_record(store: Store) -> Mapping[str, object]:
         "fingerprint": info.fingerprint,
         "provider": info.provider,
         "precision": info.precision,
-        "views": info.plan.name,
+        "views": info.plan.views.value,
+        "frames": info.plan.frames,
         "width": info.sight.width,
         "digest": info.digest,
         "uploads": len(uploads),
@@ -35,6 +36,8 @@ def store_record(store: Store) -> Mapping[str, object]:
         "unused_pictures": store.unused,
         "groupings": count_groupings(store.path),
         "ends_early": int((store.pictures.share_shown < 1).sum()),
+        "partial": int(store.pictures.partial.sum()),
+        "coverage_unknown": int(np.isnan(store.pictures.coverage).sum()),
         "first_time": _time(store, "first"),
         "last_time": _time(store, "last"),
         "slices": {name: dict(_counts(values)) for name, values in sorted(uploads.slices.items())},
@@ -43,14 +46,14 @@ def store_record(store: Store) -> Mapping[str, object]:
 
 def store_lines(store: Store) -> Mapping[str, str]:
     """Say the same to people: names and values."""
-    record = store_record(store)
+    record, info = store_record(store), store.info
     rows = {
         "Store": str(store.path),
         "Uploads": f"{len(store.uploads):,}: {_source(store)}",
         "Pictures": f"{len(store.pictures):,} that can be judged",
         "Model": f"{record['model']} {record['fingerprint']}",
-        "Seen by": f"{record['provider']}, {record['precision']}, views {record['views']}",
-        "Digest": store.info.digest,
+        "Seen by": f"{record['provider']}, {record['precision']}, views {info.plan.name}",
+        "Digest": info.digest,
     }
     if store.uploads.time is not None:
         rows["Times"] = f"{record['first_time']} to {record['last_time']}"
@@ -60,6 +63,12 @@ def store_lines(store: Store) -> Mapping[str, str]:
         rows["Not read"] = f"{store.unread:,} uploads"
     if record["ends_early"]:
         rows["Cut short"] = f"{record['ends_early']:,} pictures, which a policy judges or refuses (on_truncated)"
+    if record["partial"]:
+        rows["Partial"] = f"{record['partial']:,} pictures, of which not all was seen (on_partial)"
+    if record["coverage_unknown"]:
+        rows["Coverage"] = (
+            f"not known of {record['coverage_unknown']:,} pictures, embedded by an older release: they miss every floor"
+        )
     if store.unused:
         rows["Unused"] = f"{store.unused:,} pictures that no upload shows: an interrupted run left them; run it again"
     if kept := record["groupings"]:

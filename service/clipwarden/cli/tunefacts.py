@@ -39,6 +39,8 @@ def facts(
             "path": str(inputs.store.path),
             "source": inputs.store.info.source.value,
             "digest": inputs.store.info.digest,
+            "views": inputs.store.info.plan.views.value,
+            "frames": inputs.store.info.plan.frames,
             "uploads": len(inputs.store.uploads),
             "pictures": len(inputs.store.pictures),
         },

@@ -24,6 +24,7 @@ from clipwarden.terminal import notice, printable
 from clipwarden.tuning.labels.model import Design, Labels
 from clipwarden.tuning.labels.reading import read_labels
 from clipwarden.tuning.labels.rows import CellError, category_named
+from clipwarden.tuning.scores import require_policy
 from clipwarden.tuning.store.store import Store, open_store
 from clipwarden.tuning.tune.analysis import analyse
 from clipwarden.tuning.tune.answers import Analysis, Question
@@ -138,6 +139,7 @@ def _read(options: TuneOptions) -> Inputs:
     store = open_store(options.store)
     file = read_policy(options.policy)
     compiled = file.bundle or _compile(options, file)
+    require_policy(store, compiled)  # whatever was asked, this store cannot answer
     labels = None
     if options.labels:
         labels = read_labels(

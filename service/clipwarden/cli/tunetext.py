@@ -25,6 +25,7 @@ from clipwarden.tuning.lines.choices import Choice
 from clipwarden.tuning.lines.saying import counted
 from clipwarden.tuning.tune.answers import Answers, Limit
 from clipwarden.tuning.tune.writing import Plan
+from clipwarden.vision.plan import WHOLE
 
 if TYPE_CHECKING:
     from clipwarden.cli.tunerun import Found, Inputs
@@ -112,7 +113,8 @@ def show_unasked(inputs: "Inputs") -> None:
 def _about(inputs: "Inputs") -> Iterator[str]:
     store, labels = inputs.store, inputs.labels
     days = f", {store.info.since} to {store.info.until}" if store.info.since else ""
-    yield f"{store.path}: {counted(len(store.pictures))} pictures ({store.info.source}{days})."
+    seen = "" if store.info.plan == WHOLE else f", views {store.info.plan.name}"
+    yield f"{store.path}: {counted(len(store.pictures))} pictures ({store.info.source}{days}{seen})."
     if labels is None:
         yield "No labels: what follows says how much is stopped, and nothing of whether rightly."
 

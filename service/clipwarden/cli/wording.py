@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from clipwarden.v1 import moderation_pb2 as v1
-from clipwarden.vision.facts import rows_in_words
+from clipwarden.vision.facts import rows_in_words, share_in_words
 
 VERDICT_STYLES: Final = {"ALLOW": "green", "REVIEW": "bold yellow", "BLOCK": "bold red"}
 """Colours; the word always stands beside them, for people and terminals that see none."""
@@ -57,8 +57,13 @@ def raises(moderation: v1.Moderation) -> list[str]:
 def oddities(image: v1.ImageFacts) -> list[str]:
     """Name what is odd about an image, in a few words each: degradations, and what of it was not judged."""
     found = [_oddity(item) for item in image.degradations]
-    if image.frames_judged < image.frames_total:
-        found.append(f"{image.frames_judged} of {image.frames_total} frames judged")
+    if _frames_seen(image) < image.frames_total:
+        found.append(_frames(image))
+    if v1.UNSEEN_PARTS in image.unseen or v1.UNSEEN_COVERAGE in image.unseen:
+        found.append(f"{share_in_words(image.coverage)} of its area seen")
+    if v1.UNSEEN_RESOLUTION in image.unseen:
+        known = image.HasField("resolution")
+        found.append(f"{image.resolution:.0f} pixels to its shorter side" if known else "unknown detail")
     if _is_cut(image):
         found.append(rows_in_words(image.share_shown, image.format).replace("its rows are", "rows"))
     return [*found, "HDR"] if v1.UNSEEN_HDR in image.unseen else found
@@ -69,13 +74,77 @@ def explained_oddities(image: v1.ImageFacts) -> list[str]:
     found = []
     if v1.DEGRADATION_COLOUR_UNCERTAIN in image.degradations:
         found.append("Viewers may read the file's colours differently, so some may show others.")
-    if image.frames_judged < image.frames_total:
-        found.append(f"Of its {image.frames_total} frames {image.frames_judged} was judged; nobody saw the others.")
+    if _frames_seen(image) < image.frames_total:
+        found.append(_frames_left(image))
+    if 0 < image.coverage < 1:  # 0: likewise, which is not known to be too little
+        found.append(_area_left(image))
+    if v1.UNSEEN_RESOLUTION in image.unseen:
+        found.append(_detail_lacking(image))
     if _is_cut(image):
         found.append(f"The file ends early; {rows_in_words(image.share_shown, image.format)}.")
     if v1.UNSEEN_HDR in image.unseen:
         found.append("HDR: brighter colours than a screen without HDR shows were not judged.")
     return found
+
+
+def where_seen(view: v1.View) -> str:
+    """Say where in an image something was found: frame, from 0 as on the wire, time, part; empty for a plain still."""
+    found = []
+    if view.frame or view.HasField("time"):
+        at = f" at {view.time.ToNanoseconds() / 1e9:.2f} s" if view.HasField("time") else ""
+        found.append(f"frame {view.frame}{at}")
+    if view.HasField("box"):
+        box = view.box
+        found.append(f"{box.right - box.left}x{box.bottom - box.top} pixels at ({box.left}, {box.top})")
+    found += [f"on {page}" for page in ("white", "black") if view.name.endswith(f"on_{page}")]
+    return ", ".join(found)
+
+
+def sight(image: v1.ImageFacts) -> str:
+    """Say how an image was looked at: views, frames, share of its area, detail; empty from an older server."""
+    if not image.HasField("view_plan"):
+        return ""
+    found = [f"views: {image.view_plan.views}"]
+    if image.frames_total > 1:
+        found.append(_frames(image))
+    found.append(f"{share_in_words(image.coverage)} of its area")
+    if image.HasField("resolution"):
+        found.append(f"{image.resolution:.0f} pixels to its shorter side")
+    return ", ".join(found)
+
+
+def _frames(image: v1.ImageFacts) -> str:
+    near = _frames_seen(image) - image.frames_judged
+    alike = f", {near} more look alike" if near else ""
+    return f"{image.frames_judged} of {image.frames_total} frames judged{alike}"
+
+
+def _frames_seen(image: v1.ImageFacts) -> int:
+    return image.frames_seen or image.frames_judged  # 0: a server that is older than the field
+
+
+def _frames_left(image: v1.ImageFacts) -> str:
+    judged, near = image.frames_judged, _frames_seen(image) - image.frames_judged
+    were = "1 was" if judged == 1 else f"{judged} were"
+    alike = f", and {near} look like one of those" if near else ""
+    return f"Of its {image.frames_total} frames {were} judged{alike}; nobody saw the others."
+
+
+def _area_left(image: v1.ImageFacts) -> str:
+    least = share_in_words(image.coverage)
+    if v1.UNSEEN_PARTS in image.unseen:
+        return f"It is too long and narrow for the views there are: they show {least} of its area."
+    wanted = " The policy wants more (least_coverage)." if v1.UNSEEN_COVERAGE in image.unseen else ""
+    return (
+        f"The model saw {least} of its area; what is at the ends was cut off (views: auto looks at all of it).{wanted}"
+    )
+
+
+def _detail_lacking(image: v1.ImageFacts) -> str:
+    if not image.HasField("resolution"):
+        return "Nobody knows how many pixels the views gave to its shorter side; the policy asks (least_resolution)."
+    pixels = f"{image.resolution:.1f}".removesuffix(".0")
+    return f"The views gave {pixels} pixels to its shorter side; the policy wants more (least_resolution)."
 
 
 def _is_cut(image: v1.ImageFacts) -> bool:

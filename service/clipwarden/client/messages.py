@@ -173,6 +173,10 @@ def embedding_request(
         degradations=known.degradations,
         share_shown=known.share_shown,
         unseen=known.unseen,
+        frames_seen=known.frames_seen,
+        coverage=known.coverage,
+        resolution=known.resolution if known.HasField("resolution") else None,
+        view_plan=known.view_plan if known.HasField("view_plan") else None,
     )
 
 

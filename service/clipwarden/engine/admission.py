@@ -39,14 +39,15 @@ class Admission:
     """Counts images, bytes and work from admission to verdict. Lives on one event loop.
 
     Attributes:
-        ahead: Images between their turn to be decoded and the encoder.
-        on_room: Called whenever one of these gives way.
+        ahead: Images that are decoded, and views that wait for the encoder.
+        on_room: Called whenever some of these give way.
 
     Args:
         max_items: Images.
         max_bytes: Bytes of their files, read or about to be.
-        max_ahead: Most `ahead`: enough that neither decoders nor the encoder wait for one another, and no more, since
-            what is decoded early holds pixels, and can be overtaken no more by what is more urgent.
+        max_ahead: So many `ahead`, and nothing more has its turn: enough that neither decoders nor the encoder wait for
+            one another, and no more, since what is decoded early holds pixels, and can be overtaken no more by what is
+            more urgent. Images of many views may bring more than that with them, each decode once.
         cpus: That the process may use.
         least_cost: Seconds that any image takes at least, for which one counts until its header has been read. By what
             images take as a rule, those of one caller that take seconds would have the smallest of all others refused
@@ -356,7 +357,7 @@ class Work:
         self.foreseen_seconds = foreseen_seconds
         self.began = admission.now()
         self.started: float | None = None
-        self._ahead = False
+        self._ahead = 0  # it counts for so many
         self._encoding = False
 
     def __enter__(self) -> Self:
@@ -384,8 +385,8 @@ class Work:
 
     @property
     def ahead(self) -> bool:
-        """Whether its turn has come, and it has not reached the encoder."""
-        return self._ahead
+        """Whether its turn has come, and not all of its views have reached the encoder."""
+        return self._ahead > 0
 
     def wait(self) -> None:
         """Hear that it waits for its turn from now on."""
@@ -405,24 +406,27 @@ class Work:
         self._admission.require_finish(self._pending, self.terms)
         self._forecast.start(self._pending)
         self.started = self._admission.now()
-        self._ahead = True
-        self._admission.ahead += 1
+        self.note_waiting(1)
 
     def spend(self, cost: float) -> None:
         """Hear that so many seconds of its cost were done."""
         self._forecast.spend(self._pending, cost)
 
     def go_on(self, encoding: bool) -> None:  # noqa: FBT001  a callback's one argument
-        """Hear that it waits for the encoder no longer, and whether that works at it."""
+        """Hear that it has come to the encoder, or will no more, and whether that works at it."""
         self._encoding = encoding
-        self.give_way()
+
+    def note_waiting(self, views: int) -> None:
+        """Hear how many of its views wait for the encoder; what is only being decoded counts for one."""
+        fewer = self._ahead - views
+        self._ahead = views
+        self._admission.ahead -= fewer
+        if fewer > 0:
+            self._admission.on_room()
 
     def give_way(self) -> None:
-        """Give its turn back: it has reached the encoder, or waits again. The second time does nothing."""
-        if self._ahead:
-            self._ahead = False
-            self._admission.ahead -= 1
-            self._admission.on_room()
+        """Give its turn back: it waits again, or is over. The second time does nothing."""
+        self.note_waiting(0)
 
 
 def _mib(size: int) -> str:

@@ -171,7 +171,11 @@ class Batcher:
         return views * self._seconds_per_view
 
     async def submit(
-        self, pixels: Pixels, terms: Terms = UNBOUND, on_start: Callable[[bool], None] = lambda _: None
+        self,
+        pixels: Pixels,
+        terms: Terms = UNBOUND,
+        on_start: Callable[[bool], None] = lambda _: None,
+        on_waiting: Callable[[int], None] = lambda _: None,
     ) -> Encoded:
         """Encode one image's views, in as many runs at once as are free, when the encoder comes to them.
 
@@ -180,8 +184,9 @@ class Batcher:
             terms: The deadline is on `clock`; without one the image waits as long as the caller does.
             on_start: Called exactly once, on the event loop, before this returns or raises: with True when the first
                 view of the image enters a run, or with False when it leaves without (refused, failed, cancelled or
-                expired). It gives back what the image held while it waited. It must not raise, and may be called from
-                inside another's call.
+                expired). It must not raise, and may be called from inside another's call.
+            on_waiting: Told how many of its views no run has had, at first and whenever that changes, the last time
+                with 0; likewise. It gives back what these held while they waited.
 
         Returns:
             The embeddings.
@@ -197,6 +202,7 @@ class Batcher:
             arrived=self._clock(),
             answer=asyncio.get_running_loop().create_future(),
             on_begun=on_start,
+            on_waiting=on_waiting,
         )
         try:
             self._require_running()
@@ -250,7 +256,7 @@ class Batcher:
                 return
             self._threads.begin(views, answered_before=self._answered, stall_seconds=self._stall_seconds)
             for view in views:
-                view.image.begin(in_run=True)
+                view.image.enter_run()
 
     def _next_views(self) -> Sequence[View] | None:
         """Choose for a free thread: half of a run that failed, a probe (no views), or what waits; None for nothing."""

@@ -127,7 +127,8 @@ def _require_comparable(snapshot: Snapshot, tables: Tables, name: str) -> None:
     if own != theirs:
         raise ConfigError(
             f"The candidate {name} looks at the views {own.name}, the live policy at {theirs.name}, so that one "
-            "embedding cannot serve both; give the candidate the live policy's views."
+            "embedding cannot serve both; give the candidate the live policy's defaults.views and defaults.frames, or "
+            f"try it on a store of its own (`clipwarden embed SOURCE -o STORE {own.options}`, then `clipwarden tune`)."
         )
 
 

@@ -8,6 +8,7 @@ from clipwarden.errors import EmbeddingError, ImageError, Reason
 from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.schema import OnTruncated, Policy
 from clipwarden.scoring.decide import judge
+from clipwarden.scoring.floors import floors_missed
 from clipwarden.scoring.score import cosines
 from clipwarden.scoring.verdict import Judgement
 from clipwarden.unitvectors import require_unit
@@ -42,15 +43,17 @@ def judge_image(image: EmbeddedImage, selection: Selection) -> tuple[Judgement, 
     Raises:
         ImageError: As `require_rows`.
     """
-    require_rows(image.facts, selection.compiled.policy)
+    facts, policy = image.facts, selection.compiled.policy
+    require_rows(facts, policy)
     started = time.perf_counter()
     judgement = judge(
         cosines(image.embeddings, selection.compiled),
         image.views,
         selection.tables,
         context=selection.context,
-        partial=image.facts.partial,
-        degraded=bool(image.facts.degraded),
+        partial=facts.partial,
+        degraded=bool(facts.degraded),
+        missed=floors_missed(policy, coverage=facts.coverage, resolution=facts.resolution),
     )
     return judgement, time.perf_counter() - started
 
@@ -77,7 +80,10 @@ def require_rows(facts: ImageFacts, policy: Policy) -> None:
 def require_judgeable(image: EmbeddedImage, plan: ViewPlan, *, width: int) -> None:
     """Refuse embeddings that no verdict can rest on."""
     if image.plan != plan:
-        raise EmbeddingError(f"the embeddings are of the view plan {image.plan.name}, not {plan.name}")
+        raise EmbeddingError(
+            f"the embeddings are of the view plan {image.plan.name}, not {plan.name}, which the policy asks for. Send "
+            "the image facts of the answer that they came with, view_plan among them: without it they count as of whole"
+        )
     shape = image.embeddings.shape  # [V,D]
     if shape != (len(image.views), width) or not shape[0]:
         raise EmbeddingError(

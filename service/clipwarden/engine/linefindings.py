@@ -33,6 +33,7 @@ from clipwarden.policy.schema import Adjustment, Bounds, Drawn, Mode, Unit
 from clipwarden.scoring.lineuse import ConditionUse, LineUse, Pictures, Scale, measure
 from clipwarden.scoring.tables import prepare
 from clipwarden.textfiles.findings import Findings, Path, Place, Positions
+from clipwarden.vision.plan import ViewPlan, Views
 
 SHIPPED_ADVICE = (
     "These are drawings, the very ones that the shipped policy's lines were chosen on. Try your own pictures with "
@@ -70,6 +71,11 @@ def shipped_pictures(model: Model) -> Pictures | None:
     return None if references is None else Pictures.shipped_with(references)
 
 
+def holds_for_shipped(plan: ViewPlan) -> bool:
+    """Tell whether the drawings that ship with a model are seen alike under a view plan: as square stills are."""
+    return plan.views is not Views.TILES
+
+
 def scale_look(model: Model) -> Look | None:
     """Make a look at policies for a model; None where nothing is known of its scale."""
     try:
@@ -81,7 +87,7 @@ def scale_look(model: Model) -> Look | None:
         return None
 
     def look(compiled: CompiledPolicy, positions: Positions) -> tuple[Problem, ...]:
-        if len(compiled.vectors) > MOST_TEXTS:
+        if len(compiled.vectors) > MOST_TEXTS or not holds_for_shipped(compiled.policy.plan):
             return ()
         return scale_problems(measure(prepare(compiled), pictures), positions)
 

@@ -18,7 +18,7 @@ from typing import Self, TypeVar
 from clipwarden.engine.admission import Admission, Ticket, Work
 from clipwarden.engine.batching import Batcher
 from clipwarden.engine.cache import EmbeddingCache, EmbeddingKey
-from clipwarden.engine.costs import DecodeCosts, views_of
+from clipwarden.engine.costs import DecodeCosts
 from clipwarden.engine.encoder_state import BatcherStatistics
 from clipwarden.engine.encoderplan import plan_for
 from clipwarden.engine.judging import judge_image, judging_microseconds, require_judgeable, require_rows
@@ -316,10 +316,11 @@ class Pipeline:
     def _look_up(self, data: bytes, plan: ViewPlan) -> tuple[EmbeddingKey, ImageHeader | None]:
         """Name a file's content, and read its header unless it is known already; in a thread."""
         key = self._key(data, plan)
-        return key, None if key in self._sharing else self._read_header(data, key.sha256)
+        return key, None if key in self._sharing else self._read_header(data, plan, key.sha256)
 
-    def _read_header(self, data: bytes, digest: str) -> ImageHeader:
-        return read_header(data, self._settings.limits, preprocessing=self._model.manifest.image, sha256=digest)
+    def _read_header(self, data: bytes, plan: ViewPlan, digest: str) -> ImageHeader:
+        preprocessing = self._model.manifest.image
+        return read_header(data, self._settings.limits, preprocessing=preprocessing, sha256=digest, plan=plan)
 
     async def _see(  # noqa: PLR0917  all but the last are bound at once
         self,
@@ -333,10 +334,10 @@ class Pipeline:
         """Decode a file and encode its views, as soon as it is its turn, for all who wait for them."""
         started = time.perf_counter()
         if header is None:
-            read = partial(self._read_header, data, digest)
+            read = partial(self._read_header, data, plan, digest)
             header = (await self._headers.run(read, turn=Errand(terms=shared.terms))).value
         settle()
-        cost = self._costs.seconds(header, len(data)), self._batcher.cost(views_of(header))
+        cost = self._costs.seconds(header, len(data)), self._batcher.cost(self._costs.views(header))
         turn = partial(self._decode_and_encode, data, header, plan, cost, shared)
         decoded, encoded = await shared.patiently(turn)
         timings = EmbedTimings(
@@ -352,7 +353,10 @@ class Pipeline:
         encoded.embeddings.flags.writeable = False  # many may be given these
         return EmbeddedImage(
             embeddings=encoded.embeddings,
-            views=tuple(ViewRef(name=view.name, frame=view.frame) for view in decoded.value.views),
+            views=tuple(
+                ViewRef(name=view.name, frame=view.frame, seconds=view.seconds, box=view.box)
+                for view in decoded.value.views
+            ),
             facts=decoded.value.facts,
             fingerprint=self._model.fingerprint,
             plan=plan,
@@ -377,9 +381,10 @@ class Pipeline:
             finally:
                 if work.ahead:  # decoded, whether or not it could be, and whoever has left since
                     work.spend(cost[0])
-            self._costs.note(header, len(data), decoded.run_seconds)
+            self._costs.note(header, len(data), decoded.run_seconds, views=len(decoded.value.views))
             shared.note_facts(decoded.value.facts)
-            submit = partial(self._batcher.submit, decoded.value.pixels, on_start=work.go_on)
+            pixels = decoded.value.pixels
+            submit = partial(self._batcher.submit, pixels, on_start=work.go_on, on_waiting=work.note_waiting)
             return decoded, await shared.patiently(submit)
 
     async def _decode(self, data: bytes, header: ImageHeader, plan: ViewPlan, work: Work) -> Done[DecodedImage]:

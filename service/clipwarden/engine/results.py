@@ -83,6 +83,16 @@ class Judged:
         return self.judgement.verdict
 
     @property
+    def partial(self) -> bool:
+        """Whether something of the image was not looked at, or too little of it for a floor of the policy."""
+        return self.image.facts.partial or bool(self.judgement.missed)
+
+    @property
+    def unseen(self) -> tuple[str, ...]:
+        """What of the image was not looked at, and which floors of the policy were missed, by name."""
+        return (*self.image.facts.unseen, *self.judgement.missed)
+
+    @property
     def decided_by(self) -> tuple[str, ...]:
         """Ids of the categories behind it; empty on ALLOW."""
         return self.judgement.decided_by

@@ -20,7 +20,7 @@ from clipwarden.scoring.decide import require_context
 from clipwarden.scoring.tables import Tables, prepare
 from clipwarden.textfiles.findings import in_file_order
 from clipwarden.textfiles.wording import closest
-from clipwarden.vision.plan import WHOLE, ViewPlan
+from clipwarden.vision.plan import ViewPlan
 
 LINES_SAID = 10
 """Further lines of a policy named beside the first finding of a rule; lint itself says all of them in full."""
@@ -107,7 +107,7 @@ class Selection:
     @property
     def plan(self) -> ViewPlan:
         """Which views the policy wants looked at."""
-        return WHOLE
+        return self.compiled.policy.plan
 
 
 def log_findings(findings: Sequence[Problem]) -> None:

@@ -76,6 +76,7 @@ class QueuedImage:
         arrived: Likewise.
         answer: What the caller awaits; done as soon as the caller has left, too.
         on_begun: Called once, with whether a run has it: see `begin`.
+        on_waiting: Told how many of its views no run has had, whenever that changes.
         places: Of its views in the queue.
         begun: Whether a run has had a view of it, or it has left without.
     """
@@ -85,9 +86,11 @@ class QueuedImage:
     arrived: float
     answer: asyncio.Future[Encoded]
     on_begun: Callable[[bool], None]
+    on_waiting: Callable[[int], None]
     places: Sequence[Entry[View]] = field(default=(), repr=False)
     begun: bool = False
     _vectors: Vectors | None = None
+    _waiting: int = field(init=False)
     _missing: int = field(init=False)
     _first_started: float = math.inf
     _last_ended: float = math.inf
@@ -95,7 +98,8 @@ class QueuedImage:
 
     def __post_init__(self) -> None:
         """Remember what must not change when the pixels are let go."""
-        self._missing = len(self.pixels)
+        self._waiting = self._missing = len(self.pixels)
+        self.on_waiting(self._waiting)
 
     @property
     def done(self) -> bool:
@@ -107,6 +111,16 @@ class QueuedImage:
         if not self.begun:
             self.begun = True
             self.on_begun(in_run)
+
+    def enter_run(self) -> None:
+        """Say that a run has one of its views; again, where that failed and it is tried once more."""
+        self.begin(in_run=True)
+        self._wait(self._waiting - 1)
+
+    def _wait(self, views: int) -> None:
+        if self._waiting > 0:
+            self._waiting = views
+            self.on_waiting(views)
 
     def receive(self, number: int, outcome: Outcome, row: int) -> None:
         """Take the vector of one view out of a run's; answer the caller when it was the last, unless it has left."""
@@ -140,6 +154,7 @@ class QueuedImage:
         """Drop the pixels, which weigh; a run that is under way has its own hold on them."""
         self.pixels = self.pixels[:0].copy()
         self.places = ()
+        self._wait(0)
 
 
 def pixels_of(views: Sequence[View]) -> list[Pixels]:

@@ -1,16 +1,19 @@
 """Find calibrations that were fitted on something else, and say which ones a verdict rests on."""
 
+from collections.abc import Iterator
+
 from clipwarden.policy.contexts import enforced_anywhere
 from clipwarden.policy.digest import fit_digest
 from clipwarden.policy.schema import Concept, Policy
+from clipwarden.vision.plan import ViewPlan, Views
 
 
 def is_stale(concept: Concept, policy: Policy, fingerprint: str) -> bool:
-    """Tell whether a concept's calibration was fitted on other texts, scoring or another model.
+    """Tell whether a concept's calibration was fitted on other texts, scoring or views, or another model.
 
     Args:
         concept: A category or attribute of the policy.
-        policy: Knows the calibration scale.
+        policy: Knows the calibration scale and the view plan.
         fingerprint: Of the model in use.
 
     Returns:
@@ -18,8 +21,36 @@ def is_stale(concept: Concept, policy: Policy, fingerprint: str) -> bool:
     """
     if concept.calibration is None:
         return False
+    return concept.calibration.fitted_on != _fit(concept, policy, fingerprint, policy.plan)
+
+
+def fitted_over(concept: Concept, policy: Policy, fingerprint: str) -> ViewPlan | None:
+    """Find the view plan that a calibration which does not hold would hold under: what somebody changed since.
+
+    Args:
+        concept: A category or attribute of the policy, whose calibration is stale.
+        policy: Knows the view plan of now.
+        fingerprint: Of the model in use.
+
+    Returns:
+        None where it holds under none of those near the policy's own: other views, one frame or as many.
+    """
+    fitted = concept.calibration and concept.calibration.fitted_on
+    return next((plan for plan in plans_near(policy) if fitted == _fit(concept, policy, fingerprint, plan)), None)
+
+
+def plans_near(policy: Policy) -> Iterator[ViewPlan]:
+    """Yield the view plans that a policy's own most likely was before: other views, one frame or as many."""
+    for frames in sorted({1, policy.plan.frames}):
+        for views in Views:
+            plan = ViewPlan(views=views, frames=frames)
+            if plan != policy.plan:
+                yield plan
+
+
+def _fit(concept: Concept, policy: Policy, fingerprint: str, plan: ViewPlan) -> str:
     scale = policy.model.calibration_scale
-    return concept.calibration.fitted_on != fit_digest(concept, fingerprint=fingerprint, calibration_scale=scale)
+    return fit_digest(concept, fingerprint=fingerprint, calibration_scale=scale, plan=plan)
 
 
 def calibrations_enforced(policy: Policy) -> frozenset[str]:

@@ -22,7 +22,7 @@ from clipwarden.policy.schema import (
     Metadata,
     Policy,
 )
-from clipwarden.vision.plan import WHOLE
+from clipwarden.vision.plan import ViewPlan
 
 # Whatever is not listed counts: a field added to the schema moves digests until somebody decides otherwise.
 _NOT_JUDGING: Mapping[type, frozenset[str]] = {
@@ -62,7 +62,7 @@ def counts(record: type, field: str) -> bool:
     return all(field not in _NOT_JUDGING.get(kind, ()) for kind in record.__mro__)
 
 
-def fit_digest(concept: Concept, *, fingerprint: str, calibration_scale: float) -> str:
+def fit_digest(concept: Concept, *, fingerprint: str, calibration_scale: float, plan: ViewPlan) -> str:
     """Name everything that a calibration of this concept depends on; written as `fitted_on`.
 
     Thresholds, modes and the like are left out: moving a threshold must not undo a calibration. So is what cannot move
@@ -73,6 +73,7 @@ def fit_digest(concept: Concept, *, fingerprint: str, calibration_scale: float) 
         concept: A category or attribute.
         fingerprint: Of the model whose margins were fitted.
         calibration_scale: `a` of `p = sigmoid(a*m + b)`: a calibration without a slope was fitted beside it.
+        plan: The policy's: over more views the highest score is another one.
 
     Returns:
         `sha256:` and 64 hexadecimal digits.
@@ -89,7 +90,7 @@ def fit_digest(concept: Concept, *, fingerprint: str, calibration_scale: float) 
             "fingerprint": fingerprint,
             **scale,
             "concept": _canonical_fields(concept, fields, _NOT_FITTED_WITHIN),
-            "views": list(WHOLE.views),
+            "views": plan.digest_words,
         }
     )
 
@@ -97,13 +98,13 @@ def fit_digest(concept: Concept, *, fingerprint: str, calibration_scale: float) 
 def lines_digest(category: Category, policy: Policy, *, fingerprint: str) -> str:
     """Name everything that a category's bands rest on; written as `chosen_on`.
 
-    That is how its number is made, the calibration, the thresholds, what contexts put in their place, and of each
-    exemption and adjustment its numbers and how the attribute's number is made. Names of attributes, modes and texts
-    for people are left out: they move no band.
+    That is how its number is made, over which views, the calibration, the thresholds, what contexts put in their
+    place, and of each exemption and adjustment its numbers and how the attribute's number is made. Names of attributes,
+    modes and texts for people are left out: they move no band.
 
     Args:
         category: Of the policy; its thresholds' own `chosen_on` does not count.
-        policy: Knows the attributes and the calibration scale.
+        policy: Knows the attributes, the calibration scale and the view plan.
         fingerprint: Of the model whose scores the numbers are compared with.
 
     Returns:
@@ -118,7 +119,8 @@ def lines_digests(categories: Iterable[Category], policy: Policy, *, fingerprint
     Returns:
         By category id.
     """
-    number = partial(_number, fingerprint=fingerprint, calibration_scale=policy.model.calibration_scale)
+    scale = policy.model.calibration_scale
+    number = partial(_number, fingerprint=fingerprint, calibration_scale=scale, plan=policy.plan)
     attributes = {attribute.id: attribute for attribute in policy.attributes}
 
     @cache
@@ -142,11 +144,11 @@ def _lines(category: Category, asked: Callable[[str], object]) -> dict[str, obje
     }
 
 
-def _number(concept: Concept, *, fingerprint: str, calibration_scale: float) -> dict[str, object]:
+def _number(concept: Concept, *, fingerprint: str, calibration_scale: float, plan: ViewPlan) -> dict[str, object]:
     """Name all that a concept's number depends on: what a fit depends on, and what the fit gave."""
     # The scale moves margins alone, whatever `fit_digest` takes in of it: a fit there is only of margins and heads.
     scale = calibration_scale if METHODS[concept.method].scale_is_open else 1.0
-    fit = fit_digest(concept, fingerprint=fingerprint, calibration_scale=scale)
+    fit = fit_digest(concept, fingerprint=fingerprint, calibration_scale=scale, plan=plan)
     return {"fit": fit, "calibration": canonical(concept.calibration)}
 
 

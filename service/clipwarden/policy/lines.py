@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from enum import StrEnum
 
-from clipwarden.policy.calibrations import is_stale
-from clipwarden.policy.digest import lines_digests
+from clipwarden.policy.calibrations import is_stale, plans_near
+from clipwarden.policy.digest import lines_digest, lines_digests
 from clipwarden.policy.schema import Category, ChosenOn, Policy
+from clipwarden.vision.plan import ViewPlan
 
 
 class Unbound(StrEnum):
@@ -15,7 +16,7 @@ class Unbound(StrEnum):
     NOT_CHOSEN = "NOT_CHOSEN"
     """Nothing says what the thresholds were chosen on."""
     CHOSEN_ON_OTHER = "CHOSEN_ON_OTHER"
-    """They were chosen on something else: other texts, scoring, numbers, calibrations or another model."""
+    """They were chosen on something else: other texts, scoring, views, numbers, calibrations or another model."""
 
 
 def unbound_lines(policy: Policy, fingerprint: str) -> Mapping[str, Unbound]:
@@ -39,6 +40,25 @@ def unbound_lines(policy: Policy, fingerprint: str) -> Mapping[str, Unbound]:
         elif chosen.digest != now[category.id] or is_stale(category, policy, fingerprint):
             found[category.id] = Unbound.CHOSEN_ON_OTHER
     return found
+
+
+def chosen_over(category: Category, policy: Policy, fingerprint: str) -> ViewPlan | None:
+    """Find the view plan under which thresholds that do not hold would hold: what somebody changed since.
+
+    Args:
+        category: Of the policy.
+        policy: Knows the view plan of now.
+        fingerprint: Of the model in use.
+
+    Returns:
+        None where they hold under none of those near the policy's own.
+    """
+    chosen = category.thresholds and category.thresholds.chosen_on
+    if not chosen:
+        return None
+    before = (replace(policy, plan=plan) for plan in plans_near(policy))
+    held = (each for each in before if chosen.digest == lines_digest(category, each, fingerprint=fingerprint))
+    return next((each.plan for each in held if not is_stale(category, each, fingerprint)), None)
 
 
 def choose_lines(policy: Policy, fingerprint: str) -> Policy:

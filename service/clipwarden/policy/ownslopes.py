@@ -67,7 +67,7 @@ def _sloped(concept: AnyConcept, policy: Policy, given: tuple[str, ...], fingerp
         return concept
     scale = policy.model.calibration_scale
     own = replace(concept, calibration=replace(concept.calibration, slope=scale))
-    digest = fit_digest(own, fingerprint=fingerprint, calibration_scale=scale)
+    digest = fit_digest(own, fingerprint=fingerprint, calibration_scale=scale, plan=policy.plan)
     return replace(own, calibration=replace(concept.calibration, slope=scale, fitted_on=digest))
 
 

@@ -139,7 +139,8 @@ def taken_over(policy: Policy, before: str, after: str) -> Policy:
     """
     falls = fallen(policy, before, after)
     fingerprint = after if policy.model.fingerprint else None
-    digest = partial(fit_digest, fingerprint=after, calibration_scale=policy.model.calibration_scale)
+    scale = policy.model.calibration_scale
+    digest = partial(fit_digest, fingerprint=after, calibration_scale=scale, plan=policy.plan)
     refitted = replace(
         policy,
         model=replace(policy.model, fingerprint=fingerprint),

@@ -7,6 +7,8 @@ from datetime import date
 from enum import IntEnum, StrEnum
 from functools import cached_property
 
+from clipwarden.vision.plan import WHOLE, ViewPlan
+
 SCHEMA_VERSION = "clipwarden/v1"
 """The value of `api:` that this package reads; part of every digest."""
 FLOAT_BYTES = 4
@@ -437,6 +439,9 @@ class Policy:
             lacks, brightness beyond a screen without HDR.
         on_truncated: Whether a file that ends too early is judged by the rows that it has. Read when judging: an
             embedding does not depend on it.
+        plan: Which views and frames are looked at; scores, and so calibrations and thresholds, belong to it.
+        least_coverage: Share of the area, in (0, 1], below which a picture is partial; None never.
+        least_resolution: Pixels of the shorter side in a view, above 0, below which it is partial; None never.
     """
 
     metadata: Metadata
@@ -447,3 +452,6 @@ class Policy:
     categories: tuple[Category, ...] = field(metadata=ANY_ORDER)
     attributes: tuple[Attribute, ...] = field(metadata=ANY_ORDER)
     on_truncated: OnTruncated = field(default=OnTruncated.REFUSE, metadata=ADDED_LATER)
+    plan: ViewPlan = field(default=WHOLE, metadata=ADDED_LATER)
+    least_coverage: float | None = field(default=None, metadata=ADDED_LATER)
+    least_resolution: float | None = field(default=None, metadata=ADDED_LATER)

@@ -2,7 +2,8 @@
 
 What raises a verdict above the bands:
 
-- `on_partial`, when something of the image was not looked at: frames, rows that the file lacks, HDR brightness;
+- `on_partial`, when something of the image was not looked at: frames, parts, rows that the file lacks, HDR brightness;
+  or when what was looked at misses a floor of the policy;
 - REVIEW, when the image is degraded;
 - `on_error`, when a category that counts could not be evaluated.
 
@@ -27,6 +28,7 @@ from numpy.typing import NDArray
 from clipwarden.errors import ContextUnknownError
 from clipwarden.policy.schema import Bounds, Verdict
 from clipwarden.scoring.bestview import best_views, raw_scores
+from clipwarden.scoring.floors import Floor
 from clipwarden.scoring.rules import ExemptionRule
 from clipwarden.scoring.score import ConceptScores, score_rows
 from clipwarden.scoring.tables import Tables
@@ -51,6 +53,7 @@ def judge(
     context: str | None,
     partial: bool,
     degraded: bool,
+    missed: tuple[Floor, ...] = (),
 ) -> Judgement:
     """Judge one image. Pure and safe to call from any thread.
 
@@ -59,8 +62,9 @@ def judge(
         views: V names, in row order; at least one.
         tables: `prepare(compiled)` of the policy that `rows` was computed with.
         context: A context that the policy declares, or None.
-        partial: Whether something of the image is in none of its views: frames, rows, brightness.
+        partial: Whether something of the image is in none of its views: frames, parts, rows, brightness.
         degraded: Whether the image is too poor to score well, or viewers may show it in other colours.
+        missed: Floors of the policy that the image misses (`floors.floors_missed`); any makes it partial.
 
     Returns:
         The judgement; categories and attributes in the policy file's order.
@@ -81,7 +85,7 @@ def judge(
             for index, unscored in ground.categories
         ]
     )
-    floors = _floors(tables, partial=partial, degraded=degraded)
+    floors = _floors(tables, partial=partial or bool(missed), degraded=degraded)
     on_error = tables.compiled.policy.on_error
     enforced = [categories[index] for index in ground.enforced]
     verdict, raised_by = shadow_verdict, _ = _verdict(enforced, floors, on_error)
@@ -101,6 +105,7 @@ def judge(
         policy_digest=ground.policy_digest,
         fingerprint=ground.fingerprint,
         context=context,
+        missed=missed,
         ground=ground,
     )
 

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from clipwarden.policy.schema import Attribute, Bounds, Category, Mode, Phrase, Verdict
+from clipwarden.scoring.floors import Floor
 
 
 class ScoreKind(StrEnum):
@@ -45,7 +46,7 @@ class Raise(StrEnum):
     """Why a verdict is stricter than the bands alone."""
 
     PARTIAL = "PARTIAL"
-    """Something of the image was not looked at: at least `on_partial`."""
+    """Something of the image was not looked at, or too little for a floor: at least `on_partial`."""
     DEGRADED = "DEGRADED"
     """The image is too poor to score well, or viewers may show other colours: at least REVIEW where categories are
     enforced."""
@@ -62,10 +63,21 @@ class Match(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ViewRef:
-    """Which view of which frame gave the worst score: `full`, `on_white` or `on_black`; frames count from 0."""
+    """Which view of which frame gave the worst score.
+
+    Attributes:
+        name: `full`, or `on_white` and `on_black` of a see-through image; `part`, `part_on_white` and `part_on_black`
+            where `box` says which part.
+        frame: Counts from 0, in the order of the file; what is shown instead of it where it stands in no animation.
+        seconds: When an animation shows it first, from its start; None of a still.
+        box: (left, top, right, bottom) of what it shows, in pixels of the picture as displayed; None is all of it, as
+            far as the model folder's preprocessing does not cut it off.
+    """
 
     name: str
     frame: int = 0
+    seconds: float | None = None
+    box: tuple[int, int, int, int] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -200,6 +212,7 @@ class Judgement:
             and then nothing raises the verdict either.
         decided_by: Ids of enforced categories whose band equals the verdict, most severe first, then by id; empty
             on ALLOW.
+        missed: Floors of the policy that what was seen of the image does not reach; then it is partial.
         raised_by: Why the verdict is stricter than the bands alone: each reason that by itself would have given
             it. Never together with `decided_by`.
         context: The context that selected thresholds and modes, or None.
@@ -219,4 +232,5 @@ class Judgement:
     policy_digest: str
     fingerprint: str
     context: str | None
+    missed: tuple[Floor, ...] = ()
     ground: Ground = field(repr=False, compare=False)

@@ -39,10 +39,15 @@ def _decided(judgement: Judgement) -> dict[str, object]:
 
 def _seen(judged: Judged) -> dict[str, object]:
     facts, timings = judged.image.facts, judged.image.timings
-    file, unseen = facts.file, facts.unseen
+    file = facts.file
     return {
-        "partial": bool(unseen),
-        "unseen": unseen,
+        "partial": judged.partial,
+        "unseen": judged.unseen,
+        "frames_total": facts.frames_total,
+        "frames_judged": facts.frames_judged,
+        "frames_seen": max(facts.frames_judged, facts.frames_seen),
+        "coverage": facts.coverage,
+        "views": len(judged.image.views),
         "share_shown": facts.share_shown,
         "degraded": facts.degraded,
         "sha256": file.sha256 if file else None,

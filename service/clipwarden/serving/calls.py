@@ -252,6 +252,7 @@ class Calls:
     def note_judged(self, judged: Judged, selection: Selection, call: Call) -> None:
         """Count a verdict; log it, with what the policy's candidates say once the call is answered, if it has any."""
         self._metrics.note_judgement(call.method, judged.judgement)
+        self._metrics.sights.note(judged)
         if self._audit:
             self._audit.note_judged(judged, selection, **call.asked)
         self._candidates.judge(judged, selection, call.answered, partial(self._note_opinions, judged, call))

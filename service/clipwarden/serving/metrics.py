@@ -21,6 +21,7 @@ from clipwarden.scoring.verdict import CategoryResult, Ground, Judgement, NoBand
 from clipwarden.serving.candidates import NotCompared, Opinion
 from clipwarden.serving.nativelog import CAUSES
 from clipwarden.serving.scorehistograms import ScoreHistograms
+from clipwarden.serving.sightcounts import SightCounts
 from clipwarden.serving.status import CODE_BY_ERROR
 from clipwarden.serving.workload import Workload
 
@@ -197,7 +198,7 @@ class Metrics:
         self._tally_lock = Lock()
         self.verdicts.settle = self.bands.settle = self._settle
         self._request, self._forecast = cache(self.requests.labels), cache(self.forecasts.labels)
-        self.scores = ScoreHistograms(registry)
+        self.scores, self.sights = ScoreHistograms(registry), SightCounts(registry)
         self.workload = Workload(registry)
         self.lag = Histogram(
             "clipwarden_loop_lag_seconds",

@@ -1,5 +1,6 @@
 """Read untrusted request messages into plain values, or raise RequestError for what the proto forbids."""
 
+import math
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,12 +14,14 @@ from clipwarden.engine.terms import Priority
 from clipwarden.errors import EmbeddingError, RequestError
 from clipwarden.scoring.verdict import ViewRef
 from clipwarden.serving.config import MESSAGE_MARGIN
+from clipwarden.serving.sentviews import check_views, read_view
 from clipwarden.v1 import moderation_pb2 as pb
 from clipwarden.vision.facts import ImageFacts, Unseen
+from clipwarden.vision.plan import MAX_VIEWS, WHOLE, ViewPlan, Views
 
 MAX_ID_BYTES = 128
 """Longest request id, item id, policy id and context. Source: the proto's comments."""
-MAX_EMBEDDINGS = 64
+MAX_EMBEDDINGS = MAX_VIEWS
 """Most embeddings of one image. Source: the proto's comment."""
 A_NUMBER_MICROSECONDS = 0.035
 """What reading one number of an embedding takes. Measured: 1,156 for 64 x 512 (CPython 3.11, a Xeon)."""
@@ -144,17 +147,23 @@ def read_embedded_image(request: pb.ModerateEmbeddingRequest, *, width: int) -> 
         width: D of the loaded model.
 
     Raises:
-        RequestError: The frames, the share shown, what was unseen or degradations make no sense.
+        RequestError: The frames, the share shown, what was unseen or degradations make no sense, or views are missing.
         EmbeddingError: A vector is not `width` numbers wide.
     """
     # Before they become an array: a message full of numbers would hold up the event loop for seconds.
     if any(len(embedding.values) != width for embedding in request.embeddings):
         raise EmbeddingError(f"embeddings must be vectors of {width} numbers, the width of the loaded model")
+    facts, plan = _facts(request), _plan(request)
+    views = [_view(embedding.view) for embedding in request.embeddings]
+    check_views(views, plan, frames_judged=facts.frames_judged)
+    if plan.views is not Views.WHOLE and not request.coverage:
+        raise RequestError(f"coverage is required under the view plan {plan.name}, as ImageFacts.coverage had it")
     return EmbeddedImage(
         embeddings=np.array([embedding.values for embedding in request.embeddings], dtype=np.float32),
-        views=[_view(embedding.view) for embedding in request.embeddings],
-        facts=_facts(request),
+        views=views,
+        facts=facts,
         fingerprint=request.model_fingerprint,
+        plan=plan,
     )
 
 
@@ -201,33 +210,58 @@ _PRIORITIES: Mapping[int, Priority] = {
 _DEGRADATIONS: Mapping[int, str] = {
     number: name.removeprefix("DEGRADATION_") for name, number in pb.Degradation.items() if number
 }
+# What a policy misses, and another may not.
+_OF_A_POLICY = frozenset({"COVERAGE", "RESOLUTION"})
 _UNSEEN: Mapping[int, str] = {number: name.removeprefix("UNSEEN_") for name, number in pb.Unseen.items() if number}
 
 
 def _facts(request: pb.ModerateEmbeddingRequest) -> ImageFacts:
     total, judged, share = request.frames_total or 1, request.frames_judged or 1, request.share_shown or 1.0
+    seen, coverage = request.frames_seen or judged, request.coverage or 1.0
+    resolution = request.resolution if request.HasField("resolution") else None
     if judged > total:
         raise RequestError(f"frames_judged is {judged} and frames_total {total}; no more can be judged than there are")
-    if not 0 < share <= 1:
-        raise RequestError(f"share_shown is {share:g}; it must be above 0 and at most 1")
-    unseen = {Unseen(name) for name in _names(request.unseen, _UNSEEN, "unseen")}
+    if not judged <= seen <= total:
+        raise RequestError(f"frames_seen is {seen}; it must be from frames_judged, {judged}, to frames_total, {total}")
+    for name, number in (("share_shown", share), ("coverage", coverage)):
+        if not 0 < number <= 1:
+            raise RequestError(f"{name} is {number:g}; it must be above 0 and at most 1")
+    if resolution is not None and not 0 < resolution < math.inf:
+        raise RequestError(f"resolution is {resolution:g}; it must be a number of pixels above 0")
+    unseen = {Unseen(name) for name in _names(request.unseen, _UNSEEN, "unseen") if name not in _OF_A_POLICY}
     facts = ImageFacts(
         frames_total=total,
         frames_judged=judged,
+        frames_seen=seen,
+        coverage=coverage,
+        resolution=resolution,
+        parts_left=Unseen.PARTS in unseen,
         degraded=tuple(_names(request.degradations, _DEGRADATIONS, "degradations")),
         share_shown=share,
         hdr=Unseen.HDR in unseen,
     )
     if denied := unseen.difference(facts.unseen):
         raise RequestError(
-            f"unseen names {' and '.join(sorted(denied))}, which frames_total, frames_judged and share_shown deny; "
+            f"unseen names {' and '.join(sorted(denied))}, which frames_total, frames_seen and share_shown deny; "
             "send them all as ImageFacts had them"
         )
     return facts
 
 
+def _plan(request: pb.ModerateEmbeddingRequest) -> ViewPlan:
+    if not request.HasField("view_plan"):
+        return WHOLE
+    plan = request.view_plan
+    known = [views.value for views in Views]
+    if plan.views not in known:
+        raise RequestError(f"view_plan.views must be one of {', '.join(known)}, as ImageFacts.view_plan had it")
+    if not 1 <= plan.frames <= MAX_VIEWS:
+        raise RequestError(f"view_plan.frames is {plan.frames}; it must be 1 to {MAX_VIEWS}")
+    return ViewPlan(views=Views(plan.views), frames=plan.frames)
+
+
 def _view(view: pb.View) -> ViewRef:
-    return ViewRef(name=_bounded(view.name, "view.name") or "full", frame=view.frame)
+    return read_view(view, _bounded(view.name, "view.name") or "full")
 
 
 def _names(values: Sequence[int], known: Mapping[int, str], field: str) -> list[str]:

@@ -1,5 +1,6 @@
 """Turn verdicts into the messages that callers get; absent stays absent, nothing is rounded."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 from google.protobuf.duration_pb2 import Duration
@@ -19,7 +20,6 @@ from clipwarden.scoring.verdict import (
     ViewRef,
 )
 from clipwarden.v1 import moderation_pb2 as pb
-from clipwarden.vision.facts import ImageFacts
 
 NANOSECONDS = 1_000_000_000
 RENDERING_MICROSECONDS = (20.0, 6.0, 0.03)
@@ -69,7 +69,7 @@ def moderation(judged: Judged, *, request_id: str, return_embeddings: bool = Fal
     message.raised_by.extend([_RAISES[item] for item in judgement.raised_by])
     message.request_id = request_id
     message.from_cache = judged.image.from_cache
-    _fill_image_facts(message.image, judged.image.facts)
+    _fill_image_facts(message.image, judged.image, judged.unseen)
     _fill_timings(message.timings, judged)
     # Filled where they are: a message that is handed to another one is copied.
     for part, category in zip(message.categories, judgement.categories, strict=True):
@@ -179,8 +179,7 @@ def _fill_scores(message: pb.CategoryResult | pb.AttributeResult, scored: Scored
         _fill_match(message.winning_prompt, *prompt)
     if contrast is not None:
         _fill_match(message.winning_contrast, *contrast)
-    seen = message.winning_view
-    seen.name, seen.frame = view.name, view.frame
+    _fill_view(message.winning_view, view)
 
 
 def _fill_match(message: pb.TextMatch, phrase: Phrase, cosine: float) -> None:
@@ -196,16 +195,25 @@ def vector_digest(phrase: Phrase) -> str:
     return phrase.content if isinstance(phrase, LearnedVector) else ""
 
 
-def _view(view: ViewRef) -> pb.View:
-    return pb.View(name=view.name, frame=view.frame)
+def _fill_view(message: pb.View, view: ViewRef) -> None:
+    message.name, message.frame = view.name, view.frame
+    if view.seconds is not None:
+        _fill_duration(message.time, view.seconds)
+    if view.box is not None:
+        message.box.left, message.box.top, message.box.right, message.box.bottom = view.box
 
 
-def _fill_image_facts(message: pb.ImageFacts, facts: ImageFacts) -> None:
-    unseen = facts.unseen
+def _fill_image_facts(message: pb.ImageFacts, image: EmbeddedImage, unseen: Sequence[str]) -> None:
+    facts = image.facts
     message.frames_total = facts.frames_total
     message.frames_judged = facts.frames_judged
     message.partial = bool(unseen)
+    message.frames_seen = max(facts.frames_judged, facts.frames_seen)
     message.share_shown = facts.share_shown
+    message.coverage = facts.coverage
+    if facts.resolution is not None:
+        message.resolution = facts.resolution
+    message.view_plan.views, message.view_plan.frames = image.plan.views.value, image.plan.frames
     message.degradations.extend([pb.Degradation.Value(f"DEGRADATION_{name}") for name in facts.degraded])
     message.unseen.extend([pb.Unseen.Value(f"UNSEEN_{kind}") for kind in unseen])
     if file := facts.file:
@@ -214,10 +222,11 @@ def _fill_image_facts(message: pb.ImageFacts, facts: ImageFacts) -> None:
 
 
 def _embeddings(image: EmbeddedImage) -> list[pb.Embedding]:
-    return [
-        pb.Embedding(view=_view(view), values=row.tolist())
-        for view, row in zip(image.views, image.embeddings, strict=True)
-    ]
+    found = []
+    for view, row in zip(image.views, image.embeddings, strict=True):
+        found.append(pb.Embedding(values=row.tolist()))
+        _fill_view(found[-1].view, view)
+    return found
 
 
 def _fill_timings(message: pb.Timings, judged: Judged) -> None:

@@ -74,6 +74,9 @@ def policy(selection: Selection) -> pb.Policy:
         categories=[_category(rule, compiled) for rule in selection.tables.categories],
         attributes=[_attribute(item, compiled) for item in loaded.attributes],
         calibration_scale=loaded.model.calibration_scale,
+        view_plan=pb.ViewPlan(views=loaded.plan.views.value, frames=loaded.plan.frames),
+        least_coverage=loaded.least_coverage,
+        least_resolution=loaded.least_resolution,
     )
 
 

@@ -11,11 +11,11 @@ from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.bundle.vectors import scored_concepts
 from clipwarden.policy.schema import OnTruncated, Policy
 from clipwarden.scoring.bestview import raw_scores
+from clipwarden.scoring.floors import Floor, floors_missed
 from clipwarden.scoring.score import Floats, cosines, score_rows
 from clipwarden.scoring.tables import Tables
 from clipwarden.tuning.store.contents import Block, Pictures
 from clipwarden.tuning.store.store import Store
-from clipwarden.vision.plan import WHOLE
 
 NUMBERS_AT_ONCE = 2**20
 """Cosines held at once, 4 MB; a dozen such tables of twice the size live at a time while they become scores."""
@@ -80,8 +80,12 @@ def require_policy(store: Store, compiled: CompiledPolicy) -> None:
             f"{store.path} was seen by the model {store.info.fingerprint}, and the policy is for "
             f"{compiled.fingerprint}: embed the pictures with the policy's model, into another store."
         )
-    if store.info.plan != WHOLE:
-        raise StoreError(f"{store.path} holds the views {store.info.plan.name}, and the policy looks at {WHOLE.name}.")
+    plan = compiled.policy.plan
+    if store.info.plan != plan:
+        raise StoreError(
+            f"{store.path} holds the views {store.info.plan.name}, and the policy looks at {plan.name}: embed the "
+            f"pictures so, into another store (`clipwarden embed SOURCE -o STORE {plan.options}`)."
+        )
 
 
 def blocks_for(store: Store, compiled: CompiledPolicy) -> Iterator[Block]:
@@ -92,6 +96,12 @@ def blocks_for(store: Store, compiled: CompiledPolicy) -> Iterator[Block]:
 def refused_pictures(pictures: Pictures, policy: Policy) -> NDArray[np.bool_]:
     """Find `[P]`, the pictures that a policy does not judge, since their files end too early."""
     return (pictures.share_shown < 1) & (policy.on_truncated is OnTruncated.REFUSE)
+
+
+def missed_floors(pictures: Pictures, picture: int, policy: Policy) -> tuple[Floor, ...]:
+    """Find the floors of a policy that a picture misses, as when the server judges it."""
+    coverage, resolution = float(pictures.coverage[picture]), float(pictures.resolution[picture])
+    return floors_missed(policy, coverage=coverage, resolution=resolution)
 
 
 def _best(block: Block, tables: Tables) -> tuple[Floats, Floats, NDArray[np.intp]]:

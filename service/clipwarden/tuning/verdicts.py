@@ -10,7 +10,7 @@ from clipwarden.scoring.decide import judge, require_context
 from clipwarden.scoring.score import cosines
 from clipwarden.scoring.tables import Tables
 from clipwarden.scoring.verdict import Judgement
-from clipwarden.tuning.scores import blocks_for, refused_pictures, require_policy
+from clipwarden.tuning.scores import blocks_for, missed_floors, refused_pictures, require_policy
 from clipwarden.tuning.store.store import Store
 
 NO_BAND = -1
@@ -81,5 +81,6 @@ def _judgements(store: Store, tables: Tables, context: str | None) -> Iterator[t
                     context=context,
                     partial=bool(pictures.partial[picture]),
                     degraded=bool(pictures.degraded[picture]),
+                    missed=missed_floors(pictures, picture, tables.compiled.policy),
                 ),
             )

@@ -295,11 +295,17 @@ class _UnseenEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Unseen.ValueTy
     UNSEEN_UNSPECIFIED: _Unseen.ValueType  # 0
     """Never sent."""
     UNSEEN_FRAMES: _Unseen.ValueType  # 1
-    """Frames of an animation or pages of a TIFF: frames_judged is less than frames_total."""
+    """Frames of an animation or pages of a TIFF: frames_seen is less than frames_total."""
     UNSEEN_ROWS: _Unseen.ValueType  # 2
     """Rows of pixels that the file, which ends too early, does not hold whole: share_shown is less than 1."""
     UNSEEN_HDR: _Unseen.ValueType  # 3
     """Brightness and colours beyond those of a screen without HDR (PQ or HLG); what such a screen shows was judged."""
+    UNSEEN_PARTS: _Unseen.ValueType  # 4
+    """Parts of a picture that is longer and narrower than the policy's views suffice for: coverage is less than 1."""
+    UNSEEN_COVERAGE: _Unseen.ValueType  # 5
+    """Area of the picture: coverage is below the policy's least_coverage."""
+    UNSEEN_RESOLUTION: _Unseen.ValueType  # 6
+    """Detail: resolution is below the policy's least_resolution."""
 
 class Unseen(_Unseen, metaclass=_UnseenEnumTypeWrapper):
     """What of an image was not looked at. More values may come; each of them makes the result partial."""
@@ -307,11 +313,17 @@ class Unseen(_Unseen, metaclass=_UnseenEnumTypeWrapper):
 UNSEEN_UNSPECIFIED: Unseen.ValueType  # 0
 """Never sent."""
 UNSEEN_FRAMES: Unseen.ValueType  # 1
-"""Frames of an animation or pages of a TIFF: frames_judged is less than frames_total."""
+"""Frames of an animation or pages of a TIFF: frames_seen is less than frames_total."""
 UNSEEN_ROWS: Unseen.ValueType  # 2
 """Rows of pixels that the file, which ends too early, does not hold whole: share_shown is less than 1."""
 UNSEEN_HDR: Unseen.ValueType  # 3
 """Brightness and colours beyond those of a screen without HDR (PQ or HLG); what such a screen shows was judged."""
+UNSEEN_PARTS: Unseen.ValueType  # 4
+"""Parts of a picture that is longer and narrower than the policy's views suffice for: coverage is less than 1."""
+UNSEEN_COVERAGE: Unseen.ValueType  # 5
+"""Area of the picture: coverage is below the policy's least_coverage."""
+UNSEEN_RESOLUTION: Unseen.ValueType  # 6
+"""Detail: resolution is below the policy's least_resolution."""
 Global___Unseen: _TypeAlias = Unseen  # noqa: Y015
 
 class _OnTruncated:
@@ -717,6 +729,10 @@ class ModerateEmbeddingRequest(_message.Message):
     DEGRADATIONS_FIELD_NUMBER: _builtins.int
     SHARE_SHOWN_FIELD_NUMBER: _builtins.int
     UNSEEN_FIELD_NUMBER: _builtins.int
+    FRAMES_SEEN_FIELD_NUMBER: _builtins.int
+    COVERAGE_FIELD_NUMBER: _builtins.int
+    RESOLUTION_FIELD_NUMBER: _builtins.int
+    VIEW_PLAN_FIELD_NUMBER: _builtins.int
     model_fingerprint: _builtins.str
     """Required: the fingerprint of the model they came from, "sha256:" and 64 hex digits. Another than the loaded
     model's: FINGERPRINT_MISMATCH.
@@ -726,11 +742,17 @@ class ModerateEmbeddingRequest(_message.Message):
     frames_total: _builtins.int
     """As ImageFacts.frames_total was; 0 is read as 1. More than frames_judged: the result is partial."""
     frames_judged: _builtins.int
-    """As ImageFacts.frames_judged was; 0 is read as 1. More than frames_total: REQUEST_INVALID."""
+    """As ImageFacts.frames_judged was; 0 is read as 1. More than frames_seen or frames_total: REQUEST_INVALID."""
     share_shown: _builtins.float
     """As ImageFacts.share_shown was, in (0, 1]; 0 is read as 1. Less than 1: the result is partial, or IMAGE_TRUNCATED
     where the policy refuses that. Outside: REQUEST_INVALID.
     """
+    frames_seen: _builtins.int
+    """As ImageFacts.frames_seen was; 0 is read as frames_judged. Fewer than frames_total: the result is partial."""
+    coverage: _builtins.float
+    """As ImageFacts.coverage was, in (0, 1]; 0 is read as 1. Outside: REQUEST_INVALID."""
+    resolution: _builtins.float
+    """As ImageFacts.resolution was, above 0. Absent: unknown, which misses a policy's least_resolution."""
     @_builtins.property
     def embeddings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Embedding]:
         """1 to 64, all of one image, as Moderation.embeddings returned them."""
@@ -745,9 +767,14 @@ class ModerateEmbeddingRequest(_message.Message):
 
     @_builtins.property
     def unseen(self) -> _containers.RepeatedScalarFieldContainer[Global___Unseen.ValueType]:
-        """As ImageFacts.unseen was. Default: none but FRAMES and ROWS, which the numbers above tell by themselves; naming one
-        of them against its number, or one that this server does not know, is REQUEST_INVALID.
+        """As ImageFacts.unseen was. Default: none but FRAMES and ROWS, which the numbers here tell by themselves; naming one
+        of them against its number, or one that this server does not know, is REQUEST_INVALID. COVERAGE and RESOLUTION are
+        of the policy that judged before, and are not read.
         """
+
+    @_builtins.property
+    def view_plan(self) -> Global___ViewPlan:
+        """As ImageFacts.view_plan was. Absent: "whole", one frame. Another than the policy's: EMBEDDING_INVALID."""
 
     def __init__(
         self,
@@ -761,12 +788,18 @@ class ModerateEmbeddingRequest(_message.Message):
         degradations: _abc.Iterable[Global___Degradation.ValueType] | None = ...,
         share_shown: _builtins.float = ...,
         unseen: _abc.Iterable[Global___Unseen.ValueType] | None = ...,
+        frames_seen: _builtins.int = ...,
+        coverage: _builtins.float = ...,
+        resolution: _builtins.float | None = ...,
+        view_plan: Global___ViewPlan | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_resolution", b"_resolution", "options", b"options", "resolution", b"resolution", "view_plan", b"view_plan"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["degradations", b"degradations", "embeddings", b"embeddings", "frames_judged", b"frames_judged", "frames_total", b"frames_total", "model_fingerprint", b"model_fingerprint", "options", b"options", "request_id", b"request_id", "share_shown", b"share_shown", "unseen", b"unseen"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_resolution", b"_resolution", "coverage", b"coverage", "degradations", b"degradations", "embeddings", b"embeddings", "frames_judged", b"frames_judged", "frames_seen", b"frames_seen", "frames_total", b"frames_total", "model_fingerprint", b"model_fingerprint", "options", b"options", "request_id", b"request_id", "resolution", b"resolution", "share_shown", b"share_shown", "unseen", b"unseen", "view_plan", b"view_plan"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__resolution: _TypeAlias = _typing.Literal["resolution"]  # noqa: Y015
+    _WhichOneofArgType__resolution: _TypeAlias = _typing.Literal["_resolution", b"_resolution"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__resolution) -> _WhichOneofReturnType__resolution | None: ...
 
 Global___ModerateEmbeddingRequest: _TypeAlias = ModerateEmbeddingRequest  # noqa: Y015
 
@@ -1208,23 +1241,99 @@ class View(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     FRAME_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    BOX_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """"full", or "on_white" and "on_black" for an image with transparency. More names may come."""
+    """"full", or "on_white" and "on_black" for an image with transparency; "part", "part_on_white" and "part_on_black"
+    where box says which part of it. More names may come.
+    """
     frame: _builtins.int
-    """Frame of an animation, from 0."""
+    """Frame of an animation, from 0, in the order of the file."""
+    @_builtins.property
+    def time(self) -> _duration_pb2.Duration:
+        """When an animation first shows that frame, from its start. Absent for a still image."""
+
+    @_builtins.property
+    def box(self) -> Global___Box:
+        """What part of the image it shows. Absent where it shows all of it, as far as the model's preprocessing does not cut
+        it off (see ImageFacts.coverage).
+        """
+
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         frame: _builtins.int = ...,
+        time: _duration_pb2.Duration | None = ...,
+        box: Global___Box | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["box", b"box", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["frame", b"frame", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["box", b"box", "frame", b"frame", "name", b"name", "time", b"time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___View: _TypeAlias = View  # noqa: Y015
+
+@_typing.final
+class Box(_message.Message):
+    """A part of an image, in pixels as displayed: width and height as in ImageFacts, the origin at the top left."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEFT_FIELD_NUMBER: _builtins.int
+    TOP_FIELD_NUMBER: _builtins.int
+    RIGHT_FIELD_NUMBER: _builtins.int
+    BOTTOM_FIELD_NUMBER: _builtins.int
+    left: _builtins.int
+    """First column."""
+    top: _builtins.int
+    """First row."""
+    right: _builtins.int
+    """Behind the last column; more than left."""
+    bottom: _builtins.int
+    """Behind the last row; more than top."""
+    def __init__(
+        self,
+        *,
+        left: _builtins.int = ...,
+        top: _builtins.int = ...,
+        right: _builtins.int = ...,
+        bottom: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bottom", b"bottom", "left", b"left", "right", b"right", "top", b"top"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Box: _TypeAlias = Box  # noqa: Y015
+
+@_typing.final
+class ViewPlan(_message.Message):
+    """Which views of an image are looked at. Scores, and so calibrations and thresholds, belong to it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VIEWS_FIELD_NUMBER: _builtins.int
+    FRAMES_FIELD_NUMBER: _builtins.int
+    views: _builtins.str
+    """"whole", "auto" or "tiles". More may come."""
+    frames: _builtins.int
+    """Most frames of an animation that are judged, 1 to 64."""
+    def __init__(
+        self,
+        *,
+        views: _builtins.str = ...,
+        frames: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["frames", b"frames", "views", b"views"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ViewPlan: _TypeAlias = ViewPlan  # noqa: Y015
 
 @_typing.final
 class Embedding(_message.Message):
@@ -1366,6 +1475,10 @@ class ImageFacts(_message.Message):
     DEGRADATIONS_FIELD_NUMBER: _builtins.int
     UNSEEN_FIELD_NUMBER: _builtins.int
     SHARE_SHOWN_FIELD_NUMBER: _builtins.int
+    FRAMES_SEEN_FIELD_NUMBER: _builtins.int
+    COVERAGE_FIELD_NUMBER: _builtins.int
+    RESOLUTION_FIELD_NUMBER: _builtins.int
+    VIEW_PLAN_FIELD_NUMBER: _builtins.int
     format: _builtins.str
     """"JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF" or "HEIC". Empty for stored embeddings."""
     width: _builtins.int
@@ -1377,7 +1490,7 @@ class ImageFacts(_message.Message):
     frames_total: _builtins.int
     """Frames of an animation or pages of a TIFF, at least 1."""
     frames_judged: _builtins.int
-    """Frames judged, at least 1. Fewer than frames_total: the result is partial."""
+    """Frames judged, at least 1."""
     partial: _builtins.bool
     """Whether something of the image was not looked at; unseen says what."""
     share_shown: _builtins.float
@@ -1386,6 +1499,19 @@ class ImageFacts(_message.Message):
     were, in what detail is there, and the share is next to 0 until its last scan has begun.
     0 from a server older than the field, which judges whole files only.
     """
+    frames_seen: _builtins.int
+    """Frames judged, or so near to a judged one that they count as seen; frames_judged to frames_total. Fewer than
+    frames_total: the result is partial. 0 from a server older than the field: those judged.
+    """
+    coverage: _builtins.float
+    """Share of the image's area that some view showed, in (0, 1]; of an animation, of each judged frame. Under the views
+    "whole" a model that crops leaves out what is at the ends; that alone makes no result partial, unless the policy says
+    so (least_coverage). 0 from a server older than the field: unknown.
+    """
+    resolution: _builtins.float
+    """Least pixels that the views gave to the shorter side of what they show, above 0: few for a long strip that is judged
+    whole. Absent where it is not known.
+    """
     @_builtins.property
     def degradations(self) -> _containers.RepeatedScalarFieldContainer[Global___Degradation.ValueType]:
         """What makes the image too poor to score well, or its colours uncertain. Usually empty."""
@@ -1393,6 +1519,10 @@ class ImageFacts(_message.Message):
     @_builtins.property
     def unseen(self) -> _containers.RepeatedScalarFieldContainer[Global___Unseen.ValueType]:
         """What of the image was not looked at. Empty unless partial."""
+
+    @_builtins.property
+    def view_plan(self) -> Global___ViewPlan:
+        """Which views were looked at. Absent from a server older than the field: "whole", one frame."""
 
     def __init__(
         self,
@@ -1407,12 +1537,18 @@ class ImageFacts(_message.Message):
         degradations: _abc.Iterable[Global___Degradation.ValueType] | None = ...,
         unseen: _abc.Iterable[Global___Unseen.ValueType] | None = ...,
         share_shown: _builtins.float = ...,
+        frames_seen: _builtins.int = ...,
+        coverage: _builtins.float = ...,
+        resolution: _builtins.float | None = ...,
+        view_plan: Global___ViewPlan | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_resolution", b"_resolution", "resolution", b"resolution", "view_plan", b"view_plan"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["degradations", b"degradations", "format", b"format", "frames_judged", b"frames_judged", "frames_total", b"frames_total", "height", b"height", "partial", b"partial", "sha256", b"sha256", "share_shown", b"share_shown", "unseen", b"unseen", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_resolution", b"_resolution", "coverage", b"coverage", "degradations", b"degradations", "format", b"format", "frames_judged", b"frames_judged", "frames_seen", b"frames_seen", "frames_total", b"frames_total", "height", b"height", "partial", b"partial", "resolution", b"resolution", "sha256", b"sha256", "share_shown", b"share_shown", "unseen", b"unseen", "view_plan", b"view_plan", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__resolution: _TypeAlias = _typing.Literal["resolution"]  # noqa: Y015
+    _WhichOneofArgType__resolution: _TypeAlias = _typing.Literal["_resolution", b"_resolution"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__resolution) -> _WhichOneofReturnType__resolution | None: ...
 
 Global___ImageFacts: _TypeAlias = ImageFacts  # noqa: Y015
 
@@ -1665,6 +1801,9 @@ class Policy(_message.Message):
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
     CALIBRATION_SCALE_FIELD_NUMBER: _builtins.int
     ON_TRUNCATED_FIELD_NUMBER: _builtins.int
+    VIEW_PLAN_FIELD_NUMBER: _builtins.int
+    LEAST_COVERAGE_FIELD_NUMBER: _builtins.int
+    LEAST_RESOLUTION_FIELD_NUMBER: _builtins.int
     is_default: _builtins.bool
     """Whether requests that name no policy get this one."""
     owner: _builtins.str
@@ -1683,6 +1822,10 @@ class Policy(_message.Message):
     """
     on_truncated: Global___OnTruncated.ValueType
     """Whether a file that ends too early is judged by the rows that are there. Without it in the policy: REFUSE."""
+    least_coverage: _builtins.float
+    """Share of an image's area, in (0, 1], below which the result is partial. Absent: never."""
+    least_resolution: _builtins.float
+    """Pixels of the shorter side in a view, above 0, below which the result is partial. Absent: never."""
     @_builtins.property
     def ref(self) -> Global___PolicyRef:
         """Which policy."""
@@ -1703,6 +1846,10 @@ class Policy(_message.Message):
     def attributes(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicyAttribute]:
         """In the policy's order."""
 
+    @_builtins.property
+    def view_plan(self) -> Global___ViewPlan:
+        """Which views and frames of an image are looked at."""
+
     def __init__(
         self,
         *,
@@ -1719,14 +1866,26 @@ class Policy(_message.Message):
         attributes: _abc.Iterable[Global___PolicyAttribute] | None = ...,
         calibration_scale: _builtins.float | None = ...,
         on_truncated: Global___OnTruncated.ValueType = ...,
+        view_plan: Global___ViewPlan | None = ...,
+        least_coverage: _builtins.float | None = ...,
+        least_resolution: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_calibration_scale", b"_calibration_scale", "calibration_scale", b"calibration_scale", "model", b"model", "ref", b"ref"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_calibration_scale", b"_calibration_scale", "_least_coverage", b"_least_coverage", "_least_resolution", b"_least_resolution", "calibration_scale", b"calibration_scale", "least_coverage", b"least_coverage", "least_resolution", b"least_resolution", "model", b"model", "ref", b"ref", "view_plan", b"view_plan"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_calibration_scale", b"_calibration_scale", "attributes", b"attributes", "calibration_scale", b"calibration_scale", "categories", b"categories", "contexts", b"contexts", "is_default", b"is_default", "model", b"model", "on_error", b"on_error", "on_partial", b"on_partial", "on_truncated", b"on_truncated", "owner", b"owner", "reason", b"reason", "ref", b"ref", "review_by", b"review_by"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_calibration_scale", b"_calibration_scale", "_least_coverage", b"_least_coverage", "_least_resolution", b"_least_resolution", "attributes", b"attributes", "calibration_scale", b"calibration_scale", "categories", b"categories", "contexts", b"contexts", "is_default", b"is_default", "least_coverage", b"least_coverage", "least_resolution", b"least_resolution", "model", b"model", "on_error", b"on_error", "on_partial", b"on_partial", "on_truncated", b"on_truncated", "owner", b"owner", "reason", b"reason", "ref", b"ref", "review_by", b"review_by", "view_plan", b"view_plan"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__calibration_scale: _TypeAlias = _typing.Literal["calibration_scale"]  # noqa: Y015
     _WhichOneofArgType__calibration_scale: _TypeAlias = _typing.Literal["_calibration_scale", b"_calibration_scale"]  # noqa: Y015
+    _WhichOneofReturnType__least_coverage: _TypeAlias = _typing.Literal["least_coverage"]  # noqa: Y015
+    _WhichOneofArgType__least_coverage: _TypeAlias = _typing.Literal["_least_coverage", b"_least_coverage"]  # noqa: Y015
+    _WhichOneofReturnType__least_resolution: _TypeAlias = _typing.Literal["least_resolution"]  # noqa: Y015
+    _WhichOneofArgType__least_resolution: _TypeAlias = _typing.Literal["_least_resolution", b"_least_resolution"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__calibration_scale) -> _WhichOneofReturnType__calibration_scale | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__least_coverage) -> _WhichOneofReturnType__least_coverage | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__least_resolution) -> _WhichOneofReturnType__least_resolution | None: ...
 
 Global___Policy: _TypeAlias = Policy  # noqa: Y015
 

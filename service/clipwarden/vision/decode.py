@@ -4,18 +4,20 @@ Safe to call from many threads at once; Pillow releases the GIL while it decodes
 """
 
 import hashlib
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from typing import NamedTuple
 
-import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from clipwarden.errors import ImageError, Reason
 from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision.colour.conversion import AS_STORED, Conversion, conversion_of
-from clipwarden.vision.facts import DecodedImage, FileFacts, ImageFacts, ImageHeader, View
+from clipwarden.vision.facts import DecodedImage, FileFacts, ImageFacts, ImageHeader
 from clipwarden.vision.formats import png
+from clipwarden.vision.formats.expected import frames_expected
 from clipwarden.vision.formats.foreign import foreign_kind
 from clipwarden.vision.formats.jpeg import FEW_SEGMENTS, header_segments
 from clipwarden.vision.formats.layout import PixelLayout, Size, read_layout
@@ -23,6 +25,10 @@ from clipwarden.vision.formats.salvage import salvage
 from clipwarden.vision.formats.sniff import sniff_format, sniff_size
 from clipwarden.vision.formats.structures import read_structure
 from clipwarden.vision.formats.truncation import looks_cut_short
+from clipwarden.vision.frames import work
+from clipwarden.vision.frames.frame import Frame
+from clipwarden.vision.frames.looking import Looked, choosing_bytes, look_at_frames
+from clipwarden.vision.frames.reading import MOVING_FORMATS, frames_of
 from clipwarden.vision.limits import (
     DEFAULT_LIMITS,
     DecodeLimits,
@@ -33,13 +39,15 @@ from clipwarden.vision.limits import (
 )
 from clipwarden.vision.memory import decoded_size, held_bytes, opening_bytes
 from clipwarden.vision.opening import open_image, readable_formats
-from clipwarden.vision.plan import WHOLE, ViewPlan
-from clipwarden.vision.preprocess import Box, draft_size, fit_to_side
+from clipwarden.vision.parts import PixelBox, least_size, parts_of
+from clipwarden.vision.plan import WHOLE, ViewPlan, Views
+from clipwarden.vision.preprocess import Box
 from clipwarden.vision.quality import degraded_flags
+from clipwarden.vision.rendering import Picture, render
 from clipwarden.vision.sixteen import is_wide, low_bytes, raw_mode, wide_key, with_wide_key
 from clipwarden.vision.structure import Structure
-from clipwarden.vision.turns import SWAPS_SIDES, turned, turned_box, upright_turn
-from clipwarden.vision.views import on_canvas, to_views
+from clipwarden.vision.turns import upright_turn
+from clipwarden.vision.views import on_canvas
 from clipwarden.vision.ways import readers_differ
 
 
@@ -49,6 +57,7 @@ def read_header(
     *,
     preprocessing: Preprocessing,
     sha256: str | None = None,
+    plan: ViewPlan = WHOLE,
 ) -> ImageHeader:
     """Check size, format and the memory that decoding takes by the header alone, within two `reader.HEADER_BUDGET`s.
 
@@ -59,6 +68,7 @@ def read_header(
         limits: What to refuse.
         preprocessing: Of the model folder.
         sha256: Of the file, where that is known; 64 hexadecimal digits.
+        plan: Which views will be made: of more of them more is held, and JPEGs are decoded larger.
 
     Returns:
         Format, stored size, what decoding will hold, and the file's hash.
@@ -76,10 +86,12 @@ def read_header(
     segments = header_segments(data) if image_format == "JPEG" else None
     size = sniff_size(data, image_format, segments)
     layout = read_layout(data, image_format, size, segments)
-    decoded = decoded_size(layout, preprocessing)
-    held = held_bytes(layout, preprocessing, decoded=decoded, file_bytes=len(data))
+    decoded = decoded_size(layout, preprocessing, plan.views)
+    held = held_bytes(layout, preprocessing, decoded=decoded, file_bytes=len(data), views=plan.views)
     check_held(held, layout.size, image_format, limits)
     width, height = size or (None, None)
+    parts = _parts_expected(layout, preprocessing, plan)
+    frames = frames_expected(data, image_format) if plan.frames > 1 else 1
     return ImageHeader(
         format=image_format,
         width=width,
@@ -87,9 +99,27 @@ def read_header(
         decoded=decoded,
         held_bytes=held,
         layout=layout,
+        parts=len(parts),
+        parts_pixels=_pixels_of(parts, layout.size, decoded, preprocessing) if len(parts) > 1 else 0,
+        frames=frames,
+        judged=min(frames, plan.frames),
         sha256=sha256 or hashlib.sha256(data).hexdigest(),
         segments=segments if segments and len(segments) <= FEW_SEGMENTS else (),
     )
+
+
+def _parts_expected(layout: PixelLayout, preprocessing: Preprocessing, plan: ViewPlan) -> tuple[PixelBox | None, ...]:
+    if not all(layout.size):
+        return (None,)
+    return parts_of(layout.size, preprocessing, plan.views, backgrounds=2 if layout.see_through else 1).boxes
+
+
+def _pixels_of(parts: Sequence[PixelBox | None], size: Size, decoded: Size, preprocessing: Preprocessing) -> int:
+    """Reckon `ImageHeader.parts_pixels`; measured, a view's pixel takes as long as three that it is made from."""
+    width, height = size
+    areas = ((box[2] - box[0]) * (box[3] - box[1]) if box else width * height for box in parts)
+    more = (sum(areas) - width * height) * decoded[0] * decoded[1] // (width * height)
+    return max(0, more) + 3 * (len(parts) - 1) * preprocessing.side**2
 
 
 def _unsupported(data: bytes, image_format: str | None) -> str:
@@ -102,12 +132,17 @@ def _unsupported(data: bytes, image_format: str | None) -> str:
 
 
 def decode_image(
-    data: bytes, *, preprocessing: Preprocessing, limits: DecodeLimits = DEFAULT_LIMITS, plan: ViewPlan = WHOLE
+    data: bytes,
+    *,
+    preprocessing: Preprocessing,
+    limits: DecodeLimits = DEFAULT_LIMITS,
+    plan: ViewPlan = WHOLE,
+    only_frames: Collection[int] = (),
 ) -> DecodedImage:
     """Read an image's header, then decode it; see `read_header` and `decode_file`."""
-    header = read_header(data, limits, preprocessing=preprocessing)
+    header = read_header(data, limits, preprocessing=preprocessing, plan=plan)
     alone = replace(header, held_bytes=limits.max_decode_bytes)
-    return decode_file(data, alone, preprocessing=preprocessing, limits=limits, plan=plan)
+    return decode_file(data, alone, preprocessing=preprocessing, limits=limits, plan=plan, only_frames=only_frames)
 
 
 def decode_file(
@@ -117,15 +152,21 @@ def decode_file(
     preprocessing: Preprocessing,
     limits: DecodeLimits = DEFAULT_LIMITS,
     plan: ViewPlan = WHOLE,
+    only_frames: Collection[int] = (),
 ) -> DecodedImage:
-    """Decode the first frame of an image and bring it to the model's input size.
+    """Decode an image, of an animation the frames that the plan asks for, and bring it to the model's input size.
+
+    Of a mended file, and of one with pages, that is its first picture alone.
 
     Args:
         data: The file.
-        header: What `read_header` let through, under the same limits; the caller has room for its `held_bytes`.
+        header: What `read_header` let through, under the same limits and plan; the caller has room for its
+            `held_bytes`.
         preprocessing: Of the model folder.
         limits: What to refuse.
         plan: Which views to make.
+        only_frames: Of an animation the frames that are chosen among, as many as the plan says; none for all there
+            are. Where the file has none of them it is the first.
 
     Returns:
         Facts and views.
@@ -135,12 +176,12 @@ def decode_file(
         HoldsMoreError: It would hold more than its header said, and more than what may be held without asking; nothing
             else escapes.
     """
-    if plan != WHOLE:
-        raise ValueError(f"there is no view plan {plan.name!r}")
-    file = _File(data=data, header=header)
+    file = _File(data=data, header=header, plan=plan, only_frames=only_frames)
     try:
         structure = read_structure(data, header.format, limits, header.segments or None)
         try:
+            if (plan.frames > 1 or any(only_frames)) and structure.frames_total > 1 and header.format in MOVING_FORMATS:
+                return _decode_frames(file, structure, preprocessing, limits)
             return _decode(file, structure, preprocessing, limits)
         except OSError as exc:  # so Pillow calls files that end early, or hold something that it does not expect
             # The frames of its traceback hold on to the picture.
@@ -157,10 +198,20 @@ def decode_file(
 
 
 class _File(NamedTuple):
-    """A file, and whether it failed to decode as it is: then a mended copy is made, beside what the codec copies."""
+    """A file, and how it is looked at.
+
+    Attributes:
+        data: The file.
+        header: Of it.
+        plan: Which views to make.
+        only_frames: The frames that are chosen among; none for all.
+        salvaged: Whether it failed to decode as it is: then a mended copy is made, beside what the codec copies.
+    """
 
     data: bytes
     header: ImageHeader
+    plan: ViewPlan
+    only_frames: Collection[int] = ()
     salvaged: bool = False
 
 
@@ -199,7 +250,7 @@ def _open(file: _File, structure: Structure, preprocessing: Preprocessing, limit
     size, conversion = opened.size, _conversion(opened, structure, header.format, preprocessing)
     # A picture that will be stretched needs more of its narrower side than the layout of the stored one says.
     may_reduce = header.format == "JPEG" and conversion.after_reduction and structure.shown_size is None
-    box = _draft(opened, preprocessing) if may_reduce else None
+    box = _draft(opened, preprocessing, file.plan.views) if may_reduce else None
     wide = conversion.convert_wide is not None and is_wide(opened)
     layout, decoded = _opened_layout(opened, size, structure, header)
     converts = conversion.convert is not None and (wide or layout.see_through or not conversion.after_reduction)
@@ -212,6 +263,7 @@ def _open(file: _File, structure: Structure, preprocessing: Preprocessing, limit
         converts=converts,
         profile_bytes=profile_bytes,
         low_bytes=wide or wide_key(opened) is not None,
+        views=file.plan.views,
     )
     _require_room(held, layout.size, header, limits)
     if converts and opened.mode not in ("L", "P"):  # of those only 256 colours are converted
@@ -251,34 +303,84 @@ def _decode(file: _File, structure: Structure, preprocessing: Preprocessing, lim
             size = structure.canvas.size
             picture = on_canvas(picture, structure.canvas)
             low = on_canvas(low, structure.canvas) if low is not None and wide else None
-        size = structure.shown_size or size
-        turn = upright_turn(opened, structure, image_format, preprocessing)
-        if box is not None and turn is not None:
-            box = turned_box(box, opened.size, turn)
-        if turn in SWAPS_SIDES:
-            size = size[1], size[0]
+        shown = Picture(
+            image=picture,
+            size=structure.shown_size or size,
+            box=box,
+            turn=upright_turn(opened, structure, image_format, preprocessing),
+            conversion=conversion,
+            low_bytes=low if wide else None,
+            alpha=structure.alpha,
+        )
         uncertain = conversion.uncertain or readers_differ(picture, conversion, int(file.header.sha256, 16))
-        names, fitted = [], []
-        for view in to_views(picture, conversion, low_bytes=low if wide else None, alpha_kind=structure.alpha):
-            names.append(view.name)
-            uncertain |= view.uncertain
-            upright = turned(view.rgb, turn)
-            fitted.append(fit_to_side(upright, preprocessing, size=size, box=box, convert=view.convert_reduced))
-            del view, upright  # before the next view is made
-    # The encoder takes them as they lie here: one view is not copied, two are copied once.
-    pixels = fitted[0][np.newaxis] if len(fitted) == 1 else np.stack(fitted)
-    width, height = size
-    facts = ImageFacts(
-        file=FileFacts(
-            format=image_format, width=width, height=height, sha256=file.header.sha256, bytes=len(file.data)
-        ),
+        rendered = render(shown, preprocessing, file.plan.views)
+    looked = Looked.at_still(rendered, shown.shown_size, uncertain=uncertain)
+    return DecodedImage(
+        facts=_facts(file, structure, conversion, looked), pixels=looked.pixels, views=looked.views, held_bytes=held
+    )
+
+
+def _decode_frames(
+    file: _File, structure: Structure, preprocessing: Preprocessing, limits: DecodeLimits
+) -> DecodedImage:
+    """Decode an animation's frames one after another, and keep the views of those that are judged."""
+    first = _open(file, structure, preprocessing, limits)
+    image_format, conversion = file.header.format, first.conversion
+    size = structure.canvas.size if structure.canvas else first.size
+    reading = work.held_bytes(size, image_format, conversion, file_bytes=len(file.data))
+    frames_kept = len(file.only_frames) or structure.frames_total
+    keeping = choosing_bytes(size, frames_kept, preprocessing, file.plan.views)
+    held = max(first.held_bytes, reading + keeping)
+    if held > limits.max_decode_bytes:  # its first frame alone is not refused for the others
+        return _decode(file, structure, preprocessing, limits)
+    _require_room(held, size, file.header, limits)
+    with first.image as opened:
+        shown = Picture(
+            image=opened,
+            size=structure.shown_size or size,
+            turn=upright_turn(opened, structure, image_format, preprocessing),
+            alpha=structure.alpha,
+        )
+    seed = int(file.header.sha256, 16)
+    frames = frames_of(file.data, structure, image_format, limits, conversion=conversion, seed=seed)
+    if file.only_frames:
+        frames = _only(frames, file.only_frames)
+    looked = look_at_frames(frames, shown, preprocessing, file.plan, uncertain=conversion.uncertain)
+    return DecodedImage(
+        facts=_facts(file, structure, conversion, looked), pixels=looked.pixels, views=looked.views, held_bytes=held
+    )
+
+
+def _only(frames: Iterator[Frame], wanted: Collection[int]) -> Iterator[Frame]:
+    first = next(frames)
+    found, last = False, max(wanted)
+    for frame in chain([first], frames):
+        if frame.index in wanted:
+            found = True
+            yield frame
+        if frame.index >= last:
+            break
+    if not found:
+        yield first
+
+
+def _facts(file: _File, structure: Structure, conversion: Conversion, looked: Looked) -> ImageFacts:
+    (width, height), header = looked.size, file.header
+    return ImageFacts(
+        file=FileFacts(format=header.format, width=width, height=height, sha256=header.sha256, bytes=len(file.data)),
         frames_total=structure.frames_total,
-        degraded=(*degraded_flags(fitted, size), *(("COLOUR_UNCERTAIN",) if uncertain else ())),
+        frames_judged=looked.frames_judged,
+        frames_seen=looked.frames_seen,
+        coverage=looked.coverage,
+        resolution=looked.resolution,
+        parts_left=looked.parts_left,
+        degraded=(
+            *degraded_flags(list(looked.pixels), looked.size),
+            *(("COLOUR_UNCERTAIN",) if looked.uncertain else ()),
+        ),
         share_shown=structure.share_shown,
         hdr=conversion.hdr,
     )
-    views = tuple(View(name=name, frame=0, pixels=row) for name, row in zip(names, pixels, strict=True))
-    return DecodedImage(facts=facts, pixels=pixels, views=views, held_bytes=held)
 
 
 def _opened_layout(
@@ -314,9 +416,9 @@ def _conversion(
     return conversion_of(structure.colour, image_format=image_format, mode=mode)
 
 
-def _draft(image: Image.Image, preprocessing: Preprocessing) -> Box | None:
+def _draft(image: Image.Image, preprocessing: Preprocessing, views: Views) -> Box | None:
     """Have a JPEG decoded as small as allowed; return where the picture lies in what will be decoded."""
-    least = draft_size(image.size, preprocessing)
+    least = least_size(image.size, preprocessing, views)
     drafted = image.draft(None, least) if least else None
     return drafted[1] if drafted else None
 

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from clipwarden.vision.formats.jpeg import Segment
 from clipwarden.vision.formats.layout import PixelLayout, Size
-from clipwarden.vision.views import ViewName
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,6 +23,11 @@ class ImageHeader:
         held_bytes: Most bytes that decoding it holds at once, file included, as far as the header tells: an opened
             image may turn out to hold more (`limits.HoldsMoreError`).
         layout: What that rests on.
+        parts: Of the picture that are looked at, each on every background, as far as the header tells.
+        parts_pixels: That making them on one background goes over beyond a single view's: decoded ones, and of each
+            view its own, which weigh three times as much.
+        frames: That decoding goes through, as far as that can be guessed; 1 where the plan asks for one.
+        judged: How many of them are looked at, likewise at the most.
         segments: Of a JPEG's header, up to its first scan; none where they are many, and of another format.
         sha256: Of the file; 64 hexadecimal digits.
     """
@@ -35,6 +39,10 @@ class ImageHeader:
     held_bytes: int
     layout: PixelLayout
     sha256: str
+    parts: int = 1
+    parts_pixels: int = 0
+    frames: int = 1
+    judged: int = 1
     segments: tuple[Segment, ...] = ()
 
 
@@ -61,11 +69,13 @@ class Unseen(StrEnum):
     """What of an image was not looked at."""
 
     FRAMES = "FRAMES"
-    """Frames of an animation, or pages."""
+    """Frames of an animation, or pages: neither judged nor so near to a judged one that they count as seen."""
     ROWS = "ROWS"
     """Rows that the file does not hold whole: it ends too early."""
     HDR = "HDR"
     """Brightness and colours beyond those of a screen without HDR."""
+    PARTS = "PARTS"
+    """Parts of a picture that is longer and narrower than the plan has views for."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,6 +86,12 @@ class ImageFacts:
         file: None where only embeddings were kept.
         frames_total: Frames or pages; counting stops at `MAX_FRAMES_COUNTED`.
         frames_judged: How many of them were looked at.
+        frames_seen: How many were, or are so near to one that was that they count as seen; less than
+            `frames_judged` is read as that.
+        coverage: Share of the picture's area that some view shows, in (0, 1]; of an animation, of each frame.
+        resolution: Least pixels that the views give to the picture's shorter side, or to that of a part of it; None
+            where it is not known.
+        parts_left: Whether the plan would have looked at more of it, but had no more views.
         degraded: Any of NEAR_UNIFORM, BLURRED, NOISY, TINY, COLOUR_UNCERTAIN.
         share_shown: Share of the picture's rows that the file holds whole at the scale that was looked at, in (0, 1];
             below 1 `file` has the size of these, unless all are there in part (progressive JPEG: next to 0 until its
@@ -86,6 +102,10 @@ class ImageFacts:
     file: FileFacts | None = None
     frames_total: int = 1
     frames_judged: int = 1
+    frames_seen: int = 1
+    coverage: float = 1.0
+    resolution: float | None = None
+    parts_left: bool = False
     degraded: tuple[str, ...] = ()
     share_shown: float = 1.0
     hdr: bool = False
@@ -94,9 +114,10 @@ class ImageFacts:
     def unseen(self) -> tuple[Unseen, ...]:
         """What of the image was not looked at; empty where all of it was."""
         found = (
-            (Unseen.FRAMES, self.frames_judged < self.frames_total),
+            (Unseen.FRAMES, max(self.frames_judged, self.frames_seen) < self.frames_total),
             (Unseen.ROWS, self.share_shown < 1),
             (Unseen.HDR, self.hdr),
+            (Unseen.PARTS, self.parts_left),
         )
         return tuple(kind for kind, lacking in found if lacking)
 
@@ -111,14 +132,15 @@ class View:
     """One rendering of the image, ready for the encoder.
 
     Attributes:
-        name: `full`, or `on_white` and `on_black` for a see-through image.
-        frame: 0-based index of the frame.
+        name: As of `scoring.verdict.ViewRef`, as are `frame`, `seconds` and `box`.
         pixels: uint8 [S,S,3], one of the image's.
     """
 
-    name: ViewName
+    name: str
     frame: int
     pixels: NDArray[np.uint8]
+    seconds: float | None = None
+    box: tuple[int, int, int, int] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

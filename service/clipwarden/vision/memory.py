@@ -8,7 +8,9 @@ from math import ceil
 
 from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision.formats.layout import PixelLayout, Size
-from clipwarden.vision.preprocess import MAX_ASPECT, draft_size, resized_size
+from clipwarden.vision.parts import least_size, parts_of
+from clipwarden.vision.plan import Views
+from clipwarden.vision.preprocess import MAX_ASPECT, resized_size
 from clipwarden.vision.structure import Structure
 
 FIXED_BYTES = 2 * 2**20
@@ -24,6 +26,7 @@ _PROFILE_COPIES = 8
 # How Pillow stores a pixel; every mode that is not here takes four bytes, RGB and LA included.
 _STORED_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}
 _PIXEL_BYTES = 4
+_VIEW_BYTES = 3  # of a pixel in the views
 # Copies in numpy while a view is made of a mode that Pillow's own conversion would clip (`views.to_rgb`); measured.
 _WIDE_WORK_BYTES = {"I": 13, "F": 13}
 _16_BIT_WORK_BYTES = 5
@@ -40,6 +43,7 @@ def held_bytes(
     converts: bool = False,
     profile_bytes: int = 0,
     low_bytes: bool = False,
+    views: Views = Views.WHOLE,
 ) -> int:
     """Compute the most bytes that decoding a file and fitting it to the model's side holds at once.
 
@@ -52,6 +56,7 @@ def held_bytes(
         converts: Whether its colours are converted before it is reduced.
         profile_bytes: Of the colour profile that is read for that.
         low_bytes: Whether the low bytes of 16 bits are decoded too.
+        views: That are made of it.
 
     Returns:
         Bytes, copies of the file included.
@@ -61,6 +66,9 @@ def held_bytes(
     loading = max(stored, layout.coded_pixels) * layout.coding_bytes + picture
     viewing = stored * layout.kept_bytes + picture + decoded_pixels * _view_bytes(layout, preprocessing, converts)
     resizing = _resizing_bytes(shown or layout.size, decoded, preprocessing)
+    if views is not Views.WHOLE:
+        resizing = max(resizing, _parts_bytes(decoded, preprocessing))
+        resizing += _views_bytes(shown or layout.size, preprocessing, views, see_through=layout.see_through)
     bands = _CONVERTING_BYTES if converts else 0
     profile = _PROFILE_COPIES * profile_bytes
     return FIXED_BYTES + bands + profile + layout.copies * file_bytes + resizing + ceil(max(loading, viewing))
@@ -76,12 +84,12 @@ def opening_bytes(structure: Structure, *, profile_bytes: int) -> int:
     return FIXED_BYTES + structure.opening_bytes + _PROFILE_COPIES * profile_bytes
 
 
-def decoded_size(layout: PixelLayout, preprocessing: Preprocessing) -> Size:
+def decoded_size(layout: PixelLayout, preprocessing: Preprocessing, views: Views = Views.WHOLE) -> Size:
     """Compute the size that Pillow's `draft` has a picture decoded at, (width, height) in pixels.
 
     Source: `JpegImageFile.draft`: the largest of 8, 4, 2 and 1 that leaves both sides long enough.
     """
-    least = draft_size(layout.size, preprocessing) if layout.scales and _area(layout.size) else None
+    least = least_size(layout.size, preprocessing, views) if layout.scales and _area(layout.size) else None
     if least is None:
         return layout.size
     width, height = layout.size
@@ -98,6 +106,20 @@ def _resizing_bytes(size: Size, decoded: Size, preprocessing: Preprocessing) -> 
     width, height = min(width, MAX_ASPECT * preprocessing.side), min(height, MAX_ASPECT * preprocessing.side)
     # Upright or turned; where nothing is stretched both are the same.
     return _PIXEL_BYTES * max(width * (decoded[1] + height), height * (decoded[0] + width))
+
+
+def _parts_bytes(decoded: Size, preprocessing: Preprocessing) -> int:
+    """Bytes of one resized part, and of what it is between two passes: as high as the picture at the most."""
+    return _PIXEL_BYTES * preprocessing.side * (max(decoded) + preprocessing.side)
+
+
+def _views_bytes(size: Size, preprocessing: Preprocessing, views: Views, *, see_through: bool) -> int:
+    """Bytes of all views, which lie side by side from the first on; one or two are too few to count."""
+    if not _area(size):
+        return 0
+    backgrounds = 2 if see_through else 1
+    parts = parts_of(size, preprocessing, views, backgrounds=backgrounds)
+    return _VIEW_BYTES * backgrounds * len(parts.boxes) * preprocessing.side**2
 
 
 def _area(size: Size) -> int:

@@ -58,6 +58,24 @@ def fit_to_side(
     return np.frombuffer(pixels, np.uint8).reshape(preprocessing.side, preprocessing.side, 3)
 
 
+def convert_if_small(
+    image: Image.Image, preprocessing: Preprocessing, convert: Convert | None
+) -> tuple[Image.Image, Convert | None]:
+    """Convert a small picture's colours once, before its parts are fitted: each would convert all of it.
+
+    Args:
+        image: Mode RGB.
+        preprocessing: Side.
+        convert: As for `fit_to_side`.
+
+    Returns:
+        The picture, and what then still has to happen to the colours of its parts.
+    """
+    if convert is None or image.width * image.height > max(preprocessing.side**2, _CHEAP_PIXELS):
+        return image, convert
+    return convert(image), None
+
+
 def resized_size(size: tuple[int, int], preprocessing: Preprocessing) -> tuple[int, int]:
     """Compute the whole image's size after resizing, before a crop or borders.
 

@@ -124,7 +124,9 @@ def test_one_change_of_many_categories_is_said_once(run: Run, policy_file: Path,
 
 def test_a_calibration_that_falls_is_named_with_the_cause(run: Run, policy_file: Path, other: Path) -> None:
     policy = load_policy(policy_file).policy
-    fitted = fit_digest(policy.categories[0], fingerprint=policy.model.fingerprint or "", calibration_scale=1.0)
+    fitted = fit_digest(
+        policy.categories[0], fingerprint=policy.model.fingerprint or "", calibration_scale=1.0, plan=policy.plan
+    )
     calibration = f'  calibration: {{bias: -1, prevalence: 0.1, fitted_on: "{fitted}"}}\n'
     text = policy_file.read_text().replace("  thresholds: {unit: score", f"{calibration}  thresholds: {{unit: score")
     policy_file.write_text(text)

@@ -25,6 +25,7 @@ from clipwarden.tuning.store import writing as writing_module
 from clipwarden.tuning.store.columns import Kind
 from clipwarden.tuning.store.store import Store, open_store
 from clipwarden.tuning.store.writing import StoreWriter, writing
+from clipwarden.vision.plan import ViewPlan, Views
 from kit.cli import Run
 from kit.pictures import encode, natural_picture
 
@@ -321,7 +322,9 @@ def test_a_manifest_in_another_encoding_is_refused(embed: Embed, tmp_path: Path)
         (("--traffic", "--queue"), "exclude one another"),
         (("--traffic", "--from", "October", "--to", "2026-10-31"), "--from has to be a day such as 2026-10-01"),
         (("--traffic", "--from", "2026-10-31", "--to", "2026-10-01"), "lies before"),
-        (("--views", "tiles"), "There is no view plan 'tiles'; there is whole."),
+        (("--views", "fisheye"), "--views has to be one of whole, auto, tiles, not 'fisheye'"),
+        (("--frames", "0"), "--frames has to be a number from 1 to 64, not 0"),
+        (("--frames", "65"), "--frames has to be a number from 1 to 64, not 65"),
         (("--concurrency", "0"), "--concurrency must be at least 1"),
         (("-",), "standard input has no name"),
         (("nowhere",), "There is no file or folder nowhere"),
@@ -495,6 +498,32 @@ def test_store_says_what_it_holds(embed: Embed, run: Run, pictures: Path, tmp_pa
     record = json.loads(run("store", tmp_path / "store", "--json").stdout)
     assert (record["uploads"], record["slices"]) == (5, {"country": {"DE": 4, "FR": 1}, "kind": {"": 3, "avatar": 2}})
     assert record["digest"] in text
+
+
+def test_views_and_frames_are_kept_told_and_held_to(
+    embed: Embed, run: Run, tmp_path: Path, store: Callable[[], Store]
+) -> None:
+    folder = tmp_path / "wide"
+    folder.mkdir()
+    (folder / "wide.png").write_bytes(encode(natural_picture(1, (160, 90)), "PNG"))
+    (folder / "square.png").write_bytes(encode(natural_picture(2, (64, 64)), "PNG"))
+    assert embed(folder, "--views", "auto").exit_code == Exit.OK
+    opened = store()
+    assert opened.info.plan == ViewPlan(views=Views.AUTO)
+    assert opened.pictures.coverage.tolist() == [1.0, 1.0]
+    assert (opened.pictures.resolution > 0).all()
+    boxes = [view.box for view in opened.pictures.views]
+    assert boxes.count(None) == 1
+    assert {box[:2] for box in boxes if box} >= {(0, 0), (70, 0)}
+    text = " ".join(run("store", tmp_path / "store").stdout.split())
+    assert "views auto" in text
+    record = json.loads(run("store", tmp_path / "store", "--json").stdout)
+    assert (record["views"], record["frames"], record["partial"], record["coverage_unknown"]) == ("auto", 1, 0, 0)
+    for others in ((), ("--views", "tiles"), ("--views", "auto", "--frames", "2")):
+        result = embed(folder, *others)
+        assert result.exit_code == Exit.DATA
+        assert "is of the view plan auto, not" in " ".join(result.stderr.split())
+    assert embed(folder, "--views", "auto").exit_code == Exit.OK
 
 
 def test_a_store_that_cannot_be_used_ends_with_its_own_code(

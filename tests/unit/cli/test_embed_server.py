@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from clipwarden.engine.snapshot import load_snapshot
+from clipwarden.policy.language.load import load_policy
 from clipwarden.policy.schema import Verdict
+from clipwarden.policy.shipped import shipped_policy
 from clipwarden.serving.server import running_server
 from clipwarden.tuning.scores import score_store
 from clipwarden.tuning.store.store import Store, open_store
@@ -28,7 +30,8 @@ def stored(run: Run, tmp_path: Path) -> Store:
     (folder / "photo.jpg").write_bytes(encode(natural_picture(9, (640, 480)), "JPEG"))
     (folder / "clear.png").write_bytes(encode(drawing(see_through=True), "PNG"))
     (folder / "moving.webp").write_bytes(encode(frames[0], "WEBP", save_all=True, append_images=frames[1:]))
-    assert run("embed", folder, DRAWINGS, "-o", tmp_path / "store").exit_code == 0
+    plan = load_policy(shipped_policy("stickers")).policy.plan
+    assert run("embed", folder, DRAWINGS, "-o", tmp_path / "store", *plan.options.split()).exit_code == 0
     return open_store(tmp_path / "store")
 
 

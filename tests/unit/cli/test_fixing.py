@@ -22,7 +22,9 @@ def old(policy_file: Path) -> Path:
     """Make an old policy: red has a calibration that holds, blue none, and nothing says what thresholds rest on."""
     text = re.sub(r', chosen_on: "[^"]*"', "", policy_file.read_text())
     policy = parse_policy(text).policy
-    fitted = fit_digest(policy.categories[0], fingerprint=policy.model.fingerprint or "", calibration_scale=1.0)
+    fitted = fit_digest(
+        policy.categories[0], fingerprint=policy.model.fingerprint or "", calibration_scale=1.0, plan=policy.plan
+    )
     calibration = f'  calibration: {{bias: -1.5, prevalence: 0.1, fitted_on: "{fitted}"}}  # fitted in May\n'
     policy_file.write_text(text.replace("  thresholds: {unit: score", f"{calibration}  thresholds: {{unit: score"))
     return policy_file

@@ -274,6 +274,32 @@ def test_pictures_that_end_early_count_where_the_policy_judges_them(
         assert ("cut.png (ends too early" in result.stdout) == (truncated == "refuse")
 
 
+def test_pictures_are_looked_at_as_each_policy_looks(
+    run: Run, policy_file: Path, toy_folder: Path, tmp_path: Path
+) -> None:
+    wide = tmp_path / "wide"
+    wide.mkdir()
+    # What the model folder's crop cuts off is red, and all between is blue.
+    picture = Image.new("RGB", (128, 32), "blue")
+    picture.paste("red", (0, 0, 24, 32))
+    picture.save(wide / "flag.png")
+    text = policy_file.read_text()
+    auto = policy_file.with_name("auto.yaml")
+    auto.write_text(text.replace("on_error: review", "on_error: review, views: auto"))
+
+    def highest(*files: Path) -> dict[str, list[float]]:
+        result = run("lint", *files, "--model", toy_folder, "--on", wide, "--json")
+        notes = [note for note in facts(result) if note["code"] == "line-use" and note["category"] == "colour.red"]
+        found: dict[str, list[float]] = {}
+        for note in notes:
+            found.setdefault(Path(str(note["file"])).name, []).append(note["highest"])  # type: ignore[arg-type]
+        return found
+
+    both = highest(policy_file, auto)
+    assert highest(policy_file) == {policy_file.name: both[policy_file.name]}
+    assert both["auto.yaml"][0] > both[policy_file.name][0]
+
+
 def test_a_folder_of_pictures_that_are_not_looked_at_is_answered_with_their_names(
     run: Run, policy_file: Path, toy_folder: Path
 ) -> None:

@@ -20,7 +20,7 @@ def shared(policy_file: Path) -> Path:
     text = policy_file.read_text().replace('"}\ndefaults', '", calibration_scale: 0.25}\ndefaults')
     policy = parse_policy(text).policy
     model = policy.model.fingerprint or ""
-    fitted = fit_digest(policy.categories[0], fingerprint=model, calibration_scale=0.25)
+    fitted = fit_digest(policy.categories[0], fingerprint=model, calibration_scale=0.25, plan=policy.plan)
     calibration = f'  calibration: {{bias: -1.5, prevalence: 0.1, fitted_on: "{fitted}"}}  # in May\n'
     text = text.replace("  thresholds: {unit: score", f"{calibration}  thresholds: {{unit: score")
     for category in choose_lines(parse_policy(text).policy, model).categories:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from typer.testing import Result
 
+from clipwarden.cli.exits import Exit
 from clipwarden.modelfolder.load import Model
 from clipwarden.policy.bundle.compile import compile_policy
 from clipwarden.policy.language.load import load_policy
@@ -26,6 +27,7 @@ from clipwarden.tuning.scores import score_store
 from clipwarden.tuning.store.store import open_store
 from clipwarden.tuning.tune import cases
 from clipwarden.tuning.verdicts import judge_store
+from clipwarden.vision.plan import ViewPlan, Views
 from kit.cli import Run
 from kit.lines import chosen_text
 from kit.tunes import World, filled_in, make_world, policy_text
@@ -618,6 +620,40 @@ def test_after_an_edit_the_command_that_lint_names_fits_it_again(
     policy.write_text(policy.read_text().replace("review: 0.5", "review: 0.6"))
     nobody = tune(drawings, "--labels", drawings.labels(tmp_path / "g.jsonl", categories=["green"]), "--refit")
     assert (nobody.exit_code, "Nothing says what was asked of green" in nobody.stderr) == (2, True)
+
+
+def test_another_view_plan_is_fitted_again_on_a_store_of_its_own(
+    *, tune: Tune, run: Run, toy_model: Model, drawings: World, tmp_path: Path
+) -> None:
+    labels = drawings.labels(tmp_path / "red.jsonl", categories=["red"])
+    args = ("--labels", labels, "--prevalence", "1%")
+    assert tune(drawings, *args, "--block-wrong", "3", "--write").exit_code == 0
+    first = tmp_path / "mine-1.1.yaml"
+    text = first.read_text()
+    looking = text.replace("defaults: {", "defaults: {views: auto, frames: 16, ")
+    assert looking != text
+    first.write_text(looking)
+    told = run("lint", first)
+    assert "on another view plan (whole; the policy looks at auto with up to 16 frames)" in told.output
+    assert "`clipwarden embed SOURCE -o STORE --views auto --frames 16`, then `clipwarden tune" in told.output
+    refused = tune(drawings, "--labels", labels, "--refit", policy=first)
+    assert refused.exit_code == Exit.DATA, refused.output
+    assert "holds the views whole, and the policy looks at auto with up to 16 frames: embed the pictures so" in (
+        " ".join(refused.stderr.split())
+    )
+    seen = make_world(tmp_path / "auto.store", toy_model, plan=ViewPlan(views=Views.AUTO, frames=16))
+    again = tune(seen, "--labels", labels, "--refit", "--only", "red", "--write", "--version", "1.2", policy=first)
+    assert again.exit_code == 0, again.output
+    assert "views auto with up to 16 frames" in " ".join(again.output.split())
+    second = tmp_path / "mine-1.2.yaml"
+    left = run("lint", second).output
+    assert ('of "red"' in left, 'The thresholds of "green" were chosen on another view plan' in left) == (False, True)
+    red = load_policy(second).policy.categories[0]
+    evidence = red.thresholds and red.thresholds.chosen_on and red.thresholds.chosen_on.evidence
+    assert evidence
+    assert "views auto with up to 16 frames" in evidence.how
+    facts = json.loads(tune(seen, "--labels", labels, "--json", policy=second).stdout)
+    assert (facts["store"]["views"], facts["store"]["frames"]) == ("auto", 16)
 
 
 def test_looks_are_counted_by_questions_and_survive_a_folder_that_cannot_be_written(

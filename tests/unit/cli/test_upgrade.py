@@ -15,6 +15,7 @@ from clipwarden.policy.digest import fit_digest
 from clipwarden.policy.language.load import load_policy, parse_policy
 from clipwarden.policy.lines import unbound_lines
 from clipwarden.policy.schema import By, Concept
+from clipwarden.vision.plan import WHOLE
 from kit.cli import Run, write_policy
 from kit.lines import chosen_text
 from kit.toymodel import SIDE, build_toy_model
@@ -50,7 +51,7 @@ def policy(old: Path, tmp_path: Path) -> Path:
 
 
 def calibration(concept: Concept, folder: Path) -> str:
-    digest = fit_digest(concept, fingerprint=fingerprint(load_manifest(folder)), calibration_scale=1.0)
+    digest = fit_digest(concept, fingerprint=fingerprint(load_manifest(folder)), calibration_scale=1.0, plan=WHOLE)
     return f'calibration: {{bias: -1.5, prevalence: 0.1, fitted_on: "{digest}"}}'
 
 

@@ -39,6 +39,8 @@ def test_names_that_callers_rely_on() -> None:
         "RetryPolicy",
         "ServerFile",
         "StreamItem",
+        "ViewPlan",
+        "Views",
         "__version__",
     ]
 

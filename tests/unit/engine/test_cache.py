@@ -17,15 +17,24 @@ from clipwarden.vision.plan import WHOLE
 RUNTIME = Runtime(provider="CPUExecutionProvider", onnxruntime="1.0", golden_drift=None)
 
 
-def entry(number: int, *, dim: int = 512, views: int = 1, flags: int = 0) -> tuple[EmbeddingKey, EmbeddedImage]:
+def entry(
+    number: int, *, dim: int = 512, views: int = 1, flags: int = 0, parts: bool = False
+) -> tuple[EmbeddingKey, EmbeddedImage]:
     """Make an image as the pipeline hands it over, its values made anew as a decoder makes them."""
     digest = f"{number:064x}"
     key = EmbeddingKey(sha256=digest, fingerprint="sha256:0", runtime=RUNTIME, limits=DEFAULT_LIMITS, plan=WHOLE)
     file = FileFacts(format="JPEG", width=1600 + number, height=1200 + number, sha256=digest, bytes=620_000 + number)
-    facts = ImageFacts(file=file, degraded=tuple(["BLURRED", "NOISY"][:flags]), share_shown=1 / (number + 1))
+    facts = ImageFacts(
+        file=file,
+        degraded=tuple(["BLURRED", "NOISY"][:flags]),
+        share_shown=1 / (number + 1),
+        coverage=2 / (number + 2),
+        resolution=number / 3,
+    )
+    boxes = [(1000 + at, 1000 + at, 2000 + at, 2000 + at) if parts else None for at in range(views)]
     image = EmbeddedImage(
         embeddings=np.zeros((views, dim), dtype=np.float32),
-        views=tuple(ViewRef(name="full", frame=0) for _ in range(views)),
+        views=tuple(ViewRef(name="full", frame=0, seconds=number / 7 if box else None, box=box) for box in boxes),
         facts=facts,
         fingerprint="sha256:0",
     )
@@ -33,23 +42,25 @@ def entry(number: int, *, dim: int = 512, views: int = 1, flags: int = 0) -> tup
 
 
 @pytest.mark.parametrize("count", [10, 100, 700, 1000])
-@pytest.mark.parametrize("shape", [(512, 1, 0), (64, 2, 1), (768, 2, 2)], ids=str)
-def test_bytes_are_counted_as_they_are(count: int, shape: tuple[int, int, int]) -> None:
+@pytest.mark.parametrize(
+    "shape", [(512, 1, 0, False), (64, 2, 1, False), (768, 2, 2, False), (64, 8, 0, True), (64, 64, 0, True)], ids=str
+)
+def test_bytes_are_counted_as_they_are(count: int, shape: tuple[int, int, int, bool]) -> None:
     # Whatever else the process does meanwhile, such as a coverage tracer or a test runner's own thread, only adds to
     # what is measured, does not come again each time, and is lost in the noise of larger sums.
     taken, counted = min(_taken_and_counted(count, shape) for _ in range(max(1, 50 // count)))
     assert taken <= counted <= 1.2 * taken
 
 
-def _taken_and_counted(count: int, shape: tuple[int, int, int]) -> tuple[int, int]:
+def _taken_and_counted(count: int, shape: tuple[int, int, int, bool]) -> tuple[int, int]:
     """Fill a new cache; return the bytes that the interpreter took for it, and those that it counts."""
-    dim, views, flags = shape
+    dim, views, flags, parts = shape
     cache = EmbeddingCache(max_bytes=2**40)
     gc.collect()
     tracemalloc.start()
     before, _ = tracemalloc.get_traced_memory()
     for number in range(1000, 1000 + count):
-        cache.put(*entry(number, dim=dim, views=views, flags=flags))
+        cache.put(*entry(number, dim=dim, views=views, flags=flags, parts=parts))
     gc.collect()
     taken = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()

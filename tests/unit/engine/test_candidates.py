@@ -6,12 +6,11 @@ from pathlib import Path
 import pytest
 
 from clipwarden.engine.candidates import load_candidates, with_candidates
-from clipwarden.engine.snapshot import Selection, Snapshot
+from clipwarden.engine.snapshot import Snapshot
 from clipwarden.errors import ConfigError, FingerprintMismatchError, PolicyError, PolicyUnknownError, Problem, Severity
 from clipwarden.modelfolder.load import Model
 from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.bundle.file import write_bundle
-from clipwarden.vision.plan import WHOLE, ViewPlan
 from kit.serving import colours_snapshot, compile_text, next_version
 
 BLOCKS_LATER = ("block: 0.9}", "block: 0.95}")
@@ -171,17 +170,28 @@ def test_a_file_for_another_model_is_refused(live: Snapshot, toy_model: Model, t
         loaded(live, tmp_path, text.replace(toy_model.fingerprint, "sha256:" + "0" * 64))
 
 
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ("views: tiles", r"views tiles, the live policy at whole, .* --views tiles`, then"),
+        (
+            "frames: 16",
+            r"views whole with up to 16 frames, the live .* --views whole --frames 16`, then",
+        ),
+    ],
+)
 def test_a_candidate_that_looks_at_other_views_is_refused(
-    live: Snapshot, candidate: CompiledPolicy, monkeypatch: pytest.MonkeyPatch
+    live: Snapshot, toy_model: Model, tmp_path: Path, keys: str, said: str
 ) -> None:
-    # No policy can choose its views yet, and all look at the whole image: the check is for the day that one can, and
-    # until then no policy file makes it refuse.
-    def plan(selection: Selection) -> ViewPlan:
-        return WHOLE if selection.tables is live.tables["colours"] else ViewPlan(name="tiles", views=("tiles",))
+    other = next_version(toy_model, ("on_partial: review,", f"on_partial: review, {keys},"))
+    with pytest.raises(ConfigError, match=said):
+        loaded(live, tmp_path, other)
 
-    monkeypatch.setattr(Selection, "plan", property(plan))
-    with pytest.raises(ConfigError, match=r"views tiles, the live policy at whole, .* give the candidate the live"):
-        with_candidates(live, [candidate])
+
+def test_a_candidate_may_ask_for_other_floors(live: Snapshot, toy_model: Model, tmp_path: Path) -> None:
+    other = next_version(toy_model, ("on_partial: review,", "on_partial: review, least_coverage: 0.5,"))
+    snapshot, warnings = loaded(live, tmp_path, other)
+    assert (list(snapshot.candidates), warnings) == (["colours@2"], [])
 
 
 def test_a_candidate_may_be_looked_at_and_not_judged_by(live: Snapshot, candidate: CompiledPolicy) -> None:

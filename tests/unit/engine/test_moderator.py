@@ -20,6 +20,7 @@ from clipwarden import AsyncModerator, EngineSettings, ImageResult, Judged, Mode
 from clipwarden.engine.in_order import in_order
 from clipwarden.errors import (
     ContextUnknownError,
+    EmbeddingError,
     FingerprintMismatchError,
     ImageError,
     ModelError,
@@ -29,9 +30,12 @@ from clipwarden.errors import (
 )
 from clipwarden.modelfolder.load import Model
 from clipwarden.policy.schema import Verdict
+from clipwarden.scoring.floors import Floor
 from clipwarden.scoring.verdict import Raise
 from clipwarden.vision.facts import Unseen
 from clipwarden.vision.limits import DecodeLimits
+from clipwarden.vision.plan import ViewPlan, Views
+from kit.pictures import encode, natural_picture
 from kit.serving import colours_yaml, cut_picture, picture
 
 DEMO = Path(__file__).parents[3] / "service" / "clipwarden" / "demo" / "images"
@@ -198,6 +202,30 @@ def test_an_embedding_of_a_file_that_ends_early_is_judged_where_the_policy_says_
     assert caught.value.reason is Reason.IMAGE_TRUNCATED
     assert (judged.verdict, judged.judgement.raised_by) == (Verdict.REVIEW, (Raise.PARTIAL,))
     assert (judged.image.facts.unseen, judged.image.facts.share_shown) == ((Unseen.ROWS,), 0.5)
+
+
+def test_a_picture_is_looked_at_as_the_policy_says_and_held_to_its_floors(
+    toy_folder: Path, toy_model: Model, policy: Path, tmp_path: Path
+) -> None:
+    texts = {"strict": "least_coverage: 0.6, on_partial:", "all": "views: auto, least_coverage: 1, on_partial:"}
+    for name, keys in texts.items():
+        text = colours_yaml(toy_model, name).replace("on_partial:", keys).replace("mode: enforce", "mode: shadow")
+        (tmp_path / f"{name}.yaml").write_text(text)
+    wide = encode(natural_picture(1, (160, 90)), "PNG")
+    with Moderator(
+        toy_folder, [policy, *(tmp_path / f"{name}.yaml" for name in texts)], vector_cache=False
+    ) as moderator:
+        plain = moderator.moderate(wide)
+        strict, everything = (moderator.moderate(wide, policy=name) for name in texts)
+        embedded = moderator.embed(wide, plan=ViewPlan(views=Views.AUTO))
+        assert moderator.judge(embedded, policy="all").judgement == everything.judgement
+        with pytest.raises(EmbeddingError, match="the embeddings are of the view plan auto, not whole"):
+            moderator.judge(embedded, policy="strict")
+    assert (plain.partial, plain.judgement.missed) == (False, ())
+    assert (strict.partial, strict.judgement.missed) == (True, (Floor.COVERAGE,))
+    assert strict.judgement.shadow_verdict >= Verdict.REVIEW
+    assert (everything.partial, everything.judgement.missed, everything.image.facts.coverage) == (False, (), 1.0)
+    assert len(everything.image.views) > 1
 
 
 def test_many_threads_share_one(moderator: Moderator) -> None:

@@ -35,7 +35,7 @@ from clipwarden.modelfolder.load import Model
 from clipwarden.policy.schema import Verdict
 from clipwarden.vision.decode import decode_file
 from clipwarden.vision.facts import DecodedImage
-from clipwarden.vision.plan import WHOLE, ViewPlan
+from clipwarden.vision.plan import WHOLE, ViewPlan, Views
 from kit.serving import colours_snapshot, colours_yaml, eventually, picture
 
 
@@ -105,7 +105,7 @@ async def test_embeddings_of_another_model_or_plan_are_refused(toy_model: Model)
         with pytest.raises(FingerprintMismatchError, match="the embeddings are of model sha256:00"):
             await pipeline.judge(replace(image, fingerprint="sha256:00"), selection)
         with pytest.raises(EmbeddingError, match="view plan tiles, not whole"):
-            await pipeline.judge(replace(image, plan=ViewPlan(name="tiles", views=("a", "b"))), selection)
+            await pipeline.judge(replace(image, plan=ViewPlan(views=Views.TILES)), selection)
         with pytest.raises(EmbeddingError, match="unit norm"):
             await pipeline.judge(replace(image, embeddings=image.embeddings * 2), selection)
 

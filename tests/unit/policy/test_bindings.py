@@ -10,6 +10,7 @@ from clipwarden.policy.bundle.lint import lint_with_model
 from clipwarden.policy.digest import fit_digest
 from clipwarden.policy.language.load import parse_policy
 from clipwarden.textfiles.findings import in_file_order
+from clipwarden.vision.plan import WHOLE
 from kit.lines import chosen_text
 from kit.policies import FINGERPRINT, FULL_POLICY, FakeModel
 
@@ -36,7 +37,7 @@ def filled_in(fix: str) -> str:
 def calibrated(text: str) -> str:
     """Give `weapons` a calibration that holds."""
     policy = parse_policy(text).policy
-    right = fit_digest(policy.categories[0], fingerprint=FINGERPRINT, calibration_scale=0.5)
+    right = fit_digest(policy.categories[0], fingerprint=FINGERPRINT, calibration_scale=0.5, plan=policy.plan)
     line = f'  calibration: {{bias: -2.5, prevalence: 0.1, fitted_on: "{right}"}}\n  reason_code'
     return text.replace("  reason_code", line)
 
@@ -72,8 +73,8 @@ def test_an_edit_is_told_where_the_digest_stands() -> None:
     (problem,) = found(text)
     assert (problem.line, problem.column) == place(text, '"sha256:' + parse_digest(text))
     assert problem.message == (
-        'The thresholds of "weapons" were chosen on another calibration, other texts, scoring or numbers, or another '
-        "model, and an enforced verdict rests on it."
+        'The thresholds of "weapons" were chosen on another calibration, other texts, scoring, views or numbers, or '
+        "another model, and an enforced verdict rests on it."
     )
     assert problem.fix.startswith(
         f"{PUT_BACK}; or {REFIT} --approved-by NAME` chooses them again; or compare them with the scores of your "
@@ -129,7 +130,7 @@ def everything(text: str) -> list[Problem]:
 
 def test_where_the_calibration_holds_fix_is_named_as_the_way_out() -> None:
     museum = parse_policy(FULL_POLICY).policy.attributes[0]
-    right = fit_digest(museum, fingerprint=FINGERPRINT, calibration_scale=0.5)
+    right = fit_digest(museum, fingerprint=FINGERPRINT, calibration_scale=0.5, plan=WHOLE)
     held = STALE.replace("sha256:" + "1" * 64, right)
     for text, approved in ((FULL_POLICY, " --approved-by NAME"), (IN_SHADOW, "")):
         weapons = found(calibrated(text).replace('["a bedroom"]', f'["a bedroom"], {held}'))[0]

@@ -16,6 +16,7 @@ from clipwarden.policy.lines import choose_lines
 from clipwarden.policy.schema import Calibration, Method, Mode, Policy
 from clipwarden.policy.tensors import dump_tensors
 from clipwarden.textfiles.atomic import write_atomically
+from clipwarden.vision.plan import WHOLE
 from kit.policies import DIM, FINGERPRINT, FULL_POLICY, FakeManifest, FakeModel, FakeText, FakeTokenizer, unit_vector
 from kit.toymodel import load_toy_model
 
@@ -231,7 +232,7 @@ def test_binding_refuses_what_compiling_refuses() -> None:
 def calibrated(*, fitted_on: str | None = None, mode: Mode = Mode.SHADOW) -> Policy:
     policy = full()
     weapons = dataclasses.replace(policy.categories[0], mode=mode)
-    right = fit_digest(weapons, fingerprint=FINGERPRINT, calibration_scale=0.5)
+    right = fit_digest(weapons, fingerprint=FINGERPRINT, calibration_scale=0.5, plan=WHOLE)
     calibration = Calibration(bias=1.0, prevalence=0.1, fitted_on=fitted_on or right)
     museum = dataclasses.replace(policy.attributes[0], calibration=calibration)
     weapons = dataclasses.replace(weapons, calibration=calibration)

@@ -16,6 +16,7 @@ from clipwarden.policy.digest import policy_digest
 from clipwarden.policy.language.differences import Change, Item, Kind, Reach, differences
 from clipwarden.policy.language.load import parse_policy
 from clipwarden.policy.language.pages import keys_meant
+from clipwarden.policy.language.saying import line_of
 from clipwarden.policy.schema import Category, LearnedVector, Policy, Prompt, Thresholds
 from kit.policies import DIM, FULL_POLICY, policies, unit_vector
 
@@ -150,6 +151,20 @@ def test_another_answer_to_cut_files_is_named() -> None:
     (change,) = differences(FULL, judging)
     assert (change.where, change.kind, change.reach) == ("defaults.on_truncated", Kind.CHANGED, Reach.VERDICTS)
     assert (change.old, change.new) == ("refuse", "judge")
+
+
+def test_another_view_plan_is_named_by_its_keys_and_said_in_words() -> None:
+    said = "on_partial: allow\n  views: auto\n  frames: 16\n  least_coverage: 0.5"
+    looking = parse_policy(FULL_POLICY.replace("on_partial: allow", said)).policy
+    changes = differences(FULL, looking)
+    assert {change.reach for change in changes} == {Reach.VERDICTS}
+    assert [line_of(change) for change in changes] == [
+        "~ defaults.views: from whole to auto (as few overlapping squares as it takes to see all of it)",
+        "~ defaults.frames: from 1 to 16 (animations: up to 16 frames instead of 1)",
+        "+ defaults.least_coverage: added 0.5",
+    ]
+    back = [line_of(change) for change in differences(looking, FULL)]
+    assert back[1] == "~ defaults.frames: from 16 to 1 (animations: up to 1 frame instead of 16)"
 
 
 @given(policies())

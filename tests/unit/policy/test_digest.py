@@ -35,6 +35,7 @@ from clipwarden.policy.schema import (
     Waiver,
 )
 from clipwarden.policy.shipped import shipped_policy
+from clipwarden.vision.plan import WHOLE, ViewPlan, Views
 from kit.builders import make_evidence
 from kit.policies import FINGERPRINT, FULL_POLICY, policies, unit_vector
 
@@ -51,7 +52,7 @@ OLD_DIGEST = "sha256:3d18c7d11acf59886ff470b3651fa6e316448c14d23d39f02f1fd852b98
 OLD_FIT = "sha256:7f2b55213241e1d28740c302b12d3644a590028e4f091f6089d9a7bea2735e7b"
 SHIPPED = {
     "default": "sha256:7f04407b7623e495bd9cc6627ec972ffc32a7e9e593c4744243a9af98274b96c",
-    "stickers": "sha256:191aebfbca079b8b1f4b2db57b9bbcd946b7d3f34122f8634436970fcc7a8519",
+    "stickers": "sha256:09e3fb8ae0143ef7d83927ac06bb755a70170668ff0686dd67e1ff014c6bbecc",
 }
 DEEP_DIGEST = "sha256:5d54b546b2a97b385451de15724b44c3a1df46363862a23cfe310824863491a4"
 DEEP_FITS = {
@@ -219,7 +220,8 @@ def _without_names(thresholds: schema.Thresholds | None) -> schema.Thresholds | 
 
 def test_rich_policy_reaches_every_field_of_the_schema() -> None:
     # A dataclass added to the schema must be added to FULL_POLICY, or nothing here would test it.
-    classes = [kind for kind in vars(schema).values() if dataclasses.is_dataclass(kind) and kind is not Concept]
+    types = (kind for kind in vars(schema).values() if isinstance(kind, type))
+    classes = [kind for kind in types if dataclasses.is_dataclass(kind) and kind is not Concept]
     wanted = {(kind, field.name) for kind in classes for field in dataclasses.fields(kind)}
     assert set(all_fields(rich_policy())) == wanted
 
@@ -308,7 +310,7 @@ def test_features_that_came_later_leave_the_digests_of_other_policies_alone() ->
     # Both as they were before learned vectors and adjustments existed.
     policy = parse_policy(FULL_POLICY).policy
     assert policy_digest(policy) == OLD_DIGEST
-    assert fit_digest(policy.categories[0], fingerprint=FINGERPRINT, calibration_scale=1.0) == OLD_FIT
+    assert fit_digest(policy.categories[0], fingerprint=FINGERPRINT, calibration_scale=1.0, plan=policy.plan) == OLD_FIT
 
 
 def test_whether_cut_files_are_judged_counts_in_the_digest_alone() -> None:
@@ -319,6 +321,25 @@ def test_whether_cut_files_are_judged_counts_in_the_digest_alone() -> None:
     assert policy_digest(parse_policy(said).policy) == OLD_DIGEST
     lines = [lines_digest(each.categories[0], each, fingerprint=FINGERPRINT) for each in (policy, judging)]
     assert lines[0] == lines[1]
+
+
+def test_the_view_plan_counts_in_every_digest_and_floors_in_the_policys_alone() -> None:
+    policy = parse_policy(FULL_POLICY).policy
+    told = FULL_POLICY.replace("on_partial: allow", "on_partial: allow\n  views: whole\n  frames: 1")
+    assert policy_digest(parse_policy(told).policy) == OLD_DIGEST
+
+    def digests(policy: Policy) -> tuple[str, str, str]:
+        category = policy.categories[0]
+        fitted = fit_digest(category, fingerprint=FINGERPRINT, calibration_scale=1.0, plan=policy.plan)
+        return policy_digest(policy), fitted, lines_digest(category, policy, fingerprint=FINGERPRINT)
+
+    plans = [ViewPlan(views=views, frames=frames) for views in Views for frames in (1, 2, 16)]
+    seen = [digests(dataclasses.replace(policy, plan=plan)) for plan in plans]
+    assert [len(set(column)) for column in zip(*seen, strict=True)] == [len(plans)] * 3
+    for floor in ({"least_coverage": 0.5}, {"least_resolution": 0.5}):
+        changed = digests(dataclasses.replace(policy, **floor))  # type: ignore[arg-type]
+        assert changed[0] != OLD_DIGEST
+        assert changed[1:] == digests(policy)[1:]
 
 
 def test_shipped_policies_keep_their_digests_and_fits() -> None:
@@ -333,6 +354,7 @@ def test_shipped_policies_keep_their_digests_and_fits() -> None:
                 concept,
                 fingerprint=policy.model.fingerprint or "",
                 calibration_scale=policy.model.calibration_scale,
+                plan=policy.plan,
             )
 
 
@@ -408,16 +430,16 @@ def test_order_moves_an_ordered_tuple_and_no_set(crop: tuple[float, ...], rng: r
 
 def test_fit_digest_moves_with_everything_a_fit_depends_on() -> None:
     concept = dataclasses.replace(rich_policy().attributes[0], calibration=None, head=HEAD)
-    base = fit_digest(concept, fingerprint=FINGERPRINT, calibration_scale=1.0)
+    base = fit_digest(concept, fingerprint=FINGERPRINT, calibration_scale=1.0, plan=WHOLE)
     hints = get_type_hints(Attribute)
     for name in ("prompts", "negatives", "templates", "method", "pool", "head"):
         for changed in variants(getattr(concept, name), hints[name]):
             other = dataclasses.replace(concept, **{name: changed})  # type: ignore[arg-type]
             if names(other) != names(concept):
                 continue  # below
-            assert fit_digest(other, fingerprint=FINGERPRINT, calibration_scale=1.0) != base
-    assert fit_digest(concept, fingerprint=FINGERPRINT + "x", calibration_scale=1.0) != base
-    assert fit_digest(concept, fingerprint=FINGERPRINT, calibration_scale=2.0) != base
+            assert fit_digest(other, fingerprint=FINGERPRINT, calibration_scale=1.0, plan=WHOLE) != base
+    assert fit_digest(concept, fingerprint=FINGERPRINT + "x", calibration_scale=1.0, plan=WHOLE) != base
+    assert fit_digest(concept, fingerprint=FINGERPRINT, calibration_scale=2.0, plan=WHOLE) != base
 
 
 def names(concept: Concept) -> list[str]:
@@ -437,14 +459,14 @@ def test_fit_digest_ignores_what_cannot_move_a_score() -> None:
 
 
 def fit(concept: Concept, *, scale: float = 1.0) -> str:
-    return fit_digest(concept, fingerprint=FINGERPRINT, calibration_scale=scale)
+    return fit_digest(concept, fingerprint=FINGERPRINT, calibration_scale=scale, plan=WHOLE)
 
 
 def test_fit_digest_ignores_thresholds_names_and_the_calibration_itself() -> None:
     category = rich_policy().categories[0]
-    base = fit_digest(category, fingerprint=FINGERPRINT, calibration_scale=1.0)
+    base = fit_digest(category, fingerprint=FINGERPRINT, calibration_scale=1.0, plan=WHOLE)
     other = dataclasses.replace(category, id="other", calibration=None, thresholds=None, severity=0, exemptions=())
-    assert fit_digest(other, fingerprint=FINGERPRINT, calibration_scale=1.0) == base
+    assert fit_digest(other, fingerprint=FINGERPRINT, calibration_scale=1.0, plan=WHOLE) == base
 
 
 def test_a_slope_of_its_own_frees_a_fit_from_the_scale_and_binds_the_lines() -> None:

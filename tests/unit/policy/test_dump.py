@@ -29,3 +29,10 @@ def test_document_writes_what_older_releases_do_not_know_only_where_it_is_used()
     judging = FULL_POLICY.replace("on_partial: allow", "on_partial: allow\n  on_truncated: judge")
     document = policy_document(parse_policy(judging).policy)
     assert document["defaults"] == {"on_error": "block", "on_partial": "allow", "on_truncated": "judge"}
+    said = "on_partial: allow\n  views: whole\n  frames: 1"
+    document = policy_document(parse_policy(FULL_POLICY.replace("on_partial: allow", said)).policy)
+    assert document["defaults"] == {"on_error": "block", "on_partial": "allow"}
+    for key, value in (("views", "auto"), ("frames", 16), ("least_coverage", 0.5), ("least_resolution", 100.0)):
+        text = FULL_POLICY.replace("on_partial: allow", f"on_partial: allow\n  {key}: {value}")
+        document = policy_document(parse_policy(text).policy)
+        assert document["defaults"] == {"on_error": "block", "on_partial": "allow", key: value}

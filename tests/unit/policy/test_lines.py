@@ -194,7 +194,7 @@ def test_thresholds_fall_with_their_calibration_whatever_is_written_beside_it() 
     policy = changed(parse_policy(FULL_POLICY).policy, 0, calibration=FITTED)
     stale = chosen(policy, 0, ChosenOn(digest=digest(policy), by=By.HAND, reason="seen", approved_by="me"))
     assert unbound_lines(stale, FINGERPRINT)["weapons"] is Unbound.CHOSEN_ON_OTHER
-    right = fit_digest(policy.categories[0], fingerprint=FINGERPRINT, calibration_scale=0.5)
+    right = fit_digest(policy.categories[0], fingerprint=FINGERPRINT, calibration_scale=0.5, plan=policy.plan)
     fitted = changed(policy, 0, calibration=replace(FITTED, fitted_on=right))
     holds = chosen(fitted, 0, ChosenOn(digest=digest(fitted)))
     assert "weapons" not in unbound_lines(holds, FINGERPRINT)

@@ -158,7 +158,7 @@ def test_stale_calibration_weighs_by_mode(mode: str, severity: str) -> None:
 
 def test_changing_the_scale_makes_a_fit_stale() -> None:
     policy = parse_policy(FULL_POLICY).policy
-    fitted = fit_digest(policy.categories[0], fingerprint=FINGERPRINT, calibration_scale=0.5)
+    fitted = fit_digest(policy.categories[0], fingerprint=FINGERPRINT, calibration_scale=0.5, plan=policy.plan)
     fresh = FULL_POLICY.replace(
         "  reason_code", f'  calibration: {{bias: 1.0, prevalence: 0.1, fitted_on: "{fitted}"}}\n  reason_code'
     )

@@ -16,6 +16,7 @@ from clipwarden.policy.ownslopes import own_slopes
 from clipwarden.policy.schema import By, Category, ChosenOn, Exemption, Method, Policy, Thresholds
 from clipwarden.scoring.score import cosines, score_rows
 from clipwarden.scoring.tables import prepare
+from clipwarden.vision.plan import WHOLE
 from kit.builders import (
     FINGERPRINT,
     judge_rows,
@@ -55,7 +56,7 @@ def held(policy: Policy) -> Policy:
     def fitted(concept: Category) -> Category:
         if concept.calibration is None:
             return concept
-        digest = fit_digest(concept, fingerprint=FINGERPRINT, calibration_scale=SCALE)
+        digest = fit_digest(concept, fingerprint=FINGERPRINT, calibration_scale=SCALE, plan=WHOLE)
         return dataclasses.replace(concept, calibration=dataclasses.replace(concept.calibration, fitted_on=digest))
 
     categories = tuple(map(fitted, policy.categories))

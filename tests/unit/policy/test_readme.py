@@ -52,6 +52,8 @@ def test_words_are_the_ones_in_the_code() -> None:
     pool = next(key for key in concept_keys.SCORING if key.name == "pool")
     assert methods_table() in PAGE
     assert words_table(pool, "several prompts become one number by") in PAGE
+    views = next(key for key in keys.DEFAULTS if key.name == "views")
+    assert words_table(views, "what is looked at") in PAGE
 
 
 def test_the_page_names_the_fields_that_came_after_digests() -> None:
@@ -107,5 +109,5 @@ def test_defaults_are_the_ones_in_the_code() -> None:
     assert full["categories"][0]["scoring"] == {"method": "margin", "pool": "mean"}
     assert full["categories"][0]["prompts"] == [{"text": "d", "weight": 1}]
     assert full["model"] == {"calibration_scale": 1}
-    assert set(full["defaults"]) == set(keys.DEFAULTS.names)
+    assert set(keys.DEFAULTS.names) - set(full["defaults"]) == {"least_coverage", "least_resolution"}
     assert parse_policy(json.dumps(full)).policy == parse_policy(json.dumps(BARE)).policy

@@ -15,7 +15,9 @@ from kit.policies import FINGERPRINT, policies
 
 def fitted(concept: Concept, policy: Policy) -> Concept:
     """Give a concept that can have one a calibration that holds."""
-    digest = fit_digest(concept, fingerprint=FINGERPRINT, calibration_scale=policy.model.calibration_scale)
+    digest = fit_digest(
+        concept, fingerprint=FINGERPRINT, calibration_scale=policy.model.calibration_scale, plan=policy.plan
+    )
     return replace(concept, calibration=concept.calibration and Calibration(bias=0.0, prevalence=0.5, fitted_on=digest))
 
 

@@ -17,6 +17,7 @@ from clipwarden.tuning.store.columns import METADATA_KEY, Kind
 from clipwarden.tuning.store.names import part_name
 from clipwarden.tuning.store.store import Store, open_store
 from clipwarden.tuning.store.storefile import STORE_NAME
+from clipwarden.vision.plan import MAX_VIEWS
 from kit.stores import (
     digest_of,
     made_picture,
@@ -143,7 +144,11 @@ SPOILT: dict[str, tuple[Spoil, str]] = {
     "traffic without days": (store_file(source="traffic"), "must be a text, not null"),
     "a day that is none": (store_file(source="traffic", **{"from": "soon", "to": "2026-10-01"}), "is 'soon'"),
     "days in reverse": (store_file(source="traffic", **{"from": "2026-10-02", "to": "2026-10-01"}), "lies before"),
-    "unknown views": (store_file(views="tiles"), "must be one of whole"),
+    "unknown views": (store_file(views="fisheye"), "must be one of whole, auto, tiles"),
+    "other views": (store_file(views="tiles"), "is of the view plan whole, not tiles"),
+    "other frames": (store_file(frames=16), "is of the view plan whole, not whole with up to 16 frames"),
+    "no frames": (store_file(frames=0), "must lie between 1"),
+    "more frames than there are views": (store_file(frames=65), "must lie between 1"),
     "no width": (store_file(width=0), "must lie between 1"),
     "another store's model": (store_file(fingerprint="sha256:other"), "is of the model sha256:toy, not sha256:other"),
     "another store's width": (store_file(width=17), "is of the width 16, not 17"),
@@ -175,7 +180,9 @@ SPOILT: dict[str, tuple[Spoil, str]] = {
     "a part of another model": (part(EMBEDDINGS, metadata(fingerprint="sha256:b")), "is of the model sha256:b"),
     "a part of another provider": (part(EMBEDDINGS, metadata(provider="X")), "is of the provider X"),
     "a part of another precision": (part(EMBEDDINGS, metadata(precision="int8")), "is of the precision int8"),
-    "a part of unknown views": (part(EMBEDDINGS, metadata(views="tiles")), "must be one of whole"),
+    "a part of unknown views": (part(EMBEDDINGS, metadata(views="fisheye")), "must be one of whole, auto, tiles"),
+    "a part of other views": (part(EMBEDDINGS, metadata(views="tiles")), "is of the view plan tiles"),
+    "a part of other frames": (part(EMBEDDINGS, metadata(frames=2)), "is of the view plan whole with up to 2 frames"),
     "a part that does not say its model": (part(EMBEDDINGS, metadata(fingerprint=None)), "lacks the key"),
     "replaces that is no list": (part(IMAGES, metadata(replaces=3)), "must be a list"),
     "no column sha256": (part(IMAGES, lambda path: rewrite_part(path, without("sha256"))), "has no column sha256"),
@@ -191,6 +198,23 @@ SPOILT: dict[str, tuple[Spoil, str]] = {
     "more frames judged than there are": (column("frames_judged", [2, 1]), "lacks views, a size"),
     "a share above 1": (column("share_shown", [1.5, 1.0]), "lacks views, a size"),
     "a share that is no number": (column("share_shown", [float("nan"), 1.0]), "lacks views, a size"),
+    "more frames seen than there are": (column("frames_seen", [2, 1]), "lacks views, a size"),
+    "coverage above 1": (column("coverage", [1.01, 1.0]), "lacks views, a size"),
+    "no coverage at all": (column("coverage", [0.0, 1.0]), "lacks views, a size"),
+    "endless resolution": (column("resolution", [float("inf"), 1.0]), "lacks views, a size"),
+    "resolution below 1": (column("resolution", [-1.0, 1.0]), "lacks views, a size"),
+    "coverage as a text": (column("coverage", ["all", "all"], pa.string()), "is no sound part"),
+    "a time before the first": (column("view_seconds", [[-1.0], None]), "at a frame, or a time"),
+    "an endless time": (column("view_seconds", [[float("inf")], None]), "at a frame, or a time"),
+    "more times than views": (column("view_seconds", [[0.0, 1.0], None]), "with other view_seconds than views"),
+    "a frame before the first": (column("views", [[{"name": "full", "frame": -1}]] * 2), "at a frame, or a time"),
+    "half a box": (column("view_boxes", [[0, 0], None]), "with other view_boxes than views"),
+    "a box without a side": (column("view_boxes", [[0, 0, 0, 9], None]), "no left, top, right and bottom"),
+    "a box outside": (column("view_boxes", [[-1, 0, 9, 9], None]), "no left, top, right and bottom"),
+    "65 views": (
+        part(EMBEDDINGS, lambda path: rewrite_part(path, with_views(MAX_VIEWS + 1))),
+        "lacks views, a size",
+    ),
     "a reason beside vectors": (column("reason", ["IMAGE_CORRUPT", None]), "cannot be judged has views"),
     "no views": (column("views", [None, [{"name": "full", "frame": 0}]]), "lacks views"),
     "views without a name": (column("views", [[{"name": None, "frame": 0}]] * 2), "without a name or a frame"),
@@ -220,6 +244,17 @@ SPOILT: dict[str, tuple[Spoil, str]] = {
         r"lacks the pictures of 2 uploads, /uploads/\d\.png among them; embed them again",
     ),
 }
+
+
+def with_views(count: int) -> Any:  # noqa: ANN401  a function of a table
+    """Make a function that gives the first picture so many views, with a vector each."""
+
+    def change(table: Any) -> Any:  # noqa: ANN401  as above
+        views = [[{"name": "full", "frame": frame} for frame in range(count)], *table["views"].to_pylist()[1:]]
+        vectors = [table["vectors"][0].as_py() * count, *table["vectors"].to_pylist()[1:]]
+        return with_column("vectors", vectors)(with_column("views", views)(table))
+
+    return change
 
 
 def use(store: Path) -> Store:

@@ -7,15 +7,16 @@ import shlex
 from dataclasses import dataclass
 
 from clipwarden.errors import Problem
-from clipwarden.policy.calibrations import calibrations_enforced, stale_calibrations
+from clipwarden.policy.calibrations import calibrations_enforced, fitted_over, stale_calibrations
 from clipwarden.policy.contexts import enforced_anywhere, enforced_where, scored_anywhere
 from clipwarden.policy.digest import lines_digests
 from clipwarden.policy.language.rules import concepts_with_paths
-from clipwarden.policy.lines import Unbound, unbound_lines
+from clipwarden.policy.lines import Unbound, chosen_over, unbound_lines
 from clipwarden.policy.methods import METHODS
 from clipwarden.policy.rebinding import calibrated_concepts, why_not_on_trust
 from clipwarden.policy.schema import Category, Concept, Policy
 from clipwarden.textfiles.findings import Findings, Path, Positions
+from clipwarden.vision.plan import WHOLE, ViewPlan
 
 _NO_BAND = "it has no band until that is mended, and shadow verdicts say that they are incomplete."
 _ENFORCED = ", and an enforced verdict rests on it."
@@ -29,14 +30,21 @@ class _Ways:
 
     Attributes:
         file: The policy's.
+        plan: Its view plan.
     """
 
     file: str
+    plan: ViewPlan
 
     @staticmethod
-    def around(findings: Findings) -> "_Ways":
-        """Know the file that findings are about."""
-        return _Ways(file="FILE" if findings.file == Positions().file else shlex.quote(findings.file))
+    def around(findings: Findings, policy: Policy) -> "_Ways":
+        """Know the policy, and its file, that findings are about."""
+        file = "FILE" if findings.file == Positions().file else shlex.quote(findings.file)
+        return _Ways(file=file, plan=policy.plan)
+
+    def other_plan(self, before: ViewPlan) -> str:
+        """Say that numbers are of a view plan which was the policy's before."""
+        return f"on another view plan ({before.name}; the policy looks at {self.plan.name})"
 
     @property
     def put_back(self) -> str:
@@ -49,9 +57,10 @@ class _Ways:
         return f"`clipwarden moderate FOLDER --policy {self.file} --explain`"
 
     def refit(self, *, enforced: bool) -> str:
-        """Fit and choose them again, by what was asked the last time."""
+        """Fit and choose them again, by what was asked the last time; on pictures seen as the policy looks at them."""
         second = " --approved-by NAME" if enforced else ""
-        return f"`clipwarden tune {self.file} --store STORE --labels LABELS --refit --write{second}`"
+        tune = f"`clipwarden tune {self.file} --store STORE --labels LABELS --refit --write{second}`"
+        return tune if self.plan == WHOLE else f"`clipwarden embed SOURCE -o STORE {self.plan.options}`, then {tune}"
 
     def on_trust(self, *, enforced: bool) -> str:
         """Take the numbers as they are."""
@@ -66,7 +75,7 @@ def check_bindings(policy: Policy, fingerprint: str, findings: Findings) -> None
         fingerprint: Of the model in use.
         findings: Receives errors where an enforced verdict rests on them, else warnings.
     """
-    enforced, ways = calibrations_enforced(policy), _Ways.around(findings)
+    enforced, ways = calibrations_enforced(policy), _Ways.around(findings, policy)
     stale, unbound = stale_calibrations(policy, fingerprint), unbound_lines(policy, fingerprint)
     told = (each for each in policy.categories if each.id in unbound and each.id not in stale)
     calibrated = calibrated_concepts(policy)
@@ -78,14 +87,17 @@ def check_bindings(policy: Policy, fingerprint: str, findings: Findings) -> None
         report = findings.error if is_enforced else findings.warn
         if concept.id in stale:
             place = findings.positions.find(*path, "calibration", "fitted_on")
-            report(place, "stale-calibration", *_stale(concept, ways, enforced=is_enforced))
+            before = fitted_over(concept, policy, fingerprint)
+            report(place, "stale-calibration", *_stale(concept, ways, before, enforced=is_enforced))
         elif isinstance(concept, Category) and concept.id in unbound:
             place = findings.positions.find(*path, "thresholds", "chosen_on")
             why = unbound[concept.id]
             trusted = not why_not_on_trust(concept, why, calibrated=calibrated, stale=stale)
             asked = min({each.attribute for each in concept.exemptions} & stale, default=None)
             fix = _choose(why, digests[concept.id], ways, asked=asked, trusted=trusted, enforced=is_enforced)
-            report(place, "unbound-thresholds", _unbound(concept, why, enforced=is_enforced), fix)
+            before = chosen_over(concept, policy, fingerprint)
+            what = ways.other_plan(before) if before else None
+            report(place, "unbound-thresholds", _unbound(concept, why, what, enforced=is_enforced), fix)
 
 
 def check_scales(policy: Policy, findings: Findings) -> None:
@@ -101,10 +113,10 @@ def check_scales(policy: Policy, findings: Findings) -> None:
         if not isinstance(category, Category) or not scored_anywhere(category):
             continue
         if category.calibration and not category.thresholds:
-            _warn_no_thresholds(path, category, findings)
+            _warn_no_thresholds(path, category, _Ways.around(findings, policy), findings)
         open_scale = METHODS[category.method].scale_is_open and category.thresholds and not category.calibration
         if open_scale and enforced_anywhere(category) and not _has_evidence(category):
-            _warn_uncalibrated(path, category, findings)
+            _warn_uncalibrated(path, category, _Ways.around(findings, policy), findings)
 
 
 def _has_evidence(category: Category) -> bool:
@@ -113,20 +125,20 @@ def _has_evidence(category: Category) -> bool:
     return bool(chosen and chosen.evidence)
 
 
-def _warn_no_thresholds(path: Path, category: Category, findings: Findings) -> None:
+def _warn_no_thresholds(path: Path, category: Category, ways: _Ways, findings: Findings) -> None:
     message = f'"{category.id}" has a calibration and no thresholds: it has no band, and stops nothing.'
     fix = (
-        f"Put its `thresholds` back (`clipwarden diff OLD {_Ways.around(findings).file}` says which they were), or "
+        f"Put its `thresholds` back (`clipwarden diff OLD {ways.file}` says which they were), or "
         "delete the calibration too."
     )
     findings.warn(findings.positions.find(*path, "calibration"), "calibration-without-thresholds", message, fix)
 
 
-def _warn_uncalibrated(path: Path, category: Category, findings: Findings) -> None:
+def _warn_uncalibrated(path: Path, category: Category, ways: _Ways, findings: Findings) -> None:
     where = enforced_where(category)
     message = f'"{category.id}" is enforced{where} by thresholds on scores that no calibration has given a scale.'
     fix = (
-        f"Judge a folder of images that should pass ({_Ways.around(findings).look}) and choose thresholds above their "
+        f"Judge a folder of images that should pass ({ways.look}) and choose thresholds above their "
         f"scores, or {_SHADOW}."
     )
     findings.warn(findings.positions.find(*path, "thresholds"), "uncalibrated-thresholds", message, fix)
@@ -164,14 +176,13 @@ def _say_unchecked(path: Path, concept: Concept, findings: Findings) -> None:
         findings.warn(place, "numbers-unchecked", message, fix)
 
 
-def _unbound(category: Category, why: Unbound, *, enforced: bool) -> str:
+def _unbound(category: Category, why: Unbound, what: str | None = None, *, enforced: bool) -> str:
+    """Say that thresholds do not hold, and what they were chosen on, as far as it is known."""
     if why is Unbound.NOT_CHOSEN:
         message = f'Nothing says what the thresholds of "{category.id}" were chosen on'
     else:
-        message = (
-            f'The thresholds of "{category.id}" were chosen on another calibration, other texts, scoring or numbers, '
-            "or another model"
-        )
+        what = what or "on another calibration, other texts, scoring, views or numbers, or another model"
+        message = f'The thresholds of "{category.id}" were chosen {what}'
     return message + (_ENFORCED if enforced else f"; {_NO_BAND}")
 
 
@@ -196,12 +207,13 @@ def _by_hand(digest: str, *, enforced: bool) -> str:
     return f'{{digest: "{digest}", by: hand, reason: "..."{second}}}'
 
 
-def _stale(concept: Concept, ways: _Ways, *, enforced: bool) -> tuple[str, str]:
+def _stale(concept: Concept, ways: _Ways, before: ViewPlan | None, *, enforced: bool) -> tuple[str, str]:
     """Say that a calibration fell, and with it what was chosen on it.
 
     No number of the old scale is worth anything on another: which one does the same nobody knows but who looks.
     """
-    message = f'The calibration of "{concept.id}" was fitted on other texts, templates, scoring or another model'
+    what = ways.other_plan(before) if before else "on other texts, templates, scoring or views, or another model"
+    message = f'The calibration of "{concept.id}" was fitted {what}'
     shadow = f"; or {_SHADOW}" if enforced else ""
     if not isinstance(concept, Category):
         end = _ENFORCED if enforced else "; it is not used, and no exemption by it holds."

@@ -23,6 +23,7 @@ from clipwarden.policy.schema import (
     Prompt,
     Thresholds,
 )
+from clipwarden.vision.plan import Views
 
 
 def dump_policy(policy: Policy) -> str:
@@ -60,9 +61,15 @@ def policy_document(policy: Policy) -> Json:
 
 def _defaults(policy: Policy) -> Json:
     verdicts: Json = {"on_error": policy.on_error.name.lower(), "on_partial": policy.on_partial.name.lower()}
-    if policy.on_truncated is OnTruncated.REFUSE:  # releases before the key read bundles that do not use it
-        return verdicts
-    return {**verdicts, "on_truncated": policy.on_truncated.value}
+    # Releases before these keys read bundles that do not use them.
+    later: Json = {
+        "on_truncated": None if policy.on_truncated is OnTruncated.REFUSE else policy.on_truncated.value,
+        "views": None if policy.plan.views is Views.WHOLE else policy.plan.views.value,
+        "frames": None if policy.plan.frames == 1 else policy.plan.frames,
+        "least_coverage": policy.least_coverage,
+        "least_resolution": policy.least_resolution,
+    }
+    return verdicts | _given(**later)
 
 
 def _category(category: Category) -> Json:

@@ -5,17 +5,20 @@ from dataclasses import dataclass
 
 from clipwarden.policy.language.category_keys import CATEGORY, MAX_CONTEXTS, MODE
 from clipwarden.policy.language.concept_keys import ATTRIBUTE, DIGEST_TEXT, NAME, TEMPLATES
-from clipwarden.policy.language.kinds import Choice, Day, Number, Shape, Text
+from clipwarden.policy.language.kinds import Choice, Day, Number, Shape, Text, Whole
 from clipwarden.policy.language.tables import Key, Keys, ListOf, Map, MapOf
 from clipwarden.policy.schema import SCHEMA_VERSION, Metadata, Mode, ModelBinding, OnTruncated, Verdict
+from clipwarden.vision.plan import MAX_VIEWS, ViewPlan, Views
 
-LATER = frozenset({"references", "lists", "views"})
+LATER = frozenset({"references", "lists"})
 """Keys kept free for later. Refused with their own sentence: a key that does nothing would mislead."""
 
 MAX_CONCEPTS = 512
 """Most categories, or attributes, of one policy."""
 MAX_CALIBRATION_SCALE = 1000.0
 """A scale multiplies margins already scaled by the logit scale (about 100), so real ones lie around 1."""
+MAX_RESOLUTION = 10_000.0
+"""Above what any model's input has in pixels; lint with a model says what its own has."""
 
 _VERSION = Shape(
     pattern=re.compile(re.escape(SCHEMA_VERSION)),
@@ -39,17 +42,40 @@ _ON_TRUNCATED = Choice(
         "judge": "by the rows that are there, and at least `on_partial`",
     },
 )
+_VIEWS = Choice(
+    example="auto",
+    words={choice.value: choice for choice in Views},
+    habits={
+        **dict.fromkeys(("full", "one", "crop", "centre", "center", "single"), "whole"),
+        **dict.fromkeys(("all", "everything", "parts", "part", "squares", "crops", "strips"), "auto"),
+        **dict.fromkeys(("quarters", "grid"), "tiles"),
+    },
+    help={
+        "whole": "one view of the whole picture, as the model folder prepares it: under `crop` without its edges",
+        "auto": "as few overlapping squares as it takes to see all of it",
+        "tiles": "those, and of large pictures closer looks besides: quarters and the centre",
+    },
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Defaults:
-    """What categories and attributes fall back to."""
+    """What categories and attributes fall back to, and what holds for the whole policy."""
 
     mode: Mode = Mode.SHADOW
+    views: Views = Views.WHOLE
+    frames: int = 1
+    least_coverage: float | None = None
+    least_resolution: float | None = None
     on_error: Verdict = Verdict.REVIEW
     on_partial: Verdict = Verdict.REVIEW
     on_truncated: OnTruncated = OnTruncated.REFUSE
     templates: tuple[str, ...] = ("{}",)
+
+    @property
+    def plan(self) -> ViewPlan:
+        """Which views and frames are looked at."""
+        return ViewPlan(views=self.views, frames=self.frames)
 
 
 METADATA = Keys(
@@ -89,6 +115,30 @@ DEFAULTS = Keys(
     keys=(
         Key(name="mode", kind=MODE, help="what a category's `mode` is if it gives none", default="shadow"),
         Key(
+            name="views",
+            kind=_VIEWS,
+            help="which parts of a picture are looked at; calibrations and thresholds hold for one choice alone",
+            default="whole",
+        ),
+        Key(
+            name="frames",
+            kind=Whole(example="16", low=1, high=MAX_VIEWS),
+            help="most frames judged of an animation, those that differ most first; numbers hold for one choice alone",
+            default=1,
+        ),
+        Key(
+            name="least_coverage",
+            kind=Number(example="0.9", low=0.0, high=1.0, open_low=True),
+            help="a picture of whose area the views show less is partial; a share",
+            absent="none: told, and never partial by it",
+        ),
+        Key(
+            name="least_resolution",
+            kind=Number(example="100", low=0.0, high=MAX_RESOLUTION, open_low=True),
+            help="a picture to whose shorter side the views give less is partial; in pixels of the model's input",
+            absent="none: told, and never partial by it",
+        ),
+        Key(
             name="on_error",
             kind=_VERDICT,
             help="verdict for an image, or an enforced category, that cannot be judged",
@@ -97,7 +147,8 @@ DEFAULTS = Keys(
         Key(
             name="on_partial",
             kind=_VERDICT,
-            help="the least verdict when not all of an image was seen: frames, rows that a cut file lacks, HDR",
+            help="the least verdict when not all of an image was seen: frames, parts, rows that a cut file lacks, HDR, "
+            "or less than `least_coverage` or `least_resolution` asks for",
             default="review",
         ),
         Key(

@@ -11,6 +11,7 @@ from clipwarden.policy.language.concept_keys import NAME
 from clipwarden.policy.language.concepts import ConceptReader
 from clipwarden.policy.language.keys import CONTEXT, POLICY, Defaults
 from clipwarden.policy.language.learned import LearnedSource, NoFolder, PolicyFolder
+from clipwarden.policy.language.looking import check_looking
 from clipwarden.policy.language.maps import MapReader
 from clipwarden.policy.language.rules import check_rules
 from clipwarden.policy.language.subjects import check_subjects
@@ -89,6 +90,7 @@ def _parse(text: str, findings: Findings, today: date | None, learned: LearnedSo
         raise PolicyError(findings.problems)
     policy = _read_policy(root, findings, learned)
     check_rules(policy, findings, today=today or datetime.now(tz=UTC).date())
+    check_looking(policy, findings)
     check_subjects(policy, findings)
     check_breadth(policy, findings)
     findings.raise_if_failed()
@@ -106,6 +108,9 @@ def _read_policy(root: Node, findings: Findings, learned: LearnedSource) -> Poli
         on_error=defaults.on_error,
         on_partial=defaults.on_partial,
         on_truncated=defaults.on_truncated,
+        plan=defaults.plan,
+        least_coverage=defaults.least_coverage,
+        least_resolution=defaults.least_resolution,
         contexts=_contexts(fields),
         categories=tuple(concepts.category(item) for item in fields.items("categories")),
         attributes=tuple(concepts.attribute(item) for item in fields.items("attributes")),

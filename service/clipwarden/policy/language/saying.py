@@ -3,6 +3,8 @@
 import json
 
 from clipwarden.policy.language.differences import Change, Item, Kind, Path
+from clipwarden.policy.language.keys import DEFAULTS
+from clipwarden.policy.language.kinds import Choice
 from clipwarden.textfiles.rendering import plain_number
 
 SHORT_DIGEST = len("sha256:") + 12
@@ -29,7 +31,7 @@ def _words(change: Change) -> str:
     if change.kind is Kind.REWORDED:
         return f"{_label(path[:-1])}{_quoted(change.old)} now reads {_quoted(change.new)}"
     if change.kind is Kind.CHANGED:
-        return f"{_label(path)}from {_shown(change.old)} to {_shown(change.new)}"
+        return f"{_label(path)}from {_shown(change.old)} to {_shown(change.new)}{_aside(change)}"
     value = change.new if change.kind is Kind.ADDED else change.old
     if not isinstance(change.path[-1], Item):
         return f"{_label(path)}{change.kind} {_shown(value)}"
@@ -38,6 +40,20 @@ def _words(change: Change) -> str:
     # The name stands before it, or above it where it is a whole category.
     rest = _shown({key: inner for key, inner in value.items() if inner != change.path[-1]})
     return f"{_label(path[:-1])}{change.kind} {path[-1]} ({rest})" if path else f"{change.kind}: {rest}"
+
+
+def _aside(change: Change) -> str:
+    """Say what a change of the view plan means."""
+    if change.path == ("defaults", "frames"):
+        return f" (animations: up to {_frames(change.new)} instead of {change.old})"
+    if change.path == ("defaults", "views"):
+        help_of = next(key.kind.help for key in DEFAULTS if key.name == "views" and isinstance(key.kind, Choice))
+        return f" ({help_of[str(change.new)]})"
+    return ""
+
+
+def _frames(count: object) -> str:
+    return f"{count} frame{'' if count == 1 else 's'}"
 
 
 def _label(path: Path) -> str:

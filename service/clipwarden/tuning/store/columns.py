@@ -67,6 +67,17 @@ EMBEDDING_FIELDS: Final = (
 )
 """Columns of every part of `embeddings/`."""
 
+LATER_FIELDS: Final = (
+    _field("frames_seen", pa.int32()),
+    _field("coverage", pa.float64()),
+    _field("resolution", pa.float64()),  # none where it is not known
+    _field("parts_left", pa.bool_()),
+    _field("view_seconds", pa.list_(pa.float64())),  # V, or none where no view stands in an animation
+    _field("view_boxes", pa.list_(pa.int32())),  # V times left, top, right and bottom, or none where no view is a part
+)
+"""Columns of the parts of `embeddings/` that are written now. Of parts without them, nobody knows what of a picture its
+one view shows; all else about it is known."""
+
 FIELDS: Final = {Kind.IMAGES: IMAGE_FIELDS, Kind.EMBEDDINGS: EMBEDDING_FIELDS}
 
 

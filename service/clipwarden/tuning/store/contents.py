@@ -43,9 +43,11 @@ class Pictures:
         views: R views, in row order.
         width: `[P]` int32, as displayed, in pixels.
         height: `[P]` int32, likewise.
-        partial: `[P]` bool, whether something of it is in none of its views: frames, rows, brightness.
+        partial: `[P]` bool, whether something of it is in none of its views: frames, parts, rows, brightness.
         degraded: `[P]` bool, whether it is too poor to score well, or viewers may show it in other colours.
         share_shown: `[P]` float64, share of its rows that the file holds whole; below 1 a policy may refuse it.
+        coverage: `[P]` float64, share of its area that some view shows; NaN where it was not kept.
+        resolution: `[P]` float64, least pixels that the views give to its shorter side; NaN where nobody knows.
     """
 
     sha256: Digests
@@ -56,6 +58,8 @@ class Pictures:
     partial: NDArray[np.bool_]
     degraded: NDArray[np.bool_]
     share_shown: NDArray[np.float64]
+    coverage: NDArray[np.float64]
+    resolution: NDArray[np.float64]
     read_all: Callable[[], NDArray[np.float32]] = field(repr=False)
 
     def __len__(self) -> int:

@@ -21,6 +21,7 @@ from clipwarden.errors import ModelError, StoreError
 from clipwarden.modelfolder.jsonfile import JsonObject, parse_json_object
 from clipwarden.tuning.store.columns import (
     FIELDS,
+    LATER_FIELDS,
     METADATA_KEY,
     MOST_GROUP_BYTES,
     MOST_ROWS,
@@ -49,6 +50,7 @@ class Part:
         sight: What saw its pictures; None of uploads.
         replaces: Names of parts of which this one holds what is left.
         slices: Names of the slices that it has columns of.
+        later: Names of the columns of `LATER_FIELDS` that it has.
     """
 
     path: Path
@@ -57,6 +59,7 @@ class Part:
     sight: Sight | None
     replaces: tuple[str, ...]
     slices: tuple[str, ...]
+    later: tuple[str, ...] = ()
 
 
 def list_parts(store: Path, kind: Kind) -> list[Part]:
@@ -172,6 +175,7 @@ def _open_part(path: Path, kind: Kind) -> Part:
             sight=read_sight(keys) if kind is Kind.EMBEDDINGS else None,
             replaces=keys.texts("replaces") if keys.has("replaces") else (),
             slices=tuple(sorted(slices)) if kind is Kind.IMAGES else (),
+            later=tuple(each.name for each in LATER_FIELDS if each.name in present and kind is Kind.EMBEDDINGS),
         )
 
 
@@ -228,7 +232,7 @@ def _dictionaries(array: Any) -> Iterator[Any]:  # noqa: ANN401  as above
 
 
 def _fields(part: Part) -> dict[str, Any]:
-    fields = {field.name: field for field in FIELDS[part.kind]}
+    fields = {field.name: field for field in (*FIELDS[part.kind], *LATER_FIELDS)}
     return fields | {SLICE_PREFIX + name: slice_field(name) for name in part.slices}
 
 

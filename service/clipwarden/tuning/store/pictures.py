@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
@@ -10,38 +10,16 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from clipwarden.errors import StoreError
-from clipwarden.scoring.verdict import ViewRef
 from clipwarden.tuning.store.columns import EMBEDDING_FIELDS
 from clipwarden.tuning.store.digests import DIGEST_BYTES, Digests
+from clipwarden.tuning.store.looks import Views, read_looks
+from clipwarden.tuning.store.looks import joined as joined_looks
 from clipwarden.tuning.store.parts import Part, read_columns
+from clipwarden.vision.plan import MAX_VIEWS
 
 _NOT_KEPT = {"detail", "format", "bytes", "vectors"}
 _COLUMNS = tuple(field.name for field in EMBEDDING_FIELDS if field.name not in _NOT_KEPT)
 _MOST_FRAMES = 2**31 - 1
-
-
-class Views(Sequence[ViewRef]):
-    """Many views in five bytes each.
-
-    Args:
-        names: All names there are.
-        codes: `[R]` int8, which of them each view has.
-        frames: `[R]` int32.
-    """
-
-    def __init__(self, names: Sequence[str], codes: NDArray[np.int8], frames: NDArray[np.int32]) -> None:
-        self.names = names
-        self.codes = codes
-        self.frames = frames
-
-    def __len__(self) -> int:
-        return len(self.codes)
-
-    def __getitem__(self, index: int | slice) -> Any:  # noqa: ANN401  a view, or a list of them
-        """Return a view; of a slice, a list."""
-        if isinstance(index, slice):
-            return [self[each] for each in range(*index.indices(len(self)))]
-        return ViewRef(name=self.names[self.codes[index]], frame=int(self.frames[index]))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -59,11 +37,11 @@ class PictureRows:
         partial: `[N]` bool.
         degraded: `[N]` bool.
         share_shown: `[N]` float64.
+        coverage: `[N]` float64; NaN where it was not kept.
+        resolution: `[N]` float64; NaN likewise, and where nobody knows.
         starts: `[N]` intp, the first view of each.
         counts: `[N]` intp, its views.
-        codes: `[R]` int8, the name of each view among `names`.
-        frames: `[R]` int32.
-        names: Of views.
+        views: R views.
     """
 
     sha256: Digests
@@ -76,11 +54,11 @@ class PictureRows:
     partial: NDArray[np.bool_]
     degraded: NDArray[np.bool_]
     share_shown: NDArray[np.float64]
+    coverage: NDArray[np.float64]
+    resolution: NDArray[np.float64]
     starts: NDArray[np.intp]
     counts: NDArray[np.intp]
-    codes: NDArray[np.int8]
-    frames: NDArray[np.int32]
-    names: Sequence[str]
+    views: Views
 
     def __len__(self) -> int:
         return len(self.judgeable)
@@ -101,19 +79,25 @@ class PictureRows:
             partial=self.partial[rows],
             degraded=self.degraded[rows],
             share_shown=self.share_shown[rows],
+            coverage=self.coverage[rows],
+            resolution=self.resolution[rows],
             starts=starts,
             counts=counts,
-            codes=self.codes[views],
-            frames=self.frames[views],
-            names=self.names,
+            views=self.views.take(views),
         )
 
     def same(self, one: int, other: int) -> bool:
-        """Tell whether two rows say the same but for where they lie, vectors aside."""
+        """Tell whether two rows say the same but for where they lie, vectors aside; what one does not know is no more.
+
+        A part of before what a view shows was kept does not contradict one that says it.
+        """
         fields = ("judgeable", "reason", "width", "height", "partial", "degraded", "share_shown", "counts")
         alike = all(getattr(self, name)[one] == getattr(self, name)[other] for name in fields)
         mine, its = (slice(self.starts[each], self.starts[each] + self.counts[each]) for each in (one, other))
-        return alike and all(np.array_equal(views[mine], views[its]) for views in (self.codes, self.frames))
+        known = (self.coverage[[one, other]], self.resolution[[one, other]])
+        return (
+            alike and self.views.same(mine, its) and all(np.isnan(each).any() or each[0] == each[1] for each in known)
+        )
 
 
 def first_rows(counts: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -134,7 +118,8 @@ def read_pictures(parts: Sequence[Part]) -> PictureRows:
         for name, kind in _KINDS.items()
     }
     raw = np.concatenate([piece["sha256"] for piece in pieces]) if pieces else np.empty((0, DIGEST_BYTES), np.uint8)
-    return PictureRows(sha256=Digests(raw), starts=first_rows(joined["counts"]), names=tuple(names), **joined)
+    views = joined_looks(tuple(names), pieces)
+    return PictureRows(sha256=Digests(raw), starts=first_rows(joined["counts"]), views=views, **joined)
 
 
 _KINDS: Mapping[str, Any] = {
@@ -147,18 +132,19 @@ _KINDS: Mapping[str, Any] = {
     "partial": np.bool_,
     "degraded": np.bool_,
     "share_shown": np.float64,
+    "coverage": np.float64,
+    "resolution": np.float64,
     "counts": np.intp,
-    "codes": np.int8,
-    "frames": np.int32,
 }
 
 
 def _read(number: int, part: Part, names: dict[str, int]) -> Mapping[str, NDArray[Any]]:
-    table = read_columns(part, _COLUMNS).combine_chunks()
-    views = _flat_views(table["views"], names, part)
+    table = read_columns(part, (*_COLUMNS, *part.later)).combine_chunks()
+    looks = read_looks(table, names, where=str(part.path))
     judgeable = pc.is_null(table["reason"]).to_numpy()
-    frames_total, frames_judged = (_numbers(table[name], np.int32) for name in ("frames_total", "frames_judged"))
+    frames = _frames(table)
     share = _numbers(table["share_shown"], np.float64)
+    left = _later(table, "parts_left", np.bool_, absent=False)
     found = {
         "sha256": raw_digests(table["sha256"]),
         "judgeable": judgeable,
@@ -167,29 +153,36 @@ def _read(number: int, part: Part, names: dict[str, int]) -> Mapping[str, NDArra
         "row": np.arange(len(table), dtype=np.int32),
         "width": _numbers(table["width"], np.int32),
         "height": _numbers(table["height"], np.int32),
-        "partial": (frames_judged < frames_total) | (share < 1) | _numbers(table["hdr"], np.bool_),
+        "partial": (frames.seen < frames.total) | (share < 1) | _numbers(table["hdr"], np.bool_) | left,
         "degraded": _numbers(pc.list_value_length(table["degraded"]), np.int32) > 0,
         "share_shown": share,
-        **views,
+        "coverage": _later(table, "coverage", np.float64, absent=np.nan),
+        "resolution": _later(table, "resolution", np.float64, absent=np.nan),
+        **looks,
     }
-    _require_sense(part, found, frames_total, frames_judged)
+    _require_sense(part, found, frames)
     return found
 
 
-def _flat_views(column: Any, names: dict[str, int], part: Part) -> Mapping[str, NDArray[Any]]:  # noqa: ANN401  pyarrow
-    counts = _numbers(pc.list_value_length(column), np.intp)
-    flat = pc.list_flatten(column.combine_chunks())
-    if flat.null_count or any(flat.field(index).null_count for index in range(2)):
-        raise StoreError(f"{part.path} has a view without a name or a frame.")
-    named = flat.field(0).dictionary_encode()
-    codes = np.array([names.setdefault(name, len(names)) for name in named.dictionary.to_pylist()], dtype=np.intp)
-    if len(names) > np.iinfo(np.int8).max:
-        raise StoreError(f"{part.path} names more views than any view plan has.")
-    return {
-        "counts": counts,
-        "codes": codes[named.indices.to_numpy(zero_copy_only=False)].astype(np.int8),
-        "frames": flat.field(1).to_numpy(zero_copy_only=False),
-    }
+class _Frames(NamedTuple):
+    """Of N rows, `[N]` each."""
+
+    total: NDArray[np.int32]
+    judged: NDArray[np.int32]
+    seen: NDArray[np.int32]
+    """Judged, or so near to one that was that they count; at least those judged."""
+
+
+def _frames(table: Any) -> _Frames:  # noqa: ANN401  a pyarrow table
+    total, judged = (_numbers(table[name], np.int32) for name in ("frames_total", "frames_judged"))
+    return _Frames(total, judged, np.maximum(judged, _later(table, "frames_seen", np.int32, absent=0)))
+
+
+def _later(table: Any, name: str, kind: Any, *, absent: Any) -> NDArray[Any]:  # noqa: ANN401  as above
+    """Read a column of `LATER_FIELDS`; `absent` stands where it says nothing, and where the part has none."""
+    if name not in table.column_names:
+        return np.full(len(table), absent, dtype=kind)
+    return _numbers(table[name], kind, absent)
 
 
 def raw_digests(column: Any) -> NDArray[np.uint8]:  # noqa: ANN401  a pyarrow column
@@ -199,21 +192,22 @@ def raw_digests(column: Any) -> NDArray[np.uint8]:  # noqa: ANN401  a pyarrow co
     return flat[whole.offset * DIGEST_BYTES :][: len(whole) * DIGEST_BYTES].reshape(-1, DIGEST_BYTES)
 
 
-def _numbers(column: Any, kind: Any) -> NDArray[Any]:  # noqa: ANN401  a pyarrow column, a dtype
-    filled = pc.fill_null(column, pa.scalar(False if kind is np.bool_ else 0, type=column.type))
+def _numbers(column: Any, kind: Any, absent: float = 0) -> NDArray[Any]:  # noqa: ANN401  a pyarrow column, a dtype
+    filled = pc.fill_null(column, pa.scalar(bool(absent) if kind is np.bool_ else absent, type=column.type))
     numbers: NDArray[Any] = filled.to_numpy().astype(kind, copy=False)
     return numbers
 
 
-def _require_sense(
-    part: Part, found: Mapping[str, NDArray[Any]], frames_total: NDArray[np.int32], frames_judged: NDArray[np.int32]
-) -> None:
+def _require_sense(part: Part, found: Mapping[str, NDArray[Any]], frames: _Frames) -> None:
     """Refuse rows that no image could have given."""
-    seen, share = found["counts"] > 0, found["share_shown"]
-    sizes = (found["width"] > 0) & (found["height"] > 0) & (frames_judged > 0) & (frames_judged <= frames_total)
-    sense = np.where(found["judgeable"], seen & sizes & (share > 0) & (share <= 1), ~seen)
+    viewed, share = found["counts"] > 0, found["share_shown"]
+    coverage, resolution = found["coverage"], found["resolution"]
+    sizes = (found["width"] > 0) & (found["height"] > 0) & (frames.judged > 0) & (frames.seen <= frames.total)
+    known = (np.isnan(coverage) | ((coverage > 0) & (coverage <= 1))) & ~(resolution <= 0) & ~np.isinf(resolution)
+    bounded = found["counts"] <= MAX_VIEWS
+    sense = np.where(found["judgeable"], viewed & bounded & sizes & known & (share > 0) & (share <= 1), ~viewed)
     if not sense.all():
         row = int(np.flatnonzero(~sense)[0])
         what = "that can be judged lacks" if found["judgeable"][row] else "that cannot be judged has"
         name = found["sha256"][row].tobytes().hex()
-        raise StoreError(f"{part.path}: the picture {name} {what} views, a size, frames or a share of rows.")
+        raise StoreError(f"{part.path}: the picture {name} {what} views, a size, frames or shares of what was seen.")

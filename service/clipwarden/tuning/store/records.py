@@ -18,6 +18,7 @@ from clipwarden.scoring.verdict import ViewRef
 from clipwarden.tuning.store.columns import (
     EMBEDDING_FIELDS,
     IMAGE_FIELDS,
+    LATER_FIELDS,
     METADATA_KEY,
     Kind,
     slice_field,
@@ -31,6 +32,8 @@ ROWS_OF_A_GROUP = 2**13
 _PLAIN = ("uri", "time", "reason", "detail")
 _REPEATED = ("reason", "format", "degraded.list.element", "views.list.element.name")
 """Columns that say the same of many rows."""
+_WHOLE = (0, 0, 0, 0)
+"""Stands among boxes for a view that is none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,9 +99,10 @@ def uploads_part(uploads: Sequence[UploadRecord]) -> bytes:
 def pictures_part(pictures: Sequence[PictureRecord], sight: Sight) -> bytes:
     """Render pictures as a part of `embeddings/`."""
     rows = [_row(picture) for picture in pictures]
-    *others, _ = EMBEDDING_FIELDS
-    arrays = [pa.array([row.get(each.name) for row in rows], each.type) for each in others]
-    table = pa.table([*arrays, _vectors(pictures)], pa.schema(EMBEDDING_FIELDS))
+    *others, vectors = EMBEDDING_FIELDS
+    fields = (*others, *LATER_FIELDS)
+    arrays = [pa.array([row.get(each.name) for row in rows], each.type) for each in fields]
+    table = pa.table([*arrays, _vectors(pictures)], pa.schema([*fields, vectors]))
     return part_bytes(table, Kind.EMBEDDINGS, sight=sight)
 
 
@@ -152,11 +156,27 @@ def _row(picture: PictureRecord) -> Mapping[str, object]:
         "height": facts.file.height,
         "frames_total": facts.frames_total,
         "frames_judged": facts.frames_judged,
+        "frames_seen": facts.frames_seen,
+        "coverage": facts.coverage,
+        "resolution": facts.resolution,
+        "parts_left": facts.parts_left,
         "degraded": list(facts.degraded),
         "share_shown": facts.share_shown,
         "hdr": facts.hdr,
         "views": [{"name": view.name, "frame": view.frame} for view in picture.views],
+        "view_seconds": [view.seconds for view in picture.views] if any(map(_is_timed, picture.views)) else None,
+        "view_boxes": [side for view in picture.views for side in view.box or _WHOLE]
+        if any(map(_is_part, picture.views))
+        else None,
     }
+
+
+def _is_timed(view: ViewRef) -> bool:
+    return view.seconds is not None
+
+
+def _is_part(view: ViewRef) -> bool:
+    return view.box is not None
 
 
 def _vectors(pictures: Sequence[PictureRecord]) -> Any:  # noqa: ANN401  a pyarrow array

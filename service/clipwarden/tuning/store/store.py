@@ -18,7 +18,7 @@ from clipwarden.tuning.store.digests import Digests
 from clipwarden.tuning.store.info import StoreInfo
 from clipwarden.tuning.store.merging import without_copies
 from clipwarden.tuning.store.parts import Part, check_whole, list_parts
-from clipwarden.tuning.store.pictures import PictureRows, Views, raw_digests, read_pictures
+from clipwarden.tuning.store.pictures import PictureRows, raw_digests, read_pictures
 from clipwarden.tuning.store.storefile import Charter, read_charter, require_same_sight, sight_record
 from clipwarden.tuning.store.uploads import Names, read_uploads, slices_of, times_of
 from clipwarden.tuning.store.vectors import read_all, read_blocks
@@ -192,12 +192,14 @@ def _pictures(rows: PictureRows, vectors: Callable[[], NDArray[np.float32]]) -> 
     return Pictures(
         sha256=rows.sha256,
         starts=rows.starts,
-        views=Views(rows.names, rows.codes, rows.frames),
+        views=rows.views,
         width=rows.width,
         height=rows.height,
         partial=rows.partial,
         degraded=rows.degraded,
         share_shown=rows.share_shown,
+        coverage=rows.coverage,
+        resolution=rows.resolution,
         read_all=vectors,
     )
 

@@ -11,13 +11,13 @@ from clipwarden.errors import ModelError, StoreError, why_of
 from clipwarden.modelfolder.jsonfile import JsonObject, read_json_object
 from clipwarden.textfiles.atomic import write_new
 from clipwarden.tuning.store.info import Sight, Source
-from clipwarden.vision.plan import VIEW_PLANS
+from clipwarden.vision.plan import MAX_VIEWS, ViewPlan, Views
 
 STORE_NAME = "store.json"
 STORE_SCHEMA = "clipwarden.store/1"
 
 _MOST_WIDTH = 2**16
-_SIGHT_KEYS = ("model", "fingerprint", "provider", "precision", "views", "width")
+_SIGHT_KEYS = ("model", "fingerprint", "provider", "precision", "views", "frames", "width")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,12 +86,15 @@ def write_charter(store: Path, charter: Charter) -> None:
 
 def sight_record(sight: Sight) -> dict[str, object]:
     """Say what saw pictures, as JSON; the store's file and every part of vectors do."""
+    # A part and a file of one frame say what they said before there were more.
+    frames = {} if sight.plan.frames == 1 else {"frames": sight.plan.frames}
     return {
         "model": sight.model,
         "fingerprint": sight.fingerprint,
         "provider": sight.provider,
         "precision": sight.precision,
-        "views": sight.plan.name,
+        "views": sight.plan.views.value,
+        **frames,
         "width": sight.width,
     }
 
@@ -102,12 +105,14 @@ def read_sight(keys: JsonObject) -> Sight:
     Raises:
         ModelError: A key is missing or of another kind, or nobody knows such views.
     """
+    views = Views(keys.choice("views", tuple(Views)))
+    frames = keys.integer("frames", low=1, high=MAX_VIEWS) if keys.has("frames") else 1
     return Sight(
         model=keys.text("model"),
         fingerprint=keys.text("fingerprint"),
         provider=keys.text("provider"),
         precision=keys.text("precision"),
-        plan=VIEW_PLANS[keys.choice("views", tuple(VIEW_PLANS))],
+        plan=ViewPlan(views=views, frames=frames),
         width=keys.integer("width", low=1, high=_MOST_WIDTH),
     )
 

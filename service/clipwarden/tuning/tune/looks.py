@@ -86,9 +86,9 @@ def note_look(
 
 def _made(compiled: CompiledPolicy, category: str) -> str:
     """Name by its content how a category's number is made."""
-    scale = compiled.policy.model.calibration_scale
+    scale, plan = compiled.policy.model.calibration_scale, compiled.policy.plan
     concept = replace(category_of(compiled, category), calibration=None)  # it reorders nothing
-    return fit_digest(concept, fingerprint=compiled.fingerprint, calibration_scale=scale)
+    return fit_digest(concept, fingerprint=compiled.fingerprint, calibration_scale=scale, plan=plan)
 
 
 def _line(category: str, made: str, targets: Targets) -> str:

@@ -19,6 +19,7 @@ from clipwarden.tuning.tune.limits import Placed
 from clipwarden.tuning.tune.proposals import Proposal
 from clipwarden.tuning.tune.slices import FIXTURE, TWIN
 from clipwarden.tuning.tune.targets import Targets
+from clipwarden.vision.plan import WHOLE
 
 _HOW: Final = {
     "block-fpr": "block by exact binomial tests in a fixed sequence",
@@ -101,7 +102,9 @@ def _evidence(answers: Answers, bounds: Bounds, grounds: Grounds, targets: Targe
         labelled=labelled,
         positives=positives,
         groups=distinct,
-        how="; ".join([*_how(answers), *kept.how, *_texts(grounds.chosen.get(answers.category))]),
+        how="; ".join(
+            [*_how(answers), *_seen(grounds.store), *kept.how, *_texts(grounds.chosen.get(answers.category))]
+        ),
         confidence=targets.confidence,
         looks=answers.confidence.looks,
         day=grounds.day,
@@ -135,6 +138,12 @@ def _how(answers: Answers) -> list[str]:
     if isinstance(answers.calibration, Fitted):
         parts.append("calibration by Platt's fit, classes balanced, moved to the prevalence")
     return parts
+
+
+def _seen(store: Store) -> list[str]:
+    """Name the view plan that scores are of, where it is not the one that there always was."""
+    plan = store.info.plan
+    return [] if plan == WHOLE else [f"views {plan.name}"]
 
 
 def _slices(found: Sequence[SliceFinding], kept: Kept, bounds: Bounds) -> Sequence[SliceFinding]:

@@ -134,9 +134,9 @@ def _changed(compiled: CompiledPolicy, category: Category, fitted: Fitted | None
     if fitted is not None:
         named = Calibration(slope=fitted.slope, bias=fitted.bias, prevalence=fitted.prevalence, fitted_on="")
         category = replace(category, calibration=named)
-        digest = fit_digest(
-            category, fingerprint=compiled.fingerprint, calibration_scale=compiled.policy.model.calibration_scale
-        )
+        policy = compiled.policy
+        scale = policy.model.calibration_scale
+        digest = fit_digest(category, fingerprint=compiled.fingerprint, calibration_scale=scale, plan=policy.plan)
         category = replace(category, calibration=replace(named, fitted_on=digest))
     if bounds is None:
         return category

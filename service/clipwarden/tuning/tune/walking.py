@@ -32,8 +32,8 @@ def order_of(compiled: CompiledPolicy, category: str) -> str:
 def _order_of(compiled: CompiledPolicy, category: str, calibration: Calibration | None) -> str:
     policy = compiled.policy
     found = next(each for each in policy.categories if each.id == category)
-    concept = replace(found, calibration=calibration)
-    return fit_digest(concept, fingerprint=compiled.fingerprint, calibration_scale=policy.model.calibration_scale)
+    concept, scale = replace(found, calibration=calibration), policy.model.calibration_scale
+    return fit_digest(concept, fingerprint=compiled.fingerprint, calibration_scale=scale, plan=policy.plan)
 
 
 def _orders_of(compiled: CompiledPolicy, category: str) -> tuple[str, str]:

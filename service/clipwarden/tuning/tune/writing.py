@@ -209,8 +209,12 @@ def _calibration(policy: Policy, category: Category, proposal: Proposal, fingerp
     if fitted is None:
         return None if proposal.removes_calibration else category.calibration
     draft = Calibration(slope=fitted.slope, bias=fitted.bias, prevalence=fitted.prevalence, fitted_on="")
-    scale = policy.model.calibration_scale
-    digest = fit_digest(replace(category, calibration=draft), fingerprint=fingerprint, calibration_scale=scale)
+    digest = fit_digest(
+        replace(category, calibration=draft),
+        fingerprint=fingerprint,
+        calibration_scale=policy.model.calibration_scale,
+        plan=policy.plan,
+    )
     return replace(draft, fitted_on=digest)
 
 

@@ -19,7 +19,7 @@ from clipwarden.vision.formats.isobmff import (
     read_meta,
 )
 from clipwarden.vision.formats.reader import BoundedReader, Budget, BudgetSpentError
-from clipwarden.vision.formats.tracks import Track, read_tracks
+from clipwarden.vision.formats.tracks import Track, read_samples, read_tracks
 from clipwarden.vision.limits import DecodeLimits
 from clipwarden.vision.structure import MAX_FRAMES_COUNTED, MAX_PROFILE_BYTES, Canvas, Cicp, ColourTags, Structure
 
@@ -101,6 +101,28 @@ def avif_structure(data: bytes, _limits: DecodeLimits) -> Structure:
     )
 
 
+def sound_frames(data: bytes, most: int) -> int:
+    """Count the frames of an AVIF's sequence ahead of the first whose coded picture is far larger than is shown.
+
+    Such a one would be decoded all the same, however small its file; memory is counted by what is shown.
+
+    Args:
+        data: The file, of which `avif_structure` made sense.
+        most: Frames to look at.
+    """
+    file = _read(data, "AVIF")
+    sound = most
+    for track in (each for each in file.tracks if each.kind == b"av01"):
+        pixels = max(_CODED_PIXELS_ANYWAY, _LARGEST_CODED * track.size[0] * track.size[1])
+        try:
+            samples = read_samples(file.reader, track, sound)
+            sizes = (_area([(size, 1) for size in file.sample_sizes(sample)]) for sample in samples)
+            sound = next((index for index, area in enumerate(sizes) if area > pixels), min(sound, len(samples)))
+        except struct.error:  # damaged, or more boxes than are looked at
+            sound = min(sound, 1)
+    return sound
+
+
 def heic_structure(data: bytes, _limits: DecodeLimits) -> Structure:
     """Say what a HEIC shows; arguments and errors as of `avif_structure`."""
     file = _read(data, "HEIC")
@@ -174,7 +196,25 @@ class _File:
         # Readers differ: of a file with a still and a sequence, some show one and some the other. Of several stills a
         # browser shows the primary one, and programs that open HEIC may show all.
         stills = self.meta.pictures() if self.name == "HEIC" else 1
-        return min(MAX_FRAMES_COUNTED, max(stills, *(track.frames for track in self.tracks), 1))
+        shown = self.shown_track() if self.name == "AVIF" else None
+        beside = self._beside_sequence(shown) if shown else self._beside_still()
+        return min(MAX_FRAMES_COUNTED, max(stills, *(track.frames for track in self.tracks), 1) + beside)
+
+    def _beside_still(self) -> int:
+        """Count sequences, of one frame perhaps, that viewers begin with another picture than the still."""
+        item = self.shown_item()
+        firsts = [track.first_sample for track in self.tracks if track.frames and not track.auxiliary]
+        return sum(item is None or item.extents != [first] for first in firsts if first and self._holds([first]))
+
+    def _beside_sequence(self, shown: _Shown) -> int:
+        """Count what is shown by viewers that show no sequence, or another: a still that is not its first frame."""
+        others = [track for track in self.tracks if track.kind == b"av01" and not track.auxiliary]
+        item = self.shown_item()
+        still = item is not None and item.extents != shown.extents and self._holds(item.extents)
+        return still + max(0, len(others) - 1)
+
+    def _holds(self, extents: Several[Extent]) -> bool:
+        return all(extent.offset + extent.length <= len(self.data) for extent in extents)
 
     def shown_item(self) -> _Shown | None:
         return _shown_item(self.reader, self.meta)
@@ -215,6 +255,11 @@ class _File:
         if not found:
             raise struct.error("no sequence header")
         return found
+
+    def sample_sizes(self, sample: Extent) -> list[tuple[int, int]]:
+        """Read the sizes that a sample says it is coded at; most say none, and go on with an earlier one's."""
+        end = min(sample.offset + sample.length, len(self.reader))
+        return [each.size for each in sequence_headers(self.reader, sample.offset, end)]
 
     def colours(self, properties: Several[Box]) -> ColourTags:
         """Read colour properties: a profile and code points may stand side by side, the first of each counts."""

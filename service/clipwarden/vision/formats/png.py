@@ -7,19 +7,21 @@ copy of those that draw something.
 
 import zlib
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 from PIL import Image
 
 from clipwarden.errors import ImageError, Reason
-from clipwarden.vision.formats.apng import Animation
+from clipwarden.vision.formats.apng import Animation, Frame
+from clipwarden.vision.formats.cuts import Cut, Cuts
 from clipwarden.vision.formats.exif import exif_orientation
 from clipwarden.vision.formats.pngchunks import Chunk, read_chunks
 from clipwarden.vision.formats.pngcolour import COLOUR_CHUNKS, ColourChunks
 from clipwarden.vision.formats.pngpixels import PixelFormat
 from clipwarden.vision.formats.reader import BoundedReader, Budget, BudgetSpentError
 from clipwarden.vision.limits import DecodeLimits
-from clipwarden.vision.structure import Structure
+from clipwarden.vision.structure import Canvas, Structure
 
 # libpng writes image data in chunks of 8 KiB: 64 MiB are 8,192 of them, and an animation has one more a frame. Pillow
 # reads chunk by chunk in Python: 20 MiB of empty ones took it 6 s. Of each the length and the type are read, and once
@@ -44,12 +46,21 @@ def structure_of(data: bytes, _limits: DecodeLimits) -> Structure:
         ImageError: IMAGE_CORRUPT; it has more chunks than honest files, or a header or palette that nobody can read.
         ValueError: The file ends inside its header.
     """
+    return _walked(data).structure()
+
+
+def cuts_of(data: bytes) -> Cuts:
+    """Find a PNG's frames; arguments and errors as of `structure_of`."""
+    return _walked(data).cuts()
+
+
+def _walked(data: bytes) -> "_Walk":
     walk = _Walk(data)
     try:
         walk.run()
     except BudgetSpentError as exc:
         raise ImageError(f"The PNG has more than {PNG_BUDGET.entries} chunks.", reason=Reason.IMAGE_CORRUPT) from exc
-    return walk.structure()
+    return walk
 
 
 def lacks_rows(image: Image.Image, data: bytes) -> bool:
@@ -142,7 +153,7 @@ class _Walk:
         self._data = data
         self._reader = BoundedReader(data, PNG_BUDGET)
         self.format: PixelFormat | None = None
-        self._animation = Animation()
+        self._animation = Animation((0, 0))
         self._colours = ColourChunks()
         self._orientation: int | None = None
         self.pixels: list[memoryview] = []
@@ -153,6 +164,7 @@ class _Walk:
         for chunk in read_chunks(self._reader):
             if self.format is None:
                 self.format = PixelFormat(self._header(chunk))
+                self._animation = Animation(self.format.size)
             elif chunk.kind == b"IDAT":
                 self.pixels.append(self._raw(chunk))
                 self._dropped |= chunk.end > len(self._data)
@@ -203,10 +215,12 @@ class _Walk:
         """Say what was found."""
         if self.format is None:
             raise ValueError("no header")
-        frame = self._animation.hidden_first_frame(self.format.size)
         canvas = None
-        if frame is not None:
-            data, canvas = self.format.still(frame.size, frame.data), frame.canvas
+        if self._animation.replaces_still:
+            frame = self._animation.frames[0]
+            data = self.format.still(frame.size, frame.data)
+            if frame.size != self.format.size:
+                canvas = Canvas(size=self.format.size, left=frame.left, top=frame.top)
         elif self._dropped:
             data = self.format.still(self.format.size, self.pixels)
         else:
@@ -217,4 +231,31 @@ class _Walk:
             orientation=self._orientation or 1,
             colour=self._colours.tags(),
             canvas=canvas,
+        )
+
+    def cuts(self) -> Cuts:
+        """Return the animation's frames; the still is one of them, or stands beside them, or they beside it."""
+        if self.format is None:
+            raise ValueError("no header")
+        frames = [self._cut(self.format, frame, frame.data) for frame in self._animation.frames]
+        if not self._animation.still_hidden:
+            frames.insert(0, self._cut(self.format, self._animation.still, self.pixels))
+        replaced = self._animation.replaces_still
+        still = partial(self.format.still, self.format.size, self.pixels)
+        return Cuts(
+            frames=frames,
+            apart=self._animation.still_hidden and not replaced,
+            others=[still] if replaced and self.pixels else [],
+        )
+
+    @staticmethod
+    def _cut(pixel_format: PixelFormat, frame: Frame, pixels: Sequence[memoryview]) -> Cut:
+        return Cut(
+            size=frame.size,
+            left=frame.left,
+            top=frame.top,
+            milliseconds=frame.milliseconds,
+            disposal=frame.disposal,
+            over=frame.over,
+            still=partial(pixel_format.still, frame.size, pixels),
         )

@@ -11,6 +11,7 @@ from clipwarden.vision.formats.heifheader import heif_size, sniff_heif
 from clipwarden.vision.formats.ifd import first_page_size
 from clipwarden.vision.formats.jpeg import Segment, frame_size, segments_of
 from clipwarden.vision.formats.reader import HEADER_BUDGET, BoundedReader
+from clipwarden.vision.formats.webp import picture_size
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIC")
 
@@ -94,13 +95,7 @@ def _webp_size(reader: BoundedReader) -> Size | None:
     (chunk,) = reader.field("4s", 12)
     if chunk == b"VP8X":
         return _uint24(reader, 24) + 1, _uint24(reader, 27) + 1
-    if chunk == b"VP8L":
-        (bits,) = reader.field("<I", 21)
-        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-    if chunk == b"VP8 ":
-        width, height = reader.field("<HH", 26)
-        return width & 0x3FFF, height & 0x3FFF
-    return None
+    return picture_size(reader, chunk, 20) if chunk in (b"VP8L", b"VP8 ") else None
 
 
 def _uint24(reader: BoundedReader, position: int) -> int:

@@ -52,14 +52,75 @@ def read_tracks(reader: BoundedReader) -> list[Track]:
     return [track for track in tracks if track is not None]
 
 
+def read_samples(reader: BoundedReader, track: Track, most: int) -> list[Extent]:
+    """Find where a track's samples lie.
+
+    Args:
+        reader: Of the file.
+        track: One of its own.
+        most: Samples to find at most.
+
+    Raises:
+        struct.error: Its tables are damaged, or the budget is spent.
+    """
+    movie = find_box(reader, whole_file(reader), b"moov")
+    assert movie is not None  # noqa: S101  there is a track
+    box = next(each for each in read_boxes(reader, movie.start, movie.end) if each.start == track.position)
+    tables = _tables(reader, find_box(reader, box, b"mdia", b"minf", b"stbl") or box)
+    chunks, sizes = _chunk_places(reader, tables, most), _all_sizes(reader, tables, most)
+    held = _chunk_samples(reader, tables, len(chunks))
+    found: list[Extent] = []
+    for start, count in zip(chunks, held, strict=True):
+        position = start
+        for size in sizes[len(found) : len(found) + count]:
+            found.append(Extent(position, size))
+            position += size
+    return found
+
+
+def _all_sizes(reader: BoundedReader, tables: dict[bytes, Box], most: int) -> list[int]:
+    box = tables.get(b"stsz")
+    if box is None:
+        return []
+    same, count = reader.field(">II", box.start + 4)
+    count = min(count, most)
+    return [same] * count if same else [size for (size,) in reader.table(">I", box.start + 12, count)]
+
+
+def _chunk_places(reader: BoundedReader, tables: dict[bytes, Box], most: int) -> list[int]:
+    box = tables.get(b"stco") or tables.get(b"co64")
+    if box is None:
+        return []
+    (count,) = reader.field(">I", box.start + 4)
+    code = ">I" if box.kind == b"stco" else ">Q"
+    return [place for (place,) in reader.table(code, box.start + 8, min(count, most))]
+
+
+def _chunk_samples(reader: BoundedReader, tables: dict[bytes, Box], chunks: int) -> list[int]:
+    """Say how many samples each chunk holds."""
+    box = tables.get(b"stsc")
+    if box is None:
+        return [0] * chunks
+    (count,) = reader.field(">I", box.start + 4)
+    held = [0] * chunks
+    for first, each, _ in reader.table(">III", box.start + 8, min(count, chunks)):
+        held[max(0, first - 1) :] = [each] * max(0, chunks - max(0, first - 1))
+    return held
+
+
+def _tables(reader: BoundedReader, box: Box) -> dict[bytes, Box]:
+    tables: dict[bytes, Box] = {}
+    for each in read_boxes(reader, box.start, box.end):
+        tables.setdefault(each.kind, each)
+    return tables
+
+
 def _track(reader: BoundedReader, box: Box) -> Track | None:
     reader.entry("0s", box.start)  # more work than a box
     table, head = find_box(reader, box, b"mdia", b"minf", b"stbl"), find_box(reader, box, b"tkhd")
     if table is None or head is None:
         return None
-    tables: dict[bytes, Box] = {}
-    for each in read_boxes(reader, table.start, table.end):
-        tables.setdefault(each.kind, each)
+    tables = _tables(reader, table)
     described = tables.get(b"stsd")
     entry = None if described is None else next(read_boxes(reader, described.start + 8, described.end), None)
     if entry is None:
