@@ -50,6 +50,8 @@ def judge_files(
     items = _find(names, search, limit=options.limits.max_image_bytes)
     if picture is not None and len(items) != 1:
         raise ConfigError(f"--picture shows one image, and {len(items):,} are named.")
+    if picture is not None and picture.exists():
+        _check_not_judged(picture, items[0])
     report.tally.expect(names)
     try:
         _judge_and_show(items, options, report, picture)
@@ -67,6 +69,13 @@ def judge_files(
     if not tally.counts and tally.exit < Exit.LEFT_OUT:
         raise ConfigError(f"There are no images in {', '.join(names)}.")
     return tally.exit
+
+
+def _check_not_judged(picture: Path, item: Item) -> None:
+    """Refuse to draw over the upload that is judged, by whatever name: it may be evidence."""
+    path = Path(item.name)
+    if path.exists() and path.samefile(picture):
+        raise ConfigError(f"--picture {picture} is the image that is judged, and would be lost: write another name.")
 
 
 def _find(names: Sequence[str], search: Search, *, limit: int) -> Sequence[Item]:

@@ -62,7 +62,9 @@ Csv = Annotated[
 Picture = Annotated[
     str | None,
     typer.Option(
-        metavar="FILE", help="With --explain, of one image: write a PNG that shows where in it each category was found."
+        metavar="FILE",
+        help="With --explain, of one image: write a PNG that shows where in it each category was found. One that is "
+        "there is written over, unless it is the image itself.",
     ),
 ]
 

@@ -255,7 +255,8 @@ class Client:
         Args:
             embeddings: As an earlier moderation returned them.
             model_fingerprint: `model.fingerprint` of that moderation.
-            facts: `image` of that moderation, which says what of it was unseen or degraded; None for one sound frame.
+            facts: `image` of that moderation, which says what of it was unseen or degraded; None for one sound
+                frame under `views: whole`.
             policy: Id of a loaded policy; None for the server's default.
             context: A context the policy declares; None for none.
             request_id: Your id for the server's log; None makes one.

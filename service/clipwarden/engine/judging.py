@@ -80,7 +80,10 @@ def require_rows(facts: ImageFacts, policy: Policy) -> None:
 def require_judgeable(image: EmbeddedImage, plan: ViewPlan, *, width: int) -> None:
     """Refuse embeddings that no verdict can rest on."""
     if image.plan != plan:
-        raise EmbeddingError(f"the embeddings are of the view plan {image.plan.name}, not {plan.name}")
+        raise EmbeddingError(
+            f"the embeddings are of the view plan {image.plan.name}, not {plan.name}, which the policy asks for. Send "
+            "the image facts of the answer that they came with, view_plan among them: without it they count as of whole"
+        )
     shape = image.embeddings.shape  # [V,D]
     if shape != (len(image.views), width) or not shape[0]:
         raise EmbeddingError(

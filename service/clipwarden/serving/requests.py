@@ -14,6 +14,7 @@ from clipwarden.engine.terms import Priority
 from clipwarden.errors import EmbeddingError, RequestError
 from clipwarden.scoring.verdict import ViewRef
 from clipwarden.serving.config import MESSAGE_MARGIN
+from clipwarden.serving.sentviews import check_views, read_view
 from clipwarden.v1 import moderation_pb2 as pb
 from clipwarden.vision.facts import ImageFacts, Unseen
 from clipwarden.vision.plan import MAX_VIEWS, WHOLE, ViewPlan, Views
@@ -146,18 +147,23 @@ def read_embedded_image(request: pb.ModerateEmbeddingRequest, *, width: int) -> 
         width: D of the loaded model.
 
     Raises:
-        RequestError: The frames, the share shown, what was unseen or degradations make no sense.
+        RequestError: The frames, the share shown, what was unseen or degradations make no sense, or views are missing.
         EmbeddingError: A vector is not `width` numbers wide.
     """
     # Before they become an array: a message full of numbers would hold up the event loop for seconds.
     if any(len(embedding.values) != width for embedding in request.embeddings):
         raise EmbeddingError(f"embeddings must be vectors of {width} numbers, the width of the loaded model")
+    facts, plan = _facts(request), _plan(request)
+    views = [_view(embedding.view) for embedding in request.embeddings]
+    check_views(views, plan, frames_judged=facts.frames_judged)
+    if plan.views is not Views.WHOLE and not request.coverage:
+        raise RequestError(f"coverage is required under the view plan {plan.name}, as ImageFacts.coverage had it")
     return EmbeddedImage(
         embeddings=np.array([embedding.values for embedding in request.embeddings], dtype=np.float32),
-        views=[_view(embedding.view) for embedding in request.embeddings],
-        facts=_facts(request),
+        views=views,
+        facts=facts,
         fingerprint=request.model_fingerprint,
-        plan=_plan(request),
+        plan=plan,
     )
 
 
@@ -255,15 +261,7 @@ def _plan(request: pb.ModerateEmbeddingRequest) -> ViewPlan:
 
 
 def _view(view: pb.View) -> ViewRef:
-    box = view.box if view.HasField("box") else None
-    if box is not None and not (box.left < box.right and box.top < box.bottom):
-        raise RequestError("view.box is empty; right must be more than left, and bottom more than top")
-    return ViewRef(
-        name=_bounded(view.name, "view.name") or "full",
-        frame=view.frame,
-        seconds=view.time.seconds + view.time.nanos / 1e9 if view.HasField("time") else None,
-        box=None if box is None else (box.left, box.top, box.right, box.bottom),
-    )
+    return read_view(view, _bounded(view.name, "view.name") or "full")
 
 
 def _names(values: Sequence[int], known: Mapping[int, str], field: str) -> list[str]:

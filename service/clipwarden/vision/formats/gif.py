@@ -48,8 +48,8 @@ def structure_of(data: bytes, limits: DecodeLimits) -> Structure:
     elif not complete:
         raise ImageError("The GIF holds no frame among its first blocks.", reason=Reason.IMAGE_CORRUPT)
     # A walk cut short has not shown that no frame follows, so it must not say so: one more counts, and nobody sees it.
-    frames = max(1, len(walk.frames) + (not complete))
-    return _first_frame_alone(data, walk, frames)
+    frames = max(1, len(walk.frames) + sum(_has_hidden_pixels(data, frame) for frame in walk.frames) + (not complete))
+    return _first_frame_alone(data, walk, min(frames, MAX_FRAMES_COUNTED))
 
 
 def cuts_of(data: bytes) -> Cuts:
@@ -60,6 +60,18 @@ def cuts_of(data: bytes) -> Cuts:
     """
     walk, _ = _walked(data)
     return Cuts(frames=[_cut(data, walk, frame) for frame in walk.frames])
+
+
+def _has_hidden_pixels(data: bytes, frame: "_Frame") -> bool:
+    """Tell whether a frame has pixels and a side of none: Chromium shows nothing of it, Firefox and WebKit show them.
+
+    They take it for as large as the screen. It counts twice, as what stands and as those pixels, which nobody sees.
+    """
+    if all(frame.box[2:]):
+        return False
+    descriptor_end = frame.start + _DESCRIPTOR_BYTES
+    blocks = descriptor_end + _table_size(data[descriptor_end - 1]) + 1
+    return frame.end > blocks + 1  # more than the block that ends them
 
 
 def _walked(data: bytes) -> tuple["_Walk", bool]:

@@ -196,14 +196,18 @@ class _File:
         # Readers differ: of a file with a still and a sequence, some show one and some the other. Of several stills a
         # browser shows the primary one, and programs that open HEIC may show all.
         stills = self.meta.pictures() if self.name == "HEIC" else 1
-        beside = self._beside_sequence() if self.name == "AVIF" else 0
+        shown = self.shown_track() if self.name == "AVIF" else None
+        beside = self._beside_sequence(shown) if shown else self._beside_still()
         return min(MAX_FRAMES_COUNTED, max(stills, *(track.frames for track in self.tracks), 1) + beside)
 
-    def _beside_sequence(self) -> int:
+    def _beside_still(self) -> int:
+        """Count sequences, of one frame perhaps, that viewers begin with another picture than the still."""
+        item = self.shown_item()
+        firsts = [track.first_sample for track in self.tracks if track.frames and not track.auxiliary]
+        return sum(item is None or item.extents != [first] for first in firsts if first and self._holds([first]))
+
+    def _beside_sequence(self, shown: _Shown) -> int:
         """Count what is shown by viewers that show no sequence, or another: a still that is not its first frame."""
-        shown = self.shown_track()
-        if shown is None:
-            return 0
         others = [track for track in self.tracks if track.kind == b"av01" and not track.auxiliary]
         item = self.shown_item()
         still = item is not None and item.extents != shown.extents and self._holds(item.extents)

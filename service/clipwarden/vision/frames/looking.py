@@ -20,9 +20,16 @@ from clipwarden.vision.plan import MAX_VIEWS, ViewPlan, Views
 from clipwarden.vision.rendering import Picture, Rendered, render
 from clipwarden.vision.structure import MAX_FRAMES_COUNTED
 
-MOST_VIEW_PIXELS = 2**27
-"""Most pixels of views that are made of one animation: 2,600 views of 224 pixels a side. With all that choosing does
-they take 10 s where each frame is noise, and less than 5 elsewhere. Frames that follow stay unseen."""
+MOST_LOOKED_PIXELS = 2**30
+"""Most pixels that are looked at of one animation: of a frame on a background, of each part that a view is made of, and
+of each view `_VIEW_PIXEL` times. Frames that follow stay unseen.
+
+About 10 s at the worst, where frames are noise. It admits 2,200 views of 224 pixels a side of small frames; of 16
+megapixels, see-through, 17 frames.
+"""
+
+_VIEW_PIXEL = 8
+"""What making and comparing a pixel of a view takes, in pixels that are drawn on a background or made smaller."""
 
 _RENDERING_BYTES = 13
 """A pixel: the alpha of a frame, the frame on a background, that turned, and its colours once they are converted."""
@@ -91,13 +98,13 @@ def look_at_frames(
     Raises:
         ImageError: As `frames_of`.
     """
-    choosing, stored, left = Choosing(plan.frames, merges=merges), None, MOST_VIEW_PIXELS
+    choosing, stored, left = Choosing(plan.frames, merges=merges), None, MOST_LOOKED_PIXELS
     for frame in frames:
         stored = stored or frame.picture.size
         rendered = render(_picture(frame, first, stored), preprocessing, plan.views)
         uncertain |= frame.uncertain or rendered.uncertain
         choosing.take(frame.index, frame.seconds, rendered)
-        left -= rendered.pixels.size // 3
+        left -= _work(rendered, first.shown_size)
         if left < 0:
             break
         del frame, rendered  # before the next is decoded
@@ -131,6 +138,13 @@ def choosing_bytes(size: Size, frames: int, preprocessing: Preprocessing, views:
     # What is kept; what waits in a row, the newest frame, and in the end all that is chosen, once more.
     held = min(most, KEPT_VIEWS) + 3 * min(most, MAX_VIEWS)
     return held * (3 * preprocessing.side**2 + SEEN_BYTES) + _RENDERING_BYTES * size[0] * size[1]
+
+
+def _work(rendered: Rendered, size: Size) -> int:
+    """Compute what was looked at for one frame's views, as `MOST_LOOKED_PIXELS` counts it."""
+    shown, backgrounds = size[0] * size[1], len(rendered.names) // len(rendered.parts.boxes)
+    made_of = sum((box[2] - box[0]) * (box[3] - box[1]) if box else shown for box in rendered.boxes)
+    return backgrounds * shown + made_of + _VIEW_PIXEL * rendered.pixels.size // 3
 
 
 def _picture(frame: Frame, first: Picture, stored: Size) -> Picture:

@@ -245,6 +245,26 @@ def test_frames_are_counted_by_the_most_animated_table() -> None:
     assert structure(moving()[:chunks] + struct.pack(">I", 6) + moving()[chunks + 4 :]).frames_total == 6
 
 
+@pytest.mark.parametrize("name", ["AVIF", "HEIC"])
+def test_a_sequence_of_one_picture_beside_another_still_counts(name: str) -> None:
+    """Some viewers show the one, some the other."""
+    assert [structure(of_one_sample(sample, name)).frames_total for sample in (0, 1)] == [1, 2]
+
+
+def of_one_sample(sample: int, name: str) -> bytes:
+    """Leave a sequence one sample, beside a still that is its first."""
+    data = bytearray(moving().replace(b"ftypavis", b"ftypavif", 1))
+    sizes, places, chunks, times = (data.index(kind) + 8 for kind in (b"stsz", b"stco", b"stsc", b"stts"))
+    (first, second), (start,) = struct.unpack_from(">2I", data, sizes + 8), struct.unpack_from(">I", data, places + 4)
+    struct.pack_into(">2I", data, sizes + 4, 1, (first, second)[sample])
+    struct.pack_into(">I", data, places + 4, start + (0, first)[sample])
+    struct.pack_into(">I", data, chunks + 8, 1)
+    struct.pack_into(">I", data, times + 4, 1)
+    if name == "AVIF":
+        return bytes(data)
+    return bytes(data).replace(b"av01", b"hvc1").replace(b"avis", b"hevc").replace(b"avif", b"heic")
+
+
 @pytest.mark.parametrize(
     ("properties", "crop"),
     [

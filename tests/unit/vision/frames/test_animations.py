@@ -20,6 +20,7 @@ from clipwarden.vision.structure import MAX_FRAMES_COUNTED
 from kit.animations import ORDINARY, SIZE, Animation, encode_animation
 from kit.containers import png_chunk
 from kit.hiding import hidings
+from kit.movingfiles import Drawn, flat, gif_animation
 from kit.pictures import drawing, encode, natural_picture
 
 MODEL = Preprocessing(side=96, resample="bilinear", fit="pad", colour="srgb", pad_rgb=(255, 255, 255))
@@ -196,11 +197,21 @@ def test_an_animation_that_would_hold_too_much_is_judged_by_its_first_frame() ->
 
 def test_views_that_are_made_are_bounded_and_the_rest_is_partial(monkeypatch: pytest.MonkeyPatch) -> None:
     data = encode_animation([natural_picture(seed, SIZE) for seed in range(6)], "GIF")
-    side = MODEL.side
-    for most, frames in ((0, 1), (2 * side**2, 3), (5 * side**2, 6)):
-        monkeypatch.setattr(looking, "MOST_VIEW_PIXELS", most)
+    # A frame on its background, the one part of it, and the view.
+    frame = 2 * SIZE[0] * SIZE[1] + looking._VIEW_PIXEL * MODEL.side**2
+    for most, frames in ((0, 1), (2 * frame, 3), (5 * frame, 6)):
+        monkeypatch.setattr(looking, "MOST_LOOKED_PIXELS", most)
         facts = looked(data, 8).facts
         assert (facts.frames_seen, facts.partial) == (frames, frames < 6)
+
+
+def test_small_frames_of_a_huge_see_through_canvas_end_by_its_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Each takes a few bytes, and is laid on white and on black and made smaller as the whole canvas.
+    side = 1000
+    monkeypatch.setattr(looking, "MOST_LOOKED_PIXELS", 4 * 4 * side**2)
+    dots = [Drawn(picture=flat("red", (8, 8)), at=(40 * index, 8 * index)) for index in range(10)]
+    facts = decode_image(gif_animation(dots, (side, side)), preprocessing=MODEL, plan=ViewPlan(frames=8)).facts
+    assert (facts.frames_seen, facts.frames_total, facts.unseen) == (4, 10, (Unseen.FRAMES,))
 
 
 def test_a_still_that_stands_beside_a_sequence_is_one_more_frame() -> None:

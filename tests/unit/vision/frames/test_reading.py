@@ -1,4 +1,5 @@
 import random
+import re
 import struct
 from collections.abc import Iterator
 
@@ -10,12 +11,14 @@ from clipwarden.errors import ImageError
 from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.vision.colour.conversion import AS_STORED
 from clipwarden.vision.decode import decode_image
+from clipwarden.vision.facts import Unseen
 from clipwarden.vision.formats.structures import read_structure
 from clipwarden.vision.frames import reading as reading_module
 from clipwarden.vision.frames.frame import Frame
 from clipwarden.vision.frames.reading import frames_of
 from clipwarden.vision.frames.work import held_bytes, is_oversized
 from clipwarden.vision.limits import DEFAULT_LIMITS, DecodeLimits
+from clipwarden.vision.plan import ViewPlan
 from clipwarden.vision.preprocess import fit_to_side
 from clipwarden.vision.views import to_views
 from kit.movingfiles import (
@@ -141,7 +144,21 @@ def test_a_frame_without_pixels_shows_what_stands() -> None:
     data = gif_animation(of_colours("red", "lime"))
     nothing = struct.pack("<B4HB", 0x2C, 0, 0, 0, 0, 0) + b"\2\0"
     frames = read(data[:-1] + nothing + data[-1:], "GIF")
+    assert read_structure(data[:-1] + nothing + data[-1:], "GIF", DEFAULT_LIMITS).frames_total == 3
     assert [corner_and_middle(frame)[0] for frame in frames] == [(255, 0, 0, 255), (0, 255, 0, 255), (0, 255, 0, 255)]
+    assert read_structure(data[:-1] + nothing + data[-1:], "GIF", DEFAULT_LIMITS).frames_total == 3
+
+
+@pytest.mark.parametrize("sides", [(0, 0), (0, SIZE[1]), (SIZE[0], 0)])
+def test_pixels_of_a_frame_without_a_side_are_never_said_to_be_seen(sides: tuple[int, int]) -> None:
+    # Firefox and WebKit take it for as large as the screen; Chromium shows nothing of it, and goes on.
+    data = gif_animation(of_colours("red", "lime", "blue"))
+    at = [found.start() for found in re.finditer(re.escape(struct.pack("<B4H", 0x2C, 0, 0, *SIZE)), data)][1] + 5
+    facts = decode_image(
+        data[:at] + struct.pack("<2H", *sides) + data[at + 4 :], preprocessing=MODEL, plan=ViewPlan(frames=8)
+    ).facts
+    assert (facts.frames_judged, facts.frames_seen, facts.frames_total) == (2, 3, 4)
+    assert Unseen.FRAMES in facts.unseen
 
 
 def test_pictures_that_were_handed_out_stay_as_they_were() -> None:
