@@ -17,6 +17,7 @@ from clipwarden.errors import ImageError
 from clipwarden.tuning.labels.model import Design, Labels, no_marks
 from clipwarden.tuning.sheet.page import Rendition, SheetText, sheet_html
 from clipwarden.tuning.sheet.renditions import BLURRED_SIDE, find_file, render, renditions
+from kit.movingfiles import Drawn, flat, gif_animation
 from kit.pictures import encode, natural_picture
 
 TEXT = SheetText(definitions={}, escalate_to="them", stem="sample")
@@ -153,3 +154,19 @@ def test_no_text_of_a_sample_ends_the_block_that_holds_it(uri: str, category: st
 
 def test_the_same_sample_gives_the_same_page() -> None:
     assert sheet_html(one(), TEXT, {}) == sheet_html(one(), TEXT, {})
+
+
+def test_an_animation_is_labelled_by_all_its_frames() -> None:
+    """What stopped it need not be the first."""
+    colours = ("red", "lime", "blue", "white", "black")
+    data = gif_animation([Drawn(picture=flat(colour)) for colour in colours])
+    made = render(data, clear=True)
+    assert made.clear is not None
+    with Image.open(io.BytesIO(made.clear)) as clear, Image.open(io.BytesIO(made.blurred)) as blurred:
+        shown = clear.convert("RGB")
+        assert blurred.size == (4 * BLURRED_SIDE, 2 * BLURRED_SIDE)
+    assert shown.width == 2 * shown.height
+    cell = shown.height // 2
+    middles = [shown.getpixel((cell // 2 + place % 4 * cell, cell // 2 + place // 4 * cell)) for place in range(5)]
+    wanted = [Image.new("RGB", (1, 1), colour).getpixel((0, 0)) for colour in colours]
+    assert np.abs(np.subtract(middles, wanted)).max() < 16

@@ -2,13 +2,13 @@
 
 import hashlib
 import io
+import math
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-import numpy as np
 from PIL import Image
 
 from clipwarden.errors import ImageError
@@ -16,8 +16,12 @@ from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.tuning.sheet.page import Rendition
 from clipwarden.vision.decode import decode_image
 from clipwarden.vision.limits import DEFAULT_LIMITS
+from clipwarden.vision.plan import ViewPlan
 
 CLEAR_SIDE: Final = 320
+MOST_FRAMES: Final = 16
+"""Frames of an animation that are shown: as many as the embedded model's policy judges."""
+_MOST_IN_ONE_ROW, _MOST_SIDE = 2, 3 * CLEAR_SIDE
 BLURRED_SIDE: Final = 6
 """Pixels a side that are left of a blurred picture: colours and composition, no faces, bodies or words."""
 _SMOOTH_SIDE: Final = 32
@@ -27,7 +31,9 @@ _CLEAR_QUALITY, _BLURRED_QUALITY = 75, 85
 
 
 def render(data: bytes, *, clear: bool) -> Rendition:
-    """Make small JPEGs of a picture, as it is judged: the first frame, and what is see-through on white and on black.
+    """Make small JPEGs of a picture, as it is judged: its frames, and what is see-through on white and on black.
+
+    Of an animation those frames are shown, in rows, that a policy judges with room for `MOST_FRAMES`.
 
     Args:
         data: The file.
@@ -39,10 +45,15 @@ def render(data: bytes, *, clear: bool) -> Rendition:
     Raises:
         ImageError: It cannot be decoded, or is too large.
     """
-    decoded = decode_image(data, preprocessing=_AS_SHOWN)
-    picture = Image.fromarray(np.concatenate(list(decoded.pixels), axis=1))
-    few = (BLURRED_SIDE * len(decoded.views), BLURRED_SIDE)
-    blurred = picture.resize(few, Image.Resampling.BOX)
+    decoded = decode_image(data, preprocessing=_AS_SHOWN, plan=ViewPlan(frames=MOST_FRAMES))
+    count = len(decoded.views)
+    columns = count if count <= _MOST_IN_ONE_ROW else 2 * math.ceil(math.sqrt(count) / 2)
+    rows = math.ceil(count / columns)
+    picture = Image.new("RGB", (CLEAR_SIDE * columns, CLEAR_SIDE * rows), _AS_SHOWN.pad_rgb)
+    for place, pixels in enumerate(decoded.pixels):
+        picture.paste(Image.fromarray(pixels), (place % columns * CLEAR_SIDE, place // columns * CLEAR_SIDE))
+    blurred = picture.resize((BLURRED_SIDE * columns, BLURRED_SIDE * rows), Image.Resampling.BOX)
+    picture.thumbnail((_MOST_SIDE, _MOST_SIDE))
     return Rendition(blurred=_jpeg(blurred, _BLURRED_QUALITY), clear=_jpeg(picture, _CLEAR_QUALITY) if clear else None)
 
 
