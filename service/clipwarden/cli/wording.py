@@ -62,7 +62,8 @@ def oddities(image: v1.ImageFacts) -> list[str]:
     if v1.UNSEEN_PARTS in image.unseen or v1.UNSEEN_COVERAGE in image.unseen:
         found.append(f"{share_in_words(image.coverage)} of its area seen")
     if v1.UNSEEN_RESOLUTION in image.unseen:
-        found.append(f"{image.resolution:.0f} px of detail")
+        known = image.HasField("resolution")
+        found.append(f"{image.resolution:.0f} px of detail" if known else "detail unknown")
     if _is_cut(image):
         found.append(rows_in_words(image.share_shown, image.format).replace("its rows are", "rows"))
     return [*found, "HDR"] if v1.UNSEEN_HDR in image.unseen else found
@@ -77,7 +78,9 @@ def explained_oddities(image: v1.ImageFacts) -> list[str]:
         found.append(_frames_left(image))
     if 0 < image.coverage < 1:  # 0: likewise, which is not known to be too little
         found.append(_area_left(image))
-    if v1.UNSEEN_RESOLUTION in image.unseen:
+    if v1.UNSEEN_RESOLUTION in image.unseen and not image.HasField("resolution"):
+        found.append("Nobody knows how much detail the model saw; the policy wants to (least_resolution).")
+    elif v1.UNSEEN_RESOLUTION in image.unseen:
         found.append(
             f"Its shorter side had {image.resolution:.1f} pixels in what the model saw; the policy wants more "
             "(least_resolution)."
@@ -94,7 +97,8 @@ def where_seen(view: v1.View) -> str:
     found = []
     if view.frame or view.HasField("time"):
         at = f" at {view.time.ToNanoseconds() / 1e9:.2f} s" if view.HasField("time") else ""
-        found.append(f"frame {view.frame + 1}{at}")
+        # By the number that JSON, CSV and labels have.
+        found.append(f"frame {view.frame} (from 0){at}")
     if view.HasField("box"):
         box = view.box
         found.append(f"{box.right - box.left}x{box.bottom - box.top} pixels at ({box.left}, {box.top})")
