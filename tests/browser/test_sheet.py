@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -370,9 +371,34 @@ def test_a_picture_is_revealed_until_somebody_moves_on(open_sheet: Opens) -> Non
     assert picture.get_attribute("src") == blurred
 
 
+def test_an_animation_says_how_many_of_its_frames_are_shown(open_sheet: Opens, tmp_path: Path) -> None:
+    sample = make_sample(3)
+    still, some, every = make_renditions(sample).values()
+    moving = [still, replace(some, frames_shown=6, frames_total=40), replace(every, frames_shown=2, frames_total=2)]
+    path = write_sheet(tmp_path / "moving.html", sample, dict(zip(sample.sha256, moving, strict=True)))
+    visit = open_sheet(path=path).begin()
+    picture, tiles = visit.page.locator("#picture"), visit.page.locator("#tiles button")
+    assert visit.page.locator("#frames").is_hidden()
+    assert tiles.locator(".moves").all_inner_texts() == ["6/40 frames", "2/2 frames"]
+    assert tiles.nth(1).get_attribute("aria-label") == "Picture 2, 6 of 40 frames: no label"
+    visit.press("j")
+    assert picture.get_attribute("alt") == "Picture 2, blurred, 6 of 40 frames"
+    assert visit.text("#frames") == "Shown: 6 of 40 frames. Open the file to see the others."
+    assert visit.said == "Picture 2: no label. Shown: 6 of 40 frames. Open the file to see the others."
+    assert serious(visit) == []
+    visit.press("r")
+    assert picture.get_attribute("alt") == "Picture 2, as it is, 6 of 40 frames"
+    visit.press("j")
+    assert visit.text("#frames") == "Shown: 2 of 2 frames."
+    visit.press("s")
+    assert visit.page.locator("#frames").is_hidden()
+    assert tiles.locator(".moves").all_inner_texts() == ["6/40 frames"]
+
+
 def test_what_was_stopped_is_gone_from_the_page_for_good(open_sheet: Opens, tmp_path: Path) -> None:
     sample = make_sample()
-    pixels = [base64.b64encode(each).decode() for each in make_renditions(sample)[sample.sha256[1]].__getstate__()]
+    shown = make_renditions(sample)[sample.sha256[1]]
+    pixels = [base64.b64encode(each).decode() for each in (shown.blurred, shown.clear)]
     visit = open_sheet(sample).begin()
 
     def held() -> str:

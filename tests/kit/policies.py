@@ -268,12 +268,15 @@ def _bounds(draw: st.DrawFn, low: float) -> Bounds:
 
 _COUNTS = st.integers(0, 10**9)
 SLICES = st.builds(
-    lambda name, value, outcome, more, waived: (
-        SliceFinding(name=slice_name(name, value), outcome=outcome, limit="block", more=more, waived=waived).sentence
+    lambda name, value, outcome, ceiling, more, waived: (
+        SliceFinding(
+            name=slice_name(name, value), outcome=outcome, limit="block", ceiling=ceiling, more=more, waived=waived
+        ).sentence
     ),
     TEXTS,
     st.text(max_size=8),
     st.sampled_from(["PASS", "FAIL", "UNKNOWN"]),
+    st.none() | st.floats(1e-9, 1, exclude_max=True),
     st.none() | st.integers(1, 10**9 - 1),
     st.none() | SAID_TEXTS,
 )

@@ -16,9 +16,14 @@ SAID_ONCE = 3
 _STYLES = {"+": "green", "-": "red", "~": "yellow"}
 
 
-def show_comparison(comparison: Comparison) -> None:
-    """Print what changed, by category, then what that means."""
-    for heading, changes in groups(comparison):
+def show_comparison(comparison: Comparison, shown: Sequence[Change] | None = None) -> None:
+    """Print what changed, by category, then what that means.
+
+    Args:
+        comparison: Of two policies.
+        shown: The changes to print, where others are told in another way; all by default.
+    """
+    for heading, changes in groups(comparison.changes if shown is None else shown):
         stdout().print(Text(printable(heading), style="bold"), soft_wrap=True)
         for change in changes:
             mark, _, words = line_of(change).partition(" ")
@@ -57,13 +62,13 @@ def _verdict(comparison: Comparison) -> str:
     return f"The judgement changed: the digest was {old} and is {new}."
 
 
-def groups(comparison: Comparison) -> Iterator[tuple[str, Sequence[Change]]]:
+def groups(changes: Sequence[Change]) -> Iterator[tuple[str, Sequence[Change]]]:
     """Yield changes by where they are: the policy itself, many categories at once, each category and attribute."""
     groups: dict[str, list[Change]] = defaultdict(list)
     shared: dict[str, list[Change]] = defaultdict(list)
-    for change in comparison.changes:
+    for change in changes:
         shared[_sameness(change)].append(change)
-    for change in comparison.changes:
+    for change in changes:
         same = shared[_sameness(change)]
         if change.concept is None:
             groups["The policy"].append(change)

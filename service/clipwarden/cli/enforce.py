@@ -98,10 +98,11 @@ def _show(plan: "Enforcement") -> None:
 
 def _said(category: "Category") -> "Iterator[str]":
     """Say what a category's limits rest on, and where they stop nothing all the same."""
+    from clipwarden.policy.rests import told_promises
     from clipwarden.policy.slices import findings_of
 
     chosen = category.thresholds and category.thresholds.chosen_on
-    promises = chosen.evidence.promises if chosen and chosen.evidence else ()
+    promises = told_promises(category)
     for promise in promises:
         yield f"{category.id}, {promise}."
     for found in findings_of(chosen.evidence if chosen else None):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from clipwarden.cli.wording import compare, leading_category, verdict_name
+from clipwarden.cli.wording import compare, leading_category, verdict_name, where_seen
 from clipwarden.errors import ConfigError
 from clipwarden.v1 import moderation_pb2 as v1
 from clipwarden.vision.displayed import displayed
@@ -14,8 +14,10 @@ from clipwarden.vision.limits import DecodeLimits
 SUFFIX = ".png"
 _COLOURS: Mapping[int, str] = {v1.VERDICT_BLOCK: "#c00000", v1.VERDICT_REVIEW: "#b36b00"}
 _PLAIN = "#0050b0"
-_TEXT_PIXELS = 16
+_TEXT_PIXELS, _LINE_HEIGHT, _MARGIN = 16, 22, 4
 _LINE_PIXELS = 3
+MOST_FRAMES = 4
+"""Panels side by side, of the frames in which most was found: more than that nobody compares."""
 
 
 def require_place(target: str) -> Path:
@@ -49,24 +51,47 @@ def write_picture(path: Path, data: bytes, moderation: v1.Moderation, limits: De
 
 
 def draw_places(data: bytes, moderation: v1.Moderation, limits: DecodeLimits) -> Image.Image:
-    """Draw them; see `write_picture`."""
-    told = _told(moderation)
+    """Draw them: a panel for each frame in which something was found, up to `MOST_FRAMES`; see `write_picture`."""
+    by_frame: dict[int, list[v1.CategoryResult]] = {}
+    for item in _told(moderation):
+        by_frame.setdefault(item.winning_view.frame, []).append(item)
+    panels = [_panel(data, moderation.image, told, limits) for told in list(by_frame.values() or [[]])[:MOST_FRAMES]]
+    whole = Image.new("RGB", (sum(each.width for each in panels), max(each.height for each in panels)), "white")
+    left = 0
+    for panel in panels:
+        whole.paste(panel, (left, 0))
+        left += panel.width
+    return whole
+
+
+def _panel(data: bytes, image: v1.ImageFacts, told: Sequence[v1.CategoryResult], limits: DecodeLimits) -> Image.Image:
+    """Draw one frame, and below it what was found there: words would hide what they are about."""
     view = told[0].winning_view if told else v1.View(name="full")
-    # One picture shows one frame: what was found in others is not drawn.
-    told = [item for item in told if item.winning_view.frame == view.frame]
     picture = displayed(data, view=view.name, frame=view.frame, limits=limits)
-    scale = picture.width / (moderation.image.width or picture.width)
+    scale = picture.width / (image.width or picture.width)
     pen = ImageDraw.Draw(picture)
+    for box, categories in _by_box(told, image).items():
+        left, top, right, bottom = (round(edge * scale) for edge in box)
+        pen.rectangle((left, top, right - 1, bottom - 1), outline=_colour(categories), width=_LINE_PIXELS)
+    lines = [(_label(item), _colour([item])) for item in told]
+    if where := where_seen(v1.View(frame=view.frame, time=view.time) if view.HasField("time") else v1.View()):
+        lines.insert(0, (where, _PLAIN))
+    return _with_caption(picture, lines)
+
+
+def _with_caption(picture: Image.Image, lines: Sequence[tuple[str, str]]) -> Image.Image:
     font = ImageFont.load_default(_TEXT_PIXELS)
-    for (left, top, right, bottom), categories in _by_box(told, moderation.image).items():
-        box = tuple(round(edge * scale) for edge in (left, top, right, bottom))
-        colour = _COLOURS.get(max(item.band for item in categories), _PLAIN)
-        pen.rectangle((box[0], box[1], box[2] - 1, box[3] - 1), outline=colour, width=_LINE_PIXELS)
-        text = "\n".join(_label(item) for item in categories)
-        place = (box[0] + 2 * _LINE_PIXELS, box[1] + 2 * _LINE_PIXELS)
-        pen.rectangle(pen.multiline_textbbox(place, text, font=font), fill="white")
-        pen.multiline_text(place, text, fill=colour, font=font)
-    return picture
+    width = max([picture.width, *(round(font.getlength(text)) + 2 * _MARGIN for text, _ in lines)])
+    panel = Image.new("RGB", (width, picture.height + len(lines) * _LINE_HEIGHT), "white")
+    panel.paste(picture)
+    pen = ImageDraw.Draw(panel)
+    for number, (text, colour) in enumerate(lines):
+        pen.text((_MARGIN, picture.height + number * _LINE_HEIGHT), text, fill=colour, font=font)
+    return panel
+
+
+def _colour(categories: Sequence[v1.CategoryResult]) -> str:
+    return _COLOURS.get(max(item.band for item in categories), _PLAIN)
 
 
 def _told(moderation: v1.Moderation) -> list[v1.CategoryResult]:

@@ -10,6 +10,8 @@ from clipwarden.errors import ConfigError, PolicyError, Severity
 from clipwarden.terminal import notice, printable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from clipwarden.cli.comparison import Comparison
     from clipwarden.policy.versions import Restoration
 
@@ -92,7 +94,24 @@ def _said(plan: "Restoration", version: str, *, written: bool) -> str:
     if not written:
         kept = f", and what is live would be kept in {plan.keep}" if plan.keep else ""
         return f"Nothing was written. {live} would become version {version}{kept}."
-    return f"Version {version} is live: {live} is as {plan.files.of(version)}.{kept} {_TAKEN}"
+    return f"Version {version} is live: {live} is as {plan.files.of(version)}.{kept} {_TAKEN} {_stops(live)}"
+
+
+def _stops(live: "Path") -> str:
+    """Count what a policy stops by: whoever made a version live that only watches is to see it."""
+    from clipwarden.policy.contexts import enforced_anywhere
+    from clipwarden.policy.language.load import load_policy
+    from clipwarden.policy.schema import Mode
+
+    categories = load_policy(live).policy.categories
+    stop = sum(enforced_anywhere(each) for each in categories)
+    watch = sum(each.mode is Mode.SHADOW and not enforced_anywhere(each) for each in categories)
+    nothing = " Nothing stops an upload." if categories and not stop else ""
+    return f"{stop} of its categories {'stops' if stop == 1 else 'stop'}, {watch} only {_watch(watch)}.{nothing}"
+
+
+def _watch(count: int) -> str:
+    return "watches" if count == 1 else "watch"
 
 
 def _facts(plan: "Restoration", comparison: "Comparison | None", version: str, *, written: bool) -> dict[str, object]:

@@ -9,7 +9,6 @@ from clipwarden.cli.loading import progress_bar
 from clipwarden.cli.sampling import Drawn
 from clipwarden.errors import ConfigError, LabelError, why_of
 from clipwarden.textfiles.atomic import write_new
-from clipwarden.tuning.labels.model import Labels
 from clipwarden.tuning.labels.outlook import outlook
 from clipwarden.tuning.labels.writing import write_labels
 from clipwarden.tuning.sheet.page import Rendition, SheetText, sheet_html
@@ -63,7 +62,7 @@ def write_sample(
         LabelError: A file cannot be written.
     """
     to_label = drawn.to_label
-    shown = _renditions(to_label, pictures, reveal=reveal)
+    shown = _renditions(drawn, pictures, reveal=reveal)
     definitions = {category.id: category.definition for category in drawn.policy.categories}
     text = SheetText(definitions=definitions, escalate_to=escalate_to, stem=(output or page).stem)
     html = sheet_html(to_label, text, shown).encode()
@@ -76,16 +75,18 @@ def write_sample(
     return _written(drawn, output, page, shown, pictures, reveal=reveal)
 
 
-def _renditions(labels: Labels, folder: Path | None, *, reveal: bool) -> dict[str, Rendition]:
+def _renditions(drawn: Drawn, folder: Path | None, *, reveal: bool) -> dict[str, Rendition]:
     if folder is None:
         return {}
     if not folder.is_dir():
         raise ConfigError(f"There is no folder {folder} to take pictures from.")
+    labels = drawn.to_label
     escalated = set(labels.escalated)
     wanted = [pair for row, pair in enumerate(zip(labels.sha256, labels.uri, strict=True)) if row not in escalated]
     made: dict[str, Rendition] = {}
     with progress_bar("Blurring pictures") as advance:
-        for done, (sha256, rendition) in enumerate(renditions(wanted, folder, clear=reveal), start=1):
+        each = renditions(wanted, folder, clear=reveal, judged=drawn.judged)
+        for done, (sha256, rendition) in enumerate(each, start=1):
             advance(done, len(wanted))
             if rendition is not None:
                 made[sha256] = rendition

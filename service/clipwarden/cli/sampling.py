@@ -1,7 +1,7 @@
 """What somebody wants to label in, typed in as options; the pictures that were drawn for it, out."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -11,12 +11,20 @@ from clipwarden.cli.stages import stage_bar
 from clipwarden.errors import ConfigError
 from clipwarden.policy.schema import Mode, Policy
 from clipwarden.tuning.design.sampling import MOST_CATEGORIES, UNIFORM
-from clipwarden.tuning.labels.drawing import Scored, draw_from_the_top, draw_sample, require_same_walk, seed_of
+from clipwarden.tuning.labels.drawing import (
+    Scored,
+    draw_from_the_top,
+    draw_sample,
+    judged_rows,
+    require_same_walk,
+    seed_of,
+)
 from clipwarden.tuning.labels.model import Labels
 from clipwarden.tuning.labels.reading import read_labels
 from clipwarden.tuning.labels.rows import CellError, category_named
-from clipwarden.tuning.labels.selecting import without_labels
+from clipwarden.tuning.labels.selecting import select, without_labels
 from clipwarden.tuning.scores import score_store
+from clipwarden.tuning.store.contents import Pictures
 from clipwarden.tuning.store.store import open_store
 from clipwarden.tuning.tune.walking import order_of
 from clipwarden.vision.plan import WHOLE
@@ -60,6 +68,7 @@ class Drawn:
         policy: Whose categories it is about.
         rows: What was drawn from what, by name.
         file: The policy, as typed.
+        judged: Of each picture that the store has, by sha256, the frames that were judged; empty without a store.
     """
 
     labels: Labels
@@ -67,6 +76,7 @@ class Drawn:
     policy: Policy
     rows: Mapping[str, str]
     file: str
+    judged: Mapping[str, Collection[int]] = field(default_factory=dict)
 
 
 def draw(policy_name: str, folder: Path | None, model: str | None, wish: Wish) -> Drawn:
@@ -94,12 +104,23 @@ def draw(policy_name: str, folder: Path | None, model: str | None, wish: Wish) -
         labels = _walk(scored, names[0], wish, former, seed)
     else:
         labels = draw_sample(scored, names, wish.n or 0, seed=seed, former=former, uniform=wish.uniform or UNIFORM)
-    to_label = without_labels(labels)
+    there = judged_rows(labels, scored)
+    to_label = without_labels(labels if len(there) == len(labels) else select(labels, there))
     if not len(to_label):
         what = "All that was drawn has labels already" if len(labels) else "The draw came out empty"
         raise ConfigError(f"{what}; ask for more with -n.")
-    rows = _drawn_from(labels, scored, wish, former)
-    return Drawn(labels=labels, to_label=to_label, policy=policy, rows=rows, file=policy_name)
+    rows = _drawn_from(labels, scored, wish, former) | _lost(len(labels) - len(there))
+    judged = _frames_judged(scored.store.pictures, to_label.sha256)
+    return Drawn(labels=labels, to_label=to_label, policy=policy, rows=rows, file=policy_name, judged=judged)
+
+
+def _frames_judged(pictures: Pictures, wanted: Sequence[str]) -> dict[str, frozenset[int]]:
+    ends = [*pictures.starts[1:].tolist(), len(pictures.views)]
+    return {
+        sha256: frozenset(view.frame for view in pictures.views[int(pictures.starts[row]) : ends[row]])
+        for sha256, row in zip(wanted, pictures.sha256.find(wanted).tolist(), strict=True)
+        if row >= 0
+    }
 
 
 def draw_again(policy_name: str, files: Sequence[Path], wish: Wish) -> Drawn:
@@ -194,6 +215,13 @@ def _score(policy_name: str, folder: Path, model: str | None) -> Scored:
         scores = score_store(store, tables, told=partial(told, "Scoring pictures"))
     orders = {category.id: order_of(tables.compiled, category.id) for category in tables.compiled.policy.categories}
     return Scored(store=store, scores=scores, policy=tables.compiled.digest, orders=orders)
+
+
+def _lost(count: int) -> dict[str, str]:
+    told = (
+        f"{count:,} of them, not on the page: the store lacks them, or the policy refuses them. They stay in the file"
+    )
+    return {"Lost": f"{told}, and count against every promise"} if count else {}
 
 
 def _drawn_from(labels: Labels, scored: Scored, wish: Wish, former: Labels | None) -> dict[str, str]:

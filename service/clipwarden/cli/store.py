@@ -81,7 +81,8 @@ def forget(
 
     - `clipwarden store forget october.store "$(sha256sum < photo.jpg | cut -c-64)"`
 
-    **Exit codes**: 0 all forgotten · 2 some name is not in the store; the others are forgotten · 8 unusable store.
+    **Exit codes**: 0 all forgotten · 2 some name is not in the store; the others are forgotten · 8 unusable
+    store, or one in which something of it could not be deleted.
     """
     require_tune()
     from dataclasses import asdict
@@ -101,6 +102,13 @@ def forget(
                 "were embedded from; a digest as of sha256sum finds a picture under any name."
             )
         )
+    if forgotten.remains:
+        notice(
+            printable(
+                f"{forgotten.remains}. It numbers pictures that look alike, and is read no more; delete it as who may."
+            )
+        )
+        return Exit.DATA
     return Exit.USAGE if forgotten.unknown else Exit.OK
 
 
@@ -120,4 +128,5 @@ def _forget(folder: Path, names: "Sequence[str]") -> "Forgotten":
         pictures=first.pictures + second.pictures,
         kept=tuple(sorted({*first.kept, *second.kept})),
         unknown=tuple(name for name in first.unknown if name not in found),
+        remains=second.remains,
     )

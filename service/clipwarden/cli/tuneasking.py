@@ -63,6 +63,7 @@ def _ask_block(targets: Targets, labels: Labels | None) -> Targets:
         "3 is counted on these labels and no promise. Default 3: these labels can always say that; none leaves it",
         "3",
         lambda text: _block(targets, text),
+        "Or write a number such as 3, or none.",
     )
 
 
@@ -109,14 +110,14 @@ def _of_thousand(text: str) -> float:
     return share
 
 
-def _ask(question: str, default: str, read: Callable[[str], Targets]) -> Targets:
+def _ask(question: str, default: str, read: Callable[[str], Targets], hint: str = "") -> Targets:
     """Ask until the answer can be read."""
     while True:
         answer = Prompt.ask(printable(question), default=default, console=stdout()).strip()
         try:
             return read(answer)
         except ConfigError as exc:
-            notice(printable(str(exc)))
+            notice(printable(f"{exc} {hint}".strip()))
 
 
 def _percent(share: float) -> str:

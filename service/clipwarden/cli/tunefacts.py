@@ -60,6 +60,7 @@ def facts(
         "texts_chosen": {} if looks is None else dict(looks.chosen),
         "notes": list(found.analysis.notes),
         "categories": [_category(each, found) for each in found.analysis.categories],
+        "together": plain(found.analysis.together),
         "slices": [plain(gate) for gate in found.gates],
         "missing": list(lacking(found.analysis)),
         "version": None if plan is None else _version(plan, written),

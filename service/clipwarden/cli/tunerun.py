@@ -13,11 +13,12 @@ from clipwarden.cli.policyfile import PolicyFile, read_policy
 from clipwarden.cli.stages import stage_bar
 from clipwarden.cli.tuneasking import ask_confirmation, ask_targets
 from clipwarden.cli.tunefacts import facts
-from clipwarden.cli.tunetext import show_answers, show_missing, show_plan, show_unasked, show_written
+from clipwarden.cli.tunetext import show_answers, show_missing, show_plan, show_unasked
+from clipwarden.cli.tunewritten import show_written
 from clipwarden.errors import ConfigError
 from clipwarden.policy.bundle.compile import compile_policy, compile_to_measure
 from clipwarden.policy.bundle.compiled import CompiledPolicy
-from clipwarden.policy.newversion import VersionNotes, login_name
+from clipwarden.policy.newversion import VersionNotes, login_name, tidy
 from clipwarden.policy.slices import SliceFinding, open_slices
 from clipwarden.terminal import notice, printable
 from clipwarden.tuning.labels.model import Design, Labels
@@ -29,7 +30,7 @@ from clipwarden.tuning.tune.analysis import analyse
 from clipwarden.tuning.tune.answers import Analysis, Question
 from clipwarden.tuning.tune.looks import Looks, note_look
 from clipwarden.tuning.tune.proposing import Grounds, lacking, proposals
-from clipwarden.tuning.tune.slices import Gate, gate_slices
+from clipwarden.tuning.tune.slices import Gate, gate_again, gate_slices
 from clipwarden.tuning.tune.targets import Targets
 from clipwarden.tuning.tune.writing import Plan, plan_version, to_refit
 
@@ -111,6 +112,7 @@ def run(options: TuneOptions) -> Exit:
         single = len(found.analysis.categories) == 1
         targets = ask_targets(options.targets, inputs.labels, single=single)
         if targets is None:
+            show_unasked(inputs)
             return found.exit
         found = _answer(options, inputs, targets, {})
     plan, why_not = _plan(options, inputs, found)
@@ -119,14 +121,12 @@ def run(options: TuneOptions) -> Exit:
         print(json.dumps(facts(found, inputs, plan, why_not, path)))  # noqa: T201  results go to stdout
         return found.exit
     show_answers(found, inputs, engineers=options.engineers)
-    show_plan(plan, why_not)
+    show_plan(plan, why_not, engineers=options.engineers)
     if not any(targets.asks for targets in found.targets.values()):
         show_unasked(inputs)
     if plan and (options.write or options.asks) and _confirmed(options, plan):
         kept_back = {each.id for each in plan.policy.categories if open_slices(each)}
-        changed = [each.category for each in found.analysis.categories if each.bounds is not None]
-        changed = [name for name in changed if name not in kept_back]
-        show_written(inputs.file, plan, plan.version.write(), changed)
+        show_written(inputs.file, plan, plan.version.write(), inputs, kept_back=kept_back)
     show_missing(found.analysis.categories, plan)
     return found.exit
 
@@ -239,6 +239,8 @@ def _answer(options: TuneOptions, inputs: Inputs, targets: Targets, by_category:
     gates: tuple[Gate, ...] = ()
     if options.slice_ceiling is not None:
         gates = gate_slices(question, analysis, options.slice_ceiling)
+    elif options.refit:
+        gates = gate_again(question, analysis)
     if inputs.labels is not None:  # what was refused showed nothing
         compared = [each.category for each in analysis.categories if each.without]
         looks = note_look(inputs.labels, inputs.compiled, asked, compared=compared)
@@ -253,7 +255,7 @@ def _plan(options: TuneOptions, inputs: Inputs, found: Found) -> tuple[Plan | No
         store=inputs.store,
         labels=inputs.labels,
         compiled=inputs.compiled,
-        author=options.notes.author or login_name(),
+        author=tidy("--author", options.notes.author or login_name()),
         day=datetime.now(UTC).date(),
         slices=_slices(found.gates),
         chosen={} if found.looks is None else found.looks.chosen,

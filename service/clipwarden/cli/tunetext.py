@@ -1,14 +1,10 @@
 """Answers in; what people read of them, in the order of their questions, out."""
 
-import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from clipwarden.cli.changes import show_comparison
-from clipwarden.cli.comparison import compare_version
-from clipwarden.cli.policyfile import PolicyFile
 from clipwarden.cli.table import new_table
 from clipwarden.cli.tunewords import (
     between,
@@ -18,10 +14,10 @@ from clipwarden.cli.tunewords import (
     picture_lines,
     quality_lines,
     texts_lines,
+    together_lines,
 )
-from clipwarden.errors import ConfigError
-from clipwarden.policy.schema import Bounds, Mode
-from clipwarden.policy.versions import files_around, plan_restoration
+from clipwarden.cli.tunewritten import show_changes
+from clipwarden.policy.schema import Bounds
 from clipwarden.terminal import notice, printable, stdout
 from clipwarden.textfiles.rendering import plain_number
 from clipwarden.tuning.labels.model import Design
@@ -66,6 +62,8 @@ def show_answers(found: "Found", inputs: "Inputs", *, engineers: bool) -> None:
         for note in (*answers.notes, *chosen_lines(chosen)):
             _line(note, indent=3)
     _together(found.analysis.categories)
+    for line in together_lines(found.analysis, found.targets):
+        _line(line)
     for gate in found.gates:
         for line in gate_line(gate):
             _line(line)
@@ -73,7 +71,7 @@ def show_answers(found: "Found", inputs: "Inputs", *, engineers: bool) -> None:
         notice("Nowhere could it be noted that these labels were looked at, so that looks are not counted.")
 
 
-def show_plan(plan: Plan | None, why_not: str | None) -> None:
+def show_plan(plan: Plan | None, why_not: str | None, *, engineers: bool) -> None:
     """Print what would be written, or why nothing would."""
     if plan is None and why_not is None:
         return
@@ -82,39 +80,11 @@ def show_plan(plan: Plan | None, why_not: str | None) -> None:
     if plan is None:
         _line(f"Nothing: {why_not}", indent=3)
         return
-    show_comparison(compare_version(plan.version))
+    show_changes(plan, engineers=engineers)
     for note in plan.contexts:
         _line(note.sentence)
     for problem in plan.findings:
         notice(printable(str(problem)))
-
-
-def show_written(old: PolicyFile, plan: Plan, path: object, categories: Iterable[str]) -> None:
-    """Say what was written, and what to do with it.
-
-    Args:
-        old: The policy before.
-        plan: What was written.
-        path: Where.
-        categories: Ids of those that got limits, but for such of which a slice does not pass.
-    """
-    metadata = plan.policy.metadata
-    told = f"{path} was written by {metadata.author}: version {metadata.version}. Nothing was raised to enforce."
-    notice(printable(f"{told} Next:"), style="green")
-    files = files_around(old.path, old.policy.metadata.version)
-    _command("lint", str(path), "--strict")
-    _command("diff", str(old.path), str(path))
-    live = files.live if files.live.exists() else old.path
-    _command("serve", "--policy", str(live), "--candidate", str(path))
-    modes = {each.id: each.mode for each in plan.policy.categories}
-    for name in categories:
-        if modes[name] is Mode.SHADOW:
-            _command("enforce", str(path), name, "--approved-by", "NAME")
-    try:
-        plan_restoration(files, str(metadata.version))
-    except ConfigError as error:
-        notice(printable(f"Before it can be made live: {error}"))
-    _command("restore", str(files.live), str(metadata.version))
 
 
 def show_missing(answers: Iterable[Answers], plan: Plan | None) -> None:
@@ -267,7 +237,3 @@ def _lines(lines: Iterable[str]) -> None:
 
 def _line(text: str, *, indent: int = 0) -> None:
     stdout().print(Text(f"{' ' * indent}{printable(text)}"), soft_wrap=True)
-
-
-def _command(*words: str) -> None:
-    notice(printable(f"  clipwarden {shlex.join(words)}"), style="bold")

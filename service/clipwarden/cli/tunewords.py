@@ -1,6 +1,6 @@
 """Figures in; words and counts as staff use them, out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -11,11 +11,12 @@ from clipwarden.tuning.gate import Outcome
 from clipwarden.tuning.lines.choices import Choice
 from clipwarden.tuning.lines.saying import counted, counts_of, percent
 from clipwarden.tuning.metrics import Interval
-from clipwarden.tuning.tune.answers import Answers
+from clipwarden.tuning.tune.answers import Analysis, Answers
 from clipwarden.tuning.tune.deciding import percent_between
 from clipwarden.tuning.tune.gallery import Gallery, Shown
 from clipwarden.tuning.tune.helping import Without
 from clipwarden.tuning.tune.slices import Gate
+from clipwarden.tuning.tune.targets import Targets
 
 _TEXTS: Final = 4
 """Texts that are told of one by one."""
@@ -41,6 +42,17 @@ def choice_cells(choice: Choice, *, rights: bool, engineers: bool) -> list[str]:
     return [*cells, f"{choice.at:.3f}"] if engineers else cells
 
 
+def together_lines(analysis: Analysis, targets: Mapping[str, Targets]) -> Iterator[str]:
+    """Tell what block limits stop together of uploads that nobody labelled."""
+    if analysis.together is None:
+        return
+    blocks = [each for each in analysis.categories if each.now.block or (each.block and each.block.placed.edge)]
+    shares = [targets[each.category].block_fpr for each in blocks]
+    allowed = sum(share for share in shares if share is not None)
+    asked = f"; what was asked allows {min(1000.0, 1000 * allowed):,.3g}" if None not in shares else ""
+    yield f"All {len(blocks)} block limits together stop {between(analysis.together, of=1000)} uploads{asked}."
+
+
 def picture_lines(gallery: Gallery, *, engineers: bool) -> Iterator[str]:
     """Tell which pictures pay for a limit."""
     yield f"By {gallery.limit}, nearest to it first."
@@ -59,15 +71,15 @@ def picture_lines(gallery: Gallery, *, engineers: bool) -> Iterator[str]:
 
 def texts_lines(without: Sequence[Without]) -> Iterator[str]:
     """Tell what would help: one suggestion that was measured, then texts that do nothing."""
-    helping = [each for each in without if each.helps and each.moved]
+    helping = [each for each in without if each.helps and each.moved and not each.by_chance]
     idle = [each for each in without if each.moved == 0]
-    losing = [each for each in without if each.loses]
+    losing = [each for each in without if each.loses and not each.by_chance]
     if helping:
         yield f"Try first: {helping[0].sentence}, on pictures that the limit was not chosen on."
         if len(helping) > 1:
             yield f"After that, measure again: {len(helping) - 1} more may help, and what one does the next may not."
     else:
-        yield "Leaving no prompt or negative out finds more at the same price: write others."
+        yield "Nothing stands out: no prompt or negative, left out, finds more at the same price than chance explains."
     for each in idle[:_TEXTS]:
         yield f"{each.sentence[0].upper()}{each.sentence[1:]}."
     if len(idle) > _TEXTS:

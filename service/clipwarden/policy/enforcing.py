@@ -23,7 +23,7 @@ from clipwarden.policy.newversion import (
     require_editable,
     told_metadata,
 )
-from clipwarden.policy.rests import chooser_of, stops_unlabelled
+from clipwarden.policy.rests import choosers_of, stops_unlabelled
 from clipwarden.policy.schema import Category, Metadata, Mode, Policy
 from clipwarden.policy.slices import findings_of, open_slices, said_of
 from clipwarden.textfiles.editing import Entry, layout_of
@@ -149,7 +149,7 @@ def _waived(
                 f"--waive-slice {text} names no slice that stands in the way. {there} Nothing was written."
             )
         waived.setdefault(name, []).append(asked)
-    if waived and notes.reason is None:
+    if waived and not (notes.reason or "").strip():
         raise ConfigError("Say why these slices may be let through with --reason. Nothing was written.")
     return {name: tuple(names) for name, names in waived.items()}
 
@@ -222,8 +222,10 @@ def _require_second(new: Policy, wanted: Sequence[str], told: Metadata) -> None:
 def _require_other_than_chooser(old: Policy, wanted: Sequence[str], told: Metadata) -> None:
     """Refuse the word of whoever chose the numbers, under whichever name this version is written."""
     for category in old.categories:
-        chooser = chooser_of(category, old.metadata.author) if category.id in wanted else None
-        if chooser and told.approved_by and chooser.casefold() == told.approved_by.casefold():
+        choosers = choosers_of(category, old.metadata.author) if category.id in wanted else ()
+        for chooser in choosers:
+            if told.approved_by is None or chooser.casefold() != told.approved_by.casefold():
+                continue
             raise ConfigError(
                 f"{chooser} chose the limits of {category.id} and cannot be the second person who stands for them; "
                 f"name another with --approved-by, and the author with --author {shlex.quote(chooser)}. Nothing was "

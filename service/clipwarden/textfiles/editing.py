@@ -7,6 +7,7 @@ should see two changed lines where two changed. So text is put in at the marks o
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -146,7 +147,7 @@ class _Map:
         for entry in wanted:
             if entry.value is None:
                 if entry.key in there:
-                    yield self._deletion(*there[entry.key])
+                    yield self._deletion(*there[entry.key], gone)
             elif entry.key in there:
                 yield self._replacement(*there[entry.key], entry.value)
             else:
@@ -182,14 +183,15 @@ class _Map:
         breaks = _line_break(self._text)
         return "".join(f"{breaks}{line}" for line in in_lines(value, self._node.start_mark.column + 2))
 
-    def _deletion(self, key: yaml.Node, value: yaml.Node) -> _Splice:
+    def _deletion(self, key: yaml.Node, value: yaml.Node, gone: AbstractSet[str]) -> _Splice:
         start, end = _start(key), _end(value, self._text)
         if not self._flow:
             found = _BREAK.match(self._text, _line_end(self._text, end))
             return _Splice(start=_line_start(self._text, start), end=found.end() if found else len(self._text), text="")
-        if comma := _COMMA.match(self._text, end):
+        stays = any(_start(each) > start for each, _ in self._entries if each.value not in gone)
+        if stays and (comma := _COMMA.match(self._text, end)):
             return _Splice(start=start, end=comma.end(), text="")
-        # The last entry: with the comma before it, unless a comment lies between.
+        # None behind it stays: with the comma before it, unless a comment lies between.
         before = next((_end(each, self._text) for _, each in reversed(self._entries) if _start(each) < start), start)
         alone = _COMMA.sub("", self._text[before:start]).strip() == ""
         return _Splice(start=before if alone else start, end=end, text="")

@@ -4,9 +4,10 @@ Safe to call from many threads at once; Pillow releases the GIL while it decodes
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from typing import NamedTuple
 
 from PIL import Image, ImageFile, UnidentifiedImageError
@@ -136,12 +137,12 @@ def decode_image(
     preprocessing: Preprocessing,
     limits: DecodeLimits = DEFAULT_LIMITS,
     plan: ViewPlan = WHOLE,
-    only_frame: int | None = None,
+    only_frames: Collection[int] = (),
 ) -> DecodedImage:
     """Read an image's header, then decode it; see `read_header` and `decode_file`."""
     header = read_header(data, limits, preprocessing=preprocessing, plan=plan)
     alone = replace(header, held_bytes=limits.max_decode_bytes)
-    return decode_file(data, alone, preprocessing=preprocessing, limits=limits, plan=plan, only_frame=only_frame)
+    return decode_file(data, alone, preprocessing=preprocessing, limits=limits, plan=plan, only_frames=only_frames)
 
 
 def decode_file(
@@ -151,7 +152,7 @@ def decode_file(
     preprocessing: Preprocessing,
     limits: DecodeLimits = DEFAULT_LIMITS,
     plan: ViewPlan = WHOLE,
-    only_frame: int | None = None,
+    only_frames: Collection[int] = (),
 ) -> DecodedImage:
     """Decode an image, of an animation the frames that the plan asks for, and bring it to the model's input size.
 
@@ -164,8 +165,8 @@ def decode_file(
         preprocessing: Of the model folder.
         limits: What to refuse.
         plan: Which views to make.
-        only_frame: Of an animation the frame to look at, whatever the plan says of frames; None chooses by that. One
-            that the file does not have leaves the first.
+        only_frames: Of an animation the frames that are chosen among, as many as the plan says, each for itself
+            however near it is to another; none for all there are. Where the file has none of them it is the first.
 
     Returns:
         Facts and views.
@@ -175,11 +176,11 @@ def decode_file(
         HoldsMoreError: It would hold more than its header said, and more than what may be held without asking; nothing
             else escapes.
     """
-    file = _File(data=data, header=header, plan=plan, only_frame=only_frame)
+    file = _File(data=data, header=header, plan=plan, only_frames=only_frames)
     try:
         structure = read_structure(data, header.format, limits, header.segments or None)
         try:
-            if (plan.frames > 1 or only_frame) and structure.frames_total > 1 and header.format in MOVING_FORMATS:
+            if (plan.frames > 1 or any(only_frames)) and structure.frames_total > 1 and header.format in MOVING_FORMATS:
                 return _decode_frames(file, structure, preprocessing, limits)
             return _decode(file, structure, preprocessing, limits)
         except OSError as exc:  # so Pillow calls files that end early, or hold something that it does not expect
@@ -203,14 +204,14 @@ class _File(NamedTuple):
         data: The file.
         header: Of it.
         plan: Which views to make.
-        only_frame: The frame to look at; None chooses.
+        only_frames: The frames that are chosen among; none for all.
         salvaged: Whether it failed to decode as it is: then a mended copy is made, beside what the codec copies.
     """
 
     data: bytes
     header: ImageHeader
     plan: ViewPlan
-    only_frame: int | None = None
+    only_frames: Collection[int] = ()
     salvaged: bool = False
 
 
@@ -327,7 +328,7 @@ def _decode_frames(
     image_format, conversion = file.header.format, first.conversion
     size = structure.canvas.size if structure.canvas else first.size
     reading = work.held_bytes(size, image_format, conversion, file_bytes=len(file.data))
-    frames_kept = structure.frames_total if file.only_frame is None else 1
+    frames_kept = len(file.only_frames) or structure.frames_total
     keeping = choosing_bytes(size, frames_kept, preprocessing, file.plan.views)
     held = max(first.held_bytes, reading + keeping)
     if held > limits.max_decode_bytes:  # its first frame alone is not refused for the others
@@ -342,17 +343,27 @@ def _decode_frames(
         )
     seed = int(file.header.sha256, 16)
     frames = frames_of(file.data, structure, image_format, limits, conversion=conversion, seed=seed)
-    if file.only_frame is not None:
-        frames = _only(frames, file.only_frame)
-    looked = look_at_frames(frames, shown, preprocessing, file.plan, uncertain=conversion.uncertain)
+    if file.only_frames:
+        frames = _only(frames, file.only_frames)
+    looked = look_at_frames(
+        frames, shown, preprocessing, file.plan, uncertain=conversion.uncertain, merges=not file.only_frames
+    )
     return DecodedImage(
         facts=_facts(file, structure, conversion, looked), pixels=looked.pixels, views=looked.views, held_bytes=held
     )
 
 
-def _only(frames: Iterator[Frame], wanted: int) -> Iterator[Frame]:
+def _only(frames: Iterator[Frame], wanted: Collection[int]) -> Iterator[Frame]:
     first = next(frames)
-    yield next((each for each in frames if each.index == wanted), first) if wanted else first
+    found, last = False, max(wanted)
+    for frame in chain([first], frames):
+        if frame.index in wanted:
+            found = True
+            yield frame
+        if frame.index >= last:
+            break
+    if not found:
+        yield first
 
 
 def _facts(file: _File, structure: Structure, conversion: Conversion, looked: Looked) -> ImageFacts:

@@ -29,7 +29,7 @@ def displayed(data: bytes, *, view: str, frame: int = 0, limits: DecodeLimits = 
     """
     header = read_header(data, limits, preprocessing=_as_shown(1))
     preprocessing = _as_shown(min(MOST_SIDE, max(header.width or MOST_SIDE, header.height or MOST_SIDE)))
-    decoded = decode_image(data, preprocessing=preprocessing, limits=limits, only_frame=frame or None)
+    decoded = decode_image(data, preprocessing=preprocessing, limits=limits, only_frames=[frame] if frame else ())
     assert decoded.facts.file is not None  # noqa: S101  what was decoded is a file
     width, height = resized_size((decoded.facts.file.width, decoded.facts.file.height), preprocessing)
     left, top = (preprocessing.side - width) // 2, (preprocessing.side - height) // 2

@@ -108,7 +108,7 @@ def test_changes_are_said_by_category_in_the_order_of_the_page(run: Run, policy_
 )
 def test_every_kind_of_change_has_words(policy_file: Path, other: Path, old: str, new: str, line: str) -> None:
     edit(other, old=old, new=new)
-    _, group = next(groups(compare(read_policy(str(policy_file)), read_policy(str(other)))))
+    _, group = next(groups(compare(read_policy(str(policy_file)), read_policy(str(other))).changes))
     assert line_of(group[0]) == line
 
 

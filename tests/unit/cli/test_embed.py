@@ -587,7 +587,13 @@ def test_forget_takes_uploads_and_their_pictures(
     assert (len(store().uploads), len(store().pictures)) == (4, 3)
     result = run("store", "forget", path, red, "nothing", "--json")
     assert result.exit_code == Exit.USAGE
-    assert json.loads(result.stdout) == {"uploads": 2, "pictures": 1, "kept": [], "unknown": ["nothing"]}
+    assert json.loads(result.stdout) == {
+        "uploads": 2,
+        "pictures": 1,
+        "kept": [],
+        "unknown": ["nothing"],
+        "remains": None,
+    }
     assert "nothing is not in the store." in result.stderr
     assert not any(secret in each.read_bytes() for each in path.rglob("*.parquet"))
     assert (len(store().uploads), len(store().pictures), store().unused) == (2, 2, 0)

@@ -13,7 +13,7 @@ from clipwarden.policy.language.load import load_policy
 from clipwarden.policy.newversion import VersionNotes
 from clipwarden.policy.schema import Bounds, Drawn, Mode
 from clipwarden.policy.shipped import shipped_policy
-from clipwarden.policy.slices import SliceFinding, slice_name
+from clipwarden.policy.slices import SLICE_PATTERN, SliceFinding, slice_name
 from clipwarden.tuning.calibration import Fitted
 from clipwarden.tuning.tune.proposals import Proposal
 from clipwarden.tuning.tune.writing import write_version
@@ -121,7 +121,7 @@ def test_who_chose_the_limits_stands_for_them_under_no_other_name(run: Run, tune
 
 UNLABELLED = {"design": Drawn.TRAFFIC, "labels": None, "promises": ("block: at most 2 % of uploads are stopped",)}
 WALKED = (
-    "block: few are stopped wrongly (chosen on 2026-11-28 by labels of the design top)",
+    "block: few are stopped wrongly (chosen on 2026-11-28 by labels whose design is top, by amy)",
     "review: some go to people",
 )
 
@@ -133,8 +133,13 @@ WALKED = (
         (UNLABELLED, Bounds(review=0.6), False),
         (UNLABELLED | {"promises": WALKED}, Bounds(review=0.02, block=0.6), False),
         ({"promises": (WALKED[0].replace("top", "traffic"),)}, Bounds(review=0.02, block=0.6), True),
+        ({"promises": (WALKED[0].replace("top", "foo"),)}, Bounds(review=0.02, block=0.6), True),
+        ({"promises": (WALKED[0].partition(" by labels")[0],)}, Bounds(review=0.02, block=0.6), True),
     ],
-    ids=["nothing labelled", "it only asks people", "block was labelled before", "only review was labelled since"],
+    ids=[
+        *("nothing labelled", "it only asks people", "block was labelled before", "only review was labelled since"),
+        *("nobody knows that design", "somebody edited the promise"),
+    ],
 )
 def test_a_limit_that_nobody_labelled_takes_a_reason(
     run: Run, tmp_path: Path, evidence: dict[str, object], bounds: Bounds, *, refused: bool
@@ -217,7 +222,10 @@ def test_slices_are_let_through_by_name_with_a_reason_that_stays(run: Run, slice
     one, both = ("--waive-slice", "drugs:country=is"), ("--waive-slice", "drugs:country=fr")
     said = ("--reason", "Iceland sends 3 uploads a day")
     assert 'slice "country=fr" is FAIL' in run("enforce", sliced, "drugs", *BOTH, *one, *said).stderr
-    assert "Say why" in run("enforce", sliced, "drugs", *BOTH, *one, *both).stderr
+    for blank in ((), ("--reason", ""), ("--reason", " \n")):
+        result = run("enforce", sliced, "drugs", *BOTH, *one, *both, *blank)
+        assert result.exit_code == Exit.USAGE
+        assert "Say why" in result.stderr or "--reason must be a text" in result.stderr
     told = json.loads(run("enforce", sliced, "drugs", *BOTH, *one, *both, *said, "--json").stdout)
     assert told["waived"] == {"drugs": ["country=is", "country=fr"]}
     written = sliced.with_name("shop-1.2.yaml")
@@ -273,8 +281,43 @@ def test_the_name_of_a_slice_cannot_say_that_it_passes() -> None:
     assert SliceFinding.read(found.sentence) == found
     assert found.is_open
     assert (
-        slice_name("country", "a\u202eb\n  c") == slice_name("country", "a\u202eb c") != slice_name("country", "ab c")
+        len({slice_name("country", each) for each in ("a\u202eb c", "ab c", "ab  c", "ab c ", " ab c", "ab\nc")}) == 6
     )
+
+
+@pytest.mark.parametrize("ceiling", [None, 0.02, 0.07, 0.003, 1 / 3, 1e-9, 0.999])
+def test_a_ceiling_is_written_so_that_it_can_be_asked_again(ceiling: float | None) -> None:
+    found = SliceFinding(
+        name="skin", outcome="UNKNOWN", limit="review", ceiling=ceiling, more=2995732273, waived="a\nb"
+    )
+    assert SliceFinding.read(found.sentence) == found
+    assert SLICE_PATTERN.fullmatch(found.sentence)
+    assert SliceFinding(name="a", outcome="PASS", limit="block", ceiling=0.02).sentence == (
+        '"a": PASS by the block limit at 2 %'
+    )
+
+
+@pytest.mark.parametrize(
+    ("edit", "where"),
+    [
+        (("mode: shadow  # for now", "mode: enforce"), ""),
+        (("mode: shadow  # for now", "mode: shadow\n  contexts: {club: {mode: enforce}}"), ' in the context "club"'),
+    ],
+)
+def test_a_mode_by_hand_beside_slices_that_do_not_pass_is_warned_of(
+    run: Run, sliced: Path, edit: tuple[str, str], where: str
+) -> None:
+    assert run("lint", sliced, "--strict").exit_code == Exit.OK
+    text = sliced.read_text().replace(*edit)
+    sliced.write_text(text)
+    result = run("lint", sliced, "--strict")
+    assert result.exit_code == Exit.POLICY
+    assert f'warning: "drugs" is enforced{where}, and slice "country=is" is UNKNOWN by the block limit' in result.stdout
+    assert result.stdout.count("[open-slices]") == 1
+    for each in (IS, FR):  # with a line break, as only an editor writes it
+        text = text.replace(json.dumps(each), json.dumps(f"{each}; waived: few\nof them"))
+    sliced.write_text(text)
+    assert run("lint", sliced, "--strict").exit_code == Exit.OK, run("lint", sliced, "--strict").output
 
 
 def test_limits_whose_slices_do_not_pass_are_not_written_for_what_is_enforced(run: Run, sliced: Path) -> None:

@@ -221,7 +221,7 @@ async def test_what_was_not_judged_holds_no_file(pictures: Path) -> None:
             raise AssertionError(error)
 
     item = inputs.Input(name=str(pictures / "red.png"), named=True)
-    outcome = await judging._judge_one(Refuses(), reading.Reading(limit=10_000), item)
+    outcome = await judging._judge_one(Refuses(), reading.Reading(limit=10_000), None, item)
     assert outcome.error is not None
     assert (outcome.error.__traceback__, outcome.error.__cause__, outcome.error.__context__) == (None, None, None)
 

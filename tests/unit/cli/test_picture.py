@@ -47,7 +47,8 @@ def test_what_fired_is_framed_where_it_was_found_and_in_its_colour() -> None:
         category("gambling", v1.VERDICT_ALLOW, (300, 0, 600, 300)),
     )
     drawn = draw_places(data, told, DEFAULT_LIMITS)
-    assert drawn.size == (900, 300)
+    assert drawn.width == 900
+    drawn = drawn.crop((0, 0, 900, 300))  # below are the words
     assert frames_of_colour(drawn, BLOCK_RED) == (600, 0, 900, 300)
     assert frames_of_colour(drawn, REVIEW_BROWN) == (0, 0, 300, 300)
     assert not (np.asarray(drawn) == PLAIN_BLUE).all(axis=-1).any()
@@ -56,7 +57,7 @@ def test_what_fired_is_framed_where_it_was_found_and_in_its_colour() -> None:
 def test_where_nothing_fired_the_nearest_category_is_shown() -> None:
     data = encode(Image.new("RGB", (300, 300), "white"), "PNG")
     drawn = draw_places(data, moderation((300, 300), category("weapons", v1.VERDICT_ALLOW)), DEFAULT_LIMITS)
-    assert frames_of_colour(drawn, PLAIN_BLUE) == (0, 0, 300, 300)
+    assert frames_of_colour(drawn.crop((0, 0, 300, 300)), PLAIN_BLUE) == (0, 0, 300, 300)
 
 
 def test_a_picture_without_a_judged_category_is_drawn_as_it_is() -> None:
@@ -70,7 +71,7 @@ def test_boxes_follow_a_long_picture_that_is_drawn_smaller() -> None:
     data = encode(Image.new("RGB", (400, 6400), "white"), "PNG")
     told = moderation((400, 6400), category("weapons", v1.VERDICT_BLOCK, (0, 3200, 400, 3600)))
     drawn = draw_places(data, told, DEFAULT_LIMITS)
-    assert drawn.size == (100, MOST_SIDE)
+    drawn = drawn.crop((0, 0, 100, MOST_SIDE))
     left, top, right, bottom = frames_of_colour(drawn, BLOCK_RED)
     assert (top, bottom) == (800, 900)
     assert (left, right) == (0, 100)
@@ -96,7 +97,7 @@ def test_the_command_writes_it(run: Run, toy_folder: Path, policy_file: Path, pi
     result = run(*judged, "--explain", "--picture", where)
     assert "Verdict BLOCK" in result.stdout
     with Image.open(where) as drawn:
-        assert frames_of_colour(drawn.convert("RGB"), BLOCK_RED) == (0, 0, 64, 64)
+        assert frames_of_colour(drawn.convert("RGB").crop((0, 0, 64, 64)), BLOCK_RED) == (0, 0, 64, 64)
     same = tmp_path / "by-another-name.png"
     same.symlink_to(pictures / "red.png")
     upload = same.read_bytes()
@@ -114,13 +115,16 @@ def test_the_command_writes_it(run: Run, toy_folder: Path, policy_file: Path, pi
     assert same.read_bytes() == upload
 
 
-def test_of_an_animation_the_frame_is_shown_that_was_found() -> None:
+def test_each_frame_in_which_something_was_found_has_its_panel() -> None:
     file = io.BytesIO()
-    shades = [Image.new("RGB", (48, 32), colour) for colour in ("white", "lime", "yellow")]
+    shades = [Image.new("RGB", (400, 32), colour) for colour in ("white", "lime", "yellow")]
     shades[0].save(file, "GIF", save_all=True, append_images=shades[1:], duration=100)
-    found = category("weapons", v1.VERDICT_BLOCK)
-    found.winning_view.frame = 1
-    elsewhere = category("alcohol", v1.VERDICT_REVIEW)
-    drawn = draw_places(file.getvalue(), moderation((48, 32), elsewhere, found), DEFAULT_LIMITS)
-    assert drawn.getpixel((44, 28)) == (0, 255, 0)
-    assert not (np.asarray(drawn) == REVIEW_BROWN).all(axis=-1).any()
+    weapons, alcohol = category("weapons", v1.VERDICT_BLOCK), category("alcohol", v1.VERDICT_REVIEW)
+    weapons.winning_view.frame, alcohol.winning_view.frame = 1, 2
+    weapons.winning_view.time.FromMilliseconds(100)
+    drawn = draw_places(file.getvalue(), moderation((400, 32), alcohol, weapons), DEFAULT_LIMITS)
+    assert drawn.width == 800
+    # The strictest comes first, whatever its place in the file.
+    assert [drawn.getpixel((at, 16)) for at in (200, 600)] == [(0, 255, 0), (255, 255, 0)]
+    assert frames_of_colour(drawn.crop((0, 0, 400, 32)), BLOCK_RED) == (0, 0, 400, 32)
+    assert frames_of_colour(drawn.crop((400, 0, 800, 32)), REVIEW_BROWN) == (0, 0, 400, 32)

@@ -41,6 +41,17 @@ def test_a_version_becomes_live_and_the_live_one_is_kept(run: Run, live: Path) -
     assert f"Version 1.0 is live: {live} is as {live.with_name('colours-1.0.yaml')}." in result.stderr
     assert f"What was live is kept in {live.with_name('colours-1.1.yaml')}." in result.stderr
     assert [path.name for path in live.parent.iterdir() if path.name.startswith(".")] == []
+    assert re.search(r"[1-9] of its categories stops?, \d only watch(es)?\.\n", result.stderr)
+
+
+def test_it_is_said_that_a_version_only_watches(run: Run, live: Path) -> None:
+    watching = live.with_name("colours-1.0.yaml")
+    watching.write_text(re.sub(r"mode: enforce", "mode: shadow", watching.read_text()))
+    text = watching.read_text()
+    assert "enforce" not in text, text
+    result = run("restore", live, "1.0")
+    assert result.exit_code == 0, result.output
+    assert re.search(r"0 of its categories stop, \d only watch(es)?\. Nothing stops an upload\.\n", result.stderr)
 
 
 def test_it_can_be_undone(run: Run, live: Path) -> None:

@@ -10,16 +10,25 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from clipwarden.engine.linefindings import describe, scale_problems
+from clipwarden.errors import Severity
 from clipwarden.policy.contexts import bounds_in, mode_in
 from clipwarden.policy.lines import Unbound
-from clipwarden.policy.schema import Bounds, Exemption, Method, Mode, Policy, Verdict
+from clipwarden.policy.schema import Bounds, ChosenOn, Drawn, Exemption, Method, Mode, Policy, Verdict
 from clipwarden.scoring import lineuse
 from clipwarden.scoring.decide import judge
 from clipwarden.scoring.lineuse import Pictures, Scale, measure
 from clipwarden.scoring.score import cosines
 from clipwarden.scoring.tables import Tables, prepare
 from clipwarden.textfiles.findings import Positions
-from kit.builders import FULL, compile_with_random_vectors, make_attribute, make_category, make_policy, unit_vectors
+from kit.builders import (
+    FULL,
+    compile_with_random_vectors,
+    make_attribute,
+    make_category,
+    make_evidence,
+    make_policy,
+    unit_vectors,
+)
 from kit.strategies import policies
 
 DIM = 32
@@ -187,6 +196,31 @@ def test_one_in_ten_neutral_drawings_is_most(stopped: int, found: list[str]) -> 
     assert codes(scale_of(scores, shows=[()] * 100, review=0.5)) == found
     # Drawings that show it are meant to be stopped.
     assert codes(scale_of([*scores, *[0.9] * 50], shows=[()] * 100 + [("a",)] * 50, review=0.5)) == found
+
+
+def chosen_by(scale: Scale, design: Drawn, *, in_force: bool = True) -> Scale:
+    """Say of all lines that a tool chose them."""
+    chosen = ChosenOn(digest="sha256:" + "a" * 64, evidence=make_evidence(design=design))
+    lines = []
+    for use in scale.lines:
+        assert use.category.thresholds is not None
+        thresholds = replace(use.category.thresholds, chosen_on=chosen)
+        lines.append(replace(use, category=replace(use.category, thresholds=thresholds), in_force=in_force))
+    return replace(scale, lines=tuple(lines))
+
+
+@pytest.mark.parametrize("design", list(Drawn))
+def test_a_line_that_was_chosen_on_uploads_is_noted_and_not_warned_of(design: Drawn) -> None:
+    scores = [0.9] * 60 + [0.1] * 40
+    scale, own = scale_of(scores, shows=[()] * 100, review=0.5), scale_of(scores, review=0.5)
+    (problem,) = scale_problems(chosen_by(scale, design), Positions())
+    on_uploads = design is not Drawn.SET
+    assert (problem.code, problem.severity is Severity.NOTE) == ("fires-on-most", on_uploads)
+    assert ("it was chosen on uploads, which say more than drawings" in str(problem)) is on_uploads
+    # Not where it does not hold, nor on pictures of one's own.
+    for warned in (chosen_by(scale, design, in_force=False), chosen_by(own, design)):
+        (problem,) = scale_problems(warned, Positions())
+        assert (problem.code, problem.severity) == ("fires-on-most", Severity.WARNING)
 
 
 @pytest.mark.parametrize(("showing", "found"), [(5, ["out-of-reach"]), (4, [])])

@@ -283,3 +283,18 @@ def test_a_policy_laid_out_in_any_way_is_edited_and_nothing_else(
             assert any(mark in written for mark in marks) or "approved_by" in was
             assert last - first <= 1 or any(f"{key}:" in was for key in told)
     assert ("\r\n" in text) == ("\r\n" in edited) or "\n" not in text
+
+
+@pytest.mark.parametrize(
+    ("text", "gone", "left"),
+    [
+        ("{mode: enforce, review: 0.5, block: 0.9}", ("review", "block"), "{mode: enforce}"),
+        ("{review: 0.5, mode: enforce, block: 0.9}", ("review", "block"), "{mode: enforce}"),
+        ("{review: 0.5, block: 0.9, mode: enforce}", ("review", "block"), "{mode: enforce}"),
+        ("{review: 0.5, block: 0.9, mode: enforce}", ("block", "mode"), "{review: 0.5}"),
+        ("{mode: enforce, review: 0.5,\n  block: 0.9}", ("block", "review"), "{mode: enforce}"),
+    ],
+)
+def test_keys_taken_out_of_braces_leave_no_comma(text: str, gone: tuple[str, ...], left: str) -> None:
+    entries = [Entry(path=("shop",), key=key, value=None) for key in gone]
+    assert edit_maps(f"shop: {text}  # ours\n", entries) == f"shop: {left}  # ours\n"

@@ -162,3 +162,25 @@ def test_groups_of_a_store_that_lost_somebody_meanwhile_are_not_kept(
     monkeypatch.setattr(grouping, "near_duplicates", grouped)
     assert len(group_store(store)) == COUNT
     assert count_groupings(store.path) == 0
+
+
+def test_groups_that_cannot_be_deleted_keep_no_vector(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    group_store(store)
+    real = Path.unlink
+
+    def unlink(path: Path, *, missing_ok: bool = False) -> None:
+        if path.parent.name == GROUPS:
+            raise PermissionError(13, "Permission denied", str(path))
+        real(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    forgotten = forget(store.path, [digest_of(3)])
+    assert (forgotten.uploads, forgotten.pictures) == (1, 1)
+    assert forgotten.remains
+    assert forgotten.remains.endswith("cannot be deleted: permission denied")
+    left = open_store(store.path)
+    assert (len(left.uploads), len(left.pictures)) == (COUNT - 1, COUNT - 1)
+    assert len(group_store(left)) == COUNT - 1
+    monkeypatch.undo()
+    assert forget(store.path, [digest_of(3)]).remains is None
+    assert count_groupings(store.path) == 0

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet as pq
 
 from clipwarden.errors import LabelError
+from clipwarden.tuning.labels import merging, textlines
 from clipwarden.tuning.labels.jsonlines import HEADER_KEYS
 from clipwarden.tuning.labels.model import Design, Labels, Mark, Walk, no_marks
 from clipwarden.tuning.labels.reading import read_labels
@@ -425,6 +426,19 @@ def test_a_line_that_cannot_be_read_is_told(lines: Path, text: str, sentence: st
 )
 def test_a_walk_that_nobody_walked_is_refused(lines: Path, walk: dict) -> None:
     assert refused(written(lines, header(design="top", walk=walk))).startswith(":1: ")
+
+
+def test_nobody_is_told_to_take_rows_out_of_a_sample_or_a_walk(lines: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(merging, "MOST_ROWS", 1)
+    said = refused(written(lines, header() + row(A) + row(B)))
+    assert "of a set leave out those without labels. A sample or a walk has to be whole: draw a smaller one" in said
+    monkeypatch.setattr(textlines, "MOST_BYTES", 10)
+    assert "leave out" not in refused(lines)
+
+
+@pytest.mark.parametrize("mark", ["yes", 1, None])
+def test_whether_a_row_is_beyond_the_list_is_true_or_false(lines: Path, mark: object) -> None:
+    assert "beyond is neither true nor false" in refused(written(lines, header() + row(A, beyond=mark)))
 
 
 def test_a_file_that_is_no_label_file_is_told_by_its_name(tmp_path: Path) -> None:

@@ -16,8 +16,7 @@ from PIL import Image
 from clipwarden.errors import ImageError
 from clipwarden.tuning.labels.model import Design, Labels, no_marks
 from clipwarden.tuning.sheet.page import Rendition, SheetText, sheet_html
-from clipwarden.tuning.sheet.renditions import BLURRED_SIDE, find_file, render, renditions
-from kit.movingfiles import Drawn, flat, gif_animation
+from clipwarden.tuning.sheet.renditions import BLURRED_SIDE, MOST_FRAMES, find_file, render, renditions
 from kit.pictures import encode, natural_picture
 
 TEXT = SheetText(definitions={}, escalate_to="them", stem="sample")
@@ -88,6 +87,70 @@ def test_see_through_pictures_are_shown_on_white_and_on_black() -> None:
     assert shown[height // 2, 3 * width // 4].mean() < 5
 
 
+COLOURS = ((200, 30, 30), (30, 200, 30), (30, 30, 200), (200, 200, 30), (30, 200, 200), (200, 30, 200), (240, 240, 240))
+
+
+def moving(*colours: tuple[int, ...]) -> bytes:
+    """Draw an animation of plain frames, after a harmless grey one."""
+    frames = [Image.new("RGBA", (60, 60), colour) for colour in ((90, 90, 90), *colours)]
+    file = io.BytesIO()
+    frames[0].save(file, "PNG", save_all=True, append_images=frames[1:], duration=100, disposal=1)
+    return file.getvalue()
+
+
+def cells(jpeg: bytes, columns: int, rows: int) -> list[list[int]]:
+    """Read the colour in the middle of each part of a grid, row by row."""
+    shown = opened(jpeg)
+    high, wide = shown.shape[0] // rows, shown.shape[1] // columns
+    places = [(row, column) for row in range(rows) for column in range(columns)]
+    return [
+        shown[row * high + high // 2, column * wide + wide // 2].round().astype(int).tolist() for row, column in places
+    ]
+
+
+def test_an_animation_is_shown_by_the_frames_that_were_judged() -> None:
+    made = render(moving(*COLOURS), clear=True, judged=(0, 2, 5, 6))
+    assert (made.frames_shown, made.frames_total) == (4, 8)
+    assert made.clear is not None
+    judged = [(90, 90, 90), COLOURS[1], COLOURS[4], COLOURS[5]]
+    assert np.abs(np.subtract(cells(made.clear, 2, 2), judged)).max() < 8
+    assert opened(made.blurred).shape == (2 * BLURRED_SIDE, 2 * BLURRED_SIDE, 3)
+    assert np.abs(np.subtract(cells(made.blurred, 2, 2), judged)).max() < 60
+    first = render(moving(*COLOURS), clear=True, judged=(0,))
+    assert (first.frames_shown, first.frames_total) == (1, 8)
+
+
+def test_at_most_six_frames_of_an_animation_are_shown() -> None:
+    for judged in ((), range(8)):
+        made = render(moving(*COLOURS), clear=True, judged=judged)
+        assert (made.frames_shown, made.frames_total) == (MOST_FRAMES, 8)
+        assert made.clear is not None
+        assert Image.open(io.BytesIO(made.clear)).size[0] == 640
+        assert np.abs(np.subtract(cells(made.clear, 3, 2)[0], 90)).max() < 8
+    alike = render(moving(*[(90, 90, 91)] * 3), clear=True)
+    assert alike.frames_shown == 1
+    assert render(moving(*[(90, 90, 91)] * 3), clear=True, judged=(0, 2, 3)).frames_shown == 3
+
+
+def test_a_frame_that_the_file_lacks_leaves_the_first() -> None:
+    made = render(moving(*COLOURS), clear=True, judged=(30,))
+    assert made.frames_shown == 1
+    assert made.clear is not None
+    assert np.abs(np.subtract(cells(made.clear, 1, 1), 90)).max() < 8
+
+
+def test_see_through_frames_have_their_backgrounds_beside_each_other() -> None:
+    made = render(moving((0, 0, 255, 0), (255, 0, 0, 255), (0, 255, 0, 0)), clear=True, judged=(1,))
+    assert made.clear is not None
+    assert np.abs(np.subtract(cells(made.clear, 2, 1), [[255] * 3, [0] * 3])).max() < 8
+
+
+def test_the_page_holds_how_many_frames_are_shown() -> None:
+    page = sheet_html(one(), TEXT, {"a" * 64: Rendition(blurred=b"jpeg", frames_shown=6, frames_total=40)})
+    assert '"frames":[6,40]' in page
+    assert '"frames":' not in sheet_html(one(), TEXT, {"a" * 64: Rendition(blurred=b"jpeg")})
+
+
 def test_only_the_file_that_was_stored_is_shown(tmp_path: Path) -> None:
     data = encode(natural_picture(1, (20, 20)), "PNG")
     digest = hashlib.sha256(data).hexdigest()
@@ -154,19 +217,3 @@ def test_no_text_of_a_sample_ends_the_block_that_holds_it(uri: str, category: st
 
 def test_the_same_sample_gives_the_same_page() -> None:
     assert sheet_html(one(), TEXT, {}) == sheet_html(one(), TEXT, {})
-
-
-def test_an_animation_is_labelled_by_all_its_frames() -> None:
-    """What stopped it need not be the first."""
-    colours = ("red", "lime", "blue", "white", "black")
-    data = gif_animation([Drawn(picture=flat(colour)) for colour in colours])
-    made = render(data, clear=True)
-    assert made.clear is not None
-    with Image.open(io.BytesIO(made.clear)) as clear, Image.open(io.BytesIO(made.blurred)) as blurred:
-        shown = clear.convert("RGB")
-        assert blurred.size == (4 * BLURRED_SIDE, 2 * BLURRED_SIDE)
-    assert shown.width == 2 * shown.height
-    cell = shown.height // 2
-    middles = [shown.getpixel((cell // 2 + place % 4 * cell, cell // 2 + place // 4 * cell)) for place in range(5)]
-    wanted = [Image.new("RGB", (1, 1), colour).getpixel((0, 0)) for colour in colours]
-    assert np.abs(np.subtract(middles, wanted)).max() < 16

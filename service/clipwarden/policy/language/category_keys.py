@@ -119,9 +119,9 @@ EVIDENCE = Keys(
         Key(
             name="slices",
             kind=Texts(
-                example="['\"country=de\": UNKNOWN by the block limit, label 109 more']",
+                example="['\"country=de\": UNKNOWN by the block limit at 2 %, label 109 more']",
                 item=Text(
-                    example="'\"country=de\": UNKNOWN by the block limit, label 109 more'",
+                    example="'\"country=de\": UNKNOWN by the block limit at 2 %, label 109 more'",
                     limit=MAX_SLICE_TEXT,
                     shape=_SLICE,
                 ),

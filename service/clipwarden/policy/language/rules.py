@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Iterator
 from datetime import date
 
-from clipwarden.policy.contexts import enforced_anywhere, enforced_in
+from clipwarden.policy.contexts import enforced_anywhere, enforced_in, enforced_where
 from clipwarden.policy.language.conditions import check_conditions
 from clipwarden.policy.language.texts import check_text
 from clipwarden.policy.methods import METHODS
 from clipwarden.policy.schema import By, Category, Concept, LearnedVector, Mode, Override, Phrase, Policy
+from clipwarden.policy.slices import open_slices, said_of
 from clipwarden.textfiles.findings import Findings, Path, Place
 from clipwarden.textfiles.wording import closest
 
@@ -33,6 +34,7 @@ def check_rules(policy: Policy, findings: Findings, *, today: date) -> None:
         check_conditions(("categories", index), category, policy, findings)
         for context in enforced_in(category):
             _check_enforcement(("categories", index), category, context, findings)
+        _check_slices(("categories", index), category, findings)
     _check_size(policy, findings)
     _check_review_by(policy, findings, today)
 
@@ -190,6 +192,19 @@ def _check_enforcement(path: Path, category: Category, context: str | None, find
         message = f"{name} is enforced by thresholds that one person chose by hand."
         fix = 'Add `approved_by: "..."`, the name of a second person who looked at them, or write `mode: shadow`.'
         findings.error(findings.positions.find(*path, "thresholds", "chosen_on"), "hand-without-approval", message, fix)
+
+
+def _check_slices(path: Path, category: Category, findings: Findings) -> None:
+    """Warn of slices that `enforce` would not have let pass, where a mode was written by hand."""
+    standing = open_slices(category) if enforced_anywhere(category) else ()
+    if standing:
+        place = findings.positions.find(*path, "thresholds", "chosen_on", "evidence", "slices")
+        message = f'"{category.id}" is enforced{enforced_where(category)}, and slice {said_of(standing)}.'
+        fix = (
+            "Write `mode: shadow`. Then choose its limits again (`clipwarden tune --slice-ceiling`), or let the slices "
+            "through by name and say why (`clipwarden enforce --waive-slice`)."
+        )
+        findings.warn(place, "open-slices", message, fix)
 
 
 def embedded_texts(policy: Policy) -> int:

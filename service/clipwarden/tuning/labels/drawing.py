@@ -25,6 +25,7 @@ _SEED_DIGITS: Final = 16
 _LISTED_EACH: Final = 3
 """Pictures of a walk that are listed for each label that it takes at least: one in three of them may be harmless."""
 _LEAST_LISTED: Final = 300  # a page that nobody has to wait for
+_NOWHERE: Final = -1  # where the store has a picture that it lacks
 
 Pictures = NDArray[np.intp]
 
@@ -83,7 +84,8 @@ def draw_sample(
         n: How many pictures are wanted, in the mean.
         seed: Of the draw.
         former: A sample of the same seed and categories that is to grow: its pictures and marks stay. Since each
-            picture keeps its lot, the probability to be in either is the greater of the two.
+            picture keeps its lot, the probability to be in either is the greater of the two. Pictures that the store
+            lacks by now stay as well, without an address, by the chance of before: they count against promises.
         uniform: Share of the sample that is drawn whatever the scores; see `inclusion`.
 
     Returns:
@@ -109,6 +111,8 @@ def draw_sample(
         for row, sha256 in enumerate(former.sha256):
             if sha256 in at:
                 chosen[sha256] = max(pi[at[sha256]], _or_zero(former.pi[row])), judged[at[sha256]]
+            elif design is Design.SAMPLE:  # else a promise would forget what the store was made to forget
+                chosen[sha256] = former.pi[row], _NOWHERE
     return _labels(
         scored,
         {sha256: picture for sha256, (_, picture) in sorted(chosen.items())},
@@ -118,6 +122,20 @@ def draw_sample(
         pi=[chance for _, (chance, _) in sorted(chosen.items())] if design is Design.SAMPLE else None,
         former=former,
     )
+
+
+def judged_rows(labels: Labels, scored: Scored) -> Pictures:
+    """Find the rows that can be looked at: pictures of the store that the policy judges.
+
+    Args:
+        labels: A sample; it may hold pictures of a former one that the store lacks by now.
+        scored: The store.
+
+    Returns:
+        intp, rows.
+    """
+    picture = scored.store.pictures.sha256.find(list(labels.sha256))
+    return np.flatnonzero(np.isin(picture, scored.judged))
 
 
 def draw_from_the_top(
@@ -192,6 +210,7 @@ def draw_from_the_top(
         categories=(category,),
         seed=seed,
         walk=promise,
+        beyond=tuple(range(listed, len(order))),
         former=former,
     )
 
@@ -266,13 +285,17 @@ def _labels(scored: Scored, chosen: Mapping[str, Any], *, former: Labels | None 
     )
 
 
-def _uploaded(store: Store, pictures: Sequence[int]) -> tuple[tuple[str, ...], dict[str, tuple[str | None, ...]]]:
-    """Find the first upload of each picture: its address, and its slices."""
-    at = store.first_uploads[np.asarray(pictures, dtype=np.intp)].tolist()
+def _uploaded(
+    store: Store, pictures: Sequence[int]
+) -> tuple[tuple[str | None, ...], dict[str, tuple[str | None, ...]]]:
+    """Find the first upload of each picture: its address, and its slices; nothing of what the store lacks."""
+    places = np.asarray(pictures, dtype=np.intp)
+    at = [None if place == _NOWHERE else int(store.first_uploads[place]) for place in places.tolist()]
     slices = {
-        name: tuple(str(values[upload]) or None for upload in at) for name, values in store.uploads.slices.items()
+        name: tuple(None if upload is None else str(values[upload]) or None for upload in at)
+        for name, values in store.uploads.slices.items()
     }
-    return tuple(store.uploads.uri[upload] for upload in at), slices
+    return tuple(None if upload is None else store.uploads.uri[upload] for upload in at), slices
 
 
 def _or_zero(chance: float) -> float:

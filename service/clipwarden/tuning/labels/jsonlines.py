@@ -13,7 +13,7 @@ from clipwarden.tuning.labels.rows import CellError, Header, Row, category_named
 from clipwarden.tuning.labels.textlines import numbered_lines
 
 HEADER_KEYS: Final = ("labels", "design", "categories", "complete", "seed", "store", "policy", "walk")
-ROW_KEYS: Final = ("sha256", "uri", "pi", "labels", "group", "slices", "labeller", "escalated")
+ROW_KEYS: Final = ("sha256", "uri", "pi", "labels", "group", "slices", "labeller", "escalated", "beyond")
 _WALK_KEYS: Final = {"category": str, "uploads": int, "at_most": float, "confidence": float, "allowed": int}
 _LIST_KEYS: Final = {"listed": int, "by": str}
 """Of a walk of which not all is listed: both, or none as in older files."""
@@ -135,9 +135,10 @@ def _is_listed(walk: Walk) -> bool:
 def _row(number: int, given: Mapping[str, Any], categories: Sequence[str]) -> Row:
     _require_known(given, ROW_KEYS)
     labels, slices = (_mapping(given.get(name), name) for name in ("labels", "slices"))
-    escalated = given.get("escalated", False)
-    if not isinstance(escalated, bool):
-        raise CellError("escalated is neither true nor false")
+    escalated, beyond = (given.get(name, False) for name in ("escalated", "beyond"))
+    for name, value in (("escalated", escalated), ("beyond", beyond)):
+        if not isinstance(value, bool):
+            raise CellError(f"{name} is neither true nor false")
     return Row(
         line=number,
         sha256=sha256_of(given.get("sha256")),
@@ -148,6 +149,7 @@ def _row(number: int, given: Mapping[str, Any], categories: Sequence[str]) -> Ro
         slices={name: text for name, value in slices.items() if (text := text_of(value, f"slice {shown(name)}"))},
         labeller=text_of(given.get("labeller"), "labeller") or "",
         escalated=escalated,
+        beyond=beyond,
     )
 
 

@@ -19,6 +19,7 @@ class Picture:
 
     Attributes:
         source: Where it was first read, `FILE:LINE`, for sentences about what contradicts it.
+        beyond: Whether no file has it in the list of a walk.
         said: By labeller, marks of the categories in the order of `Merger.categories`, int8 as bytes, and where.
     """
 
@@ -28,6 +29,7 @@ class Picture:
     slices: dict[str, str]
     source: tuple[str, int]
     escalated: bool = False
+    beyond: bool = True
     said: dict[str, tuple[bytes, tuple[str, int]]] = field(default_factory=dict)
 
 
@@ -65,7 +67,8 @@ class Merger:
             self._rows += 1
             if self._rows > MOST_ROWS:
                 raise LabelError(
-                    f"{source}:{row.line}: there are more than {MOST_ROWS:,} rows; leave out those without labels."
+                    f"{source}:{row.line}: there are more than {MOST_ROWS:,} rows; name fewer files, or of a set leave "
+                    "out those without labels. A sample or a walk has to be whole: draw a smaller one with -n."
                 )
             try:
                 self._take(row, (source, row.line), row.labeller or nobody)
@@ -86,6 +89,7 @@ class Merger:
         else:
             self._join(known, row)
         known.escalated |= row.escalated
+        known.beyond &= row.beyond
         self._say(known, row, where, labeller)
 
     def _locate(self, row: Row) -> str | None:
@@ -93,9 +97,10 @@ class Merger:
         if sha256 is not None and (places is None or sha256 in places.judged):
             return sha256
         if places is not None and sha256 in places.failed:
-            self.unjudged[sha256] = None
-        else:
-            self.absent[row.uri or sha256 or ""] = row.pi
+            if not row.beyond:
+                self.unjudged[sha256] = None
+        elif not row.beyond:  # below the list nothing rests on it
+            self.absent[sha256 or row.uri or ""] = row.pi  # addresses are not each picture's own
         return None
 
     def _looked_up(self, uri: str | None) -> str | None:

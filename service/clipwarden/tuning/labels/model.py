@@ -98,6 +98,8 @@ class Labels:
         store: Digest of the store that it was drawn from, or None.
         policy: Digest of the policy by whose scores it was drawn, or None.
         walk: For `Design.TOP` alone.
+        beyond: Rows of a walk that are not among the first that its file lists: they were labelled when other texts
+            ordered it. intp.
         absent: sha256 (or uri) of labelled pictures that the store lacks, which are not among the rows.
         absent_pi: With which probability each of those was drawn; None where the design has none.
         unjudged: sha256 of labelled pictures that the store has but could not judge; not among the rows either.
@@ -120,6 +122,7 @@ class Labels:
     store: str | None = None
     policy: str | None = None
     walk: Walk | None = None
+    beyond: tuple[int, ...] = ()
     absent: tuple[str, ...] = ()
     absent_pi: tuple[float | None, ...] = ()
     unjudged: tuple[str, ...] = ()

@@ -112,8 +112,10 @@ def _parquet_reader() -> _Reader:
 def _one_header(files: Sequence[_File], design: Design | None) -> Header:
     """Make one header of several that do not contradict each other."""
     first, *others = files
+    # Where one of them lists all that was drawn, it matters no more by what the others were ordered.
+    whole_walk = any(file.header.walk is not None and file.header.walk.listed is None for file in files)
     for other in others:
-        _require_same(first, other)
+        _require_same(first, other, ordered=not whole_walk)
     for file in files:
         if design and file.header.design and file.header.design is not design:
             raise LabelError(
@@ -135,7 +137,7 @@ def _longest(files: Sequence[_File]) -> Walk | None:
     return max(walks, key=lambda walk: walk.uploads if walk.listed is None else walk.listed) if walks else None
 
 
-def _require_same(first: _File, other: _File) -> None:
+def _require_same(first: _File, other: _File, *, ordered: bool) -> None:
     """Refuse to mix what was drawn differently: no rate follows from that.
 
     Raises:
@@ -148,13 +150,21 @@ def _require_same(first: _File, other: _File) -> None:
             "figures follow from one design. Tune by the files of one, then "
             "the version that it wrote by those of the other."
         )
-    if kinds[0] in (Design.SAMPLE, Design.TOP):
-        for what in ("seed", "walk"):
-            if getattr(first.header, what) != getattr(other.header, what):
-                raise LabelError(
-                    f"{first.path} and {other.path} were drawn with another {what}; "
-                    "add to a sample by `clipwarden sample --add`."
-                )
+    if kinds[0] not in (Design.SAMPLE, Design.TOP):
+        return
+    walks = [file.header.walk for file in (first, other)]
+    drawn = [walk and replace(walk, by=None) for walk in walks]
+    for what, differ in (("seed", first.header.seed != other.header.seed), ("walk", drawn[0] != drawn[1])):
+        if differ:
+            raise LabelError(
+                f"{first.path} and {other.path} were drawn with another {what}; "
+                "add to a sample by `clipwarden sample --add`."
+            )
+    if ordered and walks[0] != walks[1]:
+        raise LabelError(
+            f"{first.path} and {other.path} list the first of one walk by other texts: name the one that "
+            "`clipwarden sample --add` wrote last, which holds the labels of before, without the other."
+        )
 
 
 def _labels(merger: Merger, header: Header, sources: tuple[str, ...]) -> Labels:
@@ -168,6 +178,7 @@ def _labels(merger: Merger, header: Header, sources: tuple[str, ...]) -> Labels:
         marks[row] = [found[column] for column in kept]
         disagreements += disagreements_of(sha256, differences)
     escalated = [row for row, picture in enumerate(pictures.values()) if picture.escalated]
+    beyond = [row for row, picture in enumerate(pictures.values()) if picture.beyond]
     marks[escalated] = np.where(marks[escalated] == Mark.UNKNOWN, Mark.UNSURE, marks[escalated])
     if header.complete:
         _require_looked_at(header, marks, sources)
@@ -186,6 +197,7 @@ def _labels(merger: Merger, header: Header, sources: tuple[str, ...]) -> Labels:
         store=header.store,
         policy=header.policy,
         walk=header.walk,
+        beyond=tuple(beyond),
         absent=tuple(merger.absent),
         absent_pi=tuple(merger.absent.values()),
         unjudged=tuple(merger.unjudged),

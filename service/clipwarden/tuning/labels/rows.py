@@ -83,6 +83,8 @@ class Row:
     slices: Mapping[str, str] = field(default_factory=dict)
     labeller: str = ""
     escalated: bool = False
+    beyond: bool = False
+    """Of a walk: it is no row of the list, but one that was labelled before."""
 
 
 def mark_of(value: object) -> Mark:

@@ -31,6 +31,7 @@ def select(labels: Labels, rows: NDArray[np.intp]) -> Labels:
         marks=labels.marks[rows],
         disagreements=tuple(each for each in labels.disagreements if each.sha256 in kept),
         escalated=tuple(at[row] for row in labels.escalated if row in at),
+        beyond=tuple(at[row] for row in labels.beyond if row in at),
     )
 
 

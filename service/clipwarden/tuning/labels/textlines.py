@@ -31,7 +31,8 @@ def check_size(path: Path) -> None:
     size = path.stat().st_size
     if size > MOST_BYTES:
         raise LabelError(
-            f"{path} has {size:,} bytes; a label file may have {MOST_BYTES:,}: leave out pictures that nobody labelled."
+            f"{path} has {size:,} bytes; a label file may have {MOST_BYTES:,}: split a set into several, and draw a "
+            "smaller sample or walk with -n."
         )
 
 

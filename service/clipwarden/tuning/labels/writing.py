@@ -56,7 +56,7 @@ def header_of(labels: Labels) -> dict[str, Any]:
 def rows_of(labels: Labels) -> Iterator[dict[str, Any]]:
     """Make a line for each picture; what is not known is left out."""
     labeller = labels.labellers[0] if len(labels.labellers) == 1 else None
-    escalated = set(labels.escalated)
+    escalated, beyond = set(labels.escalated), set(labels.beyond)
     for row, sha256 in enumerate(labels.sha256):
         marks = _marks(labels, row)
         facts = {
@@ -68,6 +68,7 @@ def rows_of(labels: Labels) -> Iterator[dict[str, Any]]:
             "labels": marks,
             "labeller": labeller if marks else None,
             "escalated": row in escalated,
+            "beyond": row in beyond,
         }
         yield {name: value for name, value in facts.items() if value not in (None, {}, False)}
 

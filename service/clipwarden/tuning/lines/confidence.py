@@ -46,9 +46,13 @@ class Confidence:
     def sentence(self) -> str:
         """What staff read beside the lines."""
         times = "once" if self.looks == 1 else f"{self.looks} times"
-        whole = f"all {self.lines} together with at least {percent(self.policy_wide)}" if self.lines > 1 else ""
+        whole = (
+            f"all {self.lines} of the policy together with at least {percent(self.policy_wide)}"
+            if self.lines > 1
+            else ""
+        )
         if whole and not self.policy_wide:
-            whole = f"of all {self.lines} together that says nothing, which --policy-wide would"
+            whole = f"of all {self.lines} of the policy together that says nothing, which --policy-wide would"
         each = f"each line keeps its promise with at least {percent(self.per_line)} confidence"
         if not self.per_line:
             each = "after so many looks no line's promise says anything, unless it was asked for with --policy-wide"

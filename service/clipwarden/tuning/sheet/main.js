@@ -94,7 +94,7 @@ class Sheet {
     this.index = index;
     this.view.show(index);
     byId("alarm").textContent = this.marks.keeps ? "" : "This browser keeps nothing: save before you close the page.";
-    this.say(`${before}Picture ${index + 1}: ${this.view.words(index) || "no label"}.`);
+    this.say(`${before}Picture ${index + 1}: ${this.view.words(index) || "no label"}. ${this.view.aboutFrames(index)}`.trim());
     if (byId("tiles").contains(document.activeElement)) byId("tiles").querySelector("[aria-current]").focus();
   }
 

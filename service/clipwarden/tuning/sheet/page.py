@@ -30,10 +30,14 @@ class Rendition:
     Attributes:
         blurred: So few pixels that nothing is recognised.
         clear: What the key R shows; None where the file is not to hold it.
+        frames_shown: How many frames they show, side by side in the order of the file.
+        frames_total: How many the file has.
     """
 
     blurred: bytes
     clear: bytes | None = None
+    frames_shown: int = 1
+    frames_total: int = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,9 +102,14 @@ def _picture(row: Mapping[str, Any], rendition: Rendition | None) -> dict[str, A
     unsaid = {name: value for name, value in row.items() if name not in ("labels", "labeller", "escalated")}
     if row.get("escalated"):
         return {"row": unsaid, "escalated": True}
-    shown = {} if rendition is None else {"blurred": _data_uri(rendition.blurred)}
-    clear = {} if rendition is None or rendition.clear is None else {"clear": _data_uri(rendition.clear)}
-    return {"row": unsaid, **shown, **clear}
+    return {"row": unsaid, **({} if rendition is None else _shown(rendition))}
+
+
+def _shown(rendition: Rendition) -> dict[str, Any]:
+    clear = {} if rendition.clear is None else {"clear": _data_uri(rendition.clear)}
+    moves = rendition.frames_total > 1
+    frames = {"frames": [rendition.frames_shown, rendition.frames_total]} if moves else {}
+    return {"blurred": _data_uri(rendition.blurred), **clear, **frames}
 
 
 def _inert(data: Mapping[str, Any]) -> str:

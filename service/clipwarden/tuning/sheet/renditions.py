@@ -4,7 +4,7 @@ import hashlib
 import io
 import math
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -15,29 +15,35 @@ from clipwarden.errors import ImageError
 from clipwarden.modelfolder.manifest import Preprocessing
 from clipwarden.tuning.sheet.page import Rendition
 from clipwarden.vision.decode import decode_image
+from clipwarden.vision.facts import View
 from clipwarden.vision.limits import DEFAULT_LIMITS
 from clipwarden.vision.plan import ViewPlan
 
 CLEAR_SIDE: Final = 320
-MOST_FRAMES: Final = 16
-"""Frames of an animation that are shown: as many as the embedded model's policy judges."""
-_MOST_IN_ONE_ROW, _MOST_SIDE = 2, 3 * CLEAR_SIDE
+"""Pixels a side of a clear picture."""
+MOST_FRAMES: Final = 6
+"""Frames of an animation that are shown: more would be too small to tell what they show."""
+_MOST_CLEAR_SIDE: Final = 2 * CLEAR_SIDE
+"""Of all its frames and backgrounds together."""
 BLURRED_SIDE: Final = 6
 """Pixels a side that are left of a blurred picture: colours and composition, no faces, bodies or words."""
 _SMOOTH_SIDE: Final = 32
 """What these are drawn out to, since browsers show single pixels as steps when they enlarge them."""
 _AS_SHOWN: Final = Preprocessing(side=CLEAR_SIDE, fit="pad", colour="srgb", pad_rgb=(128, 128, 128))
+_PLAN: Final = ViewPlan(frames=MOST_FRAMES)
 _CLEAR_QUALITY, _BLURRED_QUALITY = 75, 85
 
 
-def render(data: bytes, *, clear: bool) -> Rendition:
-    """Make small JPEGs of a picture, as it is judged: its frames, and what is see-through on white and on black.
+def render(data: bytes, *, clear: bool, judged: Collection[int] = ()) -> Rendition:
+    """Make small JPEGs of a picture, as it is judged: what is see-through on white and on black.
 
-    Of an animation those frames are shown, in rows, that a policy judges with room for `MOST_FRAMES`.
+    Of an animation they show up to `MOST_FRAMES` frames in a grid, in the order of the file: the first of them, and
+    those that differ most. It is read once, within the bounds of any decode, up to the last judged frame.
 
     Args:
         data: The file.
         clear: Whether to make a clear one as well.
+        judged: Indices of the frames that were judged; none where nobody knows, then frames are chosen among all.
 
     Returns:
         Both without metadata.
@@ -45,16 +51,35 @@ def render(data: bytes, *, clear: bool) -> Rendition:
     Raises:
         ImageError: It cannot be decoded, or is too large.
     """
-    decoded = decode_image(data, preprocessing=_AS_SHOWN, plan=ViewPlan(frames=MOST_FRAMES))
-    count = len(decoded.views)
-    columns = count if count <= _MOST_IN_ONE_ROW else 2 * math.ceil(math.sqrt(count) / 2)
-    rows = math.ceil(count / columns)
-    picture = Image.new("RGB", (CLEAR_SIDE * columns, CLEAR_SIDE * rows), _AS_SHOWN.pad_rgb)
-    for place, pixels in enumerate(decoded.pixels):
-        picture.paste(Image.fromarray(pixels), (place % columns * CLEAR_SIDE, place // columns * CLEAR_SIDE))
-    blurred = picture.resize((BLURRED_SIDE * columns, BLURRED_SIDE * rows), Image.Resampling.BOX)
-    picture.thumbnail((_MOST_SIDE, _MOST_SIDE))
-    return Rendition(blurred=_jpeg(blurred, _BLURRED_QUALITY), clear=_jpeg(picture, _CLEAR_QUALITY) if clear else None)
+    decoded = decode_image(data, preprocessing=_AS_SHOWN, plan=_PLAN, only_frames=judged)
+    facts = decoded.facts
+    picture = _grid(decoded.views, in_pairs=len(decoded.views) > facts.frames_judged)
+    few = (picture.width * BLURRED_SIDE // CLEAR_SIDE, picture.height * BLURRED_SIDE // CLEAR_SIDE)
+    blurred = picture.resize(few, Image.Resampling.BOX)  # cell by cell: none runs into the next
+    picture.thumbnail((_MOST_CLEAR_SIDE, _MOST_CLEAR_SIDE))
+    return Rendition(
+        blurred=_jpeg(blurred, _BLURRED_QUALITY),
+        clear=_jpeg(picture, _CLEAR_QUALITY) if clear else None,
+        frames_shown=facts.frames_judged,
+        frames_total=facts.frames_total,
+    )
+
+
+def _grid(views: Sequence[View], *, in_pairs: bool) -> Image.Image:
+    """Lay views out in rows, about as many as columns.
+
+    Args:
+        views: Squares of `CLEAR_SIDE`.
+        in_pairs: Whether a frame has two, which belong beside each other.
+    """
+    columns = math.ceil(math.sqrt(len(views)))
+    columns += columns % 2 if in_pairs else 0
+    rows = math.ceil(len(views) / columns)
+    grid = Image.new("RGB", (columns * CLEAR_SIDE, rows * CLEAR_SIDE), _AS_SHOWN.pad_rgb)
+    for place, view in enumerate(views):
+        row, column = divmod(place, columns)
+        grid.paste(Image.fromarray(view.pixels), (column * CLEAR_SIDE, row * CLEAR_SIDE))
+    return grid
 
 
 def find_file(sha256: str, uri: str | None, folder: Path) -> bytes | None:
@@ -106,7 +131,11 @@ def _jpeg(picture: Image.Image, quality: int) -> bytes:
 
 
 def renditions(
-    pictures: Iterable[tuple[str, str | None]], folder: Path, *, clear: bool
+    pictures: Iterable[tuple[str, str | None]],
+    folder: Path,
+    *,
+    clear: bool,
+    judged: Mapping[str, Collection[int]] | None = None,
 ) -> Iterator[tuple[str, Rendition | None]]:
     """Make renditions of many pictures, one after the other.
 
@@ -114,13 +143,15 @@ def renditions(
         pictures: sha256 and address of each.
         folder: As in `find_file`.
         clear: As in `render`.
+        judged: Likewise, by sha256.
 
     Yields:
         sha256, and the rendition; None where the file is missing, changed, or cannot be decoded.
     """
+    frames = judged or {}
     for sha256, uri in pictures:
         data = find_file(sha256, uri, folder)
         try:
-            yield sha256, None if data is None else render(data, clear=clear)
+            yield sha256, None if data is None else render(data, clear=clear, judged=frames.get(sha256, ()))
         except ImageError:
             yield sha256, None

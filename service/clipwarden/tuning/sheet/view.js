@@ -32,6 +32,7 @@ class View {
     picture.removed = Boolean(picture.blurred);
     delete picture.blurred;
     delete picture.clear;
+    delete picture.frames;
     this.first = null;
   }
 
@@ -99,9 +100,24 @@ class View {
     byId("missing").hidden = Boolean(source);
     if (source) byId("picture").src = source;
     else byId("picture").removeAttribute("src");
-    byId("picture").alt = `Picture ${index + 1}, ${clear ? "as it is" : "blurred"}`;
+    const frames = this.frames(index);
+    byId("picture").alt = [`Picture ${index + 1}`, clear ? "as it is" : "blurred", ...frames].join(", ");
+    byId("frames").hidden = frames.length === 0;
+    byId("frames").textContent = this.aboutFrames(index);
     byId("missing").replaceChildren(...this.insteadOf(index));
     byId("reveal").setAttribute("aria-pressed", String(clear));
+  }
+
+  /** How many of an animation's frames are shown, in words; of what does not move none. */
+  frames(index) {
+    const { frames } = this.data.pictures[index];
+    return frames ? [`${frames[0]} of ${frames[1]} frames`] : [];
+  }
+
+  aboutFrames(index) {
+    const [said] = this.frames(index), [shown, total] = this.data.pictures[index].frames ?? [];
+    if (!said) return "";
+    return `Shown: ${said}.${shown < total ? " Open the file to see the others." : ""}`;
   }
 
   insteadOf(index) {
@@ -155,7 +171,8 @@ class View {
   tile(index) {
     const { blurred } = this.data.pictures[index];
     const shown = blurred ? element("img", { src: blurred, alt: "" }) : element("span", { class: "blank" }, "—");
-    const made = element("button", { type: "button", tabindex: "-1" }, shown, element("span", {}));
+    const moves = this.frames(index).map((said) => element("span", { class: "moves" }, said.replace(" of ", "/")));
+    const made = element("button", { type: "button", tabindex: "-1" }, shown, ...moves, element("span", {}));
     made.addEventListener("click", () => this.acts.go(index));
     return made;
   }
@@ -163,7 +180,7 @@ class View {
   showTile(tile, index, isCurrent) {
     const words = this.words(index);
     tile.lastChild.textContent = `${index + 1} ${words}`;
-    tile.setAttribute("aria-label", `Picture ${index + 1}: ${words || "no label"}`);
+    tile.setAttribute("aria-label", `${[`Picture ${index + 1}`, ...this.frames(index)].join(", ")}: ${words || "no label"}`);
     tile.tabIndex = isCurrent ? 0 : -1;
     tile.hidden = !(isCurrent || this.matches(index));
     if (isCurrent) tile.setAttribute("aria-current", "true");

@@ -12,7 +12,7 @@ from clipwarden.errors import StoreError, why_of
 from clipwarden.tuning.store.columns import IMAGE_FIELDS, Kind
 from clipwarden.tuning.store.digests import is_digest
 from clipwarden.tuning.store.folder import sync_folder, write_part, writing_to
-from clipwarden.tuning.store.groupfile import forget_groups
+from clipwarden.tuning.store.groupfile import GROUPS, forget_groups
 from clipwarden.tuning.store.parts import Part, list_parts, read_columns, read_whole, remove_replaced
 from clipwarden.tuning.store.records import part_bytes
 from clipwarden.tuning.store.storefile import read_charter
@@ -30,12 +30,14 @@ class Forgotten:
         pictures: How many distinct pictures, those that no upload showed before included.
         kept: Digests of pictures that a forgotten name showed, and that uploads under other names still do.
         unknown: Names that nothing in the store has.
+        remains: What could not be deleted of what is derived from pictures, and why; None where nothing is left.
     """
 
     uploads: int
     pictures: int
     kept: tuple[str, ...]
     unknown: tuple[str, ...]
+    remains: str | None = None
 
 
 def forget(store: Path, names: Sequence[str]) -> Forgotten:
@@ -61,15 +63,25 @@ def forget(store: Path, names: Sequence[str]) -> Forgotten:
             uploads.look_at(part)
         for part, kept in uploads.marked:
             _rewrite(store, part, kept)
-        forget_groups(store)  # derived from whoever goes
         shown = pa.array(uploads.shown, _DIGEST)
         pictures = sum(_keep_shown(store, part, shown) for part in list_parts(store, Kind.EMBEDDINGS))
+        remains = _forget_groups(store)
     return Forgotten(
         uploads=uploads.count,
         pictures=pictures,
         kept=tuple(sorted(digest.hex() for digest in uploads.touched & uploads.shown)),
         unknown=tuple(name for name in dict.fromkeys(names) if name not in uploads.found),
+        remains=remains,
     )
+
+
+def _forget_groups(store: Path) -> str | None:
+    """Delete groups, last of all: they are read for the pictures that they were made of alone, so never again."""
+    try:
+        forget_groups(store)
+    except OSError as exc:
+        return f"{exc.filename or store / GROUPS} cannot be deleted: {why_of(exc)}"
+    return None
 
 
 @dataclass(slots=True)

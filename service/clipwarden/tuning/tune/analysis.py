@@ -83,7 +83,15 @@ def analyse(question: Question, told: Told | None = None) -> Analysis:
     for number, each in enumerate(work):
         tell(each.category, number, len(work))
         found.append(_answers(each, question, tables, tell))
-    return Analysis(categories=tuple(found), notes=tuple(notes))
+    together = _together(work, uploads) if question.labels is None else None
+    return Analysis(categories=tuple(found), notes=tuple(notes), together=together)
+
+
+def _together(work: Sequence[Work], uploads: Uploads) -> Estimate | None:
+    """Say what several block limits stop together: each alone may look small."""
+    edges = {each.category: (each.block.edge if each.block else None) or each.now.block for each in work}
+    places = {name: edge.at for name, edge in edges.items() if edge is not None}
+    return uploads.stopped_by_any(places, work[0].targets.confidence) if len(places) > 1 else None
 
 
 def _count_stops(work: Work, uploads: Uploads) -> None:
@@ -103,7 +111,8 @@ def _about(labels: Labels, store: Store, compiled: CompiledPolicy) -> list[str]:
     if labels.store is not None and labels.store != store.info.digest:
         notes.append(
             "The labels were drawn from another store, or this one has changed since: chances that the sample wrote "
-            "are those of the store it was drawn from."
+            "are those of the store it was drawn from. What the store lacks by now is counted against every promise; "
+            "labels of another store do not serve this one."
         )
     if labels.policy is not None and labels.policy != compiled.digest:
         notes.append("The sample was drawn by another version of the policy, which changes no rate.")

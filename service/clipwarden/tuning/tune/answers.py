@@ -132,7 +132,9 @@ class Analysis:
     Attributes:
         categories: Answers, in the policy's order.
         notes: Of the store and the labels as a whole.
+        together: What share of uploads the block limits of several categories stop, without labels; else None.
     """
 
     categories: tuple[Answers, ...]
     notes: tuple[str, ...]
+    together: Estimate | None = None

@@ -372,7 +372,12 @@ def _cases(base: _Base, category: str, group: Places, u: Floats, uploads: NDArra
     return replace(
         everyone.only(scored & (marks >= 0)),
         doubtful=everyone.only(unsure) if unsure.any() else None,
-        walked=whole_walk(_walked(everyone, marks, scored), labels, everyone.left_out.lost)
+        walked=whole_walk(
+            _walked(everyone, marks, scored),
+            labels,
+            listed=~np.isin(base.rows, np.array(labels.beyond, dtype=np.intp)),
+            scored=scored,
+        )
         if labels.design is Design.TOP
         else None,
     )

@@ -122,8 +122,10 @@ def _judged(cases: Cases, positives: int) -> tuple[bool, list[str]]:
     if cases.without_label:
         drawn = len(cases) + cases.left_out.unsure + cases.without_label
         told = (
-            f"{counted(cases.without_label)} of {counted(drawn)} drawn have no label. What has one is no picture of "
-            "the rest: what follows holds of that alone, and nothing is promised before all have one."
+            f"{counted(cases.without_label)} of {counted(drawn)} drawn have no label for {cases.category}: each takes "
+            "a yes, a no or unsure, also where another category was marked, and `--complete` takes what is left out "
+            "for a no. What has one is no picture of the rest: what follows holds of that alone, and nothing is "
+            "promised before all have one."
         )
         return True, [told]
     if positives < FEWEST_POSITIVES:

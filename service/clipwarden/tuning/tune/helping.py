@@ -89,7 +89,12 @@ class Without:
             f"without {what}: finds {self.found[1]} instead of {self.found[0]} of {self.harmful}, stops "
             f"{self.wrong[1]} instead of {self.wrong[0]} of {self.harmless} wrongly"
         )
-        return f"{told} (may be chance)" if self.chance > _BY_CHANCE else told
+        return f"{told} (may be chance)" if self.by_chance else told
+
+    @property
+    def by_chance(self) -> bool:
+        """Whether what it changes may come of which pictures happened to be labelled: nothing to act on."""
+        return self.chance > _BY_CHANCE
 
 
 def left_out_texts(

@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from clipwarden.policy.bundle.compiled import CompiledPolicy
-from clipwarden.policy.rests import CHOSEN_ON
+from clipwarden.policy.rests import CHOSEN_ON, OLDER
 from clipwarden.policy.schema import Bounds, Evidence
 from clipwarden.tuning.calibration import Fitted
 from clipwarden.tuning.tune.answers import Answers
 from clipwarden.tuning.tune.standing import category_of
 
-_FROM: Final = CHOSEN_ON.partition("{")[0]
 _OPTIONS: Final = {
     "block": ("block-", "wrong-stops "),
     "review": ("review-", "daily-volume "),
@@ -40,10 +39,11 @@ class Kept:
     def promises(self) -> Iterator[str]:
         """What is promised of it, each with where that is from."""
         if self.before is not None:
-            origin = CHOSEN_ON.format(day=self.before.day, design=self.before.design.value)
+            before = self.before
+            origin = CHOSEN_ON.format(day=before.day, design=before.design.value, author=before.author)
             for promise in self.before.promises:
                 if promise.startswith(tuple(f"{name}: " for name in self.names)):
-                    yield promise if _FROM in promise else f"{promise}{origin}"
+                    yield promise if OLDER in promise else f"{promise}{origin}"
 
     @property
     def how(self) -> Iterator[str]:

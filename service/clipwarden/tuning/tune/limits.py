@@ -31,6 +31,8 @@ class Placed:
         sentence: What holds of it, or what is missing.
         promised: Whether it is a promise about traffic.
         stops: Of a walk: how many uploads of the store reach the limit, and of how many; None of other labels.
+        walked: Of a walk: how many labels it took, and how many of those are harmful; None of other labels.
+        useless: Whether it finds nothing harmful, so that nobody is to have it.
         shared: Whether the sentence is of all categories together, the same of each.
     """
 
@@ -40,11 +42,13 @@ class Placed:
     promised: bool
     shared: bool = False
     stops: tuple[int, int] | None = None
+    walked: tuple[int, int] | None = None
+    useless: bool = False
 
     @property
     def edge(self) -> Edge | None:
-        """Where it lies; None where no limit keeps the target."""
-        if isinstance(self.line, NotMet):
+        """Where it lies; None where no limit keeps the target and finds anything."""
+        if self.useless or isinstance(self.line, NotMet):
             return None
         return Edge(self.line.at, self.line.below, self.line.above)
 
@@ -207,8 +211,7 @@ def walk_standing(walked: Walked, limit: float, delta: float, looks: int = 1) ->
     Returns:
         The line, and what to do or what holds, in a sentence.
     """
-    # One of each group of near-duplicates was drawn, so that what is promised is promised of those.
-    walk = from_the_top(walked.scores, limit=limit, delta=delta, group=np.arange(len(walked.scores)), u=walked.u)
+    walk = _begun(walked, limit, delta)
     if isinstance(walk, NotMet):
         return walk, walk.sentence
     now = standing(walk, walked.marks)
@@ -230,10 +233,26 @@ def _from_the_top(cases: Cases, limit: float, delta: float, looks: int) -> Place
     if unmet := _whole(cases, Kind.WRONG_STOPS, limit, delta):
         return Placed(asked=asked, line=unmet, sentence=unmet.sentence, promised=False)
     lost = cases.left_out.absent
-    line, told = walk_standing(cases.walked.and_lost(lost), limit, delta, looks)
+    walked = cases.walked.and_lost(lost)
+    line, told = walk_standing(walked, limit, delta, looks)
     if lost:
         told = f"{told}; the {lost} that the store lacks by now count as harmless and stopped, at the top of the walk"
-    return Placed(asked=asked, line=line, sentence=told, promised=True)
+    taken = _taken(walked, lost, limit, delta)
+    return Placed(asked=asked, line=line, sentence=told, promised=True, walked=taken)
+
+
+def _taken(walked: Walked, lost: int, limit: float, delta: float) -> tuple[int, int] | None:
+    """Count the labels that a walk took, and the harmful among them; what the store lacks begins it, without one."""
+    walk = _begun(walked, limit, delta)
+    if isinstance(walk, NotMet):
+        return None
+    marks = walked.marks[walk.rows][lost : standing(walk, walked.marks).labelled]
+    return int((marks >= Mark.NEGATIVE).sum()), int((marks == Mark.POSITIVE).sum())
+
+
+def _begun(walked: Walked, limit: float, delta: float) -> Walk | NotMet:
+    # One of each group of near-duplicates was drawn, so that what is promised is promised of those.
+    return from_the_top(walked.scores, limit=limit, delta=delta, group=np.arange(len(walked.scores)), u=walked.u)
 
 
 def _require_rates(cases: Cases, flag: str, why: str) -> None:

@@ -1,7 +1,7 @@
 """What is asked of each category in; its limits, its calibration, and the numbers that a policy would hold, out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from clipwarden.errors import LineError
 from clipwarden.policy.bundle.compiled import CompiledPolicy
@@ -88,7 +88,7 @@ def place(work: Work, compiled: CompiledPolicy) -> None:
     cases = work.cases
     if cases is None or (cases.design is not Design.TOP and one_class(cases)):
         return
-    work.block = block_limit(cases, work.targets, work.confidence.delta, work.confidence.looks)
+    work.block = _useful(work, block_limit(cases, work.targets, work.confidence.delta, work.confidence.looks))
     work.review = review_limit(cases, work.targets, work.confidence.delta, work.confidence.looks)
     if cases.design in (Design.SAMPLE, Design.SET) and _takes_calibration(compiled, work.category):
         if (cases.without_label or cases.is_lost) and work.targets.prevalence is None:
@@ -108,6 +108,18 @@ def place(work: Work, compiled: CompiledPolicy) -> None:
             uploads=None if cases.pi is None else cases.uploads,
             prevalence=work.targets.prevalence,
         )
+
+
+def _useful(work: Work, placed: Placed | None) -> Placed | None:
+    """Keep a block limit unless it stops none of the harmful pictures there are, so that it can only do harm."""
+    cases = work.cases
+    if placed is None or placed.edge is None or cases is None or cases.design is Design.TOP:
+        return placed
+    if (cases.scores[cases.positive] >= placed.edge.at).any():
+        return placed
+    harmful = int(cases.positive.sum())
+    told = f"it would stop none of the {harmful:,} harmful pictures here, so that it is not written: {placed.sentence}"
+    return replace(placed, sentence=told, promised=False, useless=True)
 
 
 def _takes_calibration(compiled: CompiledPolicy, category: str) -> bool:
@@ -172,16 +184,6 @@ def _mapped(work: Work, compiled: CompiledPolicy, edge: Edge) -> float:
     return mapped(edge, *scale_of_work(work, compiled))
 
 
-def _finds_nothing(work: Work, edge: Edge) -> bool:
-    """Whether a limit stops not one of the harmful pictures there are, so that it can only do harm."""
-    cases = work.cases
-    return (
-        cases is not None
-        and cases.design is not Design.TOP
-        and not bool((cases.scores[cases.positive] >= edge.at).any())
-    )
-
-
 def _held(work: Work, compiled: CompiledPolicy, name: str) -> float:
     """Keep a limit that nobody asked for: as it is written, or the same place on the scale of a new calibration."""
     category = category_of(compiled, work.category)
@@ -196,9 +198,6 @@ def _held(work: Work, compiled: CompiledPolicy, name: str) -> float:
 def bounds_of(work: Work, compiled: CompiledPolicy) -> Bounds | None:
     """Say what is to be written: limits that were asked for and can be had; the others stay where they are."""
     edges = {name: placed.edge if placed else None for name, placed in placed_of(work)}
-    if edges["block"] is not None and _finds_nothing(work, edges["block"]):
-        edges["block"] = None
-        work.notes.append("The block limit would stop none of the harmful pictures here, so that it is not written.")
     if not any(edges.values()):
         return None
     if isinstance(work.calibration, Unfit):

@@ -7,7 +7,7 @@ from typing import Final
 
 from clipwarden.policy.bundle.compiled import CompiledPolicy
 from clipwarden.policy.schema import Bounds, Drawn, Evidence
-from clipwarden.policy.slices import PASS, SliceFinding, findings_of
+from clipwarden.policy.slices import UNKNOWN, SliceFinding, findings_of
 from clipwarden.tuning.calibration import Fitted
 from clipwarden.tuning.labels.model import Labels
 from clipwarden.tuning.lines.promises import Line
@@ -17,6 +17,7 @@ from clipwarden.tuning.tune.answers import Analysis, Answers
 from clipwarden.tuning.tune.keeping import Kept, kept_of
 from clipwarden.tuning.tune.limits import Placed
 from clipwarden.tuning.tune.proposals import Proposal
+from clipwarden.tuning.tune.slices import FIXTURE, TWIN
 from clipwarden.tuning.tune.targets import Targets
 from clipwarden.vision.plan import WHOLE
 
@@ -86,20 +87,21 @@ def _proposal(answers: Answers, bounds: Bounds, grounds: Grounds, targets: Targe
         # Labels from the top, and none at all, fit no calibration; one that fell would take the limits along.
         removes_calibration=fitted is None and answers.category in grounds.compiled.dropped_calibrations,
         bounds=bounds,
-        evidence=_evidence(answers, grounds, targets, kept_of(answers, bounds, grounds.compiled)),
+        evidence=_evidence(answers, bounds, grounds, targets),
     )
 
 
-def _evidence(answers: Answers, grounds: Grounds, targets: Targets, kept: Kept) -> Evidence:
-    labels, deciding = grounds.labels, answers.deciding
-    tested = _tested(answers)
+def _evidence(answers: Answers, bounds: Bounds, grounds: Grounds, targets: Targets) -> Evidence:
+    kept = kept_of(answers, bounds, grounds.compiled)
+    labels = grounds.labels
+    labelled, positives, distinct = _counted(answers)
     return Evidence(
         store=grounds.store.info.digest,
         labels=None if labels is None else labels.digest,
         design=Drawn.TRAFFIC if labels is None else Drawn(labels.design.value),
-        labelled=0 if deciding is None else deciding.labelled,
-        positives=0 if deciding is None else deciding.positives,
-        groups=tested if deciding is None else deciding.distinct_positives + deciding.distinct_negatives,
+        labelled=labelled,
+        positives=positives,
+        groups=distinct,
         how="; ".join(
             [*_how(answers), *_seen(grounds.store), *kept.how, *_texts(grounds.chosen.get(answers.category))]
         ),
@@ -109,8 +111,19 @@ def _evidence(answers: Answers, grounds: Grounds, targets: Targets, kept: Kept) 
         author=grounds.author,
         promises=(*_promises(answers), *kept.promises),
         targets=kept.targets(targets.options),
-        slices=tuple(each.sentence for each in _slices(grounds.slices.get(answers.category), kept)),
+        slices=tuple(each.sentence for each in _slices(grounds.slices.get(answers.category, ()), kept, bounds)),
     )
+
+
+def _counted(answers: Answers) -> tuple[int, int, int]:
+    """Count labels, harmful ones and distinct pictures: of a walk those that it took, of which each is distinct."""
+    walked = None if answers.block is None else answers.block.placed.walked
+    if walked is not None:
+        return *walked, walked[0]
+    found = answers.deciding
+    if found is None:
+        return 0, 0, _tested(answers)
+    return found.labelled, found.positives, found.distinct_positives + found.distinct_negatives
 
 
 def _tested(answers: Answers) -> int:
@@ -120,7 +133,8 @@ def _tested(answers: Answers) -> int:
 
 
 def _how(answers: Answers) -> list[str]:
-    parts = [_how_placed(each.placed) for each in (answers.block, answers.review) if each is not None]
+    limits = [each.placed for each in (answers.block, answers.review) if each is not None]
+    parts = [_how_placed(each) for each in limits if each.edge is not None]
     if isinstance(answers.calibration, Fitted):
         parts.append("calibration by Platt's fit, classes balanced, moved to the prevalence")
     return parts
@@ -132,12 +146,18 @@ def _seen(store: Store) -> list[str]:
     return [] if plan == WHOLE else [f"views {plan.name}"]
 
 
-def _slices(found: Sequence[SliceFinding] | None, kept: Kept) -> Sequence[SliceFinding]:
-    """Take what slices say now; where nobody asked, what did not pass before is not known of other limits."""
-    if found is not None:
-        return found
-    before = [each for each in findings_of(kept.before) if each.outcome != PASS]
-    return [replace(each, outcome="UNKNOWN", waived=None) for each in before]
+def _slices(found: Sequence[SliceFinding], kept: Kept, bounds: Bounds) -> Sequence[SliceFinding]:
+    """Take what slices say now; of the others nothing is known, unless the limits that they were judged by stay."""
+    columns = {each.column for each in found}
+    before = [each for each in findings_of(kept.before) if each.column not in columns]
+    others = (each if _holds(each, kept, bounds) else replace(each, outcome=UNKNOWN, waived=None) for each in before)
+    return [*found, *others]
+
+
+def _holds(found: SliceFinding, kept: Kept, bounds: Bounds) -> bool:
+    """Whether what a slice said of the limits before holds of these; some are judged by all that there are."""
+    limits = {name for name in ("block", "review") if getattr(bounds, name) is not None}
+    return found.limits <= set(kept.names) and (found.name not in (TWIN, FIXTURE) or found.limits == limits)
 
 
 def _texts(chosen: int | None) -> list[str]:

@@ -5,7 +5,7 @@ says what a picture must get, `must-allow` or `must-stop`.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipwarden.errors import LabelError
-from clipwarden.policy.slices import SliceFinding, slice_name
+from clipwarden.policy.rests import evidence_of
+from clipwarden.policy.slices import SliceFinding, findings_of, slice_name
 from clipwarden.scoring.tables import prepare
 from clipwarden.tuning.gate import Outcome, Slice, gate, judge_slice
+from clipwarden.tuning.labels.model import Design, Labels
 from clipwarden.tuning.lines.binomial import at_most, needed_clean
 from clipwarden.tuning.lines.edges import Edge
 from clipwarden.tuning.lines.saying import percent
@@ -68,6 +70,7 @@ class Gate:
         parts: Its values; none of twins and fixtures.
         sentences: What is wrong, or not known.
         missing: As of a part, where nothing of the slice is known.
+        ceiling: The greatest share of harmless pictures that may be stopped; None of twins and fixtures.
     """
 
     category: str
@@ -77,6 +80,7 @@ class Gate:
     parts: tuple[Part, ...]
     sentences: tuple[str, ...]
     missing: int | None = None
+    ceiling: float | None = None
 
     @property
     def findings(self) -> Iterator[SliceFinding]:
@@ -90,7 +94,7 @@ class Gate:
 
     def _finding(self, name: str, outcome: Outcome, more: int | None) -> SliceFinding:
         limit = " and ".join(sorted(self.limit.split(" and ")))
-        return SliceFinding(name=name, outcome=outcome.upper(), limit=limit, more=more)
+        return SliceFinding(name=name, outcome=outcome.upper(), limit=limit, ceiling=self.ceiling, more=more)
 
     @property
     def passes(self) -> bool:
@@ -114,18 +118,55 @@ def gate_slices(question: Question, analysis: Analysis, ceiling: float) -> tuple
     """
     if question.labels is None:
         raise LabelError("--slice-ceiling needs labels: what is harmless in a slice, people say.")
-    scores = score_store(question.store, prepare(question.compiled))
-    cases = join(question.store, scores, question.labels, question.names)
-    found = [each for answers in analysis.categories for each in _gates(answers, cases[answers.category], ceiling)]
+    found = _all(question, question.labels, analysis, dict.fromkeys(question.names, ceiling))
     if not found:
         raise LabelError(
             "--slice-ceiling found nothing to compare: neither the labels nor the store have slices, or no category "
             "has a limit."
         )
-    return tuple(found)
+    return found
 
 
-def _gates(answers: Answers, cases: Cases, ceiling: float) -> Iterator[Gate]:
+def gate_again(question: Question, analysis: Analysis) -> tuple[Gate, ...]:
+    """Hold limits against the ceilings that the evidence names, of categories whose slices were asked about before.
+
+    Args:
+        question: What was asked.
+        analysis: What was answered.
+
+    Returns:
+        One gate a category and slice; none without labels, or of labels from the top, of which few are harmless.
+
+    Raises:
+        LabelError: There is a fixture that is none.
+    """
+    labels = question.labels
+    asked = {each.id: findings_of(evidence_of(each)) for each in question.compiled.policy.categories}
+    ceilings = {name: _ceiling(asked[name]) for name in question.names if asked[name]}
+    if labels is None or labels.design is Design.TOP or not ceilings:
+        return ()
+    return _all(question, labels, analysis, ceilings)
+
+
+def _ceiling(found: Sequence[SliceFinding]) -> float | None:
+    """Take the strictest of the ceilings that findings name."""
+    return min((each.ceiling for each in found if each.ceiling is not None), default=None)
+
+
+def _all(
+    question: Question, labels: Labels, analysis: Analysis, ceilings: Mapping[str, float | None]
+) -> tuple[Gate, ...]:
+    scores = score_store(question.store, prepare(question.compiled))
+    cases = join(question.store, scores, labels, question.names)
+    return tuple(
+        gate
+        for answers in analysis.categories
+        if answers.category in ceilings
+        for gate in _gates(answers, cases[answers.category], ceilings[answers.category])
+    )
+
+
+def _gates(answers: Answers, cases: Cases, ceiling: float | None) -> Iterator[Gate]:
     limits = _limits(answers)
     if not limits:
         return
@@ -136,7 +177,7 @@ def _gates(answers: Answers, cases: Cases, ceiling: float) -> Iterator[Gate]:
             yield _twins(cases, limits, column, known)
         elif name == FIXTURE:
             yield _fixtures(cases, limits, column, known)
-        else:
+        elif ceiling is not None:
             lowest, clean = next(iter(limits)), known & ~cases.positive
             yield _slices(cases, (lowest, limits[lowest].at), name, column=column, clean=clean, ceiling=ceiling)
 
@@ -146,7 +187,8 @@ def _limits(answers: Answers) -> Mapping[str, Edge]:
     asked = {"block": answers.block, "review": answers.review}
     found = {name: limit.placed.edge for name, limit in asked.items() if limit is not None}
     chosen = {name: edge for name, edge in found.items() if edge is not None}
-    return {**answers.now.named, **chosen}
+    places = {**answers.now.named, **chosen}
+    return {name: places[name] for name in asked if name in places}
 
 
 def _slices(
@@ -186,6 +228,7 @@ def _slices(
         parts=tuple(parts),
         sentences=tuple(told),
         missing=None if parts else needed_clean(ceiling, _ALONE),
+        ceiling=ceiling,
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any, Final, Self
 
 from clipwarden.errors import LineError
 from clipwarden.tuning.labels.model import Design
+from clipwarden.tuning.lines.saying import percent
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,7 +46,10 @@ class Targets:
             if len(given) > 1:
                 raise LineError(f"--{given[0]} and --{given[1]} place the same limit: give one of them.")
         if self.block_fpr is not None and self.review_fpr is not None and self.review_fpr <= self.block_fpr:
-            raise LineError("--review-fpr lies above --block-fpr: whatever is stopped counts as looked at, too.")
+            raise LineError(
+                f"--review-fpr {percent(self.review_fpr)} has to be more than --block-fpr {percent(self.block_fpr)}: "
+                "whatever is stopped counts as looked at, too. Raise the one or lower the other."
+            )
         if (self.review_capacity is None) != (self.daily_volume is None):
             raise LineError("--review-capacity and --daily-volume go together: reviews of so many uploads a day.")
 

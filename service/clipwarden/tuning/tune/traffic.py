@@ -1,5 +1,6 @@
 """A store of uniform traffic and a policy's scores in; what its uploads say without a label, out."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -99,6 +100,22 @@ class Uploads:
         kept = np.isfinite(raw) & ~self.scores.refused
         uploads = self.store.upload_counts[kept]
         return Traffic(scores=raw[kept], group=self.group[kept], u=self.u[kept], uploads=uploads)
+
+    def stopped_by_any(self, places: Mapping[str, float], confidence: float) -> Estimate:
+        """Estimate what share of uploads reaches at least one of several limits.
+
+        Args:
+            places: Raw scores by category.
+            confidence: Of the interval.
+        """
+        kept = ~self.scores.refused
+        columns = [self.scores.concepts.index(name) for name in places]
+        raw = np.nan_to_num(self.scores.logit[kept][:, columns], nan=-np.inf)
+        highest = (raw - np.array([*places.values()])).max(axis=1)
+        everything = Traffic(
+            scores=highest, group=self.group[kept], u=self.u[kept], uploads=self.store.upload_counts[kept]
+        )
+        return everything.flagged(0.0, confidence)
 
 
 def require_traffic(store: Store, what: str) -> None:

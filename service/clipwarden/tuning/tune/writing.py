@@ -193,8 +193,9 @@ def _tuned(policy: Policy, category: Category, proposal: Proposal, fingerprint: 
     standing = [each for each in findings_of(proposal.evidence) if each.is_open]
     if enforced_anywhere(category) and standing:
         raise ConfigError(
-            f"{category.id} is enforced, and by the new limits slice {said_of(standing)}. Write `mode: shadow` first; "
-            "`clipwarden enforce --waive-slice` lets slices through by name. Nothing was written."
+            f"{category.id} is enforced, and by the new limits slice {said_of(standing)}. Ask about slices again "
+            "with --slice-ceiling, or write `mode: shadow` first; `clipwarden enforce --waive-slice` lets slices "
+            "through by name. Nothing was written."
         )
     return replace(
         category,

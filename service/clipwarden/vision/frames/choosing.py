@@ -55,10 +55,12 @@ class Choosing:
 
     Args:
         frames: Most that may be judged.
+        merges: Whether one that is near to another counts as seen by it; else each stands for itself alone.
     """
 
-    def __init__(self, frames: int) -> None:
+    def __init__(self, frames: int, *, merges: bool = True) -> None:
         self._frames = frames
+        self._merges = merges
         self._kept: list[Kept] = []
         self._apart = np.empty((0, 0), np.float32)  # [K,K], infinite on the diagonal
         self._row: list[Kept] = []
@@ -74,7 +76,7 @@ class Choosing:
             rendered: Its views, which are kept as they are.
         """
         frame = Kept(index=index, seconds=seconds, rendered=rendered, seen=seen(rendered.pixels))
-        if not self._kept:
+        if not self._kept or not self._merges:
             self._keep(frame)
         elif not self._stands(frame):
             self._line_up(frame)

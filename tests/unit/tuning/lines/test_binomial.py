@@ -59,7 +59,7 @@ def test_confidence_is_said_per_line_policy_wide_and_with_every_look() -> None:
     again = Confidence(delta=0.01, lines=2, looks=3)
     assert again.policy_wide == pytest.approx(0.94)
     assert again.sentence == (
-        "each line keeps its promise with at least 97 % confidence, all 2 together with at least 94 %;"
+        "each line keeps its promise with at least 97 % confidence, all 2 of the policy together with at least 94 %;"
         " these labels were looked at 3 times"
     )
     assert Confidence(delta=shared(0.05, 1, 5), looks=5).per_line == pytest.approx(0.95)
