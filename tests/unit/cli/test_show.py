@@ -178,10 +178,10 @@ def test_an_image_seen_whole_has_nothing_to_explain() -> None:
 def test_a_frame_has_the_number_that_json_has() -> None:
     view = v1.View(name="full", frame=5)
     view.time.FromMilliseconds(1000)
-    assert where_seen(view) == "frame 5 (from 0) at 1.00 s"
+    assert where_seen(view) == "frame 5 at 1.00 s"
 
 
 def test_detail_that_is_not_known_is_no_zero() -> None:
     image = v1.ImageFacts(frames_total=1, frames_judged=1, unseen=[v1.UNSEEN_RESOLUTION])
-    assert oddities(image) == ["detail unknown"]
+    assert oddities(image) == ["unknown detail"]
     assert "0.0" not in " ".join(explained_oddities(image))
