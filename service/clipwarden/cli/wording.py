@@ -63,7 +63,7 @@ def oddities(image: v1.ImageFacts) -> list[str]:
         found.append(f"{share_in_words(image.coverage)} of its area seen")
     if v1.UNSEEN_RESOLUTION in image.unseen:
         known = image.HasField("resolution")
-        found.append(f"{image.resolution:.0f} px of detail" if known else "detail unknown")
+        found.append(f"{image.resolution:.0f} pixels to its shorter side" if known else "unknown detail")
     if _is_cut(image):
         found.append(rows_in_words(image.share_shown, image.format).replace("its rows are", "rows"))
     return [*found, "HDR"] if v1.UNSEEN_HDR in image.unseen else found
@@ -78,13 +78,8 @@ def explained_oddities(image: v1.ImageFacts) -> list[str]:
         found.append(_frames_left(image))
     if 0 < image.coverage < 1:  # 0: likewise, which is not known to be too little
         found.append(_area_left(image))
-    if v1.UNSEEN_RESOLUTION in image.unseen and not image.HasField("resolution"):
-        found.append("Nobody knows how much detail the model saw; the policy wants to (least_resolution).")
-    elif v1.UNSEEN_RESOLUTION in image.unseen:
-        found.append(
-            f"Its shorter side had {image.resolution:.1f} pixels in what the model saw; the policy wants more "
-            "(least_resolution)."
-        )
+    if v1.UNSEEN_RESOLUTION in image.unseen:
+        found.append(_detail_lacking(image))
     if _is_cut(image):
         found.append(f"The file ends early; {rows_in_words(image.share_shown, image.format)}.")
     if v1.UNSEEN_HDR in image.unseen:
@@ -97,8 +92,7 @@ def where_seen(view: v1.View) -> str:
     found = []
     if view.frame or view.HasField("time"):
         at = f" at {view.time.ToNanoseconds() / 1e9:.2f} s" if view.HasField("time") else ""
-        # By the number that JSON, CSV and labels have.
-        found.append(f"frame {view.frame} (from 0){at}")
+        found.append(f"frame {view.frame}{at}")
     if view.HasField("box"):
         box = view.box
         found.append(f"{box.right - box.left}x{box.bottom - box.top} pixels at ({box.left}, {box.top})")
@@ -144,6 +138,13 @@ def _area_left(image: v1.ImageFacts) -> str:
     return (
         f"The model saw {least} of its area; what is at the ends was cut off (views: auto looks at all of it).{wanted}"
     )
+
+
+def _detail_lacking(image: v1.ImageFacts) -> str:
+    if not image.HasField("resolution"):
+        return "Nobody knows how many pixels the views gave to its shorter side; the policy asks (least_resolution)."
+    pixels = f"{image.resolution:.1f}".removesuffix(".0")
+    return f"The views gave {pixels} pixels to its shorter side; the policy wants more (least_resolution)."
 
 
 def _is_cut(image: v1.ImageFacts) -> bool:
