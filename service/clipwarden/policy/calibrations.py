@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from clipwarden.policy.contexts import enforced_anywhere
 from clipwarden.policy.digest import fit_digest
 from clipwarden.policy.schema import Concept, Policy
-from clipwarden.vision.plan import ViewPlan, Views
+from clipwarden.vision.plan import MAX_VIEWS, ViewPlan, Views
 
 
 def is_stale(concept: Concept, policy: Policy, fingerprint: str) -> bool:
@@ -33,15 +33,15 @@ def fitted_over(concept: Concept, policy: Policy, fingerprint: str) -> ViewPlan 
         fingerprint: Of the model in use.
 
     Returns:
-        None where it holds under none of those near the policy's own: other views, one frame or as many.
+        None where it holds under none.
     """
     fitted = concept.calibration and concept.calibration.fitted_on
     return next((plan for plan in plans_near(policy) if fitted == _fit(concept, policy, fingerprint, plan)), None)
 
 
 def plans_near(policy: Policy) -> Iterator[ViewPlan]:
-    """Yield the view plans that a policy's own most likely was before: other views, one frame or as many."""
-    for frames in sorted({1, policy.plan.frames}):
+    """Yield the view plans that a policy's own may have been before, the likelier first: as many frames, or one."""
+    for frames in dict.fromkeys((1, policy.plan.frames, *range(1, MAX_VIEWS + 1))):
         for views in Views:
             plan = ViewPlan(views=views, frames=frames)
             if plan != policy.plan:

@@ -51,7 +51,7 @@ def chosen_over(category: Category, policy: Policy, fingerprint: str) -> ViewPla
         fingerprint: Of the model in use.
 
     Returns:
-        None where they hold under none of those near the policy's own.
+        None where they hold under none.
     """
     chosen = category.thresholds and category.thresholds.chosen_on
     if not chosen:

@@ -750,12 +750,16 @@ class ModerateEmbeddingRequest(_message.Message):
     frames_seen: _builtins.int
     """As ImageFacts.frames_seen was; 0 is read as frames_judged. Fewer than frames_total: the result is partial."""
     coverage: _builtins.float
-    """As ImageFacts.coverage was, in (0, 1]; 0 is read as 1. Outside: REQUEST_INVALID."""
+    """As ImageFacts.coverage was, in (0, 1]; 0 is read as 1, and under a view plan other than "whole" is, as any other
+    number outside, REQUEST_INVALID.
+    """
     resolution: _builtins.float
     """As ImageFacts.resolution was, above 0. Absent: unknown, which misses a policy's least_resolution."""
     @_builtins.property
     def embeddings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Embedding]:
-        """1 to 64, all of one image, as Moderation.embeddings returned them."""
+        """1 to 64: all that Moderation.embeddings returned of one image, each with its view. Of other frames than
+        frames_judged says, or where parts are seen to be missing: REQUEST_INVALID.
+        """
 
     @_builtins.property
     def options(self) -> Global___ModerationOptions:

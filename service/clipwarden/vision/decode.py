@@ -165,8 +165,8 @@ def decode_file(
         preprocessing: Of the model folder.
         limits: What to refuse.
         plan: Which views to make.
-        only_frames: Of an animation the frames that are chosen among, as many as the plan says; none for all there
-            are. Where the file has none of them it is the first.
+        only_frames: Of an animation the frames that are chosen among, as many as the plan says, each for itself
+            however near it is to another; none for all there are. Where the file has none of them it is the first.
 
     Returns:
         Facts and views.
@@ -345,7 +345,9 @@ def _decode_frames(
     frames = frames_of(file.data, structure, image_format, limits, conversion=conversion, seed=seed)
     if file.only_frames:
         frames = _only(frames, file.only_frames)
-    looked = look_at_frames(frames, shown, preprocessing, file.plan, uncertain=conversion.uncertain)
+    looked = look_at_frames(
+        frames, shown, preprocessing, file.plan, uncertain=conversion.uncertain, merges=not file.only_frames
+    )
     return DecodedImage(
         facts=_facts(file, structure, conversion, looked), pixels=looked.pixels, views=looked.views, held_bytes=held
     )

@@ -316,6 +316,29 @@ def test_pictures_come_blurred_and_clear_ones_only_if_asked(sample: Sample, uplo
     assert all("clear" in each for each in page("clear.html")["pictures"])
 
 
+def test_animations_are_shown_by_the_frames_that_the_store_judged(
+    run: Run, shadow_file: Path, toy_folder: Path, work: Path
+) -> None:
+    text = shadow_file.read_text()
+    (work / "looking.yaml").write_text(text.replace("defaults: {", "defaults: {views: auto, frames: 4, "))
+    (work / "files").mkdir()
+    for number in range(8):
+        frames = [natural_picture(10 * number + frame, (48, 48)) for frame in range(9)]
+        frames[0].save(work / "files" / f"{number}.gif", save_all=True, append_images=frames[1:], duration=100)
+    options: tuple[str, ...] = ("--views", "auto", "--frames", "4")
+    for policy, name, judged in (("looking.yaml", "four", 4), (shadow_file, "one", 1)):
+        store = embedded(run, work / "files", toy_folder, work / name, *DAYS, *options)
+        asked = ("-n", 8, *RED, "--pictures", "files", "-o", f"{name}.jsonl")
+        result = run("sample", policy, "--store", store, "--model", toy_folder, *asked)
+        assert result.exit_code == 0, result.output
+        shown = page(f"{name}.html")["pictures"]
+        assert [each["frames"] for each in shown] == [[judged, 9]] * len(shown)
+        options = ()
+    again = run("sample", shadow_file, "--again", "one.jsonl", "--sheet", "again.html", "--pictures", "files")
+    assert again.exit_code == 0, again.output
+    assert {tuple(each["frames"]) for each in page("again.html")["pictures"]} == {(6, 9)}
+
+
 @pytest.mark.parametrize("blurred", [True, False])
 def test_a_page_without_clear_pictures_names_the_command_that_makes_one_with_them(
     sample: Sample, run: Run, uploads: Path, *, blurred: bool

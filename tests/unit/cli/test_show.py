@@ -5,6 +5,7 @@ from rich.console import Console
 from clipwarden.cli.explain import explanation
 from clipwarden.cli.outcome import NotJudgedError, Outcome
 from clipwarden.cli.table import outcomes_table
+from clipwarden.cli.wording import explained_oddities, oddities, where_seen
 from clipwarden.terminal import printable
 from clipwarden.v1 import moderation_pb2 as v1
 
@@ -172,3 +173,15 @@ def test_an_image_seen_whole_has_nothing_to_explain() -> None:
         text = shown(explanation("x", moderation, width=80), 80)
         assert "Image: PNG 0x0, sha256" in text
         assert "rows" not in text
+
+
+def test_a_frame_has_the_number_that_json_has() -> None:
+    view = v1.View(name="full", frame=5)
+    view.time.FromMilliseconds(1000)
+    assert where_seen(view) == "frame 5 at 1.00 s"
+
+
+def test_detail_that_is_not_known_is_no_zero() -> None:
+    image = v1.ImageFacts(frames_total=1, frames_judged=1, unseen=[v1.UNSEEN_RESOLUTION])
+    assert oddities(image) == ["unknown detail"]
+    assert "0.0" not in " ".join(explained_oddities(image))

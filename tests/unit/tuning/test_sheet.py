@@ -129,6 +129,7 @@ def test_at_most_six_frames_of_an_animation_are_shown() -> None:
         assert np.abs(np.subtract(cells(made.clear, 3, 2)[0], 90)).max() < 8
     alike = render(moving(*[(90, 90, 91)] * 3), clear=True)
     assert alike.frames_shown == 1
+    assert render(moving(*[(90, 90, 91)] * 3), clear=True, judged=(0, 2, 3)).frames_shown == 3
 
 
 def test_a_frame_that_the_file_lacks_leaves_the_first() -> None:

@@ -117,7 +117,7 @@ class View {
   aboutFrames(index) {
     const [said] = this.frames(index), [shown, total] = this.data.pictures[index].frames ?? [];
     if (!said) return "";
-    return shown < total ? `${said} are shown. Open the file to see the others.` : `${said} are shown.`;
+    return `Shown: ${said}.${shown < total ? " Open the file to see the others." : ""}`;
   }
 
   insteadOf(index) {
@@ -171,7 +171,7 @@ class View {
   tile(index) {
     const { blurred } = this.data.pictures[index];
     const shown = blurred ? element("img", { src: blurred, alt: "" }) : element("span", { class: "blank" }, "—");
-    const moves = this.frames(index).map((said) => element("span", { class: "moves" }, said));
+    const moves = this.frames(index).map((said) => element("span", { class: "moves" }, said.replace(" of ", "/")));
     const made = element("button", { type: "button", tabindex: "-1" }, shown, ...moves, element("span", {}));
     made.addEventListener("click", () => this.acts.go(index));
     return made;

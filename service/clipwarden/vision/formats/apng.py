@@ -74,7 +74,8 @@ class Animation:
             self.announced |= 0 < frames <= _MAX_NUMBER and plays <= _MAX_NUMBER and not behind_pixels
             return
         self._controls += kind == b"fcTL"
-        self.still_hidden &= behind_pixels
+        if kind == b"fcTL":  # pixels of a frame ahead of the still make it none
+            self.still_hidden &= behind_pixels
         if not self._complete:
             self._complete = not self._collect(kind, body, behind_pixels=behind_pixels)
 

@@ -53,13 +53,13 @@ def structure_of(data: bytes, limits: DecodeLimits) -> Structure:
 
 
 def cuts_of(data: bytes) -> Cuts:
-    """Find a GIF's frames, each under the last control block ahead of it.
+    """Find a GIF's frames that browsers show, each under the last control block ahead of it.
 
     Args:
         data: The file; untrusted.
     """
     walk, _ = _walked(data)
-    return Cuts(frames=[_cut(data, walk, frame) for frame in walk.frames])
+    return Cuts(frames=[_cut(data, walk, frame) for frame in walk.frames[: walk.shown]])
 
 
 def _has_hidden_pixels(data: bytes, frame: "_Frame") -> bool:
@@ -174,6 +174,7 @@ class _Walk:
 
     Attributes:
         frames: Frames seen, one that is cut short included; the walk ends at `MAX_FRAMES_COUNTED`.
+        shown: How many of them stand ahead of the first byte that is no block's; None where there is no such byte.
         screen: (width, height) in pixels.
         head_bytes: Of the header, the screen's descriptor and its colours.
     """
@@ -183,6 +184,7 @@ class _Walk:
         self.frames: list[_Frame] = []
         self.screen = 0, 0
         self.head_bytes = 0
+        self.shown: int | None = None
         self._controls: list[int] = []
 
     def run(self) -> None:
@@ -197,7 +199,8 @@ class _Walk:
                 position = self._skip_image(position)
             elif introducer == _TRAILER:
                 return
-            else:  # Pillow steps over stray bytes, so frames behind them count
+            else:  # Pillow steps over stray bytes, so frames behind them count; browsers go no further
+                self.shown = len(self.frames) if self.shown is None else self.shown
                 position += 1
 
     def _skip_extension(self, position: int) -> int:

@@ -3,7 +3,9 @@
 The first frame is judged always. What is near enough to it, or to another frame that was kept, counts as seen with it
 (`distance`); of what is not, the last of up to eight frames in a row that are all near to it is kept for them, so that
 what moves steadily is kept half as often. In the end the kept frames are judged in order of novelty: next is always the
-one that is farthest from all that are judged already, up to the plan's frames and `MAX_VIEWS`.
+one that is farthest from all that are judged already, up to the plan's frames and `MAX_VIEWS`. What room is left then
+goes to frames that count as seen, but not surely (`distance.SURE_LEVELS`), farthest from what they count with first:
+nearness saves views where there are too many frames, and hides none from a policy that has room for it.
 
 Nothing ends early, and nothing goes by a clock or by what a policy looks for: the same frames under the same plan are
 the same choice. Memory is bounded, in one pass: at most `KEPT_VIEWS` views are kept. Where more frames differ, the two
@@ -17,7 +19,7 @@ from typing import Final
 
 import numpy as np
 
-from clipwarden.vision.frames.distance import Seen, estimate, is_near, seen
+from clipwarden.vision.frames.distance import SURE_LEVELS, Seen, estimate, is_near, nearness, seen
 from clipwarden.vision.plan import MAX_VIEWS
 from clipwarden.vision.rendering import Rendered
 
@@ -53,14 +55,17 @@ class Choosing:
 
     Args:
         frames: Most that may be judged.
+        merges: Whether one that is near to another counts as seen by it; else each stands for itself alone.
     """
 
-    def __init__(self, frames: int) -> None:
+    def __init__(self, frames: int, *, merges: bool = True) -> None:
         self._frames = frames
+        self._merges = merges
         self._kept: list[Kept] = []
         self._apart = np.empty((0, 0), np.float32)  # [K,K], infinite on the diagonal
         self._row: list[Kept] = []
         self._last: Kept | None = None
+        self._spare: list[tuple[float, Kept]] = []  # the farthest first
 
     def take(self, index: int, seconds: float | None, rendered: Rendered) -> None:
         """Take the next frame.
@@ -71,7 +76,7 @@ class Choosing:
             rendered: Its views, which are kept as they are.
         """
         frame = Kept(index=index, seconds=seconds, rendered=rendered, seen=seen(rendered.pixels))
-        if not self._kept:
+        if not self._kept or not self._merges:
             self._keep(frame)
         elif not self._stands(frame):
             self._line_up(frame)
@@ -83,6 +88,8 @@ class Choosing:
             In the order of the file.
         """
         self._settle()
+        if not self._room_left():
+            self._spare.clear()
         chosen, views = [0], _views(self._kept[:1])
         novelty = self._apart[0].copy()
         while len(chosen) < min(self._frames, len(self._kept)):
@@ -93,22 +100,48 @@ class Choosing:
                 break
             chosen.append(most)
             novelty = np.minimum(novelty, self._apart[most])
-        return sorted((self._kept[place] for place in chosen), key=lambda kept: kept.index)
+        judged = [*(self._kept[place] for place in chosen), *(spare for _, spare in self._spare)]
+        return sorted(judged, key=lambda kept: kept.index)
 
     def _stands(self, frame: Kept) -> bool:
         """Find a kept frame that it is near to, and count it there."""
-        near = self._last if self._last and is_near(self._last.seen, frame.seen) else self._found_near(frame)
-        if near is None:
-            return False
-        near.standing += 1
-        self._last = near
+        apart = nearness(self._last.seen, frame.seen) if self._last else None
+        if self._last is None or apart is None:
+            near = self._found_near(frame)
+            if near is None:
+                return False
+            self._last, apart = near
+        self._last.standing += frame.standing
+        self._spare_it(frame, apart)
         return True
 
-    def _found_near(self, frame: Kept) -> Kept | None:
+    def _spare_it(self, frame: Kept, apart: float) -> None:
+        """Keep a frame that counts with another, for what room there may be; bounded by what all kept ones leave."""
+        frame.standing = 0
+        if apart <= SURE_LEVELS or not self._room_left():
+            return
+        if any(_surely(spare, frame) for _, spare in self._spare):
+            return
+        self._spare.append((apart, frame))
+        self._spare.sort(key=lambda each: -each[0])
+        self._trim()
+
+    def _room_left(self) -> bool:
+        return len(self._kept) < self._frames and _views(self._kept) < MAX_VIEWS
+
+    def _trim(self) -> None:
+        while self._spare and (
+            len(self._kept) + len(self._spare) > self._frames
+            or _views([*self._kept, *(spare for _, spare in self._spare)]) > MAX_VIEWS
+        ):
+            self._spare.pop()
+
+    def _found_near(self, frame: Kept) -> tuple[Kept, float] | None:
         apart, may_be_near = estimate(frame.seen, [kept.seen for kept in self._kept])
         closest = np.argsort(apart, kind="stable")[: _TRIES + 1]
         likely = [self._kept[place] for place in closest if may_be_near[place]]
-        return next((kept for kept in likely if kept is not self._last and is_near(kept.seen, frame.seen)), None)
+        others = ((kept, nearness(kept.seen, frame.seen)) for kept in likely if kept is not self._last)
+        return next(((kept, apart) for kept, apart in others if apart is not None), None)
 
     def _line_up(self, frame: Kept) -> None:
         if self._row and np.array_equal(self._row[-1].seen.pixels, frame.seen.pixels):
@@ -125,10 +158,12 @@ class Choosing:
     def _settle(self) -> None:
         """Keep the last one of a row for all of it: each was found near to all before it."""
         if self._row:
-            *_, last = self._row
+            *before, last = self._row
             last.standing = sum(each.standing for each in self._row)
             self._row.clear()
             self._keep(last)
+            for each in before:
+                self._spare_it(each, nearness(last.seen, each.seen) or 0.0)
 
     def _keep(self, frame: Kept) -> None:
         distances = estimate(frame.seen, [kept.seen for kept in self._kept]).apart
@@ -139,6 +174,7 @@ class Choosing:
         grown[:-1, :-1] = self._apart
         grown[-1, :-1] = grown[:-1, -1] = distances
         self._apart = grown
+        self._trim()
         while _views(self._kept) > KEPT_VIEWS:
             self._drop_one()
 
@@ -148,6 +184,11 @@ class Choosing:
         gone = self._kept.pop(place)
         self._last = None if gone is self._last else self._last
         self._apart = np.delete(np.delete(self._apart, place, axis=0), place, axis=1)
+
+
+def _surely(one: Kept, other: Kept) -> bool:
+    apart = nearness(one.seen, other.seen)
+    return apart is not None and apart <= SURE_LEVELS
 
 
 def _views(frames: Sequence[Kept]) -> int:

@@ -74,7 +74,13 @@ class Looked(NamedTuple):
 
 
 def look_at_frames(
-    frames: Iterable[Frame], first: Picture, preprocessing: Preprocessing, plan: ViewPlan, *, uncertain: bool
+    frames: Iterable[Frame],
+    first: Picture,
+    preprocessing: Preprocessing,
+    plan: ViewPlan,
+    *,
+    uncertain: bool,
+    merges: bool = True,
 ) -> Looked:
     """Render frames one after another, and choose those that are judged.
 
@@ -84,6 +90,7 @@ def look_at_frames(
         preprocessing: Of the model folder.
         plan: Which views to make, and of how many frames at the most.
         uncertain: Whether viewers show other colours, as far as is known ahead of these.
+        merges: As of `Choosing`.
 
     Returns:
         The views of the chosen frames, in the order of the file.
@@ -91,7 +98,7 @@ def look_at_frames(
     Raises:
         ImageError: As `frames_of`.
     """
-    choosing, stored, left = Choosing(plan.frames), None, MOST_LOOKED_PIXELS
+    choosing, stored, left = Choosing(plan.frames, merges=merges), None, MOST_LOOKED_PIXELS
     for frame in frames:
         stored = stored or frame.picture.size
         rendered = render(_picture(frame, first, stored), preprocessing, plan.views)

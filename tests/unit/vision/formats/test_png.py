@@ -14,6 +14,7 @@ from clipwarden.vision.facts import DecodedImage
 from clipwarden.vision.formats.structures import read_structure
 from clipwarden.vision.limits import DEFAULT_LIMITS
 from kit.containers import PNG_SIGNATURE, png_chunk, png_file, png_header, png_rows
+from kit.movingfiles import Drawn, flat, png_animation, png_part
 from kit.pictures import encode, natural_picture
 
 SIDE = 8
@@ -294,3 +295,11 @@ def test_nothing_but_a_header_is_cut_short() -> None:
         with pytest.raises(ImageError, match="ends too early") as caught:
             decode(data)
         assert caught.value.reason is Reason.IMAGE_TRUNCATED
+
+
+def test_pixels_of_a_frame_ahead_of_the_still_do_not_make_it_one() -> None:
+    # Chromium refuses such a file; who steps over the chunk shows the still, or the frame behind it.
+    data = png_animation([Drawn(picture=flat("red"))], hidden=flat("lime"))
+    at = data.index(b"IDAT") - 4
+    data = data[:at] + png_part(b"fdAT", bytes(4)) + data[at:]
+    assert read_structure(data, "PNG", DEFAULT_LIMITS).frames_total == 2

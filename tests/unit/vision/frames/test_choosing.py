@@ -190,3 +190,17 @@ def test_the_same_frames_are_the_same_choice() -> None:
     first, second = chosen(frames, 16), chosen(frames, 16)
     assert indexes(first) == indexes(second)
     assert [each.standing for each in first] == [each.standing for each in second]
+
+
+def test_frames_that_count_as_seen_are_judged_where_there_is_room() -> None:
+    base, noise = scene(1), scene(2).astype(np.float32) - 128
+    shifted = [np.clip(base + share * noise, 0, 255).astype(np.uint8) for share in (0.0, 0.05, 0.3, 0.36)]
+    assert [near(base, frame) for frame in shifted] == [True] * 4
+    # The second is surely like the first, the fourth like the third, which is as far as may be told apart.
+    frames = [*shifted, shifted[2]]
+    assert indexes(chosen(frames, 8)) == [0, 2]
+    assert sum(kept.standing for kept in chosen(frames, 8)) == len(frames)
+    assert indexes(chosen(frames, 1)) == [0]
+    # Frames that are near to none go first, and the room that they leave is bounded.
+    assert indexes(chosen([*frames, scene(3)], 2)) == [0, 5]
+    assert indexes(chosen([*frames, scene(3)], 3)) == [0, 2, 5]

@@ -230,3 +230,12 @@ def test_a_still_is_its_only_frame() -> None:
     for image_format in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"):
         frames = read(encode(Image.new("RGB", SIZE, "red"), image_format), image_format)
         assert [(frame.index, frame.picture.size) for frame in frames] == [(0, SIZE)]
+
+
+def test_frames_behind_a_stray_byte_count_and_are_not_read() -> None:
+    # No browser shows them, and no forecast of what reading takes expects them.
+    data = gif_animation(of_colours("red", "lime", "blue", "white"))
+    at = [found.start() for found in re.finditer(re.escape(struct.pack("<3B", 0x21, 0xF9, 4)), data)][2]
+    data = data[:at] + b"\x07" + data[at:]
+    assert [corner_and_middle(frame)[0] for frame in read(data, "GIF")] == [(255, 0, 0, 255), (0, 255, 0, 255)]
+    assert read_structure(data, "GIF", DEFAULT_LIMITS).frames_total == 4
