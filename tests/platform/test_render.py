@@ -148,14 +148,14 @@ def test_the_charts_are_packaged_as_the_documents_say(tmp_path: Path) -> None:
 def test_the_commands_of_the_documents_put_a_candidate_beside_the_live_policy(tmp_path: Path, helm: str) -> None:
     (command,) = [block.text for block in blocks("docs/kubernetes.md", "sh") if block.text.startswith("helm upgrade")]
     values = next(block.text for block in blocks("docs/kubernetes.md", "yaml") if block.text.startswith("# values"))
-    texts = {"values.yaml": values, "shop.yaml": POLICY, "shop-1.3.yaml": POLICY + "# 1.3"}
+    texts = {"values.yaml": values, "shop.yaml": POLICY, "shop-1.4.yaml": POLICY + "# 1.4"}
     for name, text in texts.items():
         (tmp_path / name).write_text(text)
     (tmp_path / "helm").symlink_to(ROOT / "helm")
     done = run(["sh", "-c", command.replace("helm upgrade", f"{helm} template", 1)], cwd=tmp_path)
     objects = [item for item in yaml.safe_load_all(done.stdout) if item]
     data = {key: text for item in objects if item["kind"] == "ConfigMap" for key, text in item["data"].items()}
-    assert (data["shop.yaml"], data["shop-next.yaml"]) == (texts["shop.yaml"], texts["shop-1.3.yaml"])
+    assert (data["shop.yaml"], data["shop-next.yaml"]) == (texts["shop.yaml"], texts["shop-1.4.yaml"])
     settings = yaml.safe_load(data["settings.yaml"])
     assert settings["policies"] == ["/etc/clipwarden/policies/shop.yaml"]
     assert settings["candidates"] == ["/etc/clipwarden/policies/shop-next.yaml"]

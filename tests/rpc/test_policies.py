@@ -112,7 +112,9 @@ async def test_the_evidence_of_thresholds_is_told_where_there_is_some(toy_model:
     assert (evidence.labelled, evidence.positives, evidence.groups, evidence.looks) == (412, 31, 390, 2)
     assert (evidence.how, evidence.confidence) == ("Platt's calibration; exact binomial tests", 0.95)
     assert (evidence.day, evidence.author) == ("2026-11-29", "sam@example.com")
-    assert (list(evidence.promises), list(evidence.targets)) == (list(chosen.evidence.promises), ["block-fpr 0.01"])
+    # What slices say stands among them.
+    said = [*chosen.evidence.promises, *(f"slice {each}" for each in chosen.evidence.slices)]
+    assert (list(evidence.promises), list(evidence.targets)) == (said, ["block-fpr 0.01"])
 
 
 @pytest.mark.parametrize(("policy_id", "reason"), [("typo", "POLICY_UNKNOWN"), ("x" * 129, "REQUEST_INVALID")])
