@@ -166,7 +166,7 @@ def _facts(facts: ImageFacts) -> Json:
         "degraded": facts.degraded,
         "frames_total": facts.frames_total,
         "frames_judged": facts.frames_judged,
-        "frames_seen": max(facts.frames_judged, facts.frames_seen),
+        "frames_seen": facts.frames_covered,
         "share_shown": facts.share_shown,
         "coverage": facts.coverage,
         "resolution": facts.resolution,

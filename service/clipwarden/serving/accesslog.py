@@ -45,7 +45,7 @@ def _seen(judged: Judged) -> dict[str, object]:
         "unseen": judged.unseen,
         "frames_total": facts.frames_total,
         "frames_judged": facts.frames_judged,
-        "frames_seen": max(facts.frames_judged, facts.frames_seen),
+        "frames_seen": facts.frames_covered,
         "coverage": facts.coverage,
         "views": len(judged.image.views),
         "share_shown": facts.share_shown,

@@ -208,7 +208,7 @@ def _fill_image_facts(message: pb.ImageFacts, image: EmbeddedImage, unseen: Sequ
     message.frames_total = facts.frames_total
     message.frames_judged = facts.frames_judged
     message.partial = bool(unseen)
-    message.frames_seen = max(facts.frames_judged, facts.frames_seen)
+    message.frames_seen = facts.frames_covered
     message.share_shown = facts.share_shown
     message.coverage = facts.coverage
     if facts.resolution is not None:

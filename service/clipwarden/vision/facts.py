@@ -111,10 +111,15 @@ class ImageFacts:
     hdr: bool = False
 
     @property
+    def frames_covered(self) -> int:
+        """How many frames were judged, or count as seen by those that were."""
+        return max(self.frames_judged, self.frames_seen)
+
+    @property
     def unseen(self) -> tuple[Unseen, ...]:
         """What of the image was not looked at; empty where all of it was."""
         found = (
-            (Unseen.FRAMES, max(self.frames_judged, self.frames_seen) < self.frames_total),
+            (Unseen.FRAMES, self.frames_covered < self.frames_total),
             (Unseen.ROWS, self.share_shown < 1),
             (Unseen.HDR, self.hdr),
             (Unseen.PARTS, self.parts_left),
