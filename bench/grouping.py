@@ -7,7 +7,6 @@ the shipped policy of 13 categories, each in a process of its own. `--group N` g
 """
 
 import argparse
-import hashlib
 import importlib
 import os
 import resource
@@ -16,21 +15,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.measure import describe_machine
+from bench.stores import fill_store
 from clipwarden.modelfolder.load import embedded_model_path, load_model
-from clipwarden.scoring.verdict import ViewRef
 from clipwarden.tuning.design.groups import near_duplicates
-from clipwarden.tuning.store.info import Sight, Source
-from clipwarden.tuning.store.records import PictureRecord, UploadRecord
-from clipwarden.tuning.store.storefile import Charter
-from clipwarden.tuning.store.writing import writing
-from clipwarden.vision.facts import FileFacts, ImageFacts
+from clipwarden.tuning.store.info import Sight
 from clipwarden.vision.plan import WHOLE
 
 PICTURES = 200_000
@@ -129,24 +124,7 @@ def _make(store: Path, pictures: int) -> None:
         plan=WHOLE,
         width=model.manifest.dim,
     )
-    charter = Charter(source=Source.TRAFFIC, since=date(2026, 10, 1), until=date(2026, 10, 31), sight=sight)
-    vectors = vectors_like_real(pictures, sight.width)
-    with writing(store, charter) as writer:
-        for number in range(pictures):
-            digest = hashlib.sha256(number.to_bytes(8)).hexdigest()
-            file = FileFacts(format="JPEG", width=640, height=480, sha256=digest, bytes=50_000)
-            writer.add_picture(
-                PictureRecord(
-                    sha256=digest,
-                    facts=ImageFacts(file=file),
-                    views=(ViewRef(name="full"),),
-                    vectors=vectors[number : number + 1],
-                )
-            )
-            time_of = _START + timedelta(seconds=number)
-            writer.add_upload(UploadRecord(uri=f"/data/uploads/{number:012}.jpg", sha256=digest, time=time_of))
-            if writer.is_due:
-                writer.write()
+    fill_store(store, sight, vectors_like_real(pictures, sight.width))
 
 
 if __name__ == "__main__":

@@ -11,10 +11,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from bench.measure import describe_machine
@@ -105,11 +107,22 @@ def _show_opening(folder: Path, pictures: int, width: int) -> None:
 
 def _make(store: Path, pictures: int, width: int) -> None:
     sight = Sight(model="made up", fingerprint="sha256:0", provider="none", precision="fp32", plan=WHOLE, width=width)
-    charter = Charter(source=Source.TRAFFIC, since=date(2026, 10, 1), until=date(2026, 10, 31), sight=sight)
     generator = np.random.default_rng(0)
+    vectors = (generator.normal(size=width).astype(np.float32) for _ in range(pictures))
+    fill_store(store, sight, (vector / np.linalg.norm(vector) for vector in vectors))
+
+
+def fill_store(store: Path, sight: Sight, vectors: Iterable[NDArray[np.float32]]) -> None:
+    """Write a store of a picture of one view for each vector, uploaded once, a second apart, from three countries.
+
+    Args:
+        store: Where.
+        sight: What is said to have seen them.
+        vectors: Float32 unit vectors [D].
+    """
+    charter = Charter(source=Source.TRAFFIC, since=date(2026, 10, 1), until=date(2026, 10, 31), sight=sight)
     with writing(store, charter) as writer:
-        for number in range(pictures):
-            vector = generator.normal(size=(1, width)).astype(np.float32)
+        for number, vector in enumerate(vectors):
             digest = hashlib.sha256(number.to_bytes(8)).hexdigest()
             file = FileFacts(format="JPEG", width=640, height=480, sha256=digest, bytes=50_000)
             writer.add_picture(
@@ -117,7 +130,7 @@ def _make(store: Path, pictures: int, width: int) -> None:
                     sha256=digest,
                     facts=ImageFacts(file=file),
                     views=(ViewRef(name="full"),),
-                    vectors=vector / np.linalg.norm(vector),
+                    vectors=vector[np.newaxis],
                 )
             )
             writer.add_upload(
