@@ -6,7 +6,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from clipwarden.cli.main import app
+from clipwarden.modelfolder.load import Model
 from kit.cli import Run, make_pictures, write_policy
+from kit.tunes import policy_text
 
 
 @pytest.fixture
@@ -34,3 +36,11 @@ def shadow_file(toy_folder: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
     return make_pictures(tmp_path / "pictures")
+
+
+@pytest.fixture
+def policy(tmp_path: Path, toy_model: Model) -> Path:
+    """A policy in shadow for the worlds of `kit.tunes`."""
+    path = tmp_path / "mine.yaml"
+    path.write_text(policy_text(toy_model))
+    return path

@@ -30,7 +30,7 @@ from clipwarden.tuning.verdicts import judge_store
 from clipwarden.vision.plan import ViewPlan, Views
 from kit.cli import Run
 from kit.lines import chosen_text
-from kit.tunes import World, filled_in, make_world, policy_text
+from kit.tunes import World, filled_in, make_world
 
 Tune = Callable[..., Result]
 BARE = """\
@@ -50,13 +50,6 @@ def drawings(tmp_path_factory: pytest.TempPathFactory, toy_model: Model) -> Worl
 @pytest.fixture(scope="module")
 def traffic(tmp_path_factory: pytest.TempPathFactory, toy_model: Model) -> World:
     return make_world(tmp_path_factory.mktemp("stores") / "uploads.store", toy_model, others=3000, traffic=True)
-
-
-@pytest.fixture
-def policy(tmp_path: Path, toy_model: Model) -> Path:
-    path = tmp_path / "mine.yaml"
-    path.write_text(policy_text(toy_model))
-    return path
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typer.testing import Result
 from clipwarden.modelfolder.load import Model
 from clipwarden.tuning.labels import drawing
 from kit.cli import Run
-from kit.tunes import World, filled_in, make_world, policy_text
+from kit.tunes import World, filled_in, make_world
 
 Do = Callable[..., Result]
 STOPS = ("--wrong-stops", "2%")
@@ -20,13 +20,6 @@ STOPS = ("--wrong-stops", "2%")
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory, toy_model: Model) -> World:
     return make_world(tmp_path_factory.mktemp("stores") / "uploads.store", toy_model, others=800, traffic=True)
-
-
-@pytest.fixture
-def policy(tmp_path: Path, toy_model: Model) -> Path:
-    path = tmp_path / "mine.yaml"
-    path.write_text(policy_text(toy_model))
-    return path
 
 
 @pytest.fixture
